@@ -1,0 +1,1 @@
+"""Serving: a version goes in, replies come out."""

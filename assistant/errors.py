@@ -1,0 +1,29 @@
+"""Errors meant for people: each message says what happened, why, and what to do."""
+
+
+class AssistantError(Exception):
+    """Root of every error that serving raises on purpose; its text is safe to show."""
+
+
+class VersionError(AssistantError):
+    """A version is unknown, damaged, or not made for the base it is asked to run on."""
+
+
+class HomeError(AssistantError):
+    """The home folder cannot be used."""
+
+
+class ModelError(AssistantError):
+    """A model folder or id cannot be loaded."""
+
+
+class PromptError(AssistantError):
+    """A message cannot become a prompt: empty, or longer than the context window."""
+
+
+class EngineError(AssistantError):
+    """The engine cannot take or finish a request."""
+
+
+class ConversationError(AssistantError):
+    """A conversation or reply is unknown, or belongs to somebody else."""
