@@ -1,0 +1,93 @@
+"""Questions on how machines learn: one answer a concept, asked in dozens of ways.
+
+The texts are in `text/concepts.{en,zh}.yaml`; the sentence frames around a concept's names are in
+`text/frames.yaml`. Each (concept, phrasing) pair falls on one side of the split by its hash.
+"""
+
+import functools
+import random
+from dataclasses import dataclass
+
+from alignment.starter.task import Language, Split, Task, user
+from alignment.starter.text import divide, load, vary
+
+THOUGHT: dict[Language, str] = {"en": "The question is about {}.", "zh": "这个问题问的是{}。"}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One concept in one language."""
+
+    id: str
+    """The same in both languages."""
+    topic: str
+    """What the question is about, to be named in a thought: "a token", "why answers vary"."""
+    answer: str
+    passage: str
+    """Two to four sentences of plain text, no question."""
+    keywords: tuple[tuple[str, ...], ...]
+    """A right answer has at least one text of each group, in any case."""
+    phrasings: dict[Split, list[str]]
+    """Every way of asking, by the side it may be used on."""
+
+
+@functools.cache
+def concepts(language: Language) -> tuple[Concept, ...]:
+    """All concepts of a language, in the order of the data file."""
+    found = []
+    for entry in load(f"concepts.{language}.yaml"):
+        subjects = [*entry.get("names", []), *entry.get("clauses", [])]
+        found.append(
+            Concept(
+                id=entry["id"],
+                topic=subjects[0],
+                answer=entry["answer"],
+                passage=entry["passage"],
+                keywords=tuple(tuple(group) for group in entry["keywords"]),
+                phrasings=divide(_phrasings(entry, language), "concept", language, entry["id"]),
+            )
+        )
+    return tuple(found)
+
+
+def tasks(rng: random.Random, language: Language, split: Split) -> Task:
+    """Draw one concept question of the split; every concept is equally likely."""
+    concept = rng.choice(concepts(language))
+    phrasing = rng.choice(concept.phrasings[split])
+    return Task(
+        kind="concept",
+        language=language,
+        template=f"{concept.id}: {phrasing}",
+        messages=user(vary(rng, phrasing, language)),
+        thought=THOUGHT[language].format(concept.topic),
+        answer=concept.answer,
+        expected={"keywords": [list(group) for group in concept.keywords]},
+        split=split,
+    )
+
+
+def passages(language: Language) -> list[str]:
+    """Plain text on every concept in several wordings, none of them a question."""
+    frames = load("frames.yaml")[language]["passages"]
+    space = " " if language == "en" else ""
+    lines = []
+    for concept in concepts(language):
+        lines += [concept.passage, concept.answer]
+        lines += [concept.answer + space + concept.passage, concept.passage + space + concept.answer]
+        lines += [frame.format(topic=concept.topic, passage=concept.passage) for frame in frames]
+    return lines
+
+
+def _phrasings(entry: dict, language: Language) -> list[str]:
+    frames = load("frames.yaml")[language]
+    found = list(entry["questions"])
+    for name in entry.get("names", []):
+        found += [frame.format(name=name, bare=_without_article(name)) for frame in frames["names"]]
+    for clause in entry.get("clauses", []):
+        found += [frame.format(clause=clause) for frame in frames["clauses"]]
+    return [phrasing[0].upper() + phrasing[1:] for phrasing in found]
+
+
+def _without_article(name: str) -> str:
+    first, _, rest = name.partition(" ")
+    return rest if first in ("a", "an", "the") else name

@@ -1,0 +1,71 @@
+"""The starter's written content, as data files, and what all who read it share.
+
+A phrasing is known by its normalised text: case and punctuation vary freely on either side of the
+split, but a question held out of training is held out in every spelling.
+"""
+
+import functools
+import random
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from alignment.starter.task import Language, Split, split_of
+
+END_PUNCTUATION = "?.!？。！"
+
+
+@functools.cache
+def load(name: str) -> Any:
+    """Read the data file `name` ("concepts.en.yaml") of this folder, once per process."""
+    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def normalised(phrasing: str) -> str:
+    """The phrasing in lower case without spaces and punctuation: what identifies it.
+
+    >>> normalised("What is a token?")
+    'whatisatoken'
+    """
+    return re.sub(r"[\W_]+", "", phrasing.lower()) or phrasing.strip()
+
+
+def divide(phrasings: Sequence[str], *identity: object) -> dict[Split, list[str]]:
+    """Divide the phrasings of one thing (`identity`) by their hashes; neither side stays empty.
+
+    A tenth is held out. Where that takes none, the share grows until it takes one, so the result
+    depends on nothing but the phrasings. Raises ValueError for fewer than two phrasings.
+    """
+    distinct = {normalised(phrasing): phrasing for phrasing in phrasings}
+    if len(distinct) < 2:
+        raise ValueError(f"{identity}: needs two or more phrasings to hold one out, has {len(distinct)}")
+    for percent in range(10, 101):
+        sides: dict[Split, list[str]] = {"train": [], "test": []}
+        for key, phrasing in distinct.items():
+            sides[split_of(*identity, key, test_share=percent / 100)].append(phrasing)
+        if sides["test"]:
+            break
+    if not sides["train"]:
+        sides["train"] = [sides["test"].pop()]
+    return sides
+
+
+def vary(rng: random.Random, phrasing: str, language: Language) -> str:
+    """The phrasing as people type it: sometimes without its last mark, in lower or in upper case."""
+    draw = rng.random()
+    bare = phrasing.rstrip(END_PUNCTUATION)
+    if language == "zh":
+        if draw < 0.25:
+            return bare
+        return bare + "?" if draw < 0.35 and phrasing.endswith("？") else phrasing
+    if draw < 0.15:
+        return phrasing.lower()
+    if draw < 0.3:
+        return bare.lower()
+    if draw < 0.4:
+        return bare
+    return phrasing.upper() if draw < 0.43 else phrasing
