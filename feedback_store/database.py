@@ -1,0 +1,205 @@
+"""Opening: a path or URL becomes a SQLAlchemy engine over a migrated database, or an error that explains itself."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError
+
+from feedback_store.errors import (
+    NewerSchema,
+    NotAStore,
+    StoreDamaged,
+    StoreError,
+    StoreMissing,
+    StoreUnavailable,
+    StoreUnwritable,
+)
+
+# How long a writer waits for another process's transaction before it gives up.
+BUSY_SECONDS = 30
+# Any constant will do, as long as every process that opens a store uses the same.
+MIGRATION_LOCK = 0x7468756D62
+
+
+def open_engine(path_or_url: Path | str, create: bool) -> Engine:
+    """Connect, make the tables where there are none, and migrate older ones.
+
+    Raises: StoreMissing (only with `create=False`), NotAStore, NewerSchema, StoreUnwritable, StoreDamaged,
+    StoreUnavailable.
+    """
+    url = _url(path_or_url)
+    if url.get_backend_name() == "sqlite":
+        _prepare_place(url, create)
+    try:
+        engine = create_engine(url, json_serializer=compact_json, pool_size=8, max_overflow=32)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreUnavailable(
+            f"No driver for the store URL {url.render_as_string()}: {error}. "
+            "Install the driver's package, or name a SQLite file."
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite_connection)
+        event.listen(engine, "begin", _begin_sqlite_transaction)
+    try:
+        with explained(url), engine.connect() as connection:
+            _migrate(connection, create)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def explained(url: URL) -> Iterator[None]:
+    """Turn a database failure inside the block into the StoreError that says what to do about it."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        raise _explanation(str(getattr(error, "orig", error)).strip(), url.render_as_string()) from error
+
+
+def compact_json(value: Any) -> str:
+    """JSON without spaces: token ids are most of a store's bytes. Raises ValueError on NaN and infinities."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _url(path_or_url: Path | str) -> URL:
+    if isinstance(path_or_url, Path):
+        return URL.create("sqlite", database=str(path_or_url))
+    try:
+        url = make_url(path_or_url)
+    except ArgumentError as error:
+        raise StoreUnavailable(
+            f"{path_or_url!r} is not a database URL. "
+            "Write it like sqlite:////folder/feedback.db or postgresql+psycopg://user@host/name."
+        ) from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StoreUnavailable(
+            "A store in memory would lose every rating when the program ends. Name a file instead."
+        )
+    return url
+
+
+def _prepare_place(url: URL, create: bool) -> None:
+    path = Path(str(url.database))
+    try:
+        if not create and not path.exists():
+            raise StoreMissing(
+                f"There is no feedback store at {path}. Check the folder's name; "
+                "a store is made when the app first runs with this home."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"The feedback store cannot be placed at {path}: {error.strerror}. Choose a folder that you can write."
+        ) from error
+
+
+def _set_up_sqlite_connection(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would otherwise begin transactions by itself, and too late to take the write lock.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # What is forgotten must not stay readable in the file's free pages.
+    connection.execute("PRAGMA secure_delete=ON")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that create the same file race for the switch, and SQLite does not make the loser wait.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    connection.exec_driver_sql(str(connection.get_execution_options().get("sqlite_begin", "BEGIN")))
+
+
+def _migrate(connection: Connection, create: bool) -> None:
+    on_sqlite = connection.dialect.name == "sqlite"
+    if on_sqlite:
+        # A migration that rebuilds a table drops the old one, which would cascade into its children.
+        # SQLite ignores this switch inside a transaction, so it comes before.
+        _on_driver(connection, "PRAGMA foreign_keys=OFF")
+        connection = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    with connection.begin():
+        if not on_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        if _needs_upgrade(connection, create):
+            command.upgrade(_alembic_config(connection), "head")
+            if on_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise StoreDamaged(
+                    "The store was left as it was: migrating it would break references between its rows. "
+                    "Run `python -m feedback_store verify` with the release that wrote it."
+                )
+    if on_sqlite:
+        _on_driver(connection, "PRAGMA foreign_keys=ON")
+
+
+def _needs_upgrade(connection: Connection, create: bool) -> bool:
+    scripts = ScriptDirectory.from_config(_alembic_config(connection))
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        where = connection.engine.url.render_as_string()
+        if inspect(connection).get_table_names():
+            raise NotAStore(
+                f"{where} holds a database, but not a feedback store. Nothing was changed; name another place."
+            )
+        if not create:
+            raise StoreMissing(f"There is no feedback store in {where}: the database is empty.")
+        return True
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current not in known:
+        raise NewerSchema(
+            f"The feedback store has schema {current}, which this release does not know: "
+            "a newer release wrote it. Nothing was changed; install that release or a later one."
+        )
+    return current != scripts.get_current_head()
+
+
+def _alembic_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "feedback_store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _on_driver(connection: Connection, statement: str) -> None:
+    driver_connection = connection.connection.driver_connection
+    assert isinstance(driver_connection, sqlite3.Connection)
+    driver_connection.execute(statement)
+
+
+def _explanation(reason: str, where: str) -> StoreError:
+    if "not a database" in reason:
+        return NotAStore(f"{where} is not a database ({reason}). Nothing was changed; name another file.")
+    if "malformed" in reason:
+        return StoreDamaged(f"{where} is damaged ({reason}). Restore it from a backup.")
+    if any(sign in reason for sign in ("readonly", "unable to open", "full", "disk I/O")):
+        return StoreUnwritable(
+            f"{where} cannot be written ({reason}). Check its permissions and the space left on the disk."
+        )
+    return StoreUnavailable(
+        f"The database at {where} did not answer ({reason}). Check that it runs and that nothing holds it locked."
+    )

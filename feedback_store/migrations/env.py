@@ -1,0 +1,10 @@
+"""Alembic's entry. The caller hands over its open connection, already inside a transaction."""
+
+from alembic import context
+
+from feedback_store.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True
+)
+context.run_migrations()

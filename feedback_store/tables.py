@@ -1,0 +1,156 @@
+"""The tables. Migrations build them; a test holds that both agree.
+
+Messages, replies and the rating history are never updated: triggers in the first migration refuse it. People are
+forgotten by deleting, so deletes cascade from raters down.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# SQLite gives out row numbers only for its own INTEGER type, which already has 64 bits.
+Number = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC. SQLite has no time zones: it holds the UTC wall clock."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    # Every constraint has a name, so that later migrations can change it on SQLite too.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class RaterRow(Base):
+    __tablename__ = "raters"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    consent: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ConversationRow(Base):
+    __tablename__ = "conversations"
+    __table_args__ = (Index(None, "rater_id", "updated_at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(Text)
+    # No foreign key: messages already point here, and a circle of keys would need deferred constraints on
+    # every engine. The store checks the head when it is set, and verify() checks all of them.
+    head_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MessageRow(Base):
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "id"),
+        # Both columns together: a parent from another conversation is refused by the database itself.
+        ForeignKeyConstraint(
+            ["conversation_id", "parent_id"], ["messages.conversation_id", "messages.id"], ondelete="CASCADE"
+        ),
+        CheckConstraint("role IN ('system', 'user', 'assistant')", name="role"),
+        Index(None, "conversation_id", "number"),
+        Index(None, "conversation_id", "parent_id"),
+    )
+
+    # Order of creation; a parent's number is always smaller than its children's.
+    number: Mapped[int] = mapped_column(Number, primary_key=True)
+    id: Mapped[str] = mapped_column(String(64), unique=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    parent_id: Mapped[str | None] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    content: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReplyRow(Base):
+    """What an assistant message has beyond its text. The answer itself is the message's content."""
+
+    __tablename__ = "replies"
+    __table_args__ = (
+        CheckConstraint("finish_reason IN ('end', 'length', 'stopped', 'error')", name="finish_reason"),
+    )
+
+    id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    thought: Mapped[str | None] = mapped_column(Text)
+    think: Mapped[bool]
+    sampling: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[str] = mapped_column(String(200), index=True)
+    prompt_ids: Mapped[list[int]] = mapped_column(JSON)
+    completion_ids: Mapped[list[int]] = mapped_column(JSON)
+    finish_reason: Mapped[str] = mapped_column(String(16))
+    first_token_seconds: Mapped[float | None]
+    seconds: Mapped[float]
+
+
+class RatingRow(Base):
+    __tablename__ = "ratings"
+    __table_args__ = (CheckConstraint("value IN (-1, 0, 1)", name="value"),)
+
+    reply_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"), primary_key=True)
+    rater_id: Mapped[str] = mapped_column(
+        ForeignKey("raters.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    value: Mapped[int]
+    reasons: Mapped[list[str]] = mapped_column(JSON)
+    comment: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RatingHistoryRow(Base):
+    """Every state a rating ever had, oldest first."""
+
+    __tablename__ = "rating_history"
+    __table_args__ = (
+        CheckConstraint("value IN (-1, 0, 1)", name="value"),
+        Index(None, "reply_id", "rater_id", "number"),
+    )
+
+    number: Mapped[int] = mapped_column(Number, primary_key=True)
+    reply_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"))
+    rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"), index=True)
+    value: Mapped[int]
+    reasons: Mapped[list[str]] = mapped_column(JSON)
+    comment: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

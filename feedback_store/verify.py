@@ -1,0 +1,218 @@
+"""Re-derives what the store claims, from the rows themselves.
+
+Everything is read as plain SQL values: a damaged row must become a sentence, not an exception.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Text, and_, cast, func, or_, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import aliased
+
+from feedback_store.checks import are_token_ids
+from feedback_store.records import FINISH_REASONS, ROLES
+from feedback_store.tables import ConversationRow, MessageRow, RatingHistoryRow, RatingRow, ReplyRow
+
+MOST_PAGE_PROBLEMS = 20
+
+
+def problems(connection: Connection) -> list[str]:
+    """Every contradiction found, in words; empty means clean. Only reads."""
+    try:
+        broken_pages = list(_pages(connection))
+        if broken_pages:  # what else would be read from such a file means nothing
+            return broken_pages
+        checks: tuple[Callable[[Connection], Iterator[str]], ...] = (
+            _references,
+            _tree,
+            _heads,
+            _replies,
+            _ratings,
+        )
+        return [problem for check in checks for problem in check(connection)]
+    except DatabaseError as error:
+        return [f"The database cannot be read to its end: {error.orig}."]
+
+
+def _pages(connection: Connection) -> Iterator[str]:
+    if connection.dialect.name == "sqlite":
+        for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_PAGE_PROBLEMS})"):
+            if line != "ok":
+                yield f"The database file is damaged: {line}."
+
+
+def _references(connection: Connection) -> Iterator[str]:
+    if connection.dialect.name == "sqlite":  # PostgreSQL cannot hold a broken foreign key
+        for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+            yield f"Row {row} of {table} names a row of {parent} that does not exist."
+
+
+def _tree(connection: Connection) -> Iterator[str]:
+    parent = aliased(MessageRow)
+    query = (
+        select(MessageRow.id, MessageRow.parent_id, parent.id, _differs(MessageRow, parent))
+        .outerjoin(parent, MessageRow.parent_id == parent.id)
+        .where(
+            MessageRow.parent_id.is_not(None),
+            or_(
+                parent.id.is_(None),
+                _differs(MessageRow, parent),
+                # Parents are written first, so that every circle has such a step.
+                parent.number >= MessageRow.number,
+            ),
+        )
+        .order_by(MessageRow.number)
+    )
+    for message, parent_id, found, elsewhere in connection.execute(query):
+        if found is None:
+            yield f"Message {message} has a parent {parent_id} that does not exist."
+        elif elsewhere:
+            yield f"Message {message} has a parent {parent_id} in another conversation."
+        else:
+            yield f"Message {message} was written before its parent {parent_id}: the tree has a circle."
+
+
+def _differs(one: Any, other: Any) -> Any:
+    return one.conversation_id != other.conversation_id
+
+
+def _heads(connection: Connection) -> Iterator[str]:
+    query = (
+        select(ConversationRow.id, ConversationRow.head_id)
+        .outerjoin(
+            MessageRow,
+            and_(MessageRow.id == ConversationRow.head_id, MessageRow.conversation_id == ConversationRow.id),
+        )
+        .where(ConversationRow.head_id.is_not(None), MessageRow.id.is_(None))
+    )
+    for conversation, head in connection.execute(query):
+        yield f"Conversation {conversation} ends at {head}, which is no message of it."
+
+
+def _replies(connection: Connection) -> Iterator[str]:
+    parent = aliased(MessageRow)
+    query = (
+        select(
+            MessageRow.id,
+            MessageRow.role,
+            parent.role,
+            ReplyRow.id,
+            ReplyRow.finish_reason,
+            ReplyRow.version,
+            cast(ReplyRow.prompt_ids, Text),
+            cast(ReplyRow.completion_ids, Text),
+            cast(ReplyRow.sampling, Text),
+        )
+        .outerjoin(ReplyRow, ReplyRow.id == MessageRow.id)
+        .outerjoin(parent, MessageRow.parent_id == parent.id)
+        .where(or_(MessageRow.role.not_in(["system", "user"]), ReplyRow.id.is_not(None)))
+        .order_by(MessageRow.number)
+    )
+    for message, role, parent_role, reply, finish, version, *texts in connection.execute(query):
+        if role not in ROLES:
+            yield f"Message {message} has an unknown role {role!r}."
+        elif reply is None:
+            yield f"Reply {message} has its text, but nothing of how it was made."
+            continue
+        elif role != "assistant":
+            yield f"Message {message} is of role {role!r}, and yet a reply."
+        if parent_role != "user":
+            yield f"Reply {message} does not answer a user's message."
+        if reply is None:
+            continue
+        if finish not in FINISH_REASONS:
+            yield f"Reply {message} has an unknown finish reason {finish!r}."
+        if not version:
+            yield f"Reply {message} names no version."
+        prompt_ids, completion_ids, sampling = (_parsed(value) for value in texts)
+        if not are_token_ids(prompt_ids):
+            yield f"Reply {message} has prompt_ids that are no list of token ids."
+        if not are_token_ids(completion_ids):
+            yield f"Reply {message} has completion_ids that are no list of token ids."
+        if not isinstance(sampling, dict):
+            yield f"Reply {message} has sampling settings that cannot be read."
+
+
+def _ratings(connection: Connection) -> Iterator[str]:
+    history = RatingHistoryRow
+    newest = (
+        select(func.max(history.number).label("number"))
+        .group_by(history.reply_id, history.rater_id)
+        .subquery()
+    )
+    last = (
+        select(
+            history.reply_id,
+            history.rater_id,
+            history.value,
+            cast(history.reasons, Text).label("reasons"),
+            history.comment,
+        )
+        .join(newest, history.number == newest.c.number)
+        .subquery()
+    )
+    query = (
+        select(
+            RatingRow.reply_id,
+            RatingRow.rater_id,
+            last.c.reply_id,
+            RatingRow.value,
+            last.c.value,
+            cast(RatingRow.reasons, Text),
+            last.c.reasons,
+            RatingRow.comment,
+            last.c.comment,
+        )
+        .select_from(RatingRow)
+        .outerjoin(last, and_(RatingRow.reply_id == last.c.reply_id, RatingRow.rater_id == last.c.rater_id))
+    )
+    for (
+        reply,
+        rater,
+        recorded,
+        value,
+        last_value,
+        reasons,
+        last_reasons,
+        comment,
+        last_comment,
+    ) in connection.execute(query):
+        rating = f"The rating of {reply} by {rater}"
+        if recorded is None:
+            yield f"{rating} has no history."
+            continue
+        if (value, _parsed(reasons), comment) != (last_value, _parsed(last_reasons), last_comment):
+            yield f"{rating} is not what its history says last ({value}, not {last_value}, or other words)."
+        if value not in (-1, 0, 1):
+            yield f"{rating} has an impossible value {value!r}."
+        if not _is_list_of_texts(_parsed(reasons)):
+            yield f"{rating} has reasons that cannot be read."
+    yield from _lost_ratings(connection)
+
+
+def _lost_ratings(connection: Connection) -> Iterator[str]:
+    history = RatingHistoryRow
+    query = (
+        select(history.reply_id, history.rater_id)
+        .outerjoin(
+            RatingRow,
+            and_(RatingRow.reply_id == history.reply_id, RatingRow.rater_id == history.rater_id),
+        )
+        .where(RatingRow.reply_id.is_(None))
+        .distinct()
+    )
+    for reply, rater in connection.execute(query):
+        yield f"The rating of {reply} by {rater} is in the history, but is gone."
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
