@@ -4,7 +4,7 @@ Everything is read as plain SQL values: a damaged row must become a sentence, no
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Text, and_, cast, func, or_, select
@@ -20,27 +20,20 @@ MOST_PAGE_PROBLEMS = 20
 
 def problems(connection: Connection) -> list[str]:
     """Every contradiction found, in words; empty means clean. Only reads."""
+    found: list[str] = []
     try:
-        broken_pages = list(_pages(connection))
-        if broken_pages:  # what else would be read from such a file means nothing
-            return broken_pages
-        checks: tuple[Callable[[Connection], Iterator[str]], ...] = (
-            _references,
-            _tree,
-            _heads,
-            _replies,
-            _ratings,
-        )
-        return [problem for check in checks for problem in check(connection)]
-    except DatabaseError as error:
-        return [f"The database cannot be read to its end: {error.orig}."]
+        for check in (_pages, _references, _tree, _heads, _replies, _ratings):
+            found.extend(check(connection))
+    except DatabaseError as error:  # what would be read beyond broken pages means nothing
+        found.append(f"The database is damaged: {error.orig}.")
+    return found
 
 
 def _pages(connection: Connection) -> Iterator[str]:
     if connection.dialect.name == "sqlite":
         for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_PAGE_PROBLEMS})"):
             if line != "ok":
-                yield f"The database file is damaged: {line}."
+                yield f"The database is damaged: {line}."
 
 
 def _references(connection: Connection) -> Iterator[str]:

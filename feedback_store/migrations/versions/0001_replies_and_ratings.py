@@ -75,8 +75,8 @@ def upgrade() -> None:
         sa.Column("prompt_ids", sa.JSON(), nullable=False),
         sa.Column("completion_ids", sa.JSON(), nullable=False),
         sa.Column("finish_reason", sa.String(16), nullable=False),
-        sa.Column("first_token_seconds", sa.Float()),
-        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("first_token_seconds", sa.Double()),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_replies"),
         sa.ForeignKeyConstraint(["id"], ["messages.id"], name="fk_replies_id", ondelete="CASCADE"),
         sa.CheckConstraint(
