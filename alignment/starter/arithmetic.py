@@ -1,0 +1,329 @@
+"""Arithmetic tasks whose thoughts are column arithmetic that a very small model can follow.
+
+A column shows only its digits and the carry of the line before; numbers of unequal length are lined
+up with leading zeros, so that every digit produced depends on few tokens at a fixed distance. The
+symbols are the same in both languages; only the names of the columns differ.
+"""
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from alignment.starter import phrasings
+from alignment.starter.task import Language, Split, Task, split_of, user
+
+KINDS = ("addition", "subtraction", "multiplication", "multiplication_hard", "comparison", "ordering")
+
+PHRASING_TEST_SHARE = 0.15
+"""Share of the phrasings that only the held-out suite uses: enough that every kind has some."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words and marks around the symbols of a worked column."""
+
+    columns: tuple[str, ...]
+    colon: str
+    comma: str
+    write: str
+    carry: str
+    borrow: str
+
+
+WORDS: dict[Language, Words] = {
+    "en": Words(("ones", "tens", "hundreds", "thousands"), ": ", ", ", "write ", "carry ", "borrow "),
+    "zh": Words(("个位", "十位", "百位", "千位"), "：", "，", "写", "进", "借"),
+}
+
+
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    """Draw one task of `kind` whose operands and phrasing both belong to `split`."""
+    if kind == "comparison":
+        return _comparison(rng, language, split)
+    if kind == "ordering":
+        return _ordering(rng, language, split)
+    return _calculation(rng, language, kind, split)
+
+
+def worked(sign: str, a: int, b: int, language: Language) -> str:
+    """Work out `a sign b` (one of + - × ÷) line by line; the last line is "a+b=c".
+
+    Two one-digit operands, a zero factor and a (table) division are known by heart: one line.
+    """
+    if sign == "+":
+        return _worked_sum(a, b, language)
+    if sign == "-":
+        return _worked_difference(a, b, language)
+    if sign == "÷":
+        return f"{a}÷{b}={a // b}"
+    return _worked_product(a, b, language)
+
+
+def calculate(sign: str, a: int, b: int) -> int:
+    """The value of `a sign b` for + - × and the exact ÷."""
+    if sign == "+":
+        return a + b
+    if sign == "-":
+        return a - b
+    return a * b if sign == "×" else a // b
+
+
+def phrasings_of(kind: str, language: Language, split: Split) -> tuple[str, ...]:
+    """The phrasings of `kind` that `split` may use."""
+    return _split_phrasings(kind.removesuffix("_hard"), language, split)
+
+
+@cache
+def _split_phrasings(kind: str, language: Language, split: Split) -> tuple[str, ...]:
+    every = phrasings.ALL[kind, language]
+    return tuple(text for text in every if phrasing_split(kind, language, text) == split)
+
+
+def phrasing_split(kind: str, language: Language, text: str) -> Split:
+    """The side of one phrasing, decided by its own text; bare symbols, typed most, are for training."""
+    if text in phrasings.SYMBOLS:
+        return "train"
+    return split_of("phrasing", kind, language, text, test_share=PHRASING_TEST_SHARE)
+
+
+def casual(rng: random.Random, text: str, language: Language) -> str:
+    """Now and then write as people type: no capital, no final mark; Chinese with spaced numbers."""
+    if language == "zh" and rng.random() < 0.3:
+        text = re.sub(r"(?<=[\u4e00-\u9fff])(?=\d)|(?<=\d)(?=[\u4e00-\u9fff])", " ", text)
+    if rng.random() < 0.2 and re.search(r"[^=\s][.?。？]$", text):
+        text = text[:1].lower() + text[1:-1]
+    return text
+
+
+# --- calculations ---------------------------------------------------------------------------------
+
+
+_SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
+
+
+def _calculation(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    a, b = _operands(rng, kind)
+    while operand_split(kind, a, b) != split:
+        a, b = _operands(rng, kind)
+    sign = _SIGNS[kind]
+    template = rng.choice(phrasings_of(kind, language, split))
+    question = template.format(a=a, b=b, op=rng.choice(phrasings.SIGNS[sign]))
+    result = calculate(sign, a, b)
+    return Task(
+        kind=kind,
+        language=language,
+        template=f"{kind}/{language}/{template}",
+        messages=user(casual(rng, question, language)),
+        thought=worked(sign, a, b, language),
+        answer=f"{a}{sign}{b}={result}",
+        expected={"number": result, "operands": [a, b]},
+        split=split,
+    )
+
+
+def operand_split(kind: str, a: int, b: int) -> Split:
+    """The side of a pair of operands; their order matters for subtraction alone."""
+    return split_of(kind, a, b) if kind == "subtraction" else split_of(kind, *sorted((a, b)))
+
+
+def _operands(rng: random.Random, kind: str) -> tuple[int, int]:
+    if kind == "multiplication_hard":
+        return rng.randint(10, 99), rng.randint(10, 99)
+    if kind == "multiplication":
+        a = rng.randint(10, 99) if rng.random() < 0.85 else rng.randint(0, 9)
+        b = rng.randint(2, 9) if rng.random() < 0.92 else rng.randint(0, 1)
+        return (a, b) if rng.random() < 0.7 else (b, a)
+    a, b = _number(rng), _number(rng)
+    return (max(a, b), min(a, b)) if kind == "subtraction" else (a, b)
+
+
+def _number(rng: random.Random) -> int:
+    """A number of up to three digits, the longer ones more often: they need the practice."""
+    low, high = rng.choices(((0, 9), (10, 99), (100, 999)), weights=(1, 3, 5))[0]
+    return rng.randint(low, high)
+
+
+def _lined_up(*numbers: int) -> list[str]:
+    width = max(len(str(number)) for number in numbers)
+    return [str(number).zfill(width) for number in numbers]
+
+
+def _worked_sum(a: int, b: int, language: Language) -> str:
+    final = f"{a}+{b}={a + b}"
+    if a < 10 and b < 10:
+        return final
+    words = WORDS[language]
+    top, bottom = _lined_up(a, b)
+    lines = [f"{top}+{bottom}"]
+    carry = 0
+    for place, (x, y) in enumerate(zip(reversed(top), reversed(bottom), strict=True)):
+        total = int(x) + int(y) + carry
+        addends = f"{x}+{y}" if place == 0 else f"{x}+{y}+{carry}"
+        line = f"{words.columns[place]}{words.colon}{addends}={total}"
+        carry = total // 10
+        if place < len(top) - 1:
+            line += f"{words.comma}{words.write}{total % 10}{words.comma}{words.carry}{carry}"
+        lines.append(line)
+    return "\n".join([*lines, final])
+
+
+def _worked_difference(a: int, b: int, language: Language) -> str:
+    final = f"{a}-{b}={a - b}"
+    if a < 10:
+        return final
+    words = WORDS[language]
+    top, bottom = _lined_up(a, b)
+    lines = [f"{top}-{bottom}"]
+    digits = ""
+    borrow = 0
+    for place, (x, y) in enumerate(zip(reversed(top), reversed(bottom), strict=True)):
+        taken = f"{y}" if place == 0 else f"{y}-{borrow}"
+        left = int(x) - int(y) - borrow
+        borrow = int(left < 0)
+        # The comparison is written out, so that the model never has to decide before it sees both digits.
+        work = f"{x}-{taken}<0{words.comma}1{x}-{taken}={left + 10}" if borrow else f"{x}-{taken}={left}"
+        line = f"{words.columns[place]}{words.colon}{work}"
+        if place < len(top) - 1:
+            line += f"{words.comma}{words.borrow}{borrow}"
+        lines.append(line)
+        digits = str(left % 10) + digits
+    if digits.startswith("0"):
+        lines.append(f"{digits}={int(digits)}")
+    return "\n".join([*lines, final])
+
+
+def _worked_product(a: int, b: int, language: Language) -> str:
+    long, short = (a, b) if len(str(a)) >= len(str(b)) else (b, a)
+    final = f"{long}×{short}={a * b}"
+    if long < 10 or short == 0:
+        return final
+    if short < 10:
+        return "\n".join([f"{long}×{short}", *_product_columns(long, short, language), final])
+    tens, ones = divmod(short, 10)
+    by_tens = [
+        f"{long}×{tens}",
+        *_product_columns(long, tens, language),
+        f"{long}×{tens}={long * tens}",
+        f"{long}×{tens}0={long * tens * 10}",
+    ]
+    if ones == 0:
+        return "\n".join([f"{long}×{short}", *by_tens])
+    by_ones = [f"{long}×{ones}", *_product_columns(long, ones, language), f"{long}×{ones}={long * ones}"]
+    total = _worked_sum(long * tens * 10, long * ones, language)
+    return "\n".join([f"{long}×{short}", *by_ones, *by_tens, total, final])
+
+
+def _product_columns(long: int, short: int, language: Language) -> list[str]:
+    words = WORDS[language]
+    tens, ones = divmod(long, 10)
+    low, high = ones * short, tens * short
+    first = f"{ones}×{short}={low}{words.comma}{words.write}{low % 10}{words.comma}{words.carry}{low // 10}"
+    second = f"{tens}×{short}={high}{words.comma}{high}+{low // 10}={high + low // 10}"
+    return [f"{words.columns[0]}{words.colon}{first}", f"{words.columns[1]}{words.colon}{second}"]
+
+
+# --- comparison and ordering ----------------------------------------------------------------------
+
+
+def _comparison(rng: random.Random, language: Language, split: Split) -> Task:
+    a, b = _pair(rng)
+    while operand_split("comparison", a, b) != split:
+        a, b = _pair(rng)
+    template = rng.choice(phrasings_of("comparison", language, split))
+    asked_is, asked_sign = phrasings.COMPARISONS[template]
+    holds = a > b if asked_sign == ">" else a < b
+    relation = f"{a}{_relation(a, b)}{b}"
+    if asked_is:
+        yes, no = ("Yes", "No") if language == "en" else ("是的", "不是")
+        answer = f"{yes if holds else no}{WORDS[language].comma}{relation}"
+        expected = {"holds": holds, "operands": [a, b]}
+    elif a == b:
+        answer = f"They are equal: {relation}" if language == "en" else f"一样大：{relation}"
+        expected = {"equal": True, "operands": [a, b]}
+    else:
+        number = max(a, b) if asked_sign == ">" else min(a, b)
+        comparative = {"en": {">": " is larger", "<": " is smaller"}, "zh": {">": "更大", "<": "更小"}}
+        answer = f"{number}{comparative[language][asked_sign]}"
+        expected = {"number": number, "operands": [a, b]}
+    return Task(
+        kind="comparison",
+        language=language,
+        template=f"comparison/{language}/{template}",
+        messages=user(casual(rng, template.format(a=a, b=b), language)),
+        thought=_worked_comparison(a, b, language),
+        answer=answer + ("." if language == "en" else "。"),
+        expected=expected,
+        split=split,
+    )
+
+
+def _pair(rng: random.Random) -> tuple[int, int]:
+    """Two numbers; a third of the pairs share leading digits, where a comparison is hard."""
+    a = _number(rng)
+    if rng.random() < 0.05:
+        return a, a
+    if rng.random() < 0.35:
+        return a, a - a % 10 + rng.randint(0, 9)
+    return a, _number(rng)
+
+
+def _relation(a: int, b: int) -> str:
+    return ">" if a > b else "<" if a < b else "="
+
+
+def _worked_comparison(a: int, b: int, language: Language) -> str:
+    words = WORDS[language]
+    top, bottom = _lined_up(a, b)
+    lines = [f"{top}, {bottom}"]
+    for place, (x, y) in enumerate(zip(top, bottom, strict=True)):
+        column = words.columns[len(top) - 1 - place]
+        lines.append(f"{column}{words.colon}{x}{_relation(int(x), int(y))}{y}")
+        if x != y:
+            break
+    return "\n".join([*lines, f"{a}{_relation(a, b)}{b}"])
+
+
+def _ordering(rng: random.Random, language: Language, split: Split) -> Task:
+    numbers = _distinct(rng)
+    while split_of("ordering", *sorted(numbers)) != split:
+        numbers = _distinct(rng)
+    template = rng.choice(phrasings_of("ordering", language, split))
+    falling = phrasings.ORDERINGS[template]
+    listed = phrasings.listed(rng, numbers, language)
+    ordered = sorted(numbers, reverse=falling)
+    return Task(
+        kind="ordering",
+        language=language,
+        template=f"ordering/{language}/{template}",
+        messages=user(casual(rng, template.format(numbers=listed), language)),
+        thought=_worked_ordering(numbers, falling, language),
+        answer=(", " if language == "en" else "、").join(map(str, ordered)),
+        expected={"order": ordered},
+        split=split,
+    )
+
+
+def _distinct(rng: random.Random) -> list[int]:
+    count = rng.choice((3, 4))
+    numbers: list[int] = []
+    while len(numbers) < count:
+        number = _number(rng)
+        if number not in numbers:
+            numbers.append(number)
+    return numbers
+
+
+def _worked_ordering(numbers: list[int], falling: bool, language: Language) -> str:
+    """Take the first in order out of those left, again and again."""
+    words = WORDS[language]
+    take = {"en": ("smallest", "largest"), "zh": ("最小", "最大")}[language][falling]
+    rest_word = {"en": "left", "zh": "剩下"}[language]
+    left = _lined_up(*numbers)
+    lines = [", ".join(left)]
+    while len(left) > 1:
+        chosen = max(left) if falling else min(left)
+        left.remove(chosen)
+        lines.append(f"{take}{words.colon}{chosen}{words.comma}{rest_word}{words.colon}{', '.join(left)}")
+    ordered = sorted(numbers, reverse=falling)
+    return "\n".join([*lines, ", ".join(map(str, ordered))])

@@ -1,0 +1,136 @@
+"""Word problems of two and three steps, from stories told alike in English and in Chinese.
+
+The thought says in words what each step computes and then works it out as an arithmetic task would,
+so that what is learned from plain arithmetic serves here too.
+"""
+
+import random
+from functools import cache
+from itertools import product
+
+from alignment.starter import word_stories_en, word_stories_zh
+from alignment.starter.arithmetic import WORDS, calculate, casual, worked
+from alignment.starter.task import Language, Split, Task, split_of, user
+from alignment.starter.word_plans import PLANS, Plan, Story
+
+KINDS = ("word_two_step", "word_three_step")
+
+STORIES: dict[Language, dict[str, Story]] = {"en": word_stories_en.STORIES, "zh": word_stories_zh.STORIES}
+
+_PHRASING_TEST_SHARE = 0.15
+
+Step = tuple[str, int, int]
+"""Sign, left operand, right operand."""
+
+
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    """Draw one word problem whose numbers and combination of sentences both belong to `split`."""
+    steps = 3 if kind == "word_three_step" else 2
+    story_name, *parts = rng.choice(phrasings_of(language, steps, split))
+    story = STORIES[language][story_name]
+    numbers, worked_steps = _numbers(rng, story_name, steps, split)
+    filling = _filling(rng, story, language) | dict(zip("abcd", numbers, strict=False))
+    result = calculate(*worked_steps[-1])
+    units = _units(story, result, filling, language)
+    lines = [
+        f"{label.format(**filling)}{WORDS[language].colon}{worked(*step, language)}"
+        for label, step in zip(story.labels, worked_steps, strict=False)
+    ]
+    sentences = [part.format(**filling) for part in parts]
+    question = (" " if language == "en" else "").join(sentences)
+    return Task(
+        kind=kind,
+        language=language,
+        template=template_id(language, (story_name, *parts)),
+        messages=user(question if parts[0].startswith("{name}") else casual(rng, question, language)),
+        thought="\n".join([*lines, str(result)]),
+        answer=f"{result} {units[0]}" if language == "en" else f"{result}{units[0]}",
+        expected={
+            "number": result,
+            "unit": units[0],
+            "units": units,
+            "bare_answer": str(result),
+            "operands": [story_name, *numbers],
+        },
+        split=split,
+    )
+
+
+def template_id(language: Language, phrasing: tuple[str, ...]) -> str:
+    """The id of one combination of sentences, the story's name first."""
+    return f"word/{language}/{'|'.join(phrasing)}"
+
+
+@cache
+def phrasings_of(language: Language, steps: int, split: Split) -> tuple[tuple[str, ...], ...]:
+    """Every (story, opening, event, …, ask) with `steps` steps on the side of `split`."""
+    found = []
+    for name, story in STORIES[language].items():
+        if steps == 3 and not story.more:
+            continue
+        middle = (story.more, story.last_asks) if steps == 3 else (story.asks,)
+        for parts in product(story.openings, story.events, *middle):
+            phrasing = (name, *parts)
+            identity = template_id(language, phrasing)
+            if split_of("phrasing", identity, test_share=_PHRASING_TEST_SHARE) == split:
+                found.append(phrasing)
+    return tuple(found)
+
+
+def _numbers(rng: random.Random, story: str, steps: int, split: Split) -> tuple[list[int], list[Step]]:
+    """Draw numbers until every step can be done and they belong to `split`."""
+    plan = PLANS[story]
+    while True:
+        numbers = [rng.randint(low, high) for low, high in plan.ranges[: steps + 1]]
+        done = _steps(plan, numbers, steps)
+        # The first three numbers decide, so that a three-step form never shows held-out two steps.
+        if done and split_of("word", story, *numbers[:3]) == split:
+            return numbers, done
+
+
+def _steps(plan: Plan, numbers: list[int], steps: int) -> list[Step] | None:
+    """The steps with their operands, or None where one leaves what the arithmetic tasks teach."""
+    values = dict(zip("abcd", numbers, strict=False))
+    done: list[Step] = []
+    for index, (left, sign, right) in enumerate(plan.steps[:steps], start=1):
+        step = (sign, values[left], values[right])
+        if not _within_reach(*step):
+            return None
+        done.append(step)
+        values[str(index)] = calculate(*step)
+    return done
+
+
+def _within_reach(sign: str, a: int, b: int) -> bool:
+    """Whether the step stays within three digits, 2×1 digits or the division table, and above zero."""
+    if sign == "÷":
+        return a % b == 0 and 1 < a // b < 10
+    if sign == "×":
+        return min(a, b) < 10 and max(a, b) < 100
+    return 0 < calculate(sign, a, b) < 1000
+
+
+def _filling(rng: random.Random, story: Story, language: Language) -> dict[str, str | int]:
+    names = rng.sample(word_stories_en.NAMES if language == "en" else word_stories_zh.NAMES, 3)
+    filling: dict[str, str | int] = dict(zip(("name", "other", "third"), names, strict=True))
+    category = story.things or (story.counted if isinstance(story.counted, str) else "")
+    if not category:
+        return filling
+    if language == "en":
+        singular, plural = rng.choice(word_stories_en.THINGS[category])
+        return filling | {"thing": singular, "things": plural}
+    measure, thing = rng.choice(word_stories_zh.THINGS[category])
+    return filling | {"m": measure, "thing": thing}
+
+
+def _units(story: Story, result: int, filling: dict[str, str | int], language: Language) -> list[str]:
+    """Every unit that the answer may name, the one to teach first."""
+    counted = story.unit or story.counted
+    if isinstance(counted, str):
+        if language == "zh":
+            return [f"{filling['m']}{filling['thing']}", str(filling["m"]), str(filling["thing"])]
+        counted = (str(filling["thing"]), str(filling["things"]))
+    if language == "zh":
+        return list(counted)
+    singular, plural, *others = counted
+    return [singular, plural, *others] if result == 1 else [plural, singular, *others]

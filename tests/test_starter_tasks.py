@@ -1,0 +1,287 @@
+"""The starter's tasks are true, answerable and never shared between training and evaluation."""
+
+import dataclasses
+import operator
+import random
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from alignment.starter import arithmetic, days, word_problems
+from alignment.starter.check import Checked, check
+from alignment.starter.task import LANGUAGES, Language, Split, Task, user
+
+MODULES = (arithmetic, word_problems, days)
+CELLS = [(module, kind, language) for module in MODULES for kind in module.KINDS for language in LANGUAGES]
+DRAWS = 400
+
+
+@cache
+def drawn(language: Language, split: Split) -> tuple[Task, ...]:
+    rng = random.Random(f"{language}/{split}")
+    return tuple(
+        module.tasks(rng, language, kind, split)
+        for module in MODULES
+        for kind in module.KINDS
+        for _ in range(DRAWS)
+    )
+
+
+def everything() -> Iterator[Task]:
+    for language in LANGUAGES:
+        yield from drawn(language, "train")
+        yield from drawn(language, "test")
+
+
+def a_task(kind: str, question: str, language: Language = "en", **expected: object) -> Task:
+    return Task(kind, language, "t", user(question), "", "", dict(expected))
+
+
+def test_every_answer_passes_its_own_check() -> None:
+    for task in everything():
+        checked = check(task, task.answer)
+        assert checked.correct, task
+        assert checked.has_unit in (None, True), task
+
+
+def test_a_bare_number_is_right_and_has_no_unit() -> None:
+    for task in everything():
+        if task.kind in word_problems.KINDS:
+            assert check(task, task.expected["bare_answer"]) == Checked(True, False), task
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_operands_of_the_suite_occur_in_training_in_either_language(language: Language) -> None:
+    seen = {identity(task) for other in LANGUAGES for task in drawn(other, "train")}
+    assert seen.isdisjoint(identity(task) for task in drawn(language, "test"))
+
+
+def identity(task: Task) -> tuple[object, ...]:
+    if task.kind == "ordering":
+        return (task.kind, *sorted(task.expected["order"]))
+    operands = task.expected["operands"]
+    if task.kind in word_problems.KINDS:
+        return ("word", *operands[:4])
+    keep_order = task.kind in ("subtraction", "calendar", "duration")
+    return (task.kind, *(operands if keep_order else sorted(operands)))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_phrasing_of_the_suite_occurs_in_training(language: Language) -> None:
+    train, test = drawn(language, "train"), drawn(language, "test")
+    assert {task.template for task in train}.isdisjoint(task.template for task in test)
+    assert {skeleton(task) for task in train}.isdisjoint(skeleton(task) for task in test)
+
+
+def skeleton(task: Task) -> tuple[str, str]:
+    """The question without its numbers, signs, spaces, capitals and final mark: what is left is the phrasing."""
+    kind = task.kind.removesuffix("_hard")
+    text = re.sub(r"\d+", "#", task.question.lower())
+    if kind in ("addition", "subtraction", "multiplication"):
+        text = re.sub(r"#\s*[-+×*x−]\s*#", "#~#", text)
+    if task.language == "zh":
+        text = text.replace(" ", "")
+    return kind, text.rstrip(".?。？ ") if "=" not in text else text
+
+
+@pytest.mark.parametrize(("module", "kind", "language"), CELLS)
+def test_every_kind_has_held_out_phrasings(module: object, kind: str, language: Language) -> None:
+    of_kind = {task.template for task in drawn(language, "test") if task.kind == kind}
+    assert len(of_kind) >= 3
+
+
+COMPARE = {"=": operator.eq, "<": operator.lt, ">": operator.gt}
+
+
+def test_every_step_of_every_thought_is_true() -> None:
+    checked = 0
+    for task in everything():
+        for line in task.thought.splitlines():
+            for left, sign, right in re.findall(r"([\d+×÷-]+)([=<>])([\d+×÷-]+)", line):
+                assert COMPARE[sign](value(left), value(right)), (task.question, line)
+                checked += 1
+    assert checked > 10_000
+
+
+def value(expression: str) -> int:
+    """The value of a chain such as "7×2+3" or "15-8-1": products first, then left to right."""
+    terms = re.findall(r"[+-]?[\d×÷]+", expression)
+    total = 0
+    for term in terms:
+        factors = re.split(r"([×÷])", term.lstrip("+-"))
+        product = int(factors[0])
+        for sign, factor in zip(factors[1::2], factors[2::2], strict=True):
+            product = product * int(factor) if sign == "×" else product // int(factor)
+        total += -product if term.startswith("-") else product
+    return total
+
+
+def test_the_symbols_of_a_thought_are_the_same_in_both_languages() -> None:
+    for sign, a, b in (
+        ("+", 347, 285),
+        ("+", 47, 985),
+        ("-", 305, 98),
+        ("×", 47, 6),
+        ("×", 47, 36),
+        ("×", 40, 30),
+    ):
+        english, chinese = (
+            re.findall(r"[\d+×=<-]+", arithmetic.worked(sign, a, b, language)) for language in LANGUAGES
+        )
+        assert english == chinese
+
+
+def test_an_addition_is_worked_column_by_column() -> None:
+    assert arithmetic.worked("+", 347, 85, "en") == (
+        "347+085\nones: 7+5=12, write 2, carry 1\ntens: 4+8+1=13, write 3, carry 1\nhundreds: 3+0+1=4\n347+85=432"
+    )
+    assert arithmetic.worked("-", 305, 298, "zh") == (
+        "305-298\n个位：5-8<0，15-8=7，借1\n十位：0-9-1<0，10-9-1=0，借1\n百位：3-2-1=0\n007=7\n305-298=7"
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_are_at_least_thirty_stories_and_twelve_have_three_steps(language: Language) -> None:
+    stories = word_problems.STORIES[language]
+    assert len(stories) >= 30
+    assert sum(bool(story.more) for story in stories.values()) >= 12
+    for name, story in stories.items():
+        assert len(story.openings) * len(story.events) * len(story.asks) >= 8, name
+        assert len(story.labels) == (3 if story.more else 2), name
+
+
+def test_both_languages_tell_the_same_stories() -> None:
+    assert set(word_problems.STORIES["en"]) == set(word_problems.STORIES["zh"])
+
+
+def test_every_story_is_told_in_training() -> None:
+    for language in LANGUAGES:
+        told = {phrasing[0] for phrasing in word_problems.phrasings_of(language, 2, "train")}
+        assert told == set(word_problems.STORIES[language])
+
+
+def test_the_same_seed_draws_the_same_tasks() -> None:
+    for module, kind, language in CELLS:
+        first, second = (module.tasks(random.Random(7), language, kind, "train") for _ in range(2))
+        assert first == second
+
+
+def test_a_wrong_number_is_wrong() -> None:
+    for task in everything():
+        if "number" in task.expected and task.kind != "comparison":
+            wrong = dataclasses.replace(
+                task, expected={**task.expected, "number": task.expected["number"] + 1}
+            )
+            assert not check(wrong, task.answer).correct
+
+
+ADDITION = a_task("addition", "What is 347+885?", number=1232)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["347+885=1232", "1,232", "The answer is 1232.", "=1232", "１２３２", "等于1232。", "**1232**", "1232.0"],
+)
+def test_a_right_number_is_found_in_any_wording(answer: str) -> None:
+    assert check(ADDITION, answer).correct
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "1233", "-1232", "1232 or 1233", "I do not know.", "12320", "1232.5", "1 232 7"]
+)
+def test_a_wrong_or_missing_number_is_not_accepted(answer: str) -> None:
+    assert not check(ADDITION, answer).correct
+
+
+WORDS = a_task("word_two_step", "?", number=12, units=["apples", "apple"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "correct", "has_unit"),
+    [
+        ("12 apples", True, True),
+        ("Tom has 12 Apples left.", True, True),
+        ("12", True, False),
+        ("12 pineapples", True, False),
+        ("13 apples", False, True),
+        ("", False, False),
+    ],
+)
+def test_number_and_unit_are_judged_apart(answer: str, correct: bool, has_unit: bool) -> None:
+    assert check(WORDS, answer) == Checked(correct, has_unit)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected", "answer", "correct"),
+    [
+        ("which", {"number": 347}, "347 is larger.", True),
+        ("which", {"number": 347}, "347", True),
+        ("which", {"number": 347}, "347 is larger than 285.", True),
+        ("which", {"number": 347}, "347>285", True),
+        ("which", {"number": 347}, "347比285大。", True),
+        ("which", {"number": 347}, "347更大。", True),
+        ("which", {"number": 347}, "347 is smaller.", False),
+        ("which", {"number": 347}, "285 is larger.", False),
+        ("which", {"number": 347}, "347<285", False),
+        ("which", {"number": 347}, "348 is larger.", False),
+        ("which", {"number": 347}, "", False),
+        ("is", {"holds": True}, "Yes, 347>285.", True),
+        ("is", {"holds": True}, "是的，347>285。", True),
+        ("is", {"holds": True}, "Yes.", True),
+        ("is", {"holds": True}, "Yes, 347<285.", False),
+        ("is", {"holds": True}, "No, 347>285.", False),
+        ("is", {"holds": True}, "347>285", False),
+        ("is", {"holds": False}, "不是，347>285。", True),
+        ("is", {"holds": False}, "不对。", True),
+        ("is", {"holds": False}, "是的。", False),
+    ],
+)
+def test_a_comparison_must_be_true_and_answer_what_was_asked(
+    question: str, expected: dict[str, object], answer: str, correct: bool
+) -> None:
+    assert check(a_task("comparison", question, operands=[347, 285], **expected), answer).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "answer", "correct"),
+    [
+        ("ordering", {"order": [5, 34, 120]}, "5, 34, 120", True),
+        ("ordering", {"order": [5, 34, 120]}, "5<34<120", True),
+        ("ordering", {"order": [5, 34, 120]}, "从小到大：5、34、120。", True),
+        ("ordering", {"order": [5, 34, 120]}, "5, 120, 34", False),
+        ("ordering", {"order": [5, 34, 120]}, "34, 120", False),
+        ("calendar", {"day": 4}, "It is Friday.", True),
+        ("calendar", {"day": 4}, "周五", True),
+        ("calendar", {"day": 6}, "星期天。", True),
+        ("calendar", {"day": 4}, "Friday or Saturday", False),
+        ("calendar", {"day": 4}, "", False),
+        ("duration", {"minutes": 105}, "1 hour and 45 minutes", True),
+        ("duration", {"minutes": 105}, "105 minutes", True),
+        ("duration", {"minutes": 105}, "1小时45分钟。", True),
+        ("duration", {"minutes": 120}, "2 hours", True),
+        ("duration", {"minutes": 105}, "1 hour 54 minutes", False),
+        ("duration", {"minutes": 925}, "15:25", True),
+        ("duration", {"minutes": 925}, "15点25分", True),
+        ("duration", {"minutes": 925}, "3:25 pm", True),
+        ("duration", {"minutes": 925}, "15:52", False),
+        ("duration", {"minutes": 925}, "", False),
+        ("concept", {"keywords": [["loss", "error"], ["train"]]}, "The Loss on TRAINING data.", True),
+        ("concept", {"keywords": [["loss", "error"], ["train"]]}, "The loss.", False),
+        ("outside", {"keywords": [["small"]], "forbidden": ["Paris"]}, "I am a small model.", True),
+        ("outside", {"keywords": [["small"]], "forbidden": ["Paris"]}, "A small town: paris.", False),
+        ("follow_up", {"keywords": [], "number": 17}, "12+5=17", True),
+        ("follow_up", {"number": 17}, "12+5=18", False),
+        ("smalltalk", {"keywords": []}, "", False),
+    ],
+)
+def test_each_other_kind_is_judged_by_its_content(
+    kind: str, expected: dict[str, object], answer: str, correct: bool
+) -> None:
+    assert check(a_task(kind, "?", **expected), answer).correct is correct
+
+
+def test_an_unknown_kind_is_named_in_the_error() -> None:
+    with pytest.raises(ValueError, match="astrology"):
+        check(a_task("astrology", "?"), "yes")
