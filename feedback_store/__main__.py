@@ -58,7 +58,7 @@ def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
     found = store.verify()
     for problem in found:
         print(problem)
-    print(f"{len(found)} problems" if found else "clean")
+    print(f"problems: {len(found)}" if found else "clean")
     return 1 if found else 0
 
 

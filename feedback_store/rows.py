@@ -97,12 +97,16 @@ def held_out(row: UnpairedRow, share: float = 0.1) -> bool:
 
 
 def trl_kto(row: UnpairedRow) -> dict[str, Any]:
-    """The row as TRL's KTO trainer takes it: conversational `prompt` and `completion`, and `label`."""
+    """The row as TRL's KTO trainer takes it: conversational `prompt` and `completion`, and `label`.
+
+    The thought stands in `<think>` tags, the common convention; the template is asked for the mode that was served.
+    """
     thought = f"<think>\n{row.thought}\n</think>\n\n" if row.thought else ""
     return {
         "prompt": row.messages,
         "completion": [{"role": "assistant", "content": thought + row.answer}],
         "label": row.label,
+        "chat_template_kwargs": {"enable_thinking": row.think},
     }
 
 

@@ -1,0 +1,153 @@
+"""`python -m feedback_store`: what each command prints, writes and refuses."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_store import one_turn
+
+from feedback_store import FeedbackStore
+from feedback_store.__main__ import main
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with two replies: one up by ann, one down by bob with a reason."""
+    folder = tmp_path / "home"
+    with FeedbackStore.open(folder / "feedback.db") as store:
+        store.rate(one_turn(store).id, "ann", 1)
+        store.rate(one_turn(store, "bob", "二加二？", version="v2").id, "bob", -1, ["wrong"])
+    return folder
+
+
+def test_stats_prints_a_table_by_version(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--home", str(home)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["replies", "2"] in lines
+    assert ["v1", "1", "1", "0", "0"] in lines
+    assert ["v2", "1", "0", "1", "0"] in lines
+    assert ["all", "2", "1", "1", "0"] in lines
+    assert ["1", "wrong"] in lines
+
+
+def test_stats_of_an_empty_store_are_zeros(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    FeedbackStore.open(tmp_path / "feedback.db").close()
+    assert main(["stats", "--home", str(tmp_path)]) == 0
+    assert ["all", "0", "0", "0", "0"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_stats_as_json_are_the_counts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--json", "--store-url", f"sqlite:///{home / 'feedback.db'}"]) == 0
+    with FeedbackStore.open(home / "feedback.db") as store:
+        assert json.loads(capsys.readouterr().out) == store.counts()
+
+
+def test_export_writes_trl_rows(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "rows.jsonl"
+    assert main(["export", "--home", str(home), "--out", str(out), "--format", "trl-kto"]) == 0
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [row["label"] for row in rows] == [True, False]
+    assert rows[1]["prompt"] == [{"role": "user", "content": "二加二？"}]
+    assert rows[1]["completion"][0]["content"].startswith("<think>")
+    assert "2 rows (1 up, 1 down)" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_export_can_be_kept_to_one_version(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    assert main(["export", "--home", str(home), "--out", str(out), "--version", "v2"]) == 0
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_an_export_that_fails_leaves_the_file_of_before(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    out.write_text("what was there before")
+
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    assert main(["export", "--home", str(home), "--out", str(out)]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert out.read_text() == "what was there before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "rows.jsonl"]
+
+
+def test_an_export_into_no_folder_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--home", str(home), "--out", str(home / "nowhere" / "rows.jsonl")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_verify_says_clean_or_exits_with_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--home", str(home)]) == 0
+    assert capsys.readouterr().out == "clean\n"
+    connection = sqlite3.connect(home / "feedback.db")
+    connection.execute("UPDATE ratings SET value = -value WHERE rater_id = 'ann'")
+    connection.commit()
+    connection.close()
+    assert main(["verify", "--home", str(home)]) == 1
+    out = capsys.readouterr().out
+    assert "by ann is not what its history says" in out and "problems: 1" in out
+
+
+def test_forget_asks_first(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    assert main(["forget", "ann", "--home", str(home)]) == 2
+    assert "Nothing was deleted" in capsys.readouterr().err
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    assert main(["forget", "ann", "--home", str(home)]) == 0
+    assert "1 replies" in capsys.readouterr().out
+    with FeedbackStore.open(home / "feedback.db") as store:
+        assert store.conversations("ann") == [] and store.counts()["replies"] == 1
+
+
+def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "feedback_store", "forget", "ann", "--home", str(home)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 2 and "--yes" in done.stderr
+    with FeedbackStore.open(home / "feedback.db") as store:
+        assert store.counts()["replies"] == 2
+
+
+def test_forget_of_someone_unknown_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["forget", "nobody", "--yes", "--home", str(home)]) == 2
+    assert "no rater 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["stats"], ["verify"], ["forget", "ann", "--yes"]])
+def test_a_missing_store_is_said_and_not_made(
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "nowhere"
+    assert main([*command, "--home", str(home)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: There is no feedback store at") and printed.err.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_file_that_is_no_store_is_one_clear_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "feedback.db").write_text("not a database " * 100)
+    assert main(["stats", "--home", str(tmp_path)]) == 2
+    assert "is not a database" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["stats"], ["stats", "--home", "x", "--store-url", "y"], ["sing"]])
+def test_a_wrong_command_line_exits_with_two(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
