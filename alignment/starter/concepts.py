@@ -7,6 +7,7 @@ The texts are in `text/concepts.{en,zh}.yaml`; the sentence frames around a conc
 import functools
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from alignment.starter.task import Language, Split, Task, user
 from alignment.starter.text import divide, load, vary
@@ -29,6 +30,11 @@ class Concept:
     """A right answer has at least one text of each group, in any case."""
     phrasings: dict[Split, list[str]]
     """Every way of asking, by the side it may be used on."""
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        """What the checker of worded answers looks for."""
+        return {"keywords": [list(group) for group in self.keywords]}
 
 
 @functools.cache
@@ -61,9 +67,15 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
         messages=user(vary(rng, phrasing, language)),
         thought=THOUGHT[language].format(concept.topic),
         answer=concept.answer,
-        expected={"keywords": [list(group) for group in concept.keywords]},
+        expected=concept.expected,
         split=split,
     )
+
+
+def concept_of(task: Task, language: Language) -> Concept:
+    """The concept that a concept task asks about, in either language."""
+    concept_id = task.template.partition(":")[0]
+    return next(concept for concept in concepts(language) if concept.id == concept_id)
 
 
 def passages(language: Language) -> list[str]:
@@ -78,7 +90,7 @@ def passages(language: Language) -> list[str]:
     return lines
 
 
-def _phrasings(entry: dict, language: Language) -> list[str]:
+def _phrasings(entry: dict[str, Any], language: Language) -> list[str]:
     frames = load("frames.yaml")[language]
     found = list(entry["questions"])
     for name in entry.get("names", []):

@@ -34,19 +34,22 @@ def normalised(phrasing: str) -> str:
     return re.sub(r"[\W_]+", "", phrasing.lower()) or phrasing.strip()
 
 
-def divide(phrasings: Sequence[str], *identity: object) -> dict[Split, list[str]]:
+def divide(phrasings: Sequence[str], *identity: object, common: int = 0) -> dict[Split, list[str]]:
     """Divide the phrasings of one thing (`identity`) by their hashes; neither side stays empty.
 
     A tenth is held out. Where that takes none, the share grows until it takes one, so the result
-    depends on nothing but the phrasings. Raises ValueError for fewer than two phrasings.
+    depends on nothing but the phrasings. The first `common` are what nearly everybody says ("Thanks");
+    they are always trained on. Raises ValueError for fewer than two phrasings.
     """
     distinct = {normalised(phrasing): phrasing for phrasing in phrasings}
+    always = set(list(distinct)[:common])
     if len(distinct) < 2:
         raise ValueError(f"{identity}: needs two or more phrasings to hold one out, has {len(distinct)}")
     for percent in range(10, 101):
         sides: dict[Split, list[str]] = {"train": [], "test": []}
         for key, phrasing in distinct.items():
-            sides[split_of(*identity, key, test_share=percent / 100)].append(phrasing)
+            side = "train" if key in always else split_of(*identity, key, test_share=percent / 100)
+            sides[side].append(phrasing)
         if sides["test"]:
             break
     if not sides["train"]:

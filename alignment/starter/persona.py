@@ -1,0 +1,148 @@
+"""What the starter says of itself, small talk, and questions that refer to the turn before.
+
+The texts are in `text/persona.yaml` and `text/follow_ups.yaml`. A follow-up computes on with the
+last result ("and plus 5?"); its operands are split exactly as those of plain arithmetic, so that no
+held-out sum is ever practised as a follow-up.
+"""
+
+import functools
+import random
+
+from alignment.starter import arithmetic, concepts
+from alignment.starter.task import LANGUAGES, Language, Split, Task, user
+from alignment.starter.text import divide, load, vary
+
+KINDS = ("identity", "smalltalk", "follow_up")
+
+THOUGHTS: dict[str, dict[Language, str]] = {
+    "identity": {"en": "The question is about me.", "zh": "这个问题问的是我。"},
+    "smalltalk": {"en": "This is small talk.", "zh": "这是闲聊。"},
+    "repeat": {"en": "I say my last answer again.", "zh": "我把上一个回答再说一遍。"},
+    "translate": {"en": "I say my last answer in Chinese.", "zh": "我用英文说上一个回答。"},
+}
+
+OPERATIONS = {"+": "addition", "-": "subtraction", "×": "multiplication"}
+
+ECHO_SHARE = 0.12
+"""How much of the small talk asks to repeat or to translate the answer before."""
+COMMON = 3
+"""The first phrasings of every intent are the usual ones: nobody should meet them untrained."""
+SWITCH_SHARE = 0.12
+"""How often the turns before a follow-up are in the other language."""
+
+
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    """Draw one task of `kind`, one of KINDS. Raises ValueError for another kind."""
+    if kind == "follow_up":
+        return _follow_up(rng, language, split)
+    if kind == "smalltalk" and rng.random() < ECHO_SHARE:
+        return _echo(rng, language, split)
+    if kind in ("identity", "smalltalk"):
+        return _talk(rng, language, kind, split)
+    raise ValueError(f"Persona tasks are of the kinds {', '.join(KINDS)}, not {kind!r}.")
+
+
+def passages(language: Language) -> list[str]:
+    """What the starter says of itself as plain text, without the questions."""
+    answers = [answer for intent in load("persona.yaml") for answer in intent[language]["answers"]]
+    about = [a for i in load("persona.yaml") if i["kind"] == "identity" for a in i[language]["answers"]]
+    space = " " if language == "en" else ""
+    return answers + [space.join(pair) for pair in zip(about, about[1:], strict=False)]
+
+
+def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    intent = rng.choice([entry for entry in load("persona.yaml") if entry["kind"] == kind])
+    said = intent[language]
+    phrasing = rng.choice(_intent_phrasings(intent["id"], language)[split])
+    return Task(
+        kind=kind,
+        language=language,
+        template=f"{intent['id']}: {phrasing}",
+        messages=user(vary(rng, phrasing, language)),
+        thought=THOUGHTS[kind][language],
+        answer=rng.choice(said["answers"]),
+        expected={"keywords": said["keywords"]},
+        split=split,
+    )
+
+
+def _echo(rng: random.Random, language: Language, split: Split) -> Task:
+    """After a concept was explained: the same again, or the same in the other language."""
+    wanted = rng.choice(("repeat", "translate"))
+    before = concepts.tasks(rng, language, split)
+    explained = concepts.concept_of(before, language if wanted == "repeat" else _other(language))
+    phrasing = rng.choice(_echo_phrasings(wanted, language)[split])
+    return Task(
+        kind="smalltalk",
+        language=language,
+        template=f"{wanted}: {phrasing}",
+        messages=(*before.messages, _assistant(before.answer), *user(vary(rng, phrasing, language))),
+        thought=THOUGHTS[wanted][language],
+        answer=explained.answer,
+        expected=explained.expected,
+        split=split,
+    )
+
+
+def _follow_up(rng: random.Random, language: Language, split: Split) -> Task:
+    earlier_language = _other(language) if rng.random() < SWITCH_SHARE else language
+    messages: tuple[dict[str, str], ...] = ()
+    result = 1000
+    while result > 999:
+        first = arithmetic.tasks(rng, earlier_language, rng.choice(list(OPERATIONS.values())), split)
+        messages = (*first.messages, _assistant(first.answer))
+        result = first.expected["number"]
+    if rng.random() < 0.2:
+        middle = _continued(rng, earlier_language, split, messages, result)
+        if middle.expected["number"] <= 999:
+            messages, result = (*middle.messages, _assistant(middle.answer)), middle.expected["number"]
+    return _continued(rng, language, split, messages, result)
+
+
+def _continued(
+    rng: random.Random, language: Language, split: Split, messages: tuple[dict[str, str], ...], result: int
+) -> Task:
+    """Compute on with `result`, the value of the last message."""
+    sign, number = _operation(rng, result)
+    while arithmetic.operand_split(OPERATIONS[sign], result, number) != split:
+        sign, number = _operation(rng, result)
+    phrasing = rng.choice(_echo_phrasings(sign, language)[split])
+    value = arithmetic.calculate(sign, result, number)
+    return Task(
+        kind="follow_up",
+        language=language,
+        template=f"{sign}: {phrasing}",
+        messages=(*messages, *user(vary(rng, phrasing.format(n=number), language))),
+        thought=arithmetic.worked(sign, result, number, language),
+        answer=f"{result}{sign}{number}={value}",
+        expected={"number": value, "operands": [result, number]},
+        split=split,
+    )
+
+
+def _operation(rng: random.Random, result: int) -> tuple[str, int]:
+    if 1 < result < 100 and rng.random() < 0.3:
+        return "×", rng.randint(2, 9)
+    largest = rng.choice((9, 99, 999))
+    if result > 0 and rng.random() < 0.5:
+        return "-", rng.randint(1, min(largest, result))
+    return "+", rng.randint(1, largest)
+
+
+def _other(language: Language) -> Language:
+    return LANGUAGES[1 - LANGUAGES.index(language)]
+
+
+def _assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+@functools.cache
+def _intent_phrasings(intent_id: str, language: Language) -> dict[Split, list[str]]:
+    intent = next(entry for entry in load("persona.yaml") if entry["id"] == intent_id)
+    return divide(intent[language]["questions"], intent["kind"], language, intent_id, common=COMMON)
+
+
+@functools.cache
+def _echo_phrasings(wanted: str, language: Language) -> dict[Split, list[str]]:
+    return divide(load("follow_ups.yaml")[language][wanted], "follow_up", language, wanted)
