@@ -95,7 +95,8 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
         if aside is not None:
             aside.unlink(missing_ok=True)
         raise StoreUnwritable(
-            f"The export cannot be written to {path}: {error.strerror}. Name a file in a folder that you can write."
+            f"The export cannot be written to {path}: {error.strerror}. "
+            "Name a file in a folder that you can write."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Opening: a path or URL becomes a SQLAlchemy engine over a migrated database, or an error that explains itself."""
+"""Opening: a path or URL becomes an engine over a migrated database, or an error that explains itself."""
 
 import json
 import sqlite3
@@ -103,7 +103,8 @@ def _prepare_place(url: URL, create: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnwritable(
-            f"The feedback store cannot be placed at {path}: {error.strerror}. Choose a folder that you can write."
+            f"The feedback store cannot be placed at {path}: {error.strerror}. "
+            "Choose a folder that you can write."
         ) from error
 
 
@@ -163,7 +164,8 @@ def _needs_upgrade(connection: Connection, create: bool) -> bool:
         where = connection.engine.url.render_as_string()
         if inspect(connection).get_table_names():
             raise NotAStore(
-                f"{where} holds a database, but not a feedback store. Nothing was changed; name another place."
+                f"{where} holds a database, but not a feedback store. "
+                "Nothing was changed; name another place."
             )
         if not create:
             raise StoreMissing(f"There is no feedback store in {where}: the database is empty.")
@@ -201,5 +203,6 @@ def _explanation(reason: str, where: str) -> StoreError:
             f"{where} cannot be written ({reason}). Check its permissions and the space left on the disk."
         )
     return StoreUnavailable(
-        f"The database at {where} did not answer ({reason}). Check that it runs and that nothing holds it locked."
+        f"The database at {where} did not answer ({reason}). "
+        "Check that it runs and that nothing holds it locked."
     )

@@ -14,9 +14,9 @@ FINISH_REASONS = ("end", "length", "stopped", "error")
 class NewReply:
     """One finished reply, as the caller produced it.
 
-    `id` is made by the caller (uuid4 hex), so that a reply can be shown under its final name while it streams.
-    `parent_id` names the user message that was answered. `prompt_ids` and `completion_ids` are the exact token
-    ids that the model read and wrote. Times are in seconds since the request was taken.
+    `id` is made by the caller (uuid4 hex), so that a reply has its final name while it still streams.
+    `parent_id` names the user message that was answered. `prompt_ids` and `completion_ids` are the exact
+    token ids that the model read and wrote. Times are in seconds since the request was taken.
     """
 
     id: str

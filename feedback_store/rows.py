@@ -1,4 +1,4 @@
-"""From votes to training rows: pure functions over what the store returns. Only `from_store` reads a store."""
+"""From votes to training rows: pure functions over what the store returns; only `from_store` reads one."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class RatedReply:
 class UnpairedRow:
     """One reply that people found good (`label` true) or bad.
 
-    `messages` hold `role` and `content` up to the user's turn; earlier thoughts are left out, as they were when the
-    reply was made. `prompt_ids` and `completion_ids` are token for token what was served. `votes` is how many
-    people judged, withdrawn votes aside.
+    `messages` hold `role` and `content` up to the user's turn; earlier thoughts are left out, as they were
+    when the reply was made. `prompt_ids` and `completion_ids` are token for token what was served. `votes` is
+    how many people judged, withdrawn votes aside.
     """
 
     reply_id: str
@@ -87,7 +87,8 @@ def held_out(row: UnpairedRow, share: float = 0.1) -> bool:
     """Whether a row is kept away from training, to evaluate on.
 
     Decided by the prompt's text alone, so that all replies to one prompt fall on one side, today and in every
-    later export. About `share` of all prompts (0 to 1) are held out, and a larger share keeps those of a smaller.
+    later export. About `share` of all prompts (0 to 1) are held out, and a larger share keeps those of a
+    smaller one.
     """
     prompt = json.dumps(
         [[message["role"], message["content"]] for message in row.messages], ensure_ascii=False
@@ -99,7 +100,8 @@ def held_out(row: UnpairedRow, share: float = 0.1) -> bool:
 def trl_kto(row: UnpairedRow) -> dict[str, Any]:
     """The row as TRL's KTO trainer takes it: conversational `prompt` and `completion`, and `label`.
 
-    The thought stands in `<think>` tags, the common convention; the template is asked for the mode that was served.
+    The thought stands in `<think>` tags, the common convention; the template is asked for the mode that
+    was served.
     """
     thought = f"<think>\n{row.thought}\n</think>\n\n" if row.thought else ""
     return {

@@ -1,22 +1,22 @@
 """The one way in and out of the database.
 
-A rating is worth a training step only if it is certain what was rated. So a reply is written once, whole, before
-anyone can rate it, and is never changed; an edit or a retry adds a sibling to the conversation's tree. A method
-that returns has committed: what was acknowledged survives a crash. Every method may be called from any thread, and
-several processes may hold the same store open.
+A rating is worth a training step only if it is certain what was rated. So a reply is written once, whole,
+before anyone can rate it, and is never changed; an edit or a retry adds a sibling to the conversation's tree.
+A method that returns has committed: what was acknowledged survives a crash. Every method may be called from
+any thread, and several processes may hold the same store open.
 """
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-from sqlalchemy import Engine, delete, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.orm import Session
 
 from feedback_store import checks
 from feedback_store.database import explained, open_engine
@@ -33,6 +33,7 @@ from feedback_store.lookup import (
     title_of,
     unknown_reply,
 )
+from feedback_store.queries import belongings, path_to, ratings_after, totals
 from feedback_store.records import Conversation, Message, NewReply, Rating, Reply
 from feedback_store.tables import ConversationRow, MessageRow, RaterRow, RatingHistoryRow, RatingRow, ReplyRow
 from feedback_store.verify import problems
@@ -46,16 +47,16 @@ class FeedbackStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         on_sqlite = engine.dialect.name == "sqlite"
-        # SQLite has one writer at a time. Threads of this process queue here, in order, instead of polling the file.
-        self._turn = threading.Lock() if on_sqlite else nullcontext()
+        # SQLite has one writer at a time: threads of this process queue here instead of polling the file.
+        self._turn: AbstractContextManager[object] = threading.Lock() if on_sqlite else nullcontext()
         self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
     @classmethod
     def open(cls, path_or_url: Path | str, *, create: bool = True) -> Self:
         """Open a SQLite file (Path) or any SQLAlchemy URL (str), making and migrating its tables.
 
-        Raises: NotAStore, NewerSchema, StoreUnwritable, StoreDamaged, StoreUnavailable; StoreMissing where nothing
-        is there and `create` is false.
+        Raises: NotAStore, NewerSchema, StoreUnwritable, StoreDamaged, StoreUnavailable; StoreMissing where
+        nothing is there and `create` is false.
         """
         return cls(open_engine(path_or_url, create))
 
@@ -196,22 +197,8 @@ class FeedbackStore:
 
     def path(self, message_id: str) -> list[Message]:
         """The messages from the root down to `message_id`. Raises: UnknownMessage."""
-        step = (
-            select(MessageRow.id, MessageRow.parent_id)
-            .where(MessageRow.id == message_id)
-            .cte("step", recursive=True)
-        )
-        parent = aliased(MessageRow)
-        # A union drops rows seen before, so that even a damaged, circular tree ends.
-        step = step.union(select(parent.id, parent.parent_id).join(step, parent.id == step.c.parent_id))
-        query = (
-            select(MessageRow, ReplyRow)
-            .join(step, MessageRow.id == step.c.id)
-            .outerjoin(ReplyRow)
-            .order_by(MessageRow.number)
-        )
         with self._read() as session:
-            found = [as_message(message, reply) for message, reply in session.execute(query)]
+            found = [as_message(message, reply) for message, reply in session.execute(path_to(message_id))]
         if not found:
             raise UnknownMessage(f"There is no message {message_id!r}. It may have been forgotten.")
         return found
@@ -235,13 +222,13 @@ class FeedbackStore:
     ) -> Rating:
         """Record that `rater` thinks a reply good (1) or bad (-1), or takes the vote back (0).
 
-        The last vote of a rater on a reply counts. Every change is kept in the history; saying the same again is
-        no change. Raises: InvalidRating, UnknownReply.
+        The last vote of a rater on a reply counts. Every change is kept in the history; saying the same
+        again is no change. Raises: InvalidRating, UnknownReply.
         """
         checks.check_rater(rater)
         checks.check_rating(value, reasons, comment)
         now = datetime.now(UTC)
-        said = {"value": value, "reasons": list(dict.fromkeys(reasons)), "comment": comment}
+        given = list(dict.fromkeys(reasons))
         with self._write() as session:
             # The lock makes two votes on one reply queue on PostgreSQL; on SQLite they already do.
             if session.get(ReplyRow, reply_id, with_for_update=True) is None:
@@ -249,13 +236,21 @@ class FeedbackStore:
             make_known(session, rater, now)
             row = session.get(RatingRow, (reply_id, rater))
             if row is None:
-                row = RatingRow(reply_id=reply_id, rater_id=rater, created_at=now, updated_at=now, **said)
+                row = RatingRow(reply_id=reply_id, rater_id=rater, created_at=now)
                 session.add(row)
-            elif {name: getattr(row, name) for name in said} == said:
+            elif (row.value, row.reasons, row.comment) == (value, given, comment):
                 return as_rating(row)
-            else:
-                row.value, row.reasons, row.comment, row.updated_at = value, said["reasons"], comment, now
-            session.add(RatingHistoryRow(reply_id=reply_id, rater_id=rater, created_at=now, **said))
+            row.value, row.reasons, row.comment, row.updated_at = value, given, comment, now
+            session.add(
+                RatingHistoryRow(
+                    reply_id=reply_id,
+                    rater_id=rater,
+                    value=value,
+                    reasons=given,
+                    comment=comment,
+                    created_at=now,
+                )
+            )
         return as_rating(row)
 
     def rating(self, reply_id: str, rater: str) -> Rating | None:
@@ -267,29 +262,16 @@ class FeedbackStore:
     def ratings(
         self, version: str | None = None, *, consented: bool = False
     ) -> Iterator[tuple[Rating, Reply]]:
-        """Every standing vote with its reply; all votes on one reply come together, replies in order of creation.
+        """Every standing vote with its reply: replies in order of creation, all votes on one together.
 
-        `version` keeps the replies of one version. `consented` keeps what may be trained on: votes of consenting
-        raters on replies in conversations of consenting raters. Withdrawn votes are included.
+        `version` keeps the replies of one version. `consented` keeps what may be trained on: votes of
+        consenting raters on replies in conversations of consenting raters. Withdrawn votes are included.
         """
-        query = (
-            select(RatingRow, ReplyRow, MessageRow)
-            .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
-            .join(MessageRow, ReplyRow.id == MessageRow.id)
-            .order_by(MessageRow.number, RatingRow.rater_id)
-        )
-        if version is not None:
-            query = query.where(ReplyRow.version == version)
-        if consented:
-            consenting = select(RaterRow.id).where(RaterRow.consent)
-            query = query.join(ConversationRow, MessageRow.conversation_id == ConversationRow.id).where(
-                RatingRow.rater_id.in_(consenting), ConversationRow.rater_id.in_(consenting)
-            )
         last: tuple[int, str] = (-1, "")
         while True:
-            after_last = tuple_(MessageRow.number, RatingRow.rater_id) > last
+            query = ratings_after(last, version, consented).limit(RATINGS_AT_ONCE)
             with self._read() as session:
-                batch = session.execute(query.where(after_last).limit(RATINGS_AT_ONCE)).all()
+                batch = session.execute(query).all()
                 found = [(as_rating(rating), as_reply(message, reply)) for rating, reply, message in batch]
             yield from found
             if len(batch) < RATINGS_AT_ONCE:
@@ -311,30 +293,14 @@ class FeedbackStore:
             find_rater(session, rater).consent = bool(consent)
 
     def forget(self, rater: str) -> dict[str, int]:
-        """Delete a person: conversations, replies and everyone's ratings on them, and the person's own ratings.
+        """Delete a person: conversations with all their replies and ratings, and the person's own ratings.
 
         Returns how many rows went, by kind: conversations, messages, replies, ratings, rating_history.
         Raises: UnknownRater.
         """
-        own = select(ConversationRow.id).where(ConversationRow.rater_id == rater)
-        own_messages = select(MessageRow.id).where(MessageRow.conversation_id.in_(own))
-        going = {
-            "conversations": select(ConversationRow).where(ConversationRow.rater_id == rater),
-            "messages": select(MessageRow).where(MessageRow.conversation_id.in_(own)),
-            "replies": select(ReplyRow).where(ReplyRow.id.in_(own_messages)),
-            "ratings": select(RatingRow).where(
-                (RatingRow.rater_id == rater) | RatingRow.reply_id.in_(own_messages)
-            ),
-            "rating_history": select(RatingHistoryRow).where(
-                (RatingHistoryRow.rater_id == rater) | RatingHistoryRow.reply_id.in_(own_messages)
-            ),
-        }
         with self._write() as session:
             find_rater(session, rater)
-            counts = {
-                kind: session.scalar(select(func.count()).select_from(rows.subquery())) or 0
-                for kind, rows in going.items()
-            }
+            counts = belongings(session, rater)
             session.execute(delete(RaterRow).where(RaterRow.id == rater))
         self._clear_log()
         return counts
@@ -349,38 +315,12 @@ class FeedbackStore:
     def counts(self) -> dict[str, Any]:
         """Figures for `stats`.
 
-        `raters`, `conversations`, `messages`, `replies`: numbers of rows. `ratings`: up, down, withdrawn.
-        `versions`: for each version replies, up, down, withdrawn. `reasons`: how often each stands, most first.
+        `raters`, `conversations`, `messages`, `replies`: numbers of rows. `ratings`: up, down,
+        withdrawn. `versions`: for each version replies, up, down, withdrawn. `reasons`: how often each stands,
+        the most frequent first.
         """
         with self._read() as session:
-            tables = {"raters": RaterRow, "conversations": ConversationRow, "messages": MessageRow}
-            totals = {
-                name: session.scalar(select(func.count()).select_from(row)) for name, row in tables.items()
-            }
-            by_version = select(ReplyRow.version, func.count()).group_by(ReplyRow.version)
-            versions = {
-                version: {"replies": replies, "up": 0, "down": 0, "withdrawn": 0}
-                for version, replies in session.execute(by_version.order_by(ReplyRow.version))
-            }
-            votes = (
-                select(ReplyRow.version, RatingRow.value, func.count())
-                .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
-                .group_by(ReplyRow.version, RatingRow.value)
-            )
-            for version, value, number in session.execute(votes):
-                versions[version][{1: "up", -1: "down", 0: "withdrawn"}[value]] = number
-            reasons: dict[str, int] = {}
-            for given in session.scalars(select(RatingRow.reasons).where(RatingRow.value != 0)):
-                for reason in given:
-                    reasons[reason] = reasons.get(reason, 0) + 1
-        return totals | {
-            "replies": sum(of["replies"] for of in versions.values()),
-            "ratings": {
-                kind: sum(of[kind] for of in versions.values()) for kind in ("up", "down", "withdrawn")
-            },
-            "versions": versions,
-            "reasons": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
-        }
+            return totals(session)
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
@@ -393,12 +333,12 @@ class FeedbackStore:
             explained(self._engine.url),
             self._turn,
             Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
         ):
-            with session.begin():
-                yield session
+            yield session
 
     def _clear_log(self) -> None:
-        # SQLite's log still holds pages as they were before a deletion; move it into the file and empty it.
+        # SQLite's log still holds pages from before a deletion: move it into the file and empty it.
         if self._engine.dialect.name != "sqlite":
             return
         with explained(self._engine.url), self._turn:

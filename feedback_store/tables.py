@@ -1,7 +1,7 @@
 """The tables. Migrations build them; a test holds that both agree.
 
-Messages, replies and the rating history are never updated: triggers in the first migration refuse it. People are
-forgotten by deleting, so deletes cascade from raters down.
+Messages, replies and the rating history are never updated: triggers in the first migration refuse it. People
+are forgotten by deleting, so deletes cascade from raters down.
 """
 
 from datetime import UTC, datetime

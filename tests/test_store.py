@@ -143,7 +143,9 @@ def test_a_conversation_takes_its_title_from_the_first_user_message(store: Feedb
     question = store.add_message(conversation, system.id, "user", "\n  " + "word " * 30 + "\nsecond line")
     store.add_message(conversation, question.id, "user", "something else")
     title = store.conversation(conversation).title
-    assert title.startswith("word word") and title.endswith("…") and len(title) <= 60
+    assert title.startswith("word word")
+    assert title.endswith("…")
+    assert len(title) <= 60
 
 
 def test_conversations_of_a_rater_come_last_touched_first(store: FeedbackStore) -> None:
@@ -316,7 +318,8 @@ def test_a_rating_outside_its_limits_is_refused(
 def test_a_rating_error_is_a_store_error_and_a_value_error(store: FeedbackStore) -> None:
     with pytest.raises(InvalidRating) as caught:
         store.rate(one_turn(store).id, "", 1)
-    assert isinstance(caught.value, StoreError) and isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, StoreError)
+    assert isinstance(caught.value, ValueError)
 
 
 def test_ratings_can_be_asked_for_by_version_and_in_many_batches(
@@ -444,7 +447,8 @@ def test_a_killed_writer_loses_no_acknowledged_rating(path: Path) -> None:
         acknowledged += [line.strip() for line in rest if line.endswith("\n")]
         writer.stdout.close()
         writer.wait()
-    assert len(acknowledged) >= 15 and all(acknowledged)
+    assert len(acknowledged) >= 15
+    assert all(acknowledged)
     with FeedbackStore.open(path) as store:
         assert store.verify() == []
         kept = {rating.reply_id for rating, _ in store.ratings()}
@@ -603,7 +607,9 @@ Damage = Callable[[sqlite3.Connection, Reply], object]
 
 
 def _sql(statement: str) -> Damage:
-    return lambda connection, reply: connection.execute(statement, {"id": reply.id, "parent": reply.parent_id})
+    return lambda connection, reply: connection.execute(
+        statement, {"id": reply.id, "parent": reply.parent_id}
+    )
 
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -623,12 +629,21 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a reply without its making": (_sql("DELETE FROM replies WHERE id = :id"), "nothing of how it was made"),
     "a reply without its message": (_sql("DELETE FROM messages WHERE id = :id"), "of messages that does not"),
     "a reply to nothing": (_sql("UPDATE messages SET parent_id = NULL WHERE id = :id"), "does not answer"),
-    "a user's message as reply": (_sql("UPDATE messages SET role = 'user' WHERE id = :id"), "and yet a reply"),
+    "a user's message as reply": (
+        _sql("UPDATE messages SET role = 'user' WHERE id = :id"),
+        "and yet a reply",
+    ),
     "an unknown role": (_sql("UPDATE messages SET role = 'judge' WHERE id = :id"), "unknown role 'judge'"),
-    "an unknown finish": (_sql("UPDATE replies SET finish_reason = 'tired'"), "unknown finish reason 'tired'"),
+    "an unknown finish": (
+        _sql("UPDATE replies SET finish_reason = 'tired'"),
+        "unknown finish reason 'tired'",
+    ),
     "no version": (_sql("UPDATE replies SET version = ''"), "names no version"),
     "token ids cut off": (_sql("UPDATE replies SET prompt_ids = '[1,2'"), "prompt_ids that are no list"),
-    "token ids as texts": (_sql("UPDATE replies SET completion_ids = '[\"a\"]'"), "completion_ids that are no"),
+    "token ids as texts": (
+        _sql("UPDATE replies SET completion_ids = '[\"a\"]'"),
+        "completion_ids that are no",
+    ),
     "sampling cut off": (_sql("UPDATE replies SET sampling = '{'"), "sampling settings that cannot be read"),
     "another vote": (_sql("UPDATE ratings SET value = -1"), "not what its history says"),
     "another comment": (_sql("UPDATE ratings SET comment = 'x'"), "not what its history says"),
@@ -674,4 +689,5 @@ def test_verify_finds_broken_pages(path: Path) -> None:
         file.write(b"\xff" * size)
     with FeedbackStore.open(path) as store:
         found = store.verify()
-    assert found and "damaged" in found[0]
+    assert found
+    assert "damaged" in found[0]

@@ -92,7 +92,8 @@ def test_verify_says_clean_or_exits_with_one(home: Path, capsys: pytest.CaptureF
     connection.close()
     assert main(["verify", "--home", str(home)]) == 1
     out = capsys.readouterr().out
-    assert "by ann is not what its history says" in out and "problems: 1" in out
+    assert "by ann is not what its history says" in out
+    assert "problems: 1" in out
 
 
 def test_forget_asks_first(
@@ -105,7 +106,8 @@ def test_forget_asks_first(
     assert main(["forget", "ann", "--home", str(home)]) == 0
     assert "1 replies" in capsys.readouterr().out
     with FeedbackStore.open(home / "feedback.db") as store:
-        assert store.conversations("ann") == [] and store.counts()["replies"] == 1
+        assert store.conversations("ann") == []
+        assert store.counts()["replies"] == 1
 
 
 def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
@@ -116,7 +118,8 @@ def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
         text=True,
         cwd=Path(__file__).parents[1],
     )
-    assert done.returncode == 2 and "--yes" in done.stderr
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
     with FeedbackStore.open(home / "feedback.db") as store:
         assert store.counts()["replies"] == 2
 
@@ -134,7 +137,8 @@ def test_a_missing_store_is_said_and_not_made(
     assert main([*command, "--home", str(home)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("error: There is no feedback store at") and printed.err.count("\n") == 1
+    assert printed.err.startswith("error: There is no feedback store at")
+    assert printed.err.count("\n") == 1
     assert not home.exists()
 
 
