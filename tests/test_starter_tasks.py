@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from alignment.starter import arithmetic, days, word_problems
+from alignment.starter import arithmetic, columns, days, word_problems
 from alignment.starter.check import Checked, check
 from alignment.starter.task import LANGUAGES, Language, Split, Task, user
 
@@ -35,8 +35,8 @@ def everything() -> Iterator[Task]:
         yield from drawn(language, "test")
 
 
-def a_task(kind: str, question: str, language: Language = "en", **expected: object) -> Task:
-    return Task(kind, language, "t", user(question), "", "", dict(expected))
+def a_task(kind: str, expected: dict[str, object]) -> Task:
+    return Task(kind, "en", "t", user("?"), "", "", expected)
 
 
 def test_every_answer_passes_its_own_check() -> None:
@@ -58,6 +58,24 @@ def test_no_operands_of_the_suite_occur_in_training_in_either_language(language:
     assert seen.isdisjoint(identity(task) for task in drawn(language, "test"))
 
 
+def test_no_calculation_of_the_suite_is_a_step_of_anything_in_training() -> None:
+    """A held-out 47×6 must not be learned from a word problem or from within 47×36 either."""
+    signs = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
+    held_out = set()
+    for task in everything():
+        if task.split == "test" and task.kind in signs:
+            a, b = task.expected["operands"]
+            held_out |= {(signs[task.kind], a, b)} | (
+                {(signs[task.kind], b, a)} if task.kind != "subtraction" else set()
+            )
+    for task in everything():
+        if task.split == "train":
+            for a, sign, b in re.findall(
+                r"(?<![\d+×-])(\d+)([+×-])(\d+)(?==)", task.thought + "\n" + task.answer
+            ):
+                assert (sign, int(a), int(b)) not in held_out, task
+
+
 def identity(task: Task) -> tuple[object, ...]:
     if task.kind == "ordering":
         return (task.kind, *sorted(task.expected["order"]))
@@ -76,7 +94,7 @@ def test_no_phrasing_of_the_suite_occurs_in_training(language: Language) -> None
 
 
 def skeleton(task: Task) -> tuple[str, str]:
-    """The question without its numbers, signs, spaces, capitals and final mark: what is left is the phrasing."""
+    """The phrasing alone: the question without numbers, signs, capitals and final mark."""
     kind = task.kind.removesuffix("_hard")
     text = re.sub(r"\d+", "#", task.question.lower())
     if kind in ("addition", "subtraction", "multiplication"):
@@ -128,16 +146,17 @@ def test_the_symbols_of_a_thought_are_the_same_in_both_languages() -> None:
         ("×", 40, 30),
     ):
         english, chinese = (
-            re.findall(r"[\d+×=<-]+", arithmetic.worked(sign, a, b, language)) for language in LANGUAGES
+            re.findall(r"[\d+×=<-]+", columns.worked(sign, a, b, language)) for language in LANGUAGES
         )
         assert english == chinese
 
 
 def test_an_addition_is_worked_column_by_column() -> None:
-    assert arithmetic.worked("+", 347, 85, "en") == (
-        "347+085\nones: 7+5=12, write 2, carry 1\ntens: 4+8+1=13, write 3, carry 1\nhundreds: 3+0+1=4\n347+85=432"
+    assert columns.worked("+", 347, 85, "en") == (
+        "347+085\nones: 7+5=12, write 2, carry 1\ntens: 4+8+1=13, write 3, carry 1\n"
+        "hundreds: 3+0+1=4\n347+85=432"
     )
-    assert arithmetic.worked("-", 305, 298, "zh") == (
+    assert columns.worked("-", 305, 298, "zh") == (
         "305-298\n个位：5-8<0，15-8=7，借1\n十位：0-9-1<0，10-9-1=0，借1\n百位：3-2-1=0\n007=7\n305-298=7"
     )
 
@@ -177,7 +196,7 @@ def test_a_wrong_number_is_wrong() -> None:
             assert not check(wrong, task.answer).correct
 
 
-ADDITION = a_task("addition", "What is 347+885?", number=1232)
+ADDITION = a_task("addition", {"number": 1232})
 
 
 @pytest.mark.parametrize(
@@ -195,7 +214,7 @@ def test_a_wrong_or_missing_number_is_not_accepted(answer: str) -> None:
     assert not check(ADDITION, answer).correct
 
 
-WORDS = a_task("word_two_step", "?", number=12, units=["apples", "apple"])
+WORDS = a_task("word_two_step", {"number": 12, "units": ["apples", "apple"]})
 
 
 @pytest.mark.parametrize(
@@ -214,34 +233,34 @@ def test_number_and_unit_are_judged_apart(answer: str, correct: bool, has_unit: 
 
 
 @pytest.mark.parametrize(
-    ("question", "expected", "answer", "correct"),
+    ("expected", "answer", "correct"),
     [
-        ("which", {"number": 347}, "347 is larger.", True),
-        ("which", {"number": 347}, "347", True),
-        ("which", {"number": 347}, "347 is larger than 285.", True),
-        ("which", {"number": 347}, "347>285", True),
-        ("which", {"number": 347}, "347比285大。", True),
-        ("which", {"number": 347}, "347更大。", True),
-        ("which", {"number": 347}, "347 is smaller.", False),
-        ("which", {"number": 347}, "285 is larger.", False),
-        ("which", {"number": 347}, "347<285", False),
-        ("which", {"number": 347}, "348 is larger.", False),
-        ("which", {"number": 347}, "", False),
-        ("is", {"holds": True}, "Yes, 347>285.", True),
-        ("is", {"holds": True}, "是的，347>285。", True),
-        ("is", {"holds": True}, "Yes.", True),
-        ("is", {"holds": True}, "Yes, 347<285.", False),
-        ("is", {"holds": True}, "No, 347>285.", False),
-        ("is", {"holds": True}, "347>285", False),
-        ("is", {"holds": False}, "不是，347>285。", True),
-        ("is", {"holds": False}, "不对。", True),
-        ("is", {"holds": False}, "是的。", False),
+        ({"number": 347}, "347 is larger.", True),
+        ({"number": 347}, "347", True),
+        ({"number": 347}, "347 is larger than 285.", True),
+        ({"number": 347}, "347>285", True),
+        ({"number": 347}, "347比285大。", True),
+        ({"number": 347}, "347更大。", True),
+        ({"number": 347}, "347 is smaller.", False),
+        ({"number": 347}, "285 is larger.", False),
+        ({"number": 347}, "347<285", False),
+        ({"number": 347}, "348 is larger.", False),
+        ({"number": 347}, "", False),
+        ({"holds": True}, "Yes, 347>285.", True),
+        ({"holds": True}, "是的，347>285。", True),
+        ({"holds": True}, "Yes.", True),
+        ({"holds": True}, "Yes, 347<285.", False),
+        ({"holds": True}, "No, 347>285.", False),
+        ({"holds": True}, "347>285", False),
+        ({"holds": False}, "不是，347>285。", True),
+        ({"holds": False}, "不对。", True),
+        ({"holds": False}, "是的。", False),
     ],
 )
 def test_a_comparison_must_be_true_and_answer_what_was_asked(
-    question: str, expected: dict[str, object], answer: str, correct: bool
+    expected: dict[str, object], answer: str, correct: bool
 ) -> None:
-    assert check(a_task("comparison", question, operands=[347, 285], **expected), answer).correct is correct
+    assert check(a_task("comparison", {"operands": [347, 285], **expected}), answer).correct is correct
 
 
 @pytest.mark.parametrize(
@@ -271,6 +290,7 @@ def test_a_comparison_must_be_true_and_answer_what_was_asked(
         ("concept", {"keywords": [["loss", "error"], ["train"]]}, "The loss.", False),
         ("outside", {"keywords": [["small"]], "forbidden": ["Paris"]}, "I am a small model.", True),
         ("outside", {"keywords": [["small"]], "forbidden": ["Paris"]}, "A small town: paris.", False),
+        ("outside", {"keywords": [["small"]], "forbidden": ["Paris"]}, "A small comparison.", True),
         ("follow_up", {"keywords": [], "number": 17}, "12+5=17", True),
         ("follow_up", {"number": 17}, "12+5=18", False),
         ("smalltalk", {"keywords": []}, "", False),
@@ -279,9 +299,9 @@ def test_a_comparison_must_be_true_and_answer_what_was_asked(
 def test_each_other_kind_is_judged_by_its_content(
     kind: str, expected: dict[str, object], answer: str, correct: bool
 ) -> None:
-    assert check(a_task(kind, "?", **expected), answer).correct is correct
+    assert check(a_task(kind, expected), answer).correct is correct
 
 
 def test_an_unknown_kind_is_named_in_the_error() -> None:
     with pytest.raises(ValueError, match="astrology"):
-        check(a_task("astrology", "?"), "yes")
+        check(a_task("astrology", {}), "yes")

@@ -1,16 +1,11 @@
-"""Arithmetic tasks whose thoughts are column arithmetic that a very small model can follow.
-
-A column shows only its digits and the carry of the line before; numbers of unequal length are lined
-up with leading zeros, so that every digit produced depends on few tokens at a fixed distance. The
-symbols are the same in both languages; only the names of the columns differ.
-"""
+"""Arithmetic tasks: calculations, comparisons and orderings, each with its worked columns as the thought."""
 
 import random
 import re
-from dataclasses import dataclass
 from functools import cache
 
 from alignment.starter import phrasings
+from alignment.starter.columns import WORDS, calculate, lined_up, worked
 from alignment.starter.task import Language, Split, Task, split_of, user
 
 KINDS = ("addition", "subtraction", "multiplication", "multiplication_hard", "comparison", "ordering")
@@ -19,54 +14,33 @@ PHRASING_TEST_SHARE = 0.15
 """Share of the phrasings that only the held-out suite uses: enough that every kind has some."""
 
 
-@dataclass(frozen=True)
-class Words:
-    """The words and marks around the symbols of a worked column."""
-
-    columns: tuple[str, ...]
-    colon: str
-    comma: str
-    write: str
-    carry: str
-    borrow: str
-
-
-WORDS: dict[Language, Words] = {
-    "en": Words(("ones", "tens", "hundreds", "thousands"), ": ", ", ", "write ", "carry ", "borrow "),
-    "zh": Words(("个位", "十位", "百位", "千位"), "：", "，", "写", "进", "借"),
-}
-
-
 def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
     """Draw one task of `kind` whose operands and phrasing both belong to `split`."""
     if kind == "comparison":
         return _comparison(rng, language, split)
     if kind == "ordering":
         return _ordering(rng, language, split)
-    return _calculation(rng, language, kind, split)
+    task = _calculation(rng, language, kind, split)
+    while split == "train" and gives_away(task.thought):
+        task = _calculation(rng, language, kind, split)
+    return task
 
 
-def worked(sign: str, a: int, b: int, language: Language) -> str:
-    """Work out `a sign b` (one of + - × ÷) line by line; the last line is "a+b=c".
-
-    Two one-digit operands, a zero factor and a (table) division are known by heart: one line.
-    """
-    if sign == "+":
-        return _worked_sum(a, b, language)
-    if sign == "-":
-        return _worked_difference(a, b, language)
-    if sign == "÷":
-        return f"{a}÷{b}={a // b}"
-    return _worked_product(a, b, language)
+_CALCULATION = re.compile(r"(?<![\d+×-])(\d+)([+×-])(\d+)(?==)")
 
 
-def calculate(sign: str, a: int, b: int) -> int:
-    """The value of `a sign b` for + - × and the exact ÷."""
-    if sign == "+":
-        return a + b
-    if sign == "-":
-        return a - b
-    return a * b if sign == "×" else a // b
+def gives_away(text: str) -> bool:
+    """Whether `text` works out, perhaps as a step of something else, a calculation that is held out."""
+    return any(
+        operand_split(_kind_of(sign, int(a), int(b)), int(a), int(b)) == "test"
+        for a, sign, b in _CALCULATION.findall(text)
+    )
+
+
+def _kind_of(sign: str, a: int, b: int) -> str:
+    if sign == "×":
+        return "multiplication" if min(a, b) < 10 else "multiplication_hard"
+    return "addition" if sign == "+" else "subtraction"
 
 
 def phrasings_of(kind: str, language: Language, split: Split) -> tuple[str, ...]:
@@ -99,6 +73,9 @@ def casual(rng: random.Random, text: str, language: Language) -> str:
 # --- calculations ---------------------------------------------------------------------------------
 
 
+_BY_HEART = {"addition": 82, "subtraction": 20, "multiplication": 10}
+"""Below these a calculation with a one-digit number is a step within a column (72+8 in 9×89)."""
+
 _SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
 
 
@@ -123,7 +100,12 @@ def _calculation(rng: random.Random, language: Language, kind: str, split: Split
 
 
 def operand_split(kind: str, a: int, b: int) -> Split:
-    """The side of a pair of operands; their order matters for subtraction alone."""
+    """The side of a pair of operands; their order matters for subtraction alone.
+
+    What the columns themselves are made of, such as 7+5 or 15-8, is known by heart and never held out.
+    """
+    if min(a, b) < 10 and max(a, b) < _BY_HEART.get(kind, 0):
+        return "train"
     return split_of(kind, a, b) if kind == "subtraction" else split_of(kind, *sorted((a, b)))
 
 
@@ -142,85 +124,6 @@ def _number(rng: random.Random) -> int:
     """A number of up to three digits, the longer ones more often: they need the practice."""
     low, high = rng.choices(((0, 9), (10, 99), (100, 999)), weights=(1, 3, 5))[0]
     return rng.randint(low, high)
-
-
-def _lined_up(*numbers: int) -> list[str]:
-    width = max(len(str(number)) for number in numbers)
-    return [str(number).zfill(width) for number in numbers]
-
-
-def _worked_sum(a: int, b: int, language: Language) -> str:
-    final = f"{a}+{b}={a + b}"
-    if a < 10 and b < 10:
-        return final
-    words = WORDS[language]
-    top, bottom = _lined_up(a, b)
-    lines = [f"{top}+{bottom}"]
-    carry = 0
-    for place, (x, y) in enumerate(zip(reversed(top), reversed(bottom), strict=True)):
-        total = int(x) + int(y) + carry
-        addends = f"{x}+{y}" if place == 0 else f"{x}+{y}+{carry}"
-        line = f"{words.columns[place]}{words.colon}{addends}={total}"
-        carry = total // 10
-        if place < len(top) - 1:
-            line += f"{words.comma}{words.write}{total % 10}{words.comma}{words.carry}{carry}"
-        lines.append(line)
-    return "\n".join([*lines, final])
-
-
-def _worked_difference(a: int, b: int, language: Language) -> str:
-    final = f"{a}-{b}={a - b}"
-    if a < 10:
-        return final
-    words = WORDS[language]
-    top, bottom = _lined_up(a, b)
-    lines = [f"{top}-{bottom}"]
-    digits = ""
-    borrow = 0
-    for place, (x, y) in enumerate(zip(reversed(top), reversed(bottom), strict=True)):
-        taken = f"{y}" if place == 0 else f"{y}-{borrow}"
-        left = int(x) - int(y) - borrow
-        borrow = int(left < 0)
-        # The comparison is written out, so that the model never has to decide before it sees both digits.
-        work = f"{x}-{taken}<0{words.comma}1{x}-{taken}={left + 10}" if borrow else f"{x}-{taken}={left}"
-        line = f"{words.columns[place]}{words.colon}{work}"
-        if place < len(top) - 1:
-            line += f"{words.comma}{words.borrow}{borrow}"
-        lines.append(line)
-        digits = str(left % 10) + digits
-    if digits.startswith("0"):
-        lines.append(f"{digits}={int(digits)}")
-    return "\n".join([*lines, final])
-
-
-def _worked_product(a: int, b: int, language: Language) -> str:
-    long, short = (a, b) if len(str(a)) >= len(str(b)) else (b, a)
-    final = f"{long}×{short}={a * b}"
-    if long < 10 or short == 0:
-        return final
-    if short < 10:
-        return "\n".join([f"{long}×{short}", *_product_columns(long, short, language), final])
-    tens, ones = divmod(short, 10)
-    by_tens = [
-        f"{long}×{tens}",
-        *_product_columns(long, tens, language),
-        f"{long}×{tens}={long * tens}",
-        f"{long}×{tens}0={long * tens * 10}",
-    ]
-    if ones == 0:
-        return "\n".join([f"{long}×{short}", *by_tens])
-    by_ones = [f"{long}×{ones}", *_product_columns(long, ones, language), f"{long}×{ones}={long * ones}"]
-    total = _worked_sum(long * tens * 10, long * ones, language)
-    return "\n".join([f"{long}×{short}", *by_ones, *by_tens, total, final])
-
-
-def _product_columns(long: int, short: int, language: Language) -> list[str]:
-    words = WORDS[language]
-    tens, ones = divmod(long, 10)
-    low, high = ones * short, tens * short
-    first = f"{ones}×{short}={low}{words.comma}{words.write}{low % 10}{words.comma}{words.carry}{low // 10}"
-    second = f"{tens}×{short}={high}{words.comma}{high}+{low // 10}={high + low // 10}"
-    return [f"{words.columns[0]}{words.colon}{first}", f"{words.columns[1]}{words.colon}{second}"]
 
 
 # --- comparison and ordering ----------------------------------------------------------------------
@@ -274,7 +177,7 @@ def _relation(a: int, b: int) -> str:
 
 def _worked_comparison(a: int, b: int, language: Language) -> str:
     words = WORDS[language]
-    top, bottom = _lined_up(a, b)
+    top, bottom = lined_up(a, b)
     lines = [f"{top}, {bottom}"]
     for place, (x, y) in enumerate(zip(top, bottom, strict=True)):
         column = words.columns[len(top) - 1 - place]
@@ -319,7 +222,7 @@ def _worked_ordering(numbers: list[int], falling: bool, language: Language) -> s
     words = WORDS[language]
     take = {"en": ("smallest", "largest"), "zh": ("最小", "最大")}[language][falling]
     rest_word = {"en": "left", "zh": "剩下"}[language]
-    left = _lined_up(*numbers)
+    left = lined_up(*numbers)
     lines = [", ".join(left)]
     while len(left) > 1:
         chosen = max(left) if falling else min(left)

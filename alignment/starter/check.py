@@ -46,17 +46,26 @@ def check(task: Task, answer_text: str) -> Checked:
         return Checked(_last_time(text) == expected["minutes"])
     if task.kind in _WORDED:
         return Checked(_has_keywords(text, expected))
-    raise ValueError(
-        f"No checker for tasks of kind {task.kind!r}. A kind is checked in alignment/starter/check.py: add it there."
-    )
+    raise ValueError(f"No checker for tasks of kind {task.kind!r}: every kind needs one. Add it to `check`.")
 
 
 def names_unit(text: str, units: Sequence[str]) -> bool:
-    """Whether any of `units` occurs in `text` as a word of its own (English) or at all (Chinese)."""
-    lowered = text.lower()
-    return any(
-        re.search(rf"(?<![a-z]){re.escape(unit.lower())}(?![a-z])", lowered) is not None for unit in units
-    )
+    """Whether any of `units` occurs in `text`, in English as a word of its own."""
+    return any(_occurs(unit, text.lower()) for unit in units)
+
+
+def _occurs(word: str, lowered: str) -> bool:
+    """Whether `word` occurs whole: "paris" does not occur in "comparison", nor "7" in "17"."""
+    folded = _fold(word)
+    pattern = _edge(folded[0], "(?<!{})") + re.escape(folded) + _edge(folded[-1], "(?!{})")
+    return re.search(pattern, lowered) is not None
+
+
+def _edge(character: str, unless: str) -> str:
+    """What must not stand next to `character` at the edge of a word; Chinese has no such edge."""
+    if character.isdigit():
+        return unless.format(r"\d")
+    return unless.format("[a-z']") if character.isascii() and character.isalpha() else ""
 
 
 _NUMBER = re.compile(r"(?<![\d.])-?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?")
@@ -153,13 +162,16 @@ def _last_time(text: str) -> int | None:
 
 
 def _has_keywords(text: str, expected: dict[str, Any]) -> bool:
-    """Every group of keywords is met by one alternative, nothing forbidden occurs, the number is right."""
+    """Every group of keywords is met by one alternative, nothing forbidden occurs, the number is right.
+
+    A keyword may be part of a word ("train" in "training"); what is forbidden must occur whole.
+    """
     lowered = text.lower()
     if not lowered:
         return False
     groups: list[list[str]] = expected.get("keywords", [])
     met = all(any(_fold(word) in lowered for word in group) for group in groups)
-    clean = not any(_fold(word) in lowered for word in expected.get("forbidden", []))
+    clean = not any(_occurs(word, lowered) for word in expected.get("forbidden", []))
     right_number = "number" not in expected or _last_number(text) == expected["number"]
     return met and clean and right_number
 

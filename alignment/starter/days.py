@@ -5,7 +5,8 @@ import re
 from functools import cache
 from itertools import product
 
-from alignment.starter.arithmetic import PHRASING_TEST_SHARE, WORDS, casual
+from alignment.starter.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
+from alignment.starter.columns import WORDS
 from alignment.starter.task import Language, Split, Task, split_of, user
 
 KINDS = ("calendar", "duration")
@@ -49,7 +50,7 @@ _CALENDAR: dict[tuple[Language, bool], tuple[str, ...]] = {
         "今天是{day}，过{n}天是周几？",
         "如果今天是{day}，那么{n}天后是星期几？",
         "如果今天是{day}，{n}天之后是周几？",
-        "请问{day}的{n}天后是星期几？",
+        "请问{day}再过{n}天是星期几？",
         "从{day}算起，{n}天后是星期几？",
     ),
     ("zh", False): (
@@ -130,7 +131,12 @@ _DURATION: dict[tuple[Language, str], tuple[str, ...]] = {
 
 def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
     """Draw one task of `kind` whose numbers and phrasing both belong to `split`."""
-    return _calendar(rng, language, split) if kind == "calendar" else _duration(rng, language, split)
+    if kind == "calendar":
+        return _calendar(rng, language, split)
+    task = _duration(rng, language, split)
+    while split == "train" and gives_away(task.thought):
+        task = _duration(rng, language, split)
+    return task
 
 
 def days_named(text: str) -> list[int]:
@@ -140,8 +146,7 @@ def days_named(text: str) -> list[int]:
     )
     short = [day[:3].lower() for day in DAYS["en"]]
     return [
-        short.index(en.lower()) if en else "一二三四五六日天".index(zh) % 7 if zh != "天" else 6
-        for en, zh in found
+        short.index(en.lower()) if en else "一二三四五六日".index(zh.replace("天", "日")) for en, zh in found
     ]
 
 
@@ -232,11 +237,11 @@ def _duration(rng: random.Random, language: Language, split: Split) -> Task:
 
 
 def _times(rng: random.Random) -> tuple[int, int]:
-    """Two times of one day in minutes since midnight, the later at most six hours after the first."""
+    """Two times of one day in minutes since midnight, less than four hours apart."""
     grain = 5 if rng.random() < 0.8 else 1
-    start = rng.randrange(6 * 60, 21 * 60, grain)
-    length = rng.randrange(5, 60 if rng.random() < 0.4 else 360, grain)
-    return start, min(start + length, 24 * 60 - 1)
+    start = rng.randrange(6 * 60, 20 * 60, grain)
+    length = rng.randrange(5, 60 if rng.random() < 0.4 else 240, grain)
+    return start, start + length
 
 
 def _clock(minutes: int) -> str:

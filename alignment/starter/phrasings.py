@@ -74,7 +74,11 @@ _COMMANDS: dict[tuple[str, Language], tuple[str, ...]] = {
     ("addition", "zh"): ("把{a}和{b}相加", "用{a}加上{b}"),
     ("subtraction", "en"): ("subtract {b} from {a}", "take {b} away from {a}", "take {b} from {a}"),
     ("subtraction", "zh"): ("从{a}中减去{b}", "用{a}减去{b}"),
-    ("multiplication", "en"): ("multiply {a} by {b}", "multiply {a} and {b}", "multiply {a} with {b}"),
+    ("multiplication", "en"): (
+        "multiply {a} by {b}",
+        "multiply {a} and {b}",
+        "multiply {a} and {b} together",
+    ),
     ("multiplication", "zh"): ("把{a}和{b}相乘", "用{a}乘以{b}"),
 }
 

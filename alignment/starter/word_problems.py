@@ -8,8 +8,9 @@ import random
 from functools import cache
 from itertools import product
 
-from alignment.starter import word_stories_en, word_stories_zh
-from alignment.starter.arithmetic import WORDS, calculate, casual, worked
+from alignment.starter import word_stories_en, word_stories_zh, word_things
+from alignment.starter.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
+from alignment.starter.columns import WORDS, calculate, worked
 from alignment.starter.task import Language, Split, Task, split_of, user
 from alignment.starter.word_plans import PLANS, Plan, Story
 
@@ -17,14 +18,19 @@ KINDS = ("word_two_step", "word_three_step")
 
 STORIES: dict[Language, dict[str, Story]] = {"en": word_stories_en.STORIES, "zh": word_stories_zh.STORIES}
 
-_PHRASING_TEST_SHARE = 0.15
-
 Step = tuple[str, int, int]
 """Sign, left operand, right operand."""
 
 
 def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
     """Draw one word problem whose numbers and combination of sentences both belong to `split`."""
+    task = _problem(rng, language, kind, split)
+    while split == "train" and gives_away(task.thought):
+        task = _problem(rng, language, kind, split)
+    return task
+
+
+def _problem(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
     steps = 3 if kind == "word_three_step" else 2
     story_name, *parts = rng.choice(phrasings_of(language, steps, split))
     story = STORIES[language][story_name]
@@ -72,7 +78,7 @@ def phrasings_of(language: Language, steps: int, split: Split) -> tuple[tuple[st
         for parts in product(story.openings, story.events, *middle):
             phrasing = (name, *parts)
             identity = template_id(language, phrasing)
-            if split_of("phrasing", identity, test_share=_PHRASING_TEST_SHARE) == split:
+            if split_of("phrasing", identity, test_share=PHRASING_TEST_SHARE) == split:
                 found.append(phrasing)
     return tuple(found)
 
@@ -92,7 +98,8 @@ def _steps(plan: Plan, numbers: list[int], steps: int) -> list[Step] | None:
     """The steps with their operands, or None where one leaves what the arithmetic tasks teach."""
     values = dict(zip("abcd", numbers, strict=False))
     done: list[Step] = []
-    for index, (left, sign, right) in enumerate(plan.steps[:steps], start=1):
+    for index, formula in enumerate(plan.steps[:steps], start=1):
+        left, sign, right = tuple(formula)
         step = (sign, values[left], values[right])
         if not _within_reach(*step):
             return None
@@ -111,15 +118,15 @@ def _within_reach(sign: str, a: int, b: int) -> bool:
 
 
 def _filling(rng: random.Random, story: Story, language: Language) -> dict[str, str | int]:
-    names = rng.sample(word_stories_en.NAMES if language == "en" else word_stories_zh.NAMES, 3)
+    names = rng.sample(word_things.NAMES[language], 3)
     filling: dict[str, str | int] = dict(zip(("name", "other", "third"), names, strict=True))
     category = story.things or (story.counted if isinstance(story.counted, str) else "")
     if not category:
         return filling
     if language == "en":
-        singular, plural = rng.choice(word_stories_en.THINGS[category])
+        singular, plural = rng.choice(word_things.ENGLISH[category])
         return filling | {"thing": singular, "things": plural}
-    measure, thing = rng.choice(word_stories_zh.THINGS[category])
+    measure, thing = rng.choice(word_things.CHINESE[category])
     return filling | {"m": measure, "thing": thing}
 
 

@@ -1,36 +1,10 @@
-"""The English side of the word problems: 32 stories, each in several wordings.
+"""The English side of the word problems: 33 stories, each in several wordings.
 
 The numbers {a}, {b}, {c} and, in three-step forms, {d} and what is done with them are in `word_plans`.
 A question is one opening, one event and one ask; a three-step form puts one of `more` before the ask.
 """
 
 from alignment.starter.word_plans import Story
-
-NAMES = (
-    "Tom Anna Ben Lucy Sam Mia Jack Emma Leo Nina Max Ella Paul Rosa Dan Kate Adam Ivy Noah Zoe Omar Lily "
-    "Hugo Ruth Ravi Sara Luke Maya Eric June"
-).split()
-
-THINGS = {
-    "fruit": (
-        ("apple", "apples"),
-        ("orange", "oranges"),
-        ("pear", "pears"),
-        ("lemon", "lemons"),
-        ("plum", "plums"),
-    ),
-    "toys": (
-        ("marble", "marbles"),
-        ("ball", "balls"),
-        ("sticker", "stickers"),
-        ("card", "cards"),
-        ("coin", "coins"),
-    ),
-    "school": (("pencil", "pencils"), ("pen", "pens"), ("notebook", "notebooks"), ("eraser", "erasers")),
-    "baked": (("cookie", "cookies"), ("muffin", "muffins"), ("cake", "cakes"), ("roll", "rolls")),
-    "plants": (("tree", "trees"), ("rose", "roses"), ("tulip", "tulips"), ("bush", "bushes")),
-    "animals": (("sheep", "sheep"), ("cow", "cows"), ("goat", "goats"), ("duck", "ducks")),
-}
 
 DOLLARS = ("dollar", "dollars", "$")
 MINUTES = ("minute", "minutes", "min")
@@ -75,7 +49,7 @@ STORIES = {
         ("How many {things} does each one get?", "How many {things} are there for each one?"),
         ("{things} in all", "{things} for each", "{things} now"),
         ("One of those sharing already had {d} {things}.", "One of them had {d} {things} before."),
-        ("How many {things} does that one have now?", "How many {things} is that altogether for that one?"),
+        ("How many {things} does that one have now?", "How many {things} does this person have altogether?"),
     ),
     "reading": Story(
         PAGES,

@@ -1,17 +1,6 @@
-"""The Chinese side of the word problems: the stories of `word_stories_en`, told the way one would in Chinese."""
+"""The Chinese side of the word problems: the stories of `word_stories_en`, told in Chinese."""
 
 from alignment.starter.word_plans import Story
-
-NAMES = "小明 小红 小华 小丽 小军 小芳 小刚 小雨 小林 小亮 小美 小强 小兰 小东 小雪 小杰 小燕 小龙 小梅 小宇".split()
-
-THINGS = {
-    "fruit": (("个", "苹果"), ("个", "橘子"), ("个", "梨"), ("个", "桃子"), ("个", "柠檬")),
-    "toys": (("颗", "弹珠"), ("个", "皮球"), ("张", "贴纸"), ("张", "卡片"), ("枚", "硬币")),
-    "school": (("支", "铅笔"), ("支", "钢笔"), ("本", "笔记本"), ("块", "橡皮")),
-    "baked": (("个", "面包"), ("个", "蛋糕"), ("块", "饼干"), ("个", "馒头")),
-    "plants": (("棵", "树"), ("株", "玫瑰"), ("株", "郁金香"), ("棵", "白菜")),
-    "animals": (("只", "羊"), ("头", "牛"), ("只", "鸭"), ("只", "鹅")),
-}
 
 YUAN = ("元", "块", "块钱")
 
