@@ -302,6 +302,13 @@ def test_each_other_kind_is_judged_by_its_content(
     assert check(a_task(kind, expected), answer).correct is correct
 
 
+def test_an_endless_run_of_digits_is_wrong_and_does_no_harm() -> None:
+    assert not check(ADDITION, "7" * 9000).correct
+    assert not check(a_task("ordering", {"order": [1, 2, 3]}), "1, 2, " + "7" * 9000).correct
+    assert not check(a_task("duration", {"minutes": 5}), "7" * 9000 + " minutes").correct
+    assert not check(a_task("comparison", {"number": 5, "operands": [5, 3]}), "7" * 9000).correct
+
+
 def test_an_unknown_kind_is_named_in_the_error() -> None:
     with pytest.raises(ValueError, match="astrology"):
         check(a_task("astrology", {}), "yes")

@@ -10,7 +10,7 @@ from alignment.starter.task import Language, Split, Task, split_of, user
 
 KINDS = ("addition", "subtraction", "multiplication", "multiplication_hard", "comparison", "ordering")
 
-PHRASING_TEST_SHARE = 0.15
+PHRASING_TEST_SHARE = 0.2
 """Share of the phrasings that only the held-out suite uses: enough that every kind has some."""
 
 

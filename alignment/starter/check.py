@@ -38,7 +38,7 @@ def check(task: Task, answer_text: str) -> Checked:
         return Checked(_compares_correctly(text, expected))
     if task.kind == "ordering":
         order = expected["order"]
-        return Checked([int(number) for number in re.findall(r"\d+", text)][-len(order) :] == order)
+        return Checked(_whole_numbers(text)[-len(order) :] == order)
     if task.kind == "calendar":
         named = days.days_named(text)
         return Checked(bool(named) and named[-1] == expected["day"])
@@ -84,6 +84,11 @@ def _last_number(text: str) -> float | None:
     return float(number.replace(",", ""))
 
 
+def _whole_numbers(text: str) -> list[float]:
+    """Every run of digits, as floats: unlike `int`, they take a run of any length."""
+    return [float(digits) for digits in re.findall(r"\d+", text)]
+
+
 _RELATIONS = (
     (re.compile(r"(\d+)\s*(>|<|=)\s*(\d+)"), None),
     (re.compile(r"(\d+)\s+is\s+(?:larger|bigger|greater|more)\s+than\s+(\d+)", re.IGNORECASE), ">"),
@@ -100,7 +105,7 @@ def _compares_correctly(text: str, expected: dict[str, Any]) -> bool:
     claims = _claims(text)
     if not all(_holds(*claim) for claim in claims):
         return False
-    numbers = [int(number) for number in re.findall(r"\d+", text)]
+    numbers = _whole_numbers(text)
     if any(number not in expected["operands"] for number in numbers):
         return False
     if "holds" in expected:
@@ -115,20 +120,20 @@ def _compares_correctly(text: str, expected: dict[str, Any]) -> bool:
     return bool(numbers) and (numbers[0] == number if claims else numbers[-1] == number)
 
 
-def _claims(text: str) -> list[tuple[int, str, int]]:
+def _claims(text: str) -> list[tuple[float, str, float]]:
     found = []
     for pattern, sign in _RELATIONS:
         for match in pattern.finditer(text):
             groups = match.groups()
-            found.append((int(groups[0]), sign or groups[1], int(groups[-1])))
+            found.append((float(groups[0]), sign or groups[1], float(groups[-1])))
     return found
 
 
-def _holds(left: int, sign: str, right: int) -> bool:
+def _holds(left: float, sign: str, right: float) -> bool:
     return {">": left > right, "<": left < right, "=": left == right}[sign]
 
 
-def _asks_for(text: str, number: int, operands: Sequence[int]) -> bool:
+def _asks_for(text: str, number: float, operands: Sequence[int]) -> bool:
     """False if the answer calls the right number by the wrong word ("the larger" for the smaller)."""
     says_large = re.search(r"larger|bigger|greater|大", text, re.IGNORECASE) is not None
     says_small = re.search(r"smaller|less|小", text, re.IGNORECASE) is not None
@@ -145,13 +150,13 @@ _DURATION_PARTS = re.compile(
 _CLOCK = re.compile(r"(\d{1,2})\s*(?::|点|时)\s*(\d{1,2})?分?(?:\s*(am|pm))?", re.IGNORECASE)
 
 
-def _last_time(text: str) -> int | None:
+def _last_time(text: str) -> float | None:
     """Minutes in the last duration ("1 hour 45 minutes") or clock time ("11:05", since midnight)."""
-    best: tuple[int, int] | None = None
+    best: tuple[int, float] | None = None
     for match in _DURATION_PARTS.finditer(text):
         hours, minutes = match.groups()
         if hours or minutes:
-            best = (match.end(), int(hours or 0) * 60 + int(minutes or 0))
+            best = (match.end(), float(hours or 0) * 60 + float(minutes or 0))
     for match in _CLOCK.finditer(text):
         hour, minute, half = int(match[1]), int(match[2] or 0), (match[3] or "").lower()
         if half:
