@@ -29,8 +29,9 @@ WORDS: dict[Language, Words] = {
 
 
 def worked(sign: str, a: int, b: int, language: Language) -> str:
-    """Work out `a sign b` (one of + - × ÷) line by line; the last line is "a+b=c".
+    """Work out `a sign b` line by line; the last line is "a+b=c" (of ×, the longer factor first).
 
+    Signs are +, - (a >= b), × (at most two digits each) and the exact ÷.
     Two one-digit operands, a zero factor and a (table) division are known by heart: one line.
     """
     if sign == "+":
