@@ -1,5 +1,6 @@
 """The store's longer questions, as SQL. Each function says what comes out of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select, tuple_
@@ -28,6 +29,24 @@ def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
     )
 
 
+def transcripts_to(message_ids: Sequence[str]) -> Select[str, str, str]:
+    """(id, role, content) of the messages from the root down to each of `message_ids`, in this order."""
+    leaves = (
+        select(MessageRow.id.label("leaf"), MessageRow.id, MessageRow.parent_id)
+        .where(MessageRow.id.in_(message_ids))
+        .cte("step", recursive=True)
+    )
+    parent = aliased(MessageRow)
+    step = leaves.union(
+        select(leaves.c.leaf, parent.id, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id)
+    )
+    return (
+        select(step.c.leaf, MessageRow.role, MessageRow.content)
+        .join(step, MessageRow.id == step.c.id)
+        .order_by(step.c.leaf, MessageRow.number)
+    )
+
+
 def ratings_after(
     last: tuple[int, str], version: str | None, consented: bool
 ) -> Select[RatingRow, ReplyRow, MessageRow]:
@@ -39,7 +58,8 @@ def ratings_after(
         select(RatingRow, ReplyRow, MessageRow)
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
-        .where(tuple_(MessageRow.number, RatingRow.rater_id) > last)
+        # The first condition says nothing new, but it can be answered by an index.
+        .where(MessageRow.number >= last[0], tuple_(MessageRow.number, RatingRow.rater_id) > last)
         .order_by(MessageRow.number, RatingRow.rater_id)
     )
     if version is not None:

@@ -6,21 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
-from feedback_store.records import Message, Rating, Reply
+from feedback_store.records import Rating, Reply
 
 if TYPE_CHECKING:
     from feedback_store.store import FeedbackStore
 
+REPLIES_AT_ONCE = 500  # whose prompts are asked for together
+
 
 @dataclass(frozen=True)
 class RatedReply:
-    """A reply with the messages that led to it (root to the user's turn) and every standing vote on it."""
+    """A reply, the `role` and `content` of the messages that led to it, and every standing vote on it."""
 
     reply: Reply
-    messages: Sequence[Message]
+    messages: list[dict[str, str]]
     ratings: Sequence[Rating]
 
 
@@ -68,7 +70,7 @@ def unpaired(rated: Iterable[RatedReply], minimum_votes: int = 1) -> list[Unpair
         rows.append(
             UnpairedRow(
                 reply_id=reply.id,
-                messages=[{"role": message.role, "content": message.content} for message in one.messages],
+                messages=one.messages,
                 think=reply.think,
                 thought=reply.thought,
                 answer=reply.answer,
@@ -114,7 +116,11 @@ def trl_kto(row: UnpairedRow) -> dict[str, Any]:
 
 def _rated_replies(store: FeedbackStore, version: str | None) -> Iterator[RatedReply]:
     rated = store.ratings(version, consented=True)
-    for _, group in groupby(rated, key=lambda pair: pair[0].reply_id):
-        pairs = list(group)
-        reply = pairs[0][1]
-        yield RatedReply(reply, store.path(reply.parent_id), [rating for rating, _ in pairs])
+    by_reply = (list(group) for _, group in groupby(rated, key=lambda pair: pair[0].reply_id))
+    while some := list(islice(by_reply, REPLIES_AT_ONCE)):
+        prompts = store.transcripts([pairs[0][1].parent_id for pairs in some])
+        for pairs in some:
+            reply = pairs[0][1]
+            # A prompt that is gone was forgotten since its rating was read.
+            if reply.parent_id in prompts:
+                yield RatedReply(reply, prompts[reply.parent_id], [rating for rating, _ in pairs])

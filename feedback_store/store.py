@@ -33,7 +33,7 @@ from feedback_store.lookup import (
     title_of,
     unknown_reply,
 )
-from feedback_store.queries import belongings, path_to, ratings_after, totals
+from feedback_store.queries import belongings, path_to, ratings_after, totals, transcripts_to
 from feedback_store.records import Conversation, Message, NewReply, Rating, Reply
 from feedback_store.tables import ConversationRow, MessageRow, RaterRow, RatingHistoryRow, RatingRow, ReplyRow
 from feedback_store.verify import problems
@@ -203,6 +203,17 @@ class FeedbackStore:
             raise UnknownMessage(f"There is no message {message_id!r}. It may have been forgotten.")
         return found
 
+    def transcripts(self, message_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+        """The `role` and `content` of the messages from the root down to each id. Unknown ids are left out.
+
+        One question to the database for all of them: ask for some hundreds at once.
+        """
+        found: dict[str, list[dict[str, str]]] = {}
+        with self._read() as session:
+            for message_id, role, content in session.execute(transcripts_to(message_ids)):
+                found.setdefault(message_id, []).append({"role": role, "content": content})
+        return found
+
     def messages(self, conversation_id: str) -> list[Message]:
         """The whole tree in the order it was made. Raises: UnknownConversation."""
         query = (
@@ -315,9 +326,9 @@ class FeedbackStore:
     def counts(self) -> dict[str, Any]:
         """Figures for `stats`.
 
-        `raters`, `conversations`, `messages`, `replies`: numbers of rows. `ratings`: up, down,
-        withdrawn. `versions`: for each version replies, up, down, withdrawn. `reasons`: how often each stands,
-        the most frequent first.
+        `raters`, `conversations`, `messages`, `replies`: numbers of rows. `ratings`: up, down, withdrawn.
+        `versions`: for each version replies, up, down, withdrawn. `reasons`: how often each stands, the most
+        frequent first.
         """
         with self._read() as session:
             return totals(session)

@@ -91,6 +91,21 @@ def test_the_prompt_is_the_branch_that_was_answered_without_earlier_thoughts(sto
     ]
 
 
+def test_rows_are_the_same_however_many_are_read_at_once(
+    store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        reply = one_turn(store, text=f"Question {number}")
+        store.rate(reply.id, "ann", 1)
+        again = store.add_message(reply.conversation_id, reply.id, "user", "Are you sure?")
+        store.rate(store.add_reply(new_reply(reply.conversation_id, again.id)).id, "bob", -1)
+    rows = from_store(store)
+    assert [len(row.messages) for row in rows] == [1, 3] * 7
+    assert [row.messages[0]["content"] for row in rows[::2]] == [f"Question {n}" for n in range(7)]
+    monkeypatch.setattr("feedback_store.rows.REPLIES_AT_ONCE", 2)
+    assert from_store(store) == rows
+
+
 def test_nothing_of_a_person_without_consent_becomes_a_row(store: FeedbackStore) -> None:
     own, other = one_turn(store, "ann"), one_turn(store, "bob")
     for reply in (own, other):
