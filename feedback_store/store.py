@@ -75,7 +75,10 @@ class FeedbackStore:
     # Conversations
 
     def new_conversation(self, rater: str) -> str:
-        """Begin an empty conversation of `rater` (a pseudonymous id, made known when new). Returns its id."""
+        """Begin an empty conversation of `rater` (a pseudonymous id, made known when new). Returns its id.
+
+        Raises: InvalidRating (an id that can name nobody).
+        """
         checks.check_rater(rater)
         now = datetime.now(UTC)
         row = ConversationRow(
@@ -297,7 +300,10 @@ class FeedbackStore:
             return find_rater(session, rater).consent
 
     def set_consent(self, rater: str, consent: bool) -> None:
-        """Allow or forbid training on the rater's words and votes. Makes the rater known when new."""
+        """Allow or forbid training on the rater's words and votes. Makes the rater known when new.
+
+        Raises: InvalidRating (an id that can name nobody).
+        """
         checks.check_rater(rater)
         with self._write() as session:
             make_known(session, rater, datetime.now(UTC))

@@ -380,7 +380,7 @@ def test_eight_threads_lose_nothing(store: FeedbackStore) -> None:
 def _write_as_a_process(path: Path, rater: str, start: Any) -> None:
     start.wait()
     with FeedbackStore.open(path) as store:
-        for _ in range(20):
+        for _ in range(10):
             store.rate(one_turn(store, rater).id, rater, 1)
 
 
@@ -398,7 +398,7 @@ def test_four_processes_that_open_a_new_store_at_once_lose_nothing(path: Path) -
     assert [writer.exitcode for writer in writers] == [0] * 4
     with FeedbackStore.open(path) as store:
         counts = store.counts()
-        assert (counts["raters"], counts["replies"], counts["ratings"]["up"]) == (4, 80, 80)
+        assert (counts["raters"], counts["replies"], counts["ratings"]["up"]) == (4, 40, 40)
         assert store.verify() == []
 
 
