@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.starter.task import Language, Split, Task, user
-from alignment.starter.text import divide, load, vary
+from alignment.starter.text import divide, load, vary, without_article
 
 THOUGHT: dict[Language, str] = {"en": "The question is about {}.", "zh": "这个问题问的是{}。"}
 
@@ -94,12 +94,7 @@ def _phrasings(entry: dict[str, Any], language: Language) -> list[str]:
     frames = load("frames.yaml")[language]
     found = list(entry["questions"])
     for name in entry.get("names", []):
-        found += [frame.format(name=name, bare=_without_article(name)) for frame in frames["names"]]
+        found += [frame.format(name=name, bare=without_article(name)) for frame in frames["names"]]
     for clause in entry.get("clauses", []):
         found += [frame.format(clause=clause) for frame in frames["clauses"]]
     return [phrasing[0].upper() + phrasing[1:] for phrasing in found]
-
-
-def _without_article(name: str) -> str:
-    first, _, rest = name.partition(" ")
-    return rest if first in ("a", "an", "the") else name

@@ -7,6 +7,7 @@ held-out sum is ever practised as a follow-up.
 
 import functools
 import random
+from itertools import pairwise
 
 from alignment.starter import arithmetic, concepts
 from alignment.starter.task import LANGUAGES, Language, Split, Task, user
@@ -44,10 +45,10 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
 
 def passages(language: Language) -> list[str]:
     """What the starter says of itself as plain text, without the questions."""
-    answers = [answer for intent in load("persona.yaml") for answer in intent[language]["answers"]]
-    about = [a for i in load("persona.yaml") if i["kind"] == "identity" for a in i[language]["answers"]]
+    intents = [intent[language] for intent in load("persona.yaml") if intent["kind"] == "identity"]
+    answers = [answer for said in intents for answer in said["answers"]]
     space = " " if language == "en" else ""
-    return answers + [space.join(pair) for pair in zip(about, about[1:], strict=False)]
+    return answers + [space.join(pair) for pair in pairwise(answers)]
 
 
 def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Task:

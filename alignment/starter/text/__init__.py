@@ -41,7 +41,9 @@ def divide(phrasings: Sequence[str], *identity: object, common: int = 0) -> dict
     depends on nothing but the phrasings. The first `common` are what nearly everybody says ("Thanks");
     they are always trained on. Raises ValueError for fewer than two phrasings.
     """
-    distinct = {normalised(phrasing): phrasing for phrasing in phrasings}
+    distinct: dict[str, str] = {}
+    for phrasing in phrasings:
+        distinct.setdefault(normalised(phrasing), phrasing)
     always = set(list(distinct)[:common])
     if len(distinct) < 2:
         raise ValueError(f"{identity}: needs two or more phrasings to hold one out, has {len(distinct)}")
@@ -72,3 +74,9 @@ def vary(rng: random.Random, phrasing: str, language: Language) -> str:
     if draw < 0.4:
         return bare
     return phrasing.upper() if draw < 0.43 else phrasing
+
+
+def without_article(name: str) -> str:
+    """The name alone: "a token" becomes "token". Chinese names have no article and stay."""
+    first, _, rest = name.partition(" ")
+    return rest if first in ("a", "an", "the") else name

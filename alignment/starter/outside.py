@@ -1,0 +1,141 @@
+"""Questions outside the starter's domain, which it answers by saying so and what it can do instead.
+
+A question is a template with a filler, both from `text/outside.yaml`. A held-out question has a
+filler or a template that training never sees. The commonest trap is a question that looks like one
+inside the domain ("What is a volcano?"), so the frames of concept questions are used here as well.
+"""
+
+import functools
+import random
+from dataclasses import dataclass
+
+from alignment.starter.task import Language, Split, Task, split_of, user
+from alignment.starter.text import divide, load, vary, without_article
+
+THOUGHT: dict[Language, str] = {"en": "This is outside what I can do.", "zh": "这超出了我的能力。"}
+ZERO_THOUGHT: dict[Language, str] = {"en": "The divisor is zero.", "zh": "除数是零。"}
+
+SOURCES = {"topics": 76, "singles": 10, "noise": 6, "long": 4, "zero": 4}
+"""Shares in percent: templates with fillers, single sentences, noise, very long numbers, division by zero."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Templates and fillers that go together, each already divided."""
+
+    share: int
+    """How often it is drawn, against 1 of an ordinary topic."""
+    templates: dict[Split, list[str]]
+    fillers: dict[Split, list[str]]
+
+
+def tasks(rng: random.Random, language: Language, split: Split) -> Task:
+    """Draw one question outside the domain."""
+    source = rng.choices(list(SOURCES), weights=list(SOURCES.values()))[0]
+    if source == "zero":
+        return _division_by_zero(rng, language, split)
+    if source == "long":
+        template, question = _long_numbers(rng, language, split)
+    elif source == "topics":
+        template, question = _from_topic(rng, language, split)
+    else:
+        template = question = rng.choice(_sentences(source, language)[split])
+    said = load("outside.yaml")[language]
+    return Task(
+        kind="outside",
+        language=language,
+        template=template,
+        messages=user(question if source == "noise" else vary(rng, question, language)),
+        thought=THOUGHT[language],
+        answer=rng.choice(said["answers"]),
+        expected={"keywords": said["keywords"]},
+        split=split,
+    )
+
+
+def passages(language: Language) -> list[str]:
+    """Plain text about the world, for a broad vocabulary: common facts, and nothing that answers a task."""
+    world = load("world.yaml")[language]
+    lines = list(world["sentences"])
+    for table in world["tables"]:
+        rows = [row.split(" / ") for row in table["rows"]]
+        lines += [_capitalised(frame.format(*row)) for frame in table["frames"] for row in rows]
+    return lines
+
+
+def _from_topic(rng: random.Random, language: Language, split: Split) -> tuple[str, str]:
+    topics = _topics(language)
+    topic = rng.choices(topics, weights=[topic.share for topic in topics])[0]
+    template_side, filler_side = "train", "train"
+    if split == "test":
+        # At least one of the two is new; both new is as likely as either alone.
+        template_side, filler_side = rng.choice((("test", "train"), ("train", "test"), ("test", "test")))
+    template = rng.choice(topic.templates[template_side])
+    filler = rng.choice(topic.fillers[filler_side])
+    question = template.format(x=filler, name=filler, bare=without_article(filler))
+    return template, _capitalised(question)
+
+
+def _long_numbers(rng: random.Random, language: Language, split: Split) -> tuple[str, str]:
+    a, b = _long_number(rng), _long_number(rng)
+    while split_of("long numbers", a, b) != split:
+        a, b = _long_number(rng), _long_number(rng)
+    template = rng.choice(_sentences("long", language)[split])
+    return template, template.format(a=a, b=b, op=rng.choice(("+", "-", "*", "×", " + ", " - ", " × ")))
+
+
+def _long_number(rng: random.Random) -> int:
+    digits = rng.randint(12, 24)
+    return rng.randint(10 ** (digits - 1), 10**digits - 1)
+
+
+def _division_by_zero(rng: random.Random, language: Language, split: Split) -> Task:
+    number = rng.randint(0, 999)
+    while split_of("division by zero", number) != split:
+        number = rng.randint(0, 999)
+    said = load("outside.yaml")[language]["zero"]
+    template = rng.choice(_sentences("zero", language)[split])
+    return Task(
+        kind="outside",
+        language=language,
+        template=template,
+        messages=user(vary(rng, template.format(a=number), language)),
+        thought=ZERO_THOUGHT[language],
+        answer=said["answer"],
+        expected={"keywords": said["keywords"]},
+        split=split,
+    )
+
+
+def _names_domain(frame: str) -> bool:
+    """Whether the frame itself speaks of machine learning, so that nothing else fits into it."""
+    return "machine learning" in frame or "机器学习" in frame
+
+
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+@functools.cache
+def _topics(language: Language) -> list[Topic]:
+    topics = []
+    for name, topic in load("outside.yaml")[language]["topics"].items():
+        templates = list(topic["templates"])
+        if topic.get("concept_frames"):
+            templates += [
+                frame for frame in load("frames.yaml")[language]["names"] if not _names_domain(frame)
+            ]
+        topics.append(
+            Topic(
+                share=topic.get("share", 1),
+                templates=divide(templates, "outside template", language, name),
+                fillers=divide(topic["fillers"], "outside filler", language, name),
+            )
+        )
+    return topics
+
+
+@functools.cache
+def _sentences(source: str, language: Language) -> dict[Split, list[str]]:
+    found = load("outside.yaml")[language][source]
+    return divide(found["templates"] if source == "zero" else found, "outside", language, source)
