@@ -1,0 +1,5 @@
+"""The page in the browser: chat, thumbs, and the named endpoints."""
+
+from assistant.page.chat_page import build_page, launch_options
+
+__all__ = ["build_page", "launch_options"]
