@@ -19,6 +19,13 @@ SOURCES = {"topics": 76, "singles": 10, "noise": 6, "long": 4, "zero": 4}
 """Shares in percent: templates with fillers, single sentences, noise, very long numbers, division by zero."""
 
 
+SIDES: dict[Split, tuple[tuple[Split, Split], ...]] = {
+    "train": (("train", "train"),),
+    "test": (("test", "train"), ("train", "test"), ("test", "test")),
+}
+"""Where template and filler come from: of a held-out question at least one of them is new."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """Templates and fillers that go together, each already divided."""
@@ -66,10 +73,7 @@ def passages(language: Language) -> list[str]:
 def _from_topic(rng: random.Random, language: Language, split: Split) -> tuple[str, str]:
     topics = _topics(language)
     topic = rng.choices(topics, weights=[topic.share for topic in topics])[0]
-    template_side, filler_side = "train", "train"
-    if split == "test":
-        # At least one of the two is new; both new is as likely as either alone.
-        template_side, filler_side = rng.choice((("test", "train"), ("train", "test"), ("test", "test")))
+    template_side, filler_side = rng.choice(SIDES[split])
     template = rng.choice(topic.templates[template_side])
     filler = rng.choice(topic.fillers[filler_side])
     question = template.format(x=filler, name=filler, bare=without_article(filler))

@@ -10,6 +10,7 @@ import random
 from itertools import pairwise
 
 from alignment.starter import arithmetic, concepts
+from alignment.starter.columns import calculate, worked
 from alignment.starter.task import LANGUAGES, Language, Split, Task, user
 from alignment.starter.text import divide, load, vary
 
@@ -108,13 +109,13 @@ def _continued(
     while arithmetic.operand_split(OPERATIONS[sign], result, number) != split:
         sign, number = _operation(rng, result)
     phrasing = rng.choice(_echo_phrasings(sign, language)[split])
-    value = arithmetic.calculate(sign, result, number)
+    value = calculate(sign, result, number)
     return Task(
         kind="follow_up",
         language=language,
         template=f"{sign}: {phrasing}",
         messages=(*messages, *user(vary(rng, phrasing.format(n=number), language))),
-        thought=arithmetic.worked(sign, result, number, language),
+        thought=worked(sign, result, number, language),
         answer=f"{result}{sign}{number}={value}",
         expected={"number": value, "operands": [result, number]},
         split=split,
