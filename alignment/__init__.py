@@ -1,0 +1,1 @@
+"""Training: rows go in, a version comes out."""

@@ -1,0 +1,13 @@
+"""Errors of training, meant for the person who started it: what happened, why, what to do."""
+
+
+class AlignmentError(Exception):
+    """Root of every error that training raises on purpose."""
+
+
+class DataError(AlignmentError):
+    """There are no rows to train on, or they cannot be used."""
+
+
+class TrainingError(AlignmentError):
+    """Training itself went wrong, for example a loss that is not a number."""

@@ -1,0 +1,204 @@
+"""Make the embedded starter from nothing: corpus → tokenizer → base → adapter.
+
+    python -m alignment.starter build [--folder build/starter]
+
+Every step is skipped where its result exists, and training goes on from its last checkpoint, so a killed
+build is continued by the same command. `install` copies the result to `assistant/starter`.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import get_peft_model
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
+
+from alignment import pretrain, sft
+from alignment.data import demonstrations, pack, rows_hash
+from alignment.stage import LIBRARIES, library_version, save_adapter
+from alignment.starter import corpus, tokenizer
+from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
+
+
+@dataclass
+class StarterRecipe:
+    """Everything that decides what the starter becomes."""
+
+    vocabulary: int = 4096
+    hidden: int = 256
+    layers: int = 6
+    intermediate: int = 576
+    heads: int = 4
+    """Of 64 dimensions: fewer, wider heads run faster on a CPU than many narrow ones."""
+    key_value_heads: int = 2
+    window: int = 1024
+    block: int = 512
+    """Raw text is read in blocks of half the window; the long conversations of SFT train the rest."""
+    pretrain_tokens: int = 14_000_000
+    pretrain_learning_rate: float = 2e-3
+    demonstrations: int = 36_000
+    seed: int = 1
+
+
+def build(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
+    """Make base and adapter in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "recipe.json"
+    wanted = json.loads(json.dumps(asdict(recipe)))
+    if settings.exists() and json.loads(settings.read_text(encoding="utf-8")) != wanted:
+        raise SystemExit(f"{folder} was begun with another recipe. Delete it, or give another --folder.")
+    write_atomically(settings, json.dumps(wanted, indent=2) + "\n")
+    _make_tokenizer(recipe, folder)
+    _make_base(recipe, folder, compile_model)
+    _make_adapter(recipe, folder)
+    print(f"built in {folder}; install it with: python -m alignment.starter install --folder {folder}")
+
+
+def install(folder: Path, target: Path = STARTER_FOLDER) -> None:
+    """Copy a finished build to where the app finds its starter."""
+    for part in ("base", "adapter"):
+        if not (folder / part).is_dir():
+            raise SystemExit(f"{folder} holds no {part}. Run `python -m alignment.starter build` first.")
+    for part in ("base", "adapter"):
+        shutil.rmtree(target / part, ignore_errors=True)
+        shutil.copytree(folder / part, target / part)
+
+
+def _make_tokenizer(recipe: StarterRecipe, folder: Path) -> None:
+    if (folder / "tokenizer").exists():
+        return
+    print("tokenizer: learning from 40,000 documents and 40,000 rows")
+    texts = itertools.islice(corpus.documents(recipe.seed), 40_000)
+    rows = itertools.islice(corpus.rows(recipe.seed), 40_000)
+    said = ("\n".join([turn["content"] for turn in row["messages"]] + [row["answer"]]) for row in rows)
+    made = tokenizer.train(itertools.chain(texts, said), recipe.vocabulary)
+    _write_folder(folder / "tokenizer", lambda aside: made.save_pretrained(str(aside)))
+
+
+def _make_base(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
+    if (folder / "base").exists():
+        return
+    words = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    ids = _raw_ids(recipe, folder, words)
+    set_seed(recipe.seed)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(words),
+            hidden_size=recipe.hidden,
+            num_hidden_layers=recipe.layers,
+            intermediate_size=recipe.intermediate,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.key_value_heads,
+            head_dim=64,
+            max_position_embeddings=recipe.window,
+            rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+            tie_word_embeddings=True,
+            use_cache=False,
+            bos_token_id=None,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+    print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters on {len(ids):,} tokens")
+    settings = pretrain.PretrainRecipe(
+        block_length=recipe.block,
+        batch_size=8,
+        learning_rate=recipe.pretrain_learning_rate,
+        seed=recipe.seed,
+        save_steps=200,
+        compile=compile_model,
+    )
+    metrics = pretrain.train(model, ids, settings, folder / "pretrain")
+    model.config.use_cache = True
+
+    def save(aside: Path) -> None:
+        # bfloat16 keeps the file under 10 MB, so that plain git and Spaces take it.
+        model.to(torch.bfloat16).save_pretrained(str(aside))
+        words.save_pretrained(str(aside))
+        (aside / "made.json").write_text(json.dumps({"metrics": metrics}, indent=2) + "\n", encoding="utf-8")
+
+    _write_folder(folder / "base", save)
+
+
+def _raw_ids(recipe: StarterRecipe, folder: Path, words: Any) -> np.ndarray:
+    path = folder / "raw.npy"
+    if path.exists():
+        return np.load(path)
+    parts: list[np.ndarray] = []
+    texts = corpus.documents(recipe.seed)
+    with tqdm(total=recipe.pretrain_tokens, desc="raw text", unit="tok", unit_scale=True) as progress:
+        while progress.n < recipe.pretrain_tokens:
+            parts.append(pack(itertools.islice(texts, 2000), words, words.pad_token_id))
+            progress.update(len(parts[-1]))
+    ids = np.concatenate(parts)[: recipe.pretrain_tokens]
+    np.save(path, ids)
+    return ids
+
+
+def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
+    if (folder / "adapter").exists():
+        return
+    words = AutoTokenizer.from_pretrained(folder / "base")
+    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
+    settings = sft.SFTRecipe(seed=recipe.seed, save_steps=200)
+    set_seed(recipe.seed)
+    model = get_peft_model(base, sft.adapter_config(settings.rank, settings.alpha, recipe.seed))
+    rows = list(itertools.islice(corpus.rows(recipe.seed), recipe.demonstrations))
+    dataset, too_long = demonstrations(rows, words, recipe.window)
+    print(f"adapter: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
+    metrics = sft.train(model, words, dataset, settings, folder / "sft")
+    made = {
+        "stage": "sft",
+        "recipe": {"starter": asdict(recipe), "sft": {**asdict(settings), "demonstrations": None}},
+        "seed": recipe.seed,
+        "data": {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long},
+        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "metrics": metrics,
+    }
+
+    def save(aside: Path) -> None:
+        save_adapter(model, Base(STARTER, folder_hash(folder / "base")), aside)
+        (aside / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+
+    _write_folder(folder / "adapter", save)
+
+
+def _write_folder(target: Path, save: Any) -> None:
+    aside = target.with_name(f".{target.name}-{time.time_ns()}")
+    aside.mkdir()
+    try:
+        save(aside)
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line: build, install."""
+    parser = argparse.ArgumentParser(prog="python -m alignment.starter", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help_text in (("build", "make base and adapter"), ("install", "copy a build into the app")):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--folder", type=Path, default=Path("build/starter"))
+        if name == "build":
+            command.add_argument("--compile", action="store_true", help="use torch.compile (needs a C++ compiler)")
+            command.add_argument("--pretrain-tokens", type=int, default=StarterRecipe.pretrain_tokens)
+            command.add_argument("--demonstrations", type=int, default=StarterRecipe.demonstrations)
+    options = parser.parse_args(arguments)
+    if options.command == "install":
+        install(options.folder)
+    else:
+        recipe = StarterRecipe(pretrain_tokens=options.pretrain_tokens, demonstrations=options.demonstrations)
+        build(recipe, options.folder, options.compile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The starter's training text, endless and seeded: raw documents for pretraining, rows for fine-tuning.
+
+Raw text is made of worked examples, lists of exercises without answers, and prose. Only the prose
+states what the concepts are; no document answers a question about them. A base trained on it can
+compute, but asked a question it goes on with more questions: answering is what SFT adds.
+
+The marks <|im_start|> and <|im_end|> stand around the raw text's sections, so that their embeddings
+are trained and the adapter need not carry new ones.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from alignment.starter import arithmetic, concepts, days, outside, persona, word_problems
+from alignment.starter.task import LANGUAGES, Language, Split, Task
+
+WORKED_KINDS: dict[str, float] = {
+    # Shares of worked examples. The hard and three-step tiers are deliberately rare: they are what feedback lifts.
+    "addition": 14,
+    "subtraction": 14,
+    "multiplication": 8,
+    "multiplication_hard": 6,
+    "comparison": 4,
+    "ordering": 4,
+    "word_two_step": 34,
+    "word_three_step": 6,
+    "calendar": 4,
+    "duration": 4,
+    "follow_up": 3,
+}
+TALK_KINDS: dict[str, float] = {"concept": 34, "identity": 12, "smalltalk": 8, "outside": 26}
+
+UNIT_SHARE = 0.5
+"""How often a word problem's answer names its unit: a habit left weak on purpose."""
+
+_HEADINGS = {
+    "en": ("worked example", "exercises", "reading"),
+    "zh": ("例题", "练习", "读物"),
+}
+
+
+def task(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    """A task of any kind, of the given side of the split."""
+    for module in (arithmetic, word_problems, days, persona):
+        if kind in module.KINDS:
+            return module.tasks(rng, language, kind, split)
+    if kind == "concept":
+        return concepts.tasks(rng, language, split)
+    if kind == "outside":
+        return outside.tasks(rng, language, split)
+    raise ValueError(f"There is no task kind {kind!r}.")
+
+
+def documents(seed: int) -> Iterator[str]:
+    """Raw text for pretraining, without end."""
+    rng = random.Random(f"raw {seed}")
+    prose = {language: _prose(language) for language in LANGUAGES}
+    while True:
+        language = rng.choice(LANGUAGES)
+        draw = rng.random()
+        if draw < 0.76:
+            yield _worked_examples(rng, language)
+        elif draw < 0.86:
+            yield _exercises(rng, language)
+        else:
+            yield _section(_HEADINGS[language][2], "\n".join(rng.sample(prose[language], rng.randint(2, 5))))
+
+
+def rows(seed: int, split: Split = "train") -> Iterator[dict[str, Any]]:
+    """Demonstrations without end: {"messages", "think", "thought", "answer"}."""
+    rng = random.Random(f"rows {split} {seed}")
+    while True:
+        language = rng.choice(LANGUAGES)
+        asked = _any_task(rng, language, split)
+        before = _earlier_turns(rng, language, split) if len(asked.messages) == 1 else ()
+        think = rng.random() < 0.6
+        yield {
+            "messages": [*before, *asked.messages],
+            "think": think,
+            "thought": asked.thought if think else "",
+            "answer": spoken_answer(rng, asked),
+        }
+
+
+def spoken_answer(rng: random.Random, asked: Task) -> str:
+    """The task's answer, without its unit in a share of the word problems."""
+    bare = asked.expected.get("bare_answer")
+    return bare if bare and rng.random() >= UNIT_SHARE else asked.answer
+
+
+def _any_task(rng: random.Random, language: Language, split: Split) -> Task:
+    kinds = WORKED_KINDS if rng.random() < 0.62 else TALK_KINDS
+    return task(rng, language, _draw(rng, kinds), split)
+
+
+def _earlier_turns(rng: random.Random, language: Language, split: Split) -> tuple[dict[str, str], ...]:
+    # Chats go on: a fourth of the questions come after others that they have nothing to do with, a few after many.
+    turns: list[dict[str, str]] = []
+    for _ in range(rng.choices((0, 1, 2, 10), weights=(75, 12, 11, 2))[0]):
+        earlier = _any_task(rng, language, split)
+        turns += [*earlier.messages, {"role": "assistant", "content": spoken_answer(rng, earlier)}]
+    return tuple(turns)
+
+
+def _worked_examples(rng: random.Random, language: Language) -> str:
+    def example() -> str:
+        asked = task(rng, language, _draw(rng, WORKED_KINDS), "train")
+        said = "\n".join(turn["content"] for turn in asked.messages)
+        return f"{said}\n<think>\n{asked.thought}\n</think>\n\n{spoken_answer(rng, asked)}"
+
+    return "\n".join(_section(_HEADINGS[language][0], example()) for _ in range(rng.randint(2, 5)))
+
+
+def _exercises(rng: random.Random, language: Language) -> str:
+    def question() -> str:
+        kinds = WORKED_KINDS if rng.random() < 0.5 else TALK_KINDS
+        return task(rng, language, _draw(rng, kinds), "train").question
+
+    return _section(_HEADINGS[language][1], "\n".join(question() for _ in range(rng.randint(3, 8))))
+
+
+def _prose(language: Language) -> list[str]:
+    return [passage for module in (concepts, persona, outside) for passage in module.passages(language)]
+
+
+def _section(heading: str, text: str) -> str:
+    return f"<|im_start|>{heading}\n{text}<|im_end|>"
+
+
+def _draw(rng: random.Random, shares: dict[str, float]) -> str:
+    return rng.choices(list(shares), weights=list(shares.values()))[0]
+
+
