@@ -56,7 +56,11 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
     for path in paths:
         if not path.exists():
             raise DataError(f"There is no file or folder {path}. Give the text to train on with --text.")
-        files = sorted(p for p in path.rglob("*") if p.suffix in {".txt", ".md", ".jsonl"}) if path.is_dir() else [path]
+        files = (
+            sorted(p for p in path.rglob("*") if p.suffix in {".txt", ".md", ".jsonl"})
+            if path.is_dir()
+            else [path]
+        )
         if not files:
             raise DataError(f"The folder {path} holds no .txt, .md or .jsonl file.")
         for file in files:
@@ -76,7 +80,9 @@ def _read_file(file: Path) -> Iterator[str]:
                     except (ValueError, KeyError, TypeError) as error:
                         raise DataError(f'{file}, line {number}: expected {{"text": …}} as JSON.') from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it first.") from error
+        raise DataError(
+            f"{file} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it first."
+        ) from error
 
 
 def demonstrations(rows: Iterable[dict[str, Any]], tokenizer: Any, max_length: int) -> tuple[Dataset, int]:

@@ -18,7 +18,14 @@ from trl import TrlParser
 
 from alignment.data import Blocks, pack, read_texts
 from alignment.errors import DataError
-from alignment.stage import LIBRARIES, Place, StopOnBadLoss, last_checkpoint, library_version, on_cpu, open_parent
+from alignment.stage import (
+    Place,
+    StopOnBadLoss,
+    last_checkpoint,
+    libraries,
+    on_cpu,
+    open_parent,
+)
 from assistant.versions import Base, Manifest, folder_hash, now
 
 
@@ -110,8 +117,8 @@ def main(arguments: list[str]) -> str:
             adapter=False,
             recipe={**asdict(recipe), "text": [str(path) for path in recipe.text]},
             seed=recipe.seed,
-            data={"tokens": int(len(ids))},
-            libraries={name: library_version(name) for name in LIBRARIES},
+            data={"tokens": len(ids)},
+            libraries=libraries(),
             metrics=metrics,
         )
         return opened.versions.add(manifest, work).id

@@ -8,7 +8,7 @@ optimiser is AdamW; the set of candidate functions is the adapter's weights over
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from alignment.stage import Place, StopOnBadLoss, last_checkpoint, on_cpu, open_
 class SFTRecipe:
     """How to fine-tune on demonstrations."""
 
-    demonstrations: Path | None = field(default=None, metadata={"help": "JSON Lines: messages, think, thought, answer"})
+    demonstrations: Path | None = field(
+        default=None, metadata={"help": "JSON Lines: messages, think, thought, answer"}
+    )
     rank: int = 32
     """LoRA rank, where the parent has no adapter yet. "LoRA Without Regret" (Schulman 2025): SFT on small data fits."""
     alpha: int = 64
@@ -40,7 +42,9 @@ class SFTRecipe:
 
 def adapter_config(rank: int, alpha: int, seed: int) -> LoraConfig:
     """LoRA on every linear layer but the output (Dettmers et al. 2023: all layers are needed)."""
-    return LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
+    return LoraConfig(
+        task_type="CAUSAL_LM", r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0
+    )
 
 
 def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: Path) -> dict[str, float]:

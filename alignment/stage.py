@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version as library_version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from assistant.model import Loaded
 from assistant.settings import default_home
 from assistant.versions import STARTER, Base, Manifest, Version, Versions, now
 
-LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
+_LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
 
 @dataclass
@@ -24,8 +24,12 @@ class Place:
     """Where a stage reads and writes; the same flags for every stage."""
 
     home: Path = field(default_factory=default_home, metadata={"help": "folder of feedback and versions"})
-    parent: str | None = field(default=None, metadata={"help": "version to continue; the released one if left out"})
-    output_version: str | None = field(default=None, metadata={"help": "id of the new version; the next free one"})
+    parent: str | None = field(
+        default=None, metadata={"help": "version to continue; the released one if left out"}
+    )
+    output_version: str | None = field(
+        default=None, metadata={"help": "id of the new version; the next free one"}
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def write_child(
         recipe=asdict(recipe),
         seed=seed,
         data=data,
-        libraries={name: library_version(name) for name in LIBRARIES},
+        libraries=libraries(),
         metrics=metrics,
     )
     with opened.versions.staging() as folder:
@@ -84,7 +88,9 @@ def save_adapter(model: Any, base: Base, folder: Path) -> None:
 class StopOnBadLoss(TrainerCallback):
     """End training at the first loss that is not a finite number, before it reaches saved weights."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
+    ) -> None:
         """Raises TrainingError with the step."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
@@ -92,6 +98,11 @@ class StopOnBadLoss(TrainerCallback):
                 f"The loss became {loss} at step {state.global_step}. No version was written. "
                 "Lower --learning_rate, or look for damaged rows."
             )
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that decide what training does."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def last_checkpoint(folder: Path) -> str | None:

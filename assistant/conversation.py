@@ -8,7 +8,8 @@ import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 
 from assistant import prompt
@@ -16,7 +17,15 @@ from assistant.engine import Chunk, Engine, Served
 from assistant.errors import AssistantError, ConversationError, PromptError
 from assistant.model import Loaded
 from assistant.sampling import Sampling
-from feedback_store import FeedbackStore, Message, NewReply, UnknownConversation, UnknownMessage, UnknownReply
+from feedback_store import (
+    FeedbackStore,
+    FinishReason,
+    Message,
+    NewReply,
+    UnknownConversation,
+    UnknownMessage,
+    UnknownReply,
+)
 
 UPDATE_SECONDS = 0.05
 """Shortest time between two updates: about twenty a second read as smooth, and each one costs."""
@@ -78,8 +87,14 @@ class Chat:
         return f"{manifest.id} · {manifest.base.name} · {manifest.stage}"
 
     async def reply(
-        self, message: str, *, think: bool, rater: str, conversation: str | None = None, parent: str | None = None
-    ) -> AsyncIterator[Update]:
+        self,
+        message: str,
+        *,
+        think: bool,
+        rater: str,
+        conversation: str | None = None,
+        parent: str | None = None,
+    ) -> AsyncGenerator[Update, None]:
         """Store `message` and stream the answer to it.
 
         `conversation` None starts one. `parent` None answers at the conversation's head; "" at the start of its
@@ -90,20 +105,23 @@ class Chat:
             before = await asyncio.to_thread(self._before, conversation, parent, rater)
             asked = [*_messages(before), {"role": "user", "content": message}]
             prompt_ids = fit(served.loaded, asked, think, self._sampling.max_new_tokens)
-            conversation = conversation or await asyncio.to_thread(self._store.new_conversation, rater)
+            if conversation is None:
+                conversation = await asyncio.to_thread(self._store.new_conversation, rater)
             user = await asyncio.to_thread(
                 self._store.add_message, conversation, before[-1].id if before else None, "user", message
             )
-            async for update in self._answer(served, user, prompt_ids, think):
-                yield update
+            async with aclosing(self._answer(served, user, prompt_ids, think)) as updates:
+                async for update in updates:
+                    yield update
 
-    async def retry(self, reply_id: str, *, think: bool, rater: str) -> AsyncIterator[Update]:
+    async def retry(self, reply_id: str, *, think: bool, rater: str) -> AsyncGenerator[Update, None]:
         """Another reply to the same message, beside the first. Raises as `reply`."""
         with self._engine.lease() as served:
             path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
             prompt_ids = fit(served.loaded, _messages(path), think, self._sampling.max_new_tokens)
-            async for update in self._answer(served, path[-1], prompt_ids, think):
-                yield update
+            async with aclosing(self._answer(served, path[-1], prompt_ids, think)) as updates:
+                async for update in updates:
+                    yield update
 
     async def stop(self, reply_id: str) -> None:
         """End a streaming reply; what there is of it is kept. Nothing happens if it has ended already."""
@@ -136,20 +154,28 @@ class Chat:
 
     async def _answer(
         self, served: Served, question: Message, prompt_ids: list[int], think: bool
-    ) -> AsyncIterator[Update]:
+    ) -> AsyncGenerator[Update, None]:
         sampling = replace(self._sampling, seed=secrets.randbelow(2**31))
         reply_id, tokenizer, began = uuid.uuid4().hex, served.loaded.tokenizer, time.monotonic()
         stop = self._stops[reply_id] = asyncio.Event()
         ids: list[int] = []
         state = Update(
-            reply_id, question.conversation_id, "", "", served.version.id, think, None, seconds=0.0, thought_seconds=None
+            reply_id,
+            question.conversation_id,
+            "",
+            "",
+            served.version.id,
+            think,
+            None,
+            seconds=0.0,
+            thought_seconds=None,
         )
         first_token: float | None = None
-        reason = "stopped"
-        chunks = served.stream(prompt_ids, sampling)
+        reason: FinishReason = "stopped"
+        chunks = _until(served.stream(prompt_ids, sampling), stop)
         try:
             yield state
-            async for chunk in _until(chunks, stop):
+            async for chunk in chunks:
                 ids += chunk.token_ids
                 elapsed = time.monotonic() - began
                 first_token = first_token if first_token is not None else elapsed
@@ -161,7 +187,9 @@ class Chat:
                     answer=parsed.answer,
                     thinking=parsed.thinking and chunk.finish_reason is None,
                     seconds=elapsed,
-                    thought_seconds=state.thought_seconds if state.thought_seconds is not None else thought_ended,
+                    thought_seconds=state.thought_seconds
+                    if state.thought_seconds is not None
+                    else thought_ended,
                 )
                 if chunk.finish_reason is not None:
                     reason = chunk.finish_reason
@@ -270,13 +298,13 @@ def _messages(path: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in path]
 
 
-async def _until(items: AsyncIterator[Chunk], stop: asyncio.Event) -> AsyncIterator[Chunk]:
+async def _until(items: AsyncGenerator[Chunk, None], stop: asyncio.Event) -> AsyncGenerator[Chunk, None]:
     """`items` until they end or `stop` is set, whichever comes first."""
     stopped = asyncio.ensure_future(stop.wait())
     coming: asyncio.Future[Chunk] | None = None
     try:
         while True:
-            coming = asyncio.ensure_future(anext(items))  # type: ignore[arg-type]
+            coming = asyncio.ensure_future(anext(items))
             await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
                 return
@@ -289,3 +317,4 @@ async def _until(items: AsyncIterator[Chunk], stop: asyncio.Event) -> AsyncItera
         if coming is not None and not coming.done():
             coming.cancel()
             await asyncio.wait({coming})
+        await items.aclose()

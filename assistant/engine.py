@@ -10,10 +10,10 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -37,7 +37,7 @@ class Chunk:
     """What is new since the last chunk of a reply."""
 
     token_ids: list[int]
-    finish_reason: str | None
+    finish_reason: Literal["end", "length"] | None
     """None while it goes on; then "end" (the model said END) or "length"."""
 
 
@@ -131,7 +131,7 @@ class Served:
         self._dispatcher = threading.Thread(target=self._dispatch, name=f"serve-{version.id}", daemon=True)
         self._dispatcher.start()
 
-    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncIterator[Chunk]:
+    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """Tokens of one reply as they come, several a chunk when the reader is slow.
 
         Closing the iterator cancels the reply and frees its place. Raises PromptError if the prompt leaves
@@ -172,7 +172,7 @@ class Served:
         self.retire()
         self._dispatcher.join()
 
-    def _reason(self, tokens: list[int], limit: int) -> str:
+    def _reason(self, tokens: list[int], limit: int) -> Literal["end", "length"]:
         return "length" if len(tokens) >= limit and tokens[-1] not in self._ends() else "end"
 
     def _ends(self) -> list[int]:
@@ -208,7 +208,9 @@ class Served:
         while not self._closing.is_set():
             output = self._manager.get_result(timeout=0.1)
             if output is not None:
-                self._deliver(output.request_id, list(output.generated_tokens), output.is_finished(), output.error)
+                self._deliver(
+                    output.request_id, list(output.generated_tokens), output.is_finished(), output.error
+                )
             elif not self._manager.is_running():
                 self._restart()
         self._manager.stop(block=True, hard_stop=True)

@@ -13,6 +13,10 @@ class HomeError(AssistantError):
     """The home folder cannot be used."""
 
 
+class AddressError(AssistantError):
+    """The address to listen on is taken or not allowed."""
+
+
 class ModelError(AssistantError):
     """A model folder or id cannot be loaded."""
 

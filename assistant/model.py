@@ -74,7 +74,9 @@ def identify_base(name: str, home: Path) -> Base:
     if folder is not None:
         revision = folder_hash(folder)
         if not revision:
-            raise ModelError(f"The folder {folder} holds no .safetensors weights. Only safetensors models are loaded.")
+            raise ModelError(
+                f"The folder {folder} holds no .safetensors weights. Only safetensors models are loaded."
+            )
         kept = name if name == STARTER or (home / name).is_dir() else str(folder.resolve())
         return Base(kept, revision)
     from transformers import AutoConfig

@@ -106,7 +106,9 @@ def _control_tokens(tokenizer: Any) -> list[str]:
 
 def _apply(tokenizer: Any, turns: list[dict[str, str]], **switches: Any) -> list[int]:
     return list(
-        tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=False, **switches)
+        tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=True, return_dict=False, **switches
+        )
     )
 
 

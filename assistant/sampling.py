@@ -8,7 +8,7 @@ the n-th token depends on (seed, n) alone. The library's batch then only takes t
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers.generation.continuous_batching.cb_logits_processors import (
@@ -73,7 +73,7 @@ class RequestSampler(ContinuousBatchingLogitsProcessor):
     follow each other on one thread (the engine turns asynchronous batching and CUDA graphs off).
     """
 
-    supported_kwargs: dict[str, type] = {"sampling": Sampling}
+    supported_kwargs: ClassVar[dict[str, type]] = {"sampling": Sampling}
     ignored_kwargs: tuple[str, ...] = ()
 
     def __init__(self) -> None:

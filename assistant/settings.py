@@ -37,15 +37,19 @@ class Settings(BaseSettings):
         cli_avoid_json=True,
     )
 
-    model: str | None = Field(None, description="Hub id or folder of the model; the embedded starter if left out")
+    model: str | None = Field(
+        None, description="Hub id or folder of the model; the embedded starter if left out"
+    )
     home: Path = Field(default_factory=default_home, description="folder of feedback and versions")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
     port: int = Field(7860, ge=1, le=65535, description="port to listen on")
     max_new_tokens: int = Field(512, ge=1, description="longest reply, thought included, in tokens")
-    temperature: float = Field(0.7, ge=0.0, le=5.0, description="how varied replies are; 0 is always the likeliest")
+    temperature: float = Field(
+        0.7, ge=0.0, le=5.0, description="how varied replies are; 0 is always the likeliest"
+    )
     open_browser: bool = Field(False, description="open the page in a browser")
 
 
 def from_command_line(arguments: list[str] | None = None) -> Settings:
     """Settings of this process. `arguments` defaults to `sys.argv[1:]`; prints help and exits on --help."""
-    return Settings(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)
+    return Settings(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]

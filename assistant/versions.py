@@ -101,7 +101,9 @@ class Versions:
 
     def ids(self) -> list[str]:
         """Ids in the order in which the versions were added."""
-        found = [entry.name for entry in self.folder.iterdir() if _ID.fullmatch(entry.name) and entry.is_dir()]
+        found = [
+            entry.name for entry in self.folder.iterdir() if _ID.fullmatch(entry.name) and entry.is_dir()
+        ]
         return sorted(found, key=lambda name: int(name[1:]))
 
     def open(self, version_id: str) -> Version:
@@ -147,8 +149,12 @@ class Versions:
         `manifest.files` is filled here. Raises VersionError if the id is malformed or taken.
         """
         if not _ID.fullmatch(manifest.id):
-            raise VersionError(f"{manifest.id!r} is no version id. Use v and a number, such as {self.next_id()}.")
-        files = {path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*")) if path.is_file()}
+            raise VersionError(
+                f"{manifest.id!r} is no version id. Use v and a number, such as {self.next_id()}."
+            )
+        files = {
+            path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*")) if path.is_file()
+        }
         content = {**asdict(manifest), "files": {name: file_hash(path) for name, path in files.items()}}
         (staged / "manifest.json").write_text(_json(content), encoding="utf-8")
         staged.chmod(0o755)
@@ -251,7 +257,7 @@ def _json(content: dict[str, Any]) -> str:
 
 
 def _damaged(folder: Path, why: str) -> str:
-    return f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore the folder, or release another version."
+    return f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore it, or release another version."
 
 
 def _flush(path: Path) -> None:

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3
 
 from alignment import pretrain, sft
 from alignment.data import demonstrations, pack, rows_hash
-from alignment.stage import LIBRARIES, library_version, save_adapter
+from alignment.stage import libraries, save_adapter
 from alignment.starter import corpus, tokenizer
 from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
@@ -160,7 +160,7 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
         "recipe": {"starter": asdict(recipe), "sft": {**asdict(settings), "demonstrations": None}},
         "seed": recipe.seed,
         "data": {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long},
-        "libraries": {name: library_version(name) for name in LIBRARIES},
+        "libraries": libraries(),
         "metrics": metrics,
     }
 
@@ -189,7 +189,9 @@ def main(arguments: list[str] | None = None) -> None:
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--folder", type=Path, default=Path("build/starter"))
         if name == "build":
-            command.add_argument("--compile", action="store_true", help="use torch.compile (needs a C++ compiler)")
+            command.add_argument(
+                "--compile", action="store_true", help="use torch.compile (needs a C++ compiler)"
+            )
             command.add_argument("--pretrain-tokens", type=int, default=StarterRecipe.pretrain_tokens)
             command.add_argument("--demonstrations", type=int, default=StarterRecipe.demonstrations)
     options = parser.parse_args(arguments)

@@ -130,5 +130,3 @@ def _section(heading: str, text: str) -> str:
 
 def _draw(rng: random.Random, shares: dict[str, float]) -> str:
     return rng.choices(list(shares), weights=list(shares.values()))[0]
-
-

@@ -1,0 +1,116 @@
+"""python -m alignment STAGE …: train, evaluate and release versions."""
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from alignment.errors import AlignmentError
+from assistant.errors import AssistantError
+from assistant.settings import default_home
+from assistant.versions import Versions
+from feedback_store import StoreError
+
+STAGES = {
+    "pretrain": "next-token prediction on raw text: a base that continues",
+    "sft": "supervised fine-tuning on demonstrations: a model that answers",
+    "kto": "learn from thumbs up and down",
+}
+COMMANDS = {
+    "evaluate": "how often a version is right, by kind, language and thinking mode",
+    "release": "make a version the served one; a running app follows",
+    "rollback": "serve again what was served before",
+    "versions": "list the versions of a home",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a stage or a command; its exit code: 0, or 2 after an error in plain words."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    width = max(map(len, [*STAGES, *COMMANDS]))
+    table = "\n".join(f"  {name:<{width}}  {text}" for name, text in {**STAGES, **COMMANDS}.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m alignment",
+        description=f"Turn feedback into better versions.\n\n{table}\n\nFlags of one: python -m alignment STAGE --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stage", choices=[*STAGES, *COMMANDS], metavar="STAGE")
+    chosen = parser.parse_args(arguments[:1])
+    # argparse names the program in its help after this.
+    sys.argv[0] = f"alignment {chosen.stage}"
+    try:
+        _command(chosen.stage)(arguments[1:])
+    except (AlignmentError, AssistantError, StoreError) as error:
+        print(f"{chosen.stage}: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        # TRL's parser reports unknown keys this way.
+        if "not used by the" not in str(error) and "Unknown" not in str(error):
+            raise
+        print(f"{chosen.stage}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _command(name: str) -> Callable[[list[str]], object]:
+    # Imported late: `--help` and `release` need none of the training libraries.
+    if name == "release":
+        return _release
+    if name == "rollback":
+        return _roll_back
+    if name == "versions":
+        return _list
+    _quiet()
+    if name == "evaluate":
+        from alignment import evaluate
+
+        return evaluate.main
+    from alignment import kto, pretrain, sft
+
+    run = {"pretrain": pretrain.main, "sft": sft.main, "kto": kto.main}[name]
+    return lambda arguments: print(run(arguments))
+
+
+def _release(arguments: list[str]) -> None:
+    parser = _parser("release", "Make a version the served one.")
+    parser.add_argument("version", help="for example v2")
+    parser.add_argument("--why", default="", help="kept in the history of releases")
+    options = parser.parse_args(arguments)
+    Versions(options.home).release(options.version, options.why)
+    print(options.version)
+
+
+def _roll_back(arguments: list[str]) -> None:
+    parser = _parser("rollback", "Serve again what was served before.")
+    parser.add_argument("--why", default="", help="kept in the history of releases")
+    options = parser.parse_args(arguments)
+    print(Versions(options.home).roll_back(options.why))
+
+
+def _list(arguments: list[str]) -> None:
+    versions = Versions(_parser("versions", "List the versions of a home.").parse_args(arguments).home)
+    released = versions.released()
+    for version_id in versions.ids():
+        manifest = versions.open(version_id).manifest
+        mark = "released" if version_id == released else ""
+        print(
+            f"{version_id:<5} {manifest.stage:<9} from {manifest.parent or '-':<5} {manifest.created}  {mark}".rstrip()
+        )
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m alignment {name}", description=description)
+    parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
+    return parser
+
+
+def _quiet() -> None:
+    # The libraries' notices on start-up are theirs, not news for the person who trains.
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="(transformers|trl|peft|datasets)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
