@@ -1,20 +1,22 @@
 """A chat without a model, in memory: the same conversations, replies and votes, scripted answers.
 
 Message trees behave as the real ones: an edit or a retry adds a sibling, the head says which path is shown.
-A message beginning with "slow" streams until it is stopped or closed; one with "broken" fails after two words.
+A message beginning with "slow" streams until stopped or closed; one with "broken" fails after two words.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from assistant.conversation import Turn, Update
 from assistant.errors import AssistantError
+from assistant.page import build_page, launch_options
 
 ANSWERS = {
     "347 + 285": "The answer is **632**.",
@@ -75,6 +77,8 @@ class FakeChat:
             conversation = f"c{next(self._ids)}"
             self.owners[conversation], self.heads[conversation] = rater, None
         at = self.heads[conversation] if parent is None else parent or None
+        if at is not None and self.turns[at].role == "user":
+            at = self.turns[at].parent_id  # never answered: the new message takes its place
         asked = Turn(f"m{next(self._ids)}", at, "user", message, None, None, None, None, 0, (), "")
         self._add(asked, conversation)
         async with aclosing(self._answer(asked, conversation, think)) as updates:
@@ -134,7 +138,7 @@ class FakeChat:
     async def _answer(self, asked: Turn, conversation: str, think: bool) -> AsyncGenerator[Update, None]:
         self.asked.append((asked.content, think))
         version, reply_id = self.version, f"r{next(self._ids)}"
-        thought_words = THOUGHT.split(" ") if think else []
+        thought_lines = THOUGHT.split("\n") if think else []
         slow = asked.content.startswith("slow")
         answer_words = ["tick"] * 100_000 if slow else self._text(asked.content).split(" ")
         thought = answer = ""
@@ -145,9 +149,9 @@ class FakeChat:
             return Update(reply_id, conversation, thought, answer, version, thinking, reason, 3.0, seconds)
 
         try:
-            for word in thought_words:
+            for line in thought_lines:
                 await asyncio.sleep(self.seconds_between)
-                thought = f"{thought} {word}".lstrip(" ")
+                thought = f"{thought}\n{line}".lstrip("\n")
                 yield update(thinking=True)
             for number, word in enumerate(answer_words):
                 await asyncio.sleep(0.01 if slow else self.seconds_between)
@@ -186,3 +190,19 @@ class FakeChat:
 
     def _text(self, message: str) -> str:
         return ANSWERS.get(message, f"You said: {message}")
+
+
+@contextmanager
+def serving(fake: FakeChat) -> Iterator[str]:
+    """The page over `fake` on a free port; yields its address."""
+
+    async def start() -> tuple[Any, str]:
+        page = build_page(fake)  # type: ignore[arg-type]
+        return page, page.launch(prevent_thread_lock=True, quiet=True, **launch_options())[1]
+
+    # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.
+    page, url = asyncio.run(start())
+    try:
+        yield url
+    finally:
+        page.close(verbose=False)

@@ -12,19 +12,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_chat import FakeChat
+from fake_chat import FakeChat, serving
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from assistant.page import build_page, launch_options, view
+from assistant.page import view
 from assistant.page.endpoints import Endpoints
-from assistant.page.handlers import Handlers, Screen
+from assistant.page.handlers import Handlers
+from assistant.page.screen import Screen
 from assistant.page.session import Session
 from assistant.page.text import markdown, plain
 from assistant.page.words import CHINESE, ENGLISH, Words, browser_language
 from feedback_store import StoreError
 
 PAGE = Path(view.__file__).parent
+
+# Gradio's queue calls pandas in ways that pandas 3 deprecates.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
 
 
 @pytest.fixture
@@ -166,7 +173,7 @@ def test_ids_versions_and_comments_are_escaped(fake: FakeChat, handlers: Handler
     reply = session.turns[-1].id
     fake.rate(reply, 1, ["clear"], "</textarea><script>x</script>", "rater-1")
     html = shown(handlers.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>")))
-    html += handlers._header(session)
+    html += view.header(session.words, fake.version, fake.about)
     assert "<i>" not in html.replace("<i></i>", "")
     assert "<script" not in html
     assert "<u>" not in html
@@ -177,8 +184,8 @@ def test_ids_versions_and_comments_are_escaped(fake: FakeChat, handlers: Handler
 
 def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers) -> None:
     first, second = Session(), Session()
-    screen = handlers.open(None, first, request("zh-CN"))
-    handlers.open(None, second, request())
+    screen = handlers.open(first, request("zh-CN"), None)
+    handlers.open(second, request(), None)
     assert len(first.rater) >= 22
     assert first.rater != second.rater
     assert all(example in shown(screen) for example in CHINESE.examples)
@@ -191,7 +198,7 @@ def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, s
     handlers.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
     memory = handlers.set_think(False, session).memory
     again = Session()
-    screen = handlers.open(memory, again, request())
+    screen = handlers.open(again, request(), memory)
     assert "You said: hello" in shown(screen)
     assert again.turns[-1].rating == -1
     assert again.turns[-1].reasons == ("wrong",)
@@ -203,7 +210,7 @@ def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, s
 )
 def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object) -> None:
     session = Session()
-    handlers.open(memory, session, request())
+    handlers.open(session, request(), memory)
     assert session.rater
     assert session.language == "en"
     assert session.conversation is None
@@ -212,9 +219,18 @@ def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object)
 def test_somebody_elses_conversation_is_not_shown(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "secret")
     thief = Session()
-    screen = handlers.open({**session.memory(), "rater": "rater-2"}, thief, request())
+    screen = handlers.open(thief, request(), {**session.memory(), "rater": "rater-2"})
     assert "secret" not in shown(screen)
     assert ENGLISH.lost_conversation in shown(screen)
+
+
+def test_an_open_page_goes_on_after_the_server_was_restarted(handlers: Handlers, session: Session) -> None:
+    say(handlers, session, "hello")
+    memory = session.memory()
+    again = Session()
+    collect(handlers.send("more", again, memory))
+    assert again.rater == "rater-1"
+    assert [turn.content for turn in again.turns][:3] == ["hello", "You said: hello", "more"]
 
 
 def test_the_switch_changes_every_text(handlers: Handlers, session: Session) -> None:
@@ -493,10 +509,8 @@ def test_a_vote_can_be_taken_back(fake: FakeChat, handlers: Handlers, session: S
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[FakeChat, str]]:
     fake = FakeChat()
-    page = build_page(fake)  # type: ignore[arg-type]
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-    yield fake, url
-    page.close(verbose=False)
+    with serving(fake) as url:
+        yield fake, url
 
 
 def test_chat_streams_dictionaries_to_a_client(served: tuple[FakeChat, str]) -> None:

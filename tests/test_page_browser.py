@@ -1,4 +1,4 @@
-"""The page in Chromium, as a person uses it. `THUMBTUNE_SCREENSHOTS=folder` keeps pictures of what was seen."""
+"""The page in Chromium, as a person uses it. `THUMBTUNE_SCREENSHOTS=folder` keeps pictures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_chat import FakeChat
+from fake_chat import FakeChat, serving
 
-from assistant.page import build_page, launch_options
 from assistant.page.words import CHINESE, ENGLISH
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -20,6 +19,9 @@ expect = playwright.expect
 
 pytestmark = [
     pytest.mark.browser,
+    # Gradio's queue calls pandas in ways that pandas 3 deprecates.
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"),
 ]
 
@@ -28,7 +30,15 @@ PHONE = {"width": 390, "height": 780}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def served() -> Iterator[tuple[FakeChat, str]]:
+    fake = FakeChat(seconds_between=0.03)
+    with serving(fake) as url:
+        yield fake, url
+
+
+@pytest.fixture(scope="module")
+def browser(served: tuple[FakeChat, str]) -> Iterator[Any]:
+    # After `served`: Playwright keeps an event loop running, and the page is started in one of its own.
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(
             executable_path=str(CHROMIUM),
@@ -43,15 +53,6 @@ def browser() -> Iterator[Any]:
         )
         yield chromium
         chromium.close()
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FakeChat, str]]:
-    fake = FakeChat(seconds_between=0.01)
-    page = build_page(fake)  # type: ignore[arg-type]
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-    yield fake, url
-    page.close(verbose=False)
 
 
 @pytest.fixture
@@ -269,6 +270,26 @@ def test_an_empty_message_gets_a_hint_and_shift_enter_a_new_line(visit: Any, fak
     tab.keyboard.type("b")
     expect(tab.locator("#message textarea")).to_have_value("a\nb")
     assert len(fake.asked) == asked
+
+
+def test_enter_that_picks_a_word_in_an_input_method_does_not_send(visit: Any, fake: FakeChat) -> None:
+    tab = visit()
+    asked = len(fake.asked)
+    field = tab.locator("#message textarea")
+    field.fill("nihao")
+    field.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
+    expect(field).to_have_value("nihao")
+    field.press("Enter")
+    answered(tab)
+    assert [message for message, _ in fake.asked[asked:]] == ["nihao"]
+
+
+def test_copying_copies_the_answer_alone(visit: Any, fake: FakeChat) -> None:
+    tab = visit(permissions=["clipboard-read", "clipboard-write"])
+    send(tab, "347 + 285")
+    button(tab, ENGLISH.copy).click()
+    expect(tab.locator("[data-do=copy].copied")).to_be_visible()
+    assert tab.evaluate("navigator.clipboard.readText()") == "The answer is 632."
 
 
 def test_an_error_is_explained_and_the_message_stays(visit: Any, fake: FakeChat) -> None:

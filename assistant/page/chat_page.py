@@ -68,10 +68,10 @@ def build_page(chat: Chat) -> gr.Blocks:
         def wire(
             event: Callable[..., Dependency], handler: Callable[..., Any], *inputs: Any, **options: Any
         ) -> Dependency:
-            """One line per event: from these inputs and the session, to the whole screen."""
+            """One line per event: from these inputs, session and memory to the whole screen."""
             return event(
                 handler,
-                [*inputs, session],
+                [*inputs, session, memory],
                 screen,
                 show_progress="hidden",
                 api_visibility="private",
@@ -79,7 +79,7 @@ def build_page(chat: Chat) -> gr.Blocks:
                 **options,
             )
 
-        wire(page.load, handlers.open, memory)
+        wire(page.load, handlers.open)
         wire(header.language, handlers.language)
         wire(header.fresh, handlers.fresh)
         wire(think.input, handlers.set_think, think)

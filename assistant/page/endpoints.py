@@ -14,7 +14,7 @@ from feedback_store import StoreError
 if TYPE_CHECKING:
     from assistant.conversation import Chat
 
-# Whoever knows a conversation's id may continue it here; pages have raters of their own, so theirs stay theirs.
+# Whoever knows a conversation's id may continue it here. Pages have raters of their own: theirs stay theirs.
 API_RATER = "api"
 
 
@@ -55,7 +55,7 @@ class Endpoints:
         comment: str = "",
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
-        """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. One client's last vote counts."""
+        """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. A client's last vote counts."""
         rater = f"{API_RATER}-{request.session_hash}" if request is not None else API_RATER
         if value not in (1, 0, -1) or isinstance(value, bool):
             raise gr.Error(f"value is {value!r}; it must be 1, -1 or 0 (withdraw).", print_exception=False)

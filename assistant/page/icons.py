@@ -5,14 +5,15 @@ from __future__ import annotations
 
 def _icon(path: str) -> str:
     return (
-        '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="1.7" '
-        f'stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="{path}"/></svg>'
+        '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" '
+        f'stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
+        f'<path d="{path}"/></svg>'
     )
 
 
 THUMB = _icon(
-    "M7.5 11v9H5a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1h2.5Zm0 0 3.7-7.4a2.3 2.3 0 0 1 2.3 2.6L13 10h4.9a2 2 0 0 1 2 2.3"
-    "l-.9 6a2 2 0 0 1-2 1.7H7.5"
+    "M7.5 11v9H5a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1h2.5Zm0 0 3.7-7.4a2.3 2.3 0 0 1 2.3 2.6L13 10h4.9a2 2 0 0 1 2 "
+    "2.3l-.9 6a2 2 0 0 1-2 1.7H7.5"
 )
 COPY = _icon(
     "M9 9h9a1.5 1.5 0 0 1 1.5 1.5v8A1.5 1.5 0 0 1 18 20h-7.5A1.5 1.5 0 0 1 9 18.5V9Zm-3 6h-.5"

@@ -46,6 +46,7 @@ document.addEventListener("keydown", (event) => event.isComposing && event.stopP
 // After each drawing: keep thoughts as the person left them, follow the text unless they scrolled up.
 const chosen = new Map();
 const scroller = element.closest("#scroller");
+if (scroller) element.setAttribute("role", "log"); // read out when complete: a reply being written is aria-busy
 let following = true;
 let turns = 0;
 scroller?.addEventListener("scroll", () => {
@@ -56,6 +57,8 @@ watch("value", () => {
     const thought = document.getElementById(id);
     if (thought) thought.open = open;
   }
+  const language = element.querySelector("[lang]")?.lang;
+  if (language) document.documentElement.lang = language;
   const field = element.querySelector("[data-focus]");
   if (field && !field.dataset.focused) {
     field.dataset.focused = "yes";

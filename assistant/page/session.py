@@ -22,6 +22,8 @@ class Session:
     conversation: str | None = None
     turns: list[Turn] = field(default_factory=list)
 
+    thought_seconds: dict[str, float] = field(default_factory=dict)  # of replies written in this tab
+
     sending: str | None = None  # the message on its way, until the history has it
     draft: str | None = None  # that message, kept so that it can return to the box
     live: Update | None = None  # the reply being written

@@ -45,7 +45,15 @@ SANS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace")
+MONO = (
+    "ui-monospace",
+    "SFMono-Regular",
+    "Menlo",
+    "Consolas",
+    "Liberation Mono",
+    "DejaVu Sans Mono",
+    "monospace",
+)
 
 
 def theme() -> Base:
@@ -81,6 +89,8 @@ def theme() -> Base:
         button_primary_text_color="white",
         checkbox_background_color_selected="*primary_600",
         checkbox_border_color_selected="*primary_600",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         input_background_fill="white",
         input_background_fill_dark="*neutral_900",
     )

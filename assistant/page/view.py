@@ -115,7 +115,8 @@ def _live(words: Words, update: Update | None) -> str:
 
 def _reply(session: Session, turn: Turn, last: bool) -> str:
     words = session.words
-    thought = _thought(words, turn.id, turn.thought or "", turn.thought_seconds, False)
+    seconds = session.thought_seconds.get(turn.id, turn.thought_seconds)
+    thought = _thought(words, turn.id, turn.thought or "", seconds, False)
     answer = (
         markdown(turn.content) if turn.content.strip() else f'<p class="none">{plain(words.no_answer)}</p>'
     )
@@ -195,8 +196,9 @@ def _feedback(session: Session, turn: Turn) -> str:
         for key, label in reasons.items()
     )
     return (
-        f'{remark}<form class="feedback" data-do="finish" data-change="feedback" data-turn="{plain(turn.id)}" '
-        f'data-value="{turn.rating}"><fieldset><legend>{plain(question)}</legend>'
+        f'{remark}<form class="feedback" data-do="finish" data-change="feedback" '
+        f'data-turn="{plain(turn.id)}" data-value="{turn.rating}">'
+        f"<fieldset><legend>{plain(question)}</legend>"
         f'<div class="chips">{chips}</div></fieldset>'
         f'<textarea name="text" rows="2" dir="auto" aria-label="{plain(words.comment_label)}" '
         f'placeholder="{plain(words.comment_placeholder)}">\n{plain(turn.comment)}</textarea>'

@@ -141,7 +141,7 @@ ENGLISH = Words(
     error_title="That did not work.",
     unknown_reply="This answer is no longer on the page. Reload the page and try again.",
     lost_conversation="The earlier conversation could not be opened, so this is a new one.",
-    unexpected="The answer broke off, and the reason is in the server's log. Your message is back in the box.",
+    unexpected="The answer broke off; the server's log says why. Your message is back in the box.",
 )
 
 CHINESE = Words(
@@ -153,7 +153,7 @@ CHINESE = Words(
     version_format="当前由版本 {version} 回答",
     conversation="对话",
     greeting="今天想算点什么？",
-    greeting_more="这是一个会从你的点赞和点踩中学习的小模型，擅长加减运算、简短的应用题，也能讲讲机器是怎样学习的。",
+    greeting_more="这是一个会从你的点赞和点踩中学习的小模型，擅长加减法和简短的应用题，也能讲讲机器是怎样学习的。",
     examples_label="试试这些问题",
     examples=(
         "347 + 285 等于多少？",
