@@ -20,7 +20,7 @@ from assistant.page import build_page, launch_options
 
 ANSWERS = {
     "347 + 285": "The answer is **632**.",
-    "347 + 285 等于多少？": "答案是 **632**。",
+    "347+285等于多少？": "答案是 **632**。",
     "table": "| n | n² |\n|---|---|\n| 2 | 4 |\n| 3 | 9 |\n\n```python\nprint(2 ** 2)\n```",
     "tags": (
         "<b>bold</b> <img src=x onerror=\"document.title='owned'\"> `<i>` "

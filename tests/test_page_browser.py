@@ -274,14 +274,17 @@ def test_an_empty_message_gets_a_hint_and_shift_enter_a_new_line(visit: Any, fak
 
 def test_enter_that_picks_a_word_in_an_input_method_does_not_send(visit: Any, fake: FakeChat) -> None:
     tab = visit()
+    send(tab, "original")
+    tab.locator(".bubble").hover()
+    button(tab, ENGLISH.edit).click()
     asked = len(fake.asked)
-    field = tab.locator("#message textarea")
+    field = tab.get_by_label(ENGLISH.edit_label)
     field.fill("nihao")
     field.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
-    expect(field).to_have_value("nihao")
     field.press("Enter")
     answered(tab)
     assert [message for message, _ in fake.asked[asked:]] == ["nihao"]
+    expect(tab.locator(".bubble")).to_have_text("nihao")
 
 
 def test_copying_copies_the_answer_alone(visit: Any, fake: FakeChat) -> None:

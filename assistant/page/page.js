@@ -33,6 +33,7 @@ element.addEventListener("change", (event) => {
   if (form) act(form.dataset.change, filled(form));
 });
 element.addEventListener("keydown", (event) => {
+  // While composing, Enter picks a word in an input method.
   if (event.target.dataset.enter !== "submit" || event.isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
@@ -40,8 +41,6 @@ element.addEventListener("keydown", (event) => {
   }
   if (event.key === "Escape") act("cancel", {});
 });
-// Enter that picks a word in an input method must not send the message.
-document.addEventListener("keydown", (event) => event.isComposing && event.stopPropagation(), true);
 
 // After each drawing: keep thoughts as the person left them, follow the text unless they scrolled up.
 const chosen = new Map();
