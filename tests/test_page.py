@@ -49,9 +49,9 @@ def session() -> Session:
     return Session(rater="rater-1")
 
 
-def event(**data: Any) -> Any:
+def event(order: int = 1, **data: Any) -> Any:
     """What the browser sends with an event."""
-    return SimpleNamespace(**data)
+    return SimpleNamespace(order=order, **data)
 
 
 def request(accept_language: str = "en") -> Any:
@@ -501,6 +501,17 @@ def test_a_vote_can_be_taken_back(fake: FakeChat, handlers: Handlers, session: S
     assert fake.votes == {}
     assert 'aria-pressed="true"' not in shown(screen)
     assert ENGLISH.withdrawn in shown(screen)
+
+
+def test_a_comment_that_arrives_after_the_withdrawal_it_preceded_does_not_bring_the_vote_back(
+    fake: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.vote(session, event(1, turn=reply, value="1"))
+    handlers.withdraw(session, event(3, turn=reply))
+    handlers.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
+    assert fake.votes == {}
 
 
 # Endpoints

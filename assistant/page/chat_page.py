@@ -97,7 +97,7 @@ def build_page(chat: Chat) -> gr.Blocks:
         wire(conversation.edit, handlers.edit)
         wire(conversation.cancel, handlers.cancel)
 
-        # One at a time and in order: leaving the comment field and pressing "Withdraw" arrive together.
+        # One at a time: leaving the comment field by pressing "Withdraw" sends two votes at once.
         votes = {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "votes"}
         wire(conversation.vote, handlers.vote, **votes)
         wire(conversation.feedback, handlers.feedback, **votes)

@@ -232,37 +232,50 @@ class Handlers:
         self._wake(session, memory)
         turn, value = session.turn(event.turn), int(event.value)
         if turn is not None and turn.rating == value:
-            return self.withdraw(session, event)
-        return self._rate(session, event.turn, value, [], "", open_form=True)
+            return self._rate(session, event, 0, [], "", open_form=False)
+        return self._rate(session, event, value, [], "", open_form=True)
 
     def feedback(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Reasons or comment were changed: keep them at once."""
         self._wake(session, memory)
-        return self._rate(session, event.turn, int(event.value), event.reasons, event.text, open_form=True)
+        return self._rate(session, event, int(event.value), event.reasons, event.text, open_form=True)
 
     def finish(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """The feedback form is done."""
         self._wake(session, memory)
-        return self._rate(session, event.turn, int(event.value), event.reasons, event.text, open_form=False)
+        return self._rate(session, event, int(event.value), event.reasons, event.text, open_form=False)
 
     def withdraw(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Take a vote back, with its reasons and comment."""
         self._wake(session, memory)
-        return self._rate(session, event.turn, 0, [], "", open_form=False)
+        return self._rate(session, event, 0, [], "", open_form=False)
 
     def _rate(
-        self, session: Session, reply_id: str, value: int, reasons: list[str], comment: str, open_form: bool
+        self,
+        session: Session,
+        event: gr.EventData,
+        value: int,
+        reasons: list[str],
+        comment: str,
+        open_form: bool,
     ) -> Screen:
+        if event.order < session.vote_order:
+            return (
+                Screen()
+            )  # Leaving the comment field by pressing "Withdraw" sends both; the later one counts.
+        session.vote_order = event.order
         session.quiet()
         try:
-            self.chat.rate(reply_id, value, [str(reason) for reason in reasons], str(comment), session.rater)
+            self.chat.rate(
+                event.turn, value, [str(reason) for reason in reasons], str(comment), session.rater
+            )
         except (AssistantError, StoreError) as error:
             self._report(session, error)
             return redrawn(self.chat, session)
         if not session.busy:
             self._refresh(session)
-        session.rating = reply_id if open_form else None
-        session.remark = (reply_id, session.words.thanks if value else session.words.withdrawn)
+        session.rating = event.turn if open_form else None
+        session.remark = (event.turn, session.words.thanks if value else session.words.withdrawn)
         return redrawn(self.chat, session)
 
     # What the screen shows

@@ -3,7 +3,8 @@ const ACTIONS = [
   "cancel", "edit", "example", "feedback", "finish", "fresh",
   "language", "resend", "retry", "undo", "vote", "withdraw",
 ];
-const act = (name, data) => ACTIONS.includes(name) && trigger(name, data);
+let order = 0; // events sent together may arrive in another order; the server goes by this number
+const act = (name, data) => ACTIONS.includes(name) && trigger(name, { ...data, order: ++order });
 const filled = (form) => {
   const fields = new FormData(form);
   return { ...form.dataset, text: fields.get("text") ?? "", reasons: fields.getAll("reason") };

@@ -33,6 +33,7 @@ class Session:
 
     editing: str | None = None  # id of the message whose edit form is open
     rating: str | None = None  # id of the reply whose feedback form is open
+    vote_order: int = 0  # number that the browser gave to the latest vote
     remark: tuple[str, str] | None = None  # (reply id, quiet line under it)
     notice: str | None = None  # a line under the conversation: what went wrong, what to do
     notice_is_error: bool = False
