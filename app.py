@@ -21,10 +21,12 @@ def main(settings: Settings) -> None:
     from assistant.conversation import Chat
     from assistant.engine import Engine
     from assistant.first import version_to_serve
+    from assistant.model import quiet_libraries
     from assistant.page import build_page, launch_options
     from assistant.sampling import Sampling
     from assistant.versions import Versions
 
+    quiet_libraries()
     versions = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     with FeedbackStore.open(settings.home / "feedback.db") as store:

@@ -1,14 +1,13 @@
 """python -m alignment STAGE …: train, evaluate and release versions."""
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from alignment.errors import AlignmentError
 from assistant.errors import AssistantError
+from assistant.model import quiet_libraries
 from assistant.settings import default_home
 from assistant.versions import Versions
 from feedback_store import StoreError
@@ -62,7 +61,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
         return _roll_back
     if name == "versions":
         return _list
-    _quiet()
+    quiet_libraries()
     if name == "evaluate":
         from alignment import evaluate
 
@@ -104,12 +103,6 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m alignment {name}", description=description)
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
     return parser
-
-
-def _quiet() -> None:
-    # The libraries' notices on start-up are theirs, not news for the person who trains.
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="(transformers|trl|peft|datasets)")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTO
                 desirable_weight=desirable,
                 undesirable_weight=undesirable,
                 max_length=None,
-                gradient_checkpointing=False,
+                activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
@@ -140,7 +140,7 @@ def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTO
 
 def main(arguments: list[str]) -> str:
     """Continue the parent's adapter on the store's thumbs. Returns the new version's id."""
-    place, recipe = TrlParser((Place, KTORecipe)).parse_args_and_config(arguments)
+    place, recipe = TrlParser((Place, KTORecipe), allow_abbrev=False).parse_args_and_config(arguments)
     with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
         found = rows.from_store(store)
     trainable = [row for row in found if not rows.held_out(row)]

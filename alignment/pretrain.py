@@ -92,7 +92,7 @@ def train(model: Any, ids: np.ndarray, recipe: PretrainRecipe, folder: Path) -> 
 
 def main(arguments: list[str]) -> str:
     """Continue the parent's base on raw text; the new version has no adapter. Returns its id."""
-    place, recipe = TrlParser((Place, PretrainRecipe)).parse_args_and_config(arguments)
+    place, recipe = TrlParser((Place, PretrainRecipe), allow_abbrev=False).parse_args_and_config(arguments)
     if not recipe.text:
         raise DataError("There is no text to train on. Name files or folders with --text.")
     opened = open_parent(place)
@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> str:
             stage="pretrain",
             created=now(),
             adapter=False,
-            recipe={**asdict(recipe), "text": [str(path) for path in recipe.text]},
+            recipe=asdict(recipe),
             seed=recipe.seed,
             data={"tokens": len(ids)},
             libraries=libraries(),

@@ -64,7 +64,7 @@ def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: 
             # Rows of like length together: padding is work for nothing.
             train_sampling_strategy="group_by_length",
             dataset_kwargs={"skip_prepare_dataset": True},
-            gradient_checkpointing=False,
+            activation_checkpointing=False,
             bf16=True,
             use_cpu=on_cpu(),
             seed=recipe.seed,
@@ -88,7 +88,7 @@ def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: 
 
 def main(arguments: list[str]) -> str:
     """Continue the parent's adapter (or begin one) on demonstrations. Returns the new version's id."""
-    place, recipe = TrlParser((Place, SFTRecipe)).parse_args_and_config(arguments)
+    place, recipe = TrlParser((Place, SFTRecipe), allow_abbrev=False).parse_args_and_config(arguments)
     if recipe.demonstrations is None:
         raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
     rows = _read(recipe.demonstrations)

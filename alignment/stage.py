@@ -80,7 +80,8 @@ def write_child(
 def save_adapter(model: Any, base: Base, folder: Path) -> None:
     """Write the "default" adapter as a plain PEFT folder that names its base, not a path of this machine."""
     model.peft_config["default"].base_model_name_or_path = base.name
-    model.save_pretrained(str(folder), selected_adapters=["default"])
+    # Embeddings are never trained here; "auto" would look for the base's configuration on the Hub to find that out.
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     # PEFT adds a model-card template with nothing filled in; our manifest is the card.
     (folder / "README.md").unlink(missing_ok=True)
 

@@ -1,5 +1,7 @@
 """A version becomes a model and a tokenizer: the base, its LoRA adapter, a device and a dtype."""
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,18 @@ class Loaded:
     tokenizer: Any
     window: int
     """Longest sequence in tokens, prompt and completion together."""
+
+
+def quiet_libraries() -> None:
+    """Turn off notices and bars of the libraries that tell a person who serves or trains nothing."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # PEFT 0.21 asks a name that transformers 5.23 renamed.
+    warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated", FutureWarning)
 
 
 def best_device() -> str:
@@ -55,6 +69,8 @@ def load_for_training(version: Version, home: Path) -> Loaded:
     model = loaded.model.requires_grad_(False)
     if version.manifest.adapter:
         model = _with_adapter(model, version, trainable=True)
+        # PEFT asks here for the base's configuration at each checkpoint; "starter" would be asked of the Hub.
+        model.peft_config["default"].base_model_name_or_path = loaded.model.config._name_or_path
     return Loaded(model, loaded.tokenizer, loaded.window)
 
 

@@ -1,0 +1,158 @@
+"""The engine on the real starter: streams, seeds, company, cancelling, swapping, surviving."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant import prompt
+from assistant.engine import Engine, Served
+from assistant.errors import EngineError, PromptError
+from assistant.first import version_to_serve
+from assistant.sampling import Sampling
+from assistant.versions import Manifest, Version, Versions, now
+
+GREEDY = Sampling(temperature=0.0, max_new_tokens=40)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = tmp_path_factory.mktemp("engine")
+    engine = Engine(Versions(home), version_to_serve(home, None))
+    yield engine
+    engine.close()
+
+
+def ids_of(served: Served, message: str, think: bool = True) -> list[int]:
+    return prompt.render(served.loaded.tokenizer, [{"role": "user", "content": message}], think)
+
+
+async def collect(served: Served, ids: list[int], sampling: Sampling) -> tuple[list[int], str | None]:
+    tokens: list[int] = []
+    reason = None
+    async for chunk in served.stream(ids, sampling):
+        tokens += chunk.token_ids
+        reason = chunk.finish_reason
+    return tokens, reason
+
+
+def copy_of(version: Version, versions: Versions) -> Version:
+    """The same adapter once more, under the next id."""
+    manifest = version.manifest
+    made = Manifest(
+        id=versions.next_id(), base=manifest.base, parent=version.id, stage="sft", created=now(), adapter=True
+    )
+    with versions.staging() as folder:
+        for name in manifest.files:
+            (folder / name).write_bytes((version.folder / name).read_bytes())
+        return versions.add(made, folder)
+
+
+async def test_greedy_replies_are_those_of_generate(shared: Engine) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 12 + 7?")
+        tokens, reason = await collect(served, ids, GREEDY)
+    # A model of its own: the served one attends to pages and cannot be asked directly.
+    import torch
+
+    from assistant.model import load_for_serving
+
+    alone = load_for_serving(shared.version, shared._versions.home)
+    expected = alone.model.generate(
+        torch.tensor([ids]), max_new_tokens=40, do_sample=False, eos_token_id=alone.tokenizer.eos_token_id
+    )
+    assert tokens == expected[0, len(ids) :].tolist()
+    assert reason == ("end" if tokens[-1] == alone.tokenizer.eos_token_id else "length")
+
+
+async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: Engine) -> None:
+    def sampling(seed: int) -> Sampling:
+        return Sampling(temperature=1.5, seed=seed, max_new_tokens=30)
+
+    with shared.lease() as served:
+        ids = ids_of(served, "Tell me about overfitting.")
+        alone, _ = await collect(served, ids, sampling(3))
+        together = await asyncio.gather(*(collect(served, ids, sampling(seed)) for seed in range(8)))
+    assert together[3][0] == alone
+    assert len({tuple(tokens) for tokens, _ in together}) > 1
+
+
+async def test_a_reply_ends_at_its_limit_and_says_so(shared: Engine) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 123 + 456?")
+        tokens, reason = await collect(served, ids, Sampling(temperature=0.0, max_new_tokens=3))
+    assert (len(tokens), reason) == (3, "length")
+
+
+async def test_a_prompt_as_long_as_the_window_is_refused(shared: Engine) -> None:
+    with shared.lease() as served, pytest.raises(PromptError, match=r"too long: 1024 tokens.*Shorten"):
+        await collect(served, [5] * 1024, GREEDY)
+
+
+async def test_a_reader_who_leaves_frees_the_place(shared: Engine) -> None:
+    with shared.lease() as served:
+        stream = served.stream(ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900))
+        assert (await anext(stream)).token_ids
+        await stream.aclose()
+        assert served._requests == {}
+        # The batch goes on for others.
+        assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+
+
+async def test_a_release_is_followed_and_a_reply_in_flight_stays_with_its_version(home: Path) -> None:
+    versions = Versions(home)
+    engine = Engine(versions, version_to_serve(home, None))
+    try:
+        second = copy_of(engine.version, versions)
+        with engine.lease() as served:
+            stream: AsyncIterator[object] = served.stream(
+                ids_of(served, "What is 123 + 456?"), Sampling(temperature=0.0, max_new_tokens=60)
+            )
+            await anext(stream)
+            versions.release(second.id)
+            async with asyncio.timeout(20):
+                while engine.version.id != second.id:
+                    await asyncio.sleep(0.05)
+            assert served.version.id == "v1"
+            assert [chunk async for chunk in stream][-1].finish_reason is not None  # type: ignore[attr-defined]
+        with engine.lease() as served:
+            assert served.version.id == "v2"
+            assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+    finally:
+        engine.close()
+
+
+async def test_a_damaged_release_leaves_the_version_before_in_service(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    versions = Versions(home)
+    engine = Engine(versions, version_to_serve(home, None))
+    try:
+        second = copy_of(engine.version, versions)
+        versions.release(second.id)
+        (second.folder / "adapter_model.safetensors").write_bytes(b"damaged after its release")
+        async with asyncio.timeout(20):
+            while "Still serving v1" not in caplog.text and engine.version.id == "v1":
+                await asyncio.sleep(0.05)
+        with engine.lease() as served:
+            assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+    finally:
+        engine.close()
+
+
+async def test_after_a_fatal_error_the_loop_starts_again(shared: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 12 + 7?")
+
+        def fail() -> None:
+            monkeypatch.undo()
+            raise RuntimeError("the batch broke")
+
+        monkeypatch.setattr(served._manager, "_generation_step", fail)
+        with pytest.raises(EngineError, match="Send the message again"):
+            await collect(served, ids, GREEDY)
+        async with asyncio.timeout(20):
+            while not served._manager.is_running():
+                await asyncio.sleep(0.05)
+        assert (await collect(served, ids, GREEDY))[0]

@@ -1,0 +1,66 @@
+"""Evaluation: the right cells, honest intervals, readable errors."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from alignment.errors import DataError
+from alignment.evaluate import Answered, answer, cells, read_suite, suite, table
+from alignment.starter.task import Task
+from assistant.first import version_to_serve
+from assistant.model import load_for_serving
+
+
+def answered(task: Task, correct: bool, think: bool = True, unit: bool | None = None) -> Answered:
+    return Answered(task, think, "", "", ended=True, correct=correct, has_unit=unit)
+
+
+def test_a_suite_holds_as_many_held_out_tasks_of_each_kind_and_language_as_asked() -> None:
+    tasks = list(suite(("addition", "concept"), each=3, seed=1))
+    assert [(task.kind, task.language) for task in tasks] == [
+        (kind, language) for kind in ("addition", "concept") for language in ("en", "zh") for _ in range(3)
+    ]
+    assert {task.split for task in tasks} == {"test"}
+    assert tasks == list(suite(("addition", "concept"), each=3, seed=1))
+    assert tasks != list(suite(("addition", "concept"), each=3, seed=2))
+
+
+def test_shares_are_counted_by_cell_with_wilson_intervals() -> None:
+    task = next(suite(("addition",), each=1, seed=1))
+    found = cells([answered(task, correct=i < 9) for i in range(10)])
+    correct = next(cell for cell in found if cell.measure == "correct")
+    assert (correct.count, correct.of, correct.share) == (9, 10, 0.9)
+    # Wilson (1927) for 9 of 10 at z = 1.96.
+    assert (round(correct.low, 3), round(correct.high, 3)) == (0.596, 0.982)
+    assert "90.0 [59.6, 98.2]" in table(found)
+
+
+def test_a_measure_that_no_task_has_gets_no_cell() -> None:
+    task = next(suite(("addition",), each=1, seed=1))
+    assert {cell.measure for cell in cells([answered(task, True)])} == {"correct", "ended"}
+    assert "unit" in {cell.measure for cell in cells([answered(task, True, unit=False)])}
+
+
+def test_a_suite_of_ones_own_is_read_from_json_lines(tmp_path: Path) -> None:
+    tasks = list(suite(("addition",), each=2, seed=1))
+    path = tmp_path / "suite.jsonl"
+    path.write_text("".join(json.dumps(asdict(task)) + "\n" for task in tasks), encoding="utf-8")
+    assert read_suite(path) == tasks
+
+
+@pytest.mark.parametrize("content", ["", "{}\n", "not json\n", '{"kind": "addition"}\n'])
+def test_a_suite_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "suite.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=str(path)):
+        read_suite(path)
+
+
+def test_batched_answers_are_those_of_each_task_alone(home: Path) -> None:
+    loaded = load_for_serving(version_to_serve(home, None), home)
+    tasks = list(suite(("addition", "identity"), each=2, seed=1))
+    together = answer(loaded, tasks, think=False, max_new_tokens=20)
+    alone = [answer(loaded, [task], think=False, max_new_tokens=20)[0] for task in tasks]
+    assert together == alone
