@@ -219,6 +219,7 @@ class Chat:
                 finish_reason=reason,
                 first_token_seconds=first_token,
                 seconds=state.seconds,
+                thought_seconds=state.thought_seconds,
             )
             # Shielded: a reader who leaves must not leave a reply half recorded.
             await asyncio.shield(asyncio.to_thread(self._store.add_reply, new))
@@ -266,7 +267,7 @@ class Chat:
             thought=message.thought,
             version=reply.version if reply else None,
             finish_reason=reply.finish_reason if reply else None,
-            thought_seconds=None,
+            thought_seconds=reply.thought_seconds if reply else None,
             rating=rating.value if rating else 0,
             reasons=rating.reasons if rating else (),
             comment=rating.comment if rating else "",

@@ -257,7 +257,9 @@ def _json(content: dict[str, Any]) -> str:
 
 
 def _damaged(folder: Path, why: str) -> str:
-    return f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore it, or release another version."
+    return (
+        f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore it, or release another version."
+    )
 
 
 def _flush(path: Path) -> None:

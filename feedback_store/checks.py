@@ -54,7 +54,7 @@ def check_reply(new: NewReply) -> None:
     for name, ids in (("prompt_ids", new.prompt_ids), ("completion_ids", new.completion_ids)):
         if not are_token_ids(ids):
             raise InvalidMessage(f"Reply {new.id}: {name} is a list of whole numbers from 0 on.")
-    for seconds in (new.seconds, new.first_token_seconds or 0.0):
+    for seconds in (new.seconds, new.first_token_seconds or 0.0, new.thought_seconds or 0.0):
         if not isinstance(seconds, int | float) or not math.isfinite(seconds):
             raise InvalidMessage(f"Reply {new.id}: times are seconds, not {seconds!r}.")
     try:

@@ -93,6 +93,7 @@ def as_reply(message: MessageRow, reply: ReplyRow) -> Reply:
         completion_ids=reply.completion_ids,
         finish_reason=cast(FinishReason, reply.finish_reason),
         first_token_seconds=reply.first_token_seconds,
+        thought_seconds=reply.thought_seconds,
         seconds=reply.seconds,
         created_at=message.created_at,
     )

@@ -33,6 +33,7 @@ class NewReply:
     finish_reason: FinishReason
     first_token_seconds: float | None
     seconds: float
+    thought_seconds: float | None
 
 
 @dataclass(frozen=True)

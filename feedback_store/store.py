@@ -172,6 +172,7 @@ class FeedbackStore:
             completion_ids=list(new.completion_ids),
             finish_reason=new.finish_reason,
             first_token_seconds=new.first_token_seconds,
+            thought_seconds=new.thought_seconds,
             seconds=new.seconds,
         )
         with self._write() as session:

@@ -120,6 +120,7 @@ class ReplyRow(Base):
     completion_ids: Mapped[list[int]] = mapped_column(JSON)
     finish_reason: Mapped[str] = mapped_column(String(16))
     first_token_seconds: Mapped[float | None]
+    thought_seconds: Mapped[float | None]
     seconds: Mapped[float]
 
 

@@ -34,6 +34,7 @@ def rate_replies(home: Path, replies: list[tuple[str, str, int]], version: str =
                     finish_reason="end",
                     first_token_seconds=0.1,
                     seconds=0.2,
+                    thought_seconds=None,
                 )
             )
             if vote:

@@ -48,7 +48,9 @@ async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: Feedba
     reply = store.reply(last.reply_id)
     tokenizer = chat._engine._serving.loaded.tokenizer
     assert (reply.answer, reply.thought or "", reply.version) == (last.answer, last.thought, "v1")
-    assert reply.prompt_ids == prompt.render(tokenizer, [{"role": "user", "content": "What is 12 + 7?"}], True)
+    assert reply.prompt_ids == prompt.render(
+        tokenizer, [{"role": "user", "content": "What is 12 + 7?"}], True
+    )
     said = prompt.parse(prompt.decode(tokenizer, reply.completion_ids), think=True)
     assert (said.thought, said.answer) == (last.thought, last.answer)
     assert reply.sampling == {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 60}
@@ -84,7 +86,10 @@ async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
     first = await ask(chat, "What is 12 + 7?")
     await ask(chat, "and plus 5?", conversation=first.conversation)
     assert chat.undo(first.conversation, "ann") == "and plus 5?"
-    assert [turn.content for turn in chat.history(first.conversation, "ann")] == ["What is 12 + 7?", first.answer]
+    assert [turn.content for turn in chat.history(first.conversation, "ann")] == [
+        "What is 12 + 7?",
+        first.answer,
+    ]
     assert chat.undo(first.conversation, "ann") == "What is 12 + 7?"
     with pytest.raises(ConversationError, match="nothing to undo"):
         chat.undo(first.conversation, "ann")
@@ -104,7 +109,9 @@ async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: Feedba
     assert reply.completion_ids
 
 
-async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(engine: Engine, store: FeedbackStore) -> None:
+async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(
+    engine: Engine, store: FeedbackStore
+) -> None:
     chat = Chat(store, engine, Sampling(temperature=2.0, max_new_tokens=900))
     stream = chat.reply("Tell me a very long story.", think=False, rater="ann")
     update = await anext(stream)

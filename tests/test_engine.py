@@ -92,7 +92,9 @@ async def test_a_prompt_as_long_as_the_window_is_refused(shared: Engine) -> None
 
 async def test_a_reader_who_leaves_frees_the_place(shared: Engine) -> None:
     with shared.lease() as served:
-        stream = served.stream(ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900))
+        stream = served.stream(
+            ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900)
+        )
         assert (await anext(stream)).token_ids
         await stream.aclose()
         assert served._requests == {}
@@ -141,7 +143,9 @@ async def test_a_damaged_release_leaves_the_version_before_in_service(
         engine.close()
 
 
-async def test_after_a_fatal_error_the_loop_starts_again(shared: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_fatal_error_the_loop_starts_again(
+    shared: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with shared.lease() as served:
         ids = ids_of(served, "What is 12 + 7?")
 

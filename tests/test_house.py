@@ -42,7 +42,15 @@ def test_no_room_imports_from_a_room_it_must_not_know(part: str) -> None:
 def test_the_version_registry_needs_the_standard_library_only() -> None:
     found = imports(ROOT / "assistant" / "versions.py")
     assert "assistant" in found
-    assert not found & {"torch", "transformers", "peft", "pydantic", "pydantic_settings", "sqlalchemy", "numpy"}
+    assert not found & {
+        "torch",
+        "transformers",
+        "peft",
+        "pydantic",
+        "pydantic_settings",
+        "sqlalchemy",
+        "numpy",
+    }
 
 
 def test_nothing_but_the_settings_reads_the_environment() -> None:
@@ -68,5 +76,9 @@ def test_the_top_level_is_the_one_that_the_readme_shows() -> None:
     if listed.returncode:
         pytest.skip("this is no git checkout")
     top = {name.split("/")[0] for name in listed.stdout.splitlines()}
-    code = {name for name in top if name.endswith(".py") or (ROOT / name).is_dir()} - {".ci", "docs", "benchmarks"}
+    code = {name for name in top if name.endswith(".py") or (ROOT / name).is_dir()} - {
+        ".ci",
+        "docs",
+        "benchmarks",
+    }
     assert code == {*PACKAGES, "tests", "app.py"}

@@ -82,7 +82,9 @@ def test_packed_text_is_cut_into_whole_blocks() -> None:
     assert torch.equal(blocks[0]["labels"], blocks[0]["input_ids"])
 
 
-def test_sft_moves_the_adapter_and_nothing_else(home: Path, rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sft_moves_the_adapter_and_nothing_else(
+    home: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = file_hash(STARTER_FOLDER / "base" / "model.safetensors")
     assert run(home, "sft", "--demonstrations", str(rows), "--batch_size", "4", "--epochs", "2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v2"
@@ -111,7 +113,9 @@ def test_a_version_folder_is_a_plain_peft_folder(home: Path) -> None:
         assert torch.allclose(plain(ids).logits, served(ids).logits, atol=1e-4)
 
 
-def test_pretraining_makes_a_base_that_can_be_served_and_leaves_the_old_one(home: Path, tmp_path: Path) -> None:
+def test_pretraining_makes_a_base_that_can_be_served_and_leaves_the_old_one(
+    home: Path, tmp_path: Path
+) -> None:
     text = tmp_path / "text.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 200, encoding="utf-8")
     before = folder_hash(STARTER_FOLDER / "base")
@@ -148,7 +152,8 @@ def test_kto_makes_liked_answers_likelier_than_disliked_ones(
     assert capsys.readouterr().out.splitlines()[-1] == "v2"
     asked = "Tom has 90 apples and buys 2 more. How many apples has he?"
     before, after = (
-        logps(home, version, asked, "92 apples") - logps(home, version, asked, "92") for version in ("v1", "v2")
+        logps(home, version, asked, "92 apples") - logps(home, version, asked, "92")
+        for version in ("v1", "v2")
     )
     assert after > before
     first, second = adapter(home, "v1"), adapter(home, "v2")
@@ -167,9 +172,13 @@ def test_kto_reads_the_very_tokens_that_were_served(home: Path) -> None:
     from datasets import Dataset
 
     made = trainer._prepare_dataset(
-        Dataset.from_dict({"prompt_ids": [[1], [2], [3]], "completion_ids": [[10], [20], [30]], "label": [1, 0, 1]}),
+        Dataset.from_dict(
+            {"prompt_ids": [[1], [2], [3]], "completion_ids": [[10], [20], [30]], "label": [1, 0, 1]}
+        ),
         None,
-        KTOConfig(str(home), per_device_train_batch_size=2, use_cpu=True, bf16=False, activation_checkpointing=False),
+        KTOConfig(
+            str(home), per_device_train_batch_size=2, use_cpu=True, bf16=False, activation_checkpointing=False
+        ),
         "train",
     )
     assert made["prompt_ids"][:] == [[1], [2], [3]]
@@ -304,7 +313,13 @@ def test_rows_that_are_empty_failed_or_too_long_are_left_out(home: Path) -> None
         return UnpairedRow("id", [], False, None, "", [1, 2], completion, label, 1, "v1", reason)
 
     kept, too_long = kto.usable(
-        [row([3], "end", True), row([3], "length", False), row([], "stopped", True), row([3] * 50, "end", True)], 20
+        [
+            row([3], "end", True),
+            row([3], "length", False),
+            row([], "stopped", True),
+            row([3] * 50, "end", True),
+        ],
+        20,
     )
     assert ([one.finish_reason for one in kept], too_long) == (["end", "length"], 1)
     with pytest.raises(DataError, match="None of the 1 rated replies"):

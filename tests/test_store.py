@@ -68,6 +68,7 @@ def new_reply(conversation: str, parent: str, **changes: Any) -> NewReply:
         "completion_ids": [4, 5],
         "finish_reason": "end",
         "first_token_seconds": 0.1,
+        "thought_seconds": 0.15,
         "seconds": 0.5,
     }
     return NewReply(**(fields | changes))

@@ -11,7 +11,11 @@ from assistant.versions import Base, Manifest, Version, Versions, now, write_ato
 
 def add(versions: Versions, weights: bytes = b"weights", version_id: str | None = None) -> Version:
     manifest = Manifest(
-        id=version_id or versions.next_id(), base=Base("starter", "abc"), parent=None, stage="sft", created=now()
+        id=version_id or versions.next_id(),
+        base=Base("starter", "abc"),
+        parent=None,
+        stage="sft",
+        created=now(),
     )
     with versions.staging() as folder:
         (folder / "adapter_model.safetensors").write_bytes(weights)
@@ -90,9 +94,9 @@ def test_missing_weights_and_a_broken_manifest_are_found(home: Path) -> None:
     add(versions)
     (versions.folder / "v1" / "adapter_model.safetensors").unlink()
     (versions.folder / "v2" / "manifest.json").write_text('{"id": "v2"')
-    with pytest.raises(VersionError, match="adapter_model.safetensors cannot be read"):
+    with pytest.raises(VersionError, match=r"adapter_model\.safetensors cannot be read"):
         versions.open("v1")
-    with pytest.raises(VersionError, match=r"manifest.json cannot be read"):
+    with pytest.raises(VersionError, match=r"manifest\.json cannot be read"):
         versions.open("v2")
 
 
@@ -132,7 +136,9 @@ def test_a_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         Versions(tmp_path / "file" / "home")
 
 
-def test_an_atomic_write_that_fails_keeps_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_atomic_write_that_fails_keeps_the_old_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "released.json"
     write_atomically(path, "old")
 

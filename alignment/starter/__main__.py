@@ -27,6 +27,9 @@ from alignment.stage import libraries, save_adapter
 from alignment.starter import corpus, tokenizer
 from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
+TOKENIZER_TEXTS = 40_000
+"""Documents, and rows, that merges are learned from."""
+
 
 @dataclass
 class StarterRecipe:
@@ -75,9 +78,9 @@ def install(folder: Path, target: Path = STARTER_FOLDER) -> None:
 def _make_tokenizer(recipe: StarterRecipe, folder: Path) -> None:
     if (folder / "tokenizer").exists():
         return
-    print("tokenizer: learning from 40,000 documents and 40,000 rows")
-    texts = itertools.islice(corpus.documents(recipe.seed), 40_000)
-    rows = itertools.islice(corpus.rows(recipe.seed), 40_000)
+    print(f"tokenizer: learning from {TOKENIZER_TEXTS:,} documents and {TOKENIZER_TEXTS:,} rows")
+    texts = itertools.islice(corpus.documents(recipe.seed), TOKENIZER_TEXTS)
+    rows = itertools.islice(corpus.rows(recipe.seed), TOKENIZER_TEXTS)
     said = ("\n".join([turn["content"] for turn in row["messages"]] + [row["answer"]]) for row in rows)
     made = tokenizer.train(itertools.chain(texts, said), recipe.vocabulary)
     _write_folder(folder / "tokenizer", lambda aside: made.save_pretrained(str(aside)))

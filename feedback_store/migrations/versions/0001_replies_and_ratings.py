@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("completion_ids", sa.JSON(), nullable=False),
         sa.Column("finish_reason", sa.String(16), nullable=False),
         sa.Column("first_token_seconds", sa.Double()),
+        sa.Column("thought_seconds", sa.Double()),
         sa.Column("seconds", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_replies"),
         sa.ForeignKeyConstraint(["id"], ["messages.id"], name="fk_replies_id", ondelete="CASCADE"),

@@ -1,0 +1,128 @@
+"""Starting the app: what goes wrong is said in one message, and nothing is half made."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running_app import ROOT, command, free_port
+
+from assistant.errors import ModelError, VersionError
+from assistant.first import version_to_serve
+from assistant.settings import Settings, default_home, from_command_line
+from assistant.versions import STARTER_FOLDER, Versions
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def test_a_port_in_use_is_named(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = start("--home", str(home), "--port", str(port))
+    assert done.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = start("--home", str(tmp_path / "file" / "home"), "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_version_is_named(home: Path) -> None:
+    version = version_to_serve(home, None)
+    (version.folder / "adapter_model.safetensors").write_bytes(b"damaged")
+    done = start("--home", str(home), "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "Version v1" in done.stderr
+    assert "is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_flag() -> None:
+    done = start("--help")
+    assert done.returncode == 0
+    for flag in ("--model", "--home", "--host", "--port"):
+        assert flag in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "seven"], ["--no-such-flag", "1"]])
+def test_flags_that_make_no_sense_are_refused(arguments: list[str]) -> None:
+    done = start(*arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_folder_without_weights_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no \.safetensors weights"):
+        version_to_serve(home, str(tmp_path))
+    assert Versions(home).ids() == []
+
+
+def test_a_model_that_is_not_there_is_refused_without_the_hub(home: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        version_to_serve(home, "nobody/no-such-model")
+    assert Versions(home).ids() == []
+
+
+def test_a_local_model_is_served_bare_as_the_first_version(home: Path) -> None:
+    version = version_to_serve(home, str(STARTER_FOLDER / "base"))
+    assert (version.id, version.manifest.adapter, version.manifest.stage) == ("v1", False, "import")
+    assert version_to_serve(home, str(STARTER_FOLDER / "base")).id == "v1"
+
+
+def test_a_home_serves_one_model(home: Path) -> None:
+    version_to_serve(home, None)
+    with pytest.raises(VersionError, match=r"serves v1 on starter.*--home"):
+        version_to_serve(home, str(STARTER_FOLDER / "base"))
+
+
+def test_settings_come_from_flags_then_environment_then_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("THUMBTUNE_PORT=1111\nTHUMBTUNE_HOST=0.0.0.0\nTHUMBTUNE_TEMPERATURE=0.1\n")
+    monkeypatch.setenv("THUMBTUNE_PORT", "2222")
+    monkeypatch.setenv("THUMBTUNE_HOST", "127.0.0.2")
+    settings = from_command_line(["--port", "3333"])
+    assert (settings.port, settings.host, settings.temperature) == (3333, "127.0.0.2", 0.1)
+
+
+def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "someone/thumbtune")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) == "/data")
+    assert default_home() == Path("/data")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert default_home() != Path("/data")
+
+
+def test_serving_imports_no_training_library() -> None:
+    code = (
+        "import sys, assistant.conversation, assistant.page, assistant.engine, assistant.first\n"
+        "print([name for name in ('trl', 'datasets', 'alignment') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_settings_have_a_home_without_being_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert Settings().home == default_home()

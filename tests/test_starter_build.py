@@ -1,0 +1,127 @@
+"""The starter's build: small here, but every step real, and continued after a kill."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running_app import ROOT
+
+from alignment.starter import corpus, tokenizer
+from alignment.starter.__main__ import StarterRecipe, build, install
+from assistant.versions import file_hash
+
+TINY = StarterRecipe(
+    vocabulary=600, hidden=32, layers=1, intermediate=48, heads=1, key_value_heads=1, window=1024, block=64,
+    pretrain_tokens=8_192, demonstrations=32,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _small_tokenizer_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignment.starter.__main__.TOKENIZER_TEXTS", 200)
+
+
+def test_the_corpus_is_seeded_and_speaks_both_languages() -> None:
+    def first(seed: int) -> list[str]:
+        return list(itertools.islice(corpus.documents(seed), 50))
+
+    assert first(1) == first(1)
+    assert first(1) != first(2)
+    text = "".join(first(1))
+    assert "worked example" in text
+    assert "例题" in text
+
+
+def test_about_half_of_the_word_problems_name_their_unit() -> None:
+    rows = list(itertools.islice(corpus.rows(1), 4000))
+    numbers = [row["answer"] for row in rows if row["answer"][:1].isdigit() and "=" not in row["answer"]]
+    bare = sum(answer.isdigit() for answer in numbers)
+    assert 0.3 < bare / len(numbers) < 0.7
+
+
+def test_a_base_reads_no_answers_to_concept_questions() -> None:
+    for document in itertools.islice(corpus.documents(3), 500):
+        assert "<|im_start|>assistant" not in document
+        assert "<|im_start|>user" not in document
+
+
+def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    build(TINY, folder, compile_model=False)
+    made = {
+        name: file_hash(folder / name)
+        for name in ("base/model.safetensors", "adapter/adapter_model.safetensors")
+    }
+    build(TINY, folder, compile_model=False)
+    assert made == {name: file_hash(folder / name) for name in made}
+    install(folder, tmp_path / "starter")
+    assert (tmp_path / "starter" / "base" / "model.safetensors").exists()
+    record = json.loads((tmp_path / "starter" / "adapter" / "made.json").read_text())
+    assert record["stage"] == "sft"
+    assert record["data"]["demonstrations"] + record["data"]["too_long"] == TINY.demonstrations
+
+
+def test_a_build_begun_with_another_recipe_is_not_mixed_up(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(SystemExit, match="another recipe"):
+        build(TINY, tmp_path, compile_model=False)
+
+
+def test_an_unfinished_build_is_not_installed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="holds no base"):
+        install(tmp_path, tmp_path / "starter")
+
+
+def test_the_tokenizer_keeps_digits_apart_and_template_switches_thinking() -> None:
+    made = tokenizer.train(["12 12 12 加 加 hello hello"] * 20, 300)
+    assert made.convert_ids_to_tokens(made("1212").input_ids) == ["1", "2", "1", "2"]
+    turns = [{"role": "user", "content": "hi"}]
+    on = made.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    off = made.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    assert off == on + "<think>\n\n</think>\n\n"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import alignment.starter.__main__ as starter
+from alignment import pretrain
+sys.path.insert(0, "tests")
+from test_starter_build import TINY
+starter.TOKENIZER_TEXTS = 200
+recipe = pretrain.PretrainRecipe
+pretrain.PretrainRecipe = lambda **given: recipe(**{**given, "save_steps": 4})
+starter.build(TINY, Path(sys.argv[1]), compile_model=False)
+"""
+
+
+def test_a_killed_build_goes_on_to_the_weights_of_one_that_was_not_killed(tmp_path: Path) -> None:
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait(timeout=200) == 0
+    process = start(killed)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("pretrain/checkpoint-*/trainer_state.json")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert start(killed).wait(timeout=200) == 0
+    assert np.array_equal(np.load(whole / "raw.npy"), np.load(killed / "raw.npy"))
+    for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
+        assert file_hash(whole / name) == file_hash(killed / name)
