@@ -82,9 +82,11 @@ class Chat:
 
     @property
     def about(self) -> str:
-        """The serving version in one line."""
-        manifest = self._engine.version.manifest
-        return f"{manifest.id} · {manifest.base.name} · {manifest.stage}"
+        """The serving version in one line: id, base, size."""
+        with self._engine.lease() as served:
+            size = served.loaded.model.num_parameters()
+        name = served.version.manifest.base.name
+        return f"{served.version.id} · {name} · {size / 1e6:.1f}M"
 
     async def reply(
         self,

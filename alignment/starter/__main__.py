@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3
 from alignment import pretrain, sft
 from alignment.data import demonstrations, pack, rows_hash
 from alignment.stage import libraries, save_adapter
-from alignment.starter import corpus, tokenizer
+from alignment.starter import card, corpus, tokenizer
 from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
 TOKENIZER_TEXTS = 40_000
@@ -188,6 +188,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line: build, install."""
     parser = argparse.ArgumentParser(prog="python -m alignment.starter", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    written = commands.add_parser("card", help="write the model card from records and an evaluation")
+    written.add_argument(
+        "--evaluation", type=Path, required=True, help="JSON of `python -m alignment evaluate`"
+    )
+    written.add_argument("--machine", required=True, help="what the build ran on, in words")
+    written.add_argument("--date", required=True, help="of the evaluation")
     for name, help_text in (("build", "make base and adapter"), ("install", "copy a build into the app")):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--folder", type=Path, default=Path("build/starter"))
@@ -198,7 +204,9 @@ def main(arguments: list[str] | None = None) -> None:
             command.add_argument("--pretrain-tokens", type=int, default=StarterRecipe.pretrain_tokens)
             command.add_argument("--demonstrations", type=int, default=StarterRecipe.demonstrations)
     options = parser.parse_args(arguments)
-    if options.command == "install":
+    if options.command == "card":
+        print(card.write(options.evaluation, options.machine, options.date))
+    elif options.command == "install":
         install(options.folder)
     else:
         recipe = StarterRecipe(pretrain_tokens=options.pretrain_tokens, demonstrations=options.demonstrations)

@@ -1,0 +1,54 @@
+"""The documents say what is there: links lead somewhere, commands and flags exist, CI runs what the README says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from alignment.__main__ import COMMANDS, STAGES
+from assistant.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_local_link_leads_to_a_file(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    for name in Settings.model_fields:
+        assert f"`--{name.replace('_', '-')}`" in REFERENCE
+        assert f"`THUMBTUNE_{name.upper()}`" in REFERENCE
+
+
+def test_every_stage_and_command_is_in_the_reference() -> None:
+    for name in {**STAGES, **COMMANDS}:
+        assert re.search(rf"^\| `{name}\b", REFERENCE, re.MULTILINE), name
+
+
+def test_ci_runs_the_readmes_second_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    second = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)[1].strip()
+    steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for step in second.split(" && "):
+        assert step.replace("pip install -r", "pip install -q -r") in steps, step
+
+
+def test_the_spaces_header_names_the_gradio_that_is_pinned() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    header = readme.split("---")[1]
+    pinned = re.search(r"^gradio==(.+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert f"sdk_version: {pinned[1]}\n" in header
+    assert "sdk: gradio\n" in header
+    assert "app_file: app.py\n" in header
+
+
+def test_no_figure_is_left_open() -> None:
+    for document in DOCUMENTS:
+        assert "@@" not in document.read_text(encoding="utf-8"), document.name
