@@ -11,7 +11,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,15 @@ def cells(answered: Sequence[Answered]) -> list[Cell]:
     return found
 
 
+def any_correct(rounds: Sequence[Sequence[Answered]]) -> list[Cell]:
+    """Pass@k (Chen et al. 2021), k rounds of the same tasks: the share of tasks that any round got right."""
+    best = [
+        replace(tries[0], correct=any(one.correct for one in tries)) for tries in zip(*rounds, strict=True)
+    ]
+    measure = f"pass@{len(rounds)}"
+    return [replace(cell, measure=measure) for cell in cells(best) if cell.measure == "correct"]
+
+
 def table(found: Sequence[Cell]) -> str:
     """One line a kind and measure; columns: language and thinking mode. Percent, with the interval."""
     columns = [(language, think) for language in LANGUAGES for think in (True, False)]
@@ -209,20 +218,30 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--each", type=int, default=500, help="tasks of each kind and language")
     parser.add_argument("--thinking", choices=("on", "off", "both"), default="both")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy")
+    parser.add_argument(
+        "--samples", type=int, default=1, help="answers a task: adds the share that any got right"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
+    if options.samples > 1 and options.temperature == 0:
+        raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
     version = Versions(options.home).open(options.version)
     tasks = (
         read_suite(options.suite) if options.suite else list(suite(options.kinds, options.each, options.seed))
     )
     loaded = load_for_serving(version, options.home)
     modes = {"on": [True], "off": [False], "both": [True, False]}[options.thinking]
-    answered = [
-        row
-        for think in modes
-        for row in answer(loaded, tasks, think, temperature=options.temperature, seed=options.seed)
+    rounds = [
+        [
+            row
+            for think in modes
+            for row in answer(
+                loaded, tasks, think, temperature=options.temperature, seed=options.seed + number
+            )
+        ]
+        for number in range(options.samples)
     ]
-    found = cells(answered)
+    found = cells(rounds[0]) + (any_correct(rounds) if options.samples > 1 else [])
     print(table(found))
     folder = options.home / "evaluations"
     folder.mkdir(parents=True, exist_ok=True)

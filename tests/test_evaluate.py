@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alignment.errors import DataError
-from alignment.evaluate import Answered, answer, cells, read_suite, suite, table
+from alignment.evaluate import Answered, answer, any_correct, cells, read_suite, suite, table
 from alignment.starter.task import Task
 from assistant.first import version_to_serve
 from assistant.model import load_for_serving
@@ -41,6 +41,19 @@ def test_a_measure_that_no_task_has_gets_no_cell() -> None:
     task = next(suite(("addition",), each=1, seed=1))
     assert {cell.measure for cell in cells([answered(task, True)])} == {"correct", "ended"}
     assert "unit" in {cell.measure for cell in cells([answered(task, True, unit=False)])}
+
+
+def test_pass_at_k_counts_a_task_that_any_round_got_right() -> None:
+    one, two = suite(("addition",), each=1, seed=1)
+    rounds = [
+        [answered(one, False), answered(two, False)],
+        [answered(one, True), answered(two, False)],
+        [answered(one, True), answered(two, False)],
+    ]
+    assert [(cell.language, cell.measure, cell.count, cell.of) for cell in any_correct(rounds)] == [
+        ("en", "pass@3", 1, 1),
+        ("zh", "pass@3", 0, 1),
+    ]
 
 
 def test_a_suite_of_ones_own_is_read_from_json_lines(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ phrasings of the evaluation never occur in training: a hash decides their side (
 
 | Step | Data | Loss | Minutes |
 |---|---|---|---|
-| base: next-token prediction | {pretrain_tokens:,.0f} tokens of raw text | {pretrain_loss:.3f} | {pretrain_minutes:.0f} |
+| base: next-token prediction | {pretrain_tokens:,.0f} tokens of text | {pretrain_loss:.3f} | {pretrain_minutes:.0f} |
 | v1: SFT of the adapter | {demonstrations:,} conversations | {sft_loss:.3f} | {sft_minutes:.0f} |
 
 On {machine}. Again: `python -m alignment.starter build --compile`, then `python -m alignment.starter install`.
