@@ -13,6 +13,10 @@ class HomeError(AssistantError):
     """The home folder cannot be used."""
 
 
+class SettingsError(AssistantError):
+    """A flag or environment variable has a value that cannot be used."""
+
+
 class AddressError(AssistantError):
     """The address to listen on is taken or not allowed."""
 

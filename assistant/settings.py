@@ -7,8 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assistant.errors import SettingsError
 
 
 def default_home() -> Path:
@@ -51,5 +53,12 @@ class Settings(BaseSettings):
 
 
 def from_command_line(arguments: list[str] | None = None) -> Settings:
-    """Settings of this process. `arguments` defaults to `sys.argv[1:]`; prints help and exits on --help."""
-    return Settings(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]
+    """Settings of this process. `arguments` defaults to `sys.argv[1:]`; prints help and exits on --help.
+
+    Raises SettingsError for a value out of range or of the wrong kind.
+    """
+    try:
+        return Settings(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors())
+        raise SettingsError(f"A setting cannot be used: {wrong}. See app.py --help.") from error
