@@ -26,6 +26,11 @@ def default_home() -> Path:
     return place / "thumbtune"
 
 
+def default_host() -> str:
+    """This machine alone; every interface on Hugging Face Spaces, where a proxy stands before the app."""
+    return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+
+
 class Settings(BaseSettings):
     """Chat with a small model that learns from your thumbs."""
 
@@ -43,7 +48,9 @@ class Settings(BaseSettings):
         None, description="Hub id or folder of the model; the embedded starter if left out"
     )
     home: Path = Field(default_factory=default_home, description="folder of feedback and versions")
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
+    host: str = Field(
+        default_factory=default_host, description="address to listen on; 0.0.0.0 for every interface"
+    )
     port: int = Field(7860, ge=1, le=65535, description="port to listen on")
     max_new_tokens: int = Field(512, ge=1, description="longest reply, thought included, in tokens")
     temperature: float = Field(

@@ -109,6 +109,7 @@ def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SPACE_ID", "someone/thumbtune")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) == "/data")
     assert default_home() == Path("/data")
+    assert Settings().host == "0.0.0.0"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert default_home() != Path("/data")
 
