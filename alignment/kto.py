@@ -56,12 +56,13 @@ class TokenKTOTrainer(KTOTrainer):
         return dataset.map(mismatch, batched=True, batch_size=args.per_device_train_batch_size)
 
 
-def usable(found: Sequence[UnpairedRow], window: int) -> tuple[list[UnpairedRow], int]:
+def usable(found: Sequence[UnpairedRow], window: int, held_out: int = 0) -> tuple[list[UnpairedRow], int]:
     """Rows that can be trained on, and how many are longer than `window` tokens. Never cut in the middle.
 
-    Raises DataError where there is nothing to learn from: no thumbs, or thumbs of one kind.
+    `held_out`: how many more there are for evaluation alone; it is told where the rest cannot teach. Raises
+    DataError where there is nothing to learn from: no thumbs, or thumbs of one kind.
     """
-    if not found:
+    if not found and not held_out:
         raise DataError(
             "There are no ratings yet. Chat, give thumbs up and thumbs down to answers, and run this again."
         )
@@ -75,7 +76,8 @@ def usable(found: Sequence[UnpairedRow], window: int) -> tuple[list[UnpairedRow]
     if up in (0, len(short)):
         given, missing = ("up", "down") if up else ("down", "up")
         raise DataError(
-            f"All {len(short)} rated replies have thumbs {given}. KTO learns from the difference: "
+            f"All {len(short)} rated replies have thumbs {given}"
+            f"{f' ({held_out} more are held out for evaluation)' if held_out else ''}. KTO learns from the difference: "
             f"give thumbs {missing} to some answers too, and run this again."
         )
     return short, len(spoken) - len(short)
@@ -145,7 +147,7 @@ def main(arguments: list[str]) -> str:
         found = rows.from_store(store)
     trainable = [row for row in found if not rows.held_out(row)]
     opened = open_parent(place)
-    chosen, too_long = usable(trainable, opened.loaded.window)
+    chosen, too_long = usable(trainable, opened.loaded.window, len(found) - len(trainable))
     if not opened.parent.manifest.adapter:
         raise DataError(
             f"{opened.parent.id} has no adapter to continue. Run `python -m alignment sft` first."

@@ -83,7 +83,7 @@ class Engine:
         while not self._stop.wait(0.5):
             try:
                 released = self._versions.released()
-                if released is None or released in (self._serving.version.id, self._refused):
+                if released in (None, self._serving.version.id):
                     continue
                 version = self._versions.open(released)
                 served = Served(version, load_for_serving(version, self._versions.home))
@@ -214,16 +214,17 @@ class Served:
             elif not self._manager.is_running():
                 self._restart()
         self._manager.stop(block=True, hard_stop=True)
-        self._fail_all("the version stopped serving")
+        self._fail(list(self._requests), "the version stopped serving")
 
     def _restart(self) -> None:
         log.error("Generation of %s stopped after an error; starting it again", self.version.id)
         with self._lock:
+            lost = list(self._requests)
             self._manager = self._start_manager()
-        self._fail_all("the engine had to restart")
+        self._fail(lost, "the engine had to restart")
 
-    def _fail_all(self, why: str) -> None:
-        for key in list(self._requests):
+    def _fail(self, keys: list[str], why: str) -> None:
+        for key in keys:
             self._deliver(key, [], True, why)
 
     def _deliver(self, key: str, tokens: list[int], finished: bool, error: str | None) -> None:
