@@ -31,7 +31,7 @@ class SFTRecipe:
     rank: int = 32
     """LoRA rank, where the parent has no adapter yet. "LoRA Without Regret" (Schulman 2025): SFT on small data fits."""
     alpha: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     """LoRA wants about ten times the rate of full fine-tuning (same source); higher still for a 5M base."""
     batch_size: int = 32
     epochs: float = 1.0

@@ -47,7 +47,7 @@ class StarterRecipe:
     """Raw text is read in blocks of half the window; the long conversations of SFT train the rest."""
     pretrain_tokens: int = 14_000_000
     pretrain_learning_rate: float = 2e-3
-    demonstrations: int = 36_000
+    demonstrations: int = 80_000
     seed: int = 1
 
 
@@ -80,7 +80,7 @@ def _make_tokenizer(recipe: StarterRecipe, folder: Path) -> None:
         return
     print(f"tokenizer: learning from {TOKENIZER_TEXTS:,} documents and {TOKENIZER_TEXTS:,} rows")
     texts = itertools.islice(corpus.documents(recipe.seed), TOKENIZER_TEXTS)
-    rows = itertools.islice(corpus.rows(recipe.seed), TOKENIZER_TEXTS)
+    rows = itertools.islice(corpus.rows(recipe.seed, kind=corpus.balanced_kind), TOKENIZER_TEXTS)
     said = ("\n".join([turn["content"] for turn in row["messages"]] + [row["answer"]]) for row in rows)
     made = tokenizer.train(itertools.chain(texts, said), recipe.vocabulary)
     _write_folder(folder / "tokenizer", lambda aside: made.save_pretrained(str(aside)))
@@ -120,7 +120,7 @@ def _make_base(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None
         compile=compile_model,
     )
     metrics = pretrain.train(model, ids, settings, folder / "pretrain")
-    model.config.use_cache = True
+    model.config.use_cache = model.generation_config.use_cache = True
 
     def save(aside: Path) -> None:
         # bfloat16 keeps the file under 10 MB, so that plain git and Spaces take it.

@@ -9,7 +9,7 @@ are trained and the adapter need not carry new ones.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from alignment.starter import arithmetic, concepts, days, outside, persona, word_problems
@@ -30,6 +30,25 @@ WORKED_KINDS: dict[str, float] = {
     "follow_up": 3,
 }
 TALK_KINDS: dict[str, float] = {"concept": 34, "identity": 12, "smalltalk": 8, "outside": 26}
+ANSWERED_KINDS: dict[str, float] = {
+    # Shares of demonstrations. The base computes already; what SFT must bring is which answer a question wants, so
+    # talk and the kinds with many forms of question have most of it.
+    "concept": 30,
+    "outside": 15,
+    "identity": 10,
+    "smalltalk": 6,
+    "word_two_step": 9,
+    "word_three_step": 1.5,
+    "addition": 3,
+    "subtraction": 3,
+    "multiplication": 3,
+    "multiplication_hard": 1.5,
+    "comparison": 5,
+    "ordering": 3,
+    "calendar": 4,
+    "duration": 4,
+    "follow_up": 2,
+}
 
 UNIT_SHARE = 0.5
 """How often a word problem's answer names its unit: a habit left weak on purpose."""
@@ -52,6 +71,19 @@ def task(rng: random.Random, language: Language, kind: str, split: Split) -> Tas
     raise ValueError(f"There is no task kind {kind!r}.")
 
 
+def answered_kind(rng: random.Random) -> str:
+    """What a demonstration asks."""
+    return _draw(rng, ANSWERED_KINDS)
+
+
+def balanced_kind(rng: random.Random, worked: float = 0.62) -> str:
+    """A kind with a worked thought in a share of `worked`, else talk: what raw text and tokenizer are made of."""
+    return _draw(rng, WORKED_KINDS if rng.random() < worked else TALK_KINDS)
+
+
+Kind = Callable[[random.Random], str]
+
+
 def documents(seed: int) -> Iterator[str]:
     """Raw text for pretraining, without end."""
     rng = random.Random(f"raw {seed}")
@@ -67,13 +99,13 @@ def documents(seed: int) -> Iterator[str]:
             yield _section(_HEADINGS[language][2], "\n".join(rng.sample(prose[language], rng.randint(2, 5))))
 
 
-def rows(seed: int, split: Split = "train") -> Iterator[dict[str, Any]]:
-    """Demonstrations without end: {"messages", "think", "thought", "answer"}."""
+def rows(seed: int, split: Split = "train", kind: Kind = answered_kind) -> Iterator[dict[str, Any]]:
+    """Demonstrations without end: {"messages", "think", "thought", "answer"}; `kind` draws what is asked."""
     rng = random.Random(f"rows {split} {seed}")
     while True:
         language = rng.choice(LANGUAGES)
-        asked = _any_task(rng, language, split)
-        before = _earlier_turns(rng, language, split) if len(asked.messages) == 1 else ()
+        asked = task(rng, language, kind(rng), split)
+        before = _earlier_turns(rng, language, split, kind) if len(asked.messages) == 1 else ()
         think = rng.random() < 0.6
         yield {
             "messages": [*before, *asked.messages],
@@ -89,16 +121,13 @@ def spoken_answer(rng: random.Random, asked: Task) -> str:
     return bare if bare and rng.random() >= UNIT_SHARE else asked.answer
 
 
-def _any_task(rng: random.Random, language: Language, split: Split) -> Task:
-    kinds = WORKED_KINDS if rng.random() < 0.62 else TALK_KINDS
-    return task(rng, language, _draw(rng, kinds), split)
-
-
-def _earlier_turns(rng: random.Random, language: Language, split: Split) -> tuple[dict[str, str], ...]:
+def _earlier_turns(
+    rng: random.Random, language: Language, split: Split, kind: Kind
+) -> tuple[dict[str, str], ...]:
     # Chats go on: a fourth of the questions come after others that they have nothing to do with, a few after many.
     turns: list[dict[str, str]] = []
     for _ in range(rng.choices((0, 1, 2, 10), weights=(75, 12, 11, 2))[0]):
-        earlier = _any_task(rng, language, split)
+        earlier = task(rng, language, kind(rng), split)
         turns += [*earlier.messages, {"role": "assistant", "content": spoken_answer(rng, earlier)}]
     return tuple(turns)
 
@@ -114,8 +143,7 @@ def _worked_examples(rng: random.Random, language: Language) -> str:
 
 def _exercises(rng: random.Random, language: Language) -> str:
     def question() -> str:
-        kinds = WORKED_KINDS if rng.random() < 0.5 else TALK_KINDS
-        return task(rng, language, _draw(rng, kinds), "train").question
+        return task(rng, language, balanced_kind(rng, worked=0.5), "train").question
 
     return _section(_HEADINGS[language][1], "\n".join(question() for _ in range(rng.randint(3, 8))))
 
