@@ -18,7 +18,7 @@ from trl import KTOConfig, KTOTrainer, TrlParser
 
 from alignment.data import rows_hash
 from alignment.errors import DataError
-from alignment.stage import Place, StopOnBadLoss, on_cpu, open_parent, write_child
+from alignment.stage import Place, StopOnBadLoss, on_cpu, open_parent, outcome, write_child
 from feedback_store import FeedbackStore, rows
 from feedback_store.rows import UnpairedRow
 
@@ -123,7 +123,8 @@ def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTO
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 save_strategy="no",
-                logging_steps=1,
+                logging_steps=5,
+                logging_first_step=True,
                 report_to="none",
             ),
             train_dataset=dataset,
@@ -131,12 +132,11 @@ def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTO
             callbacks=[StopOnBadLoss()],
         )
         result = trainer.train()
-    last = next(entry for entry in reversed(trainer.state.log_history) if "loss" in entry)
+    last = next(entry for entry in reversed(trainer.state.log_history) if "kl" in entry)
     return {
-        "loss": float(last["loss"]),
-        "kl": float(last.get("kl", 0.0)),
+        **outcome(trainer, result),
+        "kl": float(last["kl"]),
         "steps": float(trainer.state.global_step),
-        "seconds": float(result.metrics["train_runtime"]),
     }
 
 

@@ -25,6 +25,7 @@ from alignment.stage import (
     libraries,
     on_cpu,
     open_parent,
+    outcome,
 )
 from assistant.versions import Base, Manifest, folder_hash, now
 
@@ -82,11 +83,9 @@ def train(model: Any, ids: np.ndarray, recipe: PretrainRecipe, folder: Path) -> 
         callbacks=[StopOnBadLoss()],
     )
     result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    tail = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry][-10:]
     return {
-        "loss": sum(tail) / len(tail) if tail else float(result.training_loss),
+        **outcome(trainer, result),
         "tokens": float(len(blocks) * recipe.block_length * recipe.epochs),
-        "seconds": float(result.metrics["train_runtime"]),
     }
 
 

@@ -18,7 +18,7 @@ from trl import SFTConfig, SFTTrainer, TrlParser
 
 from alignment.data import demonstrations, rows_hash
 from alignment.errors import DataError
-from alignment.stage import Place, StopOnBadLoss, last_checkpoint, on_cpu, open_parent, write_child
+from alignment.stage import Place, StopOnBadLoss, last_checkpoint, on_cpu, open_parent, outcome, write_child
 
 
 @dataclass
@@ -78,12 +78,7 @@ def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: 
         callbacks=[StopOnBadLoss()],
     )
     result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    tail = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry][-10:]
-    return {
-        "loss": sum(tail) / len(tail) if tail else float(result.training_loss),
-        "rows": float(len(rows)),
-        "seconds": float(result.metrics["train_runtime"]),
-    }
+    return {**outcome(trainer, result), "rows": float(len(rows))}
 
 
 def main(arguments: list[str]) -> str:

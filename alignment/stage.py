@@ -106,6 +106,15 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
+def outcome(trainer: Any, result: Any) -> dict[str, float]:
+    """Loss at the end of training (mean of the last ten logged) and seconds it took."""
+    tail = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry][-10:]
+    return {
+        "loss": sum(tail) / len(tail) if tail else float(result.training_loss),
+        "seconds": float(result.metrics["train_runtime"]),
+    }
+
+
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint in a trainer's folder, None where there is none."""
     found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]

@@ -1,0 +1,122 @@
+"""The main job in a real browser, and the README's pictures of it.
+
+    python benchmarks/screenshots.py [--folder docs/images] [--questions 24]
+
+Types word problems into the page, gives each answer a thumb (up if it is right and names its unit, else down, with a
+reason), trains and releases v2 while the page stays open, and asks again. Needs Chromium and the dev packages.
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from running_app import running_app  # noqa: E402
+
+from alignment.starter.check import check  # noqa: E402
+from alignment.starter.corpus import task  # noqa: E402
+from alignment.starter.task import Task  # noqa: E402
+from assistant.page.words import ENGLISH  # noqa: E402
+
+
+def ask(tab: Any, message: str) -> str:
+    """Type a message, wait for the whole reply; its answer."""
+    replies = tab.locator(".reply:not(.live)").count()
+    tab.locator("#message textarea").fill(message)
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".reply:not(.live)")).to_have_count(replies + 1, timeout=60_000)
+    expect(tab.locator("#send")).to_be_visible(timeout=60_000)
+    return str(tab.locator(".answer").last.inner_text())
+
+
+def rate(tab: Any, asked: Task, answer: str) -> bool:
+    """Give the last answer the thumb it deserves, with a reason; whether it was up."""
+    checked = check(asked, answer)
+    good = bool(checked.correct and checked.has_unit)
+    reason = ENGLISH.reasons_good["correct"] if good else ENGLISH.reasons_bad["wrong"]
+    if not good and checked.correct:
+        reason = ENGLISH.reasons_bad["other"]
+    tab.get_by_role("button", name=ENGLISH.good if good else ENGLISH.bad, exact=True).last.click()
+    tab.get_by_text(reason, exact=True).last.click()
+    tab.get_by_role("button", name=ENGLISH.finish, exact=True).click()
+    expect(tab.locator(".feedback")).to_have_count(0)
+    return good
+
+
+def main() -> None:
+    """Drive the page and write the pictures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--questions", type=int, default=24)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(1)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app(Path(folder) / "home") as address,
+        sync_playwright() as driver,
+    ):
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+        )
+        tab = browser.new_page(viewport={"width": 1280, "height": 860})
+        tab.goto(address)
+        expect(tab.locator(".welcome")).to_be_visible()
+        tab.screenshot(path=str(options.folder / "welcome.png"))
+
+        given = 0
+        for number in range(options.questions):
+            asked = task(rng, "en", "word_two_step", "train")
+            answer = ask(tab, asked.question)
+            if number == 0:
+                tab.locator(".thought summary").last.click()
+                tab.screenshot(path=str(options.folder / "thought.png"))
+            given += rate(tab, asked, answer)
+            tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
+            expect(tab.locator(".welcome")).to_be_visible()
+        print(f"thumbs: {given} up, {options.questions - given} down")
+
+        asked = task(rng, "en", "word_two_step", "test")
+        before = ask(tab, asked.question)
+        for _ in range(8):
+            if check(asked, before).has_unit is False:
+                break
+            tab.get_by_role("button", name=ENGLISH.retry, exact=True).click()
+            expect(tab.locator(".reply.live")).to_have_count(0, timeout=60_000)
+            expect(tab.locator("#send")).to_be_visible(timeout=60_000)
+            before = str(tab.locator(".answer").last.inner_text())
+        rate(tab, asked, before)
+
+        for command in (["kto"], ["release", "v2"]):
+            subprocess.run(
+                [sys.executable, "-m", "alignment", *command, "--home", str(Path(folder) / "home")],
+                cwd=ROOT,
+                check=True,
+            )
+        tab.wait_for_timeout(2_000)  # The page follows a release within two seconds.
+        after = ask(tab, asked.question)
+        expect(tab.locator(".reply .caption").last).to_have_text("v2")
+        tab.screenshot(path=str(options.folder / "loop.png"))
+        print(f"{asked.question}\nv1: {before}\nv2: {after}")
+
+        phone = browser.new_page(viewport={"width": 390, "height": 780}, locale="zh-CN", color_scheme="dark")
+        phone.goto(address)
+        expect(phone.locator(".welcome")).to_be_visible()
+        phone.screenshot(path=str(options.folder / "phone.png"))
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
