@@ -309,7 +309,8 @@ async def _until(items: AsyncGenerator[Chunk, None], stop: asyncio.Event) -> Asy
         while True:
             coming = asyncio.ensure_future(anext(items))
             await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
+            # Whatever came together with the stop is let go: one who presses stop wants no more.
+            if stop.is_set():
                 return
             try:
                 yield coming.result()

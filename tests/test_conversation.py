@@ -16,6 +16,8 @@ from assistant.versions import Versions
 from feedback_store import FeedbackStore, UnknownReply
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=60)
+# So hot that END is one token among thousands: the reply goes on until somebody ends it.
+RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
 
 
 async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: FeedbackStore) -> None:
-    chat = Chat(store, engine, Sampling(temperature=2.0, max_new_tokens=900))
+    chat = Chat(store, engine, RAMBLING)
     updates = []
     async for update in chat.reply("Tell me a very long story.", think=False, rater="ann"):
         updates.append(update)
@@ -112,7 +114,7 @@ async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: Feedba
 async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(
     engine: Engine, store: FeedbackStore
 ) -> None:
-    chat = Chat(store, engine, Sampling(temperature=2.0, max_new_tokens=900))
+    chat = Chat(store, engine, RAMBLING)
     stream = chat.reply("Tell me a very long story.", think=False, rater="ann")
     update = await anext(stream)
     await stream.aclose()
@@ -121,7 +123,7 @@ async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(
 
 
 async def test_a_cancelled_reader_leaves_a_stopped_reply(engine: Engine, store: FeedbackStore) -> None:
-    chat = Chat(store, engine, Sampling(temperature=2.0, max_new_tokens=900))
+    chat = Chat(store, engine, RAMBLING)
     seen: list[Update] = []
 
     async def read() -> None:
