@@ -7,6 +7,7 @@ reply's log-ratio to the reference against a KL baseline; the optimiser is AdamW
 is the parent's LoRA adapter, and the parent's frozen copy of it is the reference model.
 """
 
+import math
 import random
 import tempfile
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class KTORecipe:
     """The KL baseline is estimated from the batch, so it wants company: the paper advises 8 or more."""
     epochs: float = 4.0
     """Passes over the thumbs: a hundred rows need several to move anything."""
+    min_steps: int = 24
+    """Few thumbs are passed over more often, until there are this many updates: nine moved no habit here."""
     warmup: float = 0.1
     seed: int = 1
 
@@ -104,13 +107,16 @@ def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTO
             "label": [row.label for row in order],
         }
     )
+    batch_size = min(recipe.batch_size, len(order))
     with tempfile.TemporaryDirectory() as folder:
         trainer = TokenKTOTrainer(
             model=model,
             args=KTOConfig(
                 output_dir=folder,
-                per_device_train_batch_size=min(recipe.batch_size, len(order)),
-                num_train_epochs=recipe.epochs,
+                per_device_train_batch_size=batch_size,
+                max_steps=max(
+                    recipe.min_steps, math.ceil(recipe.epochs * math.ceil(len(order) / batch_size))
+                ),
                 learning_rate=recipe.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=recipe.warmup,

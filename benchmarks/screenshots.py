@@ -1,6 +1,6 @@
 """The main job in a real browser, and the README's pictures of it.
 
-    python benchmarks/screenshots.py [--folder docs/images] [--questions 24]
+    python benchmarks/screenshots.py [--folder docs/images] [--questions 40]
 
 Types word problems into the page, gives each answer a thumb (up if it is right and names its unit, else down, with a
 reason), trains and releases v2 while the page stays open, and asks again. Needs Chromium and the dev packages.
@@ -58,10 +58,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "images")
-    parser.add_argument("--questions", type=int, default=24)
+    parser.add_argument("--questions", type=int, default=40)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(1)
+    rng = random.Random(4)
     with (
         tempfile.TemporaryDirectory() as folder,
         running_app(Path(folder) / "home") as address,
@@ -88,15 +88,14 @@ def main() -> None:
             expect(tab.locator(".welcome")).to_be_visible()
         print(f"thumbs: {given} up, {options.questions - given} down")
 
-        asked = task(rng, "en", "word_two_step", "test")
-        before = ask(tab, asked.question)
-        for _ in range(8):
-            if check(asked, before).has_unit is False:
+        # A held-out problem on which v1 shows its habit: right, and without the unit.
+        while True:
+            asked = task(rng, "en", "word_two_step", "test")
+            before = ask(tab, asked.question)
+            if check(asked, before).correct and not check(asked, before).has_unit:
                 break
-            tab.get_by_role("button", name=ENGLISH.retry, exact=True).click()
-            expect(tab.locator(".reply.live")).to_have_count(0, timeout=60_000)
-            expect(tab.locator("#send")).to_be_visible(timeout=60_000)
-            before = str(tab.locator(".answer").last.inner_text())
+            tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
+            expect(tab.locator(".welcome")).to_be_visible()
         rate(tab, asked, before)
 
         for command in (["kto"], ["release", "v2"]):
