@@ -8,9 +8,10 @@ import pytest
 
 from alignment.errors import DataError
 from alignment.evaluate import Answered, answer, any_correct, cells, read_suite, suite, table
-from alignment.starter.task import Task
+from alignment.starter.task import Task, user
 from assistant.first import version_to_serve
 from assistant.model import load_for_serving
+from assistant.page.words import CHINESE, ENGLISH
 
 
 def answered(task: Task, correct: bool, think: bool = True, unit: bool | None = None) -> Answered:
@@ -77,3 +78,13 @@ def test_batched_answers_are_those_of_each_task_alone(home: Path) -> None:
     together = answer(loaded, tasks, think=False, max_new_tokens=20)
     alone = [answer(loaded, [task], think=False, max_new_tokens=20)[0] for task in tasks]
     assert together == alone
+
+
+def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(home: Path) -> None:
+    wanted = ("632", "408", "19", "badly on new data", "score", "piece of text")
+    wanted += ("632", "408", "19", "新数据", "分数", "一小段文字")
+    loaded = load_for_serving(version_to_serve(home, None), home)
+    examples = (*ENGLISH.examples, *CHINESE.examples)
+    tasks = [Task("concept", "en", "", user(text), "", "", {"keywords": []}) for text in examples]
+    said = [one.answer for one in answer(loaded, tasks, think=True)]
+    assert [text for part, text in zip(wanted, said, strict=True) if part not in text] == []
