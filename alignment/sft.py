@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
+from transformers import set_seed
 from trl import SFTConfig, SFTTrainer, TrlParser
 
 from alignment.data import demonstrations, rows_hash
@@ -40,11 +41,20 @@ class SFTRecipe:
     save_steps: int = 500
 
 
-def adapter_config(rank: int, alpha: int, seed: int) -> LoraConfig:
-    """LoRA on every linear layer but the output (Dettmers et al. 2023: all layers are needed)."""
-    return LoraConfig(
-        task_type="CAUSAL_LM", r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0
+def with_new_adapter(model: Any, recipe: SFTRecipe) -> Any:
+    """`model` with a fresh adapter, the same for the same seed: LoRA's first weights are drawn at random.
+
+    On every linear layer but the output (Dettmers et al. 2023: all layers are needed).
+    """
+    set_seed(recipe.seed)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules="all-linear",
+        lora_dropout=0.0,
     )
+    return get_peft_model(model, config)
 
 
 def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: Path) -> dict[str, float]:
@@ -94,7 +104,7 @@ def main(arguments: list[str]) -> str:
         raise DataError(f"All {too_long} rows are longer than the context window of {loaded.window} tokens.")
     model = loaded.model
     if not opened.parent.manifest.adapter:
-        model = get_peft_model(model, adapter_config(recipe.rank, recipe.alpha, recipe.seed))
+        model = with_new_adapter(model, recipe)
     print(f"model: LoRA on {opened.parent.id}; loss: cross-entropy of completions; optimiser: AdamW")
     print(f"rows: {len(dataset)} used, {too_long} too long for {loaded.window} tokens")
 

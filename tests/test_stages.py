@@ -9,7 +9,7 @@ import torch
 from feedback import apples, rate_replies
 from safetensors.torch import load_file
 
-from alignment import kto
+from alignment import kto, sft
 from alignment.__main__ import main
 from alignment.data import Blocks, demonstrations, pack
 from alignment.errors import DataError
@@ -324,3 +324,15 @@ def test_rows_that_are_empty_failed_or_too_long_are_left_out(home: Path) -> None
     assert ([one.finish_reason for one in kept], too_long) == (["end", "length"], 1)
     with pytest.raises(DataError, match="None of the 1 rated replies"):
         kto.usable([row([], "error", True)], 20)
+
+
+def test_a_first_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
+    def first_weights(seed: int) -> dict[str, torch.Tensor]:
+        base = load_base(version_base(), home, torch.float32).model
+        model = sft.with_new_adapter(base, sft.SFTRecipe(seed=seed))
+        return {name: value for name, value in model.named_parameters() if "lora_A" in name}
+
+    one, again, other = first_weights(1), first_weights(1), first_weights(2)
+    assert one
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert all(not torch.equal(one[name], other[name]) for name in one)

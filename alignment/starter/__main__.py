@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import get_peft_model
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
@@ -152,8 +151,7 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
     words = AutoTokenizer.from_pretrained(folder / "base")
     base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
     settings = sft.SFTRecipe(seed=recipe.seed, save_steps=200)
-    set_seed(recipe.seed)
-    model = get_peft_model(base, sft.adapter_config(settings.rank, settings.alpha, recipe.seed))
+    model = sft.with_new_adapter(base, settings)
     rows = list(itertools.islice(corpus.rows(recipe.seed), recipe.demonstrations))
     dataset, too_long = demonstrations(rows, words, recipe.window)
     print(f"adapter: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
