@@ -4,10 +4,16 @@ The store is the truth about what people said of the model's replies, and `Feedb
 """
 
 from feedback_store.errors import (
+    InvalidComparison,
+    InvalidCorrection,
     InvalidMessage,
     InvalidRating,
+    InvalidRules,
+    MissingDependency,
     NewerSchema,
     NotAStore,
+    SnapshotDamaged,
+    SnapshotError,
     StoreDamaged,
     StoreError,
     StoreMissing,
@@ -17,22 +23,46 @@ from feedback_store.errors import (
     UnknownMessage,
     UnknownRater,
     UnknownReply,
+    UnknownSnapshot,
 )
-from feedback_store.records import Conversation, FinishReason, Message, NewReply, Rating, Reply
+from feedback_store.records import (
+    Choice,
+    Comparison,
+    Conversation,
+    Correction,
+    FinishReason,
+    How,
+    Message,
+    NewReply,
+    Rating,
+    Reply,
+    SnapshotRecord,
+)
 from feedback_store.store import FeedbackStore
 
 __all__ = [
+    "Choice",
+    "Comparison",
     "Conversation",
+    "Correction",
     "FeedbackStore",
     "FinishReason",
+    "How",
+    "InvalidComparison",
+    "InvalidCorrection",
     "InvalidMessage",
     "InvalidRating",
+    "InvalidRules",
     "Message",
+    "MissingDependency",
     "NewReply",
     "NewerSchema",
     "NotAStore",
     "Rating",
     "Reply",
+    "SnapshotDamaged",
+    "SnapshotError",
+    "SnapshotRecord",
     "StoreDamaged",
     "StoreError",
     "StoreMissing",
@@ -42,4 +72,5 @@ __all__ = [
     "UnknownMessage",
     "UnknownRater",
     "UnknownReply",
+    "UnknownSnapshot",
 ]

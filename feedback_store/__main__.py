@@ -1,24 +1,34 @@
-"""`python -m feedback_store stats|export|verify|forget --home DIR`."""
+"""`python -m feedback_store stats|export|import|snapshot|verify|forget --home DIR`."""
 
 import argparse
 import json
-import os
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from feedback_store.errors import StoreError, StoreUnwritable
-from feedback_store.rows import from_store, trl_kto
+from feedback_store.errors import StoreError
+from feedback_store.exporters import FORMATS, push, rows, write
+from feedback_store.importers.cli import add_import
+from feedback_store.rows import Rules
+from feedback_store.snapshot import KINDS, take
 from feedback_store.store import FeedbackStore
+
+FORMAT_OF = {
+    "unpaired": "trl-kto",
+    "preference": "trl-preference",
+    "demonstration": "trl-sft",
+    "prompt": "trl-prompt",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 the store has problems, 2 it could not be done."""
     options = _parser().parse_args(arguments)
     try:
-        with FeedbackStore.open(options.store_url or options.home / "feedback.db", create=False) as store:
+        place = options.store_url or options.home / "feedback.db"
+        with FeedbackStore.open(place, create=options.create) as store:
             return int(options.command(store, options))
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,6 +49,9 @@ def stats(store: FeedbackStore, options: argparse.Namespace) -> int:
     total = {"replies": counts["replies"], **counts["ratings"]}
     for version, of in [*counts["versions"].items(), ("all", total)]:
         print(version.ljust(width) + "".join(f"{of[name]:>11,}" for name in names))
+    print(f"\ncorrections{counts['corrections']:>13,}")
+    print("comparisons   " + "".join(f"{name:>11}" for name in counts["comparisons"]))
+    print(" " * 14 + "".join(f"{number:>11,}" for number in counts["comparisons"].values()))
     if counts["reasons"]:
         print("\nreasons")
         for reason, number in counts["reasons"].items():
@@ -47,10 +60,28 @@ def stats(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 def export(store: FeedbackStore, options: argparse.Namespace) -> int:
-    rows = [trl_kto(row) for row in from_store(store, options.version, options.minimum_votes)]
-    _write_lines(options.out, rows)
-    up = sum(row["label"] for row in rows)
-    print(f"{len(rows)} rows ({up} up, {len(rows) - up} down) written to {options.out}")
+    labels: Counter[bool | None] = Counter()
+    chosen = options.format or FORMAT_OF[options.kind]
+    rules = _rules(options)
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for row in rows(store, chosen, options.version, rules):
+            labels[row.get("label")] += 1
+            yield row
+
+    if options.push:
+        number, place = push(options.push, chosen, counted())
+    else:
+        number, place = write(options.out, chosen, counted()), options.out
+    balance = f" ({labels[True]} up, {labels[False]} down)" if chosen == "trl-kto" else ""
+    print(f"{number} rows{balance} written to {place}")
+    return 0
+
+
+def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
+    taken = take(store, options.folder, _rules(options), version=options.version, kinds=options.kind or KINDS)
+    print(", ".join(f"{number} {kind}" for kind, number in taken.counts.items()) + f" rows in {taken.folder}")
+    print(taken.id)
     return 0
 
 
@@ -63,12 +94,23 @@ def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
-    if not options.yes and not _agreed(f"Delete everything of and by {options.rater}, for ever? [y/N] "):
+    what = f"of and by {options.rater}" if options.rater else f"in conversation {options.conversation}"
+    if not options.yes and not _agreed(f"Delete everything {what}, for ever? [y/N] "):
         print("Nothing was deleted. Answer y, or give --yes.", file=sys.stderr)
         return 2
-    counts = store.forget(options.rater)
-    print("deleted: " + ", ".join(f"{number} {kind}" for kind, number in counts.items()))
+    rater, conversation = options.rater, options.conversation
+    counts = store.forget(rater) if rater else store.forget_conversation(conversation)
+    print("deleted: " + ", ".join(f"{number} {table}" for table, number in counts.items()))
+    for one in store.snapshots():
+        if one.forgotten_at is not None and one.folder.exists():
+            print(f"delete this snapshot, it still holds words of somebody forgotten: {one.folder}")
+    if versions := store.versions_to_retrain():
+        print(f"retrain these versions, they learned from somebody forgotten: {', '.join(versions)}")
     return 0
+
+
+def _rules(options: argparse.Namespace) -> Rules:
+    return Rules(**{name: getattr(options, name) for name in Rules.__dataclass_fields__})
 
 
 def _agreed(question: str) -> bool:
@@ -76,28 +118,6 @@ def _agreed(question: str) -> bool:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:  # nobody is there to answer
         return False
-
-
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    # Written aside and renamed: a reader finds the whole file or the one before, never a half.
-    aside = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            aside = Path(file.name)
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
-        raise StoreUnwritable(
-            f"The export cannot be written to {path}: {error.strerror}. "
-            "Name a file in a folder that you can write."
-        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,36 +128,74 @@ def _parser() -> argparse.ArgumentParser:
     )
     place.add_argument("--store-url", metavar="URL", help="a SQLAlchemy URL in place of --home")
 
+    rules = _rules_parser()
     parser = argparse.ArgumentParser(
         prog="python -m feedback_store", description="Look after the feedback store."
     )
+    parser.set_defaults(create=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("stats", parents=[where], help="count replies and ratings by version")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(command=stats)
 
-    command = commands.add_parser("export", parents=[where], help="write training rows")
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSONL file to write")
-    command.add_argument("--format", choices=["trl-kto"], default="trl-kto", help="default: %(default)s")
-    command.add_argument("--version", metavar="ID", help="only replies of this version")
-    command.add_argument(
-        "--minimum-votes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="raters a reply needs (default: %(default)s)",
-    )
+    command = commands.add_parser("export", parents=[where, rules], help="write training rows")
+    target = command.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="FILE", help="the file to write: JSON lines, or .parquet")
+    target.add_argument("--push", metavar="REPOSITORY", help="the Hub dataset to put them into, made private")
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--kind", choices=KINDS, default="unpaired", help="of row (default: %(default)s)")
+    shape.add_argument("--format", choices=list(FORMATS), help="the kind by the name of TRL's format")
     command.set_defaults(command=export)
+
+    add_import(commands, where)
+
+    command = commands.add_parser("snapshot", parents=[where, rules], help="freeze rows to train on")
+    command.add_argument("--folder", type=Path, required=True, metavar="DIR", help="a new folder for it")
+    command.add_argument(
+        "--kind", choices=KINDS, action="append", help="of rows; may be repeated (default: all)"
+    )
+    command.set_defaults(command=snapshot)
 
     command = commands.add_parser("verify", parents=[where], help="check that the store agrees with itself")
     command.set_defaults(command=verify)
 
-    command = commands.add_parser("forget", parents=[where], help="delete a person's words and votes")
-    command.add_argument("rater", metavar="RATER", help="the rater's id")
+    command = commands.add_parser(
+        "forget", parents=[where], help="delete a person's words and votes, or a conversation"
+    )
+    whom = command.add_mutually_exclusive_group(required=True)
+    whom.add_argument("rater", nargs="?", metavar="RATER", help="the rater's id")
+    whom.add_argument("--conversation", metavar="ID", help="one conversation instead, whoever spoke in it")
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.set_defaults(command=forget)
     return parser
+
+
+def _rules_parser() -> argparse.ArgumentParser:
+    default = Rules()
+    rules = argparse.ArgumentParser(add_help=False)
+    rules.add_argument("--version", metavar="ID", help="only replies of this version")
+    for name, what in (
+        ("minimum_votes", "people who must have judged"),
+        ("most_per_rater", "votes of one person that count"),
+        ("most_per_prompt", "rows that nearly the same prompt may give"),
+    ):
+        rules.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int,
+            default=getattr(default, name),
+            metavar="N",
+            help=f"{what} (default: %(default)s)",
+        )
+    rules.add_argument(
+        "--majority",
+        type=float,
+        default=default.majority,
+        metavar="SHARE",
+        help="the winning side needs more than this share of the votes (default: %(default)s)",
+    )
+    rules.add_argument("--blind-only", action="store_true", help="only comparisons that were blind")
+    return rules
 
 
 if __name__ == "__main__":

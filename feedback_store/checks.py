@@ -5,13 +5,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from feedback_store.errors import InvalidMessage, InvalidRating
-from feedback_store.records import FINISH_REASONS, NewReply
+from feedback_store.errors import InvalidComparison, InvalidCorrection, InvalidMessage, InvalidRating
+from feedback_store.records import CHOICES, FINISH_REASONS, HOW, NewReply
 
 MAX_COMMENT = 10_000  # characters
 MAX_REASONS = 20
 MAX_REASON = 100  # characters
 MAX_RATER = 200  # characters
+MAX_CORRECTION = 100_000  # characters
+MAX_TITLE = 200  # characters
+MAX_SEARCH = 1_000  # characters
+PROPER_TEXT = "text of valid Unicode without NUL characters"
 LARGEST_SEED = 2**63 - 1
 
 
@@ -28,7 +32,9 @@ def check_message(role: object, content: object) -> None:
             f"A message's role is 'system' or 'user', not {role!r}. Replies of the model come by add_reply."
         )
     if not _is_text(content):
-        raise InvalidMessage("A message's content must be text of valid Unicode. Remove unpaired surrogates.")
+        raise InvalidMessage(
+            f"A message's content must be {PROPER_TEXT}. Remove unpaired surrogates and \\x00."
+        )
 
 
 def check_reply(new: NewReply) -> None:
@@ -38,7 +44,7 @@ def check_reply(new: NewReply) -> None:
             f"A reply's id is a text of 1 to 64 characters, such as uuid4().hex, not {new.id!r:.80}."
         )
     if not _is_text(new.answer) or not (new.thought is None or _is_text(new.thought)):
-        raise InvalidMessage(f"Reply {new.id}: answer and thought must be text of valid Unicode.")
+        raise InvalidMessage(f"Reply {new.id}: answer and thought must be {PROPER_TEXT}.")
     if not _is_text(new.version) or not 0 < len(new.version) <= 200:
         raise InvalidMessage(
             f"Reply {new.id}: version is a text of 1 to 200 characters, not {new.version!r:.80}."
@@ -75,10 +81,50 @@ def check_rating(value: object, reasons: Sequence[str], comment: object) -> None
         if not _is_text(reason) or not 0 < len(reason) <= MAX_REASON:
             raise InvalidRating(f"A reason is a text of 1 to {MAX_REASON} characters, not {reason!r:.60}.")
     if not _is_text(comment):
-        raise InvalidRating("A comment must be text of valid Unicode.")
+        raise InvalidRating(f"A comment must be {PROPER_TEXT}.")
     if len(str(comment)) > MAX_COMMENT:
         raise InvalidRating(
             f"A comment has at most {MAX_COMMENT:,} characters, not {len(str(comment)):,}. Shorten it."
+        )
+
+
+def check_correction(text: object) -> None:
+    """Raises InvalidCorrection unless `text` can be kept as a better answer; an empty one takes it back."""
+    if not isinstance(text, str) or not _is_text(text):
+        raise InvalidCorrection(f"A correction must be {PROPER_TEXT}.")
+    if len(text) > MAX_CORRECTION:
+        raise InvalidCorrection(
+            f"A correction has at most {MAX_CORRECTION:,} characters, not {len(text):,}. Shorten it."
+        )
+
+
+def check_comparison(left: object, right: object, choice: object, blind: object, how: object) -> None:
+    """Raises InvalidComparison unless the fields are within what a comparison can be."""
+    if choice not in CHOICES:
+        raise InvalidComparison(f"A choice is one of {', '.join(CHOICES)}, not {choice!r:.60}.")
+    if how not in HOW:
+        raise InvalidComparison(f"How two replies differ is one of {', '.join(HOW)}, not {how!r:.60}.")
+    if type(blind) is not bool:
+        raise InvalidComparison(f"blind is true or false, not {blind!r:.60}.")
+    if left == right:
+        raise InvalidComparison(f"Reply {left!r:.80} cannot be compared with itself. Name two replies.")
+
+
+def check_title(title: object) -> None:
+    """Raises InvalidMessage unless `title` can name a conversation; an empty one gives the old one back."""
+    if not isinstance(title, str) or not _is_text(title):
+        raise InvalidMessage(f"A title must be {PROPER_TEXT}.")
+    if len(title) > MAX_TITLE:
+        raise InvalidMessage(f"A title has at most {MAX_TITLE} characters, not {len(title):,}. Shorten it.")
+
+
+def check_search(text: object) -> None:
+    """Raises InvalidMessage unless `text` can be searched for."""
+    if not isinstance(text, str) or not _is_text(text):
+        raise InvalidMessage(f"What is searched for must be {PROPER_TEXT}.")
+    if len(text) > MAX_SEARCH:
+        raise InvalidMessage(
+            f"A search has at most {MAX_SEARCH:,} characters, not {len(text):,}. Search for a part of it."
         )
 
 
@@ -88,7 +134,7 @@ def are_token_ids(value: Any) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\x00" in value:  # PostgreSQL ends a text at NUL
         return False
     try:
         value.encode()

@@ -70,6 +70,24 @@ def explained(url: URL) -> Iterator[None]:
         raise _explanation(str(getattr(error, "orig", error)).strip(), url.render_as_string()) from error
 
 
+def place_in_store(url: URL, folder: Path) -> str:
+    """How a store names a folder: relative to its own file where it can, so that a home may be moved whole."""
+    home = _home(url)
+    folder = folder.resolve()
+    if home is not None and folder.is_relative_to(home):
+        return folder.relative_to(home).as_posix()
+    return str(folder)
+
+
+def place_on_disk(url: URL, place: str) -> Path:
+    """The folder that a store names so."""
+    return (_home(url) or Path()) / place
+
+
+def _home(url: URL) -> Path | None:
+    return Path(str(url.database)).resolve().parent if url.get_backend_name() == "sqlite" else None
+
+
 def compact_json(value: Any) -> str:
     """JSON without spaces: token ids are most of a store's bytes. Raises ValueError on NaN and infinities."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -115,8 +133,14 @@ def _set_up_sqlite_connection(connection: sqlite3.Connection, _record: object) -
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # SQLite's own lower() knows ASCII alone; a search for "été" should find "Été".
+    connection.create_function("lower", 1, _lower, deterministic=True)
     # What is forgotten must not stay readable in the file's free pages.
     connection.execute("PRAGMA secure_delete=ON")
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -51,3 +51,47 @@ class InvalidMessage(StoreError, ValueError):
 
 class InvalidRating(StoreError, ValueError):
     """A rating has a value, reason or comment outside what a rating can be."""
+
+
+class InvalidCorrection(StoreError, ValueError):
+    """A correction is no text that can be stored, or too long."""
+
+
+class InvalidComparison(StoreError, ValueError):
+    """A comparison has a choice that does not exist, or two replies that do not answer the same message."""
+
+
+class InvalidRules(StoreError, ValueError):
+    """A rule for making rows has a value that can select nothing sensible."""
+
+
+class SnapshotError(StoreError):
+    """A snapshot cannot be written, read or recorded."""
+
+
+class SnapshotDamaged(SnapshotError):
+    """A snapshot's folder does not hold what its manifest says."""
+
+
+class UnknownSnapshot(StoreError, LookupError):
+    """No snapshot has this id."""
+
+
+class MissingDependency(StoreError, ImportError):
+    """A package that is not needed for serving is needed now, and is not installed."""
+
+
+class ImportFailed(StoreError):
+    """A file of another system could not be imported. The message says how far the import came."""
+
+
+class FileDamaged(ImportFailed):
+    """The file is cut off, in another encoding, or not in any format that importers read."""
+
+
+class NothingUsable(ImportFailed):
+    """No row of the file can be used: most often it is another system's file."""
+
+
+class PushFailed(StoreError):
+    """The Hub did not take an export."""

@@ -8,8 +8,27 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from feedback_store.errors import UnknownConversation, UnknownMessage, UnknownRater, UnknownReply
-from feedback_store.records import Conversation, FinishReason, Message, Rating, Reply, Role
-from feedback_store.tables import ConversationRow, MessageRow, RaterRow, RatingRow, ReplyRow
+from feedback_store.records import (
+    Choice,
+    Comparison,
+    Conversation,
+    Correction,
+    FinishReason,
+    How,
+    Message,
+    Rating,
+    Reply,
+    Role,
+)
+from feedback_store.tables import (
+    ComparisonRow,
+    ConversationRow,
+    CorrectionRow,
+    MessageRow,
+    RaterRow,
+    RatingRow,
+    ReplyRow,
+)
 
 
 def find_rater(session: Session, rater: str) -> RaterRow:
@@ -63,6 +82,7 @@ def as_conversation(row: ConversationRow) -> Conversation:
         head=row.head_id,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        renamed=row.renamed_at is not None,
     )
 
 
@@ -106,6 +126,29 @@ def as_rating(row: RatingRow) -> Rating:
         value=row.value,
         reasons=tuple(row.reasons),
         comment=row.comment,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def as_correction(row: CorrectionRow) -> Correction:
+    return Correction(
+        reply_id=row.reply_id,
+        rater=row.rater_id,
+        text=row.text,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def as_comparison(row: ComparisonRow) -> Comparison:
+    return Comparison(
+        left_reply_id=row.left_id,
+        right_reply_id=row.second_id if row.left_id == row.first_id else row.first_id,
+        rater=row.rater_id,
+        choice=cast(Choice, row.choice),
+        blind=row.blind,
+        how=cast(How, row.how),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

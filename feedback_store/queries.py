@@ -3,12 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import aliased
 
-from feedback_store.tables import ConversationRow, MessageRow, RaterRow, RatingHistoryRow, RatingRow, ReplyRow
-
-VOTE_NAMES = {1: "up", -1: "down", 0: "withdrawn"}
+from feedback_store.tables import (
+    ComparisonRow,
+    ConversationRow,
+    CorrectionRow,
+    MessageRow,
+    RaterRow,
+    RatingRow,
+    ReplyRow,
+)
 
 
 def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
@@ -47,6 +53,76 @@ def transcripts_to(message_ids: Sequence[str]) -> Select[str, str, str]:
     )
 
 
+def first_words(conversation_id: str) -> Select[str]:
+    """The content of the first user message of a conversation."""
+    return (
+        select(MessageRow.content)
+        .where(MessageRow.conversation_id == conversation_id, MessageRow.role == "user")
+        .order_by(MessageRow.number)
+        .limit(1)
+    )
+
+
+def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
+    """The rater's conversations with `text` in title or messages, in any case; the last touched first."""
+    said = select(MessageRow.id).where(
+        MessageRow.conversation_id == ConversationRow.id, MessageRow.content.icontains(text, autoescape=True)
+    )
+    return (
+        select(ConversationRow)
+        .where(
+            ConversationRow.rater_id == rater,
+            or_(ConversationRow.title.icontains(text, autoescape=True), said.exists()),
+        )
+        .order_by(ConversationRow.updated_at.desc(), ConversationRow.created_at.desc())
+    )
+
+
+def siblings_of(message_id: str) -> Select[str]:
+    """The ids of a message and of all others under its parent, in order; of a root, all roots."""
+    one = aliased(MessageRow)
+    return (
+        select(MessageRow.id)
+        .join(
+            one,
+            and_(
+                one.conversation_id == MessageRow.conversation_id,
+                or_(
+                    one.parent_id == MessageRow.parent_id,
+                    and_(one.parent_id.is_(None), MessageRow.parent_id.is_(None)),
+                ),
+            ),
+        )
+        .where(one.id == message_id)
+        .order_by(MessageRow.number)
+    )
+
+
+def asked_after(
+    last: int, version: str | None, consented: bool
+) -> Select[int, str | None, str, str, bool, list[int]]:
+    """(number of the reply, message id, conversation, holder, think, prompt ids) of replies beyond `last`."""
+    query = (
+        select(
+            MessageRow.number,
+            MessageRow.parent_id,
+            MessageRow.conversation_id,
+            ConversationRow.rater_id,
+            ReplyRow.think,
+            ReplyRow.prompt_ids,
+        )
+        .join(ReplyRow, ReplyRow.id == MessageRow.id)
+        .join(ConversationRow, MessageRow.conversation_id == ConversationRow.id)
+        .where(MessageRow.number > last)
+        .order_by(MessageRow.number)
+    )
+    if version is not None:
+        query = query.where(ReplyRow.version == version)
+    if consented:
+        query = query.where(ConversationRow.rater_id.in_(select(RaterRow.id).where(RaterRow.consent)))
+    return query
+
+
 def ratings_after(
     last: tuple[int, str], version: str | None, consented: bool
 ) -> Select[RatingRow, ReplyRow, MessageRow]:
@@ -54,78 +130,88 @@ def ratings_after(
 
     `consented` asks for the consent of the rater and of the conversation's holder.
     """
+    return _after(RatingRow, last, version, consented)
+
+
+def corrections_after(
+    last: tuple[int, str], version: str | None, consented: bool
+) -> Select[CorrectionRow, ReplyRow, MessageRow]:
+    """Corrections with their replies beyond `last` (message number, rater), in that order."""
+    return _after(CorrectionRow, last, version, consented)
+
+
+def _after(vote: Any, last: tuple[int, str], version: str | None, consented: bool) -> Select[Any, Any, Any]:
+    query = (
+        select(vote, ReplyRow, MessageRow)
+        .join(ReplyRow, vote.reply_id == ReplyRow.id)
+        .join(MessageRow, ReplyRow.id == MessageRow.id)
+        # The first condition says nothing new, but it can be answered by an index.
+        .where(MessageRow.number >= last[0], tuple_(MessageRow.number, vote.rater_id) > last)
+        .order_by(MessageRow.number, vote.rater_id)
+    )
+    if version is not None:
+        query = query.where(ReplyRow.version == version)
+    return query.where(_may_be_used(vote, MessageRow)) if consented else query
+
+
+def comparisons_after(
+    last: tuple[int, int, str], version: str | None, consented: bool
+) -> Select[ComparisonRow, ReplyRow, MessageRow, ReplyRow, MessageRow]:
+    """Comparisons with both replies beyond `last` (first number, second number, rater), in that order."""
+    first, second = aliased(ReplyRow), aliased(ReplyRow)
+    one, other = aliased(MessageRow), aliased(MessageRow)
+    key = tuple_(one.number, other.number, ComparisonRow.rater_id)
+    query = (
+        select(ComparisonRow, first, one, second, other)
+        .join(first, ComparisonRow.first_id == first.id)
+        .join(one, first.id == one.id)
+        .join(second, ComparisonRow.second_id == second.id)
+        .join(other, second.id == other.id)
+        .where(one.number >= last[0], key > last)
+        .order_by(one.number, other.number, ComparisonRow.rater_id)
+    )
+    if version is not None:
+        query = query.where(or_(first.version == version, second.version == version))
+    return query.where(_may_be_used(ComparisonRow, one)) if consented else query
+
+
+def contested_messages(consented: bool) -> Select[str, str]:
+    """(conversation, id) of user messages with a reply that somebody likes and another that somebody dislikes."""
+    asked = aliased(MessageRow)
+    query = (
+        select(asked.conversation_id, asked.id)
+        .join(MessageRow, MessageRow.parent_id == asked.id)
+        .join(RatingRow, RatingRow.reply_id == MessageRow.id)
+        .where(RatingRow.value != 0)
+        .group_by(asked.conversation_id, asked.id, asked.number)
+        .having(
+            and_(
+                func.min(RatingRow.value) < 0,
+                func.max(RatingRow.value) > 0,
+                func.count(RatingRow.reply_id.distinct()) > 1,
+            )
+        )
+        .order_by(asked.number)
+    )
+    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
+
+
+def ratings_under(
+    conversation_id: str, parent_id: str, consented: bool
+) -> Select[RatingRow, ReplyRow, MessageRow]:
+    """All ratings of the replies to one user message, replies in order of creation."""
     query = (
         select(RatingRow, ReplyRow, MessageRow)
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
-        # The first condition says nothing new, but it can be answered by an index.
-        .where(MessageRow.number >= last[0], tuple_(MessageRow.number, RatingRow.rater_id) > last)
+        .where(MessageRow.conversation_id == conversation_id, MessageRow.parent_id == parent_id)
         .order_by(MessageRow.number, RatingRow.rater_id)
     )
-    if version is not None:
-        query = query.where(ReplyRow.version == version)
-    if consented:
-        consenting = select(RaterRow.id).where(RaterRow.consent)
-        query = query.join(ConversationRow, MessageRow.conversation_id == ConversationRow.id).where(
-            RatingRow.rater_id.in_(consenting), ConversationRow.rater_id.in_(consenting)
-        )
-    return query
+    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
 
 
-def belongings(session: Session, rater: str) -> dict[str, int]:
-    """How many rows, by kind, are of a rater or hang on the rater's conversations."""
-    own = select(ConversationRow.id).where(ConversationRow.rater_id == rater)
-    messages = select(MessageRow.id).where(MessageRow.conversation_id.in_(own))
-    ratings, history = RatingRow, RatingHistoryRow
-    rows: dict[str, Select[Any]] = {
-        "conversations": own,
-        "messages": messages,
-        "replies": select(ReplyRow.id).where(ReplyRow.id.in_(messages)),
-        "ratings": select(ratings.reply_id).where(
-            or_(ratings.rater_id == rater, ratings.reply_id.in_(messages))
-        ),
-        "rating_history": select(history.number).where(
-            or_(history.rater_id == rater, history.reply_id.in_(messages))
-        ),
-    }
-    return {
-        kind: session.scalar(select(func.count()).select_from(of.subquery())) or 0
-        for kind, of in rows.items()
-    }
-
-
-def totals(session: Session) -> dict[str, Any]:
-    """The figures that `FeedbackStore.counts` promises."""
-    tables = {"raters": RaterRow, "conversations": ConversationRow, "messages": MessageRow}
-    sizes = {name: session.scalar(select(func.count()).select_from(table)) for name, table in tables.items()}
-    versions = _by_version(session)
-    return sizes | {
-        "replies": sum(of["replies"] for of in versions.values()),
-        "ratings": {name: sum(of[name] for of in versions.values()) for name in VOTE_NAMES.values()},
-        "versions": versions,
-        "reasons": _reasons(session),
-    }
-
-
-def _by_version(session: Session) -> dict[str, dict[str, int]]:
-    replies = select(ReplyRow.version, func.count()).group_by(ReplyRow.version).order_by(ReplyRow.version)
-    versions = {
-        version: {"replies": number, "up": 0, "down": 0, "withdrawn": 0}
-        for version, number in session.execute(replies)
-    }
-    votes = (
-        select(ReplyRow.version, RatingRow.value, func.count())
-        .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
-        .group_by(ReplyRow.version, RatingRow.value)
-    )
-    for version, value, number in session.execute(votes):
-        versions[version][VOTE_NAMES[value]] = number
-    return versions
-
-
-def _reasons(session: Session) -> dict[str, int]:
-    numbers: dict[str, int] = {}
-    for reasons in session.scalars(select(RatingRow.reasons).where(RatingRow.value != 0)):
-        for reason in reasons:
-            numbers[reason] = numbers.get(reason, 0) + 1
-    return dict(sorted(numbers.items(), key=lambda item: (-item[1], item[0])))
+def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
+    """Whether who voted and who holds the conversation both consent to training."""
+    consenting = select(RaterRow.id).where(RaterRow.consent)
+    held = select(ConversationRow.id).where(ConversationRow.rater_id.in_(consenting))
+    return and_(vote.rater_id.in_(consenting), message.conversation_id.in_(held))

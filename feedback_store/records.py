@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["end", "length", "stopped", "error"]
+Choice = Literal["left", "right", "both_good", "both_bad"]
+How = Literal["resample", "versions", "thinking"]
 ROLES = ("system", "user", "assistant")
 FINISH_REASONS = ("end", "length", "stopped", "error")
+CHOICES = ("left", "right", "both_good", "both_bad")
+HOW = ("resample", "versions", "thinking")
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation's outside: who holds it and what it is called. Its messages are asked for separately."""
+    """A conversation's outside: who holds it and what it is called. Its messages are asked for separately.
+
+    `renamed` tells a title that a person chose from one that was taken from the first message.
+    """
 
     id: str
     rater: str
@@ -71,6 +79,18 @@ class Conversation:
     head: str | None
     created_at: datetime
     updated_at: datetime
+    renamed: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A user message as a reply was asked for: by whom, in which thinking mode, and as which token ids."""
+
+    message_id: str
+    conversation_id: str
+    rater: str
+    think: bool
+    prompt_ids: list[int]
 
 
 @dataclass(frozen=True)
@@ -84,3 +104,53 @@ class Rating:
     comment: str
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What one rater would rather have read than one reply's answer. An empty `text` is one taken back."""
+
+    reply_id: str
+    rater: str
+    text: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One rater's standing choice between two replies to the same user message, sides as they were shown.
+
+    `blind`: nothing said which reply came from where. `how` says in what they differ: drawn again by the same
+    version ("resample"), by two versions ("versions"), or with and without thinking ("thinking").
+    """
+
+    left_reply_id: str
+    right_reply_id: str
+    rater: str
+    choice: Choice
+    blind: bool
+    how: How
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def preferred(self) -> str | None:
+        """The id of the reply that was chosen; None where both were good or both bad."""
+        return {"left": self.left_reply_id, "right": self.right_reply_id}.get(self.choice)
+
+
+@dataclass(frozen=True)
+class SnapshotRecord:
+    """What the store knows of a snapshot: where it lies, how many rows of each kind, who used it.
+
+    `id` is the hash of its content. `versions` were trained on it. `forgotten_at` is when somebody in it was
+    forgotten: from then on it should train nothing more.
+    """
+
+    id: str
+    folder: Path
+    counts: dict[str, int]
+    versions: tuple[str, ...]
+    created_at: datetime
+    forgotten_at: datetime | None

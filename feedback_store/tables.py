@@ -1,7 +1,7 @@
 """The tables. Migrations build them; a test holds that both agree.
 
-Messages, replies and the rating history are never updated: triggers in the first migration refuse it. People
-are forgotten by deleting, so deletes cascade from raters down.
+Messages, replies and every history are never updated: triggers made by the migrations refuse it. People are
+forgotten by deleting, so deletes cascade from raters down.
 """
 
 from datetime import UTC, datetime
@@ -72,6 +72,8 @@ class ConversationRow(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(Text)
+    # When a person chose the title; null while it is the first message's.
+    renamed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # No foreign key: messages already point here, and a circle of keys would need deferred constraints on
     # every engine. The store checks the head when it is set, and verify() checks all of them.
     head_id: Mapped[str | None] = mapped_column(String(64))
@@ -154,4 +156,129 @@ class RatingHistoryRow(Base):
     value: Mapped[int]
     reasons: Mapped[list[str]] = mapped_column(JSON)
     comment: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CorrectionRow(Base):
+    """What a rater would rather have read. An empty text is a correction taken back."""
+
+    __tablename__ = "corrections"
+
+    reply_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"), primary_key=True)
+    rater_id: Mapped[str] = mapped_column(
+        ForeignKey("raters.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CorrectionHistoryRow(Base):
+    """Every state a correction ever had, oldest first."""
+
+    __tablename__ = "correction_history"
+    __table_args__ = (Index(None, "reply_id", "rater_id", "number"),)
+
+    number: Mapped[int] = mapped_column(Number, primary_key=True)
+    reply_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"))
+    rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ComparisonRow(Base):
+    """A rater's choice between two replies to one message.
+
+    The key names the reply that was written earlier first, whichever side it was shown on, so that one pair
+    shown in either order is one row. `left_id` is one of the two: the reply that was shown on the left.
+    """
+
+    __tablename__ = "comparisons"
+    __table_args__ = (
+        CheckConstraint("choice IN ('left', 'right', 'both_good', 'both_bad')", name="choice"),
+        CheckConstraint("how IN ('resample', 'versions', 'thinking')", name="how"),
+        CheckConstraint("first_id <> second_id AND left_id IN (first_id, second_id)", name="pair"),
+    )
+
+    first_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"), primary_key=True)
+    second_id: Mapped[str] = mapped_column(
+        ForeignKey("replies.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    rater_id: Mapped[str] = mapped_column(
+        ForeignKey("raters.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    left_id: Mapped[str] = mapped_column(String(64))
+    choice: Mapped[str] = mapped_column(String(16))
+    blind: Mapped[bool]
+    how: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ComparisonHistoryRow(Base):
+    """Every state a comparison ever had, oldest first."""
+
+    __tablename__ = "comparison_history"
+    __table_args__ = (
+        CheckConstraint("choice IN ('left', 'right', 'both_good', 'both_bad')", name="choice"),
+        Index(None, "first_id", "second_id", "rater_id", "number"),
+    )
+
+    number: Mapped[int] = mapped_column(Number, primary_key=True)
+    first_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"))
+    second_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"), index=True)
+    rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"), index=True)
+    left_id: Mapped[str] = mapped_column(String(64))
+    choice: Mapped[str] = mapped_column(String(16))
+    blind: Mapped[bool]
+    how: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SnapshotRow(Base):
+    """A frozen dataset in a folder; its id is its content's hash."""
+
+    __tablename__ = "snapshots"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    folder: Mapped[str] = mapped_column(Text)
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    counts: Mapped[dict[str, int]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When somebody whose words or votes are in it was forgotten; null while all of it may be used.
+    forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SnapshotRaterRow(Base):
+    """A person whose words or votes are in a snapshot."""
+
+    __tablename__ = "snapshot_raters"
+
+    snapshot_id: Mapped[str] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)
+    rater_id: Mapped[str] = mapped_column(
+        ForeignKey("raters.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class SnapshotConversationRow(Base):
+    """A conversation that a snapshot has rows from."""
+
+    __tablename__ = "snapshot_conversations"
+
+    snapshot_id: Mapped[str] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class VersionSnapshotRow(Base):
+    """A version that was trained on a snapshot, and the version that it continues."""
+
+    __tablename__ = "version_snapshots"
+
+    version: Mapped[str] = mapped_column(String(200), primary_key=True)
+    snapshot_id: Mapped[str] = mapped_column(
+        ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    parent: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

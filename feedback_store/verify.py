@@ -7,13 +7,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, cast, func, or_, select
+from sqlalchemy import Connection, Text, and_, cast, or_, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import aliased
 
 from feedback_store.checks import are_token_ids
+from feedback_store.database import place_on_disk
+from feedback_store.frozen import MANIFEST, damages, sha256
 from feedback_store.records import FINISH_REASONS, ROLES
-from feedback_store.tables import ConversationRow, MessageRow, RatingHistoryRow, RatingRow, ReplyRow
+from feedback_store.tables import ConversationRow, MessageRow, ReplyRow, SnapshotRow
+from feedback_store.verify_votes import comparisons, corrections, ratings
 
 MOST_PAGE_PROBLEMS = 20
 
@@ -22,7 +25,17 @@ def problems(connection: Connection) -> list[str]:
     """Every contradiction found, in words; empty means clean. Only reads."""
     found: list[str] = []
     try:
-        for check in (_pages, _references, _tree, _heads, _replies, _ratings):
+        for check in (
+            _pages,
+            _references,
+            _tree,
+            _heads,
+            _replies,
+            ratings,
+            corrections,
+            comparisons,
+            _snapshots,
+        ):
             found.extend(check(connection))
     except DatabaseError as error:  # what would be read beyond broken pages means nothing
         found.append(f"The database is damaged: {error.orig}.")
@@ -128,76 +141,24 @@ def _replies(connection: Connection) -> Iterator[str]:
             yield f"Reply {message} has sampling settings that cannot be read."
 
 
-def _ratings(connection: Connection) -> Iterator[str]:
-    history = RatingHistoryRow
-    newest = (
-        select(func.max(history.number).label("number"))
-        .group_by(history.reply_id, history.rater_id)
-        .subquery()
-    )
-    last = (
-        select(
-            history.reply_id,
-            history.rater_id,
-            history.value,
-            cast(history.reasons, Text).label("reasons"),
-            history.comment,
-        )
-        .join(newest, history.number == newest.c.number)
-        .subquery()
-    )
-    query = (
-        select(
-            RatingRow.reply_id,
-            RatingRow.rater_id,
-            last.c.reply_id,
-            RatingRow.value,
-            last.c.value,
-            cast(RatingRow.reasons, Text),
-            last.c.reasons,
-            RatingRow.comment,
-            last.c.comment,
-        )
-        .select_from(RatingRow)
-        .outerjoin(last, and_(RatingRow.reply_id == last.c.reply_id, RatingRow.rater_id == last.c.rater_id))
-    )
-    for (
-        reply,
-        rater,
-        recorded,
-        value,
-        last_value,
-        reasons,
-        last_reasons,
-        comment,
-        last_comment,
-    ) in connection.execute(query):
-        rating = f"The rating of {reply} by {rater}"
-        if recorded is None:
-            yield f"{rating} has no history."
+def _snapshots(connection: Connection) -> Iterator[str]:
+    rows = SnapshotRow.__table__.c
+    query = select(rows.id, rows.folder, rows.manifest_sha256).order_by(rows.id)
+    for snapshot, place, expected in connection.execute(query):
+        folder = place_on_disk(connection.engine.url, place)
+        # A folder that is gone was moved or deleted by its owner, as it should be after a forgetting.
+        if not folder.is_dir():
             continue
-        if (value, _parsed(reasons), comment) != (last_value, _parsed(last_reasons), last_comment):
-            yield f"{rating} is not what its history says last ({value}, not {last_value}, or other words)."
-        if value not in (-1, 0, 1):
-            yield f"{rating} has an impossible value {value!r}."
-        if not _is_list_of_texts(_parsed(reasons)):
-            yield f"{rating} has reasons that cannot be read."
-    yield from _lost_ratings(connection)
-
-
-def _lost_ratings(connection: Connection) -> Iterator[str]:
-    history = RatingHistoryRow
-    query = (
-        select(history.reply_id, history.rater_id)
-        .outerjoin(
-            RatingRow,
-            and_(RatingRow.reply_id == history.reply_id, RatingRow.rater_id == history.rater_id),
-        )
-        .where(RatingRow.reply_id.is_(None))
-        .distinct()
-    )
-    for reply, rater in connection.execute(query):
-        yield f"The rating of {reply} by {rater} is in the history, but is gone."
+        try:
+            if sha256(folder / MANIFEST) != expected:
+                yield f"The snapshot in {folder} has another {MANIFEST} than was written."
+                continue
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["id"] != snapshot:
+                yield f"The snapshot in {folder} is {manifest['id']}, not {snapshot}."
+            yield from damages(folder, manifest)
+        except OSError as error:
+            yield f"The snapshot in {folder} cannot be read: {error.strerror or error}."
 
 
 def _parsed(text: Any) -> Any:
@@ -205,7 +166,3 @@ def _parsed(text: Any) -> Any:
         return json.loads(text)
     except (TypeError, ValueError):
         return None
-
-
-def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)

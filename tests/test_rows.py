@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from test_store import new_reply, one_turn
 
-from feedback_store import FeedbackStore
-from feedback_store.rows import UnpairedRow, from_store, held_out, trl_kto, unpaired
+from feedback_store import FeedbackStore, InvalidRules
+from feedback_store.rows import Rules, UnpairedRow, class_balance, from_store, held_out, trl_kto, unpaired
+from feedback_store.rows.rules import rater_key
 
 ROW = UnpairedRow(
     reply_id="r",
@@ -35,7 +36,7 @@ def test_a_rated_reply_gives_one_row_with_all_that_was_served(store: FeedbackSto
     reply = one_turn(store)
     one_turn(store, text="never rated")
     store.rate(reply.id, "ann", 1)
-    assert from_store(store) == [replace(ROW, reply_id=reply.id)]
+    assert from_store(store) == [replace(ROW, reply_id=reply.id, rater=rater_key("ann"))]
 
 
 @pytest.mark.parametrize(
@@ -65,14 +66,14 @@ def test_replies_with_too_few_votes_give_no_row(store: FeedbackStore) -> None:
     reply = one_turn(store)
     store.rate(reply.id, "ann", 1)
     store.rate(reply.id, "bob", 0)
-    assert from_store(store, minimum_votes=2) == []
+    assert from_store(store, rules=Rules(minimum_votes=2)) == []
     store.rate(reply.id, "bob", 1)
-    assert [row.votes for row in from_store(store, minimum_votes=2)] == [2]
+    assert [row.votes for row in from_store(store, rules=Rules(minimum_votes=2))] == [2]
 
 
 def test_rows_can_be_kept_to_one_version(store: FeedbackStore) -> None:
     for version in ("v1", "v2"):
-        store.rate(one_turn(store, version=version).id, "ann", 1)
+        store.rate(one_turn(store, version=version, answer=version).id, "ann", 1)
     assert [row.version for row in from_store(store)] == ["v1", "v2"]
     assert [row.version for row in from_store(store, version="v2")] == ["v2"]
 
@@ -102,7 +103,7 @@ def test_rows_are_the_same_however_many_are_read_at_once(
     rows = from_store(store)
     assert [len(row.messages) for row in rows] == [1, 3] * 7
     assert [row.messages[0]["content"] for row in rows[::2]] == [f"Question {n}" for n in range(7)]
-    monkeypatch.setattr("feedback_store.rows.REPLIES_AT_ONCE", 2)
+    monkeypatch.setattr("feedback_store.rows.reading.PROMPTS_AT_ONCE", 2)
     assert from_store(store) == rows
 
 
@@ -150,3 +151,119 @@ def test_a_reply_without_a_thought_gets_no_tags(thought: str | None) -> None:
     assert row["completion"] == [{"role": "assistant", "content": "4"}]
     assert row["label"] is False
     assert row["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+# Rules
+
+
+def test_the_same_answer_to_nearly_the_same_prompt_is_judged_once_by_all_its_raters(
+    store: FeedbackStore,
+) -> None:
+    texts = ["What is 2+2?", "what  is 2+2", "What is 2+2 ?"]
+    replies = [one_turn(store, text=text) for text in texts]
+    for reply, rater, value in zip(replies, ("ann", "bob", "carol"), (1, -1, -1), strict=True):
+        store.rate(reply.id, rater, value)
+    other = one_turn(store, text=texts[1], answer="5")
+    store.rate(other.id, "ann", 1)
+    rows = from_store(store)
+    assert [(row.reply_id, row.label, row.votes) for row in rows] == [
+        (replies[0].id, False, 3),
+        (other.id, True, 1),
+    ]
+
+
+def test_a_person_counts_once_for_a_text_with_the_last_word(store: FeedbackStore) -> None:
+    replies = [one_turn(store) for _ in range(3)]
+    for reply, value in zip(replies, (1, 1, -1), strict=True):
+        store.rate(reply.id, "ann", value)
+    store.rate(replies[0].id, "bob", -1)
+    (row,) = from_store(store)
+    assert (row.label, row.votes, row.rater) == (False, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 2+2?", "What is 2-2?"),
+        ("What is 2*2?", "What is 2/2?"),
+        ("What is 2.5?", "What is 25?"),
+        ("What is 1 2?", "What is 12?"),
+        ("你好吗", "你好"),
+    ],
+)
+def test_prompts_that_ask_something_else_are_kept_apart(store: FeedbackStore, one: str, other: str) -> None:
+    for text in (one, other):
+        store.rate(one_turn(store, text=text).id, "ann", 1)
+    assert len(from_store(store)) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("你好。", "你好"), ("Hi!", "hi"), ("Say “yes”", 'say "yes"'), ("a\n b", "A b")]
+)
+def test_prompts_that_differ_in_case_spaces_and_stops_are_one(
+    store: FeedbackStore, one: str, other: str
+) -> None:
+    for text in (one, other):
+        store.rate(one_turn(store, text=text).id, "ann", 1)
+    assert len(from_store(store)) == 1
+
+
+def test_thinking_modes_are_different_prompts(store: FeedbackStore) -> None:
+    for think in (True, False):
+        store.rate(one_turn(store, think=think).id, "ann", 1)
+    assert [row.think for row in from_store(store)] == [True, False]
+
+
+def test_one_prompt_gives_only_so_many_rows(store: FeedbackStore) -> None:
+    for number in range(4):
+        store.rate(one_turn(store, text="Hi", answer=f"Hello {number}").id, "ann", 1)
+    rows = from_store(store, rules=Rules(most_per_prompt=2))
+    assert [row.answer for row in rows] == ["Hello 0", "Hello 1"]
+
+
+def test_one_person_gives_only_so_many_votes_the_earliest_first(store: FeedbackStore) -> None:
+    replies = [one_turn(store, text=f"Question {number}") for number in range(4)]
+    for reply in replies:
+        store.rate(reply.id, "ann", 1)
+    store.rate(replies[3].id, "bob", -1)
+    rows = from_store(store, rules=Rules(most_per_rater=2))
+    assert [(row.reply_id, row.label) for row in rows] == [
+        (replies[0].id, True),
+        (replies[1].id, True),
+        (replies[3].id, False),
+    ]
+
+
+def test_a_larger_majority_can_be_asked_for(store: FeedbackStore) -> None:
+    reply = one_turn(store)
+    for rater, value in (("ann", 1), ("bob", 1), ("carol", -1)):
+        store.rate(reply.id, rater, value)
+    assert len(from_store(store, rules=Rules(majority=0.6))) == 1
+    assert from_store(store, rules=Rules(majority=0.7)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"minimum_votes": 0}, {"majority": 0.4}, {"majority": 1.0}, {"most_per_rater": 0}], ids=str
+)
+def test_rules_that_select_nothing_sensible_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidRules, match=next(iter(wrong))):
+        Rules(**wrong)  # type: ignore[arg-type]
+
+
+def test_people_can_be_held_out_where_they_alone_gave_the_row() -> None:
+    rows = [replace(ROW, rater=rater_key(f"rater {number}")) for number in range(2_000)]
+    assert not any(held_out(row, share=0.0) for row in rows)
+    out = [row for row in rows if held_out(row, share=0.0, raters=0.1)]
+    assert 140 < len(out) < 260
+    assert all(held_out(row, share=0.0, raters=0.2) for row in out)
+    assert not held_out(replace(ROW, rater=None), share=0.0, raters=1.0)
+
+
+def test_the_balance_of_thumbs_weighs_both_sides_the_same() -> None:
+    assert class_balance([True, True, True, False]) == {
+        "up": 3,
+        "down": 1,
+        "desirable_weight": 1.0,
+        "undesirable_weight": 3.0,
+    }
+    assert class_balance([True]) == {"up": 1, "down": 0, "desirable_weight": 1.0, "undesirable_weight": 1.0}

@@ -326,7 +326,7 @@ def test_a_rating_error_is_a_store_error_and_a_value_error(store: FeedbackStore)
 def test_ratings_can_be_asked_for_by_version_and_in_many_batches(
     store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedback_store.store.RATINGS_AT_ONCE", 2)
+    monkeypatch.setattr("feedback_store.sessions.ROWS_AT_ONCE", 2)
     replies = [one_turn(store, version=version) for version in ("v1", "v2", "v1")]
     for reply in replies:
         for rater in ("ann", "bob", "carol"):
@@ -349,6 +349,9 @@ def test_counts_add_up_by_version(store: FeedbackStore) -> None:
         "messages": 4,
         "replies": 2,
         "ratings": {"up": 1, "down": 2, "withdrawn": 1},
+        "corrections": 0,
+        "comparisons": {"left": 0, "right": 0, "both_good": 0, "both_bad": 0},
+        "snapshots": 0,
         "versions": {
             "v1": {"replies": 1, "up": 1, "down": 1, "withdrawn": 0},
             "v2": {"replies": 1, "up": 0, "down": 1, "withdrawn": 1},
@@ -412,7 +415,7 @@ def test_many_threads_opening_a_new_store_at_once_all_succeed(path: Path) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(open_and_close, range(8)))
-    assert rows_of(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert rows_of(path, "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 WRITER = """
@@ -569,15 +572,23 @@ def test_forgetting_a_person_leaves_nothing_that_names_them(store: FeedbackStore
         store.rate(reply.id, name, 1, comment="my secret comment")
         store.rate(reply.id, "bob", -1)
     store.rate(other.id, name, 0)
+    store.correct(other.id, name, "my secret correction")
+    store.correct(other.id, name, "my secret second correction")
+    retry = store.add_reply(new_reply(own.conversation_id, own.parent_id, answer="my secret retry"))
+    store.compare(own.id, retry.id, "bob", "left", blind=True, how="resample")
 
     counts = store.forget(name)
 
     assert counts == {
         "conversations": 1,
-        "messages": 2,
-        "replies": 1,
+        "messages": 3,
+        "replies": 2,
         "ratings": 3,
         "rating_history": 4,
+        "corrections": 1,
+        "correction_history": 2,
+        "comparisons": 1,
+        "comparison_history": 1,
     }
     assert store.conversations(name) == []
     assert [(rating.rater, reply.id) for rating, reply in store.ratings()] == [("bob", other.id)]
@@ -652,6 +663,28 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "reasons cut off": (_sql("UPDATE ratings SET reasons = '['"), "reasons that cannot be read"),
     "a vote without history": (_sql("DELETE FROM rating_history"), "has no history"),
     "a vote that is gone": (_sql("DELETE FROM ratings"), "is in the history, but is gone"),
+    "another correction": (_sql("UPDATE corrections SET text = 'x'"), "not what its history says last"),
+    "a correction without history": (_sql("DELETE FROM correction_history"), "correction of"),
+    "a correction that is gone": (_sql("DELETE FROM corrections"), "by bob is in the history, but is gone"),
+    "another choice": (_sql("UPDATE comparisons SET choice = 'both_bad'"), "(both_bad, not left"),
+    "a choice that was not blind": (_sql("UPDATE comparisons SET blind = 0"), "or shown otherwise"),
+    "an unknown choice": (_sql("UPDATE comparisons SET choice = 'none'"), "unknown choice 'none'"),
+    "an unknown difference": (_sql("UPDATE comparisons SET how = 'x'"), "unknown way 'x'"),
+    "a third reply on the left": (_sql("UPDATE comparisons SET left_id = 'x'"), "x on the left"),
+    "a comparison without history": (_sql("DELETE FROM comparison_history"), "by bob has no history"),
+    "a comparison that is gone": (_sql("DELETE FROM comparisons"), "by bob is in the history, but is gone"),
+    "a comparison across messages": (
+        _sql("UPDATE messages SET parent_id = NULL WHERE id != :id AND role = 'assistant'"),
+        "answer different messages",
+    ),
+    "a comparison the wrong way round": (
+        _sql("UPDATE comparisons SET first_id = second_id, second_id = first_id"),
+        "names the later reply first",
+    ),
+    "a compared reply that is gone": (
+        _sql("UPDATE comparisons SET second_id = 'gone'"),
+        "comparisons names a row of replies that does not exist",
+    ),
     "a rater that is gone": (_sql("DELETE FROM raters WHERE id = 'bob'"), "of raters that does not exist"),
 }
 
@@ -663,6 +696,9 @@ def test_verify_finds_planted_damage(path: Path, kind: str) -> None:
         other = store.new_conversation("ann")
         store.add_message(other, None, "user", "another question")
         store.rate(reply.id, "bob", 1, ["clear"])
+        store.correct(reply.id, "bob", "Four.")
+        retry = store.add_reply(new_reply(reply.conversation_id, reply.parent_id, answer="5"))
+        store.compare(reply.id, retry.id, "bob", "left", blind=True, how="resample")
         assert store.verify() == []
 
     damage, words = DAMAGES[kind]

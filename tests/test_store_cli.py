@@ -1,16 +1,18 @@
 """`python -m feedback_store`: what each command prints, writes and refuses."""
 
+import argparse
 import json
+import re
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from test_store import one_turn
+from test_store import new_reply, one_turn
 
 from feedback_store import FeedbackStore
-from feedback_store.__main__ import main
+from feedback_store.__main__ import _parser, main
 
 
 @pytest.fixture
@@ -155,3 +157,85 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2
+
+
+def test_stats_show_corrections_and_comparisons(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FeedbackStore.open(home / "feedback.db") as store:
+        (first, *_) = [reply for _, reply in store.ratings()]
+        retry = store.add_reply(new_reply(first.conversation_id, first.parent_id, answer="5"))
+        store.compare(first.id, retry.id, "ann", "both_bad", blind=True, how="resample")
+        store.correct(retry.id, "ann", "4")
+    assert main(["stats", "--home", str(home)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["corrections", "1"] in lines
+    assert ["comparisons", "left", "right", "both_good", "both_bad"] in lines
+    assert ["0", "0", "0", "1"] in lines
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("unpaired", "label"), ("preference", "chosen"), ("demonstration", "completion"), ("prompt", "prompt")],
+)
+def test_export_writes_every_kind(home: Path, tmp_path: Path, kind: str, key: str) -> None:
+    with FeedbackStore.open(home / "feedback.db") as store:
+        (first, *_) = [reply for _, reply in store.ratings()]
+        store.correct(first.id, "ann", "It is 4.")
+    out = tmp_path / "rows.jsonl"
+    assert main(["export", "--home", str(home), "--out", str(out), "--kind", kind]) == 0
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows
+    assert all(key in row for row in rows)
+
+
+def test_export_follows_the_rules(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "rows.jsonl"
+    assert main(["export", "--home", str(home), "--out", str(out), "--minimum-votes", "2"]) == 0
+    assert out.read_text() == ""
+    assert main(["export", "--home", str(home), "--out", str(out), "--majority", "2"]) == 2
+    assert "majority is a share" in capsys.readouterr().err
+
+
+def test_a_snapshot_is_taken_and_its_id_printed_last(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    folder = home / "snapshots" / "first"
+    assert main(["snapshot", "--home", str(home), "--folder", str(folder), "--kind", "unpaired"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"2 unpaired rows in {folder}"
+    assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["id"] == lines[-1]
+    assert main(["snapshot", "--home", str(home), "--folder", str(home)]) == 2
+    assert "already holds something else" in capsys.readouterr().err
+
+
+def test_forget_names_what_was_trained_on_the_person(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    folder = home / "snapshots" / "first"
+    assert main(["snapshot", "--home", str(home), "--folder", str(folder)]) == 0
+    snapshot_id = capsys.readouterr().out.splitlines()[-1]
+    with FeedbackStore.open(home / "feedback.db") as store:
+        store.record_use("v2", snapshot_id)
+        (conversation,) = store.conversations("bob")
+    assert main(["forget", "--conversation", conversation.id, "--yes", "--home", str(home)]) == 0
+    out = capsys.readouterr().out
+    assert "1 conversations, 2 messages" in out
+    assert str(folder) in out
+    assert "retrain these versions, they learned from somebody forgotten: v2" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["ann", "--conversation", "x"]])
+def test_forget_takes_one_person_or_one_conversation(home: Path, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["forget", *arguments, "--yes", "--home", str(home)])
+    assert exit_.value.code == 2
+
+
+def test_every_command_and_option_is_in_the_reference() -> None:
+    reference = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    section = reference.split("## `python -m feedback_store`")[1].split("\n## ")[0]
+    parser = _parser()
+    (commands,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    for name, command in commands.choices.items():
+        assert f"`{name}" in section, name
+        for action in command._actions:
+            for option in action.option_strings:
+                if option.startswith("--") and option != "--help":
+                    assert re.search(rf"`{option}[` ]", section), option

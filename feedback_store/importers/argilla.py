@@ -1,0 +1,177 @@
+"""Argilla: records of `to_list()`, also flattened, whose fields hold a prompt and one reply or several.
+
+Questions are free, so their answers are read by what they say. Of several replies: a label that names one, or
+both_good or both_bad; a ranking; a rating of each (the higher one is preferred, whatever the scale). Of a single
+reply: a label such as good or bad; a rating from 1 to 5 (3 is no vote); a corrected text. Other texts become the
+vote's comment. Only submitted answers count.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from feedback_store.importers.fields import filled, label, mapping, moment, remarks, whole
+from feedback_store.importers.files import Item, each, rows
+from feedback_store.importers.foreign import (
+    Choice,
+    Correction,
+    Imported,
+    Signal,
+    Turn,
+    Unusable,
+    Vote,
+    content_key,
+)
+from feedback_store.importers.training_rows import prompt_of, reply_to
+
+PROMPTS = ("prompt", "instruction", "question", "input", "messages", "chat", "conversation")
+REPLY = re.compile(r"(?:response|completion|answer|output|generation|reply|chosen|rejected)[ _-]?(\w*)", re.I)
+LAST_PART = re.compile(r"(?:\A|[ _-]|(?<=[a-z])(?=\d))([a-z]|\d+)\Z")
+CORRECTION = re.compile(r"correct|edit|improv|rewrit|better", re.I)
+GOOD = {
+    "good",
+    "yes",
+    "positive",
+    "like",
+    "liked",
+    "up",
+    "thumbs_up",
+    "thumbsup",
+    "correct",
+    "accept",
+    "true",
+}
+BAD = {
+    "bad",
+    "no",
+    "negative",
+    "dislike",
+    "disliked",
+    "down",
+    "thumbs_down",
+    "thumbsdown",
+    "incorrect",
+    "reject",
+}
+
+
+def read(path: Path) -> Iterator[Item]:
+    return each(rows(path), conversation)
+
+
+def conversation(row: dict[str, Any]) -> Imported:
+    """Raises: Unusable."""
+    fields = mapping(row.get("fields", row), "fields")
+    asked = next((fields[name] for name in PROMPTS if fields.get(name)), None)
+    if asked is None:
+        raise Unusable("no field with a prompt")
+    prompt = prompt_of(asked)
+    replies = {
+        name: reply_to(prompt, value)
+        for name, value in fields.items()
+        if value and REPLY.fullmatch(name) and isinstance(value, str | list)
+    }
+    if not replies:
+        raise Unusable("no field with a reply")
+    by_user: dict[str, dict[str, Any]] = {}
+    for user, question, value in _answers(row):
+        by_user.setdefault(user, {})[question] = value
+    if not by_user:
+        raise Unusable("no submitted answer")
+    at = moment(row.get("updated_at"))
+    signals = [one for user, said in by_user.items() for one in _signals(user, said, replies, at)]
+    if not signals:
+        raise Unusable("answers that say nothing of a reply")
+    key = label(row.get("id")) or content_key(*(one.key for one in replies.values()))
+    return Imported(key, key, (*prompt, *replies.values()), tuple(signals))
+
+
+def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """(user, question, value) of every submitted answer."""
+    nested = row.get("responses")
+    if isinstance(nested, dict):
+        for question, answers in nested.items():
+            for number, answer in enumerate(answers if isinstance(answers, list) else []):
+                if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted":
+                    yield label(answer.get("user_id")) or str(number), question, answer.get("value")
+    for column, values in row.items():
+        question, flat, rest = column.partition(".responses")
+        if flat and not rest and isinstance(values, list):
+            users, states = row.get(f"{column}.users"), row.get(f"{column}.status")
+            for number, value in enumerate(values):
+                if _at(states, number, "submitted") == "submitted":
+                    yield label(_at(users, number, None)) or str(number), question, value
+
+
+def _at(values: object, number: int, default: object) -> object:
+    return values[number] if isinstance(values, list) and number < len(values) else default
+
+
+def _signals(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any) -> Iterator[Signal]:
+    if len(replies) > 1:
+        yield from _choices(user, said, replies, at)
+        return
+    (reply,) = replies.values()
+    value, comments = 0, []
+    for question, answer in said.items():
+        number = whole(answer)
+        if isinstance(answer, str) and answer.strip().lower() in GOOD | BAD:
+            value = 1 if answer.strip().lower() in GOOD else -1
+        elif isinstance(answer, bool):
+            value = 1 if answer else -1
+        elif number is not None and not isinstance(answer, str):
+            if not 1 <= number <= 5:
+                raise Unusable("a rating that is not from 1 to 5")
+            value = (number > 3) - (number < 3)
+        elif isinstance(answer, str) and (CORRECTION.search(question) or REPLY.fullmatch(question)):
+            if answer.strip() and answer != reply.content:
+                yield Correction(reply.key, user, filled(answer, question), at=at)
+        elif isinstance(answer, str):
+            comments.append(answer)
+    if value:
+        yield Vote(reply.key, user, value, at=at, **remarks([], "\n".join(comments)))
+
+
+def _choices(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any) -> Iterator[Choice]:
+    ranks: dict[str, float] = {}  # name of a reply → the higher, the better
+    for question, answer in said.items():
+        if isinstance(answer, list):
+            for place, item in enumerate(answer):
+                value, rank = (
+                    (item.get("value"), whole(item.get("rank"))) if isinstance(item, dict) else (item, place)
+                )
+                if (name := _named(value, replies)) and rank is not None:
+                    ranks[name] = -rank
+        elif isinstance(answer, str):
+            tie = answer.strip().lower().replace(" ", "_")
+            if name := _named(answer, replies):
+                ranks = {reply: float(reply == name) for reply in replies}
+            elif len(replies) == 2 and tie in ("both_good", "both_bad"):
+                left, right = replies.values()
+                yield Choice(
+                    left.key, right.key, user, tie="both_good" if tie == "both_good" else "both_bad", at=at
+                )
+        elif (number := whole(answer)) is not None and (name := _named(question, replies)):
+            ranks[name] = number
+    for one, other in combinations(ranks, 2):
+        better, worse = (one, other) if ranks[one] > ranks[other] else (other, one)
+        if ranks[one] != ranks[other] and replies[better].key != replies[worse].key:
+            yield Choice(replies[better].key, replies[worse].key, user, at=at)
+
+
+def _named(value: object, replies: dict[str, Turn]) -> str | None:
+    """The reply that a label or question names: by its field's name, or by that name's number or letter."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    said = str(value).strip().lower()
+    for name in replies:
+        if said == name.lower():
+            return name
+    part = LAST_PART.search(said)
+    for name in replies:
+        own = LAST_PART.search(name.lower())
+        if part and own and part[1] == own[1]:
+            return name
+    return None

@@ -1,0 +1,41 @@
+"""FeeL: conversations whose replies have a `rating`, and `rejected` and `chosen` where a person edited one.
+
+The log holds a conversation again each time it grows or is rated; all of that becomes one tree.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedback_store.importers.fields import branch, filled, label, listing, moment, text, whole
+from feedback_store.importers.files import Item, each, rows
+from feedback_store.importers.foreign import Correction, Imported, Signal, Turn, Unusable, Vote, turn
+
+
+def read(path: Path) -> Iterator[Item]:
+    return each(rows(path), conversation)
+
+
+def conversation(row: dict[str, Any]) -> Imported:
+    """Raises: Unusable."""
+    messages = listing(row.get("conversation"), "conversation")
+    turns = branch(messages)
+    key = filled(row.get("conversation_id"), "conversation_id")
+    rater = label(row.get("session_id")) or key
+    at = moment(row.get("timestamp"))
+    signals: list[Signal] = []
+    originals: list[Turn] = []
+    for number, (one, message) in enumerate(zip(turns, messages, strict=True)):
+        value = whole(message.get("rating"))
+        if one.role != "assistant":
+            continue
+        if value in (1, -1):
+            signals.append(Vote(one.key, rater, value, at=at))
+        elif value not in (None, 0):
+            raise Unusable("a rating that is neither 1, 0 nor -1")
+        chosen, rejected = (text(message.get(name) or "", name) for name in ("chosen", "rejected"))
+        if chosen.strip() and rejected.strip() and chosen != rejected:
+            original = turn(turns[number - 1], "assistant", rejected)
+            originals.append(original)
+            signals.append(Correction(original.key, rater, chosen, at=at))
+    return Imported(key, rater, (*turns, *originals), tuple(signals), at=at)

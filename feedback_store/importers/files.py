@@ -1,0 +1,254 @@
+"""Foreign files as rows, one at a time: JSON arrays and JSON lines of any size, Parquet, CSV, each also gzipped.
+
+Memory is bounded by the longest row. One bad line of a file is one unusable row; a file that cannot be read on
+from some place (cut off, another encoding) is FileDamaged.
+"""
+
+import csv
+import gzip
+import importlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from feedback_store.errors import FileDamaged, ImportFailed, MissingDependency
+from feedback_store.importers.foreign import Imported, Unusable
+
+CHUNK = 1 << 16  # characters
+LONGEST_ROW = 1 << 26  # characters
+PARQUET_ROWS = 100  # decoded at once
+LONGEST_NUMBER = 300  # digits: Python refuses to read much longer ones
+
+Row = tuple[int, object]
+Item = Imported | Unusable
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
+
+
+# What may look wrong only because the rest is missing, strings aside; a pair of \u escapes is the longest.
+LONGEST_CUT = 16
+DELIMITERS = tuple(", \t\n\r]")
+SPACE = re.compile(r"[ \t\n\r]*")
+DECODER = json.JSONDecoder(parse_int=_number)
+
+
+def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], Imported]) -> Iterator[Item]:
+    """Convert every row that is an object; a row that cannot be used comes out as its reason."""
+    for _, row in rows:
+        if isinstance(row, Unusable):
+            yield row
+        elif not isinstance(row, dict):
+            yield Unusable("row is no object")
+        else:
+            try:
+                yield convert(row)
+            except Unusable as reason:
+                yield reason
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a JSON array, JSON lines or Parquet file with their numbers, from 1 on.
+
+    A line that is no JSON comes out as Unusable. Raises: FileDamaged, ImportFailed, MissingDependency.
+    """
+    with _explained(path), _opened(path) as file:
+        if file.peek(4)[:4] == b"PAR1":
+            yield from _parquet(path)
+            return
+        stream = _decoded(file)
+        first = _first_line(stream)
+        if first.startswith("["):
+            yield from enumerate(_elements(_Rest(first, stream)), 1)
+        elif first.strip() == "{":  # one object, printed over many lines
+            yield from _only_value(first, stream)
+        else:
+            yield from _lines(first, stream)
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file after its header, as texts. Raises: FileDamaged, ImportFailed."""
+    csv.field_size_limit(LONGEST_ROW)
+    with _explained(path), _opened(path) as file:
+        reader = csv.reader(_decoded(file, newline=""), strict=True)
+        try:
+            for number, record in enumerate(reader):
+                if number and record:
+                    yield number, record
+        except csv.Error as error:
+            raise FileDamaged(f"{path} is no CSV from line {reader.line_num} on: {error}.") from error
+
+
+def parsed(value: str) -> object:
+    """JSON in a field. Raises: Unusable."""
+    try:
+        return DECODER.decode(value)
+    except json.JSONDecodeError:
+        raise Unusable("not JSON") from None
+    except RecursionError:
+        raise Unusable("nested too deeply") from None
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
+        raise FileDamaged(
+            f"{path} is not in the encoding that it begins in ({reason}). Save it as UTF-8."
+        ) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FileDamaged(f"{path} is a damaged gzip file: {error}. Fetch it again.") from error
+    except OSError as error:
+        raise ImportFailed(
+            f"{path} cannot be read: {error.strerror or error}. Check its name and permissions."
+        ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    with path.open("rb") as raw:
+        if raw.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=raw) as unpacked, io.BufferedReader(unpacked) as file:
+                yield file
+        else:
+            yield raw
+
+
+def _decoded(file: Any, newline: str | None = None) -> io.TextIOWrapper:
+    # By its first bytes: UTF-8, -16 or -32, with a byte order mark or without.
+    return io.TextIOWrapper(file, encoding=json.detect_encoding(file.peek(4)[:4]), newline=newline)
+
+
+def _first_line(stream: TextIO) -> str:
+    """From the first character that is no white space to the end of its line, or of a chunk."""
+    while piece := stream.readline(CHUNK):
+        if piece.strip():
+            return piece.lstrip()
+    return ""
+
+
+class _Rest:
+    """A stream with a piece put back in front."""
+
+    def __init__(self, piece: str, stream: TextIO) -> None:
+        self._piece, self._stream = piece, stream
+
+    def read(self, size: int) -> str:
+        piece, self._piece = self._piece, ""
+        return piece or self._stream.read(size)
+
+    def readline(self, size: int) -> str:
+        piece, self._piece = self._piece, ""
+        if piece and not piece.endswith("\n") and len(piece) < size:
+            return piece + self._stream.readline(size - len(piece))
+        return piece or self._stream.readline(size)
+
+
+def _lines(first: str, stream: TextIO) -> Iterator[Row]:
+    source, number = _Rest(first, stream), 0
+    while piece := source.readline(LONGEST_ROW):
+        whole = piece
+        while not piece.endswith("\n") and len(piece) == LONGEST_ROW:
+            piece = source.readline(LONGEST_ROW)
+            whole = ""  # too long to be kept: read over it
+        if whole and not whole.strip():
+            continue
+        number += 1
+        if not whole:
+            yield number, Unusable(f"a row of more than {LONGEST_ROW:,} characters")
+            continue
+        try:
+            yield number, parsed(whole)
+        except Unusable as reason:
+            yield number, reason
+
+
+def _only_value(first: str, stream: TextIO) -> Iterator[Row]:
+    whole = first + stream.read(LONGEST_ROW)
+    if len(whole) > LONGEST_ROW:
+        raise FileDamaged(f"The file is one object of more than {LONGEST_ROW:,} characters. Split it.")
+    try:
+        yield 1, parsed(whole)
+    except Unusable as reason:
+        raise FileDamaged(f"The file is one JSON object that cannot be read: {reason}.") from None
+
+
+def _elements(source: _Rest) -> Iterator[object]:
+    """The elements of a JSON array, each decoded as soon as it has wholly arrived."""
+    text, at, ended = source.read(CHUNK), 1, False  # text[0] is the bracket
+    number, wants_comma, may_close = 1, False, True
+
+    def more() -> None:
+        nonlocal text, at, ended
+        # At least as much again as is waiting: a long element is tried few times, not once a chunk.
+        piece = source.read(max(CHUNK, len(text) - at))
+        text, at, ended = text[at:] + piece, 0, not piece
+
+    while True:
+        at = cast(re.Match[str], SPACE.match(text, at)).end()
+        if at == len(text):
+            if ended:
+                raise FileDamaged(f"The file ends before its array does: it is cut off at row {number}.")
+            more()
+        elif text[at] == "]" and may_close:
+            break
+        elif wants_comma:
+            if text[at] != ",":
+                raise FileDamaged(f"The file is no JSON from row {number} on: there is no comma before it.")
+            at, wants_comma, may_close = at + 1, False, False
+        else:
+            try:
+                value, end = DECODER.raw_decode(text, at)
+            except RecursionError:
+                raise FileDamaged(f"Row {number} is nested too deeply to be read.") from None
+            except json.JSONDecodeError as error:
+                if ended or not _may_be_cut(error, len(text)):
+                    raise FileDamaged(f"The file is no JSON from row {number} on: {error.msg}.") from None
+                if len(text) - at > LONGEST_ROW:
+                    raise FileDamaged(f"Row {number} has more than {LONGEST_ROW:,} characters.") from None
+                more()
+                continue
+            if not ended and len(text) - end < LONGEST_CUT and text[end : end + 1] not in DELIMITERS:
+                more()  # a number may go on in the next chunk
+                continue
+            yield value
+            number, at, wants_comma, may_close = number + 1, end, True, True
+    at += 1
+    while not text[at:].strip():
+        text, at = source.read(CHUNK), 0
+        if not text:
+            return
+    raise FileDamaged(f"Something follows the file's array of {number - 1} rows.")
+
+
+def _may_be_cut(error: json.JSONDecodeError, length: int) -> bool:
+    return error.msg.startswith("Unterminated string") or error.pos >= length - LONGEST_CUT
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    parquet = package("pyarrow.parquet", "Parquet files")
+    try:
+        number = 0
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (package("pyarrow", "").ArrowException, OSError, ValueError) as error:
+        raise FileDamaged(f"{path} is a damaged Parquet file: {error!s:.300}.") from error
+
+
+def package(name: str, what: str) -> Any:
+    """An optional package, imported now. Raises: MissingDependency."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        top = name.partition(".")[0]
+        raise MissingDependency(f"{what} need the package {top}: pip install {top}") from error

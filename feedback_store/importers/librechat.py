@@ -1,0 +1,124 @@
+"""LibreChat: an exported conversation (`messages`, flat or nested), or the `messages` collection row by row.
+
+Messages keep the ids that LibreChat gave them. Rows of the collection must come in the order they were written,
+as `mongoexport` gives them: a parent before what answers it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedback_store.importers.fields import (
+    filled,
+    label,
+    mapping,
+    moment,
+    remarks,
+    split_thought,
+    text,
+)
+from feedback_store.importers.files import Item, each, rows
+from feedback_store.importers.foreign import Imported, Turn, Unusable, Vote, parents_first
+
+NO_PARENT = "00000000-0000-0000-0000-000000000000"
+VALUES = {"thumbsUp": 1, "thumbsDown": -1}
+
+
+def read(path: Path) -> Iterator[Item]:
+    return each(rows(path), conversation)
+
+
+def conversation(row: dict[str, Any]) -> Imported:
+    """Raises: Unusable."""
+    if "messages" not in row:
+        return _part(filled(row.get("conversationId"), "conversationId"), [row], row)
+    messages = list(_flat(row["messages"]))
+    if not messages:
+        raise Unusable("messages is no list, or empty")
+    key = label(row.get("conversationId")) or label(messages[0].get("conversationId"))
+    return _part(filled(key, "conversationId"), messages, row)
+
+
+def _part(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> Imported:
+    rater = label(outer.get("user")) or label(messages[0].get("user")) or key
+    turns = [_turn(message) for message in messages]
+    if len(turns) > 1:
+        turns = parents_first(turns)
+    known = {one.key for one in turns}
+    votes = [vote for message in messages if (vote := _vote(message, rater))]
+    if any(vote.reply not in known for vote in votes):
+        raise Unusable("a rated reply whose question is missing")
+    return Imported(
+        key=key,
+        rater=rater,
+        turns=tuple(turns),
+        signals=tuple(votes),
+        title=label(outer.get("title")),
+        at=moment(messages[0].get("createdAt")),
+    )
+
+
+def _flat(messages: object) -> Iterator[dict[str, Any]]:
+    """Messages of a list in which answers may be nested as `children`."""
+    waiting = list(reversed(messages)) if isinstance(messages, list) else []
+    while waiting:
+        message = mapping(waiting.pop(), "a message")
+        yield message
+        children = message.get("children")
+        if isinstance(children, list):
+            waiting.extend(reversed(children))
+
+
+def _turn(message: dict[str, Any]) -> Turn:
+    parent = message.get("parentMessageId")
+    by_user = message.get("isCreatedByUser")
+    if not isinstance(by_user, bool):
+        raise Unusable("a message that does not say who wrote it")
+    thought, body = _said(message)
+    if not by_user and thought is None:
+        thought, body = split_thought(body)
+    return Turn(
+        key=filled(message.get("messageId"), "messageId"),
+        parent=None if parent in (None, "", NO_PARENT) else text(parent, "parentMessageId"),
+        role="user" if by_user else "assistant",
+        content=body,
+        thought=None if by_user else thought,
+        model="" if by_user else label(message.get("model")),
+        think=not by_user and thought is not None,
+        at=moment(message.get("createdAt")),
+    )
+
+
+def _said(message: dict[str, Any]) -> tuple[str | None, str]:
+    """Thought and text: from `content`'s parts where there are any, else from `text`."""
+    parts = message.get("content")
+    if not isinstance(parts, list) or not parts:
+        return None, text(message.get("text"), "a message")
+    said: dict[str, list[str]] = {"think": [], "text": []}
+    for part in parts:
+        kind = mapping(part, "a part").get("type")
+        if not isinstance(kind, str) or kind not in said:
+            raise Unusable("a message with a part that is no text")
+        inner = part.get(kind)
+        said[kind].append(text(inner.get("value") if isinstance(inner, dict) else inner, "a message"))
+    return "\n".join(said["think"]) or None, "\n".join(said["text"])
+
+
+def _vote(message: dict[str, Any], rater: str) -> Vote | None:
+    given = message.get("feedback")
+    if not given:
+        return None
+    feedback = mapping(given, "feedback")
+    rating = feedback.get("rating")
+    value = VALUES.get(rating) if isinstance(rating, str) else None
+    if value is None:
+        raise Unusable("a rating that is neither thumbsUp nor thumbsDown")
+    tag = feedback.get("tag")
+    key = tag.get("key") if isinstance(tag, dict) else tag
+    return Vote(
+        reply=text(message.get("messageId"), "messageId"),
+        rater=label(message.get("user")) or rater,
+        value=value,
+        at=moment(message.get("updatedAt")) or moment(message.get("createdAt")),
+        **remarks([key], feedback.get("text")),
+    )

@@ -1,0 +1,50 @@
+"""TRL's rows: `messages` or `prompt` and `completion` (demonstrations), `chosen` and `rejected` with or without
+`prompt` (preferences), `label` (unpaired), `prompt` alone; as chat lists or as texts. Exports come back this way.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from feedback_store.importers.files import Item, each, rows
+from feedback_store.importers.foreign import Imported, Unusable
+from feedback_store.importers.training_rows import (
+    conversation_of,
+    demonstration,
+    preference,
+    prompt_of,
+    prompt_only,
+    reply_to,
+    unpaired,
+)
+
+
+def read(path: Path) -> Iterator[Item]:
+    return each(rows(path), conversation)
+
+
+def conversation(row: dict[str, Any]) -> Imported:
+    """Raises: Unusable."""
+    if row.get("tools"):
+        raise Unusable("a row with tools")
+    settings = row.get("chat_template_kwargs")
+    given = settings.get("enable_thinking") if isinstance(settings, dict) else None
+    think = given if isinstance(given, bool) else None
+    if row.get("messages") is not None:
+        return demonstration(*conversation_of(row["messages"], think=think))
+    if row.get("chosen") is not None and row.get("prompt") is None:
+        prompt, chosen = conversation_of(row["chosen"], "chosen", think=think)
+        other, rejected = conversation_of(row.get("rejected"), "rejected", think=think)
+        if [one.key for one in prompt] != [one.key for one in other]:
+            raise Unusable("chosen and rejected answer different prompts")
+        return preference(prompt, chosen, rejected)
+    prompt = prompt_of(row.get("prompt"))
+    if row.get("chosen") is not None:
+        chosen, rejected = (reply_to(prompt, row.get(name), think=think) for name in ("chosen", "rejected"))
+        return preference(prompt, chosen, rejected)
+    if row.get("completion") is None:
+        return prompt_only(prompt, think=think)
+    reply = reply_to(prompt, row["completion"], think=think)
+    if row.get("label") is not None:
+        return unpaired(prompt, reply, row["label"])
+    return demonstration(prompt, reply)

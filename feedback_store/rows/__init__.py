@@ -1,0 +1,33 @@
+"""From what people said to training rows, by rules that have a name, a default and a reason (docs/explanation.md).
+
+`from_store` and `unpaired` make rows of single thumbs, `preferences` pairs, `demonstrations` written answers, and
+`prompts` what was asked. Only what people consented to becomes a row, and each row carries, where its text was served
+here, the token ids that were served. `trl_*` turn a row into what TRL's trainers take.
+"""
+
+from feedback_store.rows.pairs import PreferenceRow, Said, preferences
+from feedback_store.rows.rules import Rules, held_out
+from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, from_store, unpaired
+from feedback_store.rows.trl import trl_kto, trl_preference, trl_prompt, trl_sft
+from feedback_store.rows.written import DemonstrationRow, PromptRow, demonstrations, prompts
+
+__all__ = [
+    "DemonstrationRow",
+    "PreferenceRow",
+    "PromptRow",
+    "RatedReply",
+    "Rules",
+    "Said",
+    "UnpairedRow",
+    "class_balance",
+    "demonstrations",
+    "from_store",
+    "held_out",
+    "preferences",
+    "prompts",
+    "trl_kto",
+    "trl_preference",
+    "trl_prompt",
+    "trl_sft",
+    "unpaired",
+]

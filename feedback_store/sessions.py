@@ -1,0 +1,68 @@
+"""Reading and writing: each in one short transaction, writers of one process in turn."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, Select
+from sqlalchemy.orm import Session
+
+from feedback_store.database import explained
+
+ROWS_AT_ONCE = 500  # read in one short transaction, so that a slow reader never holds the database
+Key = TypeVar("Key")
+Record = TypeVar("Record")
+
+
+class Sessions:
+    """What the parts of `FeedbackStore` share: one database, and the two ways to open a transaction on it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        on_sqlite = engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time: threads of this process queue here instead of polling the file.
+        self._turn: AbstractContextManager[object] = threading.Lock() if on_sqlite else nullcontext()
+        self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with explained(self._engine.url), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        with (
+            explained(self._engine.url),
+            self._turn,
+            Session(self._writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def _in_pages(
+        self,
+        after: Callable[[Key], Select[*tuple[Any, ...]]],
+        start: Key,
+        read: Callable[[Any], tuple[Key, Record]],
+    ) -> Iterator[Record]:
+        """What `after` selects beyond a key, page by page; `read` makes a row its key and its record."""
+        last = start
+        while True:
+            with self._read() as session:
+                page = [read(row) for row in session.execute(after(last).limit(ROWS_AT_ONCE))]
+            yield from (record for _, record in page)
+            if len(page) < ROWS_AT_ONCE:
+                return
+            last = page[-1][0]
+
+    def _clear_log(self) -> None:
+        # SQLite's log still holds pages from before a deletion: move it into the file and empty it.
+        if self._engine.dialect.name != "sqlite":
+            return
+        with explained(self._engine.url), self._turn:
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()
