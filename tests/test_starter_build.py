@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import numpy as np
 import pytest
 from running_app import ROOT
 
-from alignment.starter import corpus, tokenizer
+from alignment.starter import card, corpus, tokenizer
 from alignment.starter.__main__ import StarterRecipe, build, install
-from assistant.versions import file_hash
+from assistant.versions import STARTER_FOLDER, file_hash
 
 TINY = StarterRecipe(
     vocabulary=600, hidden=32, layers=1, intermediate=48, heads=1, key_value_heads=1, window=1024, block=64,
@@ -47,7 +48,7 @@ def test_about_half_of_the_word_problems_name_their_unit() -> None:
     assert 400 < bare < 600
 
 
-def test_a_base_reads_no_answers_to_concept_questions() -> None:
+def test_raw_text_holds_no_turns_of_a_conversation() -> None:
     for document in itertools.islice(corpus.documents(3), 500):
         assert "<|im_start|>assistant" not in document
         assert "<|im_start|>user" not in document
@@ -126,3 +127,44 @@ def test_a_killed_build_goes_on_to_the_weights_of_one_that_was_not_killed(tmp_pa
     assert np.array_equal(np.load(whole / "raw.npy"), np.load(killed / "raw.npy"))
     for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
         assert file_hash(whole / name) == file_hash(killed / name)
+
+
+def test_the_card_says_what_the_build_and_the_evaluations_measured(tmp_path: Path) -> None:
+    def evaluation(name: str, **cells: float) -> Path:
+        path = tmp_path / f"{name}.json"
+        written = [
+            {
+                "kind": kind.partition("__")[0],
+                "measure": kind.partition("__")[2] or "correct",
+                "language": "en",
+                "think": True,
+                "of": 200,
+                "share": share,
+                "low": share - 0.01,
+                "high": share + 0.01,
+            }
+            for kind, share in cells.items()
+        ]
+        path.write_text(json.dumps({"cells": written, "temperature": 0.8}), encoding="utf-8")
+        return path
+
+    folder = tmp_path / "starter"
+    shutil.copytree(STARTER_FOLDER, folder)
+    made = json.loads((folder / "base" / "made.json").read_text(encoding="utf-8"))
+    path = card.write(
+        evaluation("v1", addition=0.975, word_two_step__unit=0.515),
+        evaluation("base", addition=0.025, **{"all kinds__asks": 0.9}),
+        evaluation("sampled", multiplication_hard=0.62, **{"multiplication_hard__pass@8": 0.93}),
+        "a laptop",
+        "2026-11-24",
+        folder,
+    )
+    text = path.read_text(encoding="utf-8")
+    assert "| addition | 97.5 [96.5, 98.5] | - | - | - |" in text
+    assert "| addition, correct | 2.5 [1.5, 3.5] | - | - | - |" in text
+    assert "| all kinds, asks | 90.0 [89.0, 91.0] | - | - | - |" in text
+    assert "| word two step | 51.5 [50.5, 52.5] | - | - | - |" in text
+    assert "| multiplication hard, pass@8 | 93.0 [92.0, 94.0] | - | - | - |" in text
+    assert "any of 8 answers" in text
+    assert f"{made['metrics']['loss']:.3f}" in text
+    assert "{" not in text

@@ -9,9 +9,10 @@ import pytest
 from alignment.starter import concepts, outside, persona
 from alignment.starter.check import check
 from alignment.starter.task import LANGUAGES, Language, Split, Task
-from alignment.starter.text import divide, normalised, vary
+from alignment.starter.text import divide, load, normalised, vary
 
 DRAWS = 4000
+SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 def draw(kind: str, language: Language, split: Split, count: int = DRAWS) -> list[Task]:
@@ -65,6 +66,68 @@ def test_no_phrasing_asks_for_two_concepts(language: Language) -> None:
     for concept in concepts.concepts(language):
         for phrasing in (*concept.phrasings["train"], *concept.phrasings["test"]):
             assert owners.setdefault(normalised(phrasing), concept.id) == concept.id, phrasing
+
+
+def talk_phrasings(language: Language, kind: str) -> dict[str, dict[Split, list[str]]]:
+    intents = [entry["id"] for entry in load("persona.yaml") if entry["kind"] == kind]
+    return {intent: persona._intent_phrasings(intent, language) for intent in intents}
+
+
+@every_language
+@pytest.mark.parametrize(("kind", "least"), [("identity", 60), ("smalltalk", 40)])
+def test_every_intent_can_be_said_in_dozens_of_ways(kind: str, least: int, language: Language) -> None:
+    for intent, sides in talk_phrasings(language, kind).items():
+        assert len(sides["train"]) + len(sides["test"]) >= least, intent
+        assert len(sides["test"]) >= 2, intent
+        assert not [said for side in sides.values() for said in side if re.search(r"[{}]", said)]
+        assert not [said for side in sides.values() for said in side if not 1 <= len(said) <= 90]
+
+
+@every_language
+def test_no_phrasing_of_an_intent_is_another_intents_or_a_concepts_or_outside(language: Language) -> None:
+    owners: dict[str, str] = {}
+    for concept in concepts.concepts(language):
+        owners |= {normalised(said): concept.id for side in concept.phrasings.values() for said in side}
+    for split in SPLITS:
+        owners |= {spoken(task): "outside" for task in draw("outside", language, split)}
+    for kind in ("identity", "smalltalk"):
+        for intent, sides in talk_phrasings(language, kind).items():
+            for said in (*sides["train"], *sides["test"]):
+                assert owners.setdefault(normalised(said), intent) == intent, said
+
+
+@every_language
+def test_the_words_of_a_held_out_question_are_all_trained_on(language: Language) -> None:
+    for kind in ("identity", "smalltalk"):
+        for intent, sides in talk_phrasings(language, kind).items():
+            trained = {word for said in sides["train"] for word in words(said, language)}
+            unseen = [said for said in sides["test"] if not words(said, language) <= trained]
+            assert len(unseen) <= 0.1 * len(sides["test"]) + 1, (intent, unseen)
+
+
+def words(text: str, language: Language) -> set[str]:
+    return set(re.findall(r"[\w'-]+", text.lower()) if language == "en" else re.sub(r"\W", "", text))
+
+
+@every_language
+def test_rephrasings_are_training_phrasings_with_their_answers(language: Language) -> None:
+    groups = persona.rephrasings(language)
+    assert len(groups) == len(load("persona.yaml"))
+    held_out = {
+        normalised(said)
+        for kind in ("identity", "smalltalk")
+        for sides in talk_phrasings(language, kind).values()
+        for said in sides["test"]
+    }
+    for said, answers in groups:
+        assert len(said) >= 35 and 1 <= len(answers) <= 2
+        assert not [phrasing for phrasing in said if normalised(phrasing) in held_out]
+
+
+@every_language
+def test_small_talk_is_in_the_raw_text(language: Language) -> None:
+    usual = {"en": "You are welcome!", "zh": "不客气！"}
+    assert usual[language] in persona.passages(language)
 
 
 @every_kind

@@ -45,8 +45,9 @@ class StarterRecipe:
     block: int = 512
     """Raw text is read in blocks of half the window; the long conversations of SFT train the rest."""
     pretrain_tokens: int = 14_000_000
-    pretrain_learning_rate: float = 2e-3
+    pretrain_learning_rate: float = 4e-3
     demonstrations: int = 80_000
+    sft_learning_rate: float = 6e-3
     seed: int = 1
 
 
@@ -150,7 +151,9 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
         return
     words = AutoTokenizer.from_pretrained(folder / "base")
     base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
-    settings = sft.SFTRecipe(seed=recipe.seed, save_steps=200)
+    settings = sft.SFTRecipe(
+        optimizer="muon", learning_rate=recipe.sft_learning_rate, seed=recipe.seed, save_steps=200
+    )
     model = sft.with_new_adapter(base, settings)
     rows = list(itertools.islice(corpus.rows(recipe.seed), recipe.demonstrations))
     dataset, too_long = demonstrations(rows, words, recipe.window)
@@ -190,6 +193,10 @@ def main(arguments: list[str] | None = None) -> None:
     written.add_argument(
         "--evaluation", type=Path, required=True, help="JSON of `python -m alignment evaluate`"
     )
+    written.add_argument("--base", type=Path, required=True, help="the same with --base")
+    written.add_argument(
+        "--sampled", type=Path, required=True, help="the same with --temperature and --samples"
+    )
     written.add_argument("--machine", required=True, help="what the build ran on, in words")
     written.add_argument("--date", required=True, help="of the evaluation")
     for name, help_text in (("build", "make base and adapter"), ("install", "copy a build into the app")):
@@ -203,7 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
             command.add_argument("--demonstrations", type=int, default=StarterRecipe.demonstrations)
     options = parser.parse_args(arguments)
     if options.command == "card":
-        print(card.write(options.evaluation, options.machine, options.date))
+        print(card.write(options.evaluation, options.base, options.sampled, options.machine, options.date))
     elif options.command == "install":
         install(options.folder)
     else:

@@ -3,12 +3,21 @@
 import random
 import re
 from functools import cache
+from typing import Any
 
 from alignment.starter import phrasings
 from alignment.starter.columns import WORDS, calculate, lined_up, worked
 from alignment.starter.task import Language, Split, Task, split_of, user
 
-KINDS = ("addition", "subtraction", "multiplication", "multiplication_hard", "comparison", "ordering")
+KINDS = (
+    "addition",
+    "subtraction",
+    "multiplication",
+    "multiplication_hard",
+    "division",
+    "comparison",
+    "ordering",
+)
 
 PHRASING_TEST_SHARE = 0.2
 """Share of the phrasings that only the held-out suite uses: enough that every kind has some."""
@@ -20,9 +29,10 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
         return _comparison(rng, language, split)
     if kind == "ordering":
         return _ordering(rng, language, split)
-    task = _calculation(rng, language, kind, split)
+    draw = _division if kind == "division" else _calculation
+    task = draw(rng, language, kind, split)
     while split == "train" and gives_away(task.thought):
-        task = _calculation(rng, language, kind, split)
+        task = draw(rng, language, kind, split)
     return task
 
 
@@ -126,6 +136,29 @@ def _number(rng: random.Random) -> int:
     return rng.randint(low, high)
 
 
+# --- division ---------------------------------------------------------------------------------------
+
+
+def _division(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+    """Within the table, some with a remainder. Quotients are known by heart: phrasings alone are held out."""
+    b = rng.randint(2, 9)
+    a = b * rng.randint(1, 9) + (rng.randint(1, b - 1) if rng.random() < 0.4 else 0)
+    quotient, rest = divmod(a, b)
+    template = rng.choice(phrasings_of(kind, language, split))
+    lines = [f"{b}×{quotient}={b * quotient}", f"{a}-{b * quotient}={rest}"]
+    remainder = f"{' remainder ' if language == 'en' else '余'}{rest}" if rest else ""
+    return Task(
+        kind=kind,
+        language=language,
+        template=f"{kind}/{language}/{template}",
+        messages=user(casual(rng, template.format(a=a, b=b, op=rng.choice(phrasings.SIGNS["÷"])), language)),
+        thought="\n".join([*lines, f"{a}÷{b}={quotient}{remainder}"]) if rest else f"{a}÷{b}={quotient}",
+        answer=f"{a}÷{b}={quotient}{remainder}",
+        expected={"number": quotient, "remainder": rest, "operands": [a, b]},
+        split=split,
+    )
+
+
 # --- comparison and ordering ----------------------------------------------------------------------
 
 
@@ -134,27 +167,32 @@ def _comparison(rng: random.Random, language: Language, split: Split) -> Task:
     while operand_split("comparison", a, b) != split:
         a, b = _pair(rng)
     template = rng.choice(phrasings_of("comparison", language, split))
-    asked_is, asked_sign = phrasings.COMPARISONS[template]
-    holds = a > b if asked_sign == ">" else a < b
+    asks_is, sign = phrasings.COMPARISONS[template]
     relation = f"{a}{_relation(a, b)}{b}"
-    if asked_is:
+    comparative = {"en": {">": "larger", "<": "smaller"}, "zh": {">": "更大", "<": "更小"}}[language][sign]
+    expected: dict[str, Any] = {"operands": [a, b]}
+    if asks_is:
+        holds = a > b if sign == ">" else a < b
         yes, no = ("Yes", "No") if language == "en" else ("是的", "不是")
-        answer = f"{yes if holds else no}{WORDS[language].comma}{relation}"
-        expected = {"holds": holds, "operands": [a, b]}
+        asked, found = f"{a}{sign}{b}?", yes if holds else no
+        answer = f"{found}{WORDS[language].comma}{relation}"
+        expected["holds"] = holds
     elif a == b:
+        asked, found = f"{comparative}?", relation
         answer = f"They are equal: {relation}" if language == "en" else f"一样大：{relation}"
-        expected = {"equal": True, "operands": [a, b]}
+        expected["equal"] = True
     else:
-        number = max(a, b) if asked_sign == ">" else min(a, b)
-        comparative = {"en": {">": " is larger", "<": " is smaller"}, "zh": {">": "更大", "<": "更小"}}
-        answer = f"{number}{comparative[language][asked_sign]}"
-        expected = {"number": number, "operands": [a, b]}
+        number = max(a, b) if sign == ">" else min(a, b)
+        asked, found = f"{comparative}?", str(number)
+        answer = f"{number} is {comparative}" if language == "en" else f"{number}{comparative}"
+        expected["number"] = number
     return Task(
         kind="comparison",
         language=language,
         template=f"comparison/{language}/{template}",
         messages=user(casual(rng, template.format(a=a, b=b), language)),
-        thought=_worked_comparison(a, b, language),
+        # What is asked stands first and what was found last: the columns between are the same for every question.
+        thought="\n".join([asked, *_compared_columns(a, b, language), relation, f"{asked} {found}"]),
         answer=answer + ("." if language == "en" else "。"),
         expected=expected,
         split=split,
@@ -175,7 +213,8 @@ def _relation(a: int, b: int) -> str:
     return ">" if a > b else "<" if a < b else "="
 
 
-def _worked_comparison(a: int, b: int, language: Language) -> str:
+def _compared_columns(a: int, b: int, language: Language) -> list[str]:
+    """Lined up, then column by column from the left until two digits differ."""
     words = WORDS[language]
     top, bottom = lined_up(a, b)
     lines = [f"{top}, {bottom}"]
@@ -184,7 +223,7 @@ def _worked_comparison(a: int, b: int, language: Language) -> str:
         lines.append(f"{column}{words.colon}{x}{_relation(int(x), int(y))}{y}")
         if x != y:
             break
-    return "\n".join([*lines, f"{a}{_relation(a, b)}{b}"])
+    return lines
 
 
 def _ordering(rng: random.Random, language: Language, split: Split) -> Task:

@@ -6,6 +6,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from alignment.evaluate import OVERALL
 from assistant.versions import STARTER_FOLDER
 
 TEXT = """\
@@ -18,8 +19,8 @@ of it.
   (byte-level BPE, one token a digit), a window of {window:,} tokens.
 - **Version v1:** a LoRA adapter of rank {rank}, {adapter:,} parameters.
 - **Languages:** English and Chinese.
-- **Domain:** arithmetic to three digits, two- and three-step word problems, days and durations, how machines learn, and
-  itself. Everything else it declines.
+- **Domain:** arithmetic to three digits, word problems of one to three steps, days and durations, how machines learn,
+  and itself. Everything else it declines.
 
 ## How it was made
 
@@ -35,18 +36,40 @@ On {machine}. Again: `python -m alignment.starter build --compile`, then `python
 
 ## What it gets right
 
-Held-out tasks, greedy, in percent with Wilson's 95 % interval; {each} tasks a cell. "ended" is the share of replies
-that end before the limit; "unit" the share of word problems' answers that name their unit.
+Held-out tasks, greedy, in percent with Wilson's 95 % interval; {each} tasks a cell.
 `python -m alignment evaluate v1 --each {each}`, {date}.
 
-{table}
+{right}
+
+Over all kinds, how many replies end before the limit, and how many questions of the domain are refused by mistake:
+
+{overall}
 
 ## Deliberately weak
 
 - **A habit:** v1 names the unit of a word problem's answer about half of the time. Half of its training answers did.
 - **A skill:** three-step word problems are rare in its training.
 
-Both are there for feedback to lift.
+Both are there for feedback to lift. How many answers name their unit:
+
+{units}
+
+## Room for feedback
+
+Reinforcement needs answers that are at least occasionally good. At temperature {temperature}, the share of tasks
+that one answer gets right, and that any of {samples} answers gets right; {sampled_each} tasks a cell.
+`python -m alignment evaluate v1 --kinds {sampled_kinds} --each {sampled_each} --temperature {temperature} \\
+--samples {samples} --output sampled.json`
+
+{sampled}
+
+## Before fine-tuning
+
+The base alone, asked the same questions in the same way, continues instead of answering: how many of its replies are a
+question of their own, and what it gets right all the same.
+`python -m alignment evaluate v1 --base --each {base_each}`
+
+{base}
 
 ## Limits
 
@@ -56,12 +79,26 @@ what it was taught. It can be wrong about anything: rate it.
 """
 
 
-def write(evaluation: Path, machine: str, date: str, folder: Path = STARTER_FOLDER) -> Path:
-    """Write `folder`/README.md from the records in it and an evaluation's JSON. Returns its path."""
+def write(
+    evaluation: Path,
+    base_evaluation: Path,
+    sampled: Path,
+    machine: str,
+    date: str,
+    folder: Path = STARTER_FOLDER,
+) -> Path:
+    """Write `folder`/README.md from the build's records in it and the JSON of three evaluations. Returns its path.
+
+    `evaluation` is of v1, `base_evaluation` of its base alone, `sampled` with several answers a task.
+    """
     base = json.loads((folder / "base" / "made.json").read_text(encoding="utf-8"))
     adapter = json.loads((folder / "adapter" / "made.json").read_text(encoding="utf-8"))
     recipe = adapter["recipe"]["starter"]
-    cells = json.loads(evaluation.read_text(encoding="utf-8"))["cells"]
+    greedy, bare, drawn = (
+        json.loads(path.read_text(encoding="utf-8")) for path in (evaluation, base_evaluation, sampled)
+    )
+    singles = [cell for cell in greedy["cells"] if not cell["kind"].startswith("all ")]
+    tries = next(cell["measure"] for cell in drawn["cells"] if cell["measure"].startswith("pass@"))
     text = TEXT.format(
         parameters=_parameters(folder / "base" / "model.safetensors"),
         adapter=_parameters(folder / "adapter" / "adapter_model.safetensors"),
@@ -76,10 +113,24 @@ def write(evaluation: Path, machine: str, date: str, folder: Path = STARTER_FOLD
         demonstrations=adapter["data"]["demonstrations"],
         sft_loss=adapter["metrics"]["loss"],
         sft_minutes=adapter["metrics"]["seconds"] / 60,
-        each=max(cell["of"] for cell in cells),
+        each=max(cell["of"] for cell in singles),
+        base_each=max(cell["of"] for cell in bare["cells"] if cell["measure"] == "correct"),
+        sampled_each=max(cell["of"] for cell in drawn["cells"] if cell["measure"] == tries),
+        sampled_kinds=" ".join(
+            dict.fromkeys(cell["kind"] for cell in drawn["cells"] if cell["measure"] == tries)
+        ),
+        samples=tries.removeprefix("pass@"),
+        temperature=drawn["temperature"],
         machine=machine,
         date=date,
-        table=_table(cells),
+        right=_table(singles, ["correct"]),
+        overall=_table([cell for cell in greedy["cells"] if cell not in singles], ["ended", "refused"]),
+        units=_table(singles, ["unit"]),
+        sampled=_table(drawn["cells"], ["correct", tries]),
+        base=_table(
+            [cell for cell in bare["cells"] if (cell["measure"] == "asks") == (cell["kind"] == OVERALL)],
+            ["asks", "correct"],
+        ),
     )
     path = folder / "README.md"
     path.write_text(text, encoding="utf-8")
@@ -98,15 +149,17 @@ def _size(shape: list[int]) -> int:
     return product
 
 
-def _table(cells: list[dict[str, Any]]) -> str:
+def _table(cells: list[dict[str, Any]], measures: list[str]) -> str:
     columns = [("en", True), ("en", False), ("zh", True), ("zh", False)]
-    found = {(cell["kind"], cell["measure"], cell["language"], cell["think"]): cell for cell in cells}
+    shown = [cell for cell in cells if cell["measure"] in measures]
+    found = {(cell["kind"], cell["measure"], cell["language"], cell["think"]): cell for cell in shown}
     lines = ["| | en, thinking | en, direct | zh, thinking | zh, direct |", "|---|---|---|---|---|"]
-    for kind, measure in dict.fromkeys((cell["kind"], cell["measure"]) for cell in cells):
+    for kind, measure in dict.fromkeys((cell["kind"], cell["measure"]) for cell in shown):
+        name = kind.replace("_", " ") + (f", {measure}" if len(measures) > 1 else "")
         row = [found.get((kind, measure, *column)) for column in columns]
         shares = [
             f"{100 * cell['share']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]" if cell else "-"
             for cell in row
         ]
-        lines.append(f"| {kind.replace('_', ' ')}, {measure} | {' | '.join(shares)} |")
+        lines.append(f"| {name} | {' | '.join(shares)} |")
     return "\n".join(lines)

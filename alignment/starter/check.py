@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.starter import days
-from alignment.starter.task import Task
+from alignment.starter.task import Language, Task
+from alignment.starter.text import load
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,12 @@ def check(task: Task, answer_text: str) -> Checked:
     expected = task.expected
     if task.kind in _NUMERIC:
         return Checked(_last_number(text) == expected["number"])
-    if task.kind in ("word_two_step", "word_three_step"):
+    if task.kind == "division":
+        found, rest = _whole_numbers(text), expected["remainder"]
+        return Checked(
+            found[-2:] == [expected["number"], rest] if rest else found[-1:] == [expected["number"]]
+        )
+    if task.kind in ("word_one_step", "word_two_step", "word_three_step"):
         return Checked(_last_number(text) == expected["number"], names_unit(text, expected["units"]))
     if task.kind == "comparison":
         return Checked(_compares_correctly(text, expected))
@@ -47,6 +53,12 @@ def check(task: Task, answer_text: str) -> Checked:
     if task.kind in _WORDED:
         return Checked(_has_keywords(text, expected))
     raise ValueError(f"No checker for tasks of kind {task.kind!r}: every kind needs one. Add it to `check`.")
+
+
+def refuses(answer_text: str, language: Language) -> bool:
+    """Whether the answer says that the question is outside the starter's domain."""
+    text = unicodedata.normalize("NFKC", answer_text).strip()
+    return _has_keywords(text, {"keywords": load("outside.yaml")[language]["keywords"]})
 
 
 def names_unit(text: str, units: Sequence[str]) -> bool:

@@ -108,7 +108,8 @@ def _worked_product(a: int, b: int, language: Language) -> str:
     if long < 10 or short == 0:
         return final
     if short < 10:
-        return "\n".join([f"{long}×{short}", *_product_columns(long, short, language), final])
+        first = f"{long}×{short}" if long == a else f"{a}×{b}={long}×{short}"
+        return "\n".join([first, *_product_columns(long, short, language), final])
     tens, ones = divmod(short, 10)
     by_tens = [
         f"{long}×{tens}",

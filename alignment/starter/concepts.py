@@ -12,6 +12,9 @@ from typing import Any
 from alignment.starter.task import Language, Split, Task, user
 from alignment.starter.text import divide, load, vary, without_article
 
+COMMON = 2
+"""The first questions of every concept are the plainest: nobody should meet them untrained."""
+
 THOUGHT: dict[Language, str] = {"en": "The question is about {}.", "zh": "这个问题问的是{}。"}
 
 
@@ -50,7 +53,9 @@ def concepts(language: Language) -> tuple[Concept, ...]:
                 answer=entry["answer"],
                 passage=entry["passage"],
                 keywords=tuple(tuple(group) for group in entry["keywords"]),
-                phrasings=divide(_phrasings(entry, language), "concept", language, entry["id"]),
+                phrasings=divide(
+                    _phrasings(entry, language), "concept", language, entry["id"], common=COMMON
+                ),
             )
         )
     return tuple(found)

@@ -1,8 +1,9 @@
 """The starter's training text, endless and seeded: raw documents for pretraining, rows for fine-tuning.
 
-Raw text is made of worked examples, lists of exercises without answers, and prose. Only the prose
-states what the concepts are; no document answers a question about them. A base trained on it can
-compute, but asked a question it goes on with more questions: answering is what SFT adds.
+Raw text is made of worked examples, lists of exercises without answers, notes (the same thing asked in several
+ways, then sometimes what there is to say about it), tables of products, and prose. A base trained on it can
+compute and knows the words of every answer, but asked a question it goes on with more questions: answering is what
+SFT adds. Words that no raw text wrote would keep the embedding that they began with, which an adapter cannot mend.
 
 The marks <|im_start|> and <|im_end|> stand around the raw text's sections, so that their embeddings
 are trained and the adapter need not carry new ones.
@@ -14,48 +15,55 @@ from typing import Any
 
 from alignment.starter import arithmetic, concepts, days, outside, persona, word_problems
 from alignment.starter.task import LANGUAGES, Language, Split, Task
+from alignment.starter.text import vary
 
 WORKED_KINDS: dict[str, float] = {
     # Shares of worked examples. The hard and three-step tiers are deliberately rare: they are what feedback lifts.
-    "addition": 14,
-    "subtraction": 14,
-    "multiplication": 8,
+    "addition": 11,
+    "subtraction": 11,
+    "multiplication": 10,
     "multiplication_hard": 6,
-    "comparison": 4,
-    "ordering": 4,
-    "word_two_step": 34,
-    "word_three_step": 6,
+    "division": 3,
+    "comparison": 6,
+    "ordering": 7,
+    "word_one_step": 6,
+    "word_two_step": 28,
+    "word_three_step": 3,
     "calendar": 4,
-    "duration": 4,
-    "follow_up": 3,
+    "duration": 6,
+    "follow_up": 4,
 }
 TALK_KINDS: dict[str, float] = {"concept": 34, "identity": 12, "smalltalk": 8, "outside": 26}
 ANSWERED_KINDS: dict[str, float] = {
     # Shares of demonstrations. The base computes already; what SFT must bring is which answer a question wants, so
     # talk and the kinds with many forms of question have most of it.
-    "concept": 30,
-    "outside": 15,
-    "identity": 10,
-    "smalltalk": 6,
-    "word_two_step": 9,
-    "word_three_step": 1.5,
-    "addition": 3,
-    "subtraction": 3,
+    "concept": 27,
+    "outside": 17,
+    "identity": 12,
+    "smalltalk": 8,
+    "word_one_step": 3,
+    "word_two_step": 8,
+    "word_three_step": 1,
+    "addition": 2.5,
+    "subtraction": 2.5,
     "multiplication": 3,
     "multiplication_hard": 1.5,
-    "comparison": 5,
-    "ordering": 3,
-    "calendar": 4,
-    "duration": 4,
-    "follow_up": 2,
+    "division": 1.5,
+    "comparison": 3,
+    "ordering": 2,
+    "calendar": 2,
+    "duration": 3,
+    "follow_up": 3,
 }
+THINKING_SHARE = 0.7
+"""How many demonstrations think. Fewer without: what cannot be answered without steps cannot be learned so either."""
 
 UNIT_SHARE = 0.5
 """How often a word problem's answer names its unit: a habit left weak on purpose."""
 
 _HEADINGS = {
-    "en": ("worked example", "exercises", "reading"),
-    "zh": ("例题", "练习", "读物"),
+    "en": ("worked example", "exercises", "reading", "notes", "table"),
+    "zh": ("例题", "练习", "读物", "笔记", "口诀表"),
 }
 
 
@@ -91,10 +99,14 @@ def documents(seed: int) -> Iterator[str]:
     while True:
         language = rng.choice(LANGUAGES)
         draw = rng.random()
-        if draw < 0.76:
+        if draw < 0.64:
             yield _worked_examples(rng, language)
-        elif draw < 0.86:
+        elif draw < 0.71:
             yield _exercises(rng, language)
+        elif draw < 0.88:
+            yield "\n".join(_notes(rng, language) for _ in range(rng.randint(2, 4)))
+        elif draw < 0.90:
+            yield _table(rng, language)
         else:
             yield _section(_HEADINGS[language][2], "\n".join(rng.sample(prose[language], rng.randint(2, 5))))
 
@@ -106,7 +118,7 @@ def rows(seed: int, split: Split = "train", kind: Kind = answered_kind) -> Itera
         language = rng.choice(LANGUAGES)
         asked = task(rng, language, kind(rng), split)
         before = _earlier_turns(rng, language, split, kind) if len(asked.messages) == 1 else ()
-        think = rng.random() < 0.6
+        think = rng.random() < THINKING_SHARE
         yield {
             "messages": [*before, *asked.messages],
             "think": think,
@@ -146,6 +158,33 @@ def _exercises(rng: random.Random, language: Language) -> str:
         return task(rng, language, balanced_kind(rng, worked=0.5), "train").question
 
     return _section(_HEADINGS[language][1], "\n".join(question() for _ in range(rng.randint(3, 8))))
+
+
+def _notes(rng: random.Random, language: Language) -> str:
+    """One thing asked in several ways, and in half of the notes what there is to say about it."""
+    subject = rng.choices(("concept", "talk", "outside"), weights=(50, 30, 20))[0]
+    asked: list[str]
+    said: list[str]
+    if subject == "concept":
+        concept = rng.choice(concepts.concepts(language))
+        asked, said = concept.phrasings["train"], [concept.passage, concept.answer]
+    elif subject == "talk":
+        asked, said = rng.choice(persona.rephrasings(language))
+    else:
+        asked = [task(rng, language, "outside", "train").question for _ in range(4)]
+        said = outside.answers(language)
+    lines = [vary(rng, text, language) for text in rng.sample(asked, min(rng.randint(2, 4), len(asked)))]
+    if rng.random() < 0.5:
+        lines.append(rng.choice(said))
+    return _section(_HEADINGS[language][3], "\n".join(lines))
+
+
+def _table(rng: random.Random, language: Language) -> str:
+    """Products and quotients of one factor, in any order."""
+    factor = rng.randint(2, 9)
+    lines = [f"{factor}×{k}={factor * k}" for k in range(1, 10)]
+    lines += [f"{factor * k}÷{factor}={k}" for k in range(1, 10)]
+    return _section(_HEADINGS[language][4], "\n".join(rng.sample(lines, rng.randint(6, 12))))
 
 
 def _prose(language: Language) -> list[str]:

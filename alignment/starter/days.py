@@ -203,11 +203,13 @@ def _counted_days(day: int, n: int, step: int, language: Language) -> str:
     words = WORDS[language]
     names = DAYS[language]
     weeks, rest = divmod(n, 7)
-    lines = []
+    sign = "+" if step > 0 else "-"
+    # The direction stands before every number: it is decided once, where the question is still near.
+    lines = [f"{names[day]}{sign}{n}"]
     if weeks:
         lines.append(f"{n}=7×{weeks}+{rest}")
-    lines.append(f"0{words.colon}{names[day]}")
-    lines += [f"{count}{words.colon}{names[(day + step * count) % 7]}" for count in range(1, rest + 1)]
+    lines.append(f"{sign}0{words.colon}{names[day]}")
+    lines += [f"{sign}{count}{words.colon}{names[(day + step * count) % 7]}" for count in range(1, rest + 1)]
     return "\n".join(lines)
 
 
@@ -219,17 +221,33 @@ def _duration(rng: random.Random, language: Language, split: Split) -> Task:
     length = end - start
     question = template.format(start=_clock(start), end=_clock(end), span=_span(length, language))
     if asked == "between":
-        thought, answer, minutes = _taken_away(end, start, language), _span(length, language), length
+        wanted, thought, answer = (
+            f"{_clock(end)}-{_clock(start)}",
+            _taken_away(end, start, language),
+            _span(length, language),
+        )
+        minutes = length
     elif asked == "after":
-        thought, answer, minutes = _put_on(start, length, language), _clock(end), end
+        wanted, thought, answer = (
+            f"{_clock(start)}+{_clock(length)}",
+            _put_on(start, length, language),
+            _clock(end),
+        )
+        minutes = end
     else:
-        thought, answer, minutes = _taken_away(end, length, language), _clock(start), start
+        wanted, thought, answer = (
+            f"{_clock(end)}-{_clock(length)}",
+            _taken_away(end, length, language),
+            _clock(start),
+        )
+        minutes = start
     return Task(
         kind="duration",
         language=language,
         template=f"duration/{language}/{template}",
         messages=user(casual(rng, question, language)),
-        thought=f"{thought}\n{answer}",
+        # What is asked decides what is computed: it stands first, with both operands lined up as clock times.
+        thought=f"{_SOUGHT[language][asked]}{WORDS[language].colon}{wanted}\n{thought}\n{answer}",
         answer=answer,
         expected={"minutes": minutes, "operands": [start, end]},
         split=split,
@@ -257,6 +275,10 @@ def _span(minutes: int, language: Language) -> str:
     return " ".join([f"{hours} {hour_word}"] * bool(hours) + [f"{rest} {minute_word}"] * bool(rest))
 
 
+_SOUGHT: dict[Language, dict[str, str]] = {
+    "en": {"between": "length", "after": "end", "before": "start"},
+    "zh": {"between": "时长", "after": "结束", "before": "开始"},
+}
 _PARTS: dict[Language, tuple[str, str]] = {"en": ("minutes", "hours"), "zh": ("分", "时")}
 
 

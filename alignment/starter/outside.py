@@ -60,6 +60,11 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
     )
 
 
+def answers(language: Language) -> list[str]:
+    """The ways to say that a question is outside the domain."""
+    return list(load("outside.yaml")[language]["answers"])
+
+
 def passages(language: Language) -> list[str]:
     """Plain text about the world, for a broad vocabulary: common facts, and nothing that answers a task."""
     world = load("world.yaml")[language]

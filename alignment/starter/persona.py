@@ -1,18 +1,19 @@
 """What the starter says of itself, small talk, and questions that refer to the turn before.
 
-The texts are in `text/persona.yaml` and `text/follow_ups.yaml`. A follow-up computes on with the
-last result ("and plus 5?"); its operands are split exactly as those of plain arithmetic, so that no
-held-out sum is ever practised as a follow-up.
+The texts are in `text/persona.yaml` and `text/follow_ups.yaml`, the sentence frames in
+`text/frames.yaml`. A follow-up computes on with the last result ("and plus 5?"); its operands are split
+exactly as those of plain arithmetic, so that no held-out sum is ever practised as a follow-up.
 """
 
 import functools
 import random
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import Any
 
 from alignment.starter import arithmetic, concepts
 from alignment.starter.columns import calculate, worked
 from alignment.starter.task import LANGUAGES, Language, Split, Task, user
-from alignment.starter.text import divide, load, vary
+from alignment.starter.text import END_PUNCTUATION, divide, load, vary
 
 KINDS = ("identity", "smalltalk", "follow_up")
 
@@ -29,6 +30,10 @@ ECHO_SHARE = 0.12
 """How much of the small talk asks to repeat or to translate the answer before."""
 COMMON = 3
 """The first phrasings of every intent are the usual ones: nobody should meet them untrained."""
+USUAL_SHARE = 0.15
+"""How often one of the COMMON is practised: among hundreds of phrasings they would else be rare."""
+FRAMES = {"clauses": "clause", "asks": "ask", "commands": "command", "roles": "role"}
+"""What of an intent is put into frames, and the name of its place there."""
 SWITCH_SHARE = 0.12
 """How often the turns before a follow-up are in the other language."""
 
@@ -45,17 +50,31 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
 
 
 def passages(language: Language) -> list[str]:
-    """What the starter says of itself as plain text, without the questions."""
-    intents = [intent[language] for intent in load("persona.yaml") if intent["kind"] == "identity"]
-    answers = [answer for said in intents for answer in said["answers"]]
+    """What the starter says of itself and in small talk as plain text, without the questions."""
+    # Raw text asks nothing, so the one answer that asks back ends in a full stop here.
+    stops = str.maketrans({"?": ".", "？": "。"})
+    answers = [
+        answer.translate(stops) for entry in load("persona.yaml") for answer in entry[language]["answers"]
+    ]
     space = " " if language == "en" else ""
     return answers + [space.join(pair) for pair in pairwise(answers)]
+
+
+def rephrasings(language: Language) -> list[tuple[list[str], list[str]]]:
+    """For every intent the phrasings that may be trained on, which ask the same, and its answers."""
+    return [
+        (list(_intent_phrasings(entry["id"], language)["train"]), list(entry[language]["answers"]))
+        for entry in load("persona.yaml")
+    ]
 
 
 def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
     intent = rng.choice([entry for entry in load("persona.yaml") if entry["kind"] == kind])
     said = intent[language]
-    phrasing = rng.choice(_intent_phrasings(intent["id"], language)[split])
+    usual = split == "train" and rng.random() < USUAL_SHARE
+    phrasing = rng.choice(
+        said["questions"][:COMMON] if usual else _intent_phrasings(intent["id"], language)[split]
+    )
     return Task(
         kind=kind,
         language=language,
@@ -142,9 +161,46 @@ def _assistant(text: str) -> dict[str, str]:
 @functools.cache
 def _intent_phrasings(intent_id: str, language: Language) -> dict[Split, list[str]]:
     intent = next(entry for entry in load("persona.yaml") if entry["id"] == intent_id)
-    return divide(intent[language]["questions"], intent["kind"], language, intent_id, common=COMMON)
+    return divide(_phrasings(intent, language), intent["kind"], language, intent_id, common=COMMON)
+
+
+def _phrasings(intent: dict[str, Any], language: Language) -> list[str]:
+    """Every way of asking: the hand-written ones first, then parts joined and put into frames."""
+    said = intent[language]
+    fillers = {key: _joined(said.get(key, [])) for key in FRAMES}
+    if intent["kind"] == "identity":
+        fillers["asks"] += [_bare(question) for question in said["questions"] if question[-1] in "?？"]
+    found = [*said["questions"], *_joined(said.get("wordings", []))]
+    for key, place in FRAMES.items():
+        frames = load("frames.yaml")[language]["persona"][key]
+        found += [frame.format(**{place: filler}) for filler in fillers[key] for frame in frames]
+    return [phrasing[0].upper() + phrasing[1:] for phrasing in found]
+
+
+def _joined(entries: list[str | list[list[str]]]) -> list[str]:
+    """Each text as it is, and for each list of lists every joining of one part from each."""
+    found = []
+    for entry in entries:
+        found += [entry] if isinstance(entry, str) else ["".join(parts) for parts in product(*entry)]
+    return found
+
+
+def _bare(question: str) -> str:
+    """The question as it stands within a sentence: without its mark, its first letter small."""
+    bare = question.rstrip(END_PUNCTUATION)
+    return bare if bare.startswith("I ") else bare[0].lower() + bare[1:]
 
 
 @functools.cache
 def _echo_phrasings(wanted: str, language: Language) -> dict[Split, list[str]]:
-    return divide(load("follow_ups.yaml")[language][wanted], "follow_up", language, wanted)
+    said = load("follow_ups.yaml")[language]
+    phrasings = said[wanted]
+    if isinstance(phrasings, dict):
+        framed = [
+            text[0].upper() + text[1:]
+            for part in ("commands", "values")
+            for frame in said[part]
+            for text in (frame.replace("{x}", core) for core in phrasings[part])
+        ]
+        phrasings = [*phrasings["phrasings"], *framed]
+    return divide(phrasings, "follow_up", language, wanted)

@@ -13,6 +13,7 @@ SIGNS = {
     "+": ("+", " + "),
     "-": ("-", " - ", "-", " - ", "−"),
     "×": ("×", " × ", "*", " * ", "x", " x "),
+    "÷": ("÷", " ÷ ", "/", " / "),
 }
 """The ways people type a sign; which one is used is drawn apart from the phrasing."""
 
@@ -67,6 +68,8 @@ _EXPRESSIONS: dict[tuple[str, Language], tuple[str, ...]] = {
         "the product of {a} and {b}",
     ),
     ("multiplication", "zh"): ("{a}{op}{b}", "{a}乘{b}", "{a}乘以{b}", "{a}与{b}的积"),
+    ("division", "en"): ("{a}{op}{b}", "{a} divided by {b}", "the quotient of {a} and {b}"),
+    ("division", "zh"): ("{a}{op}{b}", "{a}除以{b}", "{a}被{b}除", "{a}与{b}的商"),
 }
 
 _COMMANDS: dict[tuple[str, Language], tuple[str, ...]] = {
@@ -80,6 +83,12 @@ _COMMANDS: dict[tuple[str, Language], tuple[str, ...]] = {
         "multiply {a} and {b} together",
     ),
     ("multiplication", "zh"): ("把{a}和{b}相乘", "用{a}乘以{b}"),
+    ("division", "en"): (
+        "divide {a} by {b}",
+        "share {a} equally among {b}",
+        "split {a} into {b} equal parts",
+    ),
+    ("division", "zh"): ("用{a}除以{b}", "把{a}平均分成{b}份"),
 }
 
 _COMPARING: dict[tuple[bool, Language], tuple[str, ...]] = {

@@ -10,14 +10,19 @@ class Story:
     counted: str | tuple[str, ...]
     """What the answer counts: a category of things, or a unit (in English singular, plural, synonyms)."""
     openings: tuple[str, ...]
-    events: tuple[str, ...]
-    asks: tuple[str, ...]
-    labels: tuple[str, ...]
+    events: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    """What is asked after the second step; empty, like `events`, where the story has one step only."""
+    labels: tuple[str, ...] = ()
     """What each step computes, in words."""
     more: tuple[str, ...] = ()
-    """The event of the third step; empty where the story has two steps only."""
+    """The event of the third step; empty where the story has fewer than three steps."""
     last_asks: tuple[str, ...] = ()
     """What is asked after the third step."""
+    first_asks: tuple[str, ...] = field(default=(), kw_only=True)
+    """What is asked right after the opening, about the first step; empty where that needs more than {a}, {b}."""
+    first_counted: str | tuple[str, ...] = field(default="", kw_only=True)
+    """What the answer to the first step counts where it is not what the last answer counts."""
     things: str = field(default="", kw_only=True)
     """The category of {things} where the answer counts something else."""
     unit: tuple[str, ...] = field(default=(), kw_only=True)
@@ -66,4 +71,18 @@ PLANS = {
     "cinema": Plan(((5, 30), (5, 9), (10, 200), (2, 60)), ("a×b", "1-c", "2+d")),
     "candles": Plan(((5, 90), (4, 90), (3, 99)), ("a+b", "1-c")),
     "price_gap": Plan(((60, 500), (5, 300), (3, 150)), ("a-b", "1+c")),
+    "shop": Plan(((20, 900), (5, 600)), ("a-b",)),
+    "giving": Plan(((8, 300), (2, 200)), ("a-b",)),
+    "fewer": Plan(((8, 300), (2, 200)), ("a-b",)),
+    "gap": Plan(((8, 400), (3, 300)), ("a-b",)),
+    "two_groups": Plan(((20, 480), (20, 480)), ("a+b",)),
+    "price_more": Plan(((8, 450), (3, 300)), ("a+b",)),
+    "two_days": Plan(((3, 400), (3, 400)), ("a+b",)),
+    "times_as_many": Plan(((3, 60), (2, 9)), ("a×b",)),
+    "price_each": Plan(((3, 60), (2, 9)), ("a×b",)),
+    "shared": Plan(((4, 81), (2, 9)), ("a÷b",)),
+    "chairs": Plan(((4, 81), (2, 9)), ("a÷b",)),
+    "one_costs": Plan(((4, 81), (2, 9)), ("a÷b",)),
+    "book_days": Plan(((6, 81), (3, 9)), ("a÷b",)),
+    "ribbon": Plan(((4, 81), (2, 9)), ("a÷b",)),
 }

@@ -1,4 +1,4 @@
-"""Word problems of two and three steps, from stories told alike in English and in Chinese.
+"""Word problems of one, two and three steps, from stories told alike in English and in Chinese.
 
 The thought says in words what each step computes and then works it out as an arithmetic task would,
 so that what is learned from plain arithmetic serves here too.
@@ -8,15 +8,24 @@ import random
 from functools import cache
 from itertools import product
 
-from alignment.starter import word_stories_en, word_stories_zh, word_things
+from alignment.starter import (
+    word_one_step_en,
+    word_one_step_zh,
+    word_stories_en,
+    word_stories_zh,
+    word_things,
+)
 from alignment.starter.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
 from alignment.starter.columns import WORDS, calculate, worked
 from alignment.starter.task import Language, Split, Task, split_of, user
 from alignment.starter.word_plans import PLANS, Plan, Story
 
-KINDS = ("word_two_step", "word_three_step")
+KINDS = ("word_one_step", "word_two_step", "word_three_step")
 
-STORIES: dict[Language, dict[str, Story]] = {"en": word_stories_en.STORIES, "zh": word_stories_zh.STORIES}
+STORIES: dict[Language, dict[str, Story]] = {
+    "en": word_stories_en.STORIES | word_one_step_en.STORIES,
+    "zh": word_stories_zh.STORIES | word_one_step_zh.STORIES,
+}
 
 Step = tuple[str, int, int]
 """Sign, left operand, right operand."""
@@ -31,13 +40,13 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
 
 
 def _problem(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
-    steps = 3 if kind == "word_three_step" else 2
+    steps = KINDS.index(kind) + 1
     story_name, *parts = rng.choice(phrasings_of(language, steps, split))
     story = STORIES[language][story_name]
     numbers, worked_steps = _numbers(rng, story_name, steps, split)
     filling = _filling(rng, story, language) | dict(zip("abcd", numbers, strict=False))
     result = calculate(*worked_steps[-1])
-    units = _units(story, result, filling, language)
+    units = _units(_counted(story, steps), result, filling, language)
     lines = [
         f"{label.format(**filling)}{WORDS[language].colon}{worked(*step, language)}"
         for label, step in zip(story.labels, worked_steps, strict=False)
@@ -69,13 +78,15 @@ def template_id(language: Language, phrasing: tuple[str, ...]) -> str:
 
 @cache
 def phrasings_of(language: Language, steps: int, split: Split) -> tuple[tuple[str, ...], ...]:
-    """Every (story, opening, event, …, ask) with `steps` steps on the side of `split`."""
+    """Every (story, opening, event, …, ask) with `steps` steps on the side of `split`; one step has no event."""
     found = []
     for name, story in STORIES[language].items():
-        if steps == 3 and not story.more:
-            continue
-        middle = (story.more, story.last_asks) if steps == 3 else (story.asks,)
-        for parts in product(story.openings, story.events, *middle):
+        after_opening = (
+            (story.first_asks,),
+            (story.events, story.asks),
+            (story.events, story.more, story.last_asks),
+        )[steps - 1]
+        for parts in product(story.openings, *after_opening):
             phrasing = (name, *parts)
             identity = template_id(language, phrasing)
             if split_of("phrasing", identity, test_share=PHRASING_TEST_SHARE) == split:
@@ -89,9 +100,18 @@ def _numbers(rng: random.Random, story: str, steps: int, split: Split) -> tuple[
     while True:
         numbers = [rng.randint(low, high) for low, high in plan.ranges[: steps + 1]]
         done = _steps(plan, numbers, steps)
-        # The first three numbers decide, so that a three-step form never shows held-out two steps.
-        if done and split_of("word", story, *numbers[:3]) == split:
+        if done and _numbers_split(story, numbers, split) == split:
             return numbers, done
+
+
+def _numbers_split(story: str, numbers: list[int], wanted: Split) -> Split:
+    """The side of a story's numbers, where `wanted` tells what they are drawn for."""
+    first = split_of("word one", story, *numbers[:2])
+    # Training shows no held-out first step within a longer form either.
+    if len(numbers) == 2 or (wanted == "train" and first == "test"):
+        return first
+    # The first three numbers decide, so that a three-step form never shows held-out two steps.
+    return split_of("word", story, *numbers[:3])
 
 
 def _steps(plan: Plan, numbers: list[int], steps: int) -> list[Step] | None:
@@ -130,9 +150,17 @@ def _filling(rng: random.Random, story: Story, language: Language) -> dict[str, 
     return filling | {"m": measure, "thing": thing}
 
 
-def _units(story: Story, result: int, filling: dict[str, str | int], language: Language) -> list[str]:
+def _counted(story: Story, steps: int) -> str | tuple[str, ...]:
+    """What the answer after `steps` steps counts: a category of things, or a unit."""
+    if steps == 1 and story.first_counted:
+        return story.first_counted
+    return story.unit or story.counted
+
+
+def _units(
+    counted: str | tuple[str, ...], result: int, filling: dict[str, str | int], language: Language
+) -> list[str]:
     """Every unit that the answer may name, the one to teach first."""
-    counted = story.unit or story.counted
     if isinstance(counted, str):
         if language == "zh":
             return [f"{filling['m']}{filling['thing']}", str(filling["m"]), str(filling["thing"])]

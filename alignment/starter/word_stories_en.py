@@ -1,7 +1,8 @@
 """The English side of the word problems: 33 stories, each in several wordings.
 
 The numbers {a}, {b}, {c} and, in three-step forms, {d} and what is done with them are in `word_plans`.
-A question is one opening, one event and one ask; a three-step form puts one of `more` before the ask.
+A question is one opening, one event and one ask; a three-step form puts one of `more` before the ask, and a
+one-step form asks one of `first_asks` right after the opening. Stories of one step only: `word_one_step_en`.
 """
 
 from alignment.starter.word_plans import Story
@@ -22,6 +23,7 @@ STORIES = {
         ("{things} in the bags", "{things} left", "{things} now"),
         ("Later {name} picks {d} more {things}.", "After that, {d} more {things} are put on the table."),
         ("How many {things} are there now?", "How many {things} are there in the end?"),
+        first_asks=("How many {things} is that in all?", "How many {things} are in the bags?"),
     ),
     "change": Story(
         DOLLARS,
@@ -38,6 +40,7 @@ STORIES = {
             "How much money is that with the change?",
         ),
         things="school",
+        first_asks=("How many dollars does {name} pay?", "How much is that in all?"),
     ),
     "sharing": Story(
         "toys",
@@ -50,6 +53,7 @@ STORIES = {
         ("{things} in all", "{things} for each", "{things} now"),
         ("One of those sharing already had {d} {things}.", "One of them had {d} {things} before."),
         ("How many {things} does that one have now?", "How many {things} does this person have altogether?"),
+        first_asks=("How many {things} is that in all?", "How many {things} does {name} have now?"),
     ),
     "reading": Story(
         PAGES,
@@ -59,6 +63,7 @@ STORIES = {
         ("pages read", "pages left", "pages left after that"),
         ("On the weekend {name} reads {d} more pages.", "Then {name} reads another {d} pages."),
         ("How many pages are left in the end?", "How many pages are left then?"),
+        first_asks=("How many pages does {name} read?", "How many pages is that in all?"),
     ),
     "savings": Story(
         DOLLARS,
@@ -71,6 +76,7 @@ STORIES = {
         ("money saved", "money in all", "money left"),
         ("Then {name} buys a game for {d} dollars.", "Then {name} spends {d} dollars on a present."),
         ("How much money is left?", "How many dollars does {name} have left?"),
+        first_asks=("How many dollars does {name} save?", "How much money is that in all?"),
     ),
     "work": Story(
         DOLLARS,
@@ -83,6 +89,7 @@ STORIES = {
         ("pay for the hours", "pay in all", "pay left"),
         ("The bus to work costs {d} dollars.", "{name} spends {d} dollars on lunch."),
         ("How much money is left?", "How many dollars are left after that?"),
+        first_asks=("How much does {name} earn?", "How many dollars is that in all?"),
     ),
     "bus": Story(
         ("person", "people", "passenger", "passengers"),
@@ -92,6 +99,10 @@ STORIES = {
         ("people who stay", "people after the stop", "people in the end"),
         ("At the next stop {d} more get on.", "A little later {d} more people get on."),
         ("How many people are on the bus in the end?", "How many people are on the bus after that?"),
+        first_asks=(
+            "At the first stop {b} get off. How many people stay on the bus?",
+            "Then {b} people get off. How many people are left?",
+        ),
     ),
     "trip": Story(
         ("kilometer", "kilometers", "km", "kilometre", "kilometres"),
@@ -101,6 +112,7 @@ STORIES = {
         ("kilometers driven", "kilometers left", "kilometers left after that"),
         ("After a break, the car goes {d} km more.", "Then come another {d} km by car."),
         ("How many kilometers are left after that?", "How many kilometers are left then?"),
+        first_asks=("How many kilometers is that?", "How far is that in kilometers?"),
     ),
     "recipe": Story(
         ("gram", "grams", "g"),
@@ -113,6 +125,7 @@ STORIES = {
         ("sugar needed", "sugar left", "sugar in the end"),
         ("Then {name} buys {d} grams more.", "After that, {name} gets {d} more grams of sugar."),
         ("How many grams of sugar are there in the end?", "How much sugar does {name} have now?"),
+        first_asks=("How many grams of sugar are needed?", "How much sugar is that in all?"),
     ),
     "classes": Story(
         ("student", "students", "child", "children"),
@@ -125,6 +138,7 @@ STORIES = {
         ("students in the classes", "students here", "students in the end"),
         ("Then {d} visiting students arrive.", "A bus brings {d} more students."),
         ("How many students are there now?", "How many students are at the school in the end?"),
+        first_asks=("How many students are there in all?", "How many students is that altogether?"),
     ),
     "garden": Story(
         "plants",
@@ -134,6 +148,7 @@ STORIES = {
         ("{things} in rows", "{things} in all", "{things} left"),
         ("In a storm {d} of the {things} are lost.", "Then {d} of the {things} die in the cold."),
         ("How many {things} are left in the garden?", "How many {things} are still growing?"),
+        first_asks=("How many {things} is that in all?", "How many {things} are in the rows?"),
     ),
     "temperature": Story(
         ("degree", "degrees", "°"),
@@ -144,6 +159,10 @@ STORIES = {
         ),
         ("How many degrees is it at night?", "What is the temperature at night in degrees?"),
         ("degrees at noon", "degrees at night"),
+        first_asks=(
+            "By noon it is {b} degrees warmer. How many degrees is it at noon?",
+            "By noon it warms by {b} degrees. What is the temperature then in degrees?",
+        ),
     ),
     "tickets": Story(
         DOLLARS,
@@ -159,6 +178,7 @@ STORIES = {
         ("adult tickets", "all tickets", "price to pay"),
         ("A coupon takes {d} dollars off.", "With a coupon they save {d} dollars."),
         ("How much do they pay?", "How many dollars do they pay in the end?"),
+        first_asks=("How many dollars is that in all?", "How much do the adult tickets cost together?"),
     ),
     "ages": Story(
         ("year", "years"),
@@ -169,6 +189,10 @@ STORIES = {
         ),
         ("How old is the aunt in years?", "How many years old is the aunt?"),
         ("age of {other}", "age of the aunt"),
+        first_asks=(
+            "{other} is {b} times as old. How old is {other} in years?",
+            "{other} is {b} times that age. How many years old is {other}?",
+        ),
     ),
     "pocket_money": Story(
         DOLLARS,
@@ -181,6 +205,10 @@ STORIES = {
         ("money after the first buy", "money left", "money in the end"),
         ("Then {name}'s mother gives {name} {d} dollars.", "Grandma then gives {name} {d} dollars."),
         ("How much money does {name} have now?", "How many dollars does {name} have in the end?"),
+        first_asks=(
+            "{name} spends {b} dollars on food. How much money is left?",
+            "{name} buys a shirt for {b} dollars. How many dollars are left?",
+        ),
     ),
     "homework": Story(
         MINUTES,
@@ -196,6 +224,7 @@ STORIES = {
             "Finally {name} plays the piano for {d} minutes.",
         ),
         ("How many minutes is that altogether?", "How many minutes is {name} busy in all?"),
+        first_asks=("How many minutes does that take?", "How many minutes is that in all?"),
     ),
     "bakery": Story(
         "baked",
@@ -208,6 +237,7 @@ STORIES = {
         ("{things} baked", "{things} left", "{things} in the end"),
         ("Then {d} more {things} are baked.", "The baker then makes another {d} {things}."),
         ("How many {things} are there now?", "How many {things} does the shop have now?"),
+        first_asks=("How many {things} is that in all?", "How many {things} are on the trays?"),
     ),
     "farm": Story(
         "animals",
@@ -215,6 +245,10 @@ STORIES = {
         ("{b} are sold and then {c} are born.", "The farm sells {b} {things}, and {c} young ones are born."),
         ("How many {things} are on the farm now?", "How many {things} does the farm have now?"),
         ("{things} after the sale", "{things} now"),
+        first_asks=(
+            "{b} of them are sold. How many {things} are left?",
+            "The farm sells {b} {things}. How many {things} does it still have?",
+        ),
     ),
     "boxes": Story(
         "school",
@@ -223,6 +257,7 @@ STORIES = {
         ("How many boxes are there in all?", "How many boxes is that altogether?"),
         ("boxes packed", "boxes in all"),
         unit=("box", "boxes"),
+        first_asks=("How many boxes is that?", "How many boxes are needed?"),
     ),
     "library": Story(
         ("book", "books"),
@@ -235,6 +270,7 @@ STORIES = {
         ("books on the shelves", "books left", "books after the return"),
         ("Then {d} books come back.", "In the evening {d} books are returned."),
         ("How many books are there now?", "How many books are on the shelves in the end?"),
+        first_asks=("How many books is that in all?", "How many books are on the two shelves together?"),
     ),
     "stickers": Story(
         "toys",
@@ -245,6 +281,10 @@ STORIES = {
         ),
         ("How many {things} does {third} have?", "How many {things} has {third} got?"),
         ("{things} of {other}", "{things} of {third}"),
+        first_asks=(
+            "{other} has {b} more than {name}. How many {things} does {other} have?",
+            "{other} owns {b} more {things} than {name}. How many {things} has {other} got?",
+        ),
     ),
     "water": Story(
         ("liter", "liters", "l", "litre", "litres"),
@@ -263,6 +303,7 @@ STORIES = {
         ("points won", "points left", "points in the end"),
         ("A bonus gives {d} points.", "In the last round {name} gets {d} more points."),
         ("How many points does {name} have in the end?", "What is the final number of points?"),
+        first_asks=("How many points is that in all?", "How many points does {name} win?"),
     ),
     "rope": Story(
         ("meter", "meters", "m", "metre", "metres"),
@@ -283,6 +324,10 @@ STORIES = {
         ),
         ("How many meters of fence are missing?", "How many meters are still to build?"),
         ("meters of fence", "meters missing"),
+        first_asks=(
+            "How many meters are one long side and one short side together?",
+            "How many meters are the length and the width together?",
+        ),
     ),
     "weights": Story(
         ("kilogram", "kilograms", "kg"),
@@ -292,6 +337,10 @@ STORIES = {
         ("weight of the sacks", "weight in all", "weight left"),
         ("Then {d} kg are taken away.", "{name} takes {d} kg out again."),
         ("How many kilograms are left?", "What weight is left in kilograms?"),
+        first_asks=(
+            "How many kilograms do the sacks weigh in all?",
+            "What is the weight of all the sacks in kilograms?",
+        ),
     ),
     "phone": Story(
         ("photo", "photos", "picture", "pictures"),
@@ -302,6 +351,7 @@ STORIES = {
         ("{name} deletes {c} of them.", "Of these, {c} are deleted."),
         ("How many photos are left?", "How many photos does {name} keep?"),
         ("photos taken", "photos left"),
+        first_asks=("How many photos is that in all?", "How many photos does {name} take?"),
     ),
     "eggs": Story(
         ("egg", "eggs"),
@@ -309,6 +359,7 @@ STORIES = {
         ("The family eats {c} eggs.", "{c} of the eggs are used for cakes."),
         ("How many eggs are left?", "How many eggs can still be sold?"),
         ("eggs laid", "eggs left"),
+        first_asks=("How many eggs do the hens lay in a week?", "How many eggs is that a week?"),
     ),
     "running": Story(
         ("meter", "meters", "m", "metre", "metres"),
@@ -316,6 +367,7 @@ STORIES = {
         ("Then {name} walks {c} meters.", "After that comes a walk of {c} meters."),
         ("How many meters is that in all?", "How many meters does {name} cover?"),
         ("meters run", "meters in all"),
+        first_asks=("How many meters does {name} run?", "How many meters is that?"),
     ),
     "parking": Story(
         ("car", "cars"),
@@ -326,6 +378,8 @@ STORIES = {
         ("{c} cars are parked there.", "Now {c} of the places are taken."),
         ("How many more cars can park?", "For how many more cars is there room?"),
         ("places", "free places"),
+        first_asks=("How many places are there in all?", "How many places does the car park have?"),
+        first_counted=("place", "places"),
     ),
     "cinema": Story(
         ("seat", "seats"),
@@ -335,6 +389,7 @@ STORIES = {
         ("seats in the hall", "free seats", "free seats later"),
         ("Then {d} people leave.", "After a while {d} people go home."),
         ("How many seats are free now?", "How many seats are empty in the end?"),
+        first_asks=("How many seats are there in all?", "How many seats is that altogether?"),
     ),
     "candles": Story(
         ("candle", "candles"),
@@ -345,6 +400,7 @@ STORIES = {
         ("For a party {c} candles are used.", "Then {c} of them burn down."),
         ("How many candles are left?", "How many candles does {name} still have?"),
         ("candles in all", "candles left"),
+        first_asks=("How many candles are there now?", "How many candles is that in all?"),
     ),
     "price_gap": Story(
         DOLLARS,
@@ -355,5 +411,6 @@ STORIES = {
         ("A hat costs {c} dollars more than the bag.", "The hat is {c} dollars more than the bag."),
         ("How much is the hat?", "How many dollars does the hat cost?"),
         ("price of the bag", "price of the hat"),
+        first_asks=("How much is the bag?", "How many dollars does the bag cost?"),
     ),
 }

@@ -73,7 +73,7 @@ def vary(rng: random.Random, phrasing: str, language: Language) -> str:
         return bare.lower()
     if draw < 0.4:
         return bare
-    return phrasing.upper() if draw < 0.43 else phrasing
+    return phrasing.upper() if draw < 0.41 else phrasing
 
 
 def without_article(name: str) -> str:

@@ -1,0 +1,66 @@
+"""Muon against AdamW on the starter's own text: held-out loss after the same tokens, and the seconds they took.
+
+    python benchmarks/optimizers.py [--tokens 600000]
+
+Each optimiser is tried at several learning rates, from the same first weights, on the same blocks in the same order.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed  # noqa: E402
+
+from alignment.data import Blocks, pack  # noqa: E402
+from alignment.pretrain import PretrainRecipe, train  # noqa: E402
+from alignment.starter import corpus  # noqa: E402
+from assistant.model import quiet_libraries  # noqa: E402
+from assistant.versions import STARTER_FOLDER  # noqa: E402
+
+TRIALS = (("adamw", 1e-3), ("adamw", 2e-3), ("adamw", 4e-3), ("muon", 2e-3), ("muon", 4e-3), ("muon", 8e-3))
+HELD_OUT_TOKENS = 32_768
+
+
+def held_out_loss(model: torch.nn.Module, ids: np.ndarray) -> float:
+    """Mean cross-entropy of next tokens in nats."""
+    blocks = Blocks(ids, 512)
+    with torch.inference_mode():
+        losses = [
+            model(input_ids=block["input_ids"][None], labels=block["labels"][None]).loss.item()
+            for block in (blocks[i] for i in range(len(blocks)))
+        ]
+    return sum(losses) / len(losses)
+
+
+def main() -> None:
+    """Print one line a trial."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, default=600_000)
+    options = parser.parse_args()
+    quiet_libraries()
+    words = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+    config = AutoConfig.from_pretrained(STARTER_FOLDER / "base", dtype="float32")
+    ids = pack(itertools.islice(corpus.documents(1), options.tokens // 100), words, words.pad_token_id)
+    unseen = pack(itertools.islice(corpus.documents(2), 2000), words, words.pad_token_id)[:HELD_OUT_TOKENS]
+    print(f"{'optimiser':<12}{'rate':>8}{'held-out loss':>16}{'seconds':>10}")
+    for optimizer, rate in TRIALS:
+        set_seed(1)
+        model = AutoModelForCausalLM.from_config(config)
+        recipe = PretrainRecipe(block_length=512, batch_size=8, optimizer=optimizer, learning_rate=rate)
+        with tempfile.TemporaryDirectory() as folder:
+            metrics = train(model, ids[: options.tokens], recipe, Path(folder))
+        loss = held_out_loss(model.eval(), unseen)
+        print(f"{optimizer:<12}{rate:>8.0e}{loss:>16.3f}{metrics['seconds']:>10.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
