@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 # A chat page needs no telemetry, and Gradio reads this when it is imported.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -12,17 +13,23 @@ from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from assistant.remote import RemoteEngine
+    from assistant.versions import Version, Versions
+
 
 def main(settings: Settings) -> None:
     """Serve until interrupted. Raises AssistantError or StoreError where that cannot be done."""
     check_port(settings.host, settings.port)
 
     # Imported once the settings are known to be good: torch and gradio take seconds.
+    from assistant.api import routes
     from assistant.conversation import Chat
-    from assistant.engine import Engine
     from assistant.first import version_to_serve
     from assistant.model import quiet_libraries
     from assistant.page import build_page, launch_options
+    from assistant.raters import Raters
     from assistant.sampling import Sampling
     from assistant.versions import Versions
 
@@ -30,18 +37,34 @@ def main(settings: Settings) -> None:
     versions = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     with FeedbackStore.open(settings.home / "feedback.db") as store:
-        engine = Engine(versions, version_to_serve(settings.home, settings.model))
+        engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
         try:
-            page = build_page(Chat(store, engine, sampling))
+            chat = Chat(store, engine, sampling, versions)
+            page = build_page(chat)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)
             page.queue(default_concurrency_limit=None).launch(
                 server_name=settings.host,
                 server_port=settings.port,
                 inbrowser=settings.open_browser,
+                # One process and one port: the API's routes come before the page's.
+                app_kwargs={"routes": routes(chat, Raters(settings.home), settings.keys)},
                 **launch_options(),
             )
         finally:
             engine.close()
+
+
+def engine_for(settings: Settings, versions: "Versions", version: "Version") -> "Engine | RemoteEngine":
+    """What makes the replies: a model in this process, or another server. Raises AssistantError."""
+    if settings.engine_url is not None:
+        from assistant.remote import RemoteEngine
+
+        key = settings.engine_key.get_secret_value() if settings.engine_key else ""
+        return RemoteEngine(versions, version, settings.engine_url, key, settings.engine_model)
+    from assistant.engine import Engine
+    from assistant.model import Placement
+
+    return Engine(versions, version, Placement(settings.device, settings.dtype, settings.quantize))
 
 
 def check_port(host: str, port: int) -> None:

@@ -1,78 +1,60 @@
-"""One turn of a chat: messages in, a streamed reply out, everything stored.
+"""What the page and the API talk to: messages in, stored replies out, streamed.
 
 The store keeps a tree: an edit adds a sibling message, a retry a sibling reply, and the conversation's head says
-which path is shown. A reply is stored once, when it ends: whole, stopped, or failed.
+which path is shown.
 """
 
 import asyncio
 import secrets
-import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from typing import Literal
 
-from assistant import prompt
-from assistant.engine import Chunk, Engine, Served
-from assistant.errors import AssistantError, ConversationError, PromptError
-from assistant.model import Loaded
+from assistant import carry
+from assistant.answering import Request, Update, answer, together
+from assistant.context import Fitted, fit
+from assistant.engine import Engine, Served
+from assistant.errors import ConversationError
+from assistant.library import Library, Turn
+from assistant.prompt import has_thinking_switch
+from assistant.remote import RemoteEngine, RemoteServed
 from assistant.sampling import Sampling
-from feedback_store import (
-    FeedbackStore,
-    FinishReason,
-    Message,
-    NewReply,
-    UnknownConversation,
-    UnknownMessage,
-    UnknownReply,
-)
+from assistant.tokens import Step, steps
+from assistant.transcripts import Transcripts
+from assistant.versions import Manifest, Versions
+from feedback_store import FeedbackStore, Message, UnknownMessage
 
-UPDATE_SECONDS = 0.05
-"""Shortest time between two updates: about twenty a second read as smooth, and each one costs."""
+__all__ = ["Chat", "How", "Turn", "Update", "fit"]
 
-
-@dataclass(frozen=True)
-class Update:
-    """A reply as it stands; texts are cumulative."""
-
-    reply_id: str
-    conversation: str
-    thought: str
-    answer: str
-    version: str
-    thinking: bool
-    """The thought is still open."""
-    finish_reason: str | None
-    """None while it streams; then "end", "length", "stopped" or "error"."""
-    seconds: float
-    thought_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message on the shown path of a conversation, with this rater's vote on it."""
-
-    id: str
-    parent_id: str | None
-    role: str
-    content: str
-    thought: str | None
-    version: str | None
-    finish_reason: str | None
-    thought_seconds: float | None
-    rating: int
-    reasons: tuple[str, ...]
-    comment: str
+How = Literal["resample", "thinking"]
+"""What differs between two replies side by side: the draw alone, or whether the model thinks first."""
 
 
 class Chat:
-    """What the page and the API talk to."""
+    """One chat service over a store and an engine. People's lists and judgements are in its `library`."""
 
-    def __init__(self, store: FeedbackStore, engine: Engine, sampling: Sampling) -> None:
-        """`sampling` is what replies are drawn with; each gets a seed of its own."""
+    update_seconds = 0.05
+    """Shortest time between two updates: about twenty a second read as smooth, and each one costs."""
+
+    def __init__(
+        self,
+        store: FeedbackStore,
+        engine: Engine | RemoteEngine,
+        sampling: Sampling,
+        versions: Versions | None = None,
+    ) -> None:
+        """`sampling` is what replies are drawn with where nobody asks for another; each gets its own seed.
+
+        `versions` is the registry in which a stored reply's version is found again.
+        """
+        self.library = Library(store)
+        self.sampling = sampling
         self._store = store
         self._engine = engine
-        self._sampling = sampling
+        self._versions = versions
+        self._transcripts = Transcripts(store)
         self._stops: dict[str, asyncio.Event] = {}
 
     @property
@@ -84,9 +66,15 @@ class Chat:
     def about(self) -> str:
         """The serving version in one line: id, base, size."""
         with self._engine.lease() as served:
-            size = served.loaded.model.num_parameters()
-        name = served.version.manifest.base.name
-        return f"{served.version.id} · {name} · {size / 1e6:.1f}M"
+            model = served.loaded.model
+        line = f"{served.version.id} · {served.version.manifest.base.name}"
+        # A model on another server does not say how large it is.
+        return line if model is None else f"{line} · {model.num_parameters() / 1e6:.1f}M"
+
+    @property
+    def engine(self) -> Engine | RemoteEngine:
+        """What makes the replies."""
+        return self._engine
 
     async def reply(
         self,
@@ -96,34 +84,159 @@ class Chat:
         rater: str,
         conversation: str | None = None,
         parent: str | None = None,
+        system: str = "",
+        sampling: Sampling | None = None,
+        seed: int | None = None,
     ) -> AsyncGenerator[Update, None]:
         """Store `message` and stream the answer to it.
 
         `conversation` None starts one. `parent` None answers at the conversation's head; "" at the start of its
-        tree, which is how the first message is edited. Raises PromptError for a message that is empty or too
-        long, before anything is stored; ConversationError if the conversation is unknown or somebody else's.
+        tree, which is how the first message is edited. `system` is put before a tree's first message. `seed`
+        None draws one. Raises PromptError for a message that is empty or too long, before anything is stored;
+        ConversationError if the conversation is unknown or somebody else's.
         """
+        sampling = self._sampling(sampling, seed)
         with self._engine.lease() as served:
-            before = await asyncio.to_thread(self._before, conversation, parent, rater)
-            asked = [*_messages(before), {"role": "user", "content": message}]
-            prompt_ids = fit(served.loaded, asked, think, self._sampling.max_new_tokens)
-            if conversation is None:
-                conversation = await asyncio.to_thread(self._store.new_conversation, rater)
-            user = await asyncio.to_thread(
-                self._store.add_message, conversation, before[-1].id if before else None, "user", message
-            )
-            async with aclosing(self._answer(served, user, prompt_ids, think)) as updates:
+            before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
+            asked = [*before, {"role": "user", "content": message}]
+            prompt = fit(served.loaded, _texts(asked), think, sampling.max_new_tokens)
+            user = await asyncio.to_thread(self._say, conversation, before, message, rater)
+            async with aclosing(self._answer(served, user, prompt, think, sampling)) as updates:
                 async for update in updates:
                     yield update
 
-    async def retry(self, reply_id: str, *, think: bool, rater: str) -> AsyncGenerator[Update, None]:
+    async def retry(
+        self,
+        reply_id: str,
+        *,
+        think: bool,
+        rater: str,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+    ) -> AsyncGenerator[Update, None]:
         """Another reply to the same message, beside the first. Raises as `reply`."""
+        sampling = self._sampling(sampling, seed)
         with self._engine.lease() as served:
             path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
-            prompt_ids = fit(served.loaded, _messages(path), think, self._sampling.max_new_tokens)
-            async with aclosing(self._answer(served, path[-1], prompt_ids, think)) as updates:
+            prompt = fit(served.loaded, _texts(path), think, sampling.max_new_tokens)
+            async with aclosing(self._answer(served, path[-1], prompt, think, sampling)) as updates:
                 async for update in updates:
                     yield update
+
+    async def compare(
+        self,
+        message: str,
+        *,
+        how: How,
+        think: bool,
+        rater: str,
+        conversation: str | None = None,
+        parent: str | None = None,
+        system: str = "",
+        sampling: Sampling | None = None,
+    ) -> AsyncGenerator[tuple[Update, Update], None]:
+        """Store `message` and stream two answers to it together, left and right in random order.
+
+        Both come from one version. Raises as `reply`.
+        """
+        sampling = self._sampling(sampling, None)
+        thinks = [True, False] if how == "thinking" else [think, think]
+        if secrets.randbelow(2):
+            thinks.reverse()
+        with self._engine.lease() as served:
+            before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
+            asked = _texts([*before, {"role": "user", "content": message}])
+            prompts = [fit(served.loaded, asked, each, sampling.max_new_tokens) for each in thinks]
+            user = await asyncio.to_thread(self._say, conversation, before, message, rater)
+            left, right = (
+                self._answer(served, user, prompt, each, self._sampling(sampling, None))
+                for prompt, each in zip(prompts, thinks, strict=True)
+            )
+            async with aclosing(together(left, right)) as pairs:
+                async for pair in pairs:
+                    yield pair
+
+    async def complete(
+        self,
+        messages: Sequence[dict[str, str]],
+        *,
+        think: bool | None,
+        rater: str,
+        version: str | None = None,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+    ) -> AsyncGenerator[Update, None]:
+        """Answer a whole transcript, as a stateless client sends it with each turn; the last message is a user's.
+
+        A transcript that ends a conversation of the rater's so far continues it; any other is stored as a new one.
+        `think` None does as the model was made to do. Raises UnknownModel if `version` does not serve,
+        PromptError as `reply`.
+        """
+        sampling = self._sampling(sampling, seed)
+        with self._engine.lease(version) as served:
+            if think is None:
+                think = has_thinking_switch(served.loaded.tokenizer)
+            # Off the event loop: a long transcript takes a while to tokenize.
+            prompt = await asyncio.to_thread(fit, served.loaded, messages, think, sampling.max_new_tokens)
+            user = await asyncio.to_thread(self._transcripts.place, messages, rater)
+            async with aclosing(self._answer(served, user, prompt, think, sampling)) as updates:
+                async for update in updates:
+                    if update.finish_reason is not None:
+                        self._transcripts.remember(messages, update.answer, rater, update.reply_id)
+                    yield update
+
+    async def continue_with(
+        self, reply_id: str, position: int, token_id: int, *, rater: str
+    ) -> AsyncGenerator[Update, None]:
+        """A sibling reply that begins like this one, has `token_id` at `position`, and goes on from there.
+
+        Drawn with the settings of the original. Raises ConversationError if another version serves now: a reply
+        comes from one version, first token to last.
+        """
+        original = await asyncio.to_thread(self.library.reply, reply_id, rater)
+        with self._engine.lease() as served:
+            if served.version.id != original.version:
+                raise ConversationError(
+                    f"This reply is from {original.version}, and {served.version.id} answers now. Ask for a new "
+                    "answer first, and continue from that one."
+                )
+            if not 0 <= position < len(original.completion_ids) or token_id < 0:
+                raise ConversationError("This token is not in the reply. Reload the page.")
+            path = await asyncio.to_thread(self._store.path, original.parent_id)
+            request = Request(
+                uuid.uuid4().hex,
+                path[-1],
+                original.prompt_ids,
+                original.think,
+                Sampling.of(original.sampling, seed=secrets.randbelow(2**31)),
+                (*original.completion_ids[:position], token_id),
+                original.sampling.get("dropped", 0),
+            )
+            async with aclosing(self._stream(served, request)) as updates:
+                async for update in updates:
+                    yield update
+
+    def tokens(self, reply_id: str, rater: str) -> list[Step]:
+        """How a reply was written, token by token. Loads its version on the first call: not on an event loop.
+
+        Raises ConversationError if the reply is not this rater's or has no tokens.
+        """
+        reply = self.library.reply(reply_id, rater)
+        if self._versions is None:
+            raise ConversationError(
+                "This server does not keep its versions here, so it cannot read them again."
+            )
+        return steps(reply, self._versions)
+
+    def bring(self, text: str, rater: str) -> str:
+        """A new conversation from what `carry.as_json` wrote; its id. Raises CarryError."""
+        with self._engine.lease() as served:
+            return carry.bring(self._store, served.loaded.tokenizer, text, rater)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the serving version is and how it came to be."""
+        return self._engine.version.manifest
 
     async def stop(self, reply_id: str) -> None:
         """End a streaming reply; what there is of it is kept. Nothing happens if it has ended already."""
@@ -132,114 +245,51 @@ class Chat:
 
     def history(self, conversation: str, rater: str) -> list[Turn]:
         """The shown path, first message first. Raises ConversationError if it is not this rater's."""
-        head = self._owned(conversation, rater)
-        return [self._turn(message, rater) for message in (self._store.path(head) if head else [])]
+        return self.library.history(conversation, rater)
 
     def undo(self, conversation: str, rater: str) -> str:
-        """Take the last message and its answer off the path; the message's text. They stay in the store.
-
-        Raises ConversationError if there is nothing to undo.
-        """
-        head = self._owned(conversation, rater)
-        asked = [message for message in (self._store.path(head) if head else []) if message.role == "user"]
-        if not asked:
-            raise ConversationError("There is nothing to undo: the conversation is empty.")
-        self._store.set_head(conversation, asked[-1].parent_id)
-        return asked[-1].content
+        """Take back the last exchange, as `Library.undo`."""
+        return self.library.undo(conversation, rater)
 
     def rate(self, reply_id: str, value: int, reasons: Sequence[str], comment: str, rater: str) -> None:
-        """Store a vote: 1, -1, or 0 to withdraw it. The last vote of a rater on a reply counts.
+        """Store a vote, as `Library.rate`."""
+        self.library.rate(reply_id, value, reasons, comment, rater)
 
-        Raises StoreError if the reply is unknown or a value out of range.
-        """
-        self._store.rate(reply_id, rater, value, reasons, comment)
+    def _sampling(self, sampling: Sampling | None, seed: int | None) -> Sampling:
+        return replace(sampling or self.sampling, seed=secrets.randbelow(2**31) if seed is None else seed)
 
     async def _answer(
-        self, served: Served, question: Message, prompt_ids: list[int], think: bool
+        self,
+        served: Served | RemoteServed,
+        question: Message,
+        prompt: Fitted,
+        think: bool,
+        sampling: Sampling,
     ) -> AsyncGenerator[Update, None]:
-        sampling = replace(self._sampling, seed=secrets.randbelow(2**31))
-        reply_id, tokenizer, began = uuid.uuid4().hex, served.loaded.tokenizer, time.monotonic()
-        stop = self._stops[reply_id] = asyncio.Event()
-        ids: list[int] = []
-        state = Update(
-            reply_id,
-            question.conversation_id,
-            "",
-            "",
-            served.version.id,
-            think,
-            None,
-            seconds=0.0,
-            thought_seconds=None,
-        )
-        first_token: float | None = None
-        reason: FinishReason = "stopped"
-        chunks = _until(served.stream(prompt_ids, sampling), stop)
+        request = Request(uuid.uuid4().hex, question, prompt.ids, think, sampling, dropped=prompt.dropped)
+        async with aclosing(self._stream(served, request)) as updates:
+            async for update in updates:
+                yield update
+
+    async def _stream(self, served: Served | RemoteServed, request: Request) -> AsyncGenerator[Update, None]:
+        stop = self._stops[request.reply_id] = asyncio.Event()
         try:
-            yield state
-            async for chunk in chunks:
-                ids += chunk.token_ids
-                elapsed = time.monotonic() - began
-                first_token = first_token if first_token is not None else elapsed
-                parsed = prompt.parse(prompt.decode(tokenizer, ids), think)
-                thought_ended = elapsed if parsed.thought and not parsed.thinking else None
-                state = replace(
-                    state,
-                    thought=parsed.thought,
-                    answer=parsed.answer,
-                    thinking=parsed.thinking and chunk.finish_reason is None,
-                    seconds=elapsed,
-                    thought_seconds=state.thought_seconds
-                    if state.thought_seconds is not None
-                    else thought_ended,
-                )
-                if chunk.finish_reason is not None:
-                    reason = chunk.finish_reason
-                    break
-                yield state
-                # The engine gathers what comes meanwhile into the next chunk.
-                await asyncio.sleep(UPDATE_SECONDS)
-        except AssistantError:
-            reason = "error"
-            raise
+            async with aclosing(answer(self._store, served, request, stop, self.update_seconds)) as updates:
+                async for update in updates:
+                    yield update
         finally:
-            del self._stops[reply_id]
-            await chunks.aclose()
-            state = replace(state, finish_reason=reason, thinking=False, seconds=time.monotonic() - began)
-            new = NewReply(
-                id=reply_id,
-                conversation_id=question.conversation_id,
-                parent_id=question.id,
-                thought=state.thought or None,
-                answer=state.answer,
-                think=think,
-                sampling={key: value for key, value in asdict(sampling).items() if key != "seed"},
-                seed=sampling.seed,
-                version=served.version.id,
-                prompt_ids=prompt_ids,
-                completion_ids=ids,
-                finish_reason=reason,
-                first_token_seconds=first_token,
-                seconds=state.seconds,
-                thought_seconds=state.thought_seconds,
-            )
-            # Shielded: a reader who leaves must not leave a reply half recorded.
-            await asyncio.shield(asyncio.to_thread(self._store.add_reply, new))
-        yield state
+            del self._stops[request.reply_id]
 
-    def _owned(self, conversation: str, rater: str) -> str | None:
-        try:
-            found = self._store.conversation(conversation)
-        except UnknownConversation as error:
-            raise ConversationError("This conversation is not here any more. Start a new one.") from error
-        if found.rater != rater:
-            raise ConversationError("This conversation belongs to somebody else. Start one of your own.")
-        return found.head
-
-    def _before(self, conversation: str | None, parent: str | None, rater: str) -> list[Message]:
+    def _before(
+        self, conversation: str | None, parent: str | None, rater: str, system: str
+    ) -> list[Message | dict[str, str]]:
+        """The path that a new message continues. A dictionary stands for a system message not yet stored."""
+        first: list[Message | dict[str, str]] = (
+            [{"role": "system", "content": system}] if system.strip() else []
+        )
         if conversation is None:
-            return []
-        head = self._owned(conversation, rater)
+            return first
+        head = self.library.owned(conversation, rater).head
         at = head if parent is None else parent
         try:
             path = self._store.path(at) if at else []
@@ -248,77 +298,29 @@ class Chat:
         if path and path[-1].conversation_id != conversation:
             raise ConversationError("The message to answer is not in this conversation. Reload the page.")
         # A question that never got its answer is passed over: the new one becomes its sibling.
-        return path[:-1] if path and path[-1].role == "user" else path
+        if path and path[-1].role == "user":
+            path = path[:-1]
+        if not path or (path[-1].role == "system" and path[-1].content != system):
+            return first
+        return [*path]
+
+    def _say(
+        self, conversation: str | None, before: list[Message | dict[str, str]], message: str, rater: str
+    ) -> Message:
+        conversation = conversation or self._store.new_conversation(rater)
+        parent: str | None = None
+        for earlier in before:
+            if isinstance(earlier, Message):
+                parent = earlier.id
+            else:
+                parent = self._store.add_message(conversation, parent, "system", earlier["content"]).id
+        return self._store.add_message(conversation, parent, "user", message)
 
     def _path_to_question(self, reply_id: str, rater: str) -> list[Message]:
-        try:
-            reply = self._store.reply(reply_id)
-        except UnknownReply as error:
-            raise ConversationError("This reply is not here any more. Reload the page.") from error
-        self._owned(reply.conversation_id, rater)
-        return self._store.path(reply.parent_id)
-
-    def _turn(self, message: Message, rater: str) -> Turn:
-        reply = message.reply
-        rating = self._store.rating(message.id, rater) if reply else None
-        return Turn(
-            id=message.id,
-            parent_id=message.parent_id,
-            role=message.role,
-            content=message.content,
-            thought=message.thought,
-            version=reply.version if reply else None,
-            finish_reason=reply.finish_reason if reply else None,
-            thought_seconds=reply.thought_seconds if reply else None,
-            rating=rating.value if rating else 0,
-            reasons=rating.reasons if rating else (),
-            comment=rating.comment if rating else "",
-        )
+        return self._store.path(self.library.reply(reply_id, rater).parent_id)
 
 
-def fit(loaded: Loaded, messages: Sequence[dict[str, str]], think: bool, max_new_tokens: int) -> list[int]:
-    """Token ids of the prompt, oldest turns left out until a reply has room. Never cut inside a message.
-
-    Room means `max_new_tokens`, but at most half of the window. Raises PromptError if the last message alone
-    is too long, or empty.
-    """
-    room = min(max_new_tokens, loaded.window // 2)
-    kept = list(messages)
-    while True:
-        ids = prompt.render(loaded.tokenizer, kept, think)
-        if len(ids) + room <= loaded.window:
-            return ids
-        after_first_turn = next((i for i, turn in enumerate(kept) if i and turn["role"] == "user"), None)
-        if after_first_turn is None:
-            raise PromptError(
-                f"The message is too long: {len(ids)} tokens, and there is room for {loaded.window - room}. "
-                "Shorten it, or send it in parts."
-            )
-        kept = kept[after_first_turn:]
-
-
-def _messages(path: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": message.content} for message in path]
-
-
-async def _until(items: AsyncGenerator[Chunk, None], stop: asyncio.Event) -> AsyncGenerator[Chunk, None]:
-    """`items` until they end or `stop` is set, whichever comes first."""
-    stopped = asyncio.ensure_future(stop.wait())
-    coming: asyncio.Future[Chunk] | None = None
-    try:
-        while True:
-            coming = asyncio.ensure_future(anext(items))
-            await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            # Whatever came together with the stop is let go: one who presses stop wants no more.
-            if stop.is_set():
-                return
-            try:
-                yield coming.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        stopped.cancel()
-        if coming is not None and not coming.done():
-            coming.cancel()
-            await asyncio.wait({coming})
-        await items.aclose()
+def _texts(path: Sequence[Message | dict[str, str]]) -> list[dict[str, str]]:
+    return [
+        {"role": turn.role, "content": turn.content} if isinstance(turn, Message) else turn for turn in path
+    ]

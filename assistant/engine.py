@@ -19,9 +19,9 @@ import psutil
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from assistant.errors import AssistantError, EngineError, PromptError
-from assistant.model import Loaded, load_for_serving
-from assistant.sampling import Sampling, processors
+from assistant.errors import AssistantError, EngineBusy, EngineError, TooLong, UnknownModel
+from assistant.model import Loaded, Placement, load_for_serving
+from assistant.sampling import Drawing, Logprob, Sampling, processors
 from assistant.versions import Version, Versions
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ PAGE = 64
 """Tokens a cache page: small, so that short chats waste little."""
 USERS = 64
 """Replies at once that the cache has room for, each as long as the window."""
+WAITING = 192
+"""Replies that may wait for their turn beyond those; more are refused."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,21 @@ class Chunk:
     token_ids: list[int]
     finish_reason: Literal["end", "length"] | None
     """None while it goes on; then "end" (the model said END) or "length"."""
+    logprobs: tuple[Logprob, ...] = ()
+    """One for each token, where they were asked for."""
 
 
 class Engine:
     """Serves the released version of a registry, and follows its releases."""
 
-    def __init__(self, versions: Versions, version: Version) -> None:
-        """Loads `version` and starts to serve it. Raises ModelError or VersionError if it cannot be loaded."""
+    def __init__(self, versions: Versions, version: Version, placement: Placement | None = None) -> None:
+        """Loads `version` and starts to serve it. Raises ModelError or VersionError if it cannot be loaded.
+
+        `placement`: on which device and how; the best one if left out.
+        """
         self._versions = versions
-        self._serving = Served(version, load_for_serving(version, versions.home))
+        self._placement = placement or Placement()
+        self._serving = Served(version, load_for_serving(version, versions.home, self._placement))
         self._lock = threading.Lock()
         self._refused = ""
         self._stop = threading.Event()
@@ -59,11 +67,26 @@ class Engine:
         """The version that new replies come from."""
         return self._serving.version
 
+    @property
+    def serving(self) -> list[str]:
+        """Ids of the versions that a request may name."""
+        return [self._serving.version.id]
+
+    @property
+    def running(self) -> bool:
+        """Whether replies can be made now."""
+        return self._serving.running
+
     @contextmanager
-    def lease(self) -> Iterator["Served"]:
-        """The serving version, held through one reply: a swap meanwhile neither changes nor stops it."""
+    def lease(self, version_id: str | None = None) -> Iterator["Served"]:
+        """The serving version, held through one reply: a swap meanwhile neither changes nor stops it.
+
+        Raises UnknownModel if `version_id` names a version that does not serve.
+        """
         with self._lock:
             served = self._serving
+            if version_id not in (None, served.version.id):
+                raise UnknownModel(f"{version_id} does not serve here; {served.version.id} does.")
             served.leases += 1
         try:
             yield served
@@ -86,7 +109,7 @@ class Engine:
                 if released in (None, self._serving.version.id):
                     continue
                 version = self._versions.open(released)
-                served = Served(version, load_for_serving(version, self._versions.home))
+                served = Served(version, load_for_serving(version, self._versions.home, self._placement))
             except AssistantError as error:
                 # A damaged release must not take the assistant down: the version before goes on serving.
                 if str(error) != self._refused:
@@ -105,6 +128,7 @@ class Engine:
 class _Request:
     loop: asyncio.AbstractEventLoop
     limit: int
+    drawing: Drawing
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: Sequence[int] = ()
     finished: bool = False
@@ -135,17 +159,17 @@ class Served:
         """Tokens of one reply as they come, several a chunk when the reader is slow.
 
         Closing the iterator cancels the reply and frees its place. Raises PromptError if the prompt leaves
-        no room in the context window, EngineError if generation fails.
+        no room in the context window, EngineBusy if too many wait, EngineError if generation fails.
         """
         room = self.loaded.window - len(prompt_ids)
         if room < 1:
-            raise PromptError(
+            raise TooLong(
                 f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
                 f"{self.loaded.window}. Shorten it, or start a new conversation."
             )
         limit = min(room, sampling.max_new_tokens)
-        request = _Request(asyncio.get_running_loop(), limit)
-        key = self._submit(request, prompt_ids, sampling)
+        request = _Request(asyncio.get_running_loop(), limit, Drawing(sampling))
+        key = self._submit(request, prompt_ids)
         sent = 0
         try:
             while True:
@@ -156,12 +180,17 @@ class Served:
                     raise EngineError(f"The reply failed: {request.error}. Send the message again.")
                 reason = self._reason(tokens, limit) if finished else None
                 if len(tokens) > sent or finished:
-                    yield Chunk(tokens[sent:], reason)
+                    yield Chunk(tokens[sent:], reason, tuple(request.drawing.logprobs[sent : len(tokens)]))
                     sent = len(tokens)
                 if finished:
                     return
         finally:
             self._forget(key, cancel=not request.finished)
+
+    @property
+    def running(self) -> bool:
+        """Whether replies can be made now."""
+        return bool(self._manager.is_running()) and not self._closing.is_set()
 
     def retire(self) -> None:
         """Let the threads end by themselves, without waiting for them. Replies in flight fail."""
@@ -176,21 +205,25 @@ class Served:
         return "length" if len(tokens) >= limit and tokens[-1] not in self._ends() else "end"
 
     def _ends(self) -> list[int]:
-        configured = self.loaded.model.generation_config.eos_token_id
-        ends = configured if isinstance(configured, list) else [configured]
-        return sorted({end for end in [*ends, self.loaded.tokenizer.eos_token_id] if end is not None})
+        return ends_of(self.loaded)
 
-    def _submit(self, request: _Request, prompt_ids: list[int], sampling: Sampling) -> str:
+    def _submit(self, request: _Request, prompt_ids: list[int]) -> str:
         key = f"{self.version.id}-{next(self._numbers)}"
+        sampling = request.drawing.sampling
         with self._lock:
+            if len(self._requests) >= USERS + WAITING:
+                raise EngineBusy(
+                    f"{len(self._requests)} replies are being written or wait already. Try again in a moment."
+                )
             self._requests[key] = request
             taken = self._manager.add_request(
                 prompt_ids,
                 request_id=key,
                 max_new_tokens=request.limit,
                 streaming=True,
-                eos_token_id=self._ends(),
-                sampling=sampling,
+                # No token has the number -1.
+                eos_token_id=-1 if sampling.ignore_eos else self._ends(),
+                drawing=request.drawing,
             )
             if taken is None:
                 del self._requests[key]
@@ -246,9 +279,16 @@ class Served:
                 per_request_processors=True,
             ),
         )
-        manager.logit_processor = processors()
+        manager.logit_processor = processors(self._ends())
         manager.start()
         return manager
+
+
+def ends_of(loaded: Loaded) -> list[int]:
+    """Every token that ends a reply: a model may have several (Llama 3, Gemma 3). Empty for one that has none."""
+    configured = loaded.model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return sorted({end for end in [*ends, loaded.tokenizer.eos_token_id] if end is not None})
 
 
 def _cache_pages(loaded: Loaded) -> int:

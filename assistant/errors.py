@@ -25,13 +25,37 @@ class ModelError(AssistantError):
     """A model folder or id cannot be loaded."""
 
 
+class QuantizeError(ModelError):
+    """A model cannot be loaded in fewer bits."""
+
+
 class PromptError(AssistantError):
     """A message cannot become a prompt: empty, or longer than the context window."""
+
+
+class TooLong(PromptError):
+    """A single message is longer than the context window has room for."""
 
 
 class EngineError(AssistantError):
     """The engine cannot take or finish a request."""
 
 
+class EngineBusy(EngineError):
+    """So many replies are wanted at once that another would wait too long."""
+
+
+class UnknownModel(AssistantError):
+    """A request names a model that does not serve here."""
+
+
 class ConversationError(AssistantError):
     """A conversation or reply is unknown, or belongs to somebody else."""
+
+
+class CarryError(AssistantError):
+    """A file is no conversation that was saved here. `reason`: not_json, not_ours, damaged or too_large."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,14 +1,16 @@
 """A version becomes a model and a tokenizer: the base, its LoRA adapter, a device and a dtype."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assistant.errors import ModelError, VersionError
+from assistant.quantize import quantization
 from assistant.versions import STARTER, STARTER_FOLDER, Base, Version, folder_hash
 
 
@@ -21,6 +23,15 @@ class Loaded:
     tokenizer: Any
     window: int
     """Longest sequence in tokens, prompt and completion together."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model runs and in how many bits. "auto" takes the fastest device, and the type that suits it."""
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    quantize: Literal["4bit", "8bit"] | None = None
 
 
 def quiet_libraries() -> None:
@@ -44,21 +55,47 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def load_for_serving(version: Version, home: Path) -> Loaded:
-    """The version on the best device, adapter merged into the base: no slower than the base alone.
+def device_of(placement: Placement) -> str:
+    """The device that is meant. Raises ModelError if this machine does not have it."""
+    import torch
 
-    Raises ModelError if the base cannot be loaded, VersionError if the adapter was made for another.
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(placement.device, True):
+        raise ModelError(f"This machine has no {placement.device}. Leave --device out, or give --device cpu.")
+    return best_device() if placement.device == "auto" else placement.device
+
+
+def dtype_for(device: str, dtype: str = "auto") -> Any:
+    """The `torch.dtype` that is meant: by itself half as many bits on an accelerator as on a CPU.
+
+    float32 on a CPU, because many have no fast bfloat16; bfloat16 on a GPU that can, which overflows least.
     """
     import torch
 
-    device = best_device()
-    dtype = {"cuda": torch.bfloat16, "mps": torch.float16, "cpu": torch.float32}[device]
-    loaded = load_base(version.manifest.base, home, dtype=dtype)
+    if dtype == "auto":
+        cuda = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp16"
+        dtype = {"cuda": cuda, "mps": "fp16", "cpu": "fp32"}[device]
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[dtype]
+
+
+def load_for_serving(version: Version, home: Path, placement: Placement | None = None) -> Loaded:
+    """The version where `placement` says, adapter merged into the base: no slower than the base alone.
+
+    A quantized base keeps its adapter beside it: merged, it would be rounded too. Raises ModelError if the base
+    cannot be loaded, VersionError if the adapter was made for another.
+    """
+    placement = placement or Placement()
+    device = device_of(placement)
+    dtype = dtype_for(device, placement.dtype)
+    loaded = load_base(version.manifest.base, home, dtype, quantize=placement.quantize, device=device)
     model = loaded.model
     if version.manifest.adapter:
-        model = _with_adapter(model, version, trainable=False).merge_and_unload()
+        with_adapter = _with_adapter(model, version, trainable=False)
+        model = with_adapter.get_base_model() if placement.quantize else with_adapter.merge_and_unload()
     model.requires_grad_(False)
-    return Loaded(model.to(device).eval(), loaded.tokenizer, loaded.window)
+    # Quantized weights were put on their device as they were loaded.
+    model = model if placement.quantize else model.to(device)
+    return Loaded(model.eval(), loaded.tokenizer, loaded.window)
 
 
 def load_for_training(version: Version, home: Path) -> Loaded:
@@ -102,10 +139,57 @@ def identify_base(name: str, home: Path) -> Base:
     return Base(name, getattr(config, "_commit_hash", None) or "")
 
 
-def load_base(base: Base, home: Path, dtype: Any) -> Loaded:
-    """Base model and tokenizer. Raises ModelError if it cannot be loaded or is not the one recorded."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_base(
+    base: Base,
+    home: Path,
+    dtype: Any,
+    quantize: Literal["4bit", "8bit"] | None = None,
+    device: str = "cpu",
+) -> Loaded:
+    """Base model and tokenizer, quantized onto `device` if asked.
 
+    Raises ModelError if it cannot be loaded or is not the one recorded.
+    """
+    from transformers import AutoModelForCausalLM
+
+    source, revision = source_of(base, home)
+    squeezed: dict[str, Any] = {}
+    if quantize:
+        squeezed = {"quantization_config": quantization(quantize, dtype), "device_map": {"": device}}
+    with _explained(base.name):
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **revision, **squeezed
+        )
+    return Loaded(model, load_tokenizer(base, home), window_of(model.config, base.name))
+
+
+def load_tokenizer(base: Base, home: Path) -> Any:
+    """The base's tokenizer, with a pad token if the model has any token for it. Raises ModelError."""
+    from transformers import AutoTokenizer
+
+    source, revision = source_of(base, home)
+    with _explained(base.name):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def window_of(config: Any, name: str) -> int:
+    """The longest sequence that the configuration allows. Raises ModelError if it does not say."""
+    window = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if not window:
+        raise ModelError(
+            f"The configuration of {name!r} has no max_position_embeddings. Choose another model."
+        )
+    return int(window)
+
+
+def source_of(base: Base, home: Path) -> tuple[str, dict[str, str]]:
+    """What `from_pretrained` takes: a folder or Hub id, and the revision as a keyword.
+
+    Raises ModelError if the folder is not the one that was recorded.
+    """
     folder = base_folder(base.name, home)
     if folder is not None and base.revision and folder_hash(folder) != base.revision:
         raise ModelError(
@@ -113,20 +197,13 @@ def load_base(base: Base, home: Path, dtype: Any) -> Loaded:
             "Restore them, or start a new home with --home."
         )
     source = str(folder) if folder is not None else base.name
-    revision = {"revision": base.revision} if folder is None and base.revision else {}
-    with _explained(base.name):
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **revision
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return Loaded(model, tokenizer, int(model.config.get_text_config().max_position_embeddings))
+    return source, {"revision": base.revision} if folder is None and base.revision else {}
 
 
 def _with_adapter(model: Any, version: Version, trainable: bool) -> Any:
     from peft import PeftModel
 
+    _check_fit(model, version)
     try:
         return PeftModel.from_pretrained(model, str(version.folder), is_trainable=trainable)
     except (RuntimeError, ValueError, KeyError, OSError) as error:
@@ -136,11 +213,40 @@ def _with_adapter(model: Any, version: Version, trainable: bool) -> Any:
         ) from error
 
 
+def _check_fit(model: Any, version: Version) -> None:
+    """Raises VersionError unless every weight of the adapter has the shape of the layer that it changes."""
+    from safetensors import safe_open
+
+    try:
+        said = json.loads((version.folder / "adapter_config.json").read_text(encoding="utf-8"))
+        rank_patterns = bool(said.get("rank_pattern"))
+        with safe_open(version.folder / "adapter_model.safetensors", framework="pt") as weights:
+            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+    except (OSError, ValueError) as error:
+        raise VersionError(
+            f"The adapter of {version.id} cannot be read: {error}. Release another."
+        ) from error
+    layers = dict(model.named_modules())
+    for name, shape in shapes.items():
+        path, _, part = name.removeprefix("base_model.model.").partition(".lora_")
+        if part not in ("A.weight", "B.weight"):
+            continue
+        layer = layers.get(path)
+        inputs, outputs = getattr(layer, "in_features", None), getattr(layer, "out_features", None)
+        wanted, axis = (inputs, 1) if part == "A.weight" else (outputs, 0)
+        rank_fits = rank_patterns or shape[1 - axis] == said.get("r")
+        if layer is None or (wanted is not None and shape[axis] != wanted) or not rank_fits:
+            raise VersionError(
+                f"The adapter of {version.id} does not fit the base {version.manifest.base.name}: "
+                f"it was made for another model (its {path} is {shape}). Release a version made on this base."
+            )
+
+
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"The model {name!r} cannot be loaded: {str(error).splitlines()[0]}. "
             "Give --model a folder with safetensors weights, or a Hub id that this machine can reach."

@@ -6,8 +6,9 @@ Nothing else in the project reads the environment.
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assistant.errors import SettingsError
@@ -57,7 +58,37 @@ class Settings(BaseSettings):
     temperature: float = Field(
         0.3, ge=0.0, le=5.0, description="how varied replies are; 0 is always the likeliest"
     )
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="where the model runs")
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="number type of the weights")
+    quantize: Literal["4bit", "8bit"] | None = Field(
+        None, description="load the weights in 4 or 8 bits; needs bitsandbytes"
+    )
+    engine_url: str | None = Field(
+        None, description="OpenAI-compatible server that makes the replies, such as http://host:8000"
+    )
+    engine_model: str | None = Field(
+        None, description="the model's name on that server; the version's own if left out"
+    )
+    engine_key: SecretStr | None = Field(
+        None, description="that server's key; give it in the environment, where nobody sees it"
+    )
+    api_keys: SecretStr | None = Field(
+        None, description="keys of the API, by commas; give them in the environment, where nobody sees them"
+    )
     open_browser: bool = Field(False, description="open the page in a browser")
+
+    @field_validator("engine_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
+
+    @property
+    def keys(self) -> list[str]:
+        """The API's keys; none where everybody may call it."""
+        given = self.api_keys.get_secret_value() if self.api_keys else ""
+        return [key.strip() for key in given.split(",") if key.strip()]
 
 
 def from_command_line(arguments: list[str] | None = None) -> Settings:

@@ -186,8 +186,15 @@ class Versions:
         return self._pointer()["history"]
 
     def release(self, version_id: str, why: str = "") -> None:
-        """Make a version the served one. Checks it first, so that a damaged one never gets served."""
-        self.open(version_id)
+        """Make a version the served one. Checks it first, so that a damaged one never gets served.
+
+        Raises VersionError for a reward model: it scores replies and cannot write one.
+        """
+        if self.open(version_id).manifest.stage == "reward":
+            raise VersionError(
+                f"{version_id} is a reward model: it scores replies and cannot chat. Release a version trained "
+                "with it, for example by `python -m alignment ppo`."
+            )
         history = [*self.history(), {"version": version_id, "at": now(), "why": why}]
         write_atomically(self.folder / "released.json", _json({"version": version_id, "history": history}))
 

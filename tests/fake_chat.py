@@ -1,22 +1,29 @@
-"""A chat without a model, in memory: the same conversations, replies and votes, scripted answers.
+"""The real chat and the real store over an engine without a model: scripted answers, a token a character.
 
-Message trees behave as the real ones: an edit or a retry adds a sibling, the head says which path is shown.
 A message beginning with "slow" streams until stopped or closed; one with "broken" fails after two words.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
+import tempfile
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
-from itertools import count
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
-from assistant.conversation import Turn, Update
-from assistant.errors import AssistantError
+from assistant.conversation import Chat
+from assistant.engine import Chunk
+from assistant.errors import EngineError
 from assistant.page import build_page, launch_options
+from assistant.sampling import Sampling
+from assistant.tokens import Alternative, Step
+from feedback_store import FeedbackStore, Message, Rating
 
 ANSWERS = {
     "347 + 285": "The answer is **632**.",
@@ -26,170 +33,157 @@ ANSWERS = {
         "<b>bold</b> <img src=x onerror=\"document.title='owned'\"> `<i>` "
         "<script>document.title='owned'</script>"
     ),
+    "مرحبا": "مرحبا! كيف حالك؟",
 }
 THOUGHT = "7 + 5 = 12, write 2, carry 1\n4 + 8 + 1 = 13, write 3, carry 1\n3 + 2 + 1 = 6\nSo 347 + 285 = 632."
+END = 0
+THINK = "\x01"  # ends the prompt of a reply that is to think first
 
 
-@dataclass
-class Vote:
-    """One rater's last vote on one reply."""
+class FakeTokenizer:
+    """A token is a character; END is 0."""
 
-    value: int
-    reasons: tuple[str, ...]
-    comment: str
+    eos_token_id = pad_token_id = END
+    chat_template = "enable_thinking"
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def __call__(self, text: str, **_: Any) -> Any:
+        return SimpleNamespace(input_ids=[ord(letter) for letter in text])
+
+    def apply_chat_template(
+        self, turns: list[dict[str, str]], enable_thinking: bool = True, **_: Any
+    ) -> list[int]:
+        lines = [f"{turn['role']}: {turn['content']}" for turn in turns]
+        return [ord(letter) for letter in "\x02".join(lines) + (THINK if enable_thinking else "")]
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return "".join(map(chr, ids))
 
 
-class FakeChat:
-    """Stands in for `assistant.conversation.Chat`."""
+class FakeServed:
+    """Says what the script says, a word or a line of thought at a time."""
+
+    def __init__(self, chat: FakeChat, version: str) -> None:
+        self.chat = chat
+        manifest = SimpleNamespace(
+            id=version,
+            base=SimpleNamespace(name="starter", revision="0f" * 20),
+            parent="v1" if version != "v1" else None,
+            stage="kto",
+            created="2026-11-24T00:00:00+00:00",
+            data={"up": 3, "down": 2},
+            metrics={},
+        )
+        self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
+        model = SimpleNamespace(num_parameters=lambda: 4_900_000)
+        self.loaded = SimpleNamespace(model=model, tokenizer=FakeTokenizer(), window=20_000)
+
+    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        read = "".join(map(chr, prompt_ids))
+        think, begun = THINK in read, read.partition(THINK)[2]
+        message = read.partition(THINK)[0].rsplit("\x02", 1)[-1].removeprefix("user: ")
+        self.chat.asked.append((message, think))
+        self.chat.drawn.append(sampling)
+        words = self._thought() if think and not begun else []
+        slow, broken = message.startswith("slow"), message.startswith("broken")
+        said = ANSWERS.get(message, f"You said: {message}")
+        words += ["tick "] * 100_000 if slow else [f"{word} " for word in said.split(" ")]
+        words[-1] = words[-1].rstrip(" ")
+        try:
+            for number, word in enumerate(words):
+                await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
+                if broken and number == 2:
+                    raise EngineError("The engine stopped answering. Send the message again.")
+                yield Chunk([ord(letter) for letter in word], None)
+            yield Chunk([END], "end")
+        except (GeneratorExit, asyncio.CancelledError):
+            self.chat.closed.set()
+            raise
+
+    def _thought(self) -> list[str]:
+        return ["<think>\n", *(f"{line}\n" for line in THOUGHT.split("\n")), "</think>\n\n"]
+
+
+class FakeEngine:
+    """Serves whatever version the fake chat names."""
+
+    def __init__(self, chat: FakeChat) -> None:
+        self.chat = chat
+
+    @property
+    def version(self) -> Any:
+        return FakeServed(self.chat, self.chat.version).version
+
+    @contextmanager
+    def lease(self) -> Iterator[FakeServed]:
+        yield FakeServed(self.chat, self.chat.version)
+
+
+@cache
+def _empty_store() -> Path:
+    """A migrated store, made once and copied: migrating takes longer than a test."""
+    path = Path(tempfile.mkdtemp()) / "empty.db"
+    FeedbackStore.open(path).close()
+    return path
+
+
+class FakeChat(Chat):
+    """A chat with what tests want to know of it."""
+
+    version = "v1"
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0) -> None:
         self.version = version
         self.seconds_between = seconds_between
-        self.turns: dict[str, Turn] = {}
-        self.conversations: dict[str, str] = {}  # turn id → conversation
-        self.owners: dict[str, str] = {}  # conversation → rater
-        self.heads: dict[str, str | None] = {}
-        self.votes: dict[tuple[str, str], Vote] = {}  # (reply, rater)
+        self.update_seconds = seconds_between
         self.asked: list[tuple[str, bool]] = []  # (message, think) in the order they came
-        self.finished: dict[str, str] = {}  # reply → finish reason
-        self.closed = threading.Event()  # a reply's generator was closed before its end
-        self._stopped: set[str] = set()
-        self._ids = count(1)
+        self.drawn: list[Sampling] = []  # how each was drawn
+        self.closed = threading.Event()  # a reply was ended before its end
+        self.path = Path(tempfile.mkdtemp()) / "feedback.db"
+        shutil.copy(_empty_store(), self.path)
+        self.store = FeedbackStore.open(self.path)
+        super().__init__(self.store, FakeEngine(self), Sampling(temperature=0.3, max_new_tokens=512))  # type: ignore[arg-type]
+
+    def tokens(self, reply_id: str, rater: str) -> list[Step]:
+        """Each character, half of them sure; the others could have been an "x"."""
+        reply = self.library.reply(reply_id, rater)
+        closed, steps = not reply.think, []
+        for position, token in enumerate(reply.completion_ids):
+            text, share = chr(token), 0.55 if position % 2 else 1.0
+            others = (Alternative(token, text, share, token == END), Alternative(ord("x"), "x", 1 - share))
+            part = "end" if token == END else "answer" if closed else "thought"
+            closed = closed or "".join(map(chr, reply.completion_ids[: position + 1])).endswith("</think>")
+            steps.append(Step(position, token, text, share, part, others))  # type: ignore[arg-type]
+        return steps
 
     @property
-    def about(self) -> str:
-        return f"{self.version} · starter, 4.9M parameters"
+    def votes(self) -> dict[tuple[str, str], Rating]:
+        """Standing votes by (reply, rater)."""
+        return {(vote.reply_id, vote.rater): vote for vote, _ in self.store.ratings() if vote.value}
 
-    async def reply(
-        self,
-        message: str,
-        *,
-        think: bool,
-        rater: str,
-        conversation: str | None = None,
-        parent: str | None = None,
-    ) -> AsyncGenerator[Update, None]:
-        if conversation is not None:
-            self._check(conversation, rater)
-        if not message.strip():
-            raise AssistantError("The message is empty. Write something and send it again.")
-        if conversation is None:
-            conversation = f"c{next(self._ids)}"
-            self.owners[conversation], self.heads[conversation] = rater, None
-        at = self.heads[conversation] if parent is None else parent or None
-        if at is not None and self.turns[at].role == "user":
-            at = self.turns[at].parent_id  # never answered: the new message takes its place
-        asked = Turn(f"m{next(self._ids)}", at, "user", message, None, None, None, None, 0, (), "")
-        self._add(asked, conversation)
-        async with aclosing(self._answer(asked, conversation, think)) as updates:
-            async for update in updates:
-                yield update
+    @property
+    def owners(self) -> dict[str, str]:
+        """Conversation → rater."""
+        with sqlite3.connect(self.path) as database:
+            return dict(database.execute("SELECT id, rater_id FROM conversations"))
 
-    async def retry(self, reply_id: str, *, think: bool, rater: str) -> AsyncGenerator[Update, None]:
-        conversation = self.conversations[reply_id]
-        self._check(conversation, rater)
-        asked = self.turns[self.turns[reply_id].parent_id or ""]
-        async with aclosing(self._answer(asked, conversation, think)) as updates:
-            async for update in updates:
-                yield update
+    @property
+    def turns(self) -> dict[str, Message]:
+        """Every message by its id."""
+        return {
+            message.id: message
+            for conversation in self.owners
+            for message in self.store.messages(conversation)
+        }
 
-    async def stop(self, reply_id: str) -> None:
-        self._stopped.add(reply_id)
+    @property
+    def finished(self) -> dict[str, str]:
+        """Reply → finish reason."""
+        return {turn.id: turn.reply.finish_reason for turn in self.turns.values() if turn.reply}
 
-    def history(self, conversation: str, rater: str) -> list[Turn]:
-        self._check(conversation, rater)
-        path: list[Turn] = []
-        at = self.heads[conversation]
-        while at is not None:
-            turn = self.turns[at]
-            vote = self.votes.get((turn.id, rater))
-            if vote is not None:
-                turn = replace(turn, rating=vote.value, reasons=vote.reasons, comment=vote.comment)
-            path.append(turn)
-            at = turn.parent_id
-        return path[::-1]
-
-    def undo(self, conversation: str, rater: str) -> str:
-        asked = next(turn for turn in reversed(self.history(conversation, rater)) if turn.role == "user")
-        self.heads[conversation] = asked.parent_id
-        return asked.content
-
-    def rate(self, reply_id: str, value: int, reasons: Sequence[str], comment: str, rater: str) -> None:
-        if reply_id not in self.turns:
-            raise AssistantError(f"There is no reply {reply_id!r}. Check the id that /chat gave.")
-        if value == 0:
-            self.votes.pop((reply_id, rater), None)
-        else:
-            self.votes[reply_id, rater] = Vote(value, tuple(reasons), comment)
-
-    def siblings(self, parent_id: str | None) -> list[Turn]:
-        """All turns under one parent, oldest first."""
+    def siblings(self, parent_id: str | None) -> list[Message]:
+        """All messages under one parent, oldest first."""
         return [turn for turn in self.turns.values() if turn.parent_id == parent_id]
-
-    def _check(self, conversation: str, rater: str) -> None:
-        if self.owners.get(conversation) != rater:
-            raise AssistantError(f"There is no conversation {conversation!r} of yours. Start a new one.")
-
-    def _add(self, turn: Turn, conversation: str) -> None:
-        self.turns[turn.id] = turn
-        self.conversations[turn.id] = conversation
-        self.heads[conversation] = turn.id
-
-    async def _answer(self, asked: Turn, conversation: str, think: bool) -> AsyncGenerator[Update, None]:
-        self.asked.append((asked.content, think))
-        version, reply_id = self.version, f"r{next(self._ids)}"
-        thought_lines = THOUGHT.split("\n") if think else []
-        slow = asked.content.startswith("slow")
-        answer_words = ["tick"] * 100_000 if slow else self._text(asked.content).split(" ")
-        thought = answer = ""
-        reason: str | None = None
-
-        def update(thinking: bool) -> Update:
-            seconds = 2.1 if think and not thinking else None
-            return Update(reply_id, conversation, thought, answer, version, thinking, reason, 3.0, seconds)
-
-        try:
-            for line in thought_lines:
-                await asyncio.sleep(self.seconds_between)
-                thought = f"{thought}\n{line}".lstrip("\n")
-                yield update(thinking=True)
-            for number, word in enumerate(answer_words):
-                await asyncio.sleep(0.01 if slow else self.seconds_between)
-                if reply_id in self._stopped:
-                    reason = "stopped"
-                    break
-                if asked.content.startswith("broken") and number == 2:
-                    reason = "error"
-                    raise AssistantError("The engine stopped answering. Send the message again.")
-                answer = f"{answer} {word}".lstrip(" ")
-                yield update(thinking=False)
-            reason = reason or "end"
-        except GeneratorExit:
-            reason = "stopped"
-            self.closed.set()
-            raise
-        finally:
-            self.finished[reply_id] = reason or "error"
-            self._add(
-                Turn(
-                    reply_id,
-                    asked.id,
-                    "assistant",
-                    answer,
-                    thought or None,
-                    version,
-                    reason,
-                    2.1 if think else None,
-                    0,
-                    (),
-                    "",
-                ),
-                conversation,
-            )
-        yield update(thinking=False)
-
-    def _text(self, message: str) -> str:
-        return ANSWERS.get(message, f"You said: {message}")
 
 
 @contextmanager
@@ -197,7 +191,7 @@ def serving(fake: FakeChat) -> Iterator[str]:
     """The page over `fake` on a free port; yields its address."""
 
     async def start() -> tuple[Any, str]:
-        page = build_page(fake)  # type: ignore[arg-type]
+        page = build_page(fake)
         return page, page.launch(prevent_thread_lock=True, quiet=True, **launch_options())[1]
 
     # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assistant import prompt
-from assistant.conversation import Chat, Update, fit
+from assistant.conversation import Chat, Update
 from assistant.engine import Engine
 from assistant.errors import ConversationError, PromptError
 from assistant.first import version_to_serve
@@ -80,6 +80,96 @@ async def test_a_retry_is_a_sibling_and_an_edit_is_a_branch(chat: Chat, store: F
     shown = [turn.content for turn in chat.history(first.conversation, "ann")]
     assert shown == ["What is 13 + 7?", edited.answer]
     assert len(store.messages(first.conversation)) == 5
+
+
+async def test_both_branches_can_be_shown_again_and_each_keeps_what_came_after_it(chat: Chat) -> None:
+    first = await ask(chat, "What is 12 + 7?")
+    more = await ask(chat, "and plus 5?", conversation=first.conversation)
+    again = [update async for update in chat.retry(first.reply_id, think=False, rater="ann")][-1]
+    shown = chat.history(first.conversation, "ann")
+    assert [turn.id for turn in shown][-1] == again.reply_id
+    assert shown[-1].siblings == (first.reply_id, again.reply_id)
+    assert shown[0].siblings == (shown[0].id,)
+    chat.library.show(first.reply_id, "ann")
+    assert [turn.id for turn in chat.history(first.conversation, "ann")][-1] == more.reply_id
+    with pytest.raises(ConversationError, match="somebody else"):
+        chat.library.show(again.reply_id, "bob")
+
+
+async def test_settings_of_one_reply_are_stored_with_it(chat: Chat, store: FeedbackStore) -> None:
+    hot = Sampling(temperature=1.5, top_p=0.9, top_k=7, max_new_tokens=12)
+    last = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
+    again = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
+    reply = store.reply(last.reply_id)
+    assert reply.sampling == {"temperature": 1.5, "top_p": 0.9, "top_k": 7, "max_new_tokens": 12}
+    assert reply.seed == 5
+    assert store.reply(again.reply_id).completion_ids == reply.completion_ids
+
+
+async def test_a_system_prompt_stands_before_the_first_message_and_every_later_prompt(
+    chat: Chat, store: FeedbackStore
+) -> None:
+    first = await ask(chat, "What is 12 + 7?", system="Be brief.")
+    second = await ask(chat, "and plus 5?", conversation=first.conversation)
+    assert [turn.role for turn in chat.history(first.conversation, "ann")] == [
+        "system",
+        *["user", "assistant"] * 2,
+    ]
+    tokenizer = chat._engine._serving.loaded.tokenizer
+    for reply in (first, second):
+        read = tokenizer.decode(store.reply(reply.reply_id).prompt_ids)
+        assert read.startswith("<|im_start|>system\nBe brief.")
+    asked = chat.history(first.conversation, "ann")[1]
+    edited = await ask(
+        chat, "What is 1 + 1?", conversation=first.conversation, parent=asked.parent_id, system="Be long."
+    )
+    assert "Be long." in prompt.decode(tokenizer, store.reply(edited.reply_id).prompt_ids)
+    assert store.verify() == []
+
+
+@pytest.mark.parametrize("how", ["resample", "thinking"])
+async def test_two_answers_to_one_message_come_together_and_are_siblings(
+    engine: Engine, store: FeedbackStore, how: str
+) -> None:
+    chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=40))
+    pairs = [
+        pair
+        async for pair in chat.compare("What is 12 + 7?", how=how, think=False, rater="ann")  # type: ignore[arg-type]
+    ]
+    left, right = (store.reply(side.reply_id) for side in pairs[-1])
+    assert left.parent_id == right.parent_id
+    assert {left.think, right.think} == ({True, False} if how == "thinking" else {False})
+    assert all(side.finish_reason in ("end", "length") for side in pairs[-1])
+    assert engine._serving.leases == 0
+
+
+async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
+    engine: Engine, store: FeedbackStore
+) -> None:
+    chat = Chat(store, engine, RAMBLING)
+    stream = chat.compare("Tell me a story.", how="resample", think=False, rater="ann")
+    left, right = await anext(stream)
+    await anext(stream)
+    await stream.aclose()
+    assert store.reply(left.reply_id).finish_reason == store.reply(right.reply_id).finish_reason == "stopped"
+    assert engine._serving.leases == 0
+
+
+async def test_a_reply_goes_on_from_a_token_that_somebody_chose(chat: Chat, store: FeedbackStore) -> None:
+    first = store.reply((await ask(chat, "What is 12 + 7?")).reply_id)
+    tokenizer = chat._engine._serving.loaded.tokenizer
+    other = tokenizer("7", add_special_tokens=False).input_ids[0]
+    updates = [u async for u in chat.continue_with(first.id, 1, other, rater="ann")]
+    second = store.reply(updates[-1].reply_id)
+    assert second.parent_id == first.parent_id
+    assert second.completion_ids[:2] == [first.completion_ids[0], other]
+    assert second.prompt_ids == first.prompt_ids
+    assert second.sampling["beginning"] == 2
+    ended = [u async for u in chat.continue_with(first.id, 1, tokenizer.eos_token_id, rater="ann")][-1]
+    assert store.reply(ended.reply_id).completion_ids == [first.completion_ids[0], tokenizer.eos_token_id]
+    assert ended.finish_reason == "end"
+    with pytest.raises(ConversationError, match="not in the reply"):
+        await anext(chat.continue_with(first.id, 999, other, rater="ann"))
 
 
 async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
@@ -171,21 +261,3 @@ async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
     chat.rate(first.reply_id, -1, ["wrong"], "no", "ann")
     turn = chat.history(first.conversation, "ann")[-1]
     assert (turn.rating, turn.reasons, turn.comment) == (-1, ("wrong",), "no")
-
-
-def test_the_oldest_turns_make_room_and_no_message_is_cut(engine: Engine) -> None:
-    messages = []
-    for number in range(40):
-        messages += [
-            {"role": "user", "content": f"question {number} " + "word " * 20},
-            {"role": "assistant", "content": f"answer {number}"},
-        ]
-    messages.append({"role": "user", "content": "the last question"})
-    with engine.lease() as served:
-        ids = fit(served.loaded, messages, think=False, max_new_tokens=300)
-        read = prompt.decode(served.loaded.tokenizer, ids)
-    assert len(ids) + 300 <= served.loaded.window
-    assert "the last question" in read
-    assert "question 39 word" in read
-    assert "question 0 word" not in read
-    assert read.startswith("<|im_start|>user\nquestion")

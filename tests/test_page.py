@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import base64
 import dataclasses
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +17,16 @@ from fake_chat import FakeChat, serving
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from assistant.page import view
+from assistant.errors import AssistantError
+from assistant.page import desk, view
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
+from assistant.page.preferences import Preferences, preferences
 from assistant.page.screen import Screen
 from assistant.page.session import Session
-from assistant.page.text import markdown, plain
-from assistant.page.words import CHINESE, ENGLISH, Words, browser_language
+from assistant.page.text import difference, markdown, plain
+from assistant.page.words import CHINESE, ENGLISH, Words, browser_language, explained
+from assistant.sampling import Sampling
 from feedback_store import StoreError
 
 PAGE = Path(view.__file__).parent
@@ -41,7 +45,7 @@ def fake() -> FakeChat:
 
 @pytest.fixture
 def handlers(fake: FakeChat) -> Handlers:
-    return Handlers(fake)  # type: ignore[arg-type]
+    return Handlers(fake)
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def collect(screens: Any) -> list[Screen]:
 
 
 def say(handlers: Handlers, session: Session, text: str) -> list[Screen]:
-    return collect(handlers.send(text, session))
+    return collect(handlers.sending.send(text, session))
 
 
 def shown(screen: Screen) -> str:
@@ -116,7 +120,7 @@ def test_named_places_are_the_same_in_both_languages() -> None:
 def test_page_code_shows_no_text_of_its_own() -> None:
     """Outside words.py no string holds words between tags, and no component is given a text of its own."""
     for path in PAGE.glob("*.py"):
-        if path.name == "words.py":
+        if path.name in ("english.py", "chinese.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -138,6 +142,88 @@ def test_page_code_shows_no_text_of_its_own() -> None:
 )
 def test_the_first_language_of_the_browser_that_the_page_speaks_is_used(header: str, language: str) -> None:
     assert browser_language(header) == language
+
+
+def kinds(root: type[Exception]) -> list[type[Exception]]:
+    """An error's class and all below it."""
+    return [root, *(kind for below in root.__subclasses__() for kind in kinds(below))]
+
+
+@pytest.mark.parametrize("kind", [*kinds(AssistantError), *kinds(StoreError)], ids=lambda kind: kind.__name__)
+def test_every_error_is_told_in_the_language_of_the_page(kind: type[Exception]) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "What happened. What to do.")
+    assert explained(ENGLISH, error) == "What happened. What to do."
+    assert re.search(r"[\u4e00-\u9fff]", explained(CHINESE, error))
+    assert "What" not in explained(CHINESE, error)
+
+
+# What a browser kept, files, differences
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [],
+        {"temperature": "hot", "top_p": 0, "top_k": -1, "max_new_tokens": 0, "seed": 1.5, "system": 3},
+    ],
+)
+def test_settings_that_make_no_sense_are_not_taken(given: object) -> None:
+    assert preferences(given) == Preferences()
+
+
+def test_settings_differ_from_the_servers_only_where_they_were_changed() -> None:
+    server = Sampling(temperature=0.3, max_new_tokens=512)
+    assert Preferences().sampling(server) == server
+    drawn = preferences({"temperature": "1.25", "top_k": "40"}).sampling(server)
+    assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.25, 40, 512)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no json", "not_json"),
+        ("[" * 100_000, "not_json"),
+        ("[]", "not_ours"),
+        ('{"format": "thumbtune-conversation"}', "damaged"),
+        (
+            '{"format": "thumbtune-conversation", "title": "t", "head": null, "messages": '
+            '[{"id": "a", "parent": "b", "role": "user", "content": "x"}]}',
+            "damaged",
+        ),
+        ("x" * 2_000_001, "too_large"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
+    fake: FakeChat, handlers: Handlers, session: Session, text: str, reason: str
+) -> None:
+    screen = handlers.shelving.bring(session, event(text=text))
+    assert plain(ENGLISH.import_refused[reason]) in shown(screen)
+    assert fake.owners == {}
+
+
+def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
+    fake: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    first = session.turns[-1].id
+    handlers.judging.vote(session, event(turn=first, value="1"))
+    collect(handlers.sending.retry(session, event(turn=first)))
+    link = handlers.shelving.export_json(session).outbox
+    saved = base64.b64decode(link.split("base64,")[1].split('"')[0]).decode()
+    handlers.shelving.bring(session, event(text=saved))
+    assert [turn.content for turn in session.turns] == ["hello", "You said: hello"]
+    assert len(session.turns[-1].siblings) == 2
+    assert session.turns[-1].version == "imported"
+    assert len(fake.votes) == 1
+    assert fake.store.verify() == []
+
+
+def test_a_difference_marks_words_and_single_chinese_characters() -> None:
+    assert difference("It is 5.", "It is 6.") == "It is <del>5</del><ins>6</ins>."
+    assert difference("五个苹果", "六个苹果") == "<del>五</del><ins>六</ins>个苹果"
+    assert "<b>" not in difference("<b>", "<b>x")
 
 
 # Safe HTML
@@ -172,7 +258,9 @@ def test_ids_versions_and_comments_are_escaped(fake: FakeChat, handlers: Handler
     say(handlers, session, "hello")
     reply = session.turns[-1].id
     fake.rate(reply, 1, ["clear"], "</textarea><script>x</script>", "rater-1")
-    html = shown(handlers.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>")))
+    html = shown(
+        handlers.judging.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>"))
+    )
     html += view.header(session.words, fake.version, fake.about)
     assert "<i>" not in html.replace("<i></i>", "")
     assert "<script" not in html
@@ -184,21 +272,28 @@ def test_ids_versions_and_comments_are_escaped(fake: FakeChat, handlers: Handler
 
 def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers) -> None:
     first, second = Session(), Session()
-    screen = handlers.open(first, request("zh-CN"), None)
-    handlers.open(second, request(), None)
+    screen = handlers.opening.open(first, request("zh-CN"), None)
+    handlers.opening.open(second, request(), None)
     assert len(first.rater) >= 22
     assert first.rater != second.rater
     assert all(example in shown(screen) for example in CHINESE.examples)
-    assert screen.memory == {"rater": first.rater, "language": "zh", "think": True, "conversation": None}
+    assert screen.memory == {
+        "rater": first.rater,
+        "language": "zh",
+        "think": True,
+        "mode": "one",
+        "preferences": {},
+        "conversation": None,
+    }
 
 
 def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
-    memory = handlers.set_think(False, session).memory
+    handlers.judging.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
+    memory = handlers.opening.set_think(False, session).memory
     again = Session()
-    screen = handlers.open(again, request(), memory)
+    screen = handlers.opening.open(again, request(), memory)
     assert "You said: hello" in shown(screen)
     assert again.turns[-1].rating == -1
     assert again.turns[-1].reasons == ("wrong",)
@@ -210,7 +305,7 @@ def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, s
 )
 def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object) -> None:
     session = Session()
-    handlers.open(session, request(), memory)
+    handlers.opening.open(session, request(), memory)
     assert session.rater
     assert session.language == "en"
     assert session.conversation is None
@@ -219,7 +314,7 @@ def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object)
 def test_somebody_elses_conversation_is_not_shown(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "secret")
     thief = Session()
-    screen = handlers.open(thief, request(), {**session.memory(), "rater": "rater-2"})
+    screen = handlers.opening.open(thief, request(), {**session.memory(), "rater": "rater-2"})
     assert "secret" not in shown(screen)
     assert ENGLISH.lost_conversation in shown(screen)
 
@@ -228,14 +323,14 @@ def test_an_open_page_goes_on_after_the_server_was_restarted(handlers: Handlers,
     say(handlers, session, "hello")
     memory = session.memory()
     again = Session()
-    collect(handlers.send("more", again, memory))
+    collect(handlers.sending.send("more", again, memory))
     assert again.rater == "rater-1"
     assert [turn.content for turn in again.turns][:3] == ["hello", "You said: hello", "more"]
 
 
 def test_the_switch_changes_every_text(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "hello")
-    screen = handlers.language(session)
+    screen = handlers.opening.language(session)
     assert f'aria-label="{CHINESE.good}"' in shown(screen)
     assert CHINESE.new_conversation in screen.header
     assert ENGLISH.good not in shown(screen)
@@ -248,10 +343,11 @@ def test_the_switch_changes_every_text(handlers: Handlers, session: Session) -> 
 def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Session) -> None:
     screens = say(handlers, session, "347 + 285")
     assert screens[0].box == ""
-    assert '<details class="thought thinking" id="thought-r3" open>' in shown(screens[3])
+    reply = session.turns[-1].id
+    assert f'<details class="thought thinking" id="thought-{reply}" open>' in shown(screens[3])
     assert "<summary>Thinking…</summary>" in shown(screens[3])
     final = shown(screens[-1])
-    assert "<summary>Thought for 2.1 s</summary>" in final
+    assert re.search(r"<summary>Thought for \d+\.\d s</summary>", final)
     assert " open>" not in final
     assert "The answer is <strong>632</strong>." in final
     assert '<span class="caption">v1</span>' in final
@@ -260,7 +356,7 @@ def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Sess
 def test_without_thinking_there_is_no_thought_block(
     fake: FakeChat, handlers: Handlers, session: Session
 ) -> None:
-    handlers.set_think(False, session)
+    handlers.opening.set_think(False, session)
     final = shown(say(handlers, session, "347 + 285")[-1])
     assert fake.asked == [("347 + 285", False)]
     assert "<details" not in final
@@ -303,7 +399,7 @@ def test_an_error_of_the_store_is_shown_too(
         raise StoreError("The disk is full. Free some space.")
 
     monkeypatch.setattr(fake, "rate", full)
-    html = shown(handlers.vote(session, event(turn=session.turns[-1].id, value="1")))
+    html = shown(handlers.judging.vote(session, event(turn=session.turns[-1].id, value="1")))
     assert "The disk is full." in html
     assert "You said: hello" in html
 
@@ -314,10 +410,8 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
     say(handlers, session, "hello")
     assert session.conversation is not None
     head = session.turns[-1].id
-    fake._add(
-        dataclasses.replace(session.turns[0], id="m99", parent_id=head, content="lost"), session.conversation
-    )
-    handlers._refresh(session)
+    fake.store.add_message(session.conversation, head, "user", "lost")
+    desk.refresh(fake, session)
     say(handlers, session, "again")
     assert [turn.content for turn in session.turns] == [
         "hello",
@@ -328,7 +422,7 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
 
 
 def test_an_example_is_sent_as_it_stands(fake: FakeChat, handlers: Handlers, session: Session) -> None:
-    collect(handlers.example(session, event(text=ENGLISH.examples[0])))
+    collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
     assert fake.asked == [(ENGLISH.examples[0], True)]
 
 
@@ -336,11 +430,11 @@ def test_stop_keeps_what_was_written(fake: FakeChat, handlers: Handlers, session
     session.think = False
 
     async def run() -> Screen:
-        screens = handlers.send("slow", session)
+        screens = handlers.sending.send("slow", session)
         async for screen in screens:
             last = screen
             if session.live is not None and "tick" in session.live.answer:
-                await handlers.stop(session)
+                await handlers.sending.stop(session)
         return last
 
     final = asyncio.run(run())
@@ -351,9 +445,9 @@ def test_stop_keeps_what_was_written(fake: FakeChat, handlers: Handlers, session
 
 def test_stop_before_the_first_word_still_stops(handlers: Handlers, session: Session) -> None:
     async def run() -> None:
-        screens = handlers.send("slow", session)
+        screens = handlers.sending.send("slow", session)
         await anext(screens)
-        await handlers.stop(session)
+        await handlers.sending.stop(session)
         async for _ in screens:
             pass
 
@@ -363,14 +457,14 @@ def test_stop_before_the_first_word_still_stops(handlers: Handlers, session: Ses
 
 def test_closing_the_page_cancels_the_reply(fake: FakeChat, handlers: Handlers, session: Session) -> None:
     async def run() -> None:
-        screens = handlers.send("slow", session)
+        screens = handlers.sending.send("slow", session)
         async for _ in screens:
             if session.live is not None:
                 break
         await screens.aclose()
 
     asyncio.run(run())
-    assert fake.closed.is_set()
+    assert list(fake.finished.values()) == ["stopped"]
     assert not session.busy
 
 
@@ -378,11 +472,11 @@ def test_a_new_conversation_ends_the_reply_being_written(
     fake: FakeChat, handlers: Handlers, session: Session
 ) -> None:
     async def run() -> Screen:
-        screens = handlers.send("slow", session)
+        screens = handlers.sending.send("slow", session)
         async for _ in screens:
             if session.live is not None:
                 break
-        screen = await handlers.fresh(session)
+        screen = await handlers.sending.fresh(session)
         assert [screen async for screen in screens] == []
         return screen
 
@@ -394,10 +488,10 @@ def test_a_new_conversation_ends_the_reply_being_written(
 
 def test_a_second_message_waits_for_the_first(fake: FakeChat, handlers: Handlers, session: Session) -> None:
     async def run() -> Screen:
-        screens = handlers.send("slow", session)
+        screens = handlers.sending.send("slow", session)
         await anext(screens)
-        hint = await anext(handlers.send("me too", session))
-        await handlers.stop(session)
+        hint = await anext(handlers.sending.send("me too", session))
+        await handlers.sending.stop(session)
         async for _ in screens:
             pass
         return hint
@@ -413,8 +507,8 @@ def test_an_edit_adds_a_sibling_of_the_message(fake: FakeChat, handlers: Handler
     say(handlers, session, "first")
     say(handlers, session, "second")
     asked = session.turns[2]
-    assert f">\n{asked.content}</textarea>" in shown(handlers.edit(session, event(turn=asked.id)))
-    collect(handlers.resend(session, event(turn=asked.id, text="better")))
+    assert f">\n{asked.content}</textarea>" in shown(handlers.sending.edit(session, event(turn=asked.id)))
+    collect(handlers.sending.resend(session, event(turn=asked.id, text="better")))
     assert [turn.content for turn in session.turns] == [
         "first",
         "You said: first",
@@ -428,22 +522,22 @@ def test_editing_the_first_message_begins_at_the_root(
     fake: FakeChat, handlers: Handlers, session: Session
 ) -> None:
     say(handlers, session, "first")
-    collect(handlers.resend(session, event(turn=session.turns[0].id, text="other")))
+    collect(handlers.sending.resend(session, event(turn=session.turns[0].id, text="other")))
     assert [turn.content for turn in fake.siblings(None)] == ["first", "other"]
     assert len(fake.owners) == 1
 
 
 def test_cancelling_an_edit_changes_nothing(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "first")
-    handlers.edit(session, event(turn=session.turns[0].id))
-    assert "<form" not in shown(handlers.cancel(session))
+    handlers.sending.edit(session, event(turn=session.turns[0].id))
+    assert "<form" not in shown(handlers.sending.cancel(session))
     assert session.turns[0].content == "first"
 
 
 def test_retry_adds_a_sibling_reply(fake: FakeChat, handlers: Handlers, session: Session) -> None:
     say(handlers, session, "hello")
     first = session.turns[-1]
-    collect(handlers.retry(session, event(turn=first.id)))
+    collect(handlers.sending.retry(session, event(turn=first.id)))
     assert session.turns[-1].id != first.id
     assert len(fake.siblings(first.parent_id)) == 2
 
@@ -451,7 +545,7 @@ def test_retry_adds_a_sibling_reply(fake: FakeChat, handlers: Handlers, session:
 def test_undo_returns_the_message_to_the_box(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
-    screen = handlers.undo(session)
+    screen = handlers.sending.undo(session)
     assert screen.box == "second"
     assert [turn.content for turn in session.turns] == ["first", "You said: first"]
 
@@ -462,9 +556,9 @@ def test_undo_returns_the_message_to_the_box(handlers: Handlers, session: Sessio
 def test_a_thumb_opens_reasons_that_fit_it(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    up = shown(handlers.vote(session, event(turn=reply, value="1")))
+    up = shown(handlers.judging.vote(session, event(turn=reply, value="1")))
     assert re.findall(r'name="reason" value="(\w+)"', up) == ["correct", "clear", "helpful", "other"]
-    down = shown(handlers.vote(session, event(turn=reply, value="-1")))
+    down = shown(handlers.judging.vote(session, event(turn=reply, value="-1")))
     assert re.findall(r'name="reason" value="(\w+)"', down) == [
         "wrong",
         "unclear",
@@ -482,8 +576,8 @@ def test_reasons_are_kept_as_keys_with_the_comment(
     session.language = "zh"
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.vote(session, event(turn=reply, value="-1"))
-    screen = handlers.finish(
+    handlers.judging.vote(session, event(turn=reply, value="-1"))
+    screen = handlers.judging.finish(
         session, event(turn=reply, value="-1", reasons=["wrong", "too_long"], text="不对")
     )
     vote = fake.votes[reply, "rater-1"]
@@ -495,9 +589,13 @@ def test_reasons_are_kept_as_keys_with_the_comment(
 def test_a_vote_can_be_taken_back(fake: FakeChat, handlers: Handlers, session: Session, how: str) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.vote(session, event(turn=reply, value="1"))
+    handlers.judging.vote(session, event(turn=reply, value="1"))
     again = event(turn=reply, value="1")
-    screen = handlers.vote(session, again) if how == "same thumb" else handlers.withdraw(session, again)
+    screen = (
+        handlers.judging.vote(session, again)
+        if how == "same thumb"
+        else handlers.judging.withdraw(session, again)
+    )
     assert fake.votes == {}
     assert 'aria-pressed="true"' not in shown(screen)
     assert ENGLISH.withdrawn in shown(screen)
@@ -508,9 +606,9 @@ def test_a_comment_that_arrives_after_the_withdrawal_it_preceded_does_not_bring_
 ) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.vote(session, event(1, turn=reply, value="1"))
-    handlers.withdraw(session, event(3, turn=reply))
-    handlers.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
+    handlers.judging.vote(session, event(1, turn=reply, value="1"))
+    handlers.judging.withdraw(session, event(3, turn=reply))
+    handlers.judging.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
     assert fake.votes == {}
 
 
@@ -564,7 +662,7 @@ def test_rate_stores_a_vote_per_client(served: tuple[FakeChat, str]) -> None:
     ("endpoint", "arguments", "message"),
     [
         ("/chat", ("", False, None), "The message is empty."),
-        ("/chat", ("hi", False, "nowhere"), "There is no conversation 'nowhere'"),
+        ("/chat", ("hi", False, "nowhere"), "This conversation is not here any more."),
         ("/rate", ("nothing", 1, [], ""), "There is no reply 'nothing'"),
         ("/rate", ("nothing", 5, [], ""), "value is 5; it must be 1, -1 or 0"),
     ],
@@ -584,12 +682,12 @@ def test_only_the_two_endpoints_are_public(served: tuple[FakeChat, str]) -> None
 
 def test_closing_the_stream_of_an_endpoint_cancels_the_reply(fake: FakeChat) -> None:
     async def run() -> None:
-        stream = Endpoints(fake).chat("slow")  # type: ignore[arg-type]
+        stream = Endpoints(fake).chat("slow")
         await anext(stream)
         await stream.aclose()
 
     asyncio.run(run())
-    assert fake.closed.is_set()
+    assert list(fake.finished.values()) == ["stopped"]
 
 
 def test_after_an_unexpected_error_the_page_can_be_used_again(
@@ -602,7 +700,16 @@ def test_after_an_unexpected_error_the_page_can_be_used_again(
     monkeypatch.setattr(fake, "reply", broken)
     with pytest.raises(ZeroDivisionError):
         say(handlers, session, "hello")
-    screen = handlers.recover(session)
+    screen = handlers.sending.recover(session)
     assert not session.busy
     assert screen.box == "hello"
     assert plain(ENGLISH.unexpected) in shown(screen)
+
+
+def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
+    handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "347 + 285")
+    assert "oldest" not in "".join(view.conversation(session, "v1"))
+    session.turns[-1] = dataclasses.replace(session.turns[-1], dropped=4)
+    assert "written without the 4 oldest messages" in "".join(view.conversation(session, "v1"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.events import Dependency, api
 
-from assistant.page import view
+from assistant.page import side_view, view
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.session import Session
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assistant.conversation import Chat
 
 FOLDER = Path(__file__).parent
+STYLES = ("style.css", "panels.css")
 
 
 def build_page(chat: Chat) -> gr.Blocks:
@@ -27,43 +28,57 @@ def build_page(chat: Chat) -> gr.Blocks:
     handlers, endpoints, words = Handlers(chat), Endpoints(chat), ENGLISH
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
 
+    def block(value: Any, name: str, **options: Any) -> gr.HTML:
+        """A part of the page that the server draws and the page's script listens to."""
+        return gr.HTML(value, js_on_load=script, apply_default_css=False, elem_id=name, **options)
+
     page = gr.Blocks(title="Thumbtune", analytics_enabled=False, fill_width=True)
     with page:
         session = gr.State(Session())
         # A fixed key and secret, so that what a browser kept is still read after the server was restarted.
         memory = gr.BrowserState(None, storage_key="thumbtune", secret="thumbtune-memory")
 
-        with gr.Column(elem_id="frame"):
-            header = gr.HTML("", js_on_load=script, apply_default_css=False, elem_id="header")
-            with gr.Column(elem_id="scroller"):
-                conversation = gr.HTML(
-                    [],
-                    html_template="${value.join('')}",
-                    js_on_load=script,
-                    apply_default_css=False,
-                    elem_id="conversation",
-                )
-            with gr.Column(elem_id="composer"):
-                with gr.Group(elem_id="box"):
-                    box = gr.Textbox(
-                        label=words.message_label,
-                        placeholder=words.message_placeholder,
-                        show_label=False,
-                        container=False,
-                        lines=1,
-                        max_lines=8,
-                        autofocus=True,
-                        elem_id="message",
-                    )
-                    with gr.Row(elem_id="tools"):
-                        think = gr.Checkbox(
-                            True, label=words.think, container=False, elem_id="think", min_width=80, scale=1
+        with gr.Row(elem_id="frame"):
+            with gr.Column(elem_id="side"):
+                side = block(side_view.side(Session()), "side-head")
+                shelf = block("", "shelf")
+            with gr.Column(elem_id="main"):
+                header = block("", "header")
+                with gr.Column(elem_id="scroller"):
+                    conversation = block([], "conversation", html_template="${value.join('')}")
+                with gr.Column(elem_id="composer"):
+                    with gr.Group(elem_id="box"):
+                        box = gr.Textbox(
+                            label=words.message_label,
+                            placeholder=words.message_placeholder,
+                            show_label=False,
+                            container=False,
+                            lines=1,
+                            max_lines=8,
+                            autofocus=True,
+                            elem_id="message",
                         )
-                        send = gr.Button(words.send, variant="primary", elem_id="send", min_width=80, scale=0)
-                        stop = gr.Button(words.stop, visible=False, elem_id="stop", min_width=80, scale=0)
-                footnote = gr.HTML(view.footnote(words), apply_default_css=False, elem_id="footnote")
+                        with gr.Row(elem_id="tools"):
+                            think = gr.Checkbox(
+                                True,
+                                label=words.think,
+                                container=False,
+                                elem_id="think",
+                                min_width=60,
+                                scale=1,
+                            )
+                            mode = block(view.mode(Session()), "mode")
+                            send = gr.Button(
+                                words.send, variant="primary", elem_id="send", min_width=70, scale=0
+                            )
+                            stop = gr.Button(words.stop, visible=False, elem_id="stop", min_width=70, scale=0)
+                    footnote = gr.HTML(view.footnote(words), apply_default_css=False, elem_id="footnote")
+            panel = block("", "panel")
+            outbox = block("", "outbox")
 
-        screen = [conversation, header, box, think, send, stop, footnote, memory]
+        screen = [
+            conversation, header, side, shelf, box, think, mode, send, stop, footnote, panel, outbox, memory,
+        ]  # fmt: skip
 
         def wire(
             event: Callable[..., Dependency], handler: Callable[..., Any], *inputs: Any, **options: Any
@@ -79,30 +94,62 @@ def build_page(chat: Chat) -> gr.Blocks:
                 **options,
             )
 
-        wire(page.load, handlers.open)
-        wire(header.language, handlers.language)
-        wire(header.fresh, handlers.fresh)
-        wire(think.input, handlers.set_think, think)
+        opening, sending, judging = handlers.opening, handlers.sending, handlers.judging
+        shelving, panels = handlers.shelving, handlers.panels
+
+        wire(page.load, opening.open)
+        wire(header.language, opening.language)
+        wire(header.fresh, sending.fresh)
+        wire(think.input, opening.set_think, think)
+        wire(mode.set_mode, opening.set_mode)
 
         for streams in (
-            wire(box.submit, handlers.send, box),
-            wire(send.click, handlers.send, box),
-            wire(conversation.example, handlers.example),
-            wire(conversation.resend, handlers.resend),
-            wire(conversation.retry, handlers.retry),
+            wire(box.submit, sending.send, box),
+            wire(send.click, sending.send, box),
+            wire(conversation.example, sending.example),
+            wire(conversation.resend, sending.resend),
+            wire(conversation.retry, sending.retry),
+            wire(panel.continue_with, sending.continue_with),
         ):
-            wire(streams.failure, handlers.recover)
-        wire(stop.click, handlers.stop)
-        wire(conversation.undo, handlers.undo)
-        wire(conversation.edit, handlers.edit)
-        wire(conversation.cancel, handlers.cancel)
+            wire(streams.failure, sending.recover)
+        wire(stop.click, sending.stop)
+        wire(conversation.undo, sending.undo)
+        wire(conversation.edit, sending.edit)
+        wire(conversation.cancel, sending.cancel)
+        wire(conversation.show, sending.show)
 
         # One at a time: leaving the comment field by pressing "Withdraw" sends two votes at once.
         votes = {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "votes"}
-        wire(conversation.vote, handlers.vote, **votes)
-        wire(conversation.feedback, handlers.feedback, **votes)
-        wire(conversation.finish, handlers.finish, **votes)
-        wire(conversation.withdraw, handlers.withdraw, **votes)
+        wire(conversation.vote, judging.vote, **votes)
+        wire(conversation.feedback, judging.feedback, **votes)
+        wire(conversation.finish, judging.finish, **votes)
+        wire(conversation.withdraw, judging.withdraw, **votes)
+        wire(conversation.choose, judging.choose, **votes)
+        wire(conversation.correct, judging.correct)
+        wire(conversation.keep_correction, judging.keep_correction)
+        wire(conversation.remove_correction, judging.remove_correction)
+
+        # Not "always_last": Gradio 6.31 then repeats the first event's data instead of sending the last one's.
+        wire(side.find, shelving.find, trigger_mode="multiple", concurrency_limit=1, concurrency_id="find")
+        wire(shelf.switch, shelving.switch)
+        wire(shelf.cancel, sending.cancel)
+        wire(shelf.ask_rename, shelving.ask_rename)
+        wire(shelf.rename, shelving.rename)
+        wire(shelf.ask_delete, shelving.ask_delete)
+        wire(shelf.delete, shelving.delete)
+        wire(shelf.export_markdown, shelving.export_markdown)
+        wire(shelf.export_json, shelving.export_json)
+        wire(shelf.bring, shelving.bring)
+
+        wire(header.settings, panels.settings)
+        wire(header.card, panels.card)
+        wire(conversation.tokens, panels.tokens)
+        wire(panel.token, panels.token)
+        # One at a time, in order: closing sends the whole form after the last change of it.
+        form = {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "settings"}
+        wire(panel.set_preferences, panels.set_preferences, **form)
+        wire(panel.preset, panels.preset, **form)
+        wire(panel.close, panels.close, **form)
 
         api(endpoints.chat, api_name="chat", concurrency_limit=None)
         api(endpoints.rate, api_name="rate", concurrency_limit=None)
@@ -113,7 +160,7 @@ def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs for this page, beside address and port."""
     return {
         "theme": theme(),
-        "css_paths": [FOLDER / "style.css"],
+        "css_paths": [FOLDER / name for name in STYLES],
         "favicon_path": FOLDER / "favicon.svg",
         "footer_links": [],
         "run_history": False,

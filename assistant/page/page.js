@@ -1,13 +1,27 @@
 // Runs once per HTML block of the page. The server draws; this passes clicks and forms on as events.
 const ACTIONS = [
-  "cancel", "edit", "example", "feedback", "finish", "fresh",
-  "language", "resend", "retry", "undo", "vote", "withdraw",
+  "ask_delete", "ask_rename", "bring", "cancel", "card", "choose", "close", "continue_with", "correct", "delete",
+  "edit", "example", "export_json", "export_markdown", "feedback", "find", "finish", "fresh", "keep_correction",
+  "language", "preset", "remove_correction", "rename", "resend", "retry", "set_mode", "set_preferences", "settings",
+  "show", "switch", "token", "tokens", "undo", "vote", "withdraw",
 ];
 let order = 0; // events sent together may arrive in another order; the server goes by this number
 const act = (name, data) => ACTIONS.includes(name) && trigger(name, { ...data, order: ++order });
 const filled = (form) => {
   const fields = new FormData(form);
-  return { ...form.dataset, text: fields.get("text") ?? "", reasons: fields.getAll("reason") };
+  return {
+    ...form.dataset,
+    text: fields.get("text") ?? "",
+    reasons: fields.getAll("reason"),
+    values: Object.fromEntries(fields),
+  };
+};
+// The server takes the panel away once it has what the form holds: what is sent next is drawn with it.
+const leave = (panel) => act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
+const drawer = (open) => {
+  // On the list itself: Gradio prefixes our styles with its container, so that none can begin at the body.
+  document.querySelector("#side").classList.toggle("drawer-open", open);
+  document.querySelector("#header [data-do=drawer]")?.setAttribute("aria-expanded", open);
 };
 
 async function copyAnswer(button) {
@@ -21,27 +35,70 @@ element.classList.toggle("cannot-copy", !navigator.clipboard); // browsers offer
 element.addEventListener("click", (event) => {
   const summary = event.target.closest("summary");
   if (summary) chosen.set(summary.parentElement.id, !summary.parentElement.open);
+  if (event.target.matches("dialog")) leave(event.target); // beside the panel
   const button = event.target.closest("button[data-do]");
-  if (button?.dataset.do === "copy") copyAnswer(button);
-  else if (button) act(button.dataset.do, { ...button.dataset });
+  if (!button) return;
+  if (button.dataset.do === "copy") copyAnswer(button);
+  else if (button.dataset.do === "drawer") {
+    const open = !document.querySelector("#side.drawer-open");
+    drawer(open);
+    document.querySelector(open ? "#side-head input" : "#header [data-do=drawer]")?.focus();
+  } else if (button.dataset.do === "close") leave(button.closest("dialog"));
+  else act(button.dataset.do, { ...button.dataset });
+  if (["fresh", "switch"].includes(button.dataset.do)) drawer(false);
 });
 element.addEventListener("submit", (event) => {
   event.preventDefault();
   act(event.target.dataset.do, filled(event.target));
 });
-element.addEventListener("change", (event) => {
+element.addEventListener("change", async (event) => {
   const form = event.target.closest("form[data-change]");
   if (form) act(form.dataset.change, filled(form));
+  const file = event.target.dataset.file && event.target.files[0];
+  if (file) {
+    const name = event.target.dataset.file;
+    event.target.value = "";
+    act(name, { text: await file.slice(0, 8_000_000).text() });
+  }
+});
+let typed;
+element.addEventListener("input", (event) => {
+  const output = event.target.closest(".field")?.querySelector("output");
+  if (output) output.textContent = event.target.value;
+  const form = event.target.closest("form[data-input]");
+  clearTimeout(typed);
+  if (form) typed = setTimeout(() => act(form.dataset.input, filled(form)), 200);
 });
 element.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.closest("form, li")) act("cancel", {});
   // While composing, Enter picks a word in an input method.
   if (event.target.dataset.enter !== "submit" || event.isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     event.target.form.requestSubmit();
   }
-  if (event.key === "Escape") act("cancel", {});
 });
+
+// Keys of the whole page; once, from the block that is always there.
+if (element.closest("#header")) {
+  const keys = { KeyN: "#header [data-do=fresh]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
+  document.addEventListener("keydown", (event) => {
+    const target = event.altKey && !event.ctrlKey && !event.metaKey && keys[event.code];
+    if (target) {
+      event.preventDefault();
+      [...document.querySelectorAll(target)].at(-1)?.click();
+    }
+    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (document.querySelector("#side.drawer-open")) {
+      drawer(false);
+      document.querySelector("#header [data-do=drawer]")?.focus();
+    } else document.querySelector("#stop")?.click();
+  });
+  // Beside the drawer: the page behind it closes it.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#main") && !event.target.closest("[data-do=drawer]")) drawer(false);
+  });
+}
 
 // After each drawing: keep thoughts as the person left them, follow the text unless they scrolled up.
 const chosen = new Map();
@@ -49,21 +106,41 @@ const scroller = element.closest("#scroller");
 if (scroller) element.setAttribute("role", "log"); // read out when complete: a reply being written is aria-busy
 let following = true;
 let turns = 0;
+let opener = null; // what had the focus before the panel opened
+let depth = 0; // how far the open panel was scrolled
 scroller?.addEventListener("scroll", () => {
   following = scroller.scrollTop + scroller.clientHeight > scroller.scrollHeight - 60;
 });
+element.addEventListener("scroll", (event) => {
+  if (event.target.matches(".panel-body")) depth = event.target.scrollTop;
+}, true);
 watch("value", () => {
   for (const [id, open] of chosen) {
     const thought = document.getElementById(id);
     if (thought) thought.open = open;
   }
   const language = element.querySelector("[lang]")?.lang;
-  if (language) document.documentElement.lang = language;
+  if (language && element.closest("#header")) document.documentElement.lang = language;
+  element.querySelector("a[download]")?.click();
+  const panel = element.querySelector("dialog");
+  if (!panel) {
+    depth = 0;
+    opener?.focus();
+    opener = null;
+  } else if (!panel.open) {
+    opener ??= document.activeElement;
+    panel.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      leave(panel);
+    });
+    panel.showModal();
+    panel.querySelector(".panel-body").scrollTop = depth;
+  }
   const field = element.querySelector("[data-focus]");
   if (field && !field.dataset.focused) {
     field.dataset.focused = "yes";
     field.focus();
-    field.setSelectionRange(field.value.length, field.value.length);
+    field.setSelectionRange?.(field.value.length, field.value.length);
   }
   if (!scroller) return;
   const now = element.querySelectorAll(".turn").length;

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from assistant.page import view
+from assistant.page import side_view, view
 from assistant.page.session import Session
+from assistant.page.text import plain
 
 if TYPE_CHECKING:
     from assistant.conversation import Chat
@@ -20,17 +23,27 @@ class Screen(NamedTuple):
 
     view: Any = SKIP
     header: Any = SKIP
+    side: Any = SKIP
+    shelf: Any = SKIP
     box: Any = SKIP
     think: Any = SKIP
+    mode: Any = SKIP
     send: Any = SKIP
     stop: Any = SKIP
     footnote: Any = SKIP
+    panel: Any = SKIP
+    outbox: Any = SKIP
     memory: Any = SKIP
 
 
 def redrawn(chat: Chat, session: Session) -> Screen:
-    """The conversation drawn again, all else left alone."""
-    return Screen(view.conversation(session, chat.about))
+    """Conversation and list drawn again, all else left alone."""
+    return Screen(view.conversation(session, chat.about), shelf=side_view.shelf(session))
+
+
+def shelf_only(session: Session) -> Screen:
+    """The list drawn again."""
+    return Screen(shelf=side_view.shelf(session))
 
 
 def writing(chat: Chat, session: Session, box: Any = SKIP, memory: Any = SKIP) -> Screen:
@@ -46,8 +59,7 @@ def writing(chat: Chat, session: Session, box: Any = SKIP, memory: Any = SKIP) -
 
 def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:
     """No reply is being written. The header too: the version may have changed meanwhile."""
-    return Screen(
-        view.conversation(session, chat.about),
+    return redrawn(chat, session)._replace(
         header=view.header(session.words, chat.version, chat.about),
         box=box,
         send=gr.Button(visible=True),
@@ -59,13 +71,25 @@ def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:
 def whole_page(chat: Chat, session: Session) -> Screen:
     """Everything, in the session's language."""
     words = session.words
-    return Screen(
-        view.conversation(session, chat.about),
+    return redrawn(chat, session)._replace(
         header=view.header(words, chat.version, chat.about),
+        side=side_view.side(session),
         box=gr.Textbox(label=words.message_label, placeholder=words.message_placeholder),
         think=gr.Checkbox(value=session.think, label=words.think),
+        mode=view.mode(session),
         send=gr.Button(words.send, visible=not session.busy),
         stop=gr.Button(words.stop, visible=session.busy),
         footnote=view.footnote(words),
+        panel="",
         memory=session.memory(),
+    )
+
+
+def download(session: Session, name: str, kind: str, text: str) -> Screen:
+    """A file for the browser to save; the page's script follows the link."""
+    data = base64.b64encode(text.encode()).decode()
+    # A new number each time: the same file twice is two downloads.
+    return Screen(
+        outbox=f'<a hidden download="{plain(name)}" data-number="{secrets.token_hex(4)}" '
+        f'href="data:{kind};base64,{data}"></a>'
     )

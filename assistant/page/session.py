@@ -4,39 +4,89 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from assistant.page.preferences import Preferences, preferences
 from assistant.page.words import LANGUAGES, Words
 
 if TYPE_CHECKING:
     from assistant.conversation import Turn, Update
+    from assistant.tokens import Step
+    from feedback_store import Conversation
+    from feedback_store.records import How
+
+Mode = Literal["one", "resample", "thinking"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def known_mode(value: object) -> Mode:
+    """The mode that `value` names, "one" where it names none."""
+    return next((mode for mode in MODES if mode == value), "one")
+
+
+@dataclass
+class Pair:
+    """Two answers side by side, and the choice between them."""
+
+    how: How
+    left: Update | None = None
+    right: Update | None = None
+    thinking: tuple[str, ...] = ()  # the sides that thought first
+    choice: str | None = None
+
+    @property
+    def left_id(self) -> str:
+        """Id of the left reply, "" before it has one."""
+        return self.left.reply_id if self.left else ""
+
+    @property
+    def right_id(self) -> str:
+        """Id of the right reply, "" before it has one."""
+        return self.right.reply_id if self.right else ""
+
+
+@dataclass
+class TokenView:
+    """The tokens of one reply, and which of them is looked at."""
+
+    reply_id: str
+    steps: list[Step]
+    chosen: int | None = None
 
 
 @dataclass
 class Session:
-    """The state of one tab. Handlers change it in place; `view.py` draws all of it."""
+    """The state of one tab. Handlers change it in place; `view.py` and its neighbours draw all of it."""
 
     rater: str = ""
     language: str = "en"
     think: bool = True
+    mode: Mode = "one"  # how many answers to a message: one of MODES
+    preferences: Preferences = field(default_factory=Preferences)
     conversation: str | None = None
     turns: list[Turn] = field(default_factory=list)
 
-    thought_seconds: dict[str, float] = field(default_factory=dict)  # of replies written in this tab
+    shelf: list[Conversation] = field(default_factory=list)  # the person's conversations, as listed
+    search: str = ""
+    renaming: str | None = None  # id of the conversation whose name is being changed
+    deleting: str | None = None  # id of the conversation about which the page asks
 
     sending: str | None = None  # the message on its way, until the history has it
     draft: str | None = None  # that message, kept so that it can return to the box
     live: Update | None = None  # the reply being written
+    pair: Pair | None = None  # two replies, being written or waiting for a choice
     answering: bool = False  # a reply is asked for and has not ended
     run: int = 0  # number of the latest stream; an older one that finds a newer number ends itself
     stop_wanted: bool = False
 
     editing: str | None = None  # id of the message whose edit form is open
+    correcting: str | None = None  # id of the reply for which a better answer is being written
     rating: str | None = None  # id of the reply whose feedback form is open
     vote_order: int = 0  # number that the browser gave to the latest vote
     remark: tuple[str, str] | None = None  # (reply id, quiet line under it)
     notice: str | None = None  # a line under the conversation: what went wrong, what to do
     notice_is_error: bool = False
+    tokens: TokenView | None = None
 
     @property
     def words(self) -> Words:
@@ -48,6 +98,15 @@ class Session:
         """Whether a reply is being written."""
         return self.answering
 
+    def writing_ids(self) -> list[str]:
+        """Ids of the replies being written."""
+        if not self.answering:
+            return []
+        ids = [self.live.reply_id if self.live else ""]
+        if self.pair is not None:
+            ids = [self.pair.left_id, self.pair.right_id]
+        return [reply_id for reply_id in ids if reply_id]
+
     def turn(self, turn_id: str) -> Turn | None:
         """The turn on the screen with this id, if there is one."""
         return next((turn for turn in self.turns if turn.id == turn_id), None)
@@ -58,7 +117,8 @@ class Session:
 
     def quiet(self) -> None:
         """Clear lines and open forms that belong to an earlier action."""
-        self.editing = self.rating = self.remark = self.notice = None
+        self.editing = self.correcting = self.rating = self.remark = self.notice = None
+        self.renaming = self.deleting = None
         self.notice_is_error = False
 
     def memory(self) -> dict[str, Any]:
@@ -67,18 +127,22 @@ class Session:
             "rater": self.rater,
             "language": self.language,
             "think": self.think,
+            "mode": self.mode,
+            "preferences": self.preferences.kept(),
             "conversation": self.conversation,
         }
 
     def remember(self, memory: object, browser_language: str) -> None:
         """Take over what the browser kept. Anything malformed there counts as not kept."""
         kept = memory if isinstance(memory, dict) else {}
-        rater, language = kept.get("rater"), kept.get("language")
+        rater, language, mode = kept.get("rater"), kept.get("language"), kept.get("mode")
         conversation, think = kept.get("conversation"), kept.get("think")
         self.rater = rater if isinstance(rater, str) and rater else new_rater()
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
         self.conversation = conversation if isinstance(conversation, str) else None
         self.think = think if isinstance(think, bool) else True
+        self.mode = known_mode(mode)
+        self.preferences = preferences(kept.get("preferences"))
 
 
 def new_rater() -> str:

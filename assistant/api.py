@@ -1,0 +1,349 @@
+"""OpenAI-compatible HTTP over one `Chat`: models, chat completions, and feedback on what was said.
+
+A reply made here is stored like any other: its completion id holds the reply's id, so that it can be rated.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import math
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from assistant.api_shapes import Shape, answer_of, usage_of
+from assistant.api_types import ApiError, ChatRequest, FeedbackRequest, refusal
+from assistant.conversation import Chat, Update
+from assistant.errors import (
+    AssistantError,
+    ConversationError,
+    EngineBusy,
+    EngineError,
+    TooLong,
+    UnknownModel,
+)
+from assistant.raters import Raters
+from feedback_store import StoreError, UnknownReply
+
+log = logging.getLogger(__name__)
+
+ALIAS = "thumbtune"
+"""Model name that always means the released version."""
+MOST_BYTES = 1_000_000
+"""Largest body that is read."""
+RETRY_SECONDS = 5
+
+Done = TypeVar("Done")
+
+
+def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
+    """The API's routes for any Starlette or FastAPI application. With `keys`, a request must bring one of them."""
+    api = Api(chat, raters, keys)
+    return [
+        Route("/health", api.guarded(api.health, open_to_all=True), methods=["GET"]),
+        Route("/v1/models", api.guarded(api.models), methods=["GET"]),
+        Route("/v1/models/{name}", api.guarded(api.model), methods=["GET"]),
+        Route("/v1/chat/completions", api.guarded(api.chat_completions), methods=["POST"]),
+        Route("/v1/feedback", api.guarded(api.feedback), methods=["POST"]),
+    ]
+
+
+class Api:
+    """The handlers over one chat."""
+
+    def __init__(self, chat: Chat, raters: Raters, keys: Sequence[str]) -> None:
+        self._chat = chat
+        self._raters = raters
+        self._keys = [_digest(key.encode()) for key in keys]
+        self._started = int(time.time())
+
+    def guarded(
+        self, handler: Callable[[Request, str | None], Awaitable[Response]], open_to_all: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """The handler behind the key check; whatever goes wrong in it becomes an error of OpenAI's shape."""
+
+        async def handle(request: Request) -> Response:
+            try:
+                key = None if open_to_all else self._key(request)
+                return await handler(request, key)
+            except ClientDisconnect:
+                return Response(status_code=499)
+            except Exception as error:
+                return error_response(as_api_error(error))
+
+        return handle
+
+    async def health(self, request: Request, key: str | None) -> Response:
+        """Whether replies can be made now, and by which version."""
+        running = self._chat.engine.running
+        told = {"status": "ok" if running else "starting", "version": self._chat.version}
+        return JSONResponse(told, status_code=200 if running else 503)
+
+    async def models(self, request: Request, key: str | None) -> Response:
+        """Every name that a request may give as its model."""
+        return JSONResponse({"object": "list", "data": [self._described(name) for name in self._names()]})
+
+    async def model(self, request: Request, key: str | None) -> Response:
+        """One of them. Raises ApiError if it does not serve."""
+        name = request.path_params["name"]
+        self._version_called(name)
+        return JSONResponse(self._described(name))
+
+    async def chat_completions(self, request: Request, key: str | None) -> Response:
+        """Answer a transcript, at once or streamed."""
+        try:
+            asked = ChatRequest.model_validate(await _json(request))
+        except ValidationError as error:
+            raise refusal(error) from error
+        version = self._version_called(asked.model)
+        with self._chat.engine.lease(version) as served:
+            window, tokenizer = served.loaded.window, served.loaded.tokenizer
+        if (asked.limit or 0) > window:
+            raise ApiError(
+                400,
+                f"max_tokens is {asked.limit}, and this model reads and writes {window} tokens in all.",
+                param="max_tokens" if asked.max_completion_tokens is None else "max_completion_tokens",
+                code="invalid_value",
+            )
+        updates = self._chat.complete(
+            asked.transcript,
+            think=asked.think,
+            rater=self._raters.pseudonym(key, asked.user),
+            version=version,
+            sampling=asked.sampling(self._chat.sampling),
+            seed=asked.seed,
+        )
+        shape = Shape(asked.model, int(time.time()), tokenizer)
+        if not asked.stream:
+            last = await unless_gone(_last(updates), request.receive)
+            return JSONResponse(answer_of(shape, last))
+        with_usage = asked.stream_options is not None and asked.stream_options.include_usage
+        # What can be refused is refused before the first byte: then the status can still say so. The first update
+        # says that the request is taken, the second has the first token.
+        opening = [await unless_gone(anext(updates), request.receive) for _ in range(2)]
+        return EventStream(_events(shape, opening, updates, with_usage))
+
+    async def feedback(self, request: Request, key: str | None) -> Response:
+        """Rate a completion, correct it, or both."""
+        try:
+            said = FeedbackRequest.model_validate(await _json(request))
+        except ValidationError as error:
+            raise refusal(error) from error
+        reply_id = said.id.removeprefix(Shape.PREFIX)
+        rater = self._raters.pseudonym(key, said.user)
+        await asyncio.to_thread(self._judge, said, reply_id, rater)
+        return JSONResponse({"object": "feedback", "id": Shape.PREFIX + reply_id, "value": said.value})
+
+    def _judge(self, said: FeedbackRequest, reply_id: str, rater: str) -> None:
+        try:
+            if said.correction is not None:
+                self._chat.library.correct(reply_id, said.correction, rater)
+            if said.value is not None:
+                self._chat.rate(reply_id, said.value, said.reasons, said.comment, rater)
+        except (ConversationError, UnknownReply) as error:
+            raise ApiError(404, str(error), param="id", code="reply_not_found") from error
+        except StoreError as error:
+            if isinstance(error, ValueError):
+                raise ApiError(400, str(error), code="invalid_value") from error
+            raise
+
+    def _key(self, request: Request) -> str | None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        given = given.strip() if scheme.lower() == "bearer" else ""
+        if not self._keys:
+            return given or None
+        # All are compared, whichever fits, and each in a time that tells nothing of it.
+        digest = _digest(given.encode("latin-1"))
+        fits = [hmac.compare_digest(digest, key) for key in self._keys]
+        if not any(fits):
+            raise ApiError(
+                401,
+                "This key is not known." if given else "A key is needed: 'Authorization: Bearer KEY'.",
+                code="invalid_api_key",
+            )
+        return given
+
+    def _names(self) -> list[str]:
+        return [ALIAS, *self._chat.engine.serving]
+
+    def _version_called(self, name: str) -> str | None:
+        """The version that a model's name means; None is the released one."""
+        if name not in self._names():
+            known = ", ".join(self._names())
+            raise ApiError(
+                404,
+                f"There is no model {name[:100]!r}. These serve: {known}.",
+                param="model",
+                code="model_not_found",
+            )
+        return None if name == ALIAS else name
+
+    def _described(self, name: str) -> dict[str, Any]:
+        with self._chat.engine.lease(self._version_called(name)) as served:
+            base = PurePath(served.version.manifest.base.name)
+            return {
+                "id": name,
+                "object": "model",
+                "created": self._started,
+                "owned_by": "thumbtune",
+                # Of a base in a folder the name alone: where it lies is nobody's business.
+                "root": base.name if base.is_absolute() else str(base),
+                "parent": served.version.id if name == ALIAS else served.version.manifest.parent,
+                "max_model_len": served.loaded.window,
+            }
+
+
+class EventStream(Response):
+    """Server-sent events that end with the client: one who leaves ends what makes them."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they end or the client leaves."""
+
+        async def write() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        try:
+            await unless_gone(write(), receive)
+        except ClientDisconnect:
+            log.debug("A client left before its reply ended")
+        except OSError:
+            log.debug("A client's connection broke")
+
+
+async def unless_gone(work: Coroutine[Any, Any, Done] | Awaitable[Done], receive: Receive) -> Done:
+    """The result of `work`, which is ended if the client leaves before. Raises ClientDisconnect then."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        leaving.cancel()
+        if not working.done():
+            # Once, and waited for: what there is of the reply is stored on the way out.
+            working.cancel()
+            await asyncio.wait({working})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _last(updates: AsyncGenerator[Update, None]) -> Update:
+    async with aclosing(updates) as all_of_them:
+        async for update in all_of_them:
+            last = update
+    return last
+
+
+async def _events(
+    shape: Shape, opening: Sequence[Update], updates: AsyncGenerator[Update, None], with_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The chunks of a streamed answer. An error after the first one becomes a chunk: the status is sent already."""
+    last = opening[-1]
+    try:
+        async with aclosing(updates) as coming:
+            yield _event(shape.opening(last, with_usage))
+            for chunk in shape.chunks(last, with_usage):
+                yield _event(chunk)
+            async for update in coming:
+                last = update
+                for chunk in shape.chunks(update, with_usage):
+                    yield _event(chunk)
+            if with_usage:
+                yield _event(shape.chunk(last, [], usage=usage_of(last)))
+    except Exception as error:
+        yield _event(as_api_error(error).body)
+        return
+    yield b"data: [DONE]\n\n"
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
+
+
+async def _json(request: Request) -> Any:
+    """The body as JSON. Raises ApiError if it is too large, no UTF-8 or no JSON."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise ApiError(
+                413, f"The body is larger than {MOST_BYTES:,} bytes. Shorten it.", code="body_too_large"
+            )
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ApiError(400, f"The body is not UTF-8: {error.reason}.", code="invalid_utf8") from error
+    try:
+        found = json.loads(text, parse_constant=_no_number)
+        # A half of a character pair can be written in JSON, and is no text.
+        json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, f"The body is not JSON: {error}.", code="invalid_json") from error
+    if "\x00" in text or "\\u0000" in text:
+        raise ApiError(400, "The body has a NUL character. Leave it out.", code="invalid_value")
+    return found
+
+
+def _digest(key: bytes) -> bytes:
+    # Of one length, so that a comparison does not tell how long the right key is.
+    return hashlib.sha256(key).digest()
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """The error as the client reads it."""
+    later = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
+    who = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    return JSONResponse(error.body, status_code=error.status, headers={**later, **who})
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """What went wrong, with the status that fits. What nobody foresaw is logged, and not told."""
+    match error:
+        case ApiError():
+            return error
+        case UnknownModel():
+            return ApiError(404, str(error), param="model", code="model_not_found")
+        case EngineBusy():
+            return ApiError(429, str(error), code="busy", retry_after=RETRY_SECONDS)
+        case EngineError():
+            return ApiError(503, str(error), code="engine_error", retry_after=math.ceil(RETRY_SECONDS / 5))
+        case TooLong():
+            return ApiError(400, str(error), param="messages", code="context_length_exceeded")
+        case AssistantError():
+            return ApiError(400, str(error), param="messages", code="invalid_value")
+        case StoreError() if isinstance(error, ValueError):
+            return ApiError(400, str(error), code="invalid_value")
+    log.error("A request failed", exc_info=error)
+    if isinstance(error, StoreError):
+        return ApiError(503, str(error), code="store_error", retry_after=RETRY_SECONDS)
+    return ApiError(500, "Something failed in this server; its log says what.", code="internal_error")

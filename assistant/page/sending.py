@@ -1,0 +1,260 @@
+"""Sending messages, and showing replies while they are written.
+
+What the person wrote goes back into the message box if it could not be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from assistant.page import desk
+from assistant.page.screen import SKIP, Screen, redrawn, settled, whole_page, writing
+from assistant.page.session import Pair, Session
+from assistant.page.stream import closing
+
+if TYPE_CHECKING:
+    from assistant.conversation import Chat, Update
+
+MAX_MESSAGE = 32_000
+"""Characters. The model's window refuses what is too long for it; this keeps a slip of the hand from it."""
+
+
+class Sending:
+    """Handlers of everything that makes a reply, or changes the path to it."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+
+    async def send(self, text: str, session: Session, memory: object = None) -> AsyncGenerator[Screen, None]:
+        """Send what is in the message box."""
+        desk.wake(self.chat, session, memory)
+        if wrong := self._wrong(session, text):
+            yield desk.hint(self.chat, session, wrong)
+            return
+        if session.turns and session.turns[-1].role == "user":
+            session.turns.pop()  # it never got its reply; the chat puts this message in its place
+        # What the person sees is what is continued, also where another tab has moved on.
+        parent = session.turns[-1].id if session.turns else None
+        async with aclosing(self._stream(session, self._ask(session, text, parent), text)) as screens:
+            async for screen in screens:
+                yield screen
+
+    async def example(
+        self, session: Session, event: gr.EventData, memory: object = None
+    ) -> AsyncGenerator[Screen, None]:
+        """Send an example question."""
+        desk.wake(self.chat, session, memory)
+        async with aclosing(self.send(str(event.text), session)) as screens:
+            async for screen in screens:
+                yield screen
+
+    async def resend(
+        self, session: Session, event: gr.EventData, memory: object = None
+    ) -> AsyncGenerator[Screen, None]:
+        """Send an edited message: a sibling of the original, which stays in the tree."""
+        desk.wake(self.chat, session, memory)
+        turn, text = session.turn(event.turn), str(event.text)
+        if wrong := self._wrong(session, text) or (session.words.unknown_reply if turn is None else ""):
+            yield desk.hint(self.chat, session, wrong)
+            return
+        assert turn is not None
+        session.turns = session.turns[: session.turns.index(turn)]
+        updates = self._ask(session, text, turn.parent_id or "")
+        async with aclosing(self._stream(session, updates, text)) as screens:
+            async for screen in screens:
+                yield screen
+
+    async def retry(
+        self, session: Session, event: gr.EventData, memory: object = None
+    ) -> AsyncGenerator[Screen, None]:
+        """Answer the same message again: a sibling of the reply, with or without thinking if that was asked."""
+        desk.wake(self.chat, session, memory)
+        turn = session.turn(event.turn)
+        if session.busy or turn is None:
+            yield desk.hint(
+                self.chat, session, session.words.busy if session.busy else session.words.unknown_reply
+            )
+            return
+        session.turns = session.turns[: session.turns.index(turn)]
+        wanted = getattr(event, "think", None)
+        updates = self.chat.retry(
+            turn.id,
+            think=session.think if wanted is None else wanted == "yes",
+            rater=session.rater,
+            sampling=session.preferences.sampling(self.chat.sampling),
+            seed=session.preferences.seed,
+        )
+        async with aclosing(self._stream(session, updates, None)) as screens:
+            async for screen in screens:
+                yield screen
+
+    async def continue_with(
+        self, session: Session, event: gr.EventData, memory: object = None
+    ) -> AsyncGenerator[Screen, None]:
+        """A sibling of the reply that goes on from one token of it, with another in its place."""
+        desk.wake(self.chat, session, memory)
+        turn = session.turn(event.turn)
+        if session.busy or turn is None:
+            yield desk.hint(
+                self.chat, session, session.words.busy if session.busy else session.words.unknown_reply
+            )
+            return
+        session.tokens = None
+        yield Screen(panel="")
+        session.turns = session.turns[: session.turns.index(turn)]
+        updates = self.chat.continue_with(turn.id, int(event.position), int(event.token), rater=session.rater)
+        async with aclosing(self._stream(session, updates, None)) as screens:
+            async for screen in screens:
+                yield screen
+
+    async def stop(self, session: Session, memory: object = None) -> Screen:
+        """Stop what is being written. What is there already is kept."""
+        desk.wake(self.chat, session, memory)
+        session.stop_wanted = True
+        for reply_id in session.writing_ids():
+            await self.chat.stop(reply_id)
+        return Screen()
+
+    async def fresh(self, session: Session, memory: object = None) -> Screen:
+        """Begin a new conversation; a reply being written is stopped and kept in the old one."""
+        desk.wake(self.chat, session, memory)
+        await desk.end_stream(self.chat, session)
+        session.quiet()
+        session.conversation, session.turns = None, []
+        desk.list_again(self.chat, session)
+        return whole_page(self.chat, session)
+
+    def recover(self, session: Session, memory: object = None) -> Screen:
+        """A handler failed in a way nobody planned; Gradio has logged it. Make the page usable again."""
+        desk.wake(self.chat, session, memory)
+        session.ended()
+        session.pair = None
+        session.notice, session.notice_is_error = session.words.unexpected, True
+        desk.refresh(self.chat, session)
+        return settled(self.chat, session, box=SKIP if session.draft is None else session.draft)
+
+    # The path
+
+    def edit(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
+        """Open the edit form of a message."""
+        desk.wake(self.chat, session, memory)
+        session.quiet()
+        session.editing = event.turn
+        return redrawn(self.chat, session)
+
+    def cancel(self, session: Session, memory: object = None) -> Screen:
+        """Close whatever form is open; nothing was changed."""
+        desk.wake(self.chat, session, memory)
+        session.quiet()
+        return redrawn(self.chat, session)
+
+    def show(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
+        """Show the branch of another sibling."""
+        desk.wake(self.chat, session, memory)
+        if session.busy:
+            return desk.hint(self.chat, session, session.words.busy)
+        session.quiet()
+        session.pair = None
+        try:
+            self.chat.library.show(event.turn, session.rater)
+        except desk.ERRORS as error:
+            desk.report(session, error)
+        desk.refresh(self.chat, session)
+        return redrawn(self.chat, session)
+
+    def undo(self, session: Session, memory: object = None) -> Screen:
+        """Take back the last exchange; its message returns to the box."""
+        desk.wake(self.chat, session, memory)
+        if session.busy or session.conversation is None:
+            return desk.hint(self.chat, session, session.words.busy)
+        session.quiet()
+        session.pair = None
+        try:
+            text = self.chat.undo(session.conversation, session.rater)
+        except desk.ERRORS as error:
+            desk.report(session, error)
+            return redrawn(self.chat, session)
+        desk.refresh(self.chat, session)
+        return settled(self.chat, session, box=text)
+
+    # Streaming
+
+    def _wrong(self, session: Session, text: str) -> str:
+        """Why this cannot be sent now; "" if it can."""
+        words = session.words
+        if session.busy:
+            return words.busy
+        if not text.strip():
+            return words.empty_message
+        if len(text) > MAX_MESSAGE:
+            return words.too_long_format.format(count=f"{len(text):,}", limit=f"{MAX_MESSAGE:,}")
+        return ""
+
+    def _ask(self, session: Session, text: str, parent: str | None) -> AsyncIterator[Any]:
+        """One reply to a message, or two, as the person has chosen."""
+        asked: dict[str, Any] = {
+            "think": session.think,
+            "rater": session.rater,
+            "conversation": session.conversation,
+            "parent": parent,
+            "system": session.preferences.system,
+            "sampling": session.preferences.sampling(self.chat.sampling),
+        }
+        if session.mode == "one":
+            return self.chat.reply(text, seed=session.preferences.seed, **asked)
+        return self.chat.compare(text, how=session.mode, **asked)
+
+    async def _stream(
+        self, session: Session, updates: AsyncIterator[Any], text: str | None
+    ) -> AsyncGenerator[Screen, None]:
+        """Show what is written. `text` is the message on its way, None for a retry."""
+        session.quiet()
+        session.run += 1
+        run, failed, first = session.run, False, True
+        session.sending = session.draft = text
+        session.live, session.stop_wanted, session.answering = None, False, True
+        session.pair = Pair(session.mode) if text is not None and session.mode != "one" else None
+        yield writing(self.chat, session, box="" if text is not None else SKIP)
+        try:
+            async with closing(updates) as shown:
+                async for update in shown:
+                    if session.run != run:
+                        return
+                    self._take(session, update)
+                    if first and session.stop_wanted:
+                        await self.stop(session)
+                    yield writing(self.chat, session, memory=session.memory() if first else SKIP)
+                    first = False
+        except desk.ERRORS as error:
+            failed = True
+            session.pair = None
+            desk.report(session, error)
+        finally:
+            if session.run == run:
+                session.ended()
+        if session.run == run:
+            await asyncio.to_thread(self._settle, session)
+            yield settled(self.chat, session, box=text if failed and text is not None else SKIP)
+
+    def _take(self, session: Session, update: Update | tuple[Update, Update]) -> None:
+        if isinstance(update, tuple):
+            assert session.pair is not None
+            session.pair.left, session.pair.right = update
+            session.conversation = update[0].conversation
+        else:
+            session.live, session.conversation = update, update.conversation
+
+    def _settle(self, session: Session) -> None:
+        desk.refresh(self.chat, session)
+        if session.pair is not None:
+            sides = {"left": session.pair.left_id, "right": session.pair.right_id}
+            session.pair.thinking = tuple(
+                side
+                for side, reply_id in sides.items()
+                if self.chat.library.reply(reply_id, session.rater).think
+            )

@@ -1,0 +1,173 @@
+"""Which texts a language of the page has. A missing translation is a missing argument, which fails on import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of one language. Fields ending in `_format` have named places for `str.format`."""
+
+    code: str
+    tagline: str
+    new_conversation: str
+    other_language: str
+    switch_language: str
+    version_format: str
+    conversation: str
+
+    greeting: str
+    greeting_more: str
+    examples_label: str
+    examples: tuple[str, ...]
+
+    message_label: str
+    message_placeholder: str
+    think: str
+    send: str
+    stop: str
+    footnote: str
+
+    you: str
+    assistant: str
+    waiting: str
+    thinking: str
+    thought: str
+    thought_for_format: str
+    no_answer: str
+    finish_reasons: dict[str, str]
+    dropped_format: str
+
+    copy: str
+    copied: str
+    retry: str
+    undo: str
+    edit: str
+    edit_label: str
+    resend: str
+    cancel: str
+
+    good: str
+    bad: str
+    ask_good: str
+    ask_bad: str
+    reasons_good: dict[str, str]
+    reasons_bad: dict[str, str]
+    comment_label: str
+    comment_placeholder: str
+    finish: str
+    withdraw: str
+    thanks: str
+    withdrawn: str
+
+    empty_message: str
+    busy: str
+    error_title: str
+    unknown_reply: str
+    lost_conversation: str
+    unexpected: str
+
+    # Conversations
+    conversations: str
+    open_list: str
+    close_list: str
+    search: str
+    no_conversations: str
+    nothing_found: str
+    untitled: str
+    rename: str
+    rename_label: str
+    save: str
+    delete: str
+    delete_question: str
+    delete_for_good: str
+    deleted: str
+    export_markdown: str
+    export_json: str
+    import_json: str
+    imported: str
+    import_refused: dict[str, str]
+
+    # Branches
+    earlier_version: str
+    later_version: str
+    place_format: str
+    retry_thinking: str
+    retry_plain: str
+    system: str
+
+    # Corrections
+    correct: str
+    correct_label: str
+    correct_help: str
+    correct_save: str
+    correct_remove: str
+    correct_again: str
+    corrected_title: str
+    corrected: str
+    uncorrected: str
+    correction_same: str
+
+    # Side by side
+    mode_label: str
+    modes: dict[str, str]
+    left: str
+    right: str
+    pair_question: str
+    choices: dict[str, str]
+    chosen: dict[str, str]
+    with_thinking: str
+    without_thinking: str
+    pair_thanks: str
+
+    # Settings
+    settings: str
+    close: str
+    system_label: str
+    system_help: str
+    temperature: str
+    temperature_help: str
+    top_p: str
+    top_p_help: str
+    top_k: str
+    top_k_help: str
+    max_tokens: str
+    max_tokens_help: str
+    seed: str
+    seed_help: str
+    seed_random: str
+    presets: str
+    precise: str
+    varied: str
+    reset: str
+    settings_kept: str
+    shortcuts: str
+    shortcut_names: dict[str, str]
+
+    # Version card
+    card_title_format: str
+    card: dict[str, str]
+    none: str
+
+    # Next tokens
+    tokens: str
+    tokens_title: str
+    tokens_help: str
+    tokens_thought: str
+    tokens_answer: str
+    token_format: str
+    token_choice_help: str
+    token_continue: str
+    token_continue_format: str
+    token_chosen: str
+    token_end: str
+    token_end_help: str
+    token_space: str
+    token_line: str
+    token_tag: str
+    token_not_kept: str
+    likely: str
+    unlikely: str
+
+    too_long_format: str

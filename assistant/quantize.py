@@ -1,0 +1,32 @@
+"""Weights in 4 or 8 bits through bitsandbytes, on a GPU and on a CPU."""
+
+import importlib.util
+import logging
+from typing import Any, Literal
+
+from assistant.errors import QuantizeError
+
+
+def quantization(bits: Literal["4bit", "8bit"], dtype: Any) -> Any:
+    """The configuration that `from_pretrained` takes; `dtype` is the `torch.dtype` to compute in.
+
+    4 bits are NF4 with doubly quantized scales (Dettmers et al. 2023, arXiv:2305.14314), 8 bits are LLM.int8()
+    (Dettmers et al. 2022, arXiv:2208.07339). Raises QuantizeError if bitsandbytes is not installed.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise QuantizeError(
+            f"--quantize {bits} needs bitsandbytes, and it is not installed. "
+            "Run: pip install bitsandbytes==0.50.2"
+        )
+    from transformers import BitsAndBytesConfig
+
+    # It says at every matrix product in 8 bits that it computes in float16, and in 4 bits that it has no faster kernel.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    if bits == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )

@@ -1,0 +1,542 @@
+"""The API over the real starter: what an OpenAI client sends works, what is broken is refused, the server goes on."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from api_server import Serving, serving_api
+from running_app import running_app
+
+from assistant import engine as engine_module
+from assistant import prompt
+from assistant.raters import Raters
+
+QUESTION = {"role": "user", "content": "What is 12 + 7?"}
+ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving_api(tmp_path_factory.mktemp("api")) as serving:
+        yield serving
+
+
+@pytest.fixture
+def client(api: Serving) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=api.url, timeout=60) as made:
+        yield made
+
+
+def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    answer = client.post("/v1/chat/completions", json=ASKED | fields)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": True} | fields)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def joined(chunks: list[dict[str, Any]], name: str) -> str:
+    return "".join(chunk["choices"][0]["delta"].get(name, "") for chunk in chunks if chunk["choices"])
+
+
+def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    error = dict(answer.json()["error"])
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    return error
+
+
+# Models and health
+
+
+def test_the_alias_and_the_serving_version_are_models(client: httpx.Client) -> None:
+    models = client.get("/v1/models").json()
+    assert [model["id"] for model in models["data"]] == ["thumbtune", "v1"]
+    assert client.get("/v1/models/v1").json()["max_model_len"] == 1024
+    assert refused(client.get("/v1/models/v9"), 404)["code"] == "model_not_found"
+    assert client.get("/health").json() == {"status": "ok", "version": "v1"}
+
+
+# Completions
+
+
+def test_a_completion_is_stored_under_its_id_with_exactly_its_tokens(
+    api: Serving, client: httpx.Client
+) -> None:
+    made = complete(client, chat_template_kwargs={"enable_thinking": True})
+    reply = api.store.reply(made["id"].removeprefix("chatcmpl-"))
+    message = made["choices"][0]["message"]
+    assert (reply.answer, reply.thought) == (message["content"], message["reasoning_content"])
+    assert made["usage"] == {
+        "prompt_tokens": len(reply.prompt_ids),
+        "completion_tokens": len(reply.completion_ids),
+        "total_tokens": len(reply.prompt_ids) + len(reply.completion_ids),
+    }
+    assert (made["system_fingerprint"], made["model"]) == ("v1", "thumbtune")
+
+
+def test_a_streamed_completion_says_what_a_whole_one_says(client: httpx.Client) -> None:
+    whole = complete(client)["choices"][0]
+    chunks = stream(client)
+    assert joined(chunks, "content") == whole["message"]["content"]
+    assert joined(chunks, "reasoning_content") == whole["message"]["reasoning_content"]
+    assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert chunks[-1]["choices"][0]["finish_reason"] == whole["finish_reason"]
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert all("usage" not in chunk for chunk in chunks)
+
+
+def test_usage_comes_last_where_it_is_asked_for(client: httpx.Client) -> None:
+    chunks = stream(client, stream_options={"include_usage": True})
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"] == complete(client)["usage"]
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinks"),
+    [
+        ({}, True),
+        ({"reasoning_effort": "none"}, False),
+        ({"reasoning_effort": "low"}, True),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, False),
+        ({"chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "high"}, False),
+    ],
+)
+def test_thinking_is_switched_as_clients_do(
+    api: Serving, client: httpx.Client, fields: dict[str, Any], thinks: bool
+) -> None:
+    made = complete(client, **fields, max_tokens=10)
+    assert api.store.reply(made["id"].removeprefix("chatcmpl-")).think is thinks
+
+
+def test_a_seed_repeats_its_completion(client: httpx.Client) -> None:
+    hot = {"temperature": 1.5, "top_p": 0.95, "top_k": 50, "max_tokens": 20, "reasoning_effort": "none"}
+    said = [
+        complete(client, **hot, seed=seed)["choices"][0]["message"]["content"] for seed in (1, 1, 2, 3, 4)
+    ]
+    assert said[0] == said[1]
+    assert len(set(said)) > 1
+
+
+def test_a_length_can_be_fixed_whatever_the_model_says(client: httpx.Client) -> None:
+    fixed = {"max_tokens": 150, "ignore_eos": True}
+    made = complete(client, **fixed)
+    assert (made["usage"]["completion_tokens"], made["choices"][0]["finish_reason"]) == (150, "length")
+    short = complete(client, reasoning_effort="none")["usage"]["completion_tokens"]
+    longer = complete(client, reasoning_effort="none", min_tokens=short + 5)
+    assert longer["usage"]["completion_tokens"] >= short + 5
+
+
+def test_a_limit_ends_the_completion_under_both_names(client: httpx.Client) -> None:
+    for name in ("max_tokens", "max_completion_tokens"):
+        made = complete(client, **{name: 3})
+        assert (made["usage"]["completion_tokens"], made["choices"][0]["finish_reason"]) == (3, "length")
+
+
+def test_a_stop_text_ends_the_completion_and_is_never_shown(client: httpx.Client) -> None:
+    plain = {"reasoning_effort": "none"}
+    whole = complete(client, **plain)["choices"][0]["message"]["content"]
+    stop = whole[len(whole) // 2 : len(whole) // 2 + 3]
+    expected = whole[: whole.index(stop)].strip()
+    made = complete(client, **plain, stop=[stop, "never said"])["choices"][0]
+    assert (made["message"]["content"], made["finish_reason"]) == (expected, "stop")
+    assert joined(stream(client, **plain, stop=stop), "content") == expected
+
+
+def test_log_probabilities_come_for_each_token_and_the_likeliest_is_the_greedy_one(
+    client: httpx.Client,
+) -> None:
+    made = complete(client, logprobs=True, top_logprobs=3, max_tokens=8)
+    tokens = made["choices"][0]["logprobs"]["content"]
+    assert len(tokens) == made["usage"]["completion_tokens"] == 8
+    for token in tokens:
+        assert token["logprob"] <= 0
+        assert len(token["top_logprobs"]) == 3
+        assert token["top_logprobs"][0]["token"] == token["token"]
+        assert token["top_logprobs"][0]["logprob"] == token["logprob"]
+    streamed = stream(client, logprobs=True, top_logprobs=3, max_tokens=8)
+    parts = [chunk["choices"][0]["logprobs"] for chunk in streamed]
+    assert [one for part in parts if part for one in part["content"]] == tokens
+    assert complete(client, max_tokens=2)["choices"][0]["logprobs"] is None
+
+
+def test_content_in_parts_and_a_developers_message_are_read(api: Serving, client: httpx.Client) -> None:
+    parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "12 + 7?"}]
+    made = complete(
+        client,
+        messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}],
+        max_tokens=4,
+    )
+    path = api.store.path(made["id"].removeprefix("chatcmpl-"))
+    assert [(one.role, one.content) for one in path[:2]] == [
+        ("system", "Be brief."),
+        ("user", "What is\n12 + 7?"),
+    ]
+
+
+# Conversations
+
+
+def test_a_transcript_continues_the_conversation_that_it_repeats(api: Serving, client: httpx.Client) -> None:
+    first = complete(client, user="continues")
+    said = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
+    more = [QUESTION, said, {"role": "user", "content": "and plus 5?"}]
+    second = complete(client, messages=more, user="continues")
+    path = api.store.path(second["id"].removeprefix("chatcmpl-"))
+    assert [one.id for one in path][1] == first["id"].removeprefix("chatcmpl-")
+    assert len(path) == 4
+    other = complete(client, messages=more, user="somebody else")
+    assert api.store.path(other["id"].removeprefix("chatcmpl-"))[1].id != path[1].id
+
+
+def test_asking_the_same_again_makes_a_sibling(api: Serving, client: httpx.Client) -> None:
+    ids = [complete(client, user="again", max_tokens=3)["id"].removeprefix("chatcmpl-") for _ in range(2)]
+    assert api.store.reply(ids[0]).parent_id == api.store.reply(ids[1]).parent_id
+    assert set(api.store.siblings(ids[0])) == set(ids)
+
+
+def test_words_that_the_client_puts_in_the_models_mouth_count_as_the_clients(
+    api: Serving, client: httpx.Client
+) -> None:
+    put = [QUESTION, {"role": "assistant", "content": "Ninety."}, {"role": "user", "content": "Sure?"}]
+    path = api.store.path(complete(client, messages=put, max_tokens=3)["id"].removeprefix("chatcmpl-"))
+    assert path[1].content == "Ninety."
+    assert path[1].reply is not None
+    assert (path[1].reply.version, path[1].reply.completion_ids) == ("client", [])
+    assert api.store.verify() == []
+
+
+def test_a_long_conversation_loses_its_oldest_turns_and_says_so(client: httpx.Client) -> None:
+    long = []
+    for number in range(60):
+        long += [
+            {"role": "user", "content": f"Question {number}: what is {number} + 12345?"},
+            {"role": "assistant", "content": f"{number} + 12345 = {number + 12345}."},
+        ]
+    made = complete(client, messages=[*long, QUESTION], max_tokens=10)
+    assert 0 < made["dropped_messages"] < 120
+    assert made["usage"]["total_tokens"] <= 1024
+    assert "dropped_messages" not in complete(client, max_tokens=3)
+
+
+# Feedback
+
+
+def test_a_completion_can_be_rated_and_corrected(api: Serving, client: httpx.Client) -> None:
+    made = complete(client, user="ann")
+    said = {
+        "id": made["id"],
+        "value": -1,
+        "reasons": ["wrong"],
+        "comment": "no",
+        "correction": "19",
+        "user": "ann",
+    }
+    answer = client.post("/v1/feedback", json=said)
+    assert answer.json() == {"object": "feedback", "id": made["id"], "value": -1}
+    reply_id = made["id"].removeprefix("chatcmpl-")
+    (rating,) = [vote for vote, reply in api.store.ratings() if reply.id == reply_id]
+    assert (rating.value, rating.reasons, rating.comment) == (-1, ("wrong",), "no")
+    correction = api.store.correction(reply_id, rating.rater)
+    assert correction is not None
+    assert correction.text == "19"
+    assert client.post("/v1/feedback", json={"id": reply_id, "value": 1, "user": "ann"}).status_code == 200
+    assert [vote.value for vote, reply in api.store.ratings() if reply.id == reply_id] == [1]
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "param"),
+    [
+        ({"id": "chatcmpl-nobody", "value": 1}, 404, "id"),
+        ({"value": 1}, 400, "id"),
+        ({"id": "x", "value": 2}, 400, "value"),
+        ({"id": "x", "value": "1"}, 400, "value"),
+        ({"id": "x"}, 400, "value"),
+        ({"id": "x", "value": 1, "reasons": "wrong"}, 400, "reasons"),
+        ([], 400, None),
+    ],
+)
+def test_feedback_that_makes_no_sense_is_refused(
+    client: httpx.Client, said: Any, status: int, param: str | None
+) -> None:
+    assert refused(client.post("/v1/feedback", json=said), status)["param"] == param
+
+
+def test_another_persons_reply_cannot_be_corrected(client: httpx.Client) -> None:
+    made = complete(client, user="ann", max_tokens=3)
+    said = {"id": made["id"], "correction": "mine", "user": "bob"}
+    assert refused(client.post("/v1/feedback", json=said), 404)["code"] == "reply_not_found"
+
+
+# Keys
+
+
+def test_with_keys_only_their_holders_are_served_and_the_store_never_sees_them(
+    api: Serving, tmp_path: Path
+) -> None:
+    with serving_api(tmp_path / "keys", ("sk-right", "sk-ä"), engine=api.engine) as guarded:
+        for header in ({}, {"authorization": "Bearer sk-wrong"}, {"authorization": "sk-right"}):
+            for path in ("/v1/models", "/v1/models/v1"):
+                error = refused(httpx.get(guarded.url + path, headers=header), 401)
+                assert (error["type"], error["code"]) == ("authentication_error", "invalid_api_key")
+        assert httpx.get(f"{guarded.url}/health").status_code == 200
+        for key in ("sk-right", "sk-ä"):
+            headers = {"authorization": f"Bearer {key}".encode()}
+            made = httpx.post(
+                f"{guarded.url}/v1/chat/completions",
+                json=ASKED | {"max_tokens": 3},
+                headers=headers,
+                timeout=60,
+            ).json()
+            said = {"id": made["id"], "value": 1}
+            assert httpx.post(f"{guarded.url}/v1/feedback", json=said, headers=headers).status_code == 200
+        raters = {vote.rater for vote, _ in guarded.store.ratings()}
+        assert len(raters) == 2
+        files = [file for file in (tmp_path / "keys").iterdir() if file.is_file()]
+        assert not [file for file in files if b"sk-right" in file.read_bytes()]
+
+
+def test_a_pseudonym_is_the_callers_own_and_of_this_home(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    here, elsewhere = Raters(tmp_path / "one"), Raters(tmp_path / "two")
+    assert here.pseudonym("key", "ann") == Raters(tmp_path / "one").pseudonym("key", "ann")
+    callers = [("key", "ann"), ("key", "bob"), ("other", "ann"), ("key", None), (None, "ann"), ("keyan", "n")]
+    assert len({here.pseudonym(*caller) for caller in callers}) == len(callers)
+    assert here.pseudonym("key", "ann") != elsewhere.pseudonym("key", "ann")
+    assert "key" not in here.pseudonym("key", "ann")
+    assert (tmp_path / "one" / "raters.secret").stat().st_mode & 0o777 == 0o600
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hello"}, "messages"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": 7}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, None),
+        ({"messages": [QUESTION, {"role": "assistant", "content": "19"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "  "}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "\x00"}]}, None),
+        ({"model": 7}, "model"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -5}, "max_tokens"),
+        ({"max_tokens": 10**12}, "max_tokens"),
+        ({"max_tokens": "7"}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_completion_tokens": 100_000}, "max_completion_tokens"),
+        ({"max_tokens": 5, "min_tokens": 6}, "min_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": 100}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"top_k": -2}, "top_k"),
+        ({"seed": 2**70}, "seed"),
+        ({"seed": "1"}, "seed"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 2}, "top_logprobs"),
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"reasoning_effort": "much"}, "reasoning_effort"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_its_name(
+    client: httpx.Client, fields: dict[str, Any], param: str | None
+) -> None:
+    error = refused(client.post("/v1/chat/completions", json=ASKED | fields), 400)
+    assert error["type"] == "invalid_request_error"
+    if param is not None:
+        assert error["param"] == param
+
+
+def test_plain_values_of_what_is_not_supported_are_taken(client: httpx.Client) -> None:
+    plain = {
+        "n": 1,
+        "tools": [],
+        "response_format": {"type": "text"},
+        "presence_penalty": 0,
+        "logit_bias": {},
+    }
+    assert complete(client, **plain, max_tokens=2, top_k=-1, stop=None, unknown_extra={"x": 1})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b'{"model": NaN}',
+        b"[" * 100_000,
+        b'"text"',
+        b"null",
+        b'{"model": "\xff\xfe"}',
+        b'{"model": "thumbtune", "messages": [{"role": "user", "content": "\\ud800"}]}',
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, body: bytes) -> None:
+    refused(client.post("/v1/chat/completions", content=body), 400)
+    assert client.get("/health").status_code == 200
+
+
+def test_a_body_over_a_megabyte_is_refused(client: httpx.Client) -> None:
+    large = ASKED | {"messages": [{"role": "user", "content": "x" * 1_000_001}]}
+    assert refused(client.post("/v1/chat/completions", json=large), 413)["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_message_over_the_window_is_refused_clearly(client: httpx.Client, streamed: bool) -> None:
+    large = {"messages": [{"role": "user", "content": "word " * 5_000}], "stream": streamed}
+    error = refused(client.post("/v1/chat/completions", json=ASKED | large), 400)
+    assert error["code"] == "context_length_exceeded"
+    assert "Shorten it" in error["message"]
+
+
+def test_an_unknown_model_is_refused_and_told_what_serves(client: httpx.Client) -> None:
+    error = refused(client.post("/v1/chat/completions", json=ASKED | {"model": "gpt-4"}), 404)
+    assert (error["param"], error["code"]) == ("model", "model_not_found")
+    assert "thumbtune, v1" in error["message"]
+
+
+def test_a_version_can_be_named(client: httpx.Client) -> None:
+    assert complete(client, model="v1", max_tokens=2)["model"] == "v1"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
+    api: Serving, streamed: bool
+) -> None:
+    endless = ASKED | {"stream": streamed, "ignore_eos": True, "max_tokens": 900, "user": f"gone {streamed}"}
+    with httpx.Client(base_url=api.url, timeout=1.0) as leaving:
+        if streamed:
+            with leaving.stream("POST", "/v1/chat/completions", json=endless) as answer:
+                assert next(answer.iter_raw())
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                leaving.post("/v1/chat/completions", json=endless)
+    served = api.engine._serving
+    rater = Raters(api.home).pseudonym(None, f"gone {streamed}")
+    deadline = time.monotonic() + 30
+    while served._requests or not api.store.conversations(rater) or not _ended(api, rater):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert _ended(api, rater) == "stopped"
+
+
+def _ended(api: Serving, rater: str) -> str | None:
+    head = api.store.conversations(rater)[0].head
+    assert head is not None
+    reply = api.store.path(head)[-1].reply
+    return reply.finish_reason if reply else None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_too_many_at_once_are_told_when_to_come_again(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr(engine_module, "WAITING", -engine_module.USERS)
+    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": streamed})
+    assert refused(answer, 429)["code"] == "busy"
+    assert int(answer.headers["retry-after"]) > 0
+    monkeypatch.undo()
+    assert complete(client, max_tokens=2)
+
+
+def test_many_clients_at_once_are_all_answered_alike(client: httpx.Client) -> None:
+    alone = complete(client)["choices"][0]["message"]
+    with ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda _: complete(client)["choices"][0]["message"], range(12)))
+    assert together == [alone] * 12
+
+
+# The official client
+
+
+def test_the_official_client_completes_streams_and_reads_errors(api: Serving) -> None:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="any", max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["thumbtune", "v1"]
+        whole = client.chat.completions.create(
+            model="thumbtune",
+            messages=[{"role": "user", "content": "What is 12 + 7?"}],
+            temperature=0,
+            max_completion_tokens=60,
+            extra_body={"chat_template_kwargs": {"enable_thinking": True}},
+        )
+        assert whole.choices[0].finish_reason in ("stop", "length")
+        chunks = client.chat.completions.create(
+            model="thumbtune",
+            messages=[{"role": "user", "content": "What is 12 + 7?"}],
+            temperature=0,
+            max_completion_tokens=60,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        said, usage = "", None
+        for chunk in chunks:
+            usage = chunk.usage or usage
+            said += "".join(choice.delta.content or "" for choice in chunk.choices)
+        assert said == whole.choices[0].message.content
+        assert usage == whole.usage
+        with pytest.raises(openai.NotFoundError, match="There is no model"):
+            client.chat.completions.create(model="none", messages=[{"role": "user", "content": "x"}])
+        with pytest.raises(openai.BadRequestError, match="only 1 is supported"):
+            client.chat.completions.create(
+                model="thumbtune", messages=[{"role": "user", "content": "x"}], n=2
+            )
+
+
+def test_what_is_said_over_the_api_is_what_the_prompt_says(api: Serving, client: httpx.Client) -> None:
+    made = complete(client, max_tokens=3, messages=[{"role": "system", "content": "Be brief."}, QUESTION])
+    reply = api.store.reply(made["id"].removeprefix("chatcmpl-"))
+    with api.engine.lease() as served:
+        expected = prompt.render(
+            served.loaded.tokenizer, [{"role": "system", "content": "Be brief."}, QUESTION], think=True
+        )
+    assert reply.prompt_ids == expected
+
+
+def test_one_process_serves_the_page_and_the_api_on_one_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THUMBTUNE_API_KEYS", "sk-one, sk-two")
+    with (
+        running_app(tmp_path / "home") as url,
+        httpx.Client(base_url=url, timeout=120, headers={"authorization": "Bearer sk-two"}) as client,
+    ):
+        assert "gradio" in client.get("/").text.lower()
+        assert client.get("/health").json() == {"status": "ok", "version": "v1"}
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        # A browser's encodings: the page's compression must not hold back or break what streams.
+        client.headers["accept-encoding"] = "br, gzip"
+        chunks = stream(client, max_tokens=8)
+        assert len(chunks) > 2
+        assert joined(chunks, "reasoning_content") + joined(chunks, "content")
+        refused(client.post("/v1/chat/completions", content=b"{"), 400)
+    output = (tmp_path / "app.log").read_text()
+    assert "sk-two" not in output
+    assert "Traceback" not in output
