@@ -15,7 +15,11 @@ from feedback_store import StoreError
 STAGES = {
     "pretrain": "next-token prediction on raw text: a base that continues",
     "sft": "supervised fine-tuning on demonstrations: a model that answers",
+    "reward": "learn to judge as people do, from preferences and thumbs",
+    "dpo": "learn from preferences: of two answers, the better one",
     "kto": "learn from thumbs up and down",
+    "rloo": "learn from a reward, with the other answers as baseline",
+    "ppo": "answer, be scored by a reward, and do more of what scored well",
 }
 COMMANDS = {
     "evaluate": "how often a version is right, by kind, language and thinking mode",
@@ -66,10 +70,25 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment import evaluate
 
         return evaluate.main
-    from alignment import kto, pretrain, sft
+    from alignment import dpo, kto, ppo, pretrain, reward, rloo, sft
+    from alignment.stage import say
 
-    run = {"pretrain": pretrain.main, "sft": sft.main, "kto": kto.main}[name]
-    return lambda arguments: print(run(arguments))
+    run = {
+        "pretrain": pretrain.main,
+        "sft": sft.main,
+        "reward": reward.main,
+        "dpo": dpo.main,
+        "kto": kto.main,
+        "rloo": rloo.main,
+        "ppo": ppo.main,
+    }[name]
+
+    def stage(arguments: list[str]) -> None:
+        # A dry run writes no version.
+        if (version := run(arguments)) is not None:
+            say(version)
+
+    return stage
 
 
 def _release(arguments: list[str]) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from datasets import Dataset
 
 from alignment.errors import DataError
 from assistant import prompt
+from feedback_store import rows as feedback
 
 
 class Blocks(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
@@ -88,7 +90,8 @@ def _read_file(file: Path) -> Iterator[str]:
 def demonstrations(rows: Iterable[dict[str, Any]], tokenizer: Any, max_length: int) -> tuple[Dataset, int]:
     """Rows {"messages", "think", "thought", "answer"} → columns `input_ids`, `labels`; rows too long.
 
-    Only the completion is supervised: the prompt's labels are -100. A row longer than `max_length` tokens
+    Only the completion is supervised: the prompt's labels are -100. Of a row with "answer_only" the thought is not
+    supervised either: somebody corrected the answer and wrote no steps. A row longer than `max_length` tokens
     is left out whole and counted, never cut in the middle of an answer.
     """
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
@@ -99,9 +102,19 @@ def demonstrations(rows: Iterable[dict[str, Any]], tokenizer: Any, max_length: i
         if len(asked) + len(said) > max_length:
             too_long += 1
             continue
-        columns["input_ids"].append(asked + said)
-        columns["labels"].append([-100] * len(asked) + said)
+        unsupervised = len(asked) + (_opening(tokenizer, said) if row.get("answer_only") else 0)
+        whole = asked + said
+        columns["input_ids"].append(whole)
+        columns["labels"].append([-100] * unsupervised + whole[unsupervised:])
     return Dataset.from_dict(columns), too_long
+
+
+def _opening(tokenizer: Any, said: list[int]) -> int:
+    # How many tokens of a completion are an empty thought.
+    empty = f"{prompt.THINK_OPEN}\n\n{prompt.THINK_CLOSE}\n\n"
+    tokens = tokenizer(empty, add_special_tokens=False).input_ids
+    same = [one == other for one, other in zip(tokens, said, strict=False)]
+    return same.index(False) if False in same else len(same)
 
 
 def rows_hash(rows: Iterable[dict[str, Any]]) -> str:
@@ -111,3 +124,31 @@ def rows_hash(rows: Iterable[dict[str, Any]]) -> str:
         digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def read_json_lines(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Numbered objects of a JSON Lines file, from 1. Raises DataError with the line that is no JSON object."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The {what} {path} cannot be read: {error}.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: expected JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: expected a JSON object.")
+        yield number, row
+
+
+def held_out(messages: Sequence[dict[str, str]]) -> bool:
+    """Whether rows with this prompt are kept away from training: the store's own split, for files too."""
+    return feedback.held_out(SimpleNamespace(messages=messages))
+
+
+def half(messages: Sequence[dict[str, str]]) -> str:
+    """ "a" or "b", by the prompt: two models trained on one half each have seen no prompt in common."""
+    text = json.dumps([[turn["role"], turn["content"]] for turn in messages], ensure_ascii=False)
+    # Another hash than the held-out split's, so that each half holds out a tenth of its own.
+    return "ab"[hashlib.sha256(f"half:{text}".encode()).digest()[0] % 2]

@@ -11,3 +11,11 @@ class DataError(AlignmentError):
 
 class TrainingError(AlignmentError):
     """Training itself went wrong, for example a loss that is not a number."""
+
+
+class PolicyError(AlignmentError):
+    """A policy has an unknown key or a value that cannot be used."""
+
+
+class ComparisonError(AlignmentError):
+    """Two versions cannot be compared: not the same measures, not the same prompts, or no answers."""

@@ -1,6 +1,7 @@
 """How often a version is right: verifiable tasks, by kind, language and thinking mode, with 95 % intervals.
 
     python -m alignment evaluate v1 --home DIR
+    python -m alignment evaluate v1 --home DIR --base       # its base without the adapter, which continues text
 
 The embedded suite asks what training never saw: operands and phrasings on the "test" side of their hash. Answers
 are drawn greedily unless --temperature is given. Intervals are Wilson's, from SciPy.
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from alignment.errors import DataError
 from alignment.starter import arithmetic, days, persona, word_problems
-from alignment.starter.check import check
+from alignment.starter.check import check, refuses
 from alignment.starter.corpus import task
 from alignment.starter.task import LANGUAGES, Task
 from assistant import prompt
@@ -29,6 +30,7 @@ from assistant.model import Loaded, load_for_serving
 from assistant.settings import default_home
 from assistant.versions import Versions, write_atomically
 
+OVERALL, DOMAIN = "all kinds", "all of the domain"
 KINDS = (*arithmetic.KINDS, *word_problems.KINDS, *days.KINDS, "concept", *persona.KINDS, "outside")
 BATCH = 128
 
@@ -45,6 +47,10 @@ class Answered:
     """The model said END before the limit."""
     correct: bool
     has_unit: bool | None
+    refused: bool
+    """The answer says that the question is outside the domain."""
+    asks: bool
+    """What was said begins with a question of its own, as a text that goes on with more questions does."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Cell:
     language: str
     think: bool
     measure: str
-    """ "correct", "ended" or "unit"."""
+    """ "correct", "ended", "unit", "refused" or "asks"."""
     count: int
     of: int
     low: float
@@ -144,13 +150,24 @@ def _generate(
 def _judge(loaded: Loaded, asked: Task, think: bool, ids: list[int]) -> Answered:
     end = loaded.tokenizer.eos_token_id
     ended = end in ids
-    said = prompt.parse(prompt.decode(loaded.tokenizer, ids[: ids.index(end)] if ended else ids), think)
+    text = prompt.decode(loaded.tokenizer, ids[: ids.index(end)] if ended else ids)
+    said = prompt.parse(text, think)
     checked = check(asked, said.answer)
-    return Answered(asked, think, said.thought, said.answer, ended, checked.correct, checked.has_unit)
+    return Answered(
+        asked,
+        think,
+        said.thought,
+        said.answer,
+        ended,
+        checked.correct,
+        checked.has_unit,
+        refused=refuses(said.answer, asked.language),
+        asks=text.strip().partition("\n")[0].endswith(("?", "？")),
+    )
 
 
 def cells(answered: Sequence[Answered]) -> list[Cell]:
-    """Shares by kind, language and thinking mode: correct, ended, and unit where a task has one."""
+    """Shares by kind, language and thinking mode: correct, ended, refused, asks, and unit where a task has one."""
 
     def key(one: Answered) -> tuple[str, str, bool]:
         return one.task.kind, one.task.language, one.think
@@ -162,6 +179,8 @@ def cells(answered: Sequence[Answered]) -> list[Cell]:
             "correct": [row.correct for row in rows],
             "ended": [row.ended for row in rows],
             "unit": [row.has_unit for row in rows if row.has_unit is not None],
+            "refused": [row.refused for row in rows if kind != "outside"],
+            "asks": [row.asks for row in rows],
         }
         for measure, values in measures.items():
             if values:
@@ -181,6 +200,18 @@ def cells(answered: Sequence[Answered]) -> list[Cell]:
     return found
 
 
+def overall(answered: Sequence[Answered]) -> list[Cell]:
+    """Over all kinds: how many replies ended or asked on, and how many questions of the domain were refused."""
+    domain = [
+        replace(one, task=replace(one.task, kind=DOMAIN)) for one in answered if one.task.kind != "outside"
+    ]
+    everything = [replace(one, task=replace(one.task, kind=OVERALL)) for one in answered]
+    return [
+        *(cell for cell in cells(everything) if cell.measure in ("ended", "asks")),
+        *(cell for cell in cells(domain) if cell.measure == "refused"),
+    ]
+
+
 def any_correct(rounds: Sequence[Sequence[Answered]]) -> list[Cell]:
     """Pass@k (Chen et al. 2021), k rounds of the same tasks: the share of tasks that any round got right."""
     best = [
@@ -191,12 +222,21 @@ def any_correct(rounds: Sequence[Sequence[Answered]]) -> list[Cell]:
 
 
 def table(found: Sequence[Cell]) -> str:
-    """One line a kind and measure; columns: language and thinking mode. Percent, with the interval."""
+    """One line a kind and measure; columns: language and thinking mode. Percent, with the interval.
+
+    Of single kinds only what they get right; whether replies end and questions are refused is told of all together.
+    """
     columns = [(language, think) for language in LANGUAGES for think in (True, False)]
     headings = [f"{language}, thinking {'on' if think else 'off'}" for language, think in columns]
     lines = [f"{'':<30}" + "".join(f"{heading:>22}" for heading in headings)]
     by_place = {(cell.kind, cell.measure, cell.language, cell.think): cell for cell in found}
-    for kind, measure in sorted({(cell.kind, cell.measure) for cell in found}):
+    whole = {OVERALL, DOMAIN}
+    shown = {
+        (cell.kind, cell.measure)
+        for cell in found
+        if (cell.measure in ("ended", "refused", "asks")) == (cell.kind in whole)
+    }
+    for kind, measure in sorted(shown, key=lambda row: (row[0] in whole, *row)):
         line = f"{f'{kind}, {measure}':<30}"
         for language, think in columns:
             cell = by_place.get((kind, measure, language, think))
@@ -222,6 +262,8 @@ def main(arguments: list[str]) -> None:
         "--samples", type=int, default=1, help="answers a task: adds the share that any got right"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--base", action="store_true", help="leave the adapter off: the base alone")
+    parser.add_argument("--output", type=Path, help="JSON file; HOME/evaluations/VERSION.json if left out")
     options = parser.parse_args(arguments)
     if options.samples > 1 and options.temperature == 0:
         raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
@@ -229,6 +271,8 @@ def main(arguments: list[str]) -> None:
     tasks = (
         read_suite(options.suite) if options.suite else list(suite(options.kinds, options.each, options.seed))
     )
+    if options.base:
+        version = replace(version, manifest=replace(version.manifest, adapter=False))
     loaded = load_for_serving(version, options.home)
     modes = {"on": [True], "off": [False], "both": [True, False]}[options.thinking]
     rounds = [
@@ -241,11 +285,16 @@ def main(arguments: list[str]) -> None:
         ]
         for number in range(options.samples)
     ]
-    found = cells(rounds[0]) + (any_correct(rounds) if options.samples > 1 else [])
+    found = cells(rounds[0]) + overall(rounds[0]) + (any_correct(rounds) if options.samples > 1 else [])
     print(table(found))
-    folder = options.home / "evaluations"
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"version": version.id, "seed": options.seed, "temperature": options.temperature}
-    content["cells"] = [{**asdict(cell), "share": cell.share} for cell in found]
-    write_atomically(folder / f"{version.id}.json", json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-    print(f"written to {folder / f'{version.id}.json'}")
+    content = {
+        "version": version.id,
+        "base": options.base,
+        "seed": options.seed,
+        "temperature": options.temperature,
+        "cells": [{**asdict(cell), "share": cell.share} for cell in found],
+    }
+    output = options.output or options.home / "evaluations" / f"{version.id}{'-base' * options.base}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    print(f"written to {output}")

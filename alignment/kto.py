@@ -12,14 +12,29 @@ import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer, TrlParser
 
+from alignment import curves, dry_run
+from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import rows_hash
 from alignment.errors import DataError
-from alignment.stage import Place, StopOnBadLoss, on_cpu, open_parent, outcome, write_child
+from alignment.stage import (
+    Place,
+    StopOnBadLoss,
+    last_checkpoint,
+    on_cpu,
+    open_parent,
+    outcome,
+    per_process,
+    say,
+    trainable,
+    work_folder,
+    write_child,
+)
 from feedback_store import FeedbackStore, rows
 from feedback_store.rows import UnpairedRow
 
@@ -39,6 +54,8 @@ class KTORecipe:
     min_steps: int = 24
     """Few thumbs are passed over more often, until there are this many updates: nine moved no habit here."""
     warmup: float = 0.1
+    full: bool = False
+    """Train all weights instead of the adapter."""
     seed: int = 1
 
 
@@ -56,7 +73,9 @@ class TokenKTOTrainer(KTOTrainer):
             completions = batch["completion_ids"]
             return {**batch, "KL_completion_ids": [completions[-1], *completions[:-1]]}
 
-        return dataset.map(mismatch, batched=True, batch_size=args.per_device_train_batch_size)
+        # A batch is what all processes see in one update, so that their number changes nothing.
+        together = args.per_device_train_batch_size * args.world_size
+        return dataset.map(mismatch, batched=True, batch_size=together)
 
 
 def usable(found: Sequence[UnpairedRow], window: int, held_out: int = 0) -> tuple[list[UnpairedRow], int]:
@@ -70,7 +89,7 @@ def usable(found: Sequence[UnpairedRow], window: int, held_out: int = 0) -> tupl
             "There are no ratings yet. Chat, give thumbs up and thumbs down to answers, and run this again."
         )
     spoken = [row for row in found if row.completion_ids and row.finish_reason != "error"]
-    short = [row for row in spoken if len(row.prompt_ids) + len(row.completion_ids) <= window]
+    short = [row for row in spoken if fits(row, window)]
     if not short:
         raise DataError(
             f"None of the {len(found)} rated replies can be trained on: they are empty, failed or too long."
@@ -86,6 +105,12 @@ def usable(found: Sequence[UnpairedRow], window: int, held_out: int = 0) -> tupl
     return short, len(spoken) - len(short)
 
 
+def fits(row: UnpairedRow, window: int) -> bool:
+    """Whether a row says something, and is no longer than `window` tokens."""
+    spoken = bool(row.completion_ids) and row.finish_reason != "error"
+    return spoken and len(row.prompt_ids) + len(row.completion_ids) <= window
+
+
 def weights(up: int, down: int) -> tuple[float, float]:
     """Weights of thumbs up and thumbs down that balance their counts (paper, eq. 9: ratio between 1 and 4/3).
 
@@ -94,91 +119,131 @@ def weights(up: int, down: int) -> tuple[float, float]:
     return (max(1.0, down / up), max(1.0, up / down))
 
 
-def train(model: Any, tokenizer: Any, chosen: Sequence[UnpairedRow], recipe: KTORecipe) -> dict[str, float]:
-    """Train the "default" adapter of a PEFT `model`; TRL keeps its frozen copy as reference. Returns metrics."""
+def steps(count: int, recipe: KTORecipe) -> int:
+    """Updates for `count` thumbs."""
+    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    chosen: Sequence[UnpairedRow],
+    recipe: KTORecipe,
+    folder: Path | None = None,
+    held_out: Sequence[UnpairedRow] = (),
+    run: Run | None = None,
+    reference: Any = None,
+) -> dict[str, float]:
+    """Train `model`; resumes from a checkpoint in `folder`, where one is given. Returns metrics.
+
+    The "default" adapter of a PEFT model is trained, and TRL keeps its frozen copy as the reference; a full model needs
+    its `reference` given.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as aside:
+            return train(model, tokenizer, chosen, recipe, Path(aside), held_out, run, reference)
+    run = run or Run()
+    checkpoint = last_checkpoint(folder)
     # KTO reads rows in order, because neighbours give the KL baseline; so the order is shuffled here, by seed.
     order = random.Random(recipe.seed).sample(list(chosen), len(chosen))
     up = sum(row.label for row in order)
     desirable, undesirable = weights(up, len(order) - up)
-    dataset = Dataset.from_dict(
-        {
-            "prompt_ids": [row.prompt_ids for row in order],
-            "completion_ids": [row.completion_ids for row in order],
-            "label": [row.label for row in order],
-        }
+    batch_size = per_process(min(recipe.batch_size, len(order)))
+    trainer = TokenKTOTrainer(
+        model=model,
+        ref_model=reference,
+        args=KTOConfig(
+            output_dir=str(folder),
+            per_device_train_batch_size=batch_size,
+            per_device_eval_batch_size=batch_size,
+            max_steps=steps(len(order), recipe),
+            learning_rate=recipe.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=recipe.warmup,
+            beta=recipe.beta,
+            desirable_weight=desirable,
+            undesirable_weight=undesirable,
+            max_length=None,
+            activation_checkpointing=False,
+            bf16=not on_cpu(),
+            use_cpu=on_cpu(),
+            seed=recipe.seed,
+            logging_steps=5,
+            **curves.arguments(run, steps(len(order), recipe), len(held_out), checkpoint is not None),
+        ),
+        train_dataset=_columns(order),
+        eval_dataset=_columns(held_out) if held_out else None,
+        processing_class=tokenizer,
+        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
     )
-    batch_size = min(recipe.batch_size, len(order))
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = TokenKTOTrainer(
-            model=model,
-            args=KTOConfig(
-                output_dir=folder,
-                per_device_train_batch_size=batch_size,
-                max_steps=max(
-                    recipe.min_steps, math.ceil(recipe.epochs * math.ceil(len(order) / batch_size))
-                ),
-                learning_rate=recipe.learning_rate,
-                lr_scheduler_type="cosine",
-                warmup_steps=recipe.warmup,
-                beta=recipe.beta,
-                desirable_weight=desirable,
-                undesirable_weight=undesirable,
-                max_length=None,
-                activation_checkpointing=False,
-                bf16=not on_cpu(),
-                use_cpu=on_cpu(),
-                seed=recipe.seed,
-                save_strategy="no",
-                logging_steps=5,
-                logging_first_step=True,
-                report_to="none",
-            ),
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            callbacks=[StopOnBadLoss()],
-        )
-        result = trainer.train()
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_state()
     last = next(entry for entry in reversed(trainer.state.log_history) if "kl" in entry)
     return {
         **outcome(trainer, result),
+        **curves.held_out_metrics(trainer.state.log_history),
         "kl": float(last["kl"]),
         "steps": float(trainer.state.global_step),
     }
 
 
-def main(arguments: list[str]) -> str:
-    """Continue the parent's adapter on the store's thumbs. Returns the new version's id."""
-    place, recipe = TrlParser((Place, KTORecipe), allow_abbrev=False).parse_args_and_config(arguments)
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
-        found = rows.from_store(store)
-    trainable = [row for row in found if not rows.held_out(row)]
-    opened = open_parent(place)
-    chosen, too_long = usable(trainable, opened.loaded.window, len(found) - len(trainable))
-    if not opened.parent.manifest.adapter:
-        raise DataError(
-            f"{opened.parent.id} has no adapter to continue. Run `python -m alignment sft` first."
-        )
-    up = sum(row.label for row in chosen)
-    print(f"model: LoRA of {opened.parent.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW")
-    print(
-        f"rows: {up} up, {len(chosen) - up} down; {len(found) - len(trainable)} held out, {too_long} too long"
+def _columns(thumbs: Sequence[UnpairedRow]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "prompt_ids": [row.prompt_ids for row in thumbs],
+            "completion_ids": [row.completion_ids for row in thumbs],
+            "label": [row.label for row in thumbs],
+        }
     )
 
-    metrics = train(opened.loaded.model, opened.loaded.tokenizer, chosen, recipe)
-    version = write_child(
+
+def main(arguments: list[str]) -> str | None:
+    """Continue the parent on the store's thumbs. Returns the new version's id; None for a dry run."""
+    place, run, recipe = TrlParser((Place, Run, KTORecipe), allow_abbrev=False).parse_args_and_config(
+        arguments
+    )
+    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
+        found = rows.from_store(store)
+    trainable_rows = [row for row in found if not rows.held_out(row)]
+    opened = open_parent(place)
+    window = opened.loaded.window
+    chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows))
+    aside = [row for row in found if rows.held_out(row) and fits(row, window)]
+    model, reference = trainable(opened, recipe.full, needs_reference=True)
+    up = sum(row.label for row in chosen)
+    what = "all weights" if recipe.full else "LoRA"
+    say(
+        f"model: {what} of {opened.parent.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW",
+        f"rows: {up} up, {len(chosen) - up} down; {len(aside)} held out, {too_long} too long",
+    )
+    if run.dry_run:
+        dry_run.report(
+            model,
+            opened.loaded.tokenizer,
+            [(row.prompt_ids, row.completion_ids) for row in chosen],
+            updates=steps(len(chosen), recipe),
+            rows_an_update=min(recipe.batch_size, len(chosen)),
+            reference=True,
+        )
+        return None
+
+    data_hash = rows_hash([{"reply": row.reply_id, "label": row.label} for row in chosen])
+    work = work_folder(opened, place, "kto", recipe, run, data_hash)
+    metrics = train(model, opened.loaded.tokenizer, chosen, recipe, work, aside, run, reference)
+    return write_child(
         opened,
         place,
-        opened.loaded.model,
+        model,
         stage="kto",
         recipe=recipe,
         seed=recipe.seed,
         data={
-            "hash": rows_hash([{"reply": row.reply_id, "label": row.label} for row in chosen]),
+            "hash": data_hash,
             "thumbs_up": up,
             "thumbs_down": len(chosen) - up,
-            "held_out": len(found) - len(trainable),
+            "held_out": len(found) - len(trainable_rows),
             "too_long": too_long,
         },
         metrics=metrics,
-    )
-    return version.id
+        work=work,
+    ).id

@@ -3,31 +3,38 @@
     python -m alignment pretrain --text books/ --home DIR
 
 recipe → data → model → trainer → save. The loss is the cross-entropy of each next token given all before
-it; the optimiser is AdamW; the set of candidate functions is the model's weights, all of them.
+it; the optimiser is Muon, or AdamW; the set of candidate functions is the model's weights, all of them.
 """
 
-import shutil
-from dataclasses import asdict, dataclass, field
+import hashlib
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from transformers import Trainer, TrainingArguments
 from trl import TrlParser
 
+from alignment import curves, dry_run
+from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import Blocks, pack, read_texts
 from alignment.errors import DataError
+from alignment.muon import MuonWithAdamW
 from alignment.stage import (
     Place,
     StopOnBadLoss,
     last_checkpoint,
-    libraries,
     on_cpu,
     open_parent,
     outcome,
+    say,
+    work_folder,
+    write_child,
 )
-from assistant.versions import Base, Manifest, folder_hash, now
+
+ADAM_BETA2 = 0.95
 
 
 @dataclass
@@ -39,6 +46,8 @@ class PretrainRecipe:
     """Tokens a block: the starter's context window, so that every position is trained."""
     batch_size: int = 4
     """Blocks a step. Small models learn more from many small steps than from few large ones."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """On the starter Muon comes further in fewer tokens (docs/explanation.md). AdamW to continue an AdamW model."""
     learning_rate: float = 2e-3
     """For the starter from nothing. Lower it to 1e-4 or less to continue a pretrained model."""
     epochs: float = 1.0
@@ -50,9 +59,25 @@ class PretrainRecipe:
     """torch.compile: half as fast again on a CPU, after about a minute. Needs a C++ compiler."""
 
 
-def train(model: Any, ids: np.ndarray, recipe: PretrainRecipe, folder: Path) -> dict[str, float]:
-    """Train all weights of `model` on token `ids`; resumes from a checkpoint in `folder`. Returns metrics."""
+def train(
+    model: Any,
+    ids: np.ndarray,
+    recipe: PretrainRecipe,
+    folder: Path,
+    aside: np.ndarray | None = None,
+    run: Run | None = None,
+) -> dict[str, float]:
+    """Train all weights of `model` on token `ids`; resumes from a checkpoint in `folder`. Returns metrics.
+
+    `aside`: token ids to look at and never train on.
+    """
+    run = run or Run()
+    checkpoint = last_checkpoint(folder)
     blocks = Blocks(ids, recipe.block_length)
+    held_out = Blocks(aside if aside is not None else ids[:0], recipe.block_length)
+    watch = curves.arguments(run, _updates(len(blocks), recipe), len(held_out), checkpoint is not None)
+    if not len(held_out):
+        watch["save_steps"] = recipe.save_steps
     if not len(blocks):
         raise DataError(
             f"The text holds {len(ids)} tokens, fewer than one block of {recipe.block_length}. "
@@ -68,56 +93,84 @@ def train(model: Any, ids: np.ndarray, recipe: PretrainRecipe, folder: Path) -> 
             lr_scheduler_type="cosine",
             warmup_steps=recipe.warmup,
             weight_decay=recipe.weight_decay,
-            adam_beta2=0.95,
+            adam_beta2=ADAM_BETA2,
             max_grad_norm=1.0,
             bf16=True,
             torch_compile=recipe.compile,
             use_cpu=on_cpu(),
             seed=recipe.seed,
-            save_steps=recipe.save_steps,
-            save_total_limit=2,
+            per_device_eval_batch_size=recipe.batch_size,
             logging_steps=20,
-            report_to="none",
+            **watch,
         ),
         train_dataset=blocks,
-        callbacks=[StopOnBadLoss()],
+        eval_dataset=held_out if len(held_out) else None,
+        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
+        optimizers=(_optimizer(model, recipe), None),
     )
-    result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_state()
     return {
         **outcome(trainer, result),
+        **curves.held_out_metrics(trainer.state.log_history),
         "tokens": float(len(blocks) * recipe.block_length * recipe.epochs),
     }
 
 
-def main(arguments: list[str]) -> str:
-    """Continue the parent's base on raw text; the new version has no adapter. Returns its id."""
-    place, recipe = TrlParser((Place, PretrainRecipe), allow_abbrev=False).parse_args_and_config(arguments)
+def _updates(blocks: int, recipe: PretrainRecipe) -> int:
+    return math.ceil(recipe.epochs * math.ceil(blocks / recipe.batch_size))
+
+
+def _optimizer(model: Any, recipe: PretrainRecipe) -> torch.optim.Optimizer | None:
+    """Muon, or None for the trainer's own AdamW."""
+    if recipe.optimizer == "adamw":
+        return None
+    return MuonWithAdamW(model, recipe.learning_rate, recipe.weight_decay, ADAM_BETA2)
+
+
+def main(arguments: list[str]) -> str | None:
+    """Continue the parent's base on raw text; the new version has no adapter. Returns its id; None for a dry run."""
+    place, run, recipe = TrlParser((Place, Run, PretrainRecipe), allow_abbrev=False).parse_args_and_config(
+        arguments
+    )
     if not recipe.text:
         raise DataError("There is no text to train on. Name files or folders with --text.")
     opened = open_parent(place)
     tokenizer = opened.loaded.tokenizer
     model = opened.loaded.model
     model = (model.merge_and_unload() if opened.parent.manifest.adapter else model).requires_grad_(True)
-    print(f"model: {opened.parent.id}, all weights; loss: cross-entropy of the next token; optimiser: AdamW")
     ids = pack(read_texts(recipe.text), tokenizer, tokenizer.eos_token_id)
-
-    with opened.versions.staging() as work:
-        metrics = train(model, ids, recipe, work / "checkpoints")
-        shutil.rmtree(work / "checkpoints")
-        model.to(torch.float32).save_pretrained(str(work / "base"))
-        tokenizer.save_pretrained(str(work / "base"))
-        version_id = place.output_version or opened.versions.next_id()
-        manifest = Manifest(
-            id=version_id,
-            base=Base(f"versions/{version_id}/base", folder_hash(work / "base")),
-            parent=opened.parent.id,
-            stage="pretrain",
-            created=now(),
-            adapter=False,
-            recipe=asdict(recipe),
-            seed=recipe.seed,
-            data={"tokens": len(ids)},
-            libraries=libraries(),
-            metrics=metrics,
+    # The last hundredth of a text that is long enough to spare it.
+    aside = len(ids) // recipe.block_length // 100 * recipe.block_length
+    training, held_out = ids[: len(ids) - aside], ids[len(ids) - aside :]
+    say(
+        f"model: {opened.parent.id}, all weights; loss: cross-entropy; optimiser: {recipe.optimizer}",
+        f"tokens: {len(training)} in blocks of {recipe.block_length}; {aside} held out",
+    )
+    if run.dry_run:
+        blocks = Blocks(training, recipe.block_length)
+        dry_run.report(
+            model,
+            tokenizer,
+            # Every token but the first is supervised.
+            [(block[:1].tolist(), block[1:].tolist()) for block in blocks.ids],
+            updates=_updates(len(blocks), recipe),
+            rows_an_update=recipe.batch_size,
+            reference=False,
         )
-        return opened.versions.add(manifest, work).id
+        return None
+
+    data_hash = hashlib.sha256(ids.tobytes()).hexdigest()
+    work = work_folder(opened, place, "pretrain", recipe, run, data_hash)
+    metrics = train(model, training, recipe, work, held_out, run)
+    return write_child(
+        opened,
+        place,
+        model,
+        stage="pretrain",
+        recipe=recipe,
+        seed=recipe.seed,
+        data={"hash": data_hash, "tokens": len(training), "held_out": aside},
+        metrics=metrics,
+        work=work,
+    ).id

@@ -6,20 +6,39 @@ recipe → data → model → trainer → save. The loss is the cross-entropy of
 optimiser is AdamW; the set of candidate functions is the adapter's weights over the frozen base.
 """
 
-import json
-import shutil
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
 from transformers import set_seed
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, SFTTrainer, TrlParser
 
-from alignment.data import demonstrations, rows_hash
+from alignment import curves, dry_run
+from alignment.curves import Run, StopWhenHeldOutRises
+from alignment.data import demonstrations, held_out, read_json_lines, rows_hash
 from alignment.errors import DataError
-from alignment.stage import Place, StopOnBadLoss, last_checkpoint, on_cpu, open_parent, outcome, write_child
+from alignment.muon import MuonWithAdamW
+from alignment.stage import (
+    Opened,
+    Place,
+    StopOnBadLoss,
+    last_checkpoint,
+    on_cpu,
+    open_parent,
+    outcome,
+    per_process,
+    say,
+    trainable,
+    work_folder,
+    write_child,
+)
+from feedback_store import FeedbackStore
+from feedback_store import rows as feedback
 
 
 @dataclass
@@ -27,16 +46,23 @@ class SFTRecipe:
     """How to fine-tune on demonstrations."""
 
     demonstrations: Path | None = field(
-        default=None, metadata={"help": "JSON Lines: messages, think, thought, answer"}
+        default=None,
+        metadata={
+            "help": "JSON Lines: messages, think, thought, answer; the store's corrections, if left out"
+        },
     )
     rank: int = 32
     """LoRA rank, where the parent has no adapter yet. "LoRA Without Regret" (Schulman 2025): SFT on small data fits."""
     alpha: int = 64
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """Muon learns the starter's many answers in fewer rows; AdamW is the safer one for a few rows of one's own."""
     learning_rate: float = 1.5e-3
     """LoRA wants about ten times the rate of full fine-tuning (same source); higher still for a 5M base."""
     batch_size: int = 32
     epochs: float = 1.0
     warmup: float = 0.03
+    full: bool = False
+    """Train all weights instead of an adapter."""
     seed: int = 1
     save_steps: int = 500
 
@@ -57,13 +83,60 @@ def with_new_adapter(model: Any, recipe: SFTRecipe) -> Any:
     return get_peft_model(model, config)
 
 
-def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: Path) -> dict[str, float]:
-    """Train the adapter of `model` on `input_ids` and `labels`; resumes from a checkpoint. Returns metrics."""
-    trainer = SFTTrainer(
+class LengthGroupedTrainer(SFTTrainer):
+    """TRL's trainer with rows of like length together, because padding is work for nothing.
+
+    The library's own sampler of this kind draws from the process's generator, so that a resumed run would see another
+    order than one that was not interrupted; and its groups depend on the number of processes.
+    """
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> "ByLength":
+        together = self.args.per_device_train_batch_size * self.args.world_size
+        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
+        return ByLength(lengths, together, self.args.seed)
+
+
+class ByLength(torch.utils.data.Sampler[int]):
+    """Row numbers in an order that depends on seed and epoch alone."""
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Any:
+        drawn = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=drawn))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader."""
+        self.epoch = epoch
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    rows: Dataset,
+    recipe: SFTRecipe,
+    folder: Path,
+    aside: Dataset | None = None,
+    run: Run | None = None,
+) -> dict[str, float]:
+    """Train `model` on `input_ids` and `labels`; resumes from a checkpoint. Returns metrics."""
+    run = run or Run()
+    checkpoint = last_checkpoint(folder)
+    watched = len(aside) if aside is not None else 0
+    batch_size = per_process(recipe.batch_size)
+    watch = curves.arguments(run, steps(len(rows), recipe), watched, checkpoint is not None)
+    if not watched:
+        watch["save_steps"] = recipe.save_steps
+    trainer = LengthGroupedTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(folder),
-            per_device_train_batch_size=recipe.batch_size,
+            per_device_train_batch_size=batch_size,
+            per_device_eval_batch_size=batch_size,
             num_train_epochs=recipe.epochs,
             learning_rate=recipe.learning_rate,
             lr_scheduler_type="cosine",
@@ -71,71 +144,132 @@ def train(model: Any, tokenizer: Any, rows: Dataset, recipe: SFTRecipe, folder: 
             weight_decay=0.0,
             max_length=None,
             pad_to_multiple_of=32,
-            # Rows of like length together: padding is work for nothing.
-            train_sampling_strategy="group_by_length",
             dataset_kwargs={"skip_prepare_dataset": True},
             activation_checkpointing=False,
             bf16=True,
             use_cpu=on_cpu(),
             seed=recipe.seed,
-            save_steps=recipe.save_steps,
-            save_total_limit=2,
             logging_steps=20,
-            report_to="none",
+            **watch,
         ),
         train_dataset=rows,
+        eval_dataset=aside if watched else None,
         processing_class=tokenizer,
-        callbacks=[StopOnBadLoss()],
+        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, watched)],
+        optimizers=(_optimizer(model, recipe), None),
     )
-    result = trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return {**outcome(trainer, result), "rows": float(len(rows))}
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_state()
+    return {
+        **outcome(trainer, result),
+        **curves.held_out_metrics(trainer.state.log_history),
+        "rows": float(len(rows)),
+    }
 
 
-def main(arguments: list[str]) -> str:
-    """Continue the parent's adapter (or begin one) on demonstrations. Returns the new version's id."""
-    place, recipe = TrlParser((Place, SFTRecipe), allow_abbrev=False).parse_args_and_config(arguments)
-    if recipe.demonstrations is None:
-        raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
-    rows = _read(recipe.demonstrations)
+def _optimizer(model: Any, recipe: SFTRecipe) -> torch.optim.Optimizer | None:
+    """Muon, or None for the trainer's own AdamW."""
+    if recipe.optimizer == "adamw":
+        return None
+    return MuonWithAdamW(model, recipe.learning_rate, weight_decay=0.0, adam_beta2=0.999)
+
+
+def steps(count: int, recipe: SFTRecipe) -> int:
+    """Updates for `count` rows."""
+    return math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size))
+
+
+def main(arguments: list[str]) -> str | None:
+    """Continue the parent (or begin an adapter) on demonstrations. Returns the new version's id; None for a dry run."""
+    place, run, recipe = TrlParser((Place, Run, SFTRecipe), allow_abbrev=False).parse_args_and_config(
+        arguments
+    )
+    rows = _found(place, recipe)
     opened = open_parent(place)
     loaded = opened.loaded
-    dataset, too_long = demonstrations(rows, loaded.tokenizer, loaded.window)
+    dataset, too_long = demonstrations(
+        (r for r in rows if not held_out(r["messages"])), loaded.tokenizer, loaded.window
+    )
+    aside, _ = demonstrations((r for r in rows if held_out(r["messages"])), loaded.tokenizer, loaded.window)
     if not len(dataset):
-        raise DataError(f"All {too_long} rows are longer than the context window of {loaded.window} tokens.")
-    model = loaded.model
-    if not opened.parent.manifest.adapter:
-        model = with_new_adapter(model, recipe)
-    print(f"model: LoRA on {opened.parent.id}; loss: cross-entropy of completions; optimiser: AdamW")
-    print(f"rows: {len(dataset)} used, {too_long} too long for {loaded.window} tokens")
+        raise DataError(
+            f"None of the {len(rows)} rows can be trained on: {too_long} are longer than the context window of "
+            f"{loaded.window} tokens, {len(aside)} are held out for evaluation."
+        )
+    model = _model(opened, recipe)
+    what = "all weights" if recipe.full else "LoRA"
+    say(
+        f"model: {what} on {opened.parent.id}; loss: cross-entropy of completions; optimiser: {recipe.optimizer}",
+        f"rows: {len(dataset)} used, {len(aside)} held out, {too_long} too long for {loaded.window} tokens",
+    )
+    if run.dry_run:
+        split = [row["labels"].count(-100) for row in dataset]
+        dry_run.report(
+            model,
+            loaded.tokenizer,
+            [(row["input_ids"][:at], row["input_ids"][at:]) for row, at in zip(dataset, split, strict=True)],
+            updates=steps(len(dataset), recipe),
+            rows_an_update=min(recipe.batch_size, len(dataset)),
+            reference=False,
+        )
+        return None
 
-    work = place.home / "training" / "sft"
-    shutil.rmtree(work, ignore_errors=True)
-    metrics = train(model, loaded.tokenizer, dataset, recipe, work)
-    version = write_child(
+    data_hash = rows_hash(rows)
+    work = work_folder(opened, place, "sft", recipe, run, data_hash)
+    metrics = train(model, loaded.tokenizer, dataset, recipe, work, aside, run)
+    return write_child(
         opened,
         place,
         model,
         stage="sft",
         recipe=recipe,
         seed=recipe.seed,
-        data={"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long},
+        data={
+            "hash": data_hash,
+            "demonstrations": len(dataset),
+            "held_out": len(aside),
+            "too_long": too_long,
+        },
         metrics=metrics,
-    )
-    shutil.rmtree(work, ignore_errors=True)
-    return version.id
+        work=work,
+    ).id
+
+
+def _model(opened: Opened, recipe: SFTRecipe) -> Any:
+    if opened.parent.manifest.adapter or recipe.full:
+        return trainable(opened, recipe.full, needs_reference=False)[0]
+    return with_new_adapter(opened.loaded.model, recipe)
+
+
+def _found(place: Place, recipe: SFTRecipe) -> list[dict[str, Any]]:
+    if recipe.demonstrations is not None:
+        return _read(recipe.demonstrations)
+    if not (place.home / "feedback.db").exists():
+        raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
+    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
+        written = feedback.demonstrations(store)
+    if not written:
+        raise DataError(
+            "There are no demonstrations. Name a JSON Lines file with --demonstrations, or correct some answers."
+        )
+    return [
+        {
+            "messages": row.messages,
+            "think": row.think,
+            "thought": row.thought,
+            "answer": row.answer,
+            "answer_only": row.think and not row.thought,
+        }
+        for row in written
+    ]
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The demonstrations {path} cannot be read: {error}.") from error
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, row in read_json_lines(path, "demonstrations"):
         try:
-            row = json.loads(line)
             rows.append({key: row[key] for key in ("messages", "think", "thought", "answer")})
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
             raise DataError(
                 f"{path}, line {number}: expected JSON with messages, think, thought and answer ({error!r})."
             ) from error

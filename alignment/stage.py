@@ -1,20 +1,29 @@
 """What all stages share: the flags, opening the parent, writing the child. Functions, no framework."""
 
+import copy
+import hashlib
+import json
 import math
+import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from accelerate import PartialState
+from peft import PeftModel
 from transformers import TrainerCallback
 
-from alignment.errors import TrainingError
+from alignment import curves
+from alignment.curves import Run
+from alignment.errors import DataError, TrainingError
 from assistant import model as models
 from assistant.first import add_first_version
 from assistant.model import Loaded
 from assistant.settings import default_home
-from assistant.versions import STARTER, Base, Manifest, Version, Versions, now
+from assistant.versions import STARTER, Base, Manifest, Version, Versions, folder_hash, now
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
@@ -42,10 +51,45 @@ class Opened:
 
 
 def open_parent(place: Place) -> Opened:
-    """The parent named by `place`, or the released version, or the starter in a home that has none yet."""
-    versions = Versions(place.home)
-    parent = versions.open(place.parent or versions.released() or add_first_version(versions, STARTER).id)
+    """The parent named by `place`, or the released version, or the starter in a home that has none yet.
+
+    Raises DataError if the parent is a reward model, which answers nobody.
+    """
+    # One process makes the first version of a new home; the others find it.
+    with PartialState(cpu=on_cpu()).main_process_first():
+        versions = Versions(place.home)
+        parent = versions.open(place.parent or versions.released() or add_first_version(versions, STARTER).id)
+    if parent.manifest.stage == "reward":
+        raise DataError(
+            f"{parent.id} is a reward model: it scores replies and writes none. Name another version with --parent."
+        )
     return Opened(versions, parent, models.load_for_training(parent, place.home))
+
+
+def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, Any]:
+    """The parent's model as a stage trains it, and a reference where the trainer cannot make one.
+
+    By default the parent's LoRA adapter; with `full` all weights of the merged model, whose reference is a frozen copy.
+    Raises DataError where there is no adapter to continue, TrainingError where memory is too small.
+    """
+    model = opened.loaded.model
+    if not full:
+        if not opened.parent.manifest.adapter:
+            raise DataError(
+                f"{opened.parent.id} has no adapter to continue. Run `python -m alignment sft` first, or give --full."
+            )
+        return model, None
+    model = (model.merge_and_unload() if opened.parent.manifest.adapter else model).requires_grad_(True)
+    weights = sum(weight.numel() for weight in model.parameters())
+    # float32: weights, gradients and AdamW's two moments, and the reference.
+    wanted = weights * (20 if needs_reference else 16)
+    free = psutil.virtual_memory().available if on_cpu() else torch.cuda.mem_get_info()[0]
+    if wanted > free:
+        raise TrainingError(
+            f"Training all {weights:,} weights takes about {wanted / 2**30:.1f} GiB before any row is read, and "
+            f"{free / 2**30:.1f} GiB are free. Leave --full out: a LoRA adapter takes a fraction of it."
+        )
+    return model, copy.deepcopy(model).requires_grad_(False) if needs_reference else None
 
 
 def write_child(
@@ -58,22 +102,58 @@ def write_child(
     seed: int,
     data: dict[str, Any],
     metrics: dict[str, Any],
+    work: Path | None = None,
 ) -> Version:
-    """Save the "default" adapter of a PEFT `model` as the parent's child, with its manifest."""
-    manifest = Manifest(
-        id=place.output_version or opened.versions.next_id(),
-        base=opened.parent.manifest.base,
-        parent=opened.parent.id,
-        stage=stage,
-        created=now(),
-        recipe=asdict(recipe),
-        seed=seed,
-        data=data,
-        libraries=libraries(),
-        metrics=metrics,
-    )
+    """Save what was trained as the parent's child, with its manifest.
+
+    Of a PEFT `model` the "default" adapter is saved; any other becomes a base of its own. `work` is the trainer's
+    folder: its curves are kept beside the weights, and then it is removed. Of several processes one writes.
+    """
+    everyone = PartialState()
+    if everyone.is_main_process:
+        child = _write(opened, place, model, stage, recipe, seed, data, metrics, work)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    everyone.wait_for_everyone()
+    return child if everyone.is_main_process else opened.parent
+
+
+def _write(
+    opened: Opened,
+    place: Place,
+    model: Any,
+    stage: str,
+    recipe: Any,
+    seed: int,
+    data: dict[str, Any],
+    metrics: dict[str, Any],
+    work: Path | None,
+) -> Version:
+    version_id = place.output_version or opened.versions.next_id()
+    adapter = isinstance(model, PeftModel)
+    base = opened.parent.manifest.base
     with opened.versions.staging() as folder:
-        save_adapter(model, manifest.base, folder)
+        if adapter:
+            save_adapter(model, base, folder)
+        else:
+            model.to(torch.float32).save_pretrained(str(folder / "base"))
+            opened.loaded.tokenizer.save_pretrained(str(folder / "base"))
+            base = Base(f"versions/{version_id}/base", folder_hash(folder / "base"))
+        if work is not None:
+            curves.write(work / "trainer_state.json", folder)
+        manifest = Manifest(
+            id=version_id,
+            base=base,
+            parent=opened.parent.id,
+            stage=stage,
+            created=now(),
+            adapter=adapter,
+            recipe=asdict(recipe),
+            seed=seed,
+            data=data,
+            libraries=libraries(),
+            metrics=metrics,
+        )
         return opened.versions.add(manifest, folder)
 
 
@@ -87,7 +167,13 @@ def save_adapter(model: Any, base: Base, folder: Path) -> None:
 
 
 class StopOnBadLoss(TrainerCallback):
-    """End training at the first loss that is not a finite number, before it reaches saved weights."""
+    """End training at the first step whose loss or gradient is no finite number, before any weight moves."""
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Raises TrainingError with the step. A loss that is no number has such a gradient too."""
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        if gradients and not bool(torch.stack([gradient.sum() for gradient in gradients]).isfinite().all()):
+            self._stop(state.global_step + 1, "gradient")
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
@@ -95,10 +181,49 @@ class StopOnBadLoss(TrainerCallback):
         """Raises TrainingError with the step."""
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss became {loss} at step {state.global_step}. No version was written. "
-                "Lower --learning_rate, or look for damaged rows."
-            )
+            self._stop(state.global_step, f"loss ({loss})")
+
+    def _stop(self, step: int, what: str) -> None:
+        raise TrainingError(
+            f"The {what} of batch {step} is not a finite number (step {step}). It moved no weight and no version was "
+            "written; the last good checkpoint is kept. Lower --learning_rate, or look for damaged rows."
+        )
+
+
+def work_folder(opened: Opened, place: Place, stage: str, recipe: Any, run: Run, data: str) -> Path:
+    """Where a stage keeps its checkpoints until its version is written: HOME/training/STAGE/FINGERPRINT.
+
+    The fingerprint covers all that decides the weights, so that the same command goes on after a crash and no
+    other run ever continues a foreign checkpoint. `data` is the hash of the training rows.
+    """
+    parent = opened.parent.manifest
+    decides = {
+        "stage": stage,
+        "recipe": asdict(recipe),
+        "run": {**asdict(run), "report_to": None},
+        "data": data,
+        "parent": [parent.id, parent.files, asdict(parent.base)],
+        "libraries": libraries(),
+        "processes": PartialState().num_processes,
+    }
+    fingerprint = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    folder = place.home / "training" / stage / fingerprint
+    folder.mkdir(parents=True, exist_ok=True)
+    if (found := last_checkpoint(folder)) is not None:
+        say(f"going on from step {found.rpartition('-')[2]} of an unfinished run in {folder}")
+    return folder
+
+
+def say(*lines: str) -> None:
+    """Print `lines`, in one process of several."""
+    if PartialState().is_main_process:
+        for line in lines:
+            print(line, flush=True)
+
+
+def per_process(batch_size: int) -> int:
+    """Rows of a batch that each process takes: recipes name what one update sees in all."""
+    return max(1, math.ceil(batch_size / PartialState().num_processes))
 
 
 def libraries() -> dict[str, str]:
@@ -117,9 +242,18 @@ def outcome(trainer: Any, result: Any) -> dict[str, float]:
 
 def last_checkpoint(folder: Path) -> str | None:
     """The newest whole checkpoint in a trainer's folder, None where there is none."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
     newest = max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
     return str(newest) if newest else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    # The trainer writes this file last; a kill can leave half of it.
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def on_cpu() -> bool:

@@ -1,21 +1,26 @@
 """Evaluation: the right cells, honest intervals, readable errors."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from alignment.errors import DataError
-from alignment.evaluate import Answered, answer, any_correct, cells, read_suite, suite, table
-from alignment.starter.task import Task, user
+from alignment.evaluate import Answered, answer, any_correct, cells, main, overall, read_suite, suite, table
+from alignment.starter import outside
+from alignment.starter.check import refuses
+from alignment.starter.task import LANGUAGES, Language, Task, user
 from assistant.first import version_to_serve
 from assistant.model import load_for_serving
 from assistant.page.words import CHINESE, ENGLISH
+from assistant.versions import Versions
 
 
 def answered(task: Task, correct: bool, think: bool = True, unit: bool | None = None) -> Answered:
-    return Answered(task, think, "", "", ended=True, correct=correct, has_unit=unit)
+    return Answered(
+        task, think, "", "", ended=True, correct=correct, has_unit=unit, refused=False, asks=False
+    )
 
 
 def test_a_suite_holds_as_many_held_out_tasks_of_each_kind_and_language_as_asked() -> None:
@@ -40,7 +45,7 @@ def test_shares_are_counted_by_cell_with_wilson_intervals() -> None:
 
 def test_a_measure_that_no_task_has_gets_no_cell() -> None:
     task = next(suite(("addition",), each=1, seed=1))
-    assert {cell.measure for cell in cells([answered(task, True)])} == {"correct", "ended"}
+    assert {cell.measure for cell in cells([answered(task, True)])} == {"correct", "ended", "refused", "asks"}
     assert "unit" in {cell.measure for cell in cells([answered(task, True, unit=False)])}
 
 
@@ -88,3 +93,51 @@ def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(hom
     tasks = [Task("concept", "en", "", user(text), "", "", {"keywords": []}) for text in examples]
     said = [one.answer for one in answer(loaded, tasks, think=True)]
     assert [text for part, text in zip(wanted, said, strict=True) if part not in text] == []
+
+
+def test_refusals_inside_the_domain_are_counted_over_all_kinds_and_those_outside_are_not() -> None:
+    inside, *_ = suite(("addition",), each=1, seed=1)
+    beyond, *_ = suite(("outside",), each=1, seed=1)
+    rows = [replace(answered(task, True), refused=True) for task in (inside, beyond)]
+    found = {(cell.kind, cell.measure): (cell.count, cell.of) for cell in overall(rows)}
+    assert found == {
+        ("all kinds", "ended"): (2, 2),
+        ("all kinds", "asks"): (0, 2),
+        ("all of the domain", "refused"): (1, 1),
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_refusal_that_is_taught_is_recognised_and_no_other_answer_is(language: Language) -> None:
+    assert all(refuses(said, language) for said in outside.answers(language))
+    others = list(suite(("concept", "identity", "smalltalk", "addition"), each=60, seed=1))
+    assert not [
+        task.answer for task in others if task.language == language and refuses(task.answer, language)
+    ]
+
+
+def test_the_base_alone_answers_unlike_the_version_on_it(tmp_path: Path) -> None:
+    Versions(tmp_path).release(version_to_serve(tmp_path, "starter").id)
+    shares, asking = {}, {}
+    for flags in ([], ["--base"]):
+        output = tmp_path / f"{len(flags)}.json"
+        main(
+            [
+                "v1",
+                "--home",
+                str(tmp_path),
+                "--kinds",
+                "outside",
+                "--each",
+                "8",
+                "--output",
+                str(output),
+                *flags,
+            ]
+        )
+        written = json.loads(output.read_text(encoding="utf-8"))
+        assert written["base"] is bool(flags)
+        shares[bool(flags)] = [cell["count"] for cell in written["cells"] if cell["measure"] == "correct"]
+        asking[bool(flags)] = sum(cell["count"] for cell in written["cells"] if cell["measure"] == "asks")
+    assert sum(shares[False]) > sum(shares[True])
+    assert asking[False] < asking[True]

@@ -24,7 +24,7 @@ ROWS = [
         "thought": f"{n}+2={n + 2}" if n % 2 == 0 else "",
         "answer": f"{n}+2={n + 2}",
     }
-    for n in range(8)
+    for n in (0, *range(2, 9))  # none of which is held out
 ]
 
 
@@ -58,6 +58,14 @@ def test_only_the_completion_is_supervised() -> None:
     assert row["input_ids"][prompt_length:] == supervised
     assert tokenizer.decode(row["input_ids"][:prompt_length]).endswith("<|im_start|>assistant\n")
     assert too_long == 0
+
+
+def test_of_a_corrected_answer_the_unknown_thought_is_not_supervised() -> None:
+    tokenizer = load_base(version_base(), Path(), torch.float32).tokenizer
+    corrected = {**ROWS[0], "thought": "", "answer_only": True}
+    row: Any = demonstrations([corrected], tokenizer, max_length=200)[0][0]
+    assert tokenizer.decode([token for token in row["labels"] if token != -100]) == "0+2=2<|im_end|>"
+    assert tokenizer.decode(row["input_ids"]).endswith("<think>\n\n</think>\n\n0+2=2<|im_end|>")
 
 
 def test_a_row_that_is_too_long_is_left_out_whole_and_counted() -> None:
@@ -161,6 +169,7 @@ def test_kto_makes_liked_answers_likelier_than_disliked_ones(
     assert any(not torch.equal(first[name], second[name]) for name in first)
     manifest = Versions(home).open("v2").manifest
     assert manifest.stage == "kto"
+    assert manifest.metrics["held_out_loss"] < manifest.metrics["held_out_loss_before"]
     assert manifest.data["thumbs_up"] + manifest.data["thumbs_down"] + manifest.data["held_out"] == 40
     assert Versions(home).released() == "v1"
 

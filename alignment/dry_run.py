@@ -1,0 +1,74 @@
+"""What a stage would do, before it does it: rows, tokens, steps, memory and time expected, and three examples."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+import torch
+
+from alignment.stage import say
+
+Example = tuple[list[int], list[int]]
+"""Token ids that are read, and token ids that are supervised."""
+
+LEFT, RIGHT = "⟦", "⟧"
+
+
+def report(
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    *,
+    updates: int,
+    rows_an_update: int,
+    reference: bool,
+) -> None:
+    """Print the estimate. One update's forward and backward pass is run and timed; no weight moves.
+
+    `examples`: every row once. `reference`: whether a second model reads each row, without a backward pass.
+    """
+    lengths = [len(read) + len(said) for read, said in examples]
+    supervised = sum(len(said) for _, said in examples)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    held = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    tokens, seconds = _measure(model, examples, rows_an_update)
+    mean = sum(lengths) / len(lengths)
+    # A forward pass is a third of forward and backward together (Kaplan et al. 2020, section 2.1).
+    whole = updates * rows_an_update * mean * (seconds / tokens) * (4 / 3 if reference else 1)
+    # AdamW keeps two float32 numbers a trained weight beside its gradient.
+    memory = held + 12 * trained
+    say(
+        f"rows: {len(examples)}; tokens: {sum(lengths)}, of them supervised: {supervised}; longest row: {max(lengths)}",
+        f"updates: {updates} of {min(rows_an_update, len(examples))} rows, about "
+        f"{round(updates * rows_an_update * mean)} tokens read; trained weights: {trained:,}",
+        f"expected: {_duration(whole)} at {tokens / seconds:.0f} tokens a second, measured on one update just now",
+        f"memory: {memory / 2**20:.0f} MiB of weights, gradients and optimiser; the process holds "
+        f"{psutil.Process().memory_info().rss / 2**20:.0f} MiB after that update",
+        f"examples; {LEFT}supervised{RIGHT}:",
+    )
+    for read, said in examples[:3]:
+        say("---", f"{tokenizer.decode(read)}{LEFT}{tokenizer.decode(said)}{RIGHT}")
+    say("dry run: nothing was trained and no version was written")
+
+
+def _measure(model: Any, examples: Sequence[Example], rows: int) -> tuple[int, float]:
+    # The longest rows, because they decide whether an update fits into memory. The first pass warms up.
+    batch = sorted((read + said for read, said in examples), key=len, reverse=True)[:rows]
+    width = max(map(len, batch))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in batch], device=model.device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch], device=model.device)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        # A mean of what comes out costs what any loss does.
+        model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().mean().backward()
+        seconds = time.perf_counter() - start
+        model.zero_grad()
+    return ids.numel(), seconds
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} seconds"
+    return f"about {round(seconds / 60)} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"

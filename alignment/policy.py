@@ -1,0 +1,114 @@
+"""What the owner decides about releases, read from one YAML file; an unknown key fails.
+
+    gate:
+      margin: 0.05
+      margins: {perplexity: 0.1}
+    live:
+      minimum_raters: 10
+
+Every key has a default; what the defaults reach is measured by `benchmarks/gate.py` and `benchmarks/live.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alignment.errors import PolicyError
+
+
+@dataclass(frozen=True)
+class GatePolicy:
+    """When a candidate is promoted. Raises PolicyError for a value out of range."""
+
+    alpha: float = 0.05
+    """Chance, over all looks at one released version together, of promoting a candidate that does not deserve it."""
+    margin: float = 0.05
+    """How much worse a guard of right-or-wrong values may be, as a share: 0.05 is five points of a hundred."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """Margins of single guards by name, in the guard's own unit. A guard of real values must be named here."""
+    minimum_prompts: int = 100
+    """Held-out prompts below which a measure decides nothing."""
+
+    def __post_init__(self) -> None:
+        _number("gate.alpha", self.alpha, 0, 0.5)
+        _number("gate.margin", self.margin, 0, 1)
+        _whole("gate.minimum_prompts", self.minimum_prompts, 2)
+        if not isinstance(self.margins, Mapping):
+            raise PolicyError("gate.margins must name guards with their margins, as in {perplexity: 0.1}.")
+        for name, margin in self.margins.items():
+            _number(f"gate.margins.{name}", margin, 0, float("inf"))
+
+
+@dataclass(frozen=True)
+class LivePolicy:
+    """When a live comparison ends. Raises PolicyError for a value out of range."""
+
+    alpha: float = 0.05
+    """Chance of a false win, and also of a false rollback, however often one looks."""
+    effect: float = 0.1
+    """Difference between the arms' shares of thumbs up that the test is tuned to find soonest."""
+    votes_per_rater: int = 5
+    """A rater's first so many votes count."""
+    minimum_votes: int = 30
+    """Counted votes in each arm before anything is decided."""
+    minimum_raters: int = 10
+    """Raters in each arm before anything is decided."""
+
+    def __post_init__(self) -> None:
+        _number("live.alpha", self.alpha, 0, 0.5)
+        _number("live.effect", self.effect, 0, 1)
+        _whole("live.votes_per_rater", self.votes_per_rater, 1)
+        _whole("live.minimum_votes", self.minimum_votes, 2)
+        _whole("live.minimum_raters", self.minimum_raters, 2)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole file, a field a section."""
+
+    gate: GatePolicy = field(default_factory=GatePolicy)
+    live: LivePolicy = field(default_factory=LivePolicy)
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a YAML file. Raises PolicyError that names the file and what is wrong in it."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PolicyError(f"The policy {path} cannot be read: {error}. Expected a YAML file.") from error
+    try:
+        sections = _known(Policy, raw, "the policy")
+        return Policy(
+            gate=GatePolicy(**_known(GatePolicy, sections.get("gate"), "gate")),
+            live=LivePolicy(**_known(LivePolicy, sections.get("live"), "live")),
+        )
+    except PolicyError as error:
+        raise PolicyError(f"{path}: {error}") from error
+
+
+def _known(section: type[Any], raw: object, where: str) -> dict[str, Any]:
+    """`raw` as keyword arguments of `section`; an empty section is one of defaults."""
+    if raw is None:
+        return {}
+    names = [one.name for one in fields(section)]
+    if not isinstance(raw, dict):
+        raise PolicyError(f"{where} must hold keys and values. Known keys: {', '.join(names)}.")
+    unknown = [str(key) for key in raw if key not in names]
+    if unknown:
+        raise PolicyError(
+            f"unknown key {', '.join(unknown)} in {where}. Known keys: {', '.join(names)}. Correct or remove it."
+        )
+    return raw
+
+
+def _number(name: str, value: object, above: float, below: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < below:
+        raise PolicyError(f"{name} is {value!r}; it must be a number between {above:g} and {below:g}.")
+
+
+def _whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise PolicyError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
