@@ -46,7 +46,7 @@ class StarterRecipe:
     """Raw text is read in blocks of half the window; the long conversations of SFT train the rest."""
     pretrain_tokens: int = 14_000_000
     pretrain_learning_rate: float = 4e-3
-    demonstrations: int = 80_000
+    demonstrations: int = 100_000
     sft_learning_rate: float = 6e-3
     seed: int = 1
 
