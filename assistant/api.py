@@ -29,8 +29,10 @@ from assistant.errors import (
     ConversationError,
     EngineBusy,
     EngineError,
+    ModelError,
     TooLong,
     UnknownModel,
+    VersionError,
 )
 from assistant.raters import Raters
 from feedback_store import StoreError, UnknownReply
@@ -106,6 +108,8 @@ class Api:
         except ValidationError as error:
             raise refusal(error) from error
         version = self._version_called(asked.model)
+        # It may have to be loaded, and nobody else should wait for that.
+        await asyncio.to_thread(self._chat.engine.prepare, version)
         with self._chat.engine.lease(version) as served:
             window, tokenizer = served.loaded.window, served.loaded.tokenizer
         if (asked.limit or 0) > window:
@@ -189,18 +193,21 @@ class Api:
         return None if name == ALIAS else name
 
     def _described(self, name: str) -> dict[str, Any]:
-        with self._chat.engine.lease(self._version_called(name)) as served:
-            base = PurePath(served.version.manifest.base.name)
-            return {
-                "id": name,
-                "object": "model",
-                "created": self._started,
-                "owned_by": "thumbtune",
-                # Of a base in a folder the name alone: where it lies is nobody's business.
-                "root": base.name if base.is_absolute() else str(base),
-                "parent": served.version.id if name == ALIAS else served.version.manifest.parent,
-                "max_model_len": served.loaded.window,
-            }
+        with self._chat.engine.lease() as served:
+            released = served.version.manifest
+        manifest = released if name == ALIAS else self._chat.engine.manifest(name)
+        base = PurePath(manifest.base.name)
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._started,
+            "owned_by": "thumbtune",
+            # Of a base in a folder the name alone: where it lies is nobody's business.
+            "root": base.name if base.is_absolute() else str(base),
+            "parent": manifest.id if name == ALIAS else manifest.parent,
+            # Of a version on another base it is known once it has been loaded.
+            "max_model_len": served.loaded.window if manifest.base == released.base else None,
+        }
 
 
 class EventStream(Response):
@@ -337,6 +344,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(429, str(error), code="busy", retry_after=RETRY_SECONDS)
         case EngineError():
             return ApiError(503, str(error), code="engine_error", retry_after=math.ceil(RETRY_SECONDS / 5))
+        case ModelError() | VersionError():
+            return ApiError(503, str(error), param="model", code="model_unavailable")
         case TooLong():
             return ApiError(400, str(error), param="messages", code="context_length_exceeded")
         case AssistantError():

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from assistant import carry
 from assistant.answering import Request, Update, answer, together
 from assistant.context import Fitted, fit
 from assistant.engine import Engine, Served
-from assistant.errors import ConversationError
+from assistant.errors import AssistantError, ConversationError
 from assistant.library import Library, Turn
 from assistant.prompt import has_thinking_switch
 from assistant.remote import RemoteEngine, RemoteServed
@@ -28,8 +28,8 @@ from feedback_store import FeedbackStore, Message, UnknownMessage
 
 __all__ = ["Chat", "How", "Turn", "Update", "fit"]
 
-How = Literal["resample", "thinking"]
-"""What differs between two replies side by side: the draw alone, or whether the model thinks first."""
+How = Literal["resample", "thinking", "versions"]
+"""What differs between two replies side by side: the draw alone, whether the model thinks first, or the version."""
 
 
 class Chat:
@@ -85,6 +85,7 @@ class Chat:
         conversation: str | None = None,
         parent: str | None = None,
         system: str = "",
+        version: str | None = None,
         sampling: Sampling | None = None,
         seed: int | None = None,
     ) -> AsyncGenerator[Update, None]:
@@ -92,11 +93,12 @@ class Chat:
 
         `conversation` None starts one. `parent` None answers at the conversation's head; "" at the start of its
         tree, which is how the first message is edited. `system` is put before a tree's first message. `seed`
-        None draws one. Raises PromptError for a message that is empty or too long, before anything is stored;
-        ConversationError if the conversation is unknown or somebody else's.
+        None draws one. `version` None answers from the released one; another is loaded first if need be. Raises
+        PromptError for a message that is empty or too long, before anything is stored; ConversationError if the
+        conversation is unknown or somebody else's; what `Engine.prepare` raises for a version that cannot serve.
         """
         sampling = self._sampling(sampling, seed)
-        with self._engine.lease() as served:
+        async with self._leased(version) as served:
             before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
             asked = [*before, {"role": "user", "content": message}]
             prompt = fit(served.loaded, _texts(asked), think, sampling.max_new_tokens)
@@ -111,12 +113,13 @@ class Chat:
         *,
         think: bool,
         rater: str,
+        version: str | None = None,
         sampling: Sampling | None = None,
         seed: int | None = None,
     ) -> AsyncGenerator[Update, None]:
         """Another reply to the same message, beside the first. Raises as `reply`."""
         sampling = self._sampling(sampling, seed)
-        with self._engine.lease() as served:
+        async with self._leased(version) as served:
             path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
             prompt = fit(served.loaded, _texts(path), think, sampling.max_new_tokens)
             async with aclosing(self._answer(served, path[-1], prompt, think, sampling)) as updates:
@@ -133,24 +136,31 @@ class Chat:
         conversation: str | None = None,
         parent: str | None = None,
         system: str = "",
+        version: str | None = None,
+        other: str | None = None,
         sampling: Sampling | None = None,
     ) -> AsyncGenerator[tuple[Update, Update], None]:
         """Store `message` and stream two answers to it together, left and right in random order.
 
-        Both come from one version. Raises as `reply`.
+        One comes from `version` (the released one if None), one from `other`, which for "versions" must be given;
+        else both come from one version. Raises as `reply`.
         """
         sampling = self._sampling(sampling, None)
-        thinks = [True, False] if how == "thinking" else [think, think]
-        if secrets.randbelow(2):
-            thinks.reverse()
-        with self._engine.lease() as served:
+        if (how == "versions") is not (other is not None):
+            raise ConversationError("Two versions side by side need the other one's name, and only they do.")
+        async with AsyncExitStack() as held:
+            first = await held.enter_async_context(self._leased(version))
+            second = await held.enter_async_context(self._leased(other)) if other else first
+            sides = [(first, True if how == "thinking" else think), (second, how != "thinking" and think)]
+            if secrets.randbelow(2):
+                sides.reverse()
             before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
             asked = _texts([*before, {"role": "user", "content": message}])
-            prompts = [fit(served.loaded, asked, each, sampling.max_new_tokens) for each in thinks]
+            prompts = [fit(side.loaded, asked, each, sampling.max_new_tokens) for side, each in sides]
             user = await asyncio.to_thread(self._say, conversation, before, message, rater)
             left, right = (
-                self._answer(served, user, prompt, each, self._sampling(sampling, None))
-                for prompt, each in zip(prompts, thinks, strict=True)
+                self._answer(side, user, prompt, each, self._sampling(sampling, None))
+                for prompt, (side, each) in zip(prompts, sides, strict=True)
             )
             async with aclosing(together(left, right)) as pairs:
                 async for pair in pairs:
@@ -173,7 +183,7 @@ class Chat:
         PromptError as `reply`.
         """
         sampling = self._sampling(sampling, seed)
-        with self._engine.lease(version) as served:
+        async with self._leased(version) as served:
             if think is None:
                 think = has_thinking_switch(served.loaded.tokenizer)
             # Off the event loop: a long transcript takes a while to tokenize.
@@ -190,16 +200,18 @@ class Chat:
     ) -> AsyncGenerator[Update, None]:
         """A sibling reply that begins like this one, has `token_id` at `position`, and goes on from there.
 
-        Drawn with the settings of the original. Raises ConversationError if another version serves now: a reply
-        comes from one version, first token to last.
+        Drawn with the settings of the original, from the version that it came from. Raises ConversationError if
+        that cannot serve any more.
         """
         original = await asyncio.to_thread(self.library.reply, reply_id, rater)
-        with self._engine.lease() as served:
-            if served.version.id != original.version:
-                raise ConversationError(
-                    f"This reply is from {original.version}, and {served.version.id} answers now. Ask for a new "
-                    "answer first, and continue from that one."
-                )
+        try:
+            await asyncio.to_thread(self._engine.prepare, original.version)
+        except AssistantError as error:
+            raise ConversationError(
+                f"This reply is from {original.version}, which cannot serve now: {error} Ask for a new answer "
+                "first, and continue from that one."
+            ) from error
+        with self._engine.lease(original.version) as served:
             if not 0 <= position < len(original.completion_ids) or token_id < 0:
                 raise ConversationError("This token is not in the reply. Reload the page.")
             path = await asyncio.to_thread(self._store.path, original.parent_id)
@@ -254,6 +266,14 @@ class Chat:
     def rate(self, reply_id: str, value: int, reasons: Sequence[str], comment: str, rater: str) -> None:
         """Store a vote, as `Library.rate`."""
         self.library.rate(reply_id, value, reasons, comment, rater)
+
+    @asynccontextmanager
+    async def _leased(self, version: str | None) -> AsyncGenerator[Served | RemoteServed, None]:
+        if version is not None:
+            # It may have to be loaded, and nobody else should wait for that.
+            await asyncio.to_thread(self._engine.prepare, version)
+        with self._engine.lease(version) as served:
+            yield served
 
     def _sampling(self, sampling: Sampling | None, seed: int | None) -> Sampling:
         return replace(sampling or self.sampling, seed=secrets.randbelow(2**31) if seed is None else seed)

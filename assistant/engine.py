@@ -1,52 +1,33 @@
-"""Many prompts at once become streamed tokens; another version takes over without a dropped reply.
+"""Which versions serve: the released one, and others beside it for as long as somebody asks for them.
 
-Built on transformers' continuous batching: requests join and leave a running batch. Each served version
-has a manager of its own with its own cache, so that a reply comes from exactly one version, first
-token to last, and cached keys and values never outlive the weights that made them. A version that is
-replaced finishes its replies, then stops.
+A reply holds its version from its first token to its last: a version that is replaced finishes its replies, then
+stops. What two versions have in common is in memory once.
 """
 
-import asyncio
-import itertools
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-import psutil
-import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig
+from assistant.errors import AssistantError, EngineBusy, UnknownModel
+from assistant.model import Placement, load_for_serving
+from assistant.served import Chunk, Served, ends_of
+from assistant.sharing import share_weights
+from assistant.versions import Manifest, Version, Versions
 
-from assistant.errors import AssistantError, EngineBusy, EngineError, TooLong, UnknownModel
-from assistant.model import Loaded, Placement, load_for_serving
-from assistant.sampling import Drawing, Logprob, Sampling, processors
-from assistant.versions import Version, Versions
+__all__ = ["Chunk", "Engine", "Served", "ends_of"]
 
 log = logging.getLogger(__name__)
 
-PAGE = 64
-"""Tokens a cache page: small, so that short chats waste little."""
-USERS = 64
-"""Replies at once that the cache has room for, each as long as the window."""
-WAITING = 192
-"""Replies that may wait for their turn beyond those; more are refused."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What is new since the last chunk of a reply."""
-
-    token_ids: list[int]
-    finish_reason: Literal["end", "length"] | None
-    """None while it goes on; then "end" (the model said END) or "length"."""
-    logprobs: tuple[Logprob, ...] = ()
-    """One for each token, where they were asked for."""
+BESIDE = 2
+"""Versions that may serve beside the released one: a live trial's candidate, and one to compare with."""
+IDLE_SECONDS = 300.0
+"""How long a version that was asked for by name stays loaded after its last reply."""
 
 
 class Engine:
-    """Serves the released version of a registry, and follows its releases."""
+    """Serves the released version of a registry, follows its releases, and loads other versions as they are named."""
 
     def __init__(self, versions: Versions, version: Version, placement: Placement | None = None) -> None:
         """Loads `version` and starts to serve it. Raises ModelError or VersionError if it cannot be loaded.
@@ -56,7 +37,9 @@ class Engine:
         self._versions = versions
         self._placement = placement or Placement()
         self._serving = Served(version, load_for_serving(version, versions.home, self._placement))
+        self._beside: dict[str, Served] = {}
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
         self._refused = ""
         self._stop = threading.Event()
         self._follower = threading.Thread(target=self._follow, name="follow-releases", daemon=True)
@@ -64,13 +47,23 @@ class Engine:
 
     @property
     def version(self) -> Version:
-        """The version that new replies come from."""
+        """The version that new replies come from where no other is named."""
         return self._serving.version
 
     @property
     def serving(self) -> list[str]:
-        """Ids of the versions that a request may name."""
-        return [self._serving.version.id]
+        """Ids of the versions that a request may name, oldest first; one that is not loaded is loaded then."""
+        return [manifest.id for manifest in self._versions.servable()]
+
+    @property
+    def loaded(self) -> list[str]:
+        """Ids of the versions that are in memory, the released one first."""
+        with self._lock:
+            return [self._serving.version.id, *self._beside]
+
+    def manifest(self, version_id: str) -> Manifest:
+        """What a version is, loaded or not. Raises VersionError if there is none of this name."""
+        return self._versions.manifest(version_id)
 
     @property
     def running(self) -> bool:
@@ -78,233 +71,112 @@ class Engine:
         return self._serving.running
 
     @contextmanager
-    def lease(self, version_id: str | None = None) -> Iterator["Served"]:
-        """The serving version, held through one reply: a swap meanwhile neither changes nor stops it.
+    def lease(self, version_id: str | None = None) -> Iterator[Served]:
+        """A version held through one reply, the released one if none is named: a swap neither changes nor stops it.
 
-        Raises UnknownModel if `version_id` names a version that does not serve.
+        One that is not in memory is loaded, which takes a while: on an event loop, await `prepare` in a thread
+        before. Raises UnknownModel, EngineBusy, VersionError and ModelError as `prepare` does.
         """
-        with self._lock:
-            served = self._serving
-            if version_id not in (None, served.version.id):
-                raise UnknownModel(f"{version_id} does not serve here; {served.version.id} does.")
-            served.leases += 1
+        while (served := self._take(version_id)) is None:
+            self.prepare(version_id)
         try:
             yield served
         finally:
             with self._lock:
                 served.leases -= 1
-                if served is not self._serving and not served.leases:
-                    served.retire()
+                if version_id is not None:
+                    served.named_at = time.monotonic()
+
+    def prepare(self, version_id: str | None) -> None:
+        """Load a version beside the released one, where it is not in memory yet. None is the released one.
+
+        Raises UnknownModel if there is no such version that can chat, EngineBusy if as many as may are in use,
+        VersionError or ModelError if it cannot be loaded.
+        """
+        with self._loading:
+            with self._lock:
+                served = self._find(version_id)
+                if served is not None:
+                    served.named_at = time.monotonic() if version_id else served.named_at
+                    return
+            if version_id not in self.serving:
+                raise UnknownModel(f"There is no version {version_id!r} here that can chat.")
+            self._make_room(str(version_id))
+            served = self._load(str(version_id))
+            served.named_at = time.monotonic()
+            with self._lock:
+                self._beside[served.version.id] = served
+        log.info("Serving %s beside %s", version_id, self._serving.version.id)
 
     def close(self) -> None:
         """Stop serving; replies in flight fail."""
         self._stop.set()
         self._follower.join()
-        self._serving.stop()
+        for served in [self._serving, *self._beside.values()]:
+            served.stop()
+
+    def _take(self, version_id: str | None) -> Served | None:
+        with self._lock:
+            served = self._find(version_id)
+            if served is not None:
+                served.leases += 1
+            return served
+
+    def _find(self, version_id: str | None) -> Served | None:
+        if version_id in (None, self._serving.version.id):
+            return self._serving
+        return self._beside.get(str(version_id))
+
+    def _load(self, version_id: str) -> Served:
+        version = self._versions.open(version_id)
+        loaded = load_for_serving(version, self._versions.home, self._placement)
+        share_weights(loaded.model, self._serving.loaded.model)
+        return Served(version, loaded)
+
+    def _make_room(self, version_id: str) -> None:
+        with self._lock:
+            idle = sorted(
+                (served for served in self._beside.values() if not served.leases),
+                key=lambda served: served.named_at,
+            )
+            while len(self._beside) >= BESIDE and idle:
+                self._beside.pop(idle[0].version.id)
+                idle.pop(0).retire()
+            if len(self._beside) >= BESIDE:
+                raise EngineBusy(
+                    f"{version_id} cannot be loaded now: {', '.join(self._beside)} are in use beside "
+                    f"{self._serving.version.id}. Try again in a moment."
+                )
 
     def _follow(self) -> None:
         while not self._stop.wait(0.5):
             try:
                 released = self._versions.released()
-                if released in (None, self._serving.version.id):
-                    continue
-                version = self._versions.open(released)
-                served = Served(version, load_for_serving(version, self._versions.home, self._placement))
+                if released not in (None, self._serving.version.id):
+                    self._swap(str(released))
+                self._refused = ""
             except AssistantError as error:
                 # A damaged release must not take the assistant down: the version before goes on serving.
                 if str(error) != self._refused:
                     log.error("Still serving %s: %s", self._serving.version.id, error)
                 self._refused = str(error)
-                continue
-            self._refused = ""
+            self._retire_idle()
+
+    def _swap(self, released: str) -> None:
+        with self._loading:
+            # One that serves beside already, or still, takes over as it is: a way back is at once.
+            served = self._beside.get(released) or self._load(released)
             with self._lock:
+                self._beside.pop(released, None)
                 before, self._serving = self._serving, served
-                if not before.leases:
-                    before.retire()
-            log.info("Now serving %s instead of %s", served.version.id, before.version.id)
+                self._beside[before.version.id] = before
+        log.info("Now serving %s instead of %s", released, before.version.id)
 
-
-@dataclass
-class _Request:
-    loop: asyncio.AbstractEventLoop
-    limit: int
-    drawing: Drawing
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    tokens: Sequence[int] = ()
-    finished: bool = False
-    error: str | None = None
-
-    def update(self, tokens: Sequence[int], finished: bool, error: str | None) -> None:
-        self.tokens, self.finished, self.error = tokens, finished, error
-        self.changed.set()
-
-
-class Served:
-    """One version in service: its model, its batch, its cache."""
-
-    def __init__(self, version: Version, loaded: Loaded) -> None:
-        self.version = version
-        self.loaded = loaded
-        self.leases = 0
-        """Replies that hold this version; counted by the engine."""
-        self._lock = threading.Lock()
-        self._requests: dict[str, _Request] = {}
-        self._numbers = itertools.count()
-        self._closing = threading.Event()
-        self._manager = self._start_manager()
-        self._dispatcher = threading.Thread(target=self._dispatch, name=f"serve-{version.id}", daemon=True)
-        self._dispatcher.start()
-
-    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
-        """Tokens of one reply as they come, several a chunk when the reader is slow.
-
-        Closing the iterator cancels the reply and frees its place. Raises PromptError if the prompt leaves
-        no room in the context window, EngineBusy if too many wait, EngineError if generation fails.
-        """
-        room = self.loaded.window - len(prompt_ids)
-        if room < 1:
-            raise TooLong(
-                f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
-                f"{self.loaded.window}. Shorten it, or start a new conversation."
-            )
-        limit = min(room, sampling.max_new_tokens)
-        request = _Request(asyncio.get_running_loop(), limit, Drawing(sampling))
-        key = self._submit(request, prompt_ids)
-        sent = 0
-        try:
-            while True:
-                await request.changed.wait()
-                request.changed.clear()
-                tokens, finished = list(request.tokens), request.finished
-                if request.error is not None:
-                    raise EngineError(f"The reply failed: {request.error}. Send the message again.")
-                reason = self._reason(tokens, limit) if finished else None
-                if len(tokens) > sent or finished:
-                    yield Chunk(tokens[sent:], reason, tuple(request.drawing.logprobs[sent : len(tokens)]))
-                    sent = len(tokens)
-                if finished:
-                    return
-        finally:
-            self._forget(key, cancel=not request.finished)
-
-    @property
-    def running(self) -> bool:
-        """Whether replies can be made now."""
-        return bool(self._manager.is_running()) and not self._closing.is_set()
-
-    def retire(self) -> None:
-        """Let the threads end by themselves, without waiting for them. Replies in flight fail."""
-        self._closing.set()
-
-    def stop(self) -> None:
-        """Retire, and wait until the threads have ended."""
-        self.retire()
-        self._dispatcher.join()
-
-    def _reason(self, tokens: list[int], limit: int) -> Literal["end", "length"]:
-        return "length" if len(tokens) >= limit and tokens[-1] not in self._ends() else "end"
-
-    def _ends(self) -> list[int]:
-        return ends_of(self.loaded)
-
-    def _submit(self, request: _Request, prompt_ids: list[int]) -> str:
-        key = f"{self.version.id}-{next(self._numbers)}"
-        sampling = request.drawing.sampling
+    def _retire_idle(self) -> None:
+        """Stop what nobody uses: a version that was replaced at once, one that was named after a while."""
+        longest_ago = time.monotonic() - IDLE_SECONDS
         with self._lock:
-            if len(self._requests) >= USERS + WAITING:
-                raise EngineBusy(
-                    f"{len(self._requests)} replies are being written or wait already. Try again in a moment."
-                )
-            self._requests[key] = request
-            taken = self._manager.add_request(
-                prompt_ids,
-                request_id=key,
-                max_new_tokens=request.limit,
-                streaming=True,
-                # No token has the number -1.
-                eos_token_id=-1 if sampling.ignore_eos else self._ends(),
-                drawing=request.drawing,
-            )
-            if taken is None:
-                del self._requests[key]
-                raise EngineError("The engine is restarting. Send the message again in a moment.")
-        return key
-
-    def _forget(self, key: str, cancel: bool) -> None:
-        with self._lock:
-            self._requests.pop(key, None)
-            if cancel:
-                self._manager.cancel_request(key)
-
-    def _dispatch(self) -> None:
-        # The one reader of the manager's results: it hands each to the event loop that waits for it.
-        while not self._closing.is_set():
-            output = self._manager.get_result(timeout=0.1)
-            if output is not None:
-                self._deliver(
-                    output.request_id, list(output.generated_tokens), output.is_finished(), output.error
-                )
-            elif not self._manager.is_running():
-                self._restart()
-        self._manager.stop(block=True, hard_stop=True)
-        self._fail(list(self._requests), "the version stopped serving")
-
-    def _restart(self) -> None:
-        log.error("Generation of %s stopped after an error; starting it again", self.version.id)
-        with self._lock:
-            lost = list(self._requests)
-            self._manager = self._start_manager()
-        self._fail(lost, "the engine had to restart")
-
-    def _fail(self, keys: list[str], why: str) -> None:
-        for key in keys:
-            self._deliver(key, [], True, why)
-
-    def _deliver(self, key: str, tokens: list[int], finished: bool, error: str | None) -> None:
-        with self._lock:
-            request = self._requests.get(key)
-        if request is not None and not request.loop.is_closed():
-            _call(request.loop, lambda: request.update(tokens, finished, error))
-
-    def _start_manager(self) -> Any:
-        manager = self.loaded.model.init_continuous_batching(
-            generation_config=GenerationConfig(do_sample=False, eos_token_id=self._ends(), pad_token_id=0),
-            continuous_batching_config=ContinuousBatchingConfig(
-                page_size=PAGE,
-                num_blocks=_cache_pages(self.loaded),
-                max_batch_tokens=max(512, USERS),
-                max_requests_per_batch=USERS,
-                use_async_batching=False,
-                use_cuda_graph=False,
-                per_request_processors=True,
-            ),
-        )
-        manager.logit_processor = processors(self._ends())
-        manager.start()
-        return manager
-
-
-def ends_of(loaded: Loaded) -> list[int]:
-    """Every token that ends a reply: a model may have several (Llama 3, Gemma 3). Empty for one that has none."""
-    configured = loaded.model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    return sorted({end for end in [*ends, loaded.tokenizer.eos_token_id] if end is not None})
-
-
-def _cache_pages(loaded: Loaded) -> int:
-    # Room for USERS full windows, but never more than a quarter of the memory that is free.
-    config = loaded.model.config.get_text_config()
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    page_bytes = PAGE * config.num_hidden_layers * 2 * kv_heads * head * loaded.model.dtype.itemsize
-    device = loaded.model.device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return max(USERS, min(USERS * loaded.window // PAGE, free // 4 // page_bytes))
-
-
-def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(action)
-    except RuntimeError:
-        # The reader's loop closed between the check and the call: nobody waits any more.
-        log.debug("A reader left before its reply did")
+            over = [one for one in self._beside.values() if not one.leases and one.named_at < longest_ago]
+            for served in over:
+                del self._beside[served.version.id]
+                served.retire()

@@ -14,11 +14,11 @@ from typing import Any
 
 import httpx
 
-from assistant.engine import Chunk
+from assistant.engine import BESIDE, Chunk
 from assistant.errors import AssistantError, EngineBusy, EngineError, TooLong, UnknownModel
 from assistant.model import Loaded, load_tokenizer, source_of, window_of
 from assistant.sampling import Logprob, Sampling
-from assistant.versions import Version, Versions
+from assistant.versions import Manifest, Version, Versions
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class RemoteEngine:
         self._model = model
         self._refused = ""
         self._serving = self._open(version)
+        self._beside: dict[str, RemoteServed] = {}
+        self._opening = threading.Lock()
         self._stop = threading.Event()
         self._follower = threading.Thread(target=self._follow, name="follow-releases", daemon=True)
         self._follower.start()
@@ -56,8 +58,16 @@ class RemoteEngine:
 
     @property
     def serving(self) -> list[str]:
-        """Ids of the versions that a request may name."""
-        return [self._serving.version.id]
+        """Ids of the versions that a request may name, oldest first. Under a fixed name there is only one."""
+        return (
+            [self._serving.version.id]
+            if self._model is not None
+            else [manifest.id for manifest in self._versions.servable()]
+        )
+
+    def manifest(self, version_id: str) -> Manifest:
+        """What a version is, loaded or not. Raises VersionError if there is none of this name."""
+        return self._versions.manifest(version_id)
 
     @property
     def running(self) -> bool:
@@ -69,11 +79,30 @@ class RemoteEngine:
 
     @contextmanager
     def lease(self, version_id: str | None = None) -> Iterator["RemoteServed"]:
-        """The serving version, held through one reply. Raises UnknownModel if `version_id` does not serve."""
-        served = self._serving
-        if version_id not in (None, served.version.id):
-            raise UnknownModel(f"{version_id} does not serve here; {served.version.id} does.")
-        yield served
+        """A version held through one reply, the released one if none is named. Raises as `prepare`."""
+        yield self._ready(version_id)
+
+    def prepare(self, version_id: str | None) -> None:
+        """Let the server load a version, where it has not yet. None is the released one.
+
+        Raises UnknownModel if there is no such version that can chat, EngineError if the server cannot load it.
+        """
+        self._ready(version_id)
+
+    def _ready(self, version_id: str | None) -> "RemoteServed":
+        with self._opening:
+            serving = self._serving
+            if version_id in (None, serving.version.id):
+                return serving
+            name = str(version_id)
+            if name not in self.serving:
+                raise UnknownModel(f"{name} does not serve here; {', '.join(self.serving)} can.")
+            # Made anew at the end: the first is the one that nobody has asked for the longest.
+            served = self._beside.pop(name, None) or self._open(self._versions.open(name))
+            self._beside[name] = served
+            if len(self._beside) > BESIDE:
+                del self._beside[next(iter(self._beside))]
+            return served
 
     def close(self) -> None:
         """Follow releases no more. The server and what it has loaded stay as they are."""

@@ -40,6 +40,8 @@ class Base:
     """`starter`, a Hub id, or a folder (absolute, or relative to the home)."""
     revision: str
     """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
+    quantize: str | None = None
+    """ "4bit" or "8bit" where adapters were trained on the base so rounded, and are right on no other."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +108,24 @@ class Versions:
         ]
         return sorted(found, key=lambda name: int(name[1:]))
 
-    def open(self, version_id: str) -> Version:
-        """Read a version and check its files against its manifest.
-
-        Raises VersionError if it is unknown or damaged.
-        """
+    def manifest(self, version_id: str) -> Manifest:
+        """What a version is. Raises VersionError if it is unknown or its manifest cannot be read."""
         folder = self.folder / version_id
         if not _ID.fullmatch(version_id) or not folder.is_dir():
             known = ", ".join(self.ids()) or "none yet"
             raise VersionError(f"There is no version {version_id!r} in {self.home}. Known versions: {known}.")
         try:
             raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            manifest = Manifest(**{**raw, "base": Base(**raw["base"])})
+            return Manifest(**{**raw, "base": Base(**raw["base"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise VersionError(_damaged(folder, f"its manifest.json cannot be read ({error})")) from error
+
+    def open(self, version_id: str) -> Version:
+        """Read a version and check its files against its manifest.
+
+        Raises VersionError if it is unknown or damaged.
+        """
+        manifest, folder = self.manifest(version_id), self.folder / version_id
         for name, expected in manifest.files.items():
             try:
                 actual = file_hash(folder / name)
@@ -128,6 +134,14 @@ class Versions:
             if actual != expected:
                 raise VersionError(_damaged(folder, f"{name} is not the file that was written"))
         return Version(manifest, folder)
+
+    def servable(self) -> list[Manifest]:
+        """Versions that can chat, oldest first: no reward models. Their files are checked when they are opened."""
+        found = []
+        for version_id in self.ids():
+            with contextlib.suppress(VersionError):
+                found.append(self.manifest(version_id))
+        return [manifest for manifest in found if manifest.stage != "reward"]
 
     def next_id(self) -> str:
         """The id after the newest one."""

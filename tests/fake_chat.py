@@ -115,8 +115,11 @@ class FakeEngine:
         return FakeServed(self.chat, self.chat.version).version
 
     @contextmanager
-    def lease(self) -> Iterator[FakeServed]:
-        yield FakeServed(self.chat, self.chat.version)
+    def lease(self, version_id: str | None = None) -> Iterator[FakeServed]:
+        yield FakeServed(self.chat, version_id or self.chat.version)
+
+    def prepare(self, version_id: str | None) -> None:
+        """Every version is there."""
 
 
 @cache

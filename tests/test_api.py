@@ -12,10 +12,12 @@ import openai
 import pytest
 from api_server import Serving, serving_api
 from running_app import running_app
+from test_engine_versions import changed
 
-from assistant import engine as engine_module
 from assistant import prompt
+from assistant import served as served_module
 from assistant.raters import Raters
+from assistant.versions import Versions
 
 QUESTION = {"role": "user", "content": "What is 12 + 7?"}
 ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperature": 0}
@@ -427,6 +429,31 @@ def test_a_version_can_be_named(client: httpx.Client) -> None:
     assert complete(client, model="v1", max_tokens=2)["model"] == "v1"
 
 
+def test_every_version_that_can_chat_is_a_model_and_says_its_own_words(tmp_path: Path) -> None:
+    with serving_api(tmp_path / "two") as api, httpx.Client(base_url=api.url, timeout=60) as client:
+        versions = Versions(api.home)
+        changed(api.engine.version, versions, 8.0)
+        changed(api.engine.version, versions, 1.0, stage="reward")
+        broken = changed(api.engine.version, versions, 2.0)
+        assert [one["id"] for one in client.get("/v1/models").json()["data"]] == [
+            "thumbtune",
+            "v1",
+            "v2",
+            "v4",
+        ]
+        assert client.get("/v1/models/v2").json()["parent"] == "v1"
+        assert api.engine.loaded == ["v1"]
+        first, second = (complete(client, model=name, max_tokens=20) for name in ("v1", "v2"))
+        assert first["choices"] != second["choices"]
+        assert (first["system_fingerprint"], second["system_fingerprint"]) == ("v1", "v2")
+        assert api.store.reply(second["id"].removeprefix("chatcmpl-")).version == "v2"
+        refused(client.post("/v1/chat/completions", json=ASKED | {"model": "v3"}), 404)
+        (broken.folder / "adapter_model.safetensors").write_bytes(b"damaged")
+        error = refused(client.post("/v1/chat/completions", json=ASKED | {"model": "v4"}), 503)
+        assert (error["param"], error["code"]) == ("model", "model_unavailable")
+        assert complete(client, max_tokens=2)["system_fingerprint"] == "v1"
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
     api: Serving, streamed: bool
@@ -459,7 +486,7 @@ def _ended(api: Serving, rater: str) -> str | None:
 def test_too_many_at_once_are_told_when_to_come_again(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
-    monkeypatch.setattr(engine_module, "WAITING", -engine_module.USERS)
+    monkeypatch.setattr(served_module, "WAITING", -served_module.USERS)
     answer = client.post("/v1/chat/completions", json=ASKED | {"stream": streamed})
     assert refused(answer, 429)["code"] == "busy"
     assert int(answer.headers["retry-after"]) > 0

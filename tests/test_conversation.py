@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_engine_versions import changed
 
 from assistant import prompt
 from assistant.conversation import Chat, Update
 from assistant.engine import Engine
-from assistant.errors import ConversationError, PromptError
+from assistant.errors import ConversationError, PromptError, UnknownModel
 from assistant.first import version_to_serve
 from assistant.sampling import Sampling
 from assistant.versions import Versions
@@ -141,6 +142,28 @@ async def test_two_answers_to_one_message_come_together_and_are_siblings(
     assert {left.think, right.think} == ({True, False} if how == "thinking" else {False})
     assert all(side.finish_reason in ("end", "length") for side in pairs[-1])
     assert engine._serving.leases == 0
+
+
+async def test_a_named_version_answers_retries_stands_beside_the_released_one_and_continues_its_own(
+    engine: Engine, store: FeedbackStore
+) -> None:
+    chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=10))
+    other = changed(engine.version, engine._versions, 8.0).id
+    first = await ask(chat, "What is 12 + 7?", version=other)
+    again = [u async for u in chat.retry(first.reply_id, think=False, rater="ann")][-1]
+    both = chat.compare("And 5 + 5?", how="versions", think=False, rater="ann", other=other)
+    pair = [pair async for pair in both][-1]
+    goes_on = [u async for u in chat.continue_with(first.reply_id, 1, 5, rater="ann")][-1]
+    assert [first.version, again.version, goes_on.version] == [other, "v1", other]
+    assert {side.version for side in pair} == {"v1", other}
+    assert [store.reply(update.reply_id).version for update in (first, again)] == [other, "v1"]
+    assert store.reply(first.reply_id).completion_ids != store.reply(again.reply_id).completion_ids
+    with pytest.raises(UnknownModel, match="no version 'v9'"):
+        await ask(chat, "Hello", version="v9")
+    for how, named in (("versions", None), ("resample", other)):
+        with pytest.raises(ConversationError, match="other one's name"):
+            await anext(chat.compare("Hello", how=how, think=False, rater="ann", other=named))  # type: ignore[arg-type]
+    assert engine._serving.leases == engine._beside[other].leases == 0
 
 
 async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(

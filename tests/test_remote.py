@@ -205,7 +205,18 @@ async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(
         assert before.version.id == "v1"
     await said(remote.engine)
     assert remote.fake.asked[-1]["model"] == name_on_server(second)
-    with pytest.raises(UnknownModel, match="v1 does not serve"), remote.engine.lease("v1"):
+
+
+async def test_two_versions_are_asked_for_under_two_names(remote: Remote) -> None:
+    second = copy_of(remote.engine.version, remote.versions)
+    assert remote.engine.serving == ["v1", "v2"]
+    for version_id in ("v2", "v1", None, "v2"):
+        with remote.engine.lease(version_id) as served:
+            assert [chunk async for chunk in served.stream([5, 6], GREEDY)]
+    first, beside = name_on_server(remote.engine.version), name_on_server(second)
+    assert [asked["model"] for asked in remote.fake.asked] == [beside, first, first, beside]
+    assert [load["lora_name"] for load in remote.fake.loads] == [first, beside]
+    with pytest.raises(UnknownModel, match="v9 does not serve"), remote.engine.lease("v9"):
         pass
 
 

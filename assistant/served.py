@@ -1,0 +1,231 @@
+"""One version in service: its model, its batch, its cache of keys and values.
+
+Built on transformers' continuous batching: requests join and leave a running batch. Each version has a manager of
+its own with its own cache, so that cached keys and values never outlive the weights that made them.
+"""
+
+import asyncio
+import itertools
+import logging
+import math
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psutil
+import torch
+from transformers import ContinuousBatchingConfig, GenerationConfig
+
+from assistant.errors import EngineBusy, EngineError, TooLong
+from assistant.model import Loaded
+from assistant.sampling import Drawing, Logprob, Sampling, processors
+from assistant.versions import Version
+
+log = logging.getLogger(__name__)
+
+PAGE = 64
+"""Tokens a cache page: small, so that short chats waste little."""
+USERS = 64
+"""Replies at once that the cache has room for, each as long as the window."""
+WAITING = 192
+"""Replies that may wait for their turn beyond those; more are refused."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is new since the last chunk of a reply."""
+
+    token_ids: list[int]
+    finish_reason: Literal["end", "length"] | None
+    """None while it goes on; then "end" (the model said END) or "length"."""
+    logprobs: tuple[Logprob, ...] = ()
+    """One for each token, where they were asked for."""
+
+
+@dataclass
+class _Request:
+    loop: asyncio.AbstractEventLoop
+    limit: int
+    drawing: Drawing
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    tokens: Sequence[int] = ()
+    finished: bool = False
+    error: str | None = None
+
+    def update(self, tokens: Sequence[int], finished: bool, error: str | None) -> None:
+        self.tokens, self.finished, self.error = tokens, finished, error
+        self.changed.set()
+
+
+class Served:
+    """One version in service: its model, its batch, its cache."""
+
+    def __init__(self, version: Version, loaded: Loaded) -> None:
+        self.version = version
+        self.loaded = loaded
+        self.leases = 0
+        """Replies that hold this version; counted by the engine."""
+        self.named_at = -math.inf
+        """When somebody last asked for it by name, on the monotonic clock; kept by the engine."""
+        self._lock = threading.Lock()
+        self._requests: dict[str, _Request] = {}
+        self._numbers = itertools.count()
+        self._closing = threading.Event()
+        self._manager = self._start_manager()
+        self._dispatcher = threading.Thread(target=self._dispatch, name=f"serve-{version.id}", daemon=True)
+        self._dispatcher.start()
+
+    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        """Tokens of one reply as they come, several a chunk when the reader is slow.
+
+        Closing the iterator cancels the reply and frees its place. Raises PromptError if the prompt leaves
+        no room in the context window, EngineBusy if too many wait, EngineError if generation fails.
+        """
+        room = self.loaded.window - len(prompt_ids)
+        if room < 1:
+            raise TooLong(
+                f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
+                f"{self.loaded.window}. Shorten it, or start a new conversation."
+            )
+        limit = min(room, sampling.max_new_tokens)
+        request = _Request(asyncio.get_running_loop(), limit, Drawing(sampling))
+        key = self._submit(request, prompt_ids)
+        sent = 0
+        try:
+            while True:
+                await request.changed.wait()
+                request.changed.clear()
+                tokens, finished = list(request.tokens), request.finished
+                if request.error is not None:
+                    raise EngineError(f"The reply failed: {request.error}. Send the message again.")
+                reason = self._reason(tokens, limit) if finished else None
+                if len(tokens) > sent or finished:
+                    yield Chunk(tokens[sent:], reason, tuple(request.drawing.logprobs[sent : len(tokens)]))
+                    sent = len(tokens)
+                if finished:
+                    return
+        finally:
+            self._forget(key, cancel=not request.finished)
+
+    @property
+    def running(self) -> bool:
+        """Whether replies can be made now."""
+        return bool(self._manager.is_running()) and not self._closing.is_set()
+
+    def retire(self) -> None:
+        """Let the threads end by themselves, without waiting for them. Replies in flight fail."""
+        self._closing.set()
+
+    def stop(self) -> None:
+        """Retire, and wait until the threads have ended."""
+        self.retire()
+        self._dispatcher.join()
+
+    def _reason(self, tokens: list[int], limit: int) -> Literal["end", "length"]:
+        return "length" if len(tokens) >= limit and tokens[-1] not in self._ends() else "end"
+
+    def _ends(self) -> list[int]:
+        return ends_of(self.loaded)
+
+    def _submit(self, request: _Request, prompt_ids: list[int]) -> str:
+        key = f"{self.version.id}-{next(self._numbers)}"
+        sampling = request.drawing.sampling
+        with self._lock:
+            if len(self._requests) >= USERS + WAITING:
+                raise EngineBusy(
+                    f"{len(self._requests)} replies are being written or wait already. Try again in a moment."
+                )
+            self._requests[key] = request
+            taken = self._manager.add_request(
+                prompt_ids,
+                request_id=key,
+                max_new_tokens=request.limit,
+                streaming=True,
+                # No token has the number -1.
+                eos_token_id=-1 if sampling.ignore_eos else self._ends(),
+                drawing=request.drawing,
+            )
+            if taken is None:
+                del self._requests[key]
+                raise EngineError("The engine is restarting. Send the message again in a moment.")
+        return key
+
+    def _forget(self, key: str, cancel: bool) -> None:
+        with self._lock:
+            self._requests.pop(key, None)
+            if cancel:
+                self._manager.cancel_request(key)
+
+    def _dispatch(self) -> None:
+        # The one reader of the manager's results: it hands each to the event loop that waits for it.
+        while not self._closing.is_set():
+            output = self._manager.get_result(timeout=0.1)
+            if output is not None:
+                self._deliver(
+                    output.request_id, list(output.generated_tokens), output.is_finished(), output.error
+                )
+            elif not self._manager.is_running():
+                self._restart()
+        self._manager.stop(block=True, hard_stop=True)
+        self._fail(list(self._requests), "the version stopped serving")
+
+    def _restart(self) -> None:
+        log.error("Generation of %s stopped after an error; starting it again", self.version.id)
+        with self._lock:
+            lost = list(self._requests)
+            self._manager = self._start_manager()
+        self._fail(lost, "the engine had to restart")
+
+    def _fail(self, keys: list[str], why: str) -> None:
+        for key in keys:
+            self._deliver(key, [], True, why)
+
+    def _deliver(self, key: str, tokens: list[int], finished: bool, error: str | None) -> None:
+        with self._lock:
+            request = self._requests.get(key)
+        if request is not None and not request.loop.is_closed():
+            _call(request.loop, lambda: request.update(tokens, finished, error))
+
+    def _start_manager(self) -> Any:
+        manager = self.loaded.model.init_continuous_batching(
+            generation_config=GenerationConfig(do_sample=False, eos_token_id=self._ends(), pad_token_id=0),
+            continuous_batching_config=ContinuousBatchingConfig(
+                page_size=PAGE,
+                num_blocks=_cache_pages(self.loaded),
+                max_batch_tokens=max(512, USERS),
+                max_requests_per_batch=USERS,
+                use_async_batching=False,
+                use_cuda_graph=False,
+                per_request_processors=True,
+            ),
+        )
+        manager.logit_processor = processors(self._ends())
+        manager.start()
+        return manager
+
+
+def ends_of(loaded: Loaded) -> list[int]:
+    """Every token that ends a reply: a model may have several (Llama 3, Gemma 3). Empty for one that has none."""
+    configured = loaded.model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return sorted({end for end in [*ends, loaded.tokenizer.eos_token_id] if end is not None})
+
+
+def _cache_pages(loaded: Loaded) -> int:
+    # Room for USERS full windows, but never more than a quarter of the memory that is free.
+    config = loaded.model.config.get_text_config()
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    page_bytes = PAGE * config.num_hidden_layers * 2 * kv_heads * head * loaded.model.dtype.itemsize
+    device = loaded.model.device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return max(USERS, min(USERS * loaded.window // PAGE, free // 4 // page_bytes))
+
+
+def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(action)
+    except RuntimeError:
+        # The reader's loop closed between the check and the call: nobody waits any more.
+        log.debug("A reader left before its reply did")
