@@ -24,6 +24,8 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
+    feedback_rows,
+    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -34,7 +36,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
-from feedback_store import FeedbackStore, rows
+from assistant.quantize import Bits
 
 
 @dataclass
@@ -61,6 +63,8 @@ class DPORecipe:
     warmup: float = 0.1
     full: bool = False
     """Train all weights instead of the adapter."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
@@ -96,34 +100,35 @@ def train(
     run = run or Run()
     checkpoint = last_checkpoint(folder)
     batch_size = per_process(min(recipe.batch_size, len(training)))
-    trainer = TokenDPOTrainer(
-        model=model,
-        ref_model=reference,
-        args=DPOConfig(
-            output_dir=str(folder),
-            per_device_train_batch_size=batch_size,
-            per_device_eval_batch_size=batch_size,
-            max_steps=steps(len(training), recipe),
-            learning_rate=recipe.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=recipe.warmup,
-            weight_decay=0.0,
-            beta=recipe.beta,
-            loss_type=[recipe.loss_type],
-            label_smoothing=recipe.flipped,
-            max_length=None,
-            activation_checkpointing=False,
-            bf16=not on_cpu(),
-            use_cpu=on_cpu(),
-            seed=recipe.seed,
-            logging_steps=5,
-            **curves.arguments(run, steps(len(training), recipe), len(held_out), checkpoint is not None),
-        ),
-        train_dataset=pairs.columns(training),
-        eval_dataset=pairs.columns(held_out) if held_out else None,
-        processing_class=tokenizer,
-        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
-    )
+    with in_float32(model):
+        trainer = TokenDPOTrainer(
+            model=model,
+            ref_model=reference,
+            args=DPOConfig(
+                output_dir=str(folder),
+                per_device_train_batch_size=batch_size,
+                per_device_eval_batch_size=batch_size,
+                max_steps=steps(len(training), recipe),
+                learning_rate=recipe.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=recipe.warmup,
+                weight_decay=0.0,
+                beta=recipe.beta,
+                loss_type=[recipe.loss_type],
+                label_smoothing=recipe.flipped,
+                max_length=None,
+                activation_checkpointing=False,
+                bf16=not on_cpu(),
+                use_cpu=on_cpu(),
+                seed=recipe.seed,
+                logging_steps=5,
+                **curves.arguments(run, steps(len(training), recipe), len(held_out), checkpoint is not None),
+            ),
+            train_dataset=pairs.columns(training),
+            eval_dataset=pairs.columns(held_out) if held_out else None,
+            processing_class=tokenizer,
+            callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
+        )
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
     logged = [entry for entry in trainer.state.log_history if "rewards/accuracies" in entry]
@@ -140,7 +145,7 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, DPORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    opened = open_parent(place)
+    opened = open_parent(place, recipe.quantize)
     model, reference = trainable(opened, recipe.full, needs_reference=True)
     found = pairs.sort(_found(opened, place, recipe), opened.loaded.window)
     what = "all weights" if recipe.full else "LoRA"
@@ -184,5 +189,4 @@ def main(arguments: list[str]) -> str | None:
 def _found(opened: Opened, place: Place, recipe: DPORecipe) -> list[Pair]:
     if recipe.pairs is not None:
         return pairs.read(recipe.pairs, opened.loaded.tokenizer)
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
-        return pairs.from_store(rows.preferences(store), opened.loaded.tokenizer)
+    return pairs.from_store(feedback_rows(place, "preference"), opened.loaded.tokenizer)

@@ -25,6 +25,8 @@ from alignment.errors import DataError
 from alignment.stage import (
     Place,
     StopOnBadLoss,
+    feedback_rows,
+    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -35,7 +37,8 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
-from feedback_store import FeedbackStore, rows
+from assistant.quantize import Bits
+from feedback_store import rows
 from feedback_store.rows import UnpairedRow
 
 
@@ -56,6 +59,8 @@ class KTORecipe:
     warmup: float = 0.1
     full: bool = False
     """Train all weights instead of the adapter."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
@@ -149,33 +154,34 @@ def train(
     up = sum(row.label for row in order)
     desirable, undesirable = weights(up, len(order) - up)
     batch_size = per_process(min(recipe.batch_size, len(order)))
-    trainer = TokenKTOTrainer(
-        model=model,
-        ref_model=reference,
-        args=KTOConfig(
-            output_dir=str(folder),
-            per_device_train_batch_size=batch_size,
-            per_device_eval_batch_size=batch_size,
-            max_steps=steps(len(order), recipe),
-            learning_rate=recipe.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=recipe.warmup,
-            beta=recipe.beta,
-            desirable_weight=desirable,
-            undesirable_weight=undesirable,
-            max_length=None,
-            activation_checkpointing=False,
-            bf16=not on_cpu(),
-            use_cpu=on_cpu(),
-            seed=recipe.seed,
-            logging_steps=5,
-            **curves.arguments(run, steps(len(order), recipe), len(held_out), checkpoint is not None),
-        ),
-        train_dataset=_columns(order),
-        eval_dataset=_columns(held_out) if held_out else None,
-        processing_class=tokenizer,
-        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
-    )
+    with in_float32(model):
+        trainer = TokenKTOTrainer(
+            model=model,
+            ref_model=reference,
+            args=KTOConfig(
+                output_dir=str(folder),
+                per_device_train_batch_size=batch_size,
+                per_device_eval_batch_size=batch_size,
+                max_steps=steps(len(order), recipe),
+                learning_rate=recipe.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=recipe.warmup,
+                beta=recipe.beta,
+                desirable_weight=desirable,
+                undesirable_weight=undesirable,
+                max_length=None,
+                activation_checkpointing=False,
+                bf16=not on_cpu(),
+                use_cpu=on_cpu(),
+                seed=recipe.seed,
+                logging_steps=5,
+                **curves.arguments(run, steps(len(order), recipe), len(held_out), checkpoint is not None),
+            ),
+            train_dataset=_columns(order),
+            eval_dataset=_columns(held_out) if held_out else None,
+            processing_class=tokenizer,
+            callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
+        )
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
     last = next(entry for entry in reversed(trainer.state.log_history) if "kl" in entry)
@@ -202,10 +208,9 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, KTORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
-        found = rows.from_store(store)
+    found = feedback_rows(place, "unpaired")
     trainable_rows = [row for row in found if not rows.held_out(row)]
-    opened = open_parent(place)
+    opened = open_parent(place, recipe.quantize)
     window = opened.loaded.window
     chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows))
     aside = [row for row in found if rows.held_out(row) and fits(row, window)]

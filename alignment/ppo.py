@@ -30,6 +30,7 @@ from alignment.ppo_train import PPO
 from alignment.rewards import Reward, Said, Source
 from alignment.sft import SFTRecipe, with_new_adapter
 from alignment.stage import Opened, Place, on_cpu, open_parent, say, work_folder, write_child
+from assistant.quantize import Bits
 
 
 @dataclass
@@ -98,6 +99,8 @@ class PPORecipe:
     generate_at_once: int = 64
     micro_batch_size: int = 16
     """Answers in one pass: bounds memory, changes nothing else."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
@@ -123,11 +126,12 @@ def sources(opened: Opened, shared: SharedBase, recipe: PPORecipe) -> tuple[list
 
 
 def _reward_model(opened: Opened, shared: SharedBase, name: str, version: str, at_once: int) -> Source:
-    judge, base = opened.versions.open(version), opened.parent.manifest.base
+    judge, base = opened.versions.open(version), opened.base
     if judge.manifest.stage == "reward" and judge.manifest.base != base:
         raise DataError(
-            f"The reward model {version} stands on another base than {opened.parent.id}, and one base serves both. "
-            f"Train it from that version: python -m alignment reward --parent {opened.parent.id}."
+            f"The reward model {version} stands on another base than {opened.parent.id}, or on one in other bits, and "
+            "one base serves both. Train it from that version: python -m alignment reward --parent "
+            f"{opened.parent.id}{f' --quantize {base.quantize}' if base.quantize else ''}."
         )
     shared.add_reward(name, judge)
 
@@ -219,15 +223,18 @@ def main(arguments: list[str]) -> str | None:
     )
     if PartialState(cpu=on_cpu()).num_processes > 1:
         raise TrainingError("PPO runs in one process. Start it without `accelerate launch`.")
-    opened = open_parent(place)
-    found = asked.choose(recipe, place.home, opened.loaded.tokenizer, opened.loaded.window)
+    opened = open_parent(place, recipe.quantize)
+    found = asked.choose(recipe, place.home, opened.loaded.tokenizer, opened.loaded.window, place.snapshot)
     continued = opened.parent.manifest.adapter
     model = (
         opened.loaded.model
         if continued
         else with_new_adapter(opened.loaded.model, SFTRecipe(seed=recipe.seed))
     )
-    shared = SharedBase(model.to("cpu" if on_cpu() else "cuda"), continued, recipe.temperature, recipe.seed)
+    if opened.base.quantize is None:
+        # Quantized weights were put on their device as they were loaded.
+        model = model.to("cpu" if on_cpu() else "cuda")
+    shared = SharedBase(model, continued, recipe.temperature, recipe.seed)
     scored_by, watch = sources(opened, shared, recipe)
     ppo = PPO(shared, opened.loaded.tokenizer, opened.loaded.window, scored_by, watch, recipe)
     say(

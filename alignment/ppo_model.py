@@ -166,6 +166,8 @@ class SharedBase:
         config = LoraConfig.from_pretrained(str(version.folder))
         # The head is kept here, beside the adapter; and to PEFT this is one more adapter of a model that writes.
         config.modules_to_save, config.task_type, config.inference_mode = None, "CAUSAL_LM", True
+        # PEFT asks for the base's configuration at this place; "starter" would be asked of the Hub.
+        config.base_model_name_or_path = self.model.config._name_or_path
         self.model.add_adapter(name, config)
         expected = get_peft_model_state_dict(self.model, adapter_name=name).keys()
         if weight is None or set(expected) != set(state):

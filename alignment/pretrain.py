@@ -30,6 +30,7 @@ from alignment.stage import (
     open_parent,
     outcome,
     say,
+    whole_base,
     work_folder,
     write_child,
 )
@@ -137,8 +138,7 @@ def main(arguments: list[str]) -> str | None:
         raise DataError("There is no text to train on. Name files or folders with --text.")
     opened = open_parent(place)
     tokenizer = opened.loaded.tokenizer
-    model = opened.loaded.model
-    model = (model.merge_and_unload() if opened.parent.manifest.adapter else model).requires_grad_(True)
+    model = whole_base(opened)
     ids = pack(read_texts(recipe.text), tokenizer, tokenizer.eos_token_id)
     # The last hundredth of a text that is long enough to spare it.
     aside = len(ids) // recipe.block_length // 100 * recipe.block_length

@@ -31,6 +31,7 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
+    feedback_rows,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -40,7 +41,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
-from feedback_store import FeedbackStore, rows
+from assistant.quantize import Bits
 
 __all__ = ["RewardRecipe", "Scorer", "load", "main", "train"]
 
@@ -65,6 +66,8 @@ class RewardRecipe:
     warmup: float = 0.1
     rank: int = 16
     """LoRA rank, where the parent has no adapter to begin from."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
@@ -197,7 +200,7 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, RewardRecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    opened = open_parent(place)
+    opened = open_parent(place, recipe.quantize)
     found = [one for one in _found(opened, place, recipe) if recipe.split in ("all", half(one.messages))]
     training, aside, too_long = usable(found, opened.loaded.window)
     data = {
@@ -252,11 +255,10 @@ def _found(opened: Opened, place: Place, recipe: RewardRecipe) -> list[Judged]:
     tokenizer = opened.loaded.tokenizer
     if recipe.pairs is not None:
         return [of_pair(pair) for pair in read(recipe.pairs, tokenizer)]
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
-        found = from_store(rows.preferences(store), tokenizer)
-        # A reply in a pair has had its say there; its thumb would count one vote twice.
-        heard = {reply for pair in found for reply in pair.replies}
-        thumbs = [row for row in rows.from_store(store) if row.reply_id not in heard]
+    found = from_store(feedback_rows(place, "preference"), tokenizer)
+    # A reply in a pair has had its say there; its thumb would count one vote twice.
+    heard = {reply for pair in found for reply in pair.replies}
+    thumbs = [row for row in feedback_rows(place, "unpaired") if row.reply_id not in heard]
     spoken = [row for row in thumbs if row.completion_ids and row.finish_reason != "error"]
     return [*map(of_pair, found), *map(of_thumb, spoken)]
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from alignment.errors import DataError
-from alignment.stage import Opened
+from alignment.stage import Opened, on_cpu
 from assistant import model as models
+from assistant.quantize import keep_trainable
 from assistant.versions import Base, Version
 
 ROWS_AT_ONCE = 32
@@ -29,7 +31,7 @@ def begin(opened: Opened, rank: int, seed: int) -> Any:
     0, and the first loss log 2, whatever the base.
     """
     version = opened.parent
-    core = _classifier(version.manifest.base, opened.versions.home).requires_grad_(False)
+    core = _classifier(opened.base, opened.versions.home).requires_grad_(False)
     torch.nn.init.zeros_(core.score.weight)
     core.config.get_text_config().pad_token_id = _padding(opened.loaded.tokenizer)
     set_seed(seed)
@@ -82,7 +84,7 @@ def load(version: Version, home: Path) -> "Scorer":
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
     core.config.get_text_config().pad_token_id = _padding(tokenizer)
     model = PeftModel.from_pretrained(core, str(version.folder)).requires_grad_(False)
-    return Scorer(model.to(models.best_device()))
+    return Scorer(model if base.quantize else model.to(models.best_device()))
 
 
 class Scorer:
@@ -132,9 +134,18 @@ def _padding(tokenizer: Any) -> int:
 
 def _classifier(base: Base, home: Path) -> Any:
     source, revision = _source(base, home)
-    return AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=1, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, **revision
+    # The head is trained whole.
+    squeezed = models.squeeze(base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"])
+    core = AutoModelForSequenceClassification.from_pretrained(
+        source,
+        num_labels=1,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **revision,
+        **squeezed,
     )
+    return keep_trainable(core)
 
 
 def _source(base: Base, home: Path) -> tuple[str, dict[str, str]]:

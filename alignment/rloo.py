@@ -28,6 +28,7 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
+    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -39,6 +40,7 @@ from alignment.stage import (
     write_child,
 )
 from assistant import prompt
+from assistant.quantize import Bits
 
 
 @dataclass
@@ -72,6 +74,8 @@ class RLOORecipe:
     warmup: float = 0.05
     held_out: int = 0
     """Prompts that are never trained on: left to `evaluate`."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
@@ -122,39 +126,40 @@ def train(
     """Train the "default" adapter of a PEFT `model`; resumes from a checkpoint in `folder`. Returns metrics."""
     run = run or Run()
     checkpoint = last_checkpoint(folder)
-    trainer = TokenRLOOTrainer(
-        model=model,
-        reward_funcs=[as_trl(source, prompts, tokenizer) for source in sources],
-        args=RLOOConfig(
-            output_dir=str(folder),
-            per_device_train_batch_size=per_process(recipe.batch_size * recipe.answers),
-            num_generations=recipe.answers,
-            max_completion_length=recipe.max_new_tokens,
-            temperature=recipe.temperature,
-            max_steps=recipe.updates,
-            learning_rate=recipe.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=recipe.warmup,
-            weight_decay=0.0,
-            beta=recipe.beta,
-            reward_weights=[source.weight for source in sources],
-            activation_checkpointing=False,
-            bf16=not on_cpu(),
-            use_cpu=on_cpu(),
-            seed=recipe.seed,
-            logging_steps=1,
-            # No row is held out from a reward: its own curve, and `evaluate`, say how it goes.
-            **curves.arguments(run, recipe.updates, 0, checkpoint is not None),
-        ),
-        train_dataset=Dataset.from_dict(
-            {
-                "prompt": [json.dumps({"messages": one.messages, "think": one.think}) for one in prompts],
-                "row": list(range(len(prompts))),
-            }
-        ),
-        processing_class=tokenizer,
-        callbacks=[StopOnBadLoss()],
-    )
+    with in_float32(model):
+        trainer = TokenRLOOTrainer(
+            model=model,
+            reward_funcs=[as_trl(source, prompts, tokenizer) for source in sources],
+            args=RLOOConfig(
+                output_dir=str(folder),
+                per_device_train_batch_size=per_process(recipe.batch_size * recipe.answers),
+                num_generations=recipe.answers,
+                max_completion_length=recipe.max_new_tokens,
+                temperature=recipe.temperature,
+                max_steps=recipe.updates,
+                learning_rate=recipe.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=recipe.warmup,
+                weight_decay=0.0,
+                beta=recipe.beta,
+                reward_weights=[source.weight for source in sources],
+                activation_checkpointing=False,
+                bf16=not on_cpu(),
+                use_cpu=on_cpu(),
+                seed=recipe.seed,
+                logging_steps=1,
+                # No row is held out from a reward: its own curve, and `evaluate`, say how it goes.
+                **curves.arguments(run, recipe.updates, 0, checkpoint is not None),
+            ),
+            train_dataset=Dataset.from_dict(
+                {
+                    "prompt": [json.dumps({"messages": one.messages, "think": one.think}) for one in prompts],
+                    "row": list(range(len(prompts))),
+                }
+            ),
+            processing_class=tokenizer,
+            callbacks=[StopOnBadLoss()],
+        )
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
     logged = [entry for entry in trainer.state.log_history if "reward" in entry]
@@ -178,10 +183,10 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, RLOORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    opened = open_parent(place)
+    opened = open_parent(place, recipe.quantize)
     loaded = opened.loaded
     sources = _sources(opened, recipe)
-    found = asked.choose(recipe, place.home, loaded.tokenizer, loaded.window)
+    found = asked.choose(recipe, place.home, loaded.tokenizer, loaded.window, place.snapshot)
     model, _ = trainable(opened, full=False, needs_reference=True)
     names = " + ".join(source.name for source in sources)
     say(

@@ -27,6 +27,7 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
+    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -37,6 +38,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
+from assistant.quantize import Bits
 from feedback_store import FeedbackStore
 from feedback_store import rows as feedback
 
@@ -63,6 +65,8 @@ class SFTRecipe:
     warmup: float = 0.03
     full: bool = False
     """Train all weights instead of an adapter."""
+    quantize: Bits | None = None
+    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
     save_steps: int = 500
 
@@ -131,33 +135,34 @@ def train(
     watch = curves.arguments(run, steps(len(rows), recipe), watched, checkpoint is not None)
     if not watched:
         watch["save_steps"] = recipe.save_steps
-    trainer = LengthGroupedTrainer(
-        model=model,
-        args=SFTConfig(
-            output_dir=str(folder),
-            per_device_train_batch_size=batch_size,
-            per_device_eval_batch_size=batch_size,
-            num_train_epochs=recipe.epochs,
-            learning_rate=recipe.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=recipe.warmup,
-            weight_decay=0.0,
-            max_length=None,
-            pad_to_multiple_of=32,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            activation_checkpointing=False,
-            bf16=True,
-            use_cpu=on_cpu(),
-            seed=recipe.seed,
-            logging_steps=20,
-            **watch,
-        ),
-        train_dataset=rows,
-        eval_dataset=aside if watched else None,
-        processing_class=tokenizer,
-        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, watched)],
-        optimizers=(_optimizer(model, recipe), None),
-    )
+    with in_float32(model):
+        trainer = LengthGroupedTrainer(
+            model=model,
+            args=SFTConfig(
+                output_dir=str(folder),
+                per_device_train_batch_size=batch_size,
+                per_device_eval_batch_size=batch_size,
+                num_train_epochs=recipe.epochs,
+                learning_rate=recipe.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=recipe.warmup,
+                weight_decay=0.0,
+                max_length=None,
+                pad_to_multiple_of=32,
+                dataset_kwargs={"skip_prepare_dataset": True},
+                activation_checkpointing=False,
+                bf16=True,
+                use_cpu=on_cpu(),
+                seed=recipe.seed,
+                logging_steps=20,
+                **watch,
+            ),
+            train_dataset=rows,
+            eval_dataset=aside if watched else None,
+            processing_class=tokenizer,
+            callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, watched)],
+            optimizers=(_optimizer(model, recipe), None),
+        )
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
     return {
@@ -185,7 +190,7 @@ def main(arguments: list[str]) -> str | None:
         arguments
     )
     rows = _found(place, recipe)
-    opened = open_parent(place)
+    opened = open_parent(place, recipe.quantize)
     loaded = opened.loaded
     dataset, too_long = demonstrations(
         (r for r in rows if not held_out(r["messages"])), loaded.tokenizer, loaded.window

@@ -5,10 +5,12 @@ import hashlib
 import json
 import math
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -22,8 +24,10 @@ from alignment.errors import DataError, TrainingError
 from assistant import model as models
 from assistant.first import add_first_version
 from assistant.model import Loaded
+from assistant.quantize import Bits
 from assistant.settings import default_home
 from assistant.versions import STARTER, Base, Manifest, Version, Versions, folder_hash, now
+from feedback_store import FeedbackStore, rows, snapshot
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
@@ -39,6 +43,10 @@ class Place:
     output_version: str | None = field(
         default=None, metadata={"help": "id of the new version; the next free one"}
     )
+    snapshot: Path | None = field(
+        default=None,
+        metadata={"help": "folder of a snapshot to learn from; the store as it is now if left out"},
+    )
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,15 @@ class Opened:
     versions: Versions
     parent: Version
     loaded: Loaded
+    base: Base
+    """What parent and child stand on in this round: the parent's base, quantized where that was asked for."""
 
 
-def open_parent(place: Place) -> Opened:
+def open_parent(place: Place, quantize: Bits | None = None) -> Opened:
     """The parent named by `place`, or the released version, or the starter in a home that has none yet.
 
-    Raises DataError if the parent is a reward model, which answers nobody.
+    With `quantize` on its base so rounded; a parent from a quantized round stands on such a base anyway. Raises
+    DataError if the parent is a reward model, which answers nobody, ModelError where its base has other bits.
     """
     # One process makes the first version of a new home; the others find it.
     with PartialState(cpu=on_cpu()).main_process_first():
@@ -63,7 +74,24 @@ def open_parent(place: Place) -> Opened:
         raise DataError(
             f"{parent.id} is a reward model: it scores replies and writes none. Name another version with --parent."
         )
-    return Opened(versions, parent, models.load_for_training(parent, place.home))
+    base = models.quantized(parent.manifest.base, quantize)
+    if base.quantize:
+        say(
+            f"base: {base.name} in {base.quantize}; the new version will be served on it so, its adapter unmerged"
+        )
+    if base != parent.manifest.base and parent.manifest.adapter:
+        say(f"{parent.id} was trained on the whole base; as the reference it stands on the rounded one too")
+    device = str(PartialState().device)
+    return Opened(versions, parent, models.load_for_training(parent, place.home, base, device), base)
+
+
+def feedback_rows(place: Place, kind: Literal["unpaired", "preference", "prompt"]) -> list[Any]:
+    """Rows of one kind: of the place's snapshot, where it names one, else of the store as it is now."""
+    if place.snapshot is not None:
+        return list(snapshot.load(place.snapshot).rows(kind))
+    make = {"unpaired": rows.from_store, "preference": rows.preferences, "prompt": rows.prompts}[kind]
+    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
+        return list(make(store))
 
 
 def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, Any]:
@@ -79,7 +107,7 @@ def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, A
                 f"{opened.parent.id} has no adapter to continue. Run `python -m alignment sft` first, or give --full."
             )
         return model, None
-    model = (model.merge_and_unload() if opened.parent.manifest.adapter else model).requires_grad_(True)
+    model = whole_base(opened)
     weights = sum(weight.numel() for weight in model.parameters())
     # float32: weights, gradients and AdamW's two moments, and the reference.
     wanted = weights * (20 if needs_reference else 16)
@@ -90,6 +118,32 @@ def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, A
             f"{free / 2**30:.1f} GiB are free. Leave --full out: a LoRA adapter takes a fraction of it."
         )
     return model, copy.deepcopy(model).requires_grad_(False) if needs_reference else None
+
+
+@contextmanager
+def in_float32(model: Any) -> Iterator[None]:
+    """Keep TRL from rounding the adapter on a quantized base to bfloat16 while its trainer is made.
+
+    bfloat16 has eight bits: a step of less than a 500th of a weight is lost, and most steps here are smaller. The
+    parent would be rounded too, so that the child does not begin where it stopped.
+    """
+    adapter = {name: weight.data for name, weight in model.named_parameters() if weight.requires_grad}
+    yield
+    for name, weight in model.named_parameters():
+        if name in adapter and weight.dtype != adapter[name].dtype:
+            weight.data = adapter[name]
+
+
+def whole_base(opened: Opened) -> Any:
+    """The parent's model, adapter added in, all weights trainable. Raises DataError where its base is quantized."""
+    if opened.base.quantize:
+        raise DataError(
+            f"The base of this round is in {opened.base.quantize}: its weights are rounded and cannot be trained, and "
+            "an adapter added to the whole base would give other answers. Train an adapter, or name a parent that "
+            "was not trained on a quantized base."
+        )
+    model = opened.loaded.model
+    return (model.merge_and_unload() if opened.parent.manifest.adapter else model).requires_grad_(True)
 
 
 def write_child(
@@ -131,7 +185,7 @@ def _write(
 ) -> Version:
     version_id = place.output_version or opened.versions.next_id()
     adapter = isinstance(model, PeftModel)
-    base = opened.parent.manifest.base
+    base = opened.base
     with opened.versions.staging() as folder:
         if adapter:
             save_adapter(model, base, folder)
@@ -150,7 +204,7 @@ def _write(
             adapter=adapter,
             recipe=asdict(recipe),
             seed=seed,
-            data=data,
+            data=data if place.snapshot is None else {**data, "snapshot": snapshot.load(place.snapshot).id},
             libraries=libraries(),
             metrics=metrics,
         )

@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from assistant.errors import QuantizeError
 
+Bits = Literal["4bit", "8bit"]
 
-def quantization(bits: Literal["4bit", "8bit"], dtype: Any) -> Any:
+
+def quantization(bits: Bits, dtype: Any, skip: list[str] | None = None) -> Any:
     """The configuration that `from_pretrained` takes; `dtype` is the `torch.dtype` to compute in.
 
+    `skip` names layers to leave whole; by itself that is the output layer.
     4 bits are NF4 with doubly quantized scales (Dettmers et al. 2023, arXiv:2305.14314), 8 bits are LLM.int8()
     (Dettmers et al. 2022, arXiv:2208.07339). Raises QuantizeError if bitsandbytes is not installed.
     """
@@ -23,10 +26,23 @@ def quantization(bits: Literal["4bit", "8bit"], dtype: Any) -> Any:
     # It says at every matrix product in 8 bits that it computes in float16, and in 4 bits that it has no faster kernel.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if bits == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skip)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=skip,
     )
+
+
+def keep_trainable(model: Any) -> Any:
+    """`model`, its 4-bit layers told never to repack themselves for the CPU's bfloat16 kernel.
+
+    They do so at the first pass in evaluation mode (bitsandbytes 0.50), and no gradient passes through them from then
+    on: a look at held-out rows would silently end what a round learns below its last layer.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+    return model
