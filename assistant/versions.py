@@ -42,8 +42,6 @@ class Base:
     """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
     quantize: str | None = None
     """ "4bit" or "8bit" where adapters were trained on the base so rounded, and are right on no other."""
-    quantize: str | None = None
-    """ "4bit" or "8bit" where adapters were trained on the base so rounded, and are right on no other."""
 
 
 @dataclass(frozen=True)
