@@ -19,3 +19,11 @@ class PolicyError(AlignmentError):
 
 class ComparisonError(AlignmentError):
     """Two versions cannot be compared: not the same measures, not the same prompts, or no answers."""
+
+
+class LockError(AlignmentError):
+    """Another process is at work on the same home."""
+
+
+class CycleError(AlignmentError):
+    """A cycle, or a live comparison, cannot begin or go on."""

@@ -2,6 +2,7 @@
 
     python -m alignment evaluate v1 --home DIR
     python -m alignment evaluate v1 --home DIR --base       # its base without the adapter, which continues text
+    python -m alignment evaluate v2 --against v1 --home DIR # both on the same prompts, as the gate compares them
 
 The embedded suite asks what training never saw: operands and phrasings on the "test" side of their hash. Answers
 are drawn greedily unless --temperature is given. Intervals are Wilson's, from SciPy.
@@ -263,11 +264,19 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--base", action="store_true", help="leave the adapter off: the base alone")
+    parser.add_argument("--against", metavar="VERSION", help="compare with this version, as a cycle does")
+    parser.add_argument("--policy", type=Path, help="with --against: what is asked, and the gate's margins")
     parser.add_argument("--output", type=Path, help="JSON file; HOME/evaluations/VERSION.json if left out")
     options = parser.parse_args(arguments)
     if options.samples > 1 and options.temperature == 0:
         raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
     version = Versions(options.home).open(options.version)
+    if options.against is not None:
+        # Imported late: it builds on this module.
+        from alignment import against
+
+        against.main(version, options)
+        return
     tasks = (
         read_suite(options.suite) if options.suite else list(suite(options.kinds, options.each, options.seed))
     )

@@ -5,11 +5,13 @@
       margins: {perplexity: 0.1}
     live:
       minimum_raters: 10
+    cycle:
+      release: trial
 
 Every key has a default; what the defaults reach is measured by `benchmarks/gate.py` and `benchmarks/live.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ from typing import Any
 import yaml
 
 from alignment.errors import PolicyError
+from feedback_store import StoreError
+from feedback_store.rows import Rules
+
+RELEASES = ("at once", "trial", "by hand")
+STAGES = ("dpo", "kto", "ppo")
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,79 @@ class LivePolicy:
 
 
 @dataclass(frozen=True)
+class EvaluatePolicy:
+    """What two versions are asked before the gate compares them. Raises PolicyError for a value out of range."""
+
+    suite: str = ""
+    """JSON Lines of tasks with their checkers; the embedded suite's held-out side if left out."""
+    primary: Sequence[str] = ("word_two_step", "word_three_step", "multiplication_hard")
+    """Kinds of task whose right answers, and units, may show that a candidate is better. The others are guarded."""
+    each: int = 50
+    """Tasks of each primary kind and language, in each thinking mode."""
+    guarded: int = 15
+    """Tasks of each other kind and language, likewise."""
+    prompts: int = 200
+    """Most held-out prompts of people that are answered."""
+    retention: int = 150
+    """Fixed texts on which perplexity and KL are measured."""
+    max_new_tokens: int = 400
+
+    def __post_init__(self) -> None:
+        _texts("evaluate.primary", self.primary)
+        for name in ("each", "guarded", "prompts", "retention", "max_new_tokens"):
+            _whole(f"evaluate.{name}", getattr(self, name), 1)
+
+
+@dataclass(frozen=True)
+class CyclePolicy:
+    """What a cycle needs, makes and does. Raises PolicyError for a value out of range."""
+
+    minimum_feedback: int = 50
+    """New votes since the last cycle below which it does nothing."""
+    minimum_thumbs: int = 50
+    """Rows of thumbs that KTO needs."""
+    minimum_pairs: int = 50
+    """Pairs that DPO needs."""
+    minimum_judgements: int = 200
+    """Pairs and thumbs that the two reward models need together, half of them each."""
+    reward_accuracy: float = 0.6
+    """PPO needs a judge whose accuracy on held-out judgements lies above this with its whole 95 % interval."""
+    stages: Sequence[str] = STAGES
+    """Stages that may make candidates."""
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Flags of the stages by name, "reward" included, as in {kto: {learning_rate: 0.0001}}."""
+    release: str = "at once"
+    """What becomes of a promoted candidate: "at once", "trial" (a live comparison decides) or "by hand"."""
+    share: float = 0.2
+    """Of a live comparison: the share of conversations that the candidate serves."""
+
+    def __post_init__(self) -> None:
+        for name in ("minimum_feedback", "minimum_thumbs", "minimum_pairs", "minimum_judgements"):
+            _whole(f"cycle.{name}", getattr(self, name), 1)
+        _number("cycle.reward_accuracy", self.reward_accuracy, 0, 1)
+        _number("cycle.share", self.share, 0, 1)
+        _texts("cycle.stages", self.stages)
+        if unknown := [stage for stage in self.stages if stage not in STAGES]:
+            raise PolicyError(f"cycle.stages names {', '.join(unknown)}; known: {', '.join(STAGES)}.")
+        if self.release not in RELEASES:
+            raise PolicyError(f"cycle.release is {self.release!r}; it must be one of: {', '.join(RELEASES)}.")
+        known = ("reward", *STAGES)
+        if not isinstance(self.recipes, Mapping) or not all(
+            stage in known and isinstance(flags, Mapping) for stage, flags in self.recipes.items()
+        ):
+            raise PolicyError(f"cycle.recipes must name flags by stage, of {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
 class Policy:
     """The whole file, a field a section."""
 
     gate: GatePolicy = field(default_factory=GatePolicy)
     live: LivePolicy = field(default_factory=LivePolicy)
+    evaluate: EvaluatePolicy = field(default_factory=EvaluatePolicy)
+    cycle: CyclePolicy = field(default_factory=CyclePolicy)
+    rules: Rules = field(default_factory=Rules)
+    """How votes become rows: `feedback_store.rows.Rules`."""
 
 
 def read_policy(path: Path) -> Policy:
@@ -84,6 +159,9 @@ def read_policy(path: Path) -> Policy:
         return Policy(
             gate=GatePolicy(**_known(GatePolicy, sections.get("gate"), "gate")),
             live=LivePolicy(**_known(LivePolicy, sections.get("live"), "live")),
+            evaluate=EvaluatePolicy(**_known(EvaluatePolicy, sections.get("evaluate"), "evaluate")),
+            cycle=CyclePolicy(**_known(CyclePolicy, sections.get("cycle"), "cycle")),
+            rules=_rules(_known(Rules, sections.get("rules"), "rules")),
         )
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}") from error
@@ -102,6 +180,22 @@ def _known(section: type[Any], raw: object, where: str) -> dict[str, Any]:
             f"unknown key {', '.join(unknown)} in {where}. Known keys: {', '.join(names)}. Correct or remove it."
         )
     return raw
+
+
+def _rules(values: dict[str, Any]) -> Rules:
+    try:
+        return Rules(**values)
+    except (StoreError, TypeError) as error:
+        raise PolicyError(f"rules: {error}") from error
+
+
+def _texts(name: str, value: object) -> None:
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(x, str) for x in value)
+    ):
+        raise PolicyError(f"{name} is {value!r}; it must be a list of names.")
 
 
 def _number(name: str, value: object, above: float, below: float) -> None:
