@@ -11,10 +11,10 @@ from typing import Any, Literal
 from alignment.data import held_out, read_json_lines
 from alignment.errors import DataError
 from alignment.evaluate import KINDS
+from alignment.stage import Place, feedback_rows
 from alignment.starter.corpus import task
 from alignment.starter.task import LANGUAGES, Task
 from assistant import prompt
-from feedback_store import FeedbackStore, rows
 
 Thinking = Literal["on", "off", "both"]
 
@@ -44,8 +44,10 @@ class Prompts:
     too_long: int
 
 
-def choose(recipe: Any, home: Path, tokenizer: Any, window: int) -> Prompts:
-    """Prompts of a PPORecipe that leave room for a whole answer. Raises DataError where none does."""
+def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path | None = None) -> Prompts:
+    """Prompts of a PPORecipe that leave room for a whole answer; the store's, or a snapshot's. Raises DataError where
+    none does.
+    """
     if recipe.suite:
         # Enough that no task is asked twice, and a tenth is held out.
         count = math.ceil(1.2 * recipe.updates * recipe.batch_size)
@@ -53,7 +55,7 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int) -> Prompts:
     elif recipe.prompts is not None:
         found = from_file(recipe.prompts, recipe.thinking)
     else:
-        found = from_store(home)
+        found = from_store(home, snapshot)
     room = window - recipe.max_new_tokens
     fits = [one for one in found if len(one.rendered(tokenizer)) <= room]
     training = [one for one in fits if not held_out(one.messages)]
@@ -67,13 +69,13 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int) -> Prompts:
     return Prompts(training, aside, len(found) - len(fits))
 
 
-def from_store(home: Path) -> list[Asked]:
+def from_store(home: Path, snapshot: Path | None = None) -> list[Asked]:
     """Everything that people asked and consented to. Raises DataError where they asked nothing."""
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
-        found = [
-            Asked(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
-            for row in rows.prompts(store)
-        ]
+    place = Place(home=home, snapshot=snapshot)
+    found = [
+        Asked(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
+        for row in feedback_rows(place, "prompt")
+    ]
     if not found:
         raise DataError(
             "Nobody has asked anything yet. Chat first, or name prompts with --prompts or --suite."

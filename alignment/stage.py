@@ -89,9 +89,10 @@ def feedback_rows(place: Place, kind: Literal["unpaired", "preference", "prompt"
     """Rows of one kind: of the place's snapshot, where it names one, else of the store as it is now."""
     if place.snapshot is not None:
         return list(snapshot.load(place.snapshot).rows(kind))
-    make = {"unpaired": rows.from_store, "preference": rows.preferences, "prompt": rows.prompts}[kind]
     with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
-        return list(make(store))
+        if kind == "unpaired":
+            return list(rows.from_store(store))
+        return list(rows.preferences(store) if kind == "preference" else rows.prompts(store))
 
 
 def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, Any]:
