@@ -23,6 +23,8 @@ STAGES = {
 }
 COMMANDS = {
     "evaluate": "how often a version is right, by kind, language and thinking mode",
+    "cycle": "the loop: new feedback, candidates, comparison, gate, release, report",
+    "trial": "show, start or stop a live comparison",
     "release": "make a version the served one; a running app follows",
     "rollback": "serve again what was served before",
     "versions": "list the versions of a home",
@@ -70,6 +72,14 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment import evaluate
 
         return evaluate.main
+    if name == "cycle":
+        from alignment import cycle
+
+        return cycle.main
+    if name == "trial":
+        from alignment import trial
+
+        return trial.main
     from alignment import dpo, kto, ppo, pretrain, reward, rloo, sft
     from alignment.stage import say
 

@@ -249,6 +249,11 @@ def _figure(name: str, right: Any) -> Figure:
     return Figure(name, sum(values), len(values), float(interval.low), float(interval.high))
 
 
+def with_judgements(asked: Questions, judged: Sequence[Judgement]) -> Questions:
+    """The questions, and held-out votes to judge besides."""
+    return replace(asked, judgements=judged)
+
+
 def with_margins(policy: GatePolicy) -> GatePolicy:
     """The policy with a margin for each guard of real values that it does not name itself."""
     return replace(policy, margins={**MARGINS, **policy.margins})

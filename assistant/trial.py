@@ -1,9 +1,17 @@
 """Which arm of a live comparison a conversation belongs to: random over conversations, the same for all its replies."""
 
 import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from assistant.errors import SettingsError
+from assistant.versions import write_atomically
+
+FILE = "trial.json"
+"""In the home, while a trial is under way."""
 
 Arm = Literal["candidate", "released"]
 ARMS: tuple[Arm, ...] = ("candidate", "released")
@@ -22,3 +30,47 @@ def arm(conversation: str, trial: str, share: float) -> Arm:
     digest = hashlib.sha256(f"{trial}\0{conversation}".encode()).digest()
     drawn = int.from_bytes(digest[:8], "big") / 2**64
     return "candidate" if drawn < share else "released"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A live comparison: for as long as its file lies in the home, a share of conversations get the candidate."""
+
+    id: str
+    """Drawn anew for every trial; with the conversation's id it decides the arm."""
+    candidate: str
+    released: str
+    share: float
+    """Of conversations that the candidate serves, above 0 and at most 1."""
+    started: str
+    """UTC, ISO 8601."""
+
+    @property
+    def began(self) -> datetime:
+        """The moment of `started`."""
+        return datetime.fromisoformat(self.started)
+
+    def version(self, conversation: str) -> str:
+        """Which version answers in this conversation."""
+        return self.candidate if arm(conversation, self.id, self.share) == "candidate" else self.released
+
+
+def read(home: Path) -> Trial | None:
+    """The trial that is under way, None if there is none. Raises SettingsError if its file is damaged."""
+    path = home / FILE
+    try:
+        trial = Trial(**json.loads(path.read_text(encoding="utf-8")))
+        if not 0 < trial.share <= 1 or trial.began.tzinfo is None:
+            raise ValueError(f"a share of {trial.share}, started {trial.started}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(
+            f"{path} cannot be read ({error}). Delete it, which ends the live comparison, and start another."
+        ) from error
+    return trial
+
+
+def write(home: Path, trial: Trial) -> None:
+    """Begin a trial: a running app follows with the next message."""
+    write_atomically(home / FILE, json.dumps(asdict(trial), indent=2) + "\n")

@@ -1,0 +1,130 @@
+"""The live comparison: a promoted candidate serves a share of conversations until the thumbs have decided.
+
+    python -m alignment trial status --home DIR
+    python -m alignment trial start v3 --share 0.2 --home DIR
+    python -m alignment trial stop --home DIR
+
+`alignment.live` decides; a cycle follows it each time it runs. What has ended is kept in HOME/trials.
+"""
+
+import argparse
+import json
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from alignment import live, votes
+from alignment.errors import CycleError
+from alignment.live import Outcome
+from alignment.policy import LivePolicy, Policy, read_policy
+from assistant import trial as trials
+from assistant.settings import default_home
+from assistant.trial import Trial
+from assistant.versions import Versions, now, write_atomically
+from feedback_store import FeedbackStore
+
+
+def start(home: Path, candidate: str, share: float) -> Trial:
+    """Let `candidate` serve a share of conversations beside the released version.
+
+    Raises CycleError if a trial is under way, nothing is released, or the gate did not promote the candidate over the
+    released version; VersionError if it is unknown or damaged.
+    """
+    versions = Versions(home)
+    under_way, released = trials.read(home), versions.released()
+    if under_way is not None:
+        raise CycleError(
+            f"{under_way.candidate} is being compared with {under_way.released} already. "
+            "Wait until that has ended, or end it with `python -m alignment trial stop`."
+        )
+    if released is None or released == candidate:
+        raise CycleError(
+            f"There is nothing to compare {candidate} with: {released or 'nothing'} is released."
+        )
+    gate = versions.open(candidate).manifest.gate
+    if gate is None or gate.get("verdict") != "promote" or gate.get("released") != released:
+        raise CycleError(
+            f"The gate has not promoted {candidate} over {released}, so nobody is served by it. Run "
+            "`python -m alignment cycle`, or release it by hand with `python -m alignment release`."
+        )
+    if not 0 < share <= 1:
+        raise CycleError(
+            f"A share of {share} of conversations is not possible: give more than 0 and at most 1."
+        )
+    trial = Trial(uuid.uuid4().hex, candidate, released, share, now())
+    trials.write(home, trial)
+    return trial
+
+
+def outcome(home: Path, trial: Trial, policy: LivePolicy) -> Outcome:
+    """Where the comparison stands. Raises StoreError if the store cannot be read."""
+    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+        return live.follow(votes.of_trial(store, trial), policy)
+
+
+def follow(home: Path, policy: LivePolicy) -> str | None:
+    """Look at the trial under way, if there is one, and end it if it is decided. What was found, in words.
+
+    The winner is released. Killed at any moment, the next look goes on from there.
+    """
+    trial = trials.read(home)
+    if trial is None:
+        return None
+    versions = Versions(home)
+    released = versions.released()
+    if released == trial.candidate:
+        return end(home, trial, "candidate wins", f"{trial.candidate} is the released version")
+    if released != trial.released:
+        return end(home, trial, "void", f"{released} was released meanwhile, which was no part of it")
+    if trial.candidate not in versions.ids():
+        return end(home, trial, "void", f"{trial.candidate} is not there any more")
+    found = outcome(home, trial, policy)
+    if found.verdict == "candidate wins":
+        versions.release(trial.candidate, f"won its live comparison with {trial.released}: {found.text}")
+        return end(home, trial, found.verdict, found.text, found)
+    if found.verdict == "roll back":
+        return end(home, trial, found.verdict, found.text, found)
+    return f"{trial.candidate} is being compared with {trial.released}: {found.text}"
+
+
+def end(home: Path, trial: Trial, verdict: str, why: str, found: Outcome | None = None) -> str:
+    """Write down how it ended, then take its file away: from then on everybody gets the released version."""
+    content: dict[str, Any] = {**asdict(trial), "ended": now(), "verdict": verdict, "why": why}
+    if found is not None:
+        content["outcome"] = asdict(found)
+    (home / "trials").mkdir(exist_ok=True)
+    write_atomically(home / "trials" / f"{trial.id}.json", json.dumps(content, indent=2) + "\n")
+    (home / trials.FILE).unlink(missing_ok=True)
+    return f"the live comparison of {trial.candidate} with {trial.released} has ended ({verdict}): {why}"
+
+
+def main(arguments: list[str]) -> None:
+    """Show, start or stop."""
+    parser = argparse.ArgumentParser(
+        prog="python -m alignment trial",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("action", choices=("status", "start", "stop"))
+    parser.add_argument("version", nargs="?", help="with start: a version that the gate promoted")
+    parser.add_argument("--share", type=float, help="of conversations; the policy's if left out")
+    parser.add_argument("--policy", type=Path, help="YAML; defaults if left out")
+    parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
+    options = parser.parse_args(arguments)
+    policy = read_policy(options.policy) if options.policy else Policy()
+    if options.action == "start":
+        if options.version is None:
+            parser.error("start needs a version, such as v3")
+        share = policy.cycle.share if options.share is None else options.share
+        trial = start(options.home, options.version, share)
+        print(f"{trial.candidate} serves {100 * trial.share:g} % of conversations beside {trial.released}")
+        return
+    under_way = trials.read(options.home)
+    if under_way is None:
+        print("no live comparison is under way")
+    elif options.action == "stop":
+        print(end(options.home, under_way, "stopped", "somebody stopped it"))
+    else:
+        found = outcome(options.home, under_way, policy.live)
+        print(f"{under_way.candidate} is being compared with {under_way.released}: {found.text}")
