@@ -26,7 +26,6 @@ from alignment.stage import (
     Place,
     StopOnBadLoss,
     feedback_rows,
-    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -37,6 +36,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
+from alignment.weights import in_float32
 from assistant.quantize import Bits
 from feedback_store import rows
 from feedback_store.rows import UnpairedRow

@@ -24,7 +24,7 @@ from alignment import asked, ppo_state, rewards
 from alignment.asked import Prompts
 from alignment.curves import Run
 from alignment.data import rows_hash
-from alignment.errors import DataError, TrainingError
+from alignment.errors import DataError
 from alignment.ppo_model import SharedBase
 from alignment.ppo_train import PPO
 from alignment.rewards import Reward, Said, Source
@@ -164,7 +164,8 @@ def train(ppo: PPO, found: Prompts, run: Run, work: Path) -> dict[str, float]:
     )
     if tracker is not None:
         tracker.init_trackers("ppo")
-    with tqdm(total=recipe.updates, initial=ppo.done, unit="update") as progress:
+    quiet = not PartialState().is_main_process
+    with tqdm(total=recipe.updates, initial=ppo.done, unit="update", disable=quiet) as progress:
         while ppo.done < recipe.updates and not (why := stopped(ppo, run)):
             figures = ppo.update(asked.drawn(found.training, ppo.done, recipe.batch_size, recipe.seed))
             progress.update()
@@ -221,8 +222,6 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, PPORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    if PartialState(cpu=on_cpu()).num_processes > 1:
-        raise TrainingError("PPO runs in one process. Start it without `accelerate launch`.")
     opened = open_parent(place, recipe.quantize)
     found = asked.choose(recipe, place.home, opened.loaded.tokenizer, opened.loaded.window, place.snapshot)
     continued = opened.parent.manifest.adapter
@@ -253,7 +252,8 @@ def main(arguments: list[str]) -> str | None:
         opened, place, "ppo", recipe, run, rows_hash([{"prompts": data_hash, "judges": judges}])
     )
     outcome = train(ppo, found, run, work)
-    (work / "trainer_state.json").write_text(json.dumps({"log_history": ppo.history}), encoding="utf-8")
+    if PartialState().is_main_process:
+        (work / "trainer_state.json").write_text(json.dumps({"log_history": ppo.history}), encoding="utf-8")
     return write_child(
         opened,
         place,

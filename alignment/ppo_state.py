@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,7 +16,9 @@ STATE = "state.safetensors"
 
 
 def save(ppo: PPO, folder: Path) -> None:
-    """Write the state as one file, atomically: a kill leaves the one before or this one."""
+    """Write the state as one file, atomically: a kill leaves the one before or this one. One process writes."""
+    if not PartialState().is_main_process:
+        return
     tensors = {f"policy/{name}": weight.detach() for name, weight in ppo.policy.items()}
     tensors |= {f"value/{name}": weight for name, weight in ppo.shared.value_head.state_dict().items()}
     tensors |= {f"best/{name}": weight for name, weight in ppo.best.items()}

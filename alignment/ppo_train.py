@@ -20,6 +20,7 @@ from alignment import rewards
 from alignment.asked import Asked
 from alignment.errors import TrainingError
 from alignment.ppo_model import POLICY, SharedBase, batch
+from alignment.processes import add_up, share, together
 from alignment.rewards import Said, Source
 from alignment.rollout import generate, merged
 from assistant import prompt
@@ -70,10 +71,14 @@ class PPO:
         self.best: dict[str, Tensor] = {}
 
     def answer(self, asked: Sequence[Asked], *purpose: object) -> list[Said]:
-        """One drawn answer to each prompt; the same for the same `purpose`, weights and seed."""
+        """One drawn answer to each prompt; the same for the same `purpose`, weights and seed. Processes share them."""
+        own = share(range(len(asked)))
+        seeds = [_seed(self.recipe.seed, *purpose, row) for row in own]
+        return together(self._answer([asked[row] for row in own], seeds))
+
+    def _answer(self, asked: Sequence[Asked], seeds: Sequence[int]) -> list[Said]:
         prompts = [one.rendered(self.tokenizer) for one in asked]
         ends = _ends(self.shared.model, self.tokenizer)
-        generator = torch.Generator(self.device).manual_seed(_seed(self.recipe.seed, *purpose))
         completions: dict[int, list[int]] = {}
         with merged(self.shared.model, POLICY), self._precision():
             # Answers of like length together: thinking takes much longer, and long prompts want much padding.
@@ -86,7 +91,7 @@ class PPO:
                     limits,
                     ends,
                     self.recipe.temperature,
-                    generator,
+                    [seeds[row] for row in rows],
                 )
                 completions.update(zip(rows, drawn, strict=True))
         said = []
@@ -113,7 +118,7 @@ class PPO:
         """Answer `asked` once each, learn from the answers, and return what is watched."""
         recipe, number = self.recipe, self.done
         said = self.answer(asked, "rollout", number)
-        parts = {source.name: source(said) for source in self.sources}
+        parts = {source.name: together(source(share(said))) for source in self.sources}
         scores = rewards.total(self.sources, parts)
         # An answer that never ends is no answer, whatever its score (Huang et al. 2024, "EOS trick").
         penalised = [
@@ -128,7 +133,7 @@ class PPO:
             "step": float(self.done),
             "score": fmean(scores),
             **{f"score_{name}": fmean(part) for name, part in parts.items() if len(parts) > 1},
-            **({"watch": fmean(self.watch(said))} if self.watch else {}),
+            **({"watch": fmean(together(self.watch(share(said))))} if self.watch else {}),
             "ended": fmean(float(one.ended) for one in said),
             "length": fmean(len(one.completion_ids) for one in said),
             **figures,
@@ -143,7 +148,7 @@ class PPO:
         shape = len(said), max(len(one.completion_ids) for one in said)
         mask = torch.zeros(shape, dtype=torch.bool, device=self.device)
         logps, values, reference, entropy = (torch.zeros(shape, device=self.device) for _ in range(4))
-        for rows in _chunks(_by_length(said, range(len(said))), self.recipe.micro_batch_size):
+        for rows in _chunks(_by_length(said, share(range(len(said)))), self.recipe.micro_batch_size):
             given = batch(
                 [said[row].prompt_ids for row in rows],
                 [said[row].completion_ids for row in rows],
@@ -157,6 +162,9 @@ class PPO:
             mask[rows, :width] = given.mask
             logps[rows, :width], values[rows, :width] = judged.logps, judged.values
             entropy[rows, :width], reference[rows, :width] = judged.entropy, of_parent
+        seen = mask.float()
+        add_up([seen, logps, values, entropy, reference])
+        mask = seen.bool()
         kl = closed.k1(logps, reference)
         earned = closed.token_rewards(scores, kl, mask, self.coefficient.value)
         advantages, returns = closed.gae(earned, values, mask, self.recipe.gamma, self.recipe.lam)
@@ -190,7 +198,7 @@ class PPO:
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction"), 0.0)
         self.optimizer.zero_grad(set_to_none=True)
         # Micro-batches bound memory; each adds its share of the mean over the minibatch's tokens.
-        for some in _chunks(_by_length(said, rows), recipe.micro_batch_size):
+        for some in _chunks(_by_length(said, share(rows)), recipe.micro_batch_size):
             given = batch(
                 [said[row].prompt_ids for row in some],
                 [said[row].completion_ids for row in some],
@@ -209,6 +217,7 @@ class PPO:
             ((policy + value) / tokens).backward()
             for name, one in zip(sums, (policy, value, clipped), strict=True):
                 sums[name] += float(one.detach()) / tokens
+        self._add_up(sums)
         for group in self.optimizer.param_groups:
             norm = torch.nn.utils.clip_grad_norm_(group["params"], recipe.max_grad_norm)
             if not bool(norm.isfinite()):
@@ -219,19 +228,31 @@ class PPO:
         self.optimizer.step()
         return sums
 
+    def _add_up(self, sums: dict[str, float]) -> None:
+        """Gradients and figures of all processes, each of which holds its rows' share of the mean."""
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for weight in weights:
+            if weight.grad is None:
+                # This process had no row.
+                weight.grad = torch.zeros_like(weight)
+        told = torch.tensor(list(sums.values()), device=self.device)
+        add_up([*(weight.grad for weight in weights), told])
+        sums.update(zip(sums, told.tolist(), strict=True))
+
     def look(self, asked: Sequence[Asked]) -> dict[str, float]:
         """Answers to held-out prompts: score and its standard error; remembers the weights of the best look.
 
         The best is the one that the watching judge likes most, where there is one.
         """
         said = self.answer(asked, "held out")
-        scores = rewards.total(self.sources, {source.name: source(said) for source in self.sources})
+        parts = {source.name: together(source(share(said))) for source in self.sources}
+        scores = rewards.total(self.sources, parts)
         found = {
             "step": float(self.done),
             "eval_score": fmean(scores),
             "eval_error": stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0,
             "eval_ended": fmean(float(one.ended) for one in said),
-            **({"eval_watch": fmean(self.watch(said))} if self.watch else {}),
+            **({"eval_watch": fmean(together(self.watch(share(said))))} if self.watch else {}),
         }
         key = "eval_watch" if self.watch else "eval_score"
         before = [entry[key] for entry in self.history if key in entry]

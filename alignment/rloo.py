@@ -28,7 +28,6 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
-    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -39,6 +38,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
+from alignment.weights import in_float32
 from assistant import prompt
 from assistant.quantize import Bits
 

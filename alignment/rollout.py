@@ -25,12 +25,12 @@ def generate(
     limits: Sequence[int],
     ends: Sequence[int],
     temperature: float,
-    generator: torch.Generator,
+    seeds: Sequence[int],
 ) -> list[list[int]]:
     """A completion for each prompt, drawn from softmax(logits / temperature); its END included where it was said.
 
-    `limits`: most tokens of each completion, 1 or more. `generator` lies on the model's device. The same generator
-    state, prompts and weights give the same completions.
+    `limits`: most tokens of each completion, 1 or more. Each prompt has a seed of its own, so that what else is in
+    the batch, here or in another process, changes nothing that is drawn for it.
     """
     device = model.device
     ids, mask = pad_left(prompts, 0)
@@ -38,6 +38,7 @@ def generate(
     completions: list[list[int]] = [[] for _ in prompts]
     rows, open_rows = list(range(len(prompts))), set(range(len(prompts)))
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
     cache = None
     while True:
         out = model(
@@ -51,7 +52,9 @@ def generate(
         cache = out.past_key_values
         # Dividing by exponential noise and taking the largest is a draw (Gumbel-max); no library call is as quick.
         probabilities = torch.softmax(out.logits[:, -1].float() / temperature, dim=-1)
-        noise = torch.empty_like(probabilities).exponential_(generator=generator)
+        noise = torch.empty_like(probabilities)
+        for place, row in enumerate(rows):
+            noise[place].exponential_(generator=generators[row])
         drawn = (probabilities / noise).argmax(dim=-1)
         for row, token in zip(rows, drawn.tolist(), strict=True):
             if row in open_rows:

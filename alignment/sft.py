@@ -27,7 +27,6 @@ from alignment.stage import (
     Opened,
     Place,
     StopOnBadLoss,
-    in_float32,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -38,6 +37,7 @@ from alignment.stage import (
     work_folder,
     write_child,
 )
+from alignment.weights import in_float32
 from assistant.quantize import Bits
 from feedback_store import FeedbackStore
 from feedback_store import rows as feedback

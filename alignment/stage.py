@@ -5,8 +5,6 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +19,7 @@ from transformers import TrainerCallback
 from alignment import curves
 from alignment.curves import Run
 from alignment.errors import DataError, TrainingError
+from alignment.weights import State, gathered, save_adapter, save_base, whole
 from assistant import model as models
 from assistant.first import add_first_version
 from assistant.model import Loaded
@@ -66,8 +65,11 @@ def open_parent(place: Place, quantize: Bits | None = None) -> Opened:
     With `quantize` on its base so rounded; a parent from a quantized round stands on such a base anyway. Raises
     DataError if the parent is a reward model, which answers nobody, ModelError where its base has other bits.
     """
+    everyone = PartialState(cpu=on_cpu())
+    if everyone.num_processes > 1:
+        say(f"processes: {everyone.num_processes}, each takes its share of a batch")
     # One process makes the first version of a new home; the others find it.
-    with PartialState(cpu=on_cpu()).main_process_first():
+    with everyone.main_process_first():
         versions = Versions(place.home)
         parent = versions.open(place.parent or versions.released() or add_first_version(versions, STARTER).id)
     if parent.manifest.stage == "reward":
@@ -81,7 +83,7 @@ def open_parent(place: Place, quantize: Bits | None = None) -> Opened:
         )
     if base != parent.manifest.base and parent.manifest.adapter:
         say(f"{parent.id} was trained on the whole base; as the reference it stands on the rounded one too")
-    device = str(PartialState().device)
+    device = str(everyone.device)
     return Opened(versions, parent, models.load_for_training(parent, place.home, base, device), base)
 
 
@@ -121,20 +123,6 @@ def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, A
     return model, copy.deepcopy(model).requires_grad_(False) if needs_reference else None
 
 
-@contextmanager
-def in_float32(model: Any) -> Iterator[None]:
-    """Keep TRL from rounding the adapter on a quantized base to bfloat16 while its trainer is made.
-
-    bfloat16 has eight bits: a step of less than a 500th of a weight is lost, and most steps here are smaller. The
-    parent would be rounded too, so that the child does not begin where it stopped.
-    """
-    adapter = {name: weight.data for name, weight in model.named_parameters() if weight.requires_grad}
-    yield
-    for name, weight in model.named_parameters():
-        if name in adapter and weight.dtype != adapter[name].dtype:
-            weight.data = adapter[name]
-
-
 def whole_base(opened: Opened) -> Any:
     """The parent's model, adapter added in, all weights trainable. Raises DataError where its base is quantized."""
     if opened.base.quantize:
@@ -164,9 +152,9 @@ def write_child(
     Of a PEFT `model` the "default" adapter is saved; any other becomes a base of its own. `work` is the trainer's
     folder: its curves are kept beside the weights, and then it is removed. Of several processes one writes.
     """
-    everyone = PartialState()
+    everyone, state = PartialState(), gathered(model)
     if everyone.is_main_process:
-        child = _write(opened, place, model, stage, recipe, seed, data, metrics, work)
+        child = _write(opened, place, model, state, stage, recipe, seed, data, metrics, work)
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
     everyone.wait_for_everyone()
@@ -177,6 +165,7 @@ def _write(
     opened: Opened,
     place: Place,
     model: Any,
+    state: State | None,
     stage: str,
     recipe: Any,
     seed: int,
@@ -189,10 +178,9 @@ def _write(
     base = opened.base
     with opened.versions.staging() as folder:
         if adapter:
-            save_adapter(model, base, folder)
+            save_adapter(model, base, folder, state)
         else:
-            model.to(torch.float32).save_pretrained(str(folder / "base"))
-            opened.loaded.tokenizer.save_pretrained(str(folder / "base"))
+            save_base(model, opened.loaded.tokenizer, folder / "base", state)
             base = Base(f"versions/{version_id}/base", folder_hash(folder / "base"))
         if work is not None:
             curves.write(work / "trainer_state.json", folder)
@@ -212,22 +200,15 @@ def _write(
         return opened.versions.add(manifest, folder)
 
 
-def save_adapter(model: Any, base: Base, folder: Path) -> None:
-    """Write the "default" adapter as a plain PEFT folder that names its base, not a path of this machine."""
-    model.peft_config["default"].base_model_name_or_path = base.name
-    # Embeddings are never trained here; "auto" would look for the base's configuration on the Hub to find that out.
-    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
-    # PEFT adds a model-card template with nothing filled in; our manifest is the card.
-    (folder / "README.md").unlink(missing_ok=True)
-
-
 class StopOnBadLoss(TrainerCallback):
     """End training at the first step whose loss or gradient is no finite number, before any weight moves."""
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Raises TrainingError with the step. A loss that is no number has such a gradient too."""
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        if gradients and not bool(torch.stack([gradient.sum() for gradient in gradients]).isfinite().all()):
+        if gradients and not bool(
+            torch.stack([whole(gradient.sum()) for gradient in gradients]).isfinite().all()
+        ):
             self._stop(state.global_step + 1, "gradient")
 
     def on_log(

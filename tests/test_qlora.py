@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from test_dpo import numbers, row, write
 
 from alignment.__main__ import main
-from alignment.stage import Place, in_float32, open_parent
+from alignment.stage import Place, open_parent
+from alignment.weights import in_float32
 from assistant.errors import ModelError
 from assistant.first import version_to_serve
 from assistant.model import Placement, load_for_serving, load_for_training, quantized

@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from alignment.stage import save_adapter
+from alignment.weights import save_adapter
 from assistant.versions import STARTER_FOLDER, Base, Manifest, Versions, folder_hash, now
 
 

@@ -22,8 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3
 
 from alignment import pretrain, sft
 from alignment.data import demonstrations, pack, rows_hash
-from alignment.stage import libraries, save_adapter
+from alignment.stage import libraries
 from alignment.starter import card, corpus, tokenizer
+from alignment.weights import save_adapter
 from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
 TOKENIZER_TEXTS = 40_000
