@@ -27,6 +27,7 @@ def main(settings: Settings) -> None:
     from assistant.api import routes
     from assistant.conversation import Chat
     from assistant.first import version_to_serve
+    from assistant.loop import Follower, Loop
     from assistant.model import quiet_libraries
     from assistant.page import build_page, launch_options
     from assistant.raters import Raters
@@ -38,6 +39,7 @@ def main(settings: Settings) -> None:
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     with FeedbackStore.open(settings.home / "feedback.db") as store:
         engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
+        follower = Follower(Loop(settings.home, settings.policy))
         try:
             chat = Chat(store, engine, sampling, versions)
             page = build_page(chat)
@@ -51,6 +53,7 @@ def main(settings: Settings) -> None:
                 **launch_options(),
             )
         finally:
+            follower.close()
             engine.close()
 
 

@@ -24,7 +24,7 @@ STAGES = {
 COMMANDS = {
     "evaluate": "how often a version is right, by kind, language and thinking mode",
     "cycle": "the loop: new feedback, candidates, comparison, gate, release, report",
-    "trial": "show, start or stop a live comparison",
+    "trial": "show, follow, start or stop a live comparison",
     "release": "make a version the served one; a running app follows",
     "rollback": "serve again what was served before",
     "versions": "list the versions of a home",
@@ -67,6 +67,10 @@ def _command(name: str) -> Callable[[list[str]], object]:
         return _roll_back
     if name == "versions":
         return _list
+    if name == "trial":
+        from alignment import trial
+
+        return trial.main
     quiet_libraries()
     if name == "evaluate":
         from alignment import evaluate
@@ -76,10 +80,6 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment import cycle
 
         return cycle.main
-    if name == "trial":
-        from alignment import trial
-
-        return trial.main
     from alignment import dpo, kto, ppo, pretrain, reward, rloo, sft
     from alignment.stage import say
 

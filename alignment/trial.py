@@ -1,14 +1,17 @@
 """The live comparison: a promoted candidate serves a share of conversations until the thumbs have decided.
 
     python -m alignment trial status --home DIR
+    python -m alignment trial follow --home DIR
     python -m alignment trial start v3 --share 0.2 --home DIR
     python -m alignment trial stop --home DIR
 
-`alignment.live` decides; a cycle follows it each time it runs. What has ended is kept in HOME/trials.
+`alignment.live` decides; a cycle follows it each time it runs, and a running app where there are new thumbs. Where it
+stands, and what has ended, is kept in HOME/trials.
 """
 
 import argparse
 import json
+import math
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +26,9 @@ from assistant.settings import default_home
 from assistant.trial import Trial
 from assistant.versions import Versions, now, write_atomically
 from feedback_store import FeedbackStore
+
+POINTS = 200
+"""Of a course that are written down."""
 
 
 def start(home: Path, candidate: str, share: float) -> Trial:
@@ -59,8 +65,7 @@ def start(home: Path, candidate: str, share: float) -> Trial:
 
 def outcome(home: Path, trial: Trial, policy: LivePolicy) -> Outcome:
     """Where the comparison stands. Raises StoreError if the store cannot be read."""
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
-        return live.follow(votes.of_trial(store, trial), policy)
+    return live.follow(_votes(home, trial), policy)
 
 
 def follow(home: Path, policy: LivePolicy) -> str | None:
@@ -79,34 +84,69 @@ def follow(home: Path, policy: LivePolicy) -> str | None:
         return end(home, trial, "void", f"{released} was released meanwhile, which was no part of it")
     if trial.candidate not in versions.ids():
         return end(home, trial, "void", f"{trial.candidate} is not there any more")
-    found = outcome(home, trial, policy)
+    given = _votes(home, trial)
+    found, course = live.follow(given, policy), _course(given, policy)
     if found.verdict == "candidate wins":
         versions.release(trial.candidate, f"won its live comparison with {trial.released}: {found.text}")
-        return end(home, trial, found.verdict, found.text, found)
+        return end(home, trial, found.verdict, found.text, found, course)
     if found.verdict == "roll back":
-        return end(home, trial, found.verdict, found.text, found)
+        return end(home, trial, found.verdict, found.text, found, course)
+    _record(home, trial, {"verdict": found.verdict, "why": found.text, "seen": now()}, found, course)
     return f"{trial.candidate} is being compared with {trial.released}: {found.text}"
 
 
-def end(home: Path, trial: Trial, verdict: str, why: str, found: Outcome | None = None) -> str:
+def end(
+    home: Path,
+    trial: Trial,
+    verdict: str,
+    why: str,
+    found: Outcome | None = None,
+    course: dict[str, Any] | None = None,
+) -> str:
     """Write down how it ended, then take its file away: from then on everybody gets the released version."""
-    content: dict[str, Any] = {**asdict(trial), "ended": now(), "verdict": verdict, "why": why}
-    if found is not None:
-        content["outcome"] = asdict(found)
-    (home / "trials").mkdir(exist_ok=True)
-    write_atomically(home / "trials" / f"{trial.id}.json", json.dumps(content, indent=2) + "\n")
+    _record(home, trial, {"ended": now(), "verdict": verdict, "why": why}, found, course)
     (home / trials.FILE).unlink(missing_ok=True)
     return f"the live comparison of {trial.candidate} with {trial.released} has ended ({verdict}): {why}"
 
 
+def _record(
+    home: Path, trial: Trial, said: dict[str, str], found: Outcome | None, course: dict[str, Any] | None
+) -> None:
+    content: dict[str, Any] = {**asdict(trial), **said}
+    if found is not None:
+        content |= {"outcome": asdict(found), "course": course}
+    (home / "trials").mkdir(exist_ok=True)
+    write_atomically(home / "trials" / f"{trial.id}.json", json.dumps(content, indent=2) + "\n")
+
+
+def _votes(home: Path, trial: Trial) -> list[live.Vote]:
+    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+        return votes.of_trial(store, trial)
+
+
+def _course(given: list[live.Vote], policy: LivePolicy) -> dict[str, Any]:
+    """The interval after each counted vote, at most POINTS of them, for a plot."""
+    found = live.course(given, policy)
+    known = [i for i in range(len(found.low)) if math.isfinite(found.difference[i])]
+    kept = [known[round(i * (len(known) - 1) / (POINTS - 1))] for i in range(POINTS)] if known else []
+    kept = sorted(set(kept))
+    return {
+        "votes": [i + 1 for i in kept],
+        **{
+            name: [round(float(getattr(found, name)[i]), 4) for i in kept]
+            for name in ("difference", "low", "high")
+        },
+    }
+
+
 def main(arguments: list[str]) -> None:
-    """Show, start or stop."""
+    """Show, follow, start or stop."""
     parser = argparse.ArgumentParser(
         prog="python -m alignment trial",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=("status", "start", "stop"))
+    parser.add_argument("action", choices=("status", "follow", "start", "stop"))
     parser.add_argument("version", nargs="?", help="with start: a version that the gate promoted")
     parser.add_argument("--share", type=float, help="of conversations; the policy's if left out")
     parser.add_argument("--policy", type=Path, help="YAML; defaults if left out")
@@ -119,6 +159,9 @@ def main(arguments: list[str]) -> None:
         share = policy.cycle.share if options.share is None else options.share
         trial = start(options.home, options.version, share)
         print(f"{trial.candidate} serves {100 * trial.share:g} % of conversations beside {trial.released}")
+        return
+    if options.action == "follow":
+        print(follow(options.home, policy.live) or "no live comparison is under way")
         return
     under_way = trials.read(options.home)
     if under_way is None:

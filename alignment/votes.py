@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from alignment import reward_model
-from alignment.data import half
 from alignment.live import Vote
 from alignment.suspects import Cast
 from assistant.trial import Trial, arm
@@ -59,6 +57,10 @@ def agreement(home: Path, judges: Mapping[str, str], given: list[Thumb]) -> dict
     `judges`: versions of reward models by the half that they learned from. A score above the median of all thumbs there
     counts as a thumb up, so that a judge who likes little does not seem to disagree with whoever is kind.
     """
+    # Imported late: the thumbs of a live comparison are read where nothing for training is installed.
+    from alignment import reward_model
+    from alignment.data import half
+
     agreed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     versions = Versions(home)
     for learned, version in judges.items():

@@ -40,7 +40,7 @@ from feedback_store import StoreError, UnknownReply
 log = logging.getLogger(__name__)
 
 ALIAS = "thumbtune"
-"""Model name that always means the released version."""
+"""Model name that always means the released version; while a live comparison is under way, whichever it draws."""
 MOST_BYTES = 1_000_000
 """Largest body that is read."""
 RETRY_SECONDS = 5

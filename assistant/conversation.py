@@ -5,6 +5,7 @@ which path is shown.
 """
 
 import asyncio
+import logging
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -23,10 +24,13 @@ from assistant.remote import RemoteEngine, RemoteServed
 from assistant.sampling import Sampling
 from assistant.tokens import Step, steps
 from assistant.transcripts import Transcripts
+from assistant.trial import UnderWay
 from assistant.versions import Manifest, Versions
 from feedback_store import FeedbackStore, Message, UnknownMessage
 
 __all__ = ["Chat", "How", "Turn", "Update", "fit"]
+
+log = logging.getLogger(__name__)
 
 How = Literal["resample", "thinking", "versions"]
 """What differs between two replies side by side: the draw alone, whether the model thinks first, or the version."""
@@ -47,13 +51,15 @@ class Chat:
     ) -> None:
         """`sampling` is what replies are drawn with where nobody asks for another; each gets its own seed.
 
-        `versions` is the registry in which a stored reply's version is found again.
+        `versions` is the registry in which a stored reply's version is found again; a live comparison in its home
+        decides which version answers in a conversation.
         """
         self.library = Library(store)
         self.sampling = sampling
         self._store = store
         self._engine = engine
         self._versions = versions
+        self._trial = UnderWay(versions.home) if versions else None
         self._transcripts = Transcripts(store)
         self._stops: dict[str, asyncio.Event] = {}
 
@@ -93,16 +99,18 @@ class Chat:
 
         `conversation` None starts one. `parent` None answers at the conversation's head; "" at the start of its
         tree, which is how the first message is edited. `system` is put before a tree's first message. `seed`
-        None draws one. `version` None answers from the released one; another is loaded first if need be. Raises
+        None draws one. `version` None answers from the released one, or from the candidate where a live comparison
+        drew this conversation for it; another is loaded first if need be. Raises
         PromptError for a message that is empty or too long, before anything is stored; ConversationError if the
         conversation is unknown or somebody else's; what `Engine.prepare` raises for a version that cannot serve.
         """
         sampling = self._sampling(sampling, seed)
-        async with self._leased(version) as served:
+        talk = conversation or uuid.uuid4().hex
+        async with self._leased(version, talk) as served:
             before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
             asked = [*before, {"role": "user", "content": message}]
             prompt = fit(served.loaded, _texts(asked), think, sampling.max_new_tokens)
-            user = await asyncio.to_thread(self._say, conversation, before, message, rater)
+            user = await asyncio.to_thread(self._say, talk, conversation is None, before, message, rater)
             async with aclosing(self._answer(served, user, prompt, think, sampling)) as updates:
                 async for update in updates:
                     yield update
@@ -119,8 +127,8 @@ class Chat:
     ) -> AsyncGenerator[Update, None]:
         """Another reply to the same message, beside the first. Raises as `reply`."""
         sampling = self._sampling(sampling, seed)
-        async with self._leased(version) as served:
-            path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
+        path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
+        async with self._leased(version, path[-1].conversation_id) as served:
             prompt = fit(served.loaded, _texts(path), think, sampling.max_new_tokens)
             async with aclosing(self._answer(served, path[-1], prompt, think, sampling)) as updates:
                 async for update in updates:
@@ -146,10 +154,12 @@ class Chat:
         else both come from one version. Raises as `reply`.
         """
         sampling = self._sampling(sampling, None)
+        talk = conversation or uuid.uuid4().hex
         if (how == "versions") is not (other is not None):
             raise ConversationError("Two versions side by side need the other one's name, and only they do.")
         async with AsyncExitStack() as held:
-            first = await held.enter_async_context(self._leased(version))
+            # Two versions are chosen by name; a live comparison draws what answers by itself.
+            first = await held.enter_async_context(self._leased(version, None if other else talk))
             second = await held.enter_async_context(self._leased(other)) if other else first
             sides = [(first, True if how == "thinking" else think), (second, how != "thinking" and think)]
             if secrets.randbelow(2):
@@ -157,7 +167,7 @@ class Chat:
             before = await asyncio.to_thread(self._before, conversation, parent, rater, system)
             asked = _texts([*before, {"role": "user", "content": message}])
             prompts = [fit(side.loaded, asked, each, sampling.max_new_tokens) for side, each in sides]
-            user = await asyncio.to_thread(self._say, conversation, before, message, rater)
+            user = await asyncio.to_thread(self._say, talk, conversation is None, before, message, rater)
             left, right = (
                 self._answer(side, user, prompt, each, self._sampling(sampling, None))
                 for prompt, (side, each) in zip(prompts, sides, strict=True)
@@ -183,12 +193,13 @@ class Chat:
         PromptError as `reply`.
         """
         sampling = self._sampling(sampling, seed)
-        async with self._leased(version) as served:
+        talk = await asyncio.to_thread(self._transcripts.conversation, messages, rater) or uuid.uuid4().hex
+        async with self._leased(version, talk) as served:
             if think is None:
                 think = has_thinking_switch(served.loaded.tokenizer)
             # Off the event loop: a long transcript takes a while to tokenize.
             prompt = await asyncio.to_thread(fit, served.loaded, messages, think, sampling.max_new_tokens)
-            user = await asyncio.to_thread(self._transcripts.place, messages, rater)
+            user = await asyncio.to_thread(self._transcripts.place, messages, rater, talk)
             async with aclosing(self._answer(served, user, prompt, think, sampling)) as updates:
                 async for update in updates:
                     if update.finish_reason is not None:
@@ -268,12 +279,29 @@ class Chat:
         self.library.rate(reply_id, value, reasons, comment, rater)
 
     @asynccontextmanager
-    async def _leased(self, version: str | None) -> AsyncGenerator[Served | RemoteServed, None]:
+    async def _leased(
+        self, version: str | None, conversation: str | None = None
+    ) -> AsyncGenerator[Served | RemoteServed, None]:
+        """A version by its name; without one, the version that answers in this conversation."""
         if version is not None:
             # It may have to be loaded, and nobody else should wait for that.
             await asyncio.to_thread(self._engine.prepare, version)
+        elif conversation is not None:
+            version = await asyncio.to_thread(self._candidate, conversation)
         with self._engine.lease(version) as served:
             yield served
+
+    def _candidate(self, conversation: str) -> str | None:
+        """The candidate, loaded, where a live comparison drew this conversation for it; None is the released one."""
+        drawn = self._trial.candidate(conversation, self._engine.version.id) if self._trial else None
+        try:
+            if drawn is not None:
+                self._engine.prepare(drawn)
+        except AssistantError as error:
+            # Nobody is to wait for an answer because an experiment fails; such a reply counts for neither arm.
+            log.warning("%s answers instead of %s: %s", self._engine.version.id, drawn, error)
+            return None
+        return drawn
 
     def _sampling(self, sampling: Sampling | None, seed: int | None) -> Sampling:
         return replace(sampling or self.sampling, seed=secrets.randbelow(2**31) if seed is None else seed)
@@ -325,9 +353,10 @@ class Chat:
         return [*path]
 
     def _say(
-        self, conversation: str | None, before: list[Message | dict[str, str]], message: str, rater: str
+        self, conversation: str, new: bool, before: list[Message | dict[str, str]], message: str, rater: str
     ) -> Message:
-        conversation = conversation or self._store.new_conversation(rater)
+        if new:
+            self._store.new_conversation(rater, conversation)
         parent: str | None = None
         for earlier in before:
             if isinstance(earlier, Message):

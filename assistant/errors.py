@@ -59,3 +59,7 @@ class CarryError(AssistantError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class LoopError(AssistantError):
+    """A command of alignment cannot be started here, or has failed."""

@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = Field(
         None, description="keys of the API, by commas; give them in the environment, where nobody sees them"
     )
+    policy: Path | None = Field(
+        None, description="YAML file that cycles and live comparisons started by the app obey"
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="password of the dashboard; give it in the environment, where nobody sees it"
+    )
+    admins: str = Field(
+        "", description="on Spaces: Hugging Face names that may open the dashboard, by commas"
+    )
     open_browser: bool = Field(False, description="open the page in a browser")
 
     @field_validator("engine_url")
@@ -83,6 +92,18 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return url
+
+    @field_validator("admin_password")
+    @classmethod
+    def _hard_to_guess(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None and len(password.get_secret_value()) < 12:
+            raise ValueError("must have at least 12 characters")
+        return password
+
+    @property
+    def admin_names(self) -> list[str]:
+        """Hugging Face names that may open the dashboard."""
+        return [name.strip() for name in self.admins.split(",") if name.strip()]
 
     @property
     def keys(self) -> list[str]:

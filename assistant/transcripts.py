@@ -28,13 +28,21 @@ class Transcripts:
         self._known: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def place(self, messages: Sequence[dict[str, str]], rater: str) -> Message:
-        """The stored user message that `messages` ends with, all before it stored too. Raises StoreError."""
+    def conversation(self, messages: Sequence[dict[str, str]], rater: str) -> str | None:
+        """The conversation that `messages` go on with; None where they begin one. Raises StoreError."""
+        known, _ = self._longest_known(messages, _keys(messages, rater))
+        return known.conversation_id if known else None
+
+    def place(self, messages: Sequence[dict[str, str]], rater: str, new: str | None = None) -> Message:
+        """The stored user message that `messages` ends with, all before it stored too. Raises StoreError.
+
+        `new`: the id of a conversation that they begin, where it is drawn already.
+        """
         keys = _keys(messages, rater)
         parent, begin = self._longest_known(messages, keys)
         if parent is not None and begin == len(messages):
             return parent
-        conversation = parent.conversation_id if parent else self._store.new_conversation(rater)
+        conversation = parent.conversation_id if parent else self._store.new_conversation(rater, new)
         message = parent
         for turn in messages[begin:]:
             above = message.id if message else None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ FILE = "trial.json"
 
 Arm = Literal["candidate", "released"]
 ARMS: tuple[Arm, ...] = ("candidate", "released")
+
+log = logging.getLogger(__name__)
 
 
 def arm(conversation: str, trial: str, share: float) -> Arm:
@@ -74,3 +77,28 @@ def read(home: Path) -> Trial | None:
 def write(home: Path, trial: Trial) -> None:
     """Begin a trial: a running app follows with the next message."""
     write_atomically(home / FILE, json.dumps(asdict(trial), indent=2) + "\n")
+
+
+class UnderWay:
+    """The trial of a home as an app follows it: the file is read for every reply, so it needs no restart."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._refused = ""
+
+    def candidate(self, conversation: str, released: str) -> str | None:
+        """The candidate, where it answers in this conversation beside `released`, the version that serves now.
+
+        None without a trial, for the other arm, where another version was released meanwhile, and where the file is
+        damaged: then everybody gets the released version, and the log says why, once.
+        """
+        try:
+            trial = read(self._home)
+        except SettingsError as error:
+            if str(error) != self._refused:
+                log.error("No live comparison: %s", error)
+            self._refused = str(error)
+            return None
+        if trial is None or trial.released != released or trial.version(conversation) != trial.candidate:
+            return None
+        return trial.candidate

@@ -35,15 +35,21 @@ from feedback_store.tables import ConversationRow, MessageRow, ReplyRow
 class Conversations(Sessions):
     """The part of `FeedbackStore` that keeps conversations, their messages and replies."""
 
-    def new_conversation(self, rater: str) -> str:
+    def new_conversation(self, rater: str, conversation_id: str | None = None) -> str:
         """Begin an empty conversation of `rater` (a pseudonymous id, made known when new). Returns its id.
 
+        `conversation_id`: where the caller has drawn one already; else it is drawn here.
         Raises: InvalidRating (an id that can name nobody).
         """
         checks.check_rater(rater)
         now = datetime.now(UTC)
         row = ConversationRow(
-            id=uuid4().hex, rater_id=rater, title="", head_id=None, created_at=now, updated_at=now
+            id=conversation_id or uuid4().hex,
+            rater_id=rater,
+            title="",
+            head_id=None,
+            created_at=now,
+            updated_at=now,
         )
         with self._write() as session:
             make_known(session, rater, now)
