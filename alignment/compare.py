@@ -54,6 +54,15 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Rewards:
+    """What one reward model gave to both versions' answers to the same held-out prompts of people, in their order."""
+
+    judge: str
+    candidate: list[float]
+    released: list[float]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two versions, measured alike."""
 
@@ -62,6 +71,8 @@ class Comparison:
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     """By version, for people."""
     figures: Sequence[Figure] = ()
+    rewards: Rewards | None = None
+    """None without a judge or without prompts."""
 
 
 Scores = Callable[[list[list[int]]], list[float]]
@@ -95,10 +106,11 @@ def compare(
         for one, version in zip(loaded, versions, strict=True)
     )
     measures = [*_tasks(new, old, policy.primary), *_hygiene(new, old)]
-    figures = []
+    figures, rewards = [], None
     if judge is not None and asked.people:
         score = reward_model.load(judge, home)
-        wins = _wins(new, old, asked.people, loaded[0].tokenizer, score)
+        rewards = _rewards(judge.id, new, old, asked.people, loaded[0].tokenizer, score)
+        wins = _wins(rewards)
         if judge_decides:
             measures.append(wins)
         else:
@@ -113,6 +125,7 @@ def compare(
         Evaluation(released.id, [second for _, second in measures]),
         {said.version: evaluate.cells([*said.thinking, *said.direct]) for said in (new, old)},
         figures,
+        rewards,
     )
 
 
@@ -175,9 +188,9 @@ def _text(one: Answered) -> str:
     return one.thought + one.answer
 
 
-def _wins(new: Said, old: Said, asked: Sequence[Asked], tokenizer: Any, score: Scores) -> Pair:
-    """1 for the version whose answer scores higher; both 0 where they score alike."""
-
+def _rewards(
+    judge: str, new: Said, old: Said, asked: Sequence[Asked], tokenizer: Any, score: Scores
+) -> Rewards:
     def ids(said: Said) -> list[list[int]]:
         return [
             [
@@ -187,7 +200,12 @@ def _wins(new: Said, old: Said, asked: Sequence[Asked], tokenizer: Any, score: S
             for one, answer in zip(asked, said.people, strict=True)
         ]
 
-    scores = zip(score(ids(new)), score(ids(old)), strict=True)
+    return Rewards(judge, score(ids(new)), score(ids(old)))
+
+
+def _wins(rewards: Rewards) -> Pair:
+    """1 for the version whose answer scores higher; both 0 where they score alike."""
+    scores = zip(rewards.candidate, rewards.released, strict=True)
     return _pair(
         "wins by the reward model",
         "primary",

@@ -80,6 +80,7 @@ def content(found: Comparison) -> dict[str, Any]:
         "candidate": asdict(found.candidate),
         "released": asdict(found.released),
         "figures": [asdict(one) for one in found.figures],
+        "rewards": asdict(found.rewards) if found.rewards else None,
         "cells": {
             version: [{**asdict(cell), "share": cell.share} for cell in some]
             for version, some in found.cells.items()

@@ -68,6 +68,14 @@ class Loop:
 
     def call(self, *arguments: str) -> str:
         """Run a short command, such as ("trial", "stop"), to its end; its last line. Raises LoopError."""
+        return _last_line(self._run(*arguments))
+
+    def plan(self) -> list[str]:
+        """What a cycle would do now, in words; nothing is changed. Raises LoopError."""
+        self._check_packages()
+        return [line for line in self._run("cycle", "--dry-run").splitlines() if line.strip()]
+
+    def _run(self, *arguments: str) -> str:
         try:
             done = subprocess.run(
                 self._command(*arguments),
@@ -81,15 +89,18 @@ class Loop:
             raise LoopError(f"`python -m alignment {arguments[0]}` did not end: {error}.") from error
         if done.returncode:
             raise LoopError(_last_line(done.stderr) or f"`python -m alignment {arguments[0]}` failed.")
-        return _last_line(done.stdout)
+        return done.stdout
 
-    def begin_cycle(self, who: str) -> Started:
-        """Start a cycle that outlives this process. Raises LoopError if one runs already, or cannot here."""
+    def _check_packages(self) -> None:
         if absent := missing():
             raise LoopError(
                 f"A cycle needs packages that are not installed here: {', '.join(absent)}. "
                 "Install them with `pip install -r requirements-train.txt`, or run cycles on another machine."
             )
+
+    def begin_cycle(self, who: str) -> Started:
+        """Start a cycle that outlives this process. Raises LoopError if one runs already, or cannot here."""
+        self._check_packages()
         with self._lock:
             if self.running() is not None:
                 raise LoopError("A cycle is at work already. Wait until it has ended, or cancel it.")

@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         return [name.strip() for name in self.admins.split(",") if name.strip()]
 
     @property
+    def hugging_face_login(self) -> bool:
+        """Whether people can sign in with Hugging Face: on a Space whose header says `hf_oauth: true`."""
+        return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
+
+    @property
     def keys(self) -> list[str]:
         """The API's keys; none where everybody may call it."""
         given = self.api_keys.get_secret_value() if self.api_keys else ""

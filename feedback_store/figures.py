@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, case, extract, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from feedback_store.records import CHOICES
 from feedback_store.tables import (
@@ -92,3 +92,42 @@ def _reasons(session: Session) -> dict[str, int]:
         for reason in reasons:
             numbers[reason] = numbers.get(reason, 0) + 1
     return dict(sorted(numbers.items(), key=lambda item: (-item[1], item[0])))
+
+
+def thumbs_over_time(session: Session, seconds: int) -> list[tuple[str, int, int, int]]:
+    """(version, start, up, down) of standing thumbs, in spans of `seconds`; start in seconds since 1970, UTC."""
+    given = extract("epoch", RatingRow.created_at)
+    start = given - given % seconds
+    query = (
+        select(
+            ReplyRow.version,
+            start,
+            func.sum(case((RatingRow.value > 0, 1), else_=0)),
+            func.sum(case((RatingRow.value < 0, 1), else_=0)),
+        )
+        .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
+        .where(RatingRow.value != 0)
+        .group_by(ReplyRow.version, start)
+        .order_by(start, ReplyRow.version)
+    )
+    return [(version, int(at), int(up), int(down)) for version, at, up, down in session.execute(query)]
+
+
+def choices_between_versions(session: Session) -> list[tuple[str, str, str, int]]:
+    """(left version, right version, choice, how many) of standing blind choices between two versions."""
+    left, right = aliased(ReplyRow), aliased(ReplyRow)
+    query = (
+        select(left.version, right.version, ComparisonRow.choice, func.count())
+        .select_from(ComparisonRow)
+        .join(left, ComparisonRow.left_id == left.id)
+        # The other of the two that the row names.
+        .join(
+            right,
+            (right.id.in_((ComparisonRow.first_id, ComparisonRow.second_id)))
+            & (right.id != ComparisonRow.left_id),
+        )
+        .where(ComparisonRow.blind, left.version != right.version)
+        .group_by(left.version, right.version, ComparisonRow.choice)
+        .order_by(left.version, right.version, ComparisonRow.choice)
+    )
+    return [(one, other, choice, count) for one, other, choice, count in session.execute(query)]

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from feedback_store.conversations import Conversations
 from feedback_store.database import explained, open_engine
-from feedback_store.figures import totals
+from feedback_store.figures import choices_between_versions, thumbs_over_time, totals
 from feedback_store.people import People
 from feedback_store.usage import Usage
 from feedback_store.verify import problems
@@ -60,3 +60,19 @@ class FeedbackStore(Conversations, Votes, People, Usage):
         """
         with self._read() as session:
             return totals(session)
+
+    def thumbs_over_time(self, seconds: int) -> list[tuple[str, int, int, int]]:
+        """(version, start, thumbs up, thumbs down) of standing thumbs by when they were first given.
+
+        In spans of `seconds`, each from its `start` on, in seconds since 1970 (UTC).
+        """
+        with self._read() as session:
+            return thumbs_over_time(session, seconds)
+
+    def choices_between_versions(self) -> list[tuple[str, str, str, int]]:
+        """(version on the left, on the right, choice, how many) of standing choices between replies of two versions.
+
+        Only blind ones: who knows which version wrote what may choose by name.
+        """
+        with self._read() as session:
+            return choices_between_versions(session)

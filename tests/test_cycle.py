@@ -19,6 +19,7 @@ from alignment import candidates, cycle, gate, journal, trial
 from alignment.__main__ import main
 from alignment.errors import CycleError
 from alignment.lock import holder
+from assistant import records
 from assistant import trial as trials
 from assistant.versions import Versions
 from feedback_store import FeedbackStore
@@ -255,6 +256,10 @@ def test_judges_and_every_stage_that_fits_make_versions(rated: Path, tmp_path: P
     assert found["candidates"] == [{"stage": "kto", "version": "v4"}]
     assert any("no dpo: 0 of 50 pairs" in note for note in found["notes"])
     assert {Versions(rated).open(v).manifest.recipe["split"] for v in ("v2", "v3")} == {"a", "b"}
+    # The judge's scores are kept, prompt by prompt, for whoever looks at them later.
+    scored = records.rewards(rated, 1, "v4", "v1")
+    assert scored is not None and scored.judge == "v3"
+    assert 0 < len(scored.before) == len(scored.after) <= 4
 
 
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
