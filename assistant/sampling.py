@@ -1,9 +1,9 @@
 """Drawing the next token, reproducibly: temperature, top-k, top-p and a seed for each request.
 
-The library samples all requests from one global generator, so a reply would depend on who else is
-chatting. Here each request draws its own noise: adding Gumbel(0, 1) noise to log-probabilities and
-taking the largest is an exact draw from their softmax (Gumbel-max trick; Maddison et al. 2014), and the noise of
-the n-th token depends on (seed, n) alone. The library's batch then only takes the argmax.
+The library samples all requests from one global generator, so a reply would depend on who else is chatting. Here
+the n-th token of a reply is where a number between 0 and 1 falls among the probabilities laid end to end (inverse
+transform sampling; Devroye 1986, III.2), and that number depends on (seed, n) alone. The rows of a batch are drawn
+together.
 """
 
 import hashlib
@@ -90,43 +90,61 @@ class Drawing:
     logprobs: list[Logprob] = field(default_factory=list)
 
 
-def draw(logits: torch.Tensor, sampling: Sampling, position: int) -> torch.Tensor:
-    """Scores whose argmax is a draw from the distribution that `sampling` asks for.
+def draw(logits: torch.Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> torch.Tensor:
+    """The next token of each reply, int64, shape [rows].
 
-    `logits`: float, shape [vocabulary]. `position`: how many tokens the reply has already.
+    `logits`: shape [rows, vocabulary], a row a reply. `positions`: how many tokens each reply has already.
     """
-    if sampling.temperature == 0.0:
-        return logits
-    scores = distribution(logits, sampling)
-    return scores + _gumbel(scores, sampling.seed, position)
+    tokens = logits.argmax(dim=-1)
+    drawn = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0.0]
+    if drawn:
+        shares = probabilities(logits[drawn], [samplings[row] for row in drawn])
+        # Apple's GPUs have no float64, and sums of many small shares want it.
+        sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(dim=-1)
+        places = [_number(samplings[row].seed, positions[row]) for row in drawn]
+        wanted = torch.tensor(places, dtype=torch.float64, device=sums.device)[:, None] * sums[:, -1:]
+        # The first token whose sum lies beyond: never one of no probability.
+        tokens[drawn] = torch.searchsorted(sums, wanted, right=True)[:, 0].to(tokens.device)
+    return tokens
 
 
-def distribution(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """Scores of the distribution that is drawn from: its softmax is the probabilities. Temperature above 0.
+def probabilities(logits: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
+    """What each row is drawn from, float32, shape [rows, vocabulary]; a token that is ruled out has 0.
 
-    `logits`: float, shape [vocabulary]; the result too. A token that is ruled out has -inf.
+    `logits`: shape [rows, vocabulary]. The temperatures must be above 0.
     """
-    scores = torch.log_softmax(logits.float() / sampling.temperature, dim=-1)
-    if 0 < sampling.top_k < scores.numel():
-        scores = scores.masked_fill(scores < scores.topk(sampling.top_k).values[-1], float("-inf"))
-    if sampling.top_p < 1.0:
-        ordered, order = scores.softmax(dim=-1).sort(descending=True)
-        # A token goes if those likelier than it already hold top_p of the mass; the likeliest always stays.
-        beyond = order[ordered.cumsum(dim=-1) - ordered >= sampling.top_p]
-        scores = scores.index_fill(-1, beyond, float("-inf"))
-    return scores
+    temperatures = torch.tensor([sampling.temperature for sampling in samplings], device=logits.device)
+    shares = (logits.float() / temperatures[:, None]).softmax(dim=-1)
+    cut = [row for row, sampling in enumerate(samplings) if sampling.top_k > 0 or sampling.top_p < 1.0]
+    if cut:
+        shares[cut] = _without_the_unlikely(shares[cut], [samplings[row] for row in cut])
+    return shares
 
 
-def _gumbel(like: torch.Tensor, seed: int, position: int) -> torch.Tensor:
+def _without_the_unlikely(shares: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
+    """Top-k, then top-p of what that leaves."""
+    vocabulary = shares.shape[-1]
+    ordered, order = shares.sort(dim=-1, descending=True)
+    most = torch.tensor([min(one.top_k or vocabulary, vocabulary) for one in samplings], device=shares.device)
+    kept = ordered.masked_fill(ordered < ordered.gather(-1, most[:, None] - 1), 0.0)
+    # Without top-p nothing is to go, whatever rounding makes of the last sums.
+    mass = torch.tensor([one.top_p if one.top_p < 1.0 else 2.0 for one in samplings], device=shares.device)
+    # A token goes if those likelier than it already hold top_p of the mass; the likeliest always stays.
+    before = kept.cumsum(dim=-1) - kept
+    kept = kept.masked_fill(before >= mass[:, None] * kept.sum(dim=-1, keepdim=True), 0.0)
+    kept = kept / kept.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(shares).scatter(-1, order, kept)
+
+
+def _number(seed: int, position: int) -> float:
+    """At least 0 and below 1, the same for the same seed and position; 52 bits."""
     # Hashed, because generators seeded with neighbouring numbers give related streams.
     digest = hashlib.blake2b(f"{seed}/{position}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-    exponential = torch.empty(like.shape, dtype=torch.float32).exponential_(generator=generator)
-    return -exponential.log().to(like.device)
+    return (int.from_bytes(digest, "big") >> 12) / 2**52
 
 
 class RequestSampler(ContinuousBatchingLogitsProcessor):
-    """Applies `draw` to each row of a batch, with the settings of the request the row belongs to.
+    """Applies `draw` to the rows of a batch, each with the settings of the request that it belongs to.
 
     The library hands arguments over as tensors; here they stay in Python, because preparing and applying
     follow each other on one thread (the engine turns asynchronous batching and CUDA graphs off).
@@ -153,18 +171,24 @@ class RequestSampler(ContinuousBatchingLogitsProcessor):
         return torch.zeros(len(self._rows), dtype=torch.int32)
 
     def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:
-        """`scores`: [rows, vocabulary], maybe padded with rows of no request."""
-        drawn = [self._draw(scores[row], *self._rows[row]) for row in range(len(self._rows))]
-        return torch.stack([*drawn, *scores[len(drawn) :]])
+        """Scores whose largest is the token that was drawn; `scores`: [rows, vocabulary].
 
-    def _draw(self, logits: torch.Tensor, drawing: Drawing, position: int) -> torch.Tensor:
-        allowed = logits
-        if position < drawing.sampling.min_tokens and self._ends:
-            allowed = logits.index_fill(-1, torch.tensor(self._ends, device=logits.device), float("-inf"))
-        drawn = draw(allowed, drawing.sampling, position).to(logits.dtype)
-        if drawing.sampling.logprobs is not None:
-            drawing.logprobs.append(_logprob(logits, int(drawn.argmax()), drawing.sampling.logprobs))
-        return drawn
+        There may be rows of padding after those of the requests.
+        """
+        rows = len(self._rows)
+        early = [row for row, (one, position) in enumerate(self._rows) if position < one.sampling.min_tokens]
+        allowed = scores[:rows]
+        if early and self._ends:
+            allowed = allowed.clone()
+            allowed[torch.tensor(early)[:, None], torch.tensor(self._ends)] = float("-inf")
+        samplings = [drawing.sampling for drawing, _ in self._rows]
+        tokens = draw(allowed, samplings, [position for _, position in self._rows])
+        for row, (drawing, _) in enumerate(self._rows):
+            if drawing.sampling.logprobs is not None:
+                drawing.logprobs.append(_logprob(scores[row], int(tokens[row]), drawing.sampling.logprobs))
+        chosen = torch.zeros_like(scores)
+        chosen[:rows].scatter_(-1, tokens[:, None], 1.0)
+        return chosen
 
 
 def _logprob(logits: torch.Tensor, token: int, how_many: int) -> Logprob:

@@ -17,6 +17,7 @@ import psutil
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
+from assistant.attention import EACH_ITS_OWN
 from assistant.errors import EngineBusy, EngineError, TooLong
 from assistant.model import Loaded
 from assistant.sampling import Drawing, Logprob, Sampling, processors
@@ -188,7 +189,11 @@ class Served:
             _call(request.loop, lambda: request.update(tokens, finished, error))
 
     def _start_manager(self) -> Any:
-        manager = self.loaded.model.init_continuous_batching(
+        model = self.loaded.model
+        if model.config._attn_implementation == EACH_ITS_OWN:
+            # The manager takes no attention that it does not know.
+            model.set_attn_implementation("sdpa")
+        manager = model.init_continuous_batching(
             generation_config=GenerationConfig(do_sample=False, eos_token_id=self._ends(), pad_token_id=0),
             continuous_batching_config=ContinuousBatchingConfig(
                 page_size=PAGE,
@@ -201,6 +206,8 @@ class Served:
             ),
         )
         manager.logit_processor = processors(self._ends())
+        if model.config._attn_implementation == "sdpa":
+            model.set_attn_implementation(EACH_ITS_OWN)
         manager.start()
         return manager
 

@@ -16,7 +16,7 @@ import torch
 from assistant import prompt
 from assistant.errors import ConversationError
 from assistant.model import Loaded, load_for_serving
-from assistant.sampling import Sampling, distribution
+from assistant.sampling import Sampling, probabilities
 from assistant.versions import Version, Versions
 from feedback_store import Reply
 
@@ -85,7 +85,7 @@ def read(loaded: Loaded, reply: Reply) -> list[Step]:
 def _probabilities(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     if sampling.temperature == 0.0:
         return logits.softmax(dim=-1)
-    return distribution(logits, sampling).softmax(dim=-1)
+    return probabilities(logits[None], [sampling])[0]
 
 
 def _step(

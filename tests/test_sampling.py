@@ -3,15 +3,16 @@
 import pytest
 import torch
 
+from assistant import sampling as sampling_module
 from assistant.errors import EngineError
-from assistant.sampling import Sampling, draw
+from assistant.sampling import Sampling, draw, probabilities
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
 
 
 def shares(sampling: Sampling, draws: int = 4000) -> torch.Tensor:
-    taken = [int(draw(LOGITS, sampling, position).argmax()) for position in range(draws)]
-    return torch.bincount(torch.tensor(taken), minlength=4) / draws
+    taken = draw(LOGITS.expand(draws, -1), [sampling] * draws, range(draws))
+    return torch.bincount(taken, minlength=4) / draws
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -44,10 +45,41 @@ def test_top_p_always_keeps_the_likeliest() -> None:
 
 def test_the_same_seed_and_position_draw_the_same_and_others_do_not() -> None:
     def series(seed: int) -> list[int]:
-        return [int(draw(LOGITS, Sampling(temperature=2.0, seed=seed), i).argmax()) for i in range(50)]
+        return draw(LOGITS.expand(50, -1), [Sampling(temperature=2.0, seed=seed)] * 50, range(50)).tolist()
 
     assert series(7) == series(7)
     assert series(7) != series(8)
+
+
+def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:
+    settings = [
+        Sampling(temperature=0.0),
+        Sampling(temperature=1.5, seed=1),
+        Sampling(temperature=1.0, seed=2, top_k=3),
+        Sampling(temperature=0.7, seed=3, top_p=0.6),
+        Sampling(temperature=2.0, seed=4, top_k=40, top_p=0.9),
+    ]
+    logits = torch.randn(len(settings), 200, generator=torch.Generator().manual_seed(0))
+    for position in range(40):
+        together = draw(logits, settings, [position] * len(settings))
+        alone = [draw(logits[row, None], [one], [position])[0] for row, one in enumerate(settings)]
+        assert together.tolist() == alone
+
+
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (1 - 2**-52, 2)])
+def test_a_token_that_cannot_come_is_never_drawn(
+    number: float, token: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling_module, "_number", lambda seed, position: number)
+    never = float("-inf")
+    logits = torch.tensor([[never, 2.0, 1.0, never]])
+    assert draw(logits, [Sampling(temperature=1.0)], [0]).tolist() == [token]
+
+
+def test_top_k_then_top_p_leaves_probabilities_that_sum_to_one() -> None:
+    (left,) = probabilities(LOGITS[None], [Sampling(temperature=1.0, top_k=3, top_p=0.9)])
+    expected = torch.softmax(LOGITS[:2], dim=-1)
+    assert torch.allclose(left, torch.tensor([*expected, 0.0, 0.0]))
 
 
 @pytest.mark.parametrize(
