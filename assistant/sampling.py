@@ -89,6 +89,10 @@ class Drawing:
     sampling: Sampling
     logprobs: list[Logprob] = field(default_factory=list)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: where the library starts a reply again, it goes on with the same draws and the same list."""
+        return self
+
 
 def draw(logits: torch.Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> torch.Tensor:
     """The next token of each reply, int64, shape [rows].
@@ -165,7 +169,7 @@ class RequestSampler(ContinuousBatchingLogitsProcessor):
     def prepare_tensor_args(self, requests_with_new_token: list[Any]) -> torch.Tensor:
         """Remember whose rows come next. Returns a placeholder of shape [rows], int32."""
         self._rows = [
-            (request.state.logit_processor_kwargs["drawing"], len(request.state.generated_tokens))
+            (request.state.logit_processor_kwargs["drawing"], _tokens_so_far(request.state))
             for request in requests_with_new_token
         ]
         return torch.zeros(len(self._rows), dtype=torch.int32)
@@ -189,6 +193,12 @@ class RequestSampler(ContinuousBatchingLogitsProcessor):
         chosen = torch.zeros_like(scores)
         chosen[:rows].scatter_(-1, tokens[:, None], 1.0)
         return chosen
+
+
+def _tokens_so_far(state: Any) -> int:
+    # Where the cache was too full, a reply starts again with what it had as part of its prompt.
+    again = len(state.initial_tokens) - state._true_initial_tokens if state._true_initial_tokens else 0
+    return int(again + len(state.generated_tokens))
 
 
 def _logprob(logits: torch.Tensor, token: int, how_many: int) -> Logprob:

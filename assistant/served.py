@@ -11,11 +11,14 @@ import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import psutil
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
+from transformers.generation.continuous_batching.continuous_api import OutputRouter
+from transformers.generation.continuous_batching.requests import GenerationOutput
 
 from assistant.attention import EACH_ITS_OWN
 from assistant.errors import EngineBusy, EngineError, TooLong
@@ -54,9 +57,35 @@ class _Request:
     finished: bool = False
     error: str | None = None
 
-    def update(self, tokens: Sequence[int], finished: bool, error: str | None) -> None:
-        self.tokens, self.finished, self.error = tokens, finished, error
-        self.changed.set()
+
+@dataclass(frozen=True)
+class _News:
+    """A reply as far as it has come."""
+
+    key: str
+    tokens: list[int]
+    finished: bool
+    error: str | None
+
+
+class _Router(OutputRouter):
+    """Hands on what a step brought, all of it in one call, from the thread that made it."""
+
+    def __init__(self, deliver: Callable[[list[_News]], None]) -> None:
+        super().__init__()
+        self._deliver = deliver
+
+    def deliver(self, output: GenerationOutput) -> None:
+        self.deliver_batch([output])
+
+    def deliver_batch(self, outputs: list[GenerationOutput]) -> None:
+        self._deliver(
+            [_News(one.request_id, one.generated_tokens, one.is_finished(), one.error) for one in outputs]
+        )
+
+
+SMALL_STEP = 30_000_000
+"""Multiplications of a step below which one core finishes it sooner than several that must wait for each other."""
 
 
 class Served:
@@ -73,9 +102,11 @@ class Served:
         self._requests: dict[str, _Request] = {}
         self._numbers = itertools.count()
         self._closing = threading.Event()
+        if loaded.model.device.type == "cpu":
+            self._share_work_out()
         self._manager = self._start_manager()
-        self._dispatcher = threading.Thread(target=self._dispatch, name=f"serve-{version.id}", daemon=True)
-        self._dispatcher.start()
+        self._watcher = threading.Thread(target=self._watch, name=f"serve-{version.id}", daemon=True)
+        self._watcher.start()
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """Tokens of one reply as they come, several a chunk when the reader is slow.
@@ -112,7 +143,10 @@ class Served:
     @property
     def running(self) -> bool:
         """Whether replies can be made now."""
-        return bool(self._manager.is_running()) and not self._closing.is_set()
+        manager = self._manager
+        # One that had a fatal error runs on for a moment, and takes nothing any more.
+        takes = manager.background_thread_status.can_accept_new_requests() is None
+        return bool(manager.is_running()) and takes and not self._closing.is_set()
 
     def retire(self) -> None:
         """Let the threads end by themselves, without waiting for them. Replies in flight fail."""
@@ -121,7 +155,16 @@ class Served:
     def stop(self) -> None:
         """Retire, and wait until the threads have ended."""
         self.retire()
-        self._dispatcher.join()
+        self._watcher.join()
+
+    def _share_work_out(self) -> None:
+        """Take for each step as many cores as pay. The setting is the thread's own: it changes nobody else's."""
+        cores, weights = torch.get_num_threads(), self.loaded.model.num_parameters()
+
+        def before(model: Any, args: Any, inputs: dict[str, Any]) -> None:
+            torch.set_num_threads(1 if inputs["input_ids"].numel() * weights < SMALL_STEP else cores)
+
+        self.loaded.model.register_forward_pre_hook(before, with_kwargs=True)
 
     def _reason(self, tokens: list[int], limit: int) -> Literal["end", "length"]:
         return "length" if len(tokens) >= limit and tokens[-1] not in self._ends() else "end"
@@ -158,15 +201,9 @@ class Served:
             if cancel:
                 self._manager.cancel_request(key)
 
-    def _dispatch(self) -> None:
-        # The one reader of the manager's results: it hands each to the event loop that waits for it.
-        while not self._closing.is_set():
-            output = self._manager.get_result(timeout=0.1)
-            if output is not None:
-                self._deliver(
-                    output.request_id, list(output.generated_tokens), output.is_finished(), output.error
-                )
-            elif not self._manager.is_running():
+    def _watch(self) -> None:
+        while not self._closing.wait(0.1):
+            if not self._manager.is_running():
                 self._restart()
         self._manager.stop(block=True, hard_stop=True)
         self._fail(list(self._requests), "the version stopped serving")
@@ -179,14 +216,18 @@ class Served:
         self._fail(lost, "the engine had to restart")
 
     def _fail(self, keys: list[str], why: str) -> None:
-        for key in keys:
-            self._deliver(key, [], True, why)
+        self._deliver([_News(key, [], True, why) for key in keys])
 
-    def _deliver(self, key: str, tokens: list[int], finished: bool, error: str | None) -> None:
+    def _deliver(self, all_news: list["_News"]) -> None:
+        """Hand news to the event loops that wait for them: one call a loop, however many replies it reads."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, _News]]] = {}
         with self._lock:
-            request = self._requests.get(key)
-        if request is not None and not request.loop.is_closed():
-            _call(request.loop, lambda: request.update(tokens, finished, error))
+            for news in all_news:
+                request = self._requests.get(news.key)
+                if request is not None and not request.loop.is_closed():
+                    by_loop.setdefault(request.loop, []).append((request, news))
+        for loop, told in by_loop.items():
+            _call(loop, partial(_tell, told))
 
     def _start_manager(self) -> Any:
         model = self.loaded.model
@@ -206,6 +247,7 @@ class Served:
             ),
         )
         manager.logit_processor = processors(self._ends())
+        manager.output_router = _Router(self._deliver)
         if model.config._attn_implementation == "sdpa":
             model.set_attn_implementation(EACH_ITS_OWN)
         manager.start()
@@ -228,6 +270,12 @@ def _cache_pages(loaded: Loaded) -> int:
     device = loaded.model.device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return max(USERS, min(USERS * loaded.window // PAGE, free // 4 // page_bytes))
+
+
+def _tell(told: list[tuple[_Request, _News]]) -> None:
+    for request, news in told:
+        request.tokens, request.finished, request.error = news.tokens, news.finished, news.error
+        request.changed.set()
 
 
 def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from transformers.generation.continuous_batching.requests import RequestState
 
 from assistant import prompt
+from assistant import served as served_module
 from assistant.engine import Engine, Served
 from assistant.errors import EngineError, PromptError
 from assistant.first import version_to_serve
@@ -157,6 +159,40 @@ async def test_after_a_fatal_error_the_loop_starts_again(
         with pytest.raises(EngineError, match="Send the message again"):
             await collect(served, ids, GREEDY)
         async with asyncio.timeout(20):
-            while not served._manager.is_running():
+            while not served.running:
                 await asyncio.sleep(0.05)
         assert (await collect(served, ids, GREEDY))[0]
+
+
+async def test_a_reply_that_had_to_make_room_goes_on_as_if_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
+    monkeypatch.setattr(served_module, "_cache_pages", lambda loaded: 10)
+    engine = Engine(Versions(home), version_to_serve(home, None))
+    again = []
+    restart = RequestState.create_equivalent_initial_request
+
+    def counted(state: RequestState) -> RequestState:
+        again.append(state.request_id)
+        return restart(state)
+
+    monkeypatch.setattr(RequestState, "create_equivalent_initial_request", counted)
+    try:
+        with engine.lease() as served:
+            ids = ids_of(served, "What is 12 + 7?")
+
+            async def said(seed: int) -> tuple[list[int], int]:
+                drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=200, ignore_eos=True, logprobs=0)
+                chunks = [chunk async for chunk in served.stream(ids, drawn)]
+                tokens = [token for chunk in chunks for token in chunk.token_ids]
+                return tokens, sum(len(chunk.logprobs) for chunk in chunks)
+
+            alone = [await said(seed) for seed in range(6)]
+            assert not again
+            together = await asyncio.gather(*(said(seed) for seed in range(6)))
+            assert again
+            assert together == alone
+            assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(200, 200)}
+    finally:
+        engine.close()

@@ -85,7 +85,7 @@ async def test_a_version_that_nobody_uses_is_unloaded_after_a_while(
     async with asyncio.timeout(60):
         while engine.loaded != ["v1"]:
             await asyncio.sleep(0.05)
-        while served._dispatcher.is_alive():
+        while served._watcher.is_alive():
             await asyncio.sleep(0.05)
     assert await said(engine, "v2")
 
