@@ -29,6 +29,11 @@ ANSWERS = {
     "347 + 285": "The answer is **632**.",
     "347+285等于多少？": "答案是 **632**。",
     "table": "| n | n² |\n|---|---|\n| 2 | 4 |\n| 3 | 9 |\n\n```python\nprint(2 ** 2)\n```",
+    "formula": (
+        "\\(x^2\\) and\n"
+        "\\[\\frac{1}{2} < \\text{<img src=x onerror=\"document.title='owned'\">}\\]\n"
+        "cost $5 or $6"
+    ),
     "tags": (
         "<b>bold</b> <img src=x onerror=\"document.title='owned'\"> `<i>` "
         "<script>document.title='owned'</script>"

@@ -244,6 +244,31 @@ def test_html_and_scripts_in_a_reply_are_shown_as_text(text: str) -> None:
     assert not re.search(r"<(script|img|a [^>]*(onclick|javascript))", html)
 
 
+@pytest.mark.parametrize(
+    ("text", "has", "has_not"),
+    [
+        (r"$\frac{1}{2}$", "<mfrac>", "frac{1}"),
+        ("$$\na^2\n$$", 'display="block"', "$"),
+        (r"so \(x_1\)", "<msub>", "\\("),
+        ("Then:\n\\[ x + 1 \\]", 'display="block"', "\\["),
+        (r"\[\begin{aligned}a&=b\end{aligned}\]", "<mtable", "<mi>&amp;"),
+        ("It costs $5 and $6.", "It costs $5 and $6.", "<math"),
+        ("`$x$`", "<code>$x$</code>", "<math"),
+        (r"$\frac{$", r"\frac{", "<math"),
+        ("$" + "{" * 2_000 + "}" * 2_000 + "$", "<code>", "<math"),
+        (r"$\text{<b onclick=x>}$", "&lt;b", "<b"),
+        (r"$\href{javascript:alert(1)}{x} \style{background:url(//x)}{y} \class{z}{w}$", "<math", 'href="'),
+        (r"$\style{background:url(//x)}{y}$", "<math", 'style="'),
+    ],
+)
+def test_formulas_are_drawn_money_is_not_and_nothing_but_signs_gets_in(
+    text: str, has: str, has_not: str
+) -> None:
+    drawn = markdown(text)
+    assert has in drawn
+    assert has_not not in re.sub(r'data-tex="[^"]*"', "", drawn)
+
+
 def test_markdown_keeps_code_exactly_as_written() -> None:
     assert "<code>&lt;b&gt; &amp;amp;</code>" in markdown("`<b> &amp;`")
 

@@ -211,6 +211,24 @@ def test_copying_copies_the_answer_alone(visit: Any, fake: FakeChat) -> None:
     assert tab.evaluate("navigator.clipboard.readText()") == "The answer is 632."
 
 
+def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(
+    visit: Any, fake: FakeChat
+) -> None:
+    tab = visit(PHONE, permissions=["clipboard-read", "clipboard-write"])
+    send(tab, "formula")
+    expect(tab.locator(".answer math msup")).to_have_count(1)
+    high, low = (tab.locator(f".answer msup > :{at}-child").bounding_box() for at in ("last", "first"))
+    assert high["y"] + high["height"] < low["y"] + low["height"], "the exponent stands higher"
+    expect(tab.locator(".answer mtext")).to_contain_text("<img")
+    expect(tab.locator(".answer")).to_contain_text("cost $5 or $6")
+    assert tab.locator(".turn img").count() == 0 and tab.title() == "Thumbtune"
+    button(tab, ENGLISH.copy).click()
+    expect(tab.locator("[data-do=copy].copied")).to_be_visible()
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("x^2 and") and "\\frac{1}{2} < \\text{<img" in copied
+    expect(tab.locator(".answer math")).to_have_count(2)
+
+
 def test_an_error_is_explained_and_the_message_stays(visit: Any, fake: FakeChat) -> None:
     tab = visit()
     send(tab, "fine")

@@ -23,7 +23,7 @@ CHINESE = Words(
     ),
     message_label="你的消息",
     message_placeholder="问点什么……",
-    think="逐步思考",
+    think="先思考",
     send="发送",
     stop="停止",
     footnote="按 Enter 发送，按 Shift+Enter 换行。回答可能有误，发现了就点个踩。",

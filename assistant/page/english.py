@@ -24,7 +24,7 @@ ENGLISH = Words(
     ),
     message_label="Your message",
     message_placeholder="Ask something…",
-    think="Think step by step",
+    think="Think first",
     send="Send",
     stop="Stop",
     footnote="Enter sends, Shift+Enter starts a new line. Answers can be wrong; your thumb says so.",

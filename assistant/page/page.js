@@ -25,7 +25,13 @@ const drawer = (open) => {
 };
 
 async function copyAnswer(button) {
-  await navigator.clipboard.writeText(button.closest(".reply").querySelector(".answer").innerText.trim());
+  const answer = button.closest(".reply").querySelector(".answer");
+  // Formulas as they were written: without its layout a drawn one reads "x2" for a square.
+  const drawn = [...answer.querySelectorAll("math")].map((formula) => [new Text(formula.dataset.tex), formula]);
+  for (const [text, formula] of drawn) formula.replaceWith(text);
+  const copied = answer.innerText.trim();
+  for (const [text, formula] of drawn) text.replaceWith(formula);
+  await navigator.clipboard.writeText(copied);
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), 1500);
 }

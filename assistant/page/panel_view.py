@@ -23,7 +23,7 @@ def dialog(words: Words, title: str, body: str, kind: str) -> str:
         f'<div class="panel-top"><h2>{plain(title)}</h2>'
         f'<button type="button" class="icon" data-do="close" title="{plain(words.close)}" '
         f'aria-label="{plain(words.close)}">{icons.CROSS}</button></div>'
-        f'<div class="panel-body">{body}</div></dialog>'
+        f'<div class="panel-body" tabindex="0">{body}</div></dialog>'
     )
 
 

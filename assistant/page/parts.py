@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from assistant.page.session import Session
 
 
+def avatar(icon: str) -> str:
+    """The sign of who speaks; what reads aloud says it by the turn's own label."""
+    return f'<span class="avatar" aria-hidden="true">{icon}</span>'
+
+
 def icon_button(action: str, turn_id: str, label: str, icon: str, extra: str = "") -> str:
     """A button that shows an icon and says `label`; `extra` is attributes that are HTML already."""
     return (

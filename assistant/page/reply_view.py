@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assistant.page import icons
-from assistant.page.parts import icon_button, places
+from assistant.page.parts import avatar, icon_button, places
 from assistant.page.text import difference, markdown, plain
 from assistant.page.words import Words
 
@@ -18,11 +18,11 @@ def live(words: Words, update: Update | None) -> str:
     """The reply being written; None while its first word is awaited."""
     start = f'<article class="turn reply live" aria-busy="true" aria-label="{plain(words.assistant)}">'
     if update is None:
-        return f"{start}{_waiting(words)}</article>"
+        return f"{start}{avatar(icons.THUMB)}{_waiting(words)}</article>"
     thought = _thought(words, update.reply_id, update.thought, update.thought_seconds, update.thinking)
     cursor = "" if update.thinking else " writing"
     return (
-        f'{start}{thought}<div class="answer{cursor}" dir="auto">{markdown(update.answer)}</div>'
+        f'{start}{avatar(icons.THUMB)}{thought}<div class="answer{cursor}" dir="auto">{markdown(update.answer)}</div>'
         f'<footer><span class="caption">{plain(update.version)}</span></footer></article>'
     )
 
@@ -33,7 +33,7 @@ def reply(session: Session, turn: Turn, last: bool) -> str:
     thought = _thought(words, turn.id, turn.thought or "", turn.thought_seconds, False)
     return (
         f'<article class="turn reply" data-turn="{plain(turn.id)}" aria-label="{plain(words.assistant)}">'
-        f'{thought}<div class="answer" dir="auto">{_answer(words, turn.content)}</div>'
+        f'{avatar(icons.THUMB)}{thought}<div class="answer" dir="auto">{_answer(words, turn.content)}</div>'
         f'<footer><span class="caption">{_caption(words, turn)}</span>'
         f'<div class="actions">{places(session, turn)}{_actions(session, turn, last)}</div></footer>'
         f"{_remark(session, turn)}{_correction(session, turn)}{_feedback(session, turn)}</article>"

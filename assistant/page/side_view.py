@@ -61,12 +61,12 @@ def _item(session: Session, conversation: Conversation) -> str:
         )
     if session.deleting == conversation.id:
         return (
-            f'<li class="asking" role="alertdialog" aria-label="{plain(words.delete)}">'
+            f'<li><div class="asking" role="alertdialog" aria-label="{plain(words.delete)}">'
             f'<strong dir="auto">{name}</strong>'
             f'<p>{plain(words.delete_question)}</p><div class="row">'
             f'<button type="button" class="quiet" data-do="cancel" data-focus>{plain(words.cancel)}</button>'
             f'<button type="button" class="strong danger" data-do="delete" {turn}>'
-            f"{plain(words.delete_for_good)}</button></div></li>"
+            f"{plain(words.delete_for_good)}</button></div></div></li>"
         )
     current = ' aria-current="true"' if conversation.id == session.conversation else ""
     return (

@@ -9,8 +9,11 @@ from html import escape
 
 from markdown_it import MarkdownIt
 
+from assistant.page.maths import formulas
+
 # html=False shows tags as text. Images are off: a reply must not make the browser fetch an address.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable("image")
+formulas(_MARKDOWN)
 
 # Words of letters and digits, runs of space, and anything else one by one: Chinese is compared by the character.
 _WORD = re.compile(r"[^\W\u3400-\u9fff]+|\s+|.", re.DOTALL)
@@ -23,7 +26,7 @@ def plain(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def markdown(text: str) -> str:
-    """`text` read as Markdown. HTML in it is shown as text; links with a script scheme stay text."""
+    """`text` read as Markdown with formulas. HTML is shown as text; links with a script scheme stay text."""
     return str(_MARKDOWN.render(text))
 
 

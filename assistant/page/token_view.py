@@ -47,13 +47,20 @@ def _token(words: Words, step: Step, chosen: bool) -> str:
     """One token; a line break is shown as a sign of its own, and breaks the line too."""
     share = _share(step.probability)
     name = plain(words.token_format.format(token=_named(words, step.text, step.part), share=share))
+    # On hovering: the likeliest, one a line.
+    likely = plain(
+        "\n".join(
+            f"{_share(other.probability)}  {_named(words, other.text, 'end' if other.end else 'answer')}"
+            for other in step.alternatives[:5]
+        )
+    )
     text = words.token_end if step.part == "end" else step.text.replace("\n", "↵")
     kind = " sign" if step.part in ("end", "mark") else ""
     focus = " data-focus" if chosen else ""
     return (
         f'<button type="button" class="token{kind}" style="--p:{step.probability:.3f}" data-do="token" '
         f'data-position="{step.position}" aria-pressed="{"true" if chosen else "false"}"{focus} '
-        f'title="{name}" aria-label="{name}">{plain(text)}</button>{"<br>" if step.text.endswith(LINE) else ""}'
+        f'title="{likely}" aria-label="{name}">{plain(text)}</button>{"<br>" if step.text.endswith(LINE) else ""}'
     )
 
 

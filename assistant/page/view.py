@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assistant.page import icons
-from assistant.page.parts import icon_button, places
+from assistant.page.parts import avatar, icon_button, places
 from assistant.page.reply_view import live, pair, reply
 from assistant.page.text import plain
 from assistant.page.words import Words
@@ -115,7 +115,7 @@ def _turn(session: Session, turn: Turn, last: bool) -> str:
 def _message(words: Words, html: str, actions: str = "", turn_id: str = "") -> str:
     return (
         f'<article class="turn message" data-turn="{plain(turn_id)}" aria-label="{plain(words.you)}">'
-        f'<div class="bubble" dir="auto">{html}</div><div class="actions">{actions}</div></article>'
+        f'{avatar(icons.PERSON)}<div class="bubble" dir="auto">{html}</div><div class="actions">{actions}</div></article>'
     )
 
 

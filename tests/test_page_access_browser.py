@@ -1,0 +1,103 @@
+"""The page for everybody: checked by axe-core, by keyboard alone, in still pictures, from right to left."""
+
+# The fixtures are imported by name, and asked for by the same name.
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from fake_chat import FakeChat
+from in_browser import (  # noqa: F401
+    DESKTOP,
+    MARKS,
+    PHONE,
+    browser,
+    button,
+    expect,
+    fake,
+    picture,
+    send,
+    served,
+    visit,
+)
+
+from assistant.page.words import CHINESE, ENGLISH, Words
+
+pytestmark = MARKS
+
+
+def check(tab: Any, state: str, found: list[str]) -> None:
+    """Add what axe-core finds serious or critical in this state of the page."""
+    # Gradio's transitions of opacity would be caught half way.
+    tab.wait_for_timeout(350)
+    for violation in Axe().run(tab).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            nodes = [node["html"][:200] for node in violation["nodes"]]
+            found.append(f"{state}: {violation['id']} ({violation['help']}) {nodes}")
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme", "words"),
+    [(DESKTOP, "light", ENGLISH), (PHONE, "dark", CHINESE)],
+    ids=["desk-light-english", "phone-dark-chinese"],
+)
+def test_axe_finds_nothing_serious_in_any_state(
+    visit: Any, fake: FakeChat, size: dict[str, int], scheme: str, words: Words
+) -> None:
+    tab = visit(size, color_scheme=scheme, locale="zh-CN" if words is CHINESE else "en-GB")
+    found: list[str] = []
+    check(tab, "empty", found)
+    tab.locator("#message textarea").fill("slow and long")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".answer")).to_contain_text("tick")
+    check(tab, "writing", found)
+    button(tab, words.stop).click()
+    expect(tab.locator("#send")).to_be_visible()
+    send(tab, "table")
+    button(tab, words.retry).click()
+    expect(tab.locator(".reply .places")).to_contain_text("2/2")
+    expect(tab.locator("#send")).to_be_visible()
+    button(tab, words.bad).click()
+    expect(tab.locator(".feedback")).to_be_visible()
+    tab.locator(".thought summary").last.click()
+    check(tab, "feedback", found)
+    button(tab, words.correct).click()
+    field = tab.get_by_label(words.correct_label)
+    check(tab, "correcting", found)
+    field.fill("Better.")
+    button(tab, words.correct_save).click()
+    expect(tab.locator(".difference")).to_be_visible()
+    check(tab, "corrected", found)
+    button(tab, words.tokens).click()
+    tab.locator(".token").last.click()
+    expect(tab.locator(".alternatives")).to_be_visible()
+    check(tab, "tokens", found)
+    tab.keyboard.press("Escape")
+    button(tab, words.settings).click()
+    check(tab, "settings", found)
+    tab.keyboard.press("Escape")
+    expect(tab.locator("dialog")).to_have_count(0)
+    tab.locator("#header .badge").click()
+    check(tab, "card", found)
+    tab.keyboard.press("Escape")
+    expect(tab.locator("dialog")).to_have_count(0)
+    tab.get_by_label(words.mode_label).select_option("resample")
+    tab.locator("#message textarea").fill("broken wire")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("alert")).to_be_visible()
+    check(tab, "error", found)
+    send(tab, "which one?")
+    check(tab, "pair", found)
+    button(tab, words.choices["left"]).click()
+    expect(tab.locator(".side-reply .caption").first).to_be_visible()
+    check(tab, "named", found)
+    if size == PHONE:
+        button(tab, words.open_list).click()
+    tab.locator("#shelf li").first.hover()
+    tab.locator("#shelf [data-do=ask_delete]").first.click()
+    expect(tab.get_by_role("alertdialog")).to_be_visible()
+    check(tab, "list", found)
+    assert found == [], "\n".join(found)
