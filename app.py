@@ -12,6 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
+from feedback_store.home import remember_store
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -37,9 +38,11 @@ def main(settings: Settings) -> None:
     quiet_libraries()
     versions = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
-    with FeedbackStore.open(settings.home / "feedback.db") as store:
+    if settings.store_url is not None:
+        remember_store(settings.home, settings.store_url.get_secret_value())
+    with FeedbackStore.open_home(settings.home) as store:
         engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
-        follower = Follower(Loop(settings.home, settings.policy))
+        follower = Follower(Loop(settings.home, settings.policy), store)
         try:
             chat = Chat(store, engine, sampling, versions)
             page = build_page(chat)

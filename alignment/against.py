@@ -15,6 +15,7 @@ from alignment.questions import Judgement, questions
 from assistant.model import load_tokenizer
 from assistant.versions import Version, Versions, write_atomically
 from feedback_store import FeedbackStore, rows
+from feedback_store.home import has_store
 
 
 def main(candidate: Version, options: argparse.Namespace) -> None:
@@ -37,10 +38,10 @@ def main(candidate: Version, options: argparse.Namespace) -> None:
 
 def from_store(home: Path, version: Version) -> tuple[list[Any], list[Judgement]]:
     """What people asked and consented to, and how they judged what is held out, where the home has a store."""
-    if not (home / "feedback.db").exists():
+    if not has_store(home):
         return [], []
     tokenizer = load_tokenizer(version.manifest.base, home)
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         found = pairs.from_store(rows.preferences(store), tokenizer)
         return rows.prompts(store), judgements(found, rows.from_store(store))
 

@@ -150,7 +150,7 @@ def _run(
         except (DataError, TrainingError) as error:
             mine.note(f"no {name}: {error}")
             return None
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         store.record_use(version, mine.state["snapshot"]["id"], mine.state["released"])
     return version
 

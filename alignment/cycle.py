@@ -87,7 +87,7 @@ def run(home: Path, policy: Policy) -> Path | None:
         mine = unfinished[-1]
         say(f"going on with cycle {mine.number}, which has not ended")
     else:
-        with FeedbackStore.open(home / "feedback.db", create=False) as store:
+        with FeedbackStore.open_home(home, create=False) as store:
             given = votes.standing(store)
         new = len(given - journal.seen(earlier))
         if (missing := policy.cycle.minimum_feedback - new) > 0:
@@ -129,7 +129,7 @@ def _timed(mine: Journal, key: str) -> Iterator[None]:
 
 
 def _snapshot(home: Path, policy: Policy, mine: Journal) -> dict[str, Any]:
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         taken = snapshot.take(store, mine.folder / "snapshot", policy.rules)
     say(f"snapshot {taken.id[:12]}: {', '.join(f'{count} {kind}' for kind, count in taken.counts.items())}")
     return {
@@ -141,7 +141,7 @@ def _snapshot(home: Path, policy: Policy, mine: Journal) -> dict[str, Any]:
 
 
 def _suspects(home: Path, mine: Journal) -> list[dict[str, Any]]:
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         given = list(votes.thumbs(store))
     agreed = votes.agreement(home, mine.state["judges"], given)
     found = suspects.find([one.cast for one in given], agreed)
@@ -235,7 +235,7 @@ def plan(home: Path, policy: Policy) -> list[str]:
         lines.append(
             f"would go on with cycle {unfinished[-1].number}; done: {', '.join(done) or 'nothing yet'}"
         )
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         new = len(votes.standing(store) - journal.seen(earlier))
         counted = Plan.of_store(store, policy)
     lines.append(f"new votes: {new}; {policy.cycle.minimum_feedback} are needed")

@@ -41,6 +41,7 @@ from alignment.weights import in_float32
 from assistant.quantize import Bits
 from feedback_store import FeedbackStore
 from feedback_store import rows as feedback
+from feedback_store.home import has_store
 
 
 @dataclass
@@ -249,9 +250,9 @@ def _model(opened: Opened, recipe: SFTRecipe) -> Any:
 def _found(place: Place, recipe: SFTRecipe) -> list[dict[str, Any]]:
     if recipe.demonstrations is not None:
         return _read(recipe.demonstrations)
-    if not (place.home / "feedback.db").exists():
+    if not has_store(place.home):
         raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(place.home, create=False) as store:
         written = feedback.demonstrations(store)
     if not written:
         raise DataError(

@@ -91,7 +91,7 @@ def feedback_rows(place: Place, kind: Literal["unpaired", "preference", "prompt"
     """Rows of one kind: of the place's snapshot, where it names one, else of the store as it is now."""
     if place.snapshot is not None:
         return list(snapshot.load(place.snapshot).rows(kind))
-    with FeedbackStore.open(place.home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(place.home, create=False) as store:
         if kind == "unpaired":
             return list(rows.from_store(store))
         return list(rows.preferences(store) if kind == "preference" else rows.prompts(store))

@@ -120,7 +120,7 @@ def _record(
 
 
 def _votes(home: Path, trial: Trial) -> list[live.Vote]:
-    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+    with FeedbackStore.open_home(home, create=False) as store:
         return votes.of_trial(store, trial)
 
 

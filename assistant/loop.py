@@ -19,6 +19,7 @@ import psutil
 from assistant import trial
 from assistant.errors import LoopError
 from assistant.versions import now, write_atomically
+from feedback_store import FeedbackStore, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +176,9 @@ class Loop:
 class Follower:
     """Follows the live comparison of a home while the app runs: wins and rollbacks wait for no cycle."""
 
-    def __init__(self, loop: Loop, seconds: float = FOLLOW_SECONDS) -> None:
+    def __init__(self, loop: Loop, store: FeedbackStore, seconds: float = FOLLOW_SECONDS) -> None:
         self._loop = loop
+        self._store = store
         self._seconds = seconds
         self._stop = threading.Event()
         self._refused = ""
@@ -193,21 +195,21 @@ class Follower:
         while not self._stop.wait(self._seconds):
             if not (self._loop.home / trial.FILE).exists():
                 continue
-            stamp = self._stamp()
-            if stamp == seen:
-                continue
             try:
+                stamp = self._stamp()
+                if stamp == seen:
+                    continue
                 log.info("%s", self._loop.call("trial", "follow"))
                 seen, self._refused = stamp, ""
-            except LoopError as error:
+            except (LoopError, StoreError) as error:
                 if str(error) != self._refused:
                     log.error("The live comparison cannot be followed: %s", error)
                 self._refused = str(error)
 
     def _stamp(self) -> tuple[float, ...]:
         """When anything changed that a decision rests on: thumbs, the comparison itself, the released version."""
-        names = ("feedback.db", "feedback.db-wal", trial.FILE, "versions/released.json")
-        return tuple(_changed(self._loop.home / name) for name in names)
+        names = (trial.FILE, "versions/released.json")
+        return (self._store.said(), *(_changed(self._loop.home / name) for name in names))
 
 
 def _changed(path: Path) -> float:

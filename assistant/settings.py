@@ -49,6 +49,11 @@ class Settings(BaseSettings):
         None, description="Hub id or folder of the model; the embedded starter if left out"
     )
     home: Path = Field(default_factory=default_home, description="folder of feedback and versions")
+    store_url: SecretStr | None = Field(
+        None,
+        description="keep feedback in this database, such as postgresql://user@host/name, and not in the home; "
+        "remembered by the home; give a URL with a password in the environment, where nobody sees it",
+    )
     host: str = Field(
         default_factory=default_host, description="address to listen on; 0.0.0.0 for every interface"
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from feedback_store.errors import StoreError
 from feedback_store.exporters import FORMATS, push, rows, write
+from feedback_store.home import store_of
 from feedback_store.importers.cli import add_import
 from feedback_store.rows import Rules
 from feedback_store.snapshot import KINDS, take
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 the store has problems, 2 it could not be done."""
     options = _parser().parse_args(arguments)
     try:
-        place = options.store_url or options.home / "feedback.db"
+        place = options.store_url or store_of(options.home)
         with FeedbackStore.open(place, create=options.create) as store:
             return int(options.command(store, options))
     except StoreError as error:
@@ -124,9 +125,14 @@ def _parser() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     place = where.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "--home", type=Path, metavar="DIR", help="the app's home; the store is DIR/feedback.db"
+        "--home",
+        type=Path,
+        metavar="DIR",
+        help="the app's home; its store is DIR/feedback.db, or the database that the app was given",
     )
-    place.add_argument("--store-url", metavar="URL", help="a SQLAlchemy URL in place of --home")
+    place.add_argument(
+        "--store-url", metavar="URL", help="a database instead, such as postgresql://user@host/name"
+    )
 
     rules = _rules_parser()
     parser = argparse.ArgumentParser(

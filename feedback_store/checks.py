@@ -1,13 +1,15 @@
 """What may enter the store. Each check raises before anything is written."""
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from feedback_store.errors import InvalidComparison, InvalidCorrection, InvalidMessage, InvalidRating
 from feedback_store.records import CHOICES, FINISH_REASONS, HOW, NewReply
+from feedback_store.text import is_text
 
+MAX_ID = 64  # characters
+MAX_VERSION = 200  # characters
 MAX_COMMENT = 10_000  # characters
 MAX_REASONS = 20
 MAX_REASON = 100  # characters
@@ -16,13 +18,29 @@ MAX_CORRECTION = 100_000  # characters
 MAX_TITLE = 200  # characters
 MAX_SEARCH = 1_000  # characters
 PROPER_TEXT = "text of valid Unicode without NUL characters"
+MOST_SECONDS = 1e12
 LARGEST_SEED = 2**63 - 1
 
 
 def check_rater(rater: object) -> None:
     """Raises InvalidRating unless `rater` can name a person."""
-    if not isinstance(rater, str) or not 0 < len(rater) <= MAX_RATER or not _is_text(rater):
+    if not isinstance(rater, str) or not 0 < len(rater) <= MAX_RATER or not is_text(rater):
         raise InvalidRating(f"A rater's id is a text of 1 to {MAX_RATER} characters, not {rater!r:.60}.")
+
+
+def check_conversation(conversation_id: object) -> None:
+    """Raises InvalidMessage unless this can be a conversation's id."""
+    if not is_text(conversation_id) or not 0 < len(str(conversation_id)) <= MAX_ID:
+        raise InvalidMessage(
+            f"A conversation's id is a text of 1 to {MAX_ID} characters, such as uuid4().hex, "
+            f"not {conversation_id!r:.80}."
+        )
+
+
+def check_version(version: object) -> None:
+    """Raises InvalidMessage unless this can name a version."""
+    if not is_text(version) or not 0 < len(str(version)) <= MAX_VERSION:
+        raise InvalidMessage(f"A version is a text of 1 to {MAX_VERSION} characters, not {version!r:.80}.")
 
 
 def check_message(role: object, content: object) -> None:
@@ -31,7 +49,7 @@ def check_message(role: object, content: object) -> None:
         raise InvalidMessage(
             f"A message's role is 'system' or 'user', not {role!r}. Replies of the model come by add_reply."
         )
-    if not _is_text(content):
+    if not is_text(content):
         raise InvalidMessage(
             f"A message's content must be {PROPER_TEXT}. Remove unpaired surrogates and \\x00."
         )
@@ -39,15 +57,15 @@ def check_message(role: object, content: object) -> None:
 
 def check_reply(new: NewReply) -> None:
     """Raises InvalidMessage, naming the field, unless every field can be stored and read back the same."""
-    if not isinstance(new.id, str) or not 0 < len(new.id) <= 64 or not _is_text(new.id):
+    if not isinstance(new.id, str) or not 0 < len(new.id) <= MAX_ID or not is_text(new.id):
         raise InvalidMessage(
-            f"A reply's id is a text of 1 to 64 characters, such as uuid4().hex, not {new.id!r:.80}."
+            f"A reply's id is a text of 1 to {MAX_ID} characters, such as uuid4().hex, not {new.id!r:.80}."
         )
-    if not _is_text(new.answer) or not (new.thought is None or _is_text(new.thought)):
+    if not is_text(new.answer) or not (new.thought is None or is_text(new.thought)):
         raise InvalidMessage(f"Reply {new.id}: answer and thought must be {PROPER_TEXT}.")
-    if not _is_text(new.version) or not 0 < len(new.version) <= 200:
+    if not is_text(new.version) or not 0 < len(new.version) <= MAX_VERSION:
         raise InvalidMessage(
-            f"Reply {new.id}: version is a text of 1 to 200 characters, not {new.version!r:.80}."
+            f"Reply {new.id}: version is a text of 1 to {MAX_VERSION} characters, not {new.version!r:.80}."
         )
     if new.finish_reason not in FINISH_REASONS:
         raise InvalidMessage(
@@ -56,16 +74,19 @@ def check_reply(new: NewReply) -> None:
     if type(new.think) is not bool:
         raise InvalidMessage(f"Reply {new.id}: think is true or false, not {new.think!r}.")
     if type(new.seed) is not int or abs(new.seed) > LARGEST_SEED:
-        raise InvalidMessage(f"Reply {new.id}: seed is a whole number within 64 bits, not {new.seed!r}.")
+        raise InvalidMessage(f"Reply {new.id}: seed is a whole number within 64 bits, not {new.seed!r:.60}.")
     for name, ids in (("prompt_ids", new.prompt_ids), ("completion_ids", new.completion_ids)):
         if not are_token_ids(ids):
-            raise InvalidMessage(f"Reply {new.id}: {name} is a list of whole numbers from 0 on.")
+            raise InvalidMessage(f"Reply {new.id}: {name} is a list of whole numbers from 0 to 2^31-1.")
     for seconds in (new.seconds, new.first_token_seconds or 0.0, new.thought_seconds or 0.0):
-        if not isinstance(seconds, int | float) or not math.isfinite(seconds):
-            raise InvalidMessage(f"Reply {new.id}: times are seconds, not {seconds!r}.")
+        if not isinstance(seconds, int | float) or not abs(seconds) <= MOST_SECONDS:  # NaN is not
+            raise InvalidMessage(f"Reply {new.id}: times are seconds, not {seconds!r:.60}.")
+    if not isinstance(new.sampling, dict):
+        raise InvalidMessage(f"Reply {new.id}: sampling is a dictionary, not {new.sampling!r:.60}.")
     try:
-        json.dumps(new.sampling, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        # Unpaired surrogates show only when the text becomes bytes.
+        json.dumps(new.sampling, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMessage(f"Reply {new.id}: sampling cannot be written as JSON: {error}.") from error
 
 
@@ -78,9 +99,9 @@ def check_rating(value: object, reasons: Sequence[str], comment: object) -> None
     if len(reasons) > MAX_REASONS:
         raise InvalidRating(f"A rating has at most {MAX_REASONS} reasons, not {len(reasons)}.")
     for reason in reasons:
-        if not _is_text(reason) or not 0 < len(reason) <= MAX_REASON:
+        if not is_text(reason) or not 0 < len(reason) <= MAX_REASON:
             raise InvalidRating(f"A reason is a text of 1 to {MAX_REASON} characters, not {reason!r:.60}.")
-    if not _is_text(comment):
+    if not is_text(comment):
         raise InvalidRating(f"A comment must be {PROPER_TEXT}.")
     if len(str(comment)) > MAX_COMMENT:
         raise InvalidRating(
@@ -90,7 +111,7 @@ def check_rating(value: object, reasons: Sequence[str], comment: object) -> None
 
 def check_correction(text: object) -> None:
     """Raises InvalidCorrection unless `text` can be kept as a better answer; an empty one takes it back."""
-    if not isinstance(text, str) or not _is_text(text):
+    if not isinstance(text, str) or not is_text(text):
         raise InvalidCorrection(f"A correction must be {PROPER_TEXT}.")
     if len(text) > MAX_CORRECTION:
         raise InvalidCorrection(
@@ -112,7 +133,7 @@ def check_comparison(left: object, right: object, choice: object, blind: object,
 
 def check_title(title: object) -> None:
     """Raises InvalidMessage unless `title` can name a conversation; an empty one gives the old one back."""
-    if not isinstance(title, str) or not _is_text(title):
+    if not isinstance(title, str) or not is_text(title):
         raise InvalidMessage(f"A title must be {PROPER_TEXT}.")
     if len(title) > MAX_TITLE:
         raise InvalidMessage(f"A title has at most {MAX_TITLE} characters, not {len(title):,}. Shorten it.")
@@ -120,7 +141,7 @@ def check_title(title: object) -> None:
 
 def check_search(text: object) -> None:
     """Raises InvalidMessage unless `text` can be searched for."""
-    if not isinstance(text, str) or not _is_text(text):
+    if not isinstance(text, str) or not is_text(text):
         raise InvalidMessage(f"What is searched for must be {PROPER_TEXT}.")
     if len(text) > MAX_SEARCH:
         raise InvalidMessage(
@@ -129,15 +150,5 @@ def check_search(text: object) -> None:
 
 
 def are_token_ids(value: Any) -> bool:
-    """Whether `value` is a list of plain non-negative ints; booleans and numpy numbers are not."""
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
-
-
-def _is_text(value: object) -> bool:
-    if not isinstance(value, str) or "\x00" in value:  # PostgreSQL ends a text at NUL
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # an unpaired surrogate: no database can hold it
-        return False
-    return True
+    """Whether `value` is a list of plain ints within 31 bits; booleans and numpy numbers are not."""
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**31 for item in value)

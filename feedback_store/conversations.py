@@ -39,9 +39,12 @@ class Conversations(Sessions):
         """Begin an empty conversation of `rater` (a pseudonymous id, made known when new). Returns its id.
 
         `conversation_id`: where the caller has drawn one already; else it is drawn here.
-        Raises: InvalidRating (an id that can name nobody).
+        Raises: InvalidRating (an id that can name nobody), InvalidMessage (an id of a conversation that is
+        already taken, or can be none).
         """
         checks.check_rater(rater)
+        if conversation_id is not None:
+            checks.check_conversation(conversation_id)
         now = datetime.now(UTC)
         row = ConversationRow(
             id=conversation_id or uuid4().hex,
@@ -52,6 +55,8 @@ class Conversations(Sessions):
             updated_at=now,
         )
         with self._write() as session:
+            if session.get(ConversationRow, row.id) is not None:
+                raise InvalidMessage(f"Conversation {row.id} exists already. Draw a new id.")
             make_known(session, rater, now)
             session.add(row)
         return row.id

@@ -14,10 +14,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from feedback_store.errors import (
     NewerSchema,
     NotAStore,
+    StoreConflict,
     StoreDamaged,
     StoreError,
     StoreMissing,
@@ -27,6 +29,8 @@ from feedback_store.errors import (
 
 # How long a writer waits for another process's transaction before it gives up.
 BUSY_SECONDS = 30
+# How long to wait for a server that does not answer at all, where the URL does not say.
+CONNECT_SECONDS = 10
 # Any constant will do, as long as every process that opens a store uses the same.
 MIGRATION_LOCK = 0x7468756D62
 
@@ -37,17 +41,30 @@ def open_engine(path_or_url: Path | str, create: bool) -> Engine:
     Raises: StoreMissing (only with `create=False`), NotAStore, NewerSchema, StoreUnwritable, StoreDamaged,
     StoreUnavailable.
     """
-    url = _url(path_or_url)
-    if url.get_backend_name() == "sqlite":
+    url = checked_url(path_or_url)
+    on_sqlite = url.get_backend_name() == "sqlite"
+    if on_sqlite:
         _prepare_place(url, create)
+    arguments: dict[str, Any] = {}
+    if not on_sqlite:
+        # Without an encoding, the driver gives bytes for texts where the server has none.
+        arguments = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", **url.query}
     try:
-        engine = create_engine(url, json_serializer=compact_json, pool_size=8, max_overflow=32)
+        engine = create_engine(
+            url,
+            json_serializer=compact_json,
+            connect_args=arguments,
+            pool_size=8,
+            max_overflow=32,
+            # A server may have restarted since a connection was last used: ask before using it again.
+            pool_pre_ping=not on_sqlite,
+        )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreUnavailable(
             f"No driver for the store URL {url.render_as_string()}: {error}. "
-            "Install the driver's package, or name a SQLite file."
+            "For PostgreSQL: pip install 'psycopg[binary]'. Else name a SQLite file."
         ) from error
-    if engine.dialect.name == "sqlite":
+    if on_sqlite:
         event.listen(engine, "connect", _set_up_sqlite_connection)
         event.listen(engine, "begin", _begin_sqlite_transaction)
     try:
@@ -64,8 +81,15 @@ def explained(url: URL) -> Iterator[None]:
     """Turn a database failure inside the block into the StoreError that says what to do about it."""
     try:
         yield
-    except IntegrityError:
-        raise
+    except IntegrityError as error:
+        raise StoreConflict(
+            "Something that this rests on was forgotten, or written by somebody else, at the same moment "
+            f"({str(error.orig).strip()}). Nothing was written. Load it again, and repeat what you did."
+        ) from error
+    except PoolTimeout as error:
+        raise StoreUnavailable(
+            f"All connections to {url.render_as_string()} are in use. Try again when fewer people write at once."
+        ) from error
     except (DatabaseError, sqlite3.DatabaseError) as error:
         raise _explanation(str(getattr(error, "orig", error)).strip(), url.render_as_string()) from error
 
@@ -93,16 +117,24 @@ def compact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _url(path_or_url: Path | str) -> URL:
+def checked_url(path_or_url: Path | str) -> URL:
+    """The URL of a store. Raises: StoreUnavailable (it is none, or names no database that can keep feedback)."""
     if isinstance(path_or_url, Path):
         return URL.create("sqlite", database=str(path_or_url))
     try:
         url = make_url(path_or_url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # not repeated here: there may be a password in it
         raise StoreUnavailable(
-            f"{path_or_url!r} is not a database URL. "
-            "Write it like sqlite:////folder/feedback.db or postgresql+psycopg://user@host/name."
+            "The store's URL cannot be read. "
+            "Write it like sqlite:////folder/feedback.db or postgresql://user@host/name."
         ) from error
+    if url.drivername in ("postgresql", "postgres"):  # as every other tool writes it
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreUnavailable(
+            f"Feedback can be kept in SQLite or PostgreSQL, not in {url.drivername!r}. "
+            "Write the URL like sqlite:////folder/feedback.db or postgresql://user@host/name."
+        )
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise StoreUnavailable(
             "A store in memory would lose every rating when the program ends. Name a file instead."
@@ -169,6 +201,7 @@ def _migrate(connection: Connection, create: bool) -> None:
         connection = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
     with connection.begin():
         if not on_sqlite:
+            _check_encoding(connection)
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         if _needs_upgrade(connection, create):
             command.upgrade(_alembic_config(connection), "head")
@@ -179,6 +212,15 @@ def _migrate(connection: Connection, create: bool) -> None:
                 )
     if on_sqlite:
         _on_driver(connection, "PRAGMA foreign_keys=ON")
+
+
+def _check_encoding(connection: Connection) -> None:
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise StoreUnavailable(
+            f"The database {connection.engine.url.render_as_string()} is encoded in {encoding}, which cannot hold "
+            "every language. Make one with: createdb --encoding=UTF8 --template=template0 NAME"
+        )
 
 
 def _needs_upgrade(connection: Connection, create: bool) -> bool:
@@ -222,7 +264,10 @@ def _explanation(reason: str, where: str) -> StoreError:
         return NotAStore(f"{where} is not a database ({reason}). Nothing was changed; name another file.")
     if "malformed" in reason:
         return StoreDamaged(f"{where} is damaged ({reason}). Restore it from a backup.")
-    if any(sign in reason for sign in ("readonly", "unable to open", "full", "disk I/O")):
+    if any(
+        sign in reason
+        for sign in ("readonly", "read-only", "unable to open", "full", "disk I/O", "space left")
+    ):
         return StoreUnwritable(
             f"{where} cannot be written ({reason}). Check its permissions and the space left on the disk."
         )

@@ -29,6 +29,10 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached, or stayed locked longer than the patience of a writer."""
 
 
+class StoreConflict(StoreError):
+    """Somebody else wrote or forgot what a write rests on, at the same moment. Nothing was written."""
+
+
 class UnknownRater(StoreError, LookupError):
     """No rater has this id."""
 

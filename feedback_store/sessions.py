@@ -1,14 +1,15 @@
 """Reading and writing: each in one short transaction, writers of one process in turn."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
 from feedback_store.database import explained
+from feedback_store.turn import Turn
 
 ROWS_AT_ONCE = 500  # read in one short transaction, so that a slow reader never holds the database
 Key = TypeVar("Key")
@@ -20,9 +21,10 @@ class Sessions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        on_sqlite = engine.dialect.name == "sqlite"
-        # SQLite has one writer at a time: threads of this process queue here instead of polling the file.
-        self._turn: AbstractContextManager[object] = threading.Lock() if on_sqlite else nullcontext()
+        # SQLite has one writer at a time: writers queue here instead of polling the file.
+        self._turn: AbstractContextManager[object] = nullcontext()
+        if engine.dialect.name == "sqlite":
+            self._turn = Turn(Path(f"{engine.url.database}-turn"))
         self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
     @contextmanager

@@ -13,6 +13,7 @@ from typing import Any, Self
 from feedback_store.conversations import Conversations
 from feedback_store.database import explained, open_engine
 from feedback_store.figures import choices_between_versions, thumbs_over_time, totals
+from feedback_store.home import store_of
 from feedback_store.people import People
 from feedback_store.usage import Usage
 from feedback_store.verify import problems
@@ -34,6 +35,11 @@ class FeedbackStore(Conversations, Votes, People, Usage):
         """
         return cls(open_engine(path_or_url, create))
 
+    @classmethod
+    def open_home(cls, home: Path, *, create: bool = True) -> Self:
+        """Open the store that a home uses: see home.py. Raises as `open` does."""
+        return cls.open(store_of(home), create=create)
+
     def close(self) -> None:
         """Let go of the database's connections."""
         self._engine.dispose()
@@ -49,7 +55,7 @@ class FeedbackStore(Conversations, Votes, People, Usage):
     def verify(self) -> list[str]:
         """Every way in which the store contradicts itself, in words. Empty means clean."""
         with explained(self._engine.url), self._engine.connect() as connection:
-            return problems(connection)
+            return problems(connection.execution_options(stream_results=True))
 
     def counts(self) -> dict[str, Any]:
         """Figures for `stats`.

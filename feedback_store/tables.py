@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from feedback_store.text import is_text
+
 # SQLite gives out row numbers only for its own INTEGER type, which already has 64 bits.
 Number = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -44,6 +46,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Name(TypeDecorator[str]):
+    """An id. What can be no id, such as a text with NUL or no text at all, is asked for as one that nothing has.
+
+    So an id from outside is unknown, on every engine, and never an error of the driver's.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        # Longer than any column of this type: nothing can be stored under it.
+        return value if value is None or is_text(value) else "\N{REPLACEMENT CHARACTER}" * 201
+
+
 class Base(DeclarativeBase):
     # Every constraint has a name, so that later migrations can change it on SQLite too.
     metadata = MetaData(
@@ -60,7 +76,7 @@ class Base(DeclarativeBase):
 class RaterRow(Base):
     __tablename__ = "raters"
 
-    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    id: Mapped[str] = mapped_column(Name(200), primary_key=True)
     consent: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -69,14 +85,14 @@ class ConversationRow(Base):
     __tablename__ = "conversations"
     __table_args__ = (Index(None, "rater_id", "updated_at"),)
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(Name(64), primary_key=True)
     rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(Text)
     # When a person chose the title; null while it is the first message's.
     renamed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # No foreign key: messages already point here, and a circle of keys would need deferred constraints on
     # every engine. The store checks the head when it is set, and verify() checks all of them.
-    head_id: Mapped[str | None] = mapped_column(String(64))
+    head_id: Mapped[str | None] = mapped_column(Name(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -96,9 +112,9 @@ class MessageRow(Base):
 
     # Order of creation; a parent's number is always smaller than its children's.
     number: Mapped[int] = mapped_column(Number, primary_key=True)
-    id: Mapped[str] = mapped_column(String(64), unique=True)
+    id: Mapped[str] = mapped_column(Name(64), unique=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
-    parent_id: Mapped[str | None] = mapped_column(String(64))
+    parent_id: Mapped[str | None] = mapped_column(Name(64))
     role: Mapped[str] = mapped_column(String(16))
     content: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -117,7 +133,7 @@ class ReplyRow(Base):
     think: Mapped[bool]
     sampling: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)
-    version: Mapped[str] = mapped_column(String(200), index=True)
+    version: Mapped[str] = mapped_column(Name(200), index=True)
     prompt_ids: Mapped[list[int]] = mapped_column(JSON)
     completion_ids: Mapped[list[int]] = mapped_column(JSON)
     finish_reason: Mapped[str] = mapped_column(String(16))
@@ -207,7 +223,7 @@ class ComparisonRow(Base):
     rater_id: Mapped[str] = mapped_column(
         ForeignKey("raters.id", ondelete="CASCADE"), primary_key=True, index=True
     )
-    left_id: Mapped[str] = mapped_column(String(64))
+    left_id: Mapped[str] = mapped_column(Name(64))
     choice: Mapped[str] = mapped_column(String(16))
     blind: Mapped[bool]
     how: Mapped[str] = mapped_column(String(16))
@@ -228,7 +244,7 @@ class ComparisonHistoryRow(Base):
     first_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"))
     second_id: Mapped[str] = mapped_column(ForeignKey("replies.id", ondelete="CASCADE"), index=True)
     rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"), index=True)
-    left_id: Mapped[str] = mapped_column(String(64))
+    left_id: Mapped[str] = mapped_column(Name(64))
     choice: Mapped[str] = mapped_column(String(16))
     blind: Mapped[bool]
     how: Mapped[str] = mapped_column(String(16))
@@ -240,7 +256,7 @@ class SnapshotRow(Base):
 
     __tablename__ = "snapshots"
 
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(Name(64), primary_key=True)
     folder: Mapped[str] = mapped_column(Text)
     manifest_sha256: Mapped[str] = mapped_column(String(64))
     counts: Mapped[dict[str, int]] = mapped_column(JSON)
@@ -276,9 +292,9 @@ class VersionSnapshotRow(Base):
 
     __tablename__ = "version_snapshots"
 
-    version: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[str] = mapped_column(Name(200), primary_key=True)
     snapshot_id: Mapped[str] = mapped_column(
         ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True, index=True
     )
-    parent: Mapped[str | None] = mapped_column(String(200))
+    parent: Mapped[str | None] = mapped_column(Name(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from feedback_store.checks import check_version
 from feedback_store.database import place_in_store, place_on_disk
 from feedback_store.errors import SnapshotError, UnknownSnapshot
 from feedback_store.records import SnapshotRecord
@@ -72,8 +73,10 @@ class Usage(Sessions):
     def record_use(self, version: str, snapshot_id: str, parent: str | None = None) -> None:
         """Write down that `version`, which continues `parent`, was trained on a snapshot.
 
-        Saying it again is no change. Raises: UnknownSnapshot.
+        Saying it again is no change. Raises: UnknownSnapshot, InvalidMessage (a text that can name no version).
         """
+        for one in (version,) if parent is None else (version, parent):
+            check_version(one)
         with self._write() as session:
             _find(session, snapshot_id)
             if session.get(VersionSnapshotRow, (version, snapshot_id)) is None:

@@ -15,7 +15,7 @@ from feedback_store.checks import are_token_ids
 from feedback_store.database import place_on_disk
 from feedback_store.frozen import MANIFEST, damages, sha256
 from feedback_store.records import FINISH_REASONS, ROLES
-from feedback_store.tables import ConversationRow, MessageRow, ReplyRow, SnapshotRow
+from feedback_store.tables import Base, ConversationRow, MessageRow, ReplyRow, SnapshotRow
 from feedback_store.verify_votes import comparisons, corrections, ratings
 
 MOST_PAGE_PROBLEMS = 20
@@ -50,9 +50,19 @@ def _pages(connection: Connection) -> Iterator[str]:
 
 
 def _references(connection: Connection) -> Iterator[str]:
-    if connection.dialect.name == "sqlite":  # PostgreSQL cannot hold a broken foreign key
-        for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-            yield f"Row {row} of {table} names a row of {parent} that does not exist."
+    # Asked of the rows on every engine: PostgreSQL too holds broken keys, where a restore switched its checks off.
+    for table in Base.metadata.sorted_tables:
+        for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
+            target = constraint.referred_table.alias("target")
+            pairs = [(one.parent, target.c[one.column.name]) for one in constraint.elements]
+            query = (
+                select(*table.primary_key.columns)
+                .outerjoin_from(table, target, and_(*(here == there for here, there in pairs)))
+                .where(*(here.is_not(None) for here, _ in pairs), pairs[0][1].is_(None))
+            )
+            for row in connection.execute(query):
+                name = ", ".join(map(str, row))
+                yield f"Row {name} of {table.name} names a row of {constraint.referred_table.name} that does not exist."
 
 
 def _tree(connection: Connection) -> Iterator[str]:

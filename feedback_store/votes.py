@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from feedback_store import checks
@@ -74,6 +74,12 @@ class Votes(Sessions):
                 )
             )
         return as_rating(row)
+
+    def said(self) -> int:
+        """How often anybody has ever said anything of a reply, up to gaps: it grows with every word."""
+        histories = (RatingHistoryRow, CorrectionHistoryRow, ComparisonHistoryRow)
+        with self._read() as session:
+            return sum(session.scalar(select(func.max(history.number))) or 0 for history in histories)
 
     def rating(self, reply_id: str, rater: str) -> Rating | None:
         """The rater's standing vote on a reply, also a withdrawn one; None where there never was one."""

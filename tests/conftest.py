@@ -7,17 +7,77 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import ipaddress
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import postgres
 import pytest
+
+from feedback_store import FeedbackStore
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty home folder."""
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    """A PostgreSQL server that lives as long as the tests; they skip where there is none."""
+    if reason := postgres.missing():
+        pytest.skip(reason)
+    with postgres.server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store's file, made once: a copy is ready sooner than a migration."""
+    path = tmp_path_factory.mktemp("empty") / "feedback.db"
+    FeedbackStore.open(path).close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Each kind of database that a store can be kept in, in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_place(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path | str]:
+    """Where a store can be made and is none yet: a file's path, or the URL of an empty database."""
+    if engine_name == "sqlite":
+        yield tmp_path / "home" / "feedback.db"
+        return
+    server: postgres.Server = request.getfixturevalue("postgresql")
+    database = server.new_database()
+    yield server.url(database)
+    server.drop(database)
+
+
+@pytest.fixture
+def place(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path | str]:
+    """Where an empty store is."""
+    if engine_name == "sqlite":
+        (tmp_path / "home").mkdir()
+        yield Path(shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "home"))
+        return
+    server: postgres.Server = request.getfixturevalue("postgresql")
+    database = server.new_database("empty")
+    yield server.url(database)
+    server.drop(database)
+
+
+@pytest.fixture
+def store(place: Path | str) -> Iterator[FeedbackStore]:
+    """An empty store, on each engine in turn."""
+    with FeedbackStore.open(place) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,6 @@
 """Votes become training rows by rules that can be read off the tests' names."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from test_store import new_reply, one_turn
@@ -24,12 +22,6 @@ ROW = UnpairedRow(
     version="v1",
     finish_reason="end",
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(tmp_path / "feedback.db") as opened:
-        yield opened
 
 
 def test_a_rated_reply_gives_one_row_with_all_that_was_served(store: FeedbackStore) -> None:

@@ -1,7 +1,5 @@
 """Pairs, demonstrations and prompts: what makes one, and what does not."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,12 +24,6 @@ from feedback_store.rows.rules import rater_key
 
 QUESTION = [{"role": "user", "content": "What is 2+2?"}]
 CHOICE: dict[str, Any] = {"blind": True, "how": "resample"}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(tmp_path / "feedback.db") as opened:
-        yield opened
 
 
 def sibling(store: FeedbackStore, of: Reply, **changes: Any) -> Reply:

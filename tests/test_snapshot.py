@@ -1,14 +1,13 @@
 """Snapshots: the same store freezes to the same hash, damage is found, and the forgotten are traced."""
 
 import json
-import sqlite3
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_store import new_reply, one_turn
+from sqlalchemy import text
+from test_store import Place, new_reply, one_turn, sql, without_guards
 
 from feedback_store import (
     FeedbackStore,
@@ -21,17 +20,6 @@ from feedback_store import (
 from feedback_store.rows import Rules, demonstrations, from_store, preferences, prompts
 
 pytest.importorskip("pyarrow", reason="snapshots are Parquet files: pip install -r requirements-train.txt")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(home / "feedback.db") as opened:
-        yield opened
 
 
 def fill(store: FeedbackStore) -> None:
@@ -184,7 +172,7 @@ def test_a_use_of_an_unknown_snapshot_is_refused(store: FeedbackStore) -> None:
 
 def test_a_folder_with_something_else_is_left_alone(store: FeedbackStore, home: Path) -> None:
     fill(store)
-    (home / "notes").mkdir()
+    (home / "notes").mkdir(parents=True)
     (home / "notes" / "note.txt").write_text("mine")
     with pytest.raises(SnapshotError, match="something else"):
         snapshot.take(store, home / "notes")
@@ -207,7 +195,8 @@ def test_taking_the_same_snapshot_again_leaves_it_as_it_is(store: FeedbackStore,
     assert snapshot.take(store, home / "one") == one
 
 
-def test_a_home_can_be_moved_whole(store: FeedbackStore, home: Path) -> None:
+def test_a_home_can_be_moved_whole(home: Path) -> None:
+    store = FeedbackStore.open_home(home)
     fill(store)
     taken = snapshot.take(store, home / "snapshots" / "one")
     store.close()
@@ -242,7 +231,7 @@ def test_a_folder_that_is_no_snapshot_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["rows", "lost rows", "manifest", "lost manifest", "id"])
 def test_verify_and_load_find_a_snapshot_that_was_changed(
-    store: FeedbackStore, home: Path, damage: str
+    store: FeedbackStore, place: Place, home: Path, damage: str
 ) -> None:
     fill(store)
     snapshot.take(store, home / "one")
@@ -256,10 +245,9 @@ def test_verify_and_load_find_a_snapshot_that_was_changed(
     elif damage == "lost manifest":
         manifest.unlink()
     else:
-        connection = sqlite3.connect(home / "feedback.db")
-        connection.execute("UPDATE snapshots SET id = 'other'")
-        connection.commit()
-        connection.close()
+        with sql(place) as connection:
+            without_guards(connection)
+            connection.execute(text("UPDATE snapshots SET id = 'other'"))
     assert any("The snapshot in" in problem for problem in store.verify())
     if damage in ("rows", "lost rows"):
         with pytest.raises(SnapshotDamaged, match=r"prompt\.parquet"):

@@ -1,10 +1,8 @@
 """Finding and naming conversations, branches in order, and what may not enter."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from test_store import new_reply, one_turn, rows_of
+from sqlalchemy import text
+from test_store import Place, new_reply, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,
@@ -13,17 +11,6 @@ from feedback_store import (
     UnknownConversation,
     UnknownMessage,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "feedback.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(path) as opened:
-        yield opened
 
 
 def test_a_title_that_a_person_chose_stays(store: FeedbackStore) -> None:
@@ -81,9 +68,9 @@ def test_signs_of_a_search_pattern_are_only_themselves(store: FeedbackStore, sig
 def test_a_search_for_too_much_is_refused(store: FeedbackStore) -> None:
     one_turn(store)
     assert store.search("ann", "x" * 1_000) == []
-    for text in ("x" * 1_001, "a\x00b", "\ud800"):
+    for words in ("x" * 1_001, "a\x00b", "\ud800"):
         with pytest.raises(InvalidMessage):
-            store.search("ann", text)
+            store.search("ann", words)
 
 
 def test_siblings_are_the_messages_under_one_parent_in_order(store: FeedbackStore) -> None:
@@ -136,18 +123,24 @@ def test_forgetting_a_conversation_leaves_the_others(store: FeedbackStore) -> No
 
 @pytest.mark.parametrize("whole_person", [True, False])
 def test_a_conversation_deeper_than_a_cascade_can_be_forgotten(
-    store: FeedbackStore, path: Path, whole_person: bool
+    store: FeedbackStore, place: Place, whole_person: bool
 ) -> None:
     conversation = store.new_conversation("ann")
     with store._engine.begin() as connection:
         for number in range(1_500):
-            connection.exec_driver_sql(
-                "INSERT INTO messages (id, conversation_id, parent_id, role, content, created_at)"
-                " VALUES (?, ?, ?, 'user', 'again', '2026-01-01 00:00:00.000000')",
-                (f"m{number}", conversation, f"m{number - 1}" if number else None),
+            connection.execute(
+                text(
+                    "INSERT INTO messages (id, conversation_id, parent_id, role, content, created_at)"
+                    " VALUES (:id, :conversation, :parent, 'user', 'again', '2026-01-01 00:00:00.000000')"
+                ),
+                {
+                    "id": f"m{number}",
+                    "conversation": conversation,
+                    "parent": f"m{number - 1}" if number else None,
+                },
             )
     if whole_person:
         store.forget("ann")
     else:
         store.forget_conversation(conversation)
-    assert rows_of(path, "SELECT count(*) FROM messages") == [(0,)]
+    assert rows_of(place, "SELECT count(*) FROM messages") == [(0,)]

@@ -1,12 +1,11 @@
 """Corrections and comparisons: the last word counts, every word is kept, nonsense is refused."""
 
-import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from test_store import new_reply, one_turn, rows_of
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
+from test_store import Place, new_reply, one_turn, rows_of, sql
 
 from feedback_store import (
     FeedbackStore,
@@ -16,17 +15,6 @@ from feedback_store import (
     Reply,
     UnknownReply,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "feedback.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(path) as opened:
-        yield opened
 
 
 def two_replies(store: FeedbackStore, rater: str = "ann", **changes: Any) -> tuple[Reply, Reply]:
@@ -39,7 +27,7 @@ def two_replies(store: FeedbackStore, rater: str = "ann", **changes: Any) -> tup
 
 
 def test_the_last_correction_of_a_rater_counts_and_every_one_is_kept(
-    store: FeedbackStore, path: Path
+    store: FeedbackStore, place: Place
 ) -> None:
     reply = one_turn(store)
     first = store.correct(reply.id, "ann", "Four.")
@@ -53,7 +41,7 @@ def test_the_last_correction_of_a_rater_counts_and_every_one_is_kept(
         ("ann", "It is 四.", reply),
         ("bob", "4!", reply),
     ]
-    history = rows_of(path, "SELECT rater_id, text FROM correction_history ORDER BY number")
+    history = rows_of(place, "SELECT rater_id, text FROM correction_history ORDER BY number")
     assert history == [("ann", "Four."), ("ann", "It is 四."), ("bob", "4!")]
     assert store.reply(reply.id) == reply
 
@@ -69,11 +57,11 @@ def test_an_empty_correction_takes_it_back(store: FeedbackStore, nothing: str) -
     assert store.verify() == []
 
 
-def test_a_correction_said_twice_is_one_entry(store: FeedbackStore, path: Path) -> None:
+def test_a_correction_said_twice_is_one_entry(store: FeedbackStore, place: Place) -> None:
     reply = one_turn(store)
     first = store.correct(reply.id, "ann", "Four.")
     assert store.correct(reply.id, "ann", "Four.") == first
-    assert rows_of(path, "SELECT count(*) FROM correction_history") == [(1,)]
+    assert rows_of(place, "SELECT count(*) FROM correction_history") == [(1,)]
 
 
 @pytest.mark.parametrize("text", [None, 4, "\ud800", "a\x00b", "x" * 100_001])
@@ -106,7 +94,7 @@ def test_corrections_can_be_asked_for_by_version_and_by_consent(
 # Comparisons
 
 
-def test_a_second_choice_replaces_the_first_in_either_order(store: FeedbackStore, path: Path) -> None:
+def test_a_second_choice_replaces_the_first_in_either_order(store: FeedbackStore, place: Place) -> None:
     one, other = two_replies(store)
     store.compare(one.id, other.id, "ann", "left", blind=True, how="resample")
     said = store.compare(other.id, one.id, "ann", "left", blind=False, how="versions")
@@ -120,7 +108,9 @@ def test_a_second_choice_replaces_the_first_in_either_order(store: FeedbackStore
         ("ann", other, one),
         ("bob", one, other),
     ]
-    history = rows_of(path, "SELECT left_id, choice, blind, how FROM comparison_history ORDER BY number")
+    history = rows_of(
+        place, "SELECT left_id, choice, CAST(blind AS INTEGER), how FROM comparison_history ORDER BY number"
+    )
     assert history[:2] == [(one.id, "left", 1, "resample"), (other.id, "left", 0, "versions")]
     assert store.counts()["comparisons"] == {"left": 1, "right": 0, "both_good": 1, "both_bad": 0}
     assert store.verify() == []
@@ -133,11 +123,11 @@ def test_a_tie_prefers_nothing(store: FeedbackStore) -> None:
         assert said.preferred == preferred
 
 
-def test_a_choice_made_twice_is_one_entry(store: FeedbackStore, path: Path) -> None:
+def test_a_choice_made_twice_is_one_entry(store: FeedbackStore, place: Place) -> None:
     one, other = two_replies(store)
     first = store.compare(one.id, other.id, "ann", "left", blind=True, how="resample")
     assert store.compare(one.id, other.id, "ann", "left", blind=True, how="resample") == first
-    assert rows_of(path, "SELECT count(*) FROM comparison_history") == [(1,)]
+    assert rows_of(place, "SELECT count(*) FROM comparison_history") == [(1,)]
 
 
 def test_only_replies_to_the_same_message_can_be_compared(store: FeedbackStore) -> None:
@@ -215,12 +205,10 @@ def test_contested_messages_have_a_thumb_up_and_a_thumb_down_on_different_replie
 
 @pytest.mark.parametrize("table", ["correction_history", "comparison_history"])
 def test_the_database_itself_refuses_to_change_a_history(
-    store: FeedbackStore, path: Path, table: str
+    store: FeedbackStore, place: Place, table: str
 ) -> None:
     one, other = two_replies(store)
     store.correct(one.id, "ann", "Four.")
     store.compare(one.id, other.id, "ann", "left", blind=True, how="resample")
-    connection = sqlite3.connect(path)
-    with pytest.raises(sqlite3.IntegrityError, match="never changed"):
-        connection.execute(f"UPDATE {table} SET rater_id = 'bob'")
-    connection.close()
+    with pytest.raises(DatabaseError, match="never changed"), sql(place) as connection:
+        connection.execute(text(f"UPDATE {table} SET rater_id = 'bob'"))

@@ -214,10 +214,10 @@ def test_thumbs_of_both_arms_are_counted_and_those_of_the_wrong_version_are_not(
     ("liked", "verdict", "served"), [("v1", "roll back", "v1"), ("v2", "candidate wins", "v2")]
 )
 def test_a_running_app_ends_a_decided_trial_by_itself(
-    home: Path, compared: Trial, liked: str, verdict: str, served: str
+    home: Path, store: FeedbackStore, compared: Trial, liked: str, verdict: str, served: str
 ) -> None:
     thumbs(home, compared, liked)
-    follower = Follower(Loop(home), seconds=0.05)
+    follower = Follower(Loop(home), store, seconds=0.05)
     try:
         deadline = time.monotonic() + 60
         while (home / FILE).exists():
@@ -242,12 +242,12 @@ def test_an_undecided_trial_goes_on_and_where_it_stands_is_written_down(home: Pa
 
 
 def test_a_follower_does_not_look_again_before_something_has_changed(
-    home: Path, compared: Trial, monkeypatch: pytest.MonkeyPatch
+    home: Path, store: FeedbackStore, compared: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thumbs(home, compared, "v1", each=1)
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(Loop, "call", lambda self, *given: calls.append(given) or "")
-    follower = Follower(Loop(home), seconds=0.01)
+    follower = Follower(Loop(home), store, seconds=0.01)
     time.sleep(0.5)
     assert calls == [("trial", "follow")]
     thumbs(home, compared, "v1", each=1)
