@@ -1,20 +1,12 @@
 """What the dashboard asks the store: thumbs over time, and choices between versions."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from test_store import new_reply, one_turn
 
 from feedback_store import FeedbackStore, Reply
 from feedback_store import votes as voting
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(tmp_path / "feedback.db") as opened:
-        yield opened
 
 
 def sibling(store: FeedbackStore, of: Reply, version: str) -> Reply:

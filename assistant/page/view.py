@@ -115,7 +115,8 @@ def _turn(session: Session, turn: Turn, last: bool) -> str:
 def _message(words: Words, html: str, actions: str = "", turn_id: str = "") -> str:
     return (
         f'<article class="turn message" data-turn="{plain(turn_id)}" aria-label="{plain(words.you)}">'
-        f'{avatar(icons.PERSON)}<div class="bubble" dir="auto">{html}</div><div class="actions">{actions}</div></article>'
+        f'{avatar(icons.PERSON)}<div class="bubble" dir="auto">{html}</div>'
+        f'<div class="actions">{actions}</div></article>'
     )
 
 
