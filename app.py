@@ -25,12 +25,14 @@ def main(settings: Settings) -> None:
     check_port(settings.host, settings.port)
 
     # Imported once the settings are known to be good: torch and gradio take seconds.
+    from assistant.admins import Admins
     from assistant.api import routes
+    from assistant.control import Control
     from assistant.conversation import Chat
     from assistant.first import version_to_serve
     from assistant.loop import Follower, Loop
     from assistant.model import quiet_libraries
-    from assistant.page import build_page, launch_options
+    from assistant.page import build_page, dashboard, launch_options
     from assistant.raters import Raters
     from assistant.sampling import Sampling
     from assistant.versions import Versions
@@ -42,17 +44,24 @@ def main(settings: Settings) -> None:
         remember_store(settings.home, settings.store_url.get_secret_value())
     with FeedbackStore.open_home(settings.home) as store:
         engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
-        follower = Follower(Loop(settings.home, settings.policy), store)
+        loop = Loop(settings.home, settings.policy)
+        follower = Follower(loop, store)
         try:
             chat = Chat(store, engine, sampling, versions)
-            page = build_page(chat)
+            office = dashboard.Office(chat, store, Control(versions, loop), Admins.of(settings))
+            page = build_page(chat, office)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)
             page.queue(default_concurrency_limit=None).launch(
                 server_name=settings.host,
                 server_port=settings.port,
                 inbrowser=settings.open_browser,
-                # One process and one port: the API's routes come before the page's.
-                app_kwargs={"routes": routes(chat, Raters(settings.home), settings.keys)},
+                # One process and one port: routes of the API and of the dashboard come before the page's.
+                app_kwargs={
+                    "routes": [
+                        *routes(chat, Raters(settings.home), settings.keys),
+                        *dashboard.routes(office),
+                    ]
+                },
                 **launch_options(),
             )
         finally:

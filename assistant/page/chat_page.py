@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.events import Dependency, api
 
 from assistant.page import side_view, view
+from assistant.page.dashboard import add_dashboard
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.session import Session
@@ -18,13 +19,17 @@ from assistant.page.words import ENGLISH
 
 if TYPE_CHECKING:
     from assistant.conversation import Chat
+    from assistant.page.dashboard import Office
 
 FOLDER = Path(__file__).parent
-STYLES = ("style.css", "panels.css")
+STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
 
-def build_page(chat: Chat) -> gr.Blocks:
-    """The page over `chat`, with the endpoints `/chat` and `/rate`; start it with `launch_options()`."""
+def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
+    """The page over `chat`, with the endpoints `/chat` and `/rate`; start it with `launch_options()`.
+
+    With an `office` the dashboard is there too, and needs its own routes: `dashboard.routes`.
+    """
     handlers, endpoints, words = Handlers(chat), Endpoints(chat), ENGLISH
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
 
@@ -153,6 +158,8 @@ def build_page(chat: Chat) -> gr.Blocks:
 
         api(endpoints.chat, api_name="chat", concurrency_limit=None)
         api(endpoints.rate, api_name="rate", concurrency_limit=None)
+    if office is not None:
+        add_dashboard(page, office)
     return page
 
 

@@ -1,0 +1,168 @@
+"""Which texts a language of the dashboard has. A missing translation is a missing argument, which fails on import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DashboardWords:
+    """The texts of one language. Fields ending in `_format` have named places for `str.format`."""
+
+    code: str
+    title: str
+    views: dict[str, str]
+    to_chat: str
+    sign_out: str
+    other_language: str
+    switch_language: str
+    close: str
+    cancel: str
+    failed: str
+    months: tuple[str, ...]
+    date_format: str
+    """Of `day` and `month`."""
+    moment_format: str
+    """Of a date and a `time`."""
+    share_format: str
+    """A share with its interval: value, low, high and of."""
+    interval_help: str
+    unknown: str
+
+    # Signing in
+    sign_in: str
+    sign_in_help: str
+    password: str
+    your_name: str
+    your_name_help: str
+    sign_in_errors: dict[str, str]
+    own_tab: str
+    no_door: str
+    no_door_help: str
+    no_door_spaces: str
+
+    # Overview
+    tiles: dict[str, str]
+    since_format: str
+    none_yet: str
+    tile_votes_format: str
+
+    # Versions
+    versions_help: str
+    released: str
+    in_trial: str
+    verdicts: dict[str, str]
+    judge: str
+    made_from_format: str
+    details: str
+    sections: dict[str, str]
+    facts: dict[str, str]
+    no_gate: str
+    no_gate_judge: str
+    gate_format: str
+    kinds: dict[str, str]
+    findings: dict[str, str]
+    points: str
+    no_curves: str
+    curves: dict[str, str]
+    updates: str
+    manifest: str
+    card: str
+    release: str
+    release_format: str
+    release_help_format: str
+    release_warning: str
+    why: str
+    why_placeholder: str
+    released_now_format: str
+    roll_back: str
+    roll_back_help: str
+    rolled_back_format: str
+    start_with: str
+    compare_with: str
+
+    # People
+    thumbs: str
+    thumbs_help: str
+    no_thumbs: str
+    columns: dict[str, str]
+    ratings: str
+    ratings_help_format: str
+    no_ratings: str
+    choices_format: str
+
+    # Cycles
+    cycles_help: str
+    run_cycle: str
+    plan: str
+    plan_title: str
+    cycle_began: str
+    cycle_works_format: str
+    cycle_ended_format: str
+    cycle_cancelled: str
+    nothing_to_cancel: str
+    cancel_cycle: str
+    steps: dict[str, str]
+    log: str
+    missing_format: str
+    no_cycles: str
+    cycle_format: str
+    unfinished: str
+    outcomes: dict[str, str]
+    new_votes_format: str
+    report: str
+    rewards: str
+    rewards_format: str
+    rewards_axis_format: str
+    before_format: str
+    after_format: str
+    no_rewards: str
+
+    # Live comparison
+    trial_help: str
+    trial_format: str
+    trial_chart: str
+    no_course: str
+    no_trial: str
+    start_trial: str
+    stop_trial: str
+    stop_trial_help: str
+    no_candidates: str
+    candidate: str
+    share: str
+    share_help: str
+    past_trials: str
+    trial_verdicts: dict[str, str]
+    counted_votes: str
+
+    # Two answers
+    duel_help: str
+    duel_label: str
+    duel_placeholder: str
+    examples: tuple[str, ...]
+    first: str
+    second: str
+    think: str
+    ask: str
+    stop: str
+    left: str
+    right: str
+    writing: str
+    question: str
+    choices: dict[str, str]
+    chosen_format: str
+    same_version: str
+    two_needed: str
+    empty_prompt: str
+    no_answer: str
+    thought: str
+
+    # Export and trail
+    export: str
+    export_help: str
+    exports: dict[str, str]
+    trail: str
+    trail_help: str
+    no_trail: str
+    acts: dict[str, str]
+    history: str
