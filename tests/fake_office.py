@@ -6,13 +6,17 @@ import asyncio
 import json
 import math
 import random
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fake_chat import FakeChat
+from running_app import free_port
 from test_control import add
 
 from assistant.admins import Admins
@@ -28,10 +32,21 @@ PASSWORD = "correct horse battery"
 BEGAN = datetime(2026, 11, 14, 9, tzinfo=UTC)
 
 
-def reason(name: str, kind: str, finding: str, mean: float, low: float, high: float, unit: str = " points") -> dict[str, Any]:
+def reason(
+    name: str, kind: str, finding: str, mean: float, low: float, high: float, unit: str = " points"
+) -> dict[str, Any]:
     scale = 100 if unit else 1
-    text = f"{name} ({kind}): {scale * mean:+.3g}{unit} [{scale * low:+.3g}, {scale * high:+.3g}] on 300 prompts; {finding}"
-    return {"name": name, "kind": kind, "finding": finding, "mean": mean, "low": low, "high": high, "text": text}
+    interval = f"[{scale * low:+.3g}, {scale * high:+.3g}]"
+    text = f"{name} ({kind}): {scale * mean:+.3g}{unit} {interval} on 300 prompts; {finding}"
+    return {
+        "name": name,
+        "kind": kind,
+        "finding": finding,
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "text": text,
+    }
 
 
 def gate(verdict: str, candidate: str, released: str, cycle: int) -> dict[str, Any]:
@@ -58,7 +73,9 @@ def gate(verdict: str, candidate: str, released: str, cycle: int) -> dict[str, A
 def fill(home: Path, fake: FakeChat) -> Versions:
     """Two cycles: v2 and v3 are judges, v4 was promoted and released, v5 rejected; v6 promoted over v4 waits."""
     versions, rng = Versions(home), random.Random(1)
-    curve = [{"step": step, "loss": 0.7 * math.exp(-step / 30) + 0.02 * rng.random()} for step in range(0, 101, 5)]
+    curve = [
+        {"step": step, "loss": 0.7 * math.exp(-step / 30) + 0.02 * rng.random()} for step in range(0, 101, 5)
+    ]
     curve += [{"step": step, "eval_loss": 0.72 * math.exp(-step / 35)} for step in range(0, 101, 20)]
     add(versions, stage="sft", metrics={"perplexity": 1.234567})
     versions.release("v1", "first version of this home")
@@ -84,7 +101,11 @@ def fill(home: Path, fake: FakeChat) -> Versions:
             "suspects": [],
             "candidates": [{"stage": "kto", "version": one} for one in candidates],
             "decisions": [versions.manifest(one).gate for one in candidates],
-            "outcome": {"what": "at once" if number == 1 else "by hand", "version": chosen, "why": "see above"},
+            "outcome": {
+                "what": "at once" if number == 1 else "by hand",
+                "version": chosen,
+                "why": "see above",
+            },
             "notes": ["no ppo: there are no reward models to learn from"],
             "ended": (BEGAN + timedelta(days=4 * number, minutes=7)).isoformat(),
         }
@@ -97,6 +118,26 @@ def fill(home: Path, fake: FakeChat) -> Versions:
     _trial(home, rng)
     _votes(fake, rng)
     return versions
+
+
+@cache
+def _template() -> tuple[Path, Path]:
+    """A filled home and its store, made once and copied: writing some hundred votes takes longer than a test."""
+    home, fake = Path(tempfile.mkdtemp()) / "home", FakeChat("v4")
+    fill(home, fake)
+    fake.store.close()
+    return home, fake.path
+
+
+def filled(home: Path, seconds_between: float = 0.0) -> Office:
+    """The dashboard over a filled home."""
+    source, database = _template()
+    shutil.copytree(source, home)
+    fake = FakeChat("v4", seconds_between)
+    fake.store.close()
+    # Into the same file: its connections are opened anew.
+    shutil.copy(database, fake.path)
+    return office_of(fake, Versions(home))
 
 
 def course(rng: random.Random, count: int, drift: float) -> dict[str, list[float]]:
@@ -124,7 +165,10 @@ def _votes(fake: FakeChat, rng: random.Random) -> None:
     real = voting.datetime
     try:
         for day in range(10):
-            for version, chance, count in (("v1", 0.55, 14 if day < 5 else 0), ("v4", 0.78, 16 if day > 3 else 0)):
+            for version, chance, count in (
+                ("v1", 0.55, 14 if day < 5 else 0),
+                ("v4", 0.78, 16 if day > 3 else 0),
+            ):
                 for number in range(count):
                     when = BEGAN + timedelta(days=day, minutes=30 * number)
                     voting.datetime = _clock(when)  # type: ignore[assignment,misc]
@@ -160,7 +204,8 @@ def reply(fake: FakeChat, rater: str, version: str, beside: str | None = None) -
         asked = store.add_message(conversation, None, "user", "What is 2 + 2?").id
     new = NewReply(
         id=f"{version}-{random.randrange(2**60):x}", conversation_id=conversation, parent_id=asked, thought=None,
-        answer="4", think=False, sampling={}, seed=1, version=version, prompt_ids=[1], completion_ids=[2],
+        answer=f"4, says {version}",
+        think=False, sampling={}, seed=1, version=version, prompt_ids=[1], completion_ids=[2],
         finish_reason="end", first_token_seconds=0.1, seconds=0.2, thought_seconds=None,
     )  # fmt: skip
     return store.add_reply(new).id
@@ -177,7 +222,7 @@ def serving(office: Office) -> Iterator[str]:
 
     async def start() -> tuple[Any, str]:
         page = build_page(office.chat, office)
-        options = {**launch_options(), "app_kwargs": {"routes": routes(office)}}
+        options = {**launch_options(), "app_kwargs": {"routes": routes(office)}, "server_port": free_port()}
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]
 
     page, url = asyncio.run(start())

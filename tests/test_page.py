@@ -119,7 +119,7 @@ def test_named_places_are_the_same_in_both_languages() -> None:
 
 def test_page_code_shows_no_text_of_its_own() -> None:
     """Outside words.py no string holds words between tags, and no component is given a text of its own."""
-    for path in PAGE.glob("*.py"):
+    for path in PAGE.rglob("*.py"):
         if path.name in ("english.py", "chinese.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -113,7 +113,7 @@ def line_chart(
             )
     marks = _x_marks(lines, first, last)
     for mark in marks:
-        edge_class = " start" if x(mark) < 60 else " end" if x(mark) > SIZE - 60 else ""
+        edge_class = " end" if x(mark) > SIZE - 60 else ""
         over.append(
             f'<span class="x{edge_class}" style="left:{x(mark) / 10:.2f}%">{plain(x_text(mark))}</span>'
         )
@@ -187,7 +187,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _x_marks(lines: Sequence[Line], first: float, last: float, most: int = 5) -> list[float]:
+def _x_marks(lines: Sequence[Line], first: float, last: float, most: int = 4) -> list[float]:
     """Where there are points, spread out: a label never stands where nothing was measured."""
     known = sorted({point.x for line in lines for point in line.points})
     apart, kept = (last - first) / most, known[:1]

@@ -105,8 +105,8 @@ def decision(words: DashboardWords, gate: dict[str, Any]) -> str:
             drawn += spans([_span(words, one, 1)], 0, -own, own)
     words_of_it = "".join(f"<li>{plain(str(one.get('text', '')))}</li>" for one in reasons)
     return (
-        f'<p class="help">{plain(head)}</p>{drawn}<details class="more"><summary>{len(reasons)} '
-        f"{plain(words.sections['gate'])}</summary>"
+        f'<p class="help">{plain(head)}</p>{drawn}<details class="more"><summary>'
+        f"{plain(words.reasons_format.format(count=len(reasons)))}</summary>"
         f'<ul class="notes" lang="en">{words_of_it}</ul></details>'
     )
 

@@ -26,7 +26,6 @@ ENGLISH = DashboardWords(
     moment_format="{date}, {time}",
     share_format="{value} % [{low}, {high}] of {of}",
     interval_help="Shaded, and in brackets: 95 % intervals.",
-    unknown="This is not here any more. The page shows what is there now.",
     sign_in="Sign in",
     sign_in_help="This page is for the people who run this assistant.",
     password="Password",
@@ -80,6 +79,7 @@ ENGLISH = DashboardWords(
     no_gate="The gate has not judged it. Candidates of a cycle are judged against the released version: "
     "every measure will stand here with its interval and the reason.",
     no_gate_judge="A reward model: it scores answers and is never served, so the gate does not judge it.",
+    reasons_format="All {count} reasons in words",
     gate_format="{verdict} in look {looks} at {released}",
     kinds={"primary": "must get better", "guard": "must not get worse"},
     findings={
@@ -166,8 +166,6 @@ ENGLISH = DashboardWords(
     rewards_axis_format="score by {judge}",
     before_format="{version}, before",
     after_format="{version}, after",
-    no_rewards="Where a cycle has a reward model and held-out prompts of people, the scores of both "
-    "versions' answers are drawn here.",
     trial_help="A version that the gate promoted serves a share of conversations, until people's thumbs "
     "have decided: it wins and is released, or it goes.",
     trial_format="{candidate} serves {share} % of conversations beside {released}, since {date}.",

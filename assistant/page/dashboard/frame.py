@@ -12,6 +12,7 @@ from assistant.page.text import plain
 from assistant.records import STEPS, Cycle
 
 LOG_LINES = 12
+SWITCH_ON = "THUMBTUNE_ADMIN_PASSWORD=… python app.py"
 
 
 def head(session: DashboardSession, who: str | None) -> str:
@@ -71,7 +72,7 @@ def door(words: DashboardWords, admins: Admins) -> str:
         return (
             f'<section class="door card" lang="{words.code}"><h2>{plain(words.no_door)}</h2>'
             f"<p>{plain(words.no_door_help)}</p>"
-            "<pre>THUMBTUNE_ADMIN_PASSWORD=… python app.py</pre>"
+            f"<pre>{SWITCH_ON}</pre>"
             f'<p class="help">{plain(words.no_door_spaces)}</p></section>'
         )
     form = ""

@@ -23,11 +23,7 @@ PATH = "/dashboard"
 
 def add_dashboard(page: gr.Blocks, office: Office) -> None:
     """Add the dashboard to the chat page's blocks, at PATH; nobody but admins gets anything from it."""
-    with page:
-        # Between pages people go by links of our own.
-        gr.Navbar(visible=False)
     with page.route("Dashboard", PATH, show_in_navbar=False):
-        gr.Navbar(visible=False)
         session = gr.State(DashboardSession())
         with gr.Column(elem_id="office"):
             blocks = [

@@ -27,7 +27,6 @@ class DashboardWords:
     share_format: str
     """A share with its interval: value, low, high and of."""
     interval_help: str
-    unknown: str
 
     # Signing in
     sign_in: str
@@ -59,6 +58,7 @@ class DashboardWords:
     facts: dict[str, str]
     no_gate: str
     no_gate_judge: str
+    reasons_format: str
     gate_format: str
     kinds: dict[str, str]
     findings: dict[str, str]
@@ -116,7 +116,6 @@ class DashboardWords:
     rewards_axis_format: str
     before_format: str
     after_format: str
-    no_rewards: str
 
     # Live comparison
     trial_help: str
