@@ -119,7 +119,7 @@ def asked_after(
     if version is not None:
         query = query.where(ReplyRow.version == version)
     if consented:
-        query = query.where(ConversationRow.rater_id.in_(select(RaterRow.id).where(RaterRow.consent)))
+        query = query.join(RaterRow, RaterRow.id == ConversationRow.rater_id).where(RaterRow.consent)
     return query
 
 
@@ -211,7 +211,15 @@ def ratings_under(
 
 
 def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
-    """Whether who voted and who holds the conversation both consent to training."""
-    consenting = select(RaterRow.id).where(RaterRow.consent)
-    held = select(ConversationRow.id).where(ConversationRow.rater_id.in_(consenting))
-    return and_(vote.rater_id.in_(consenting), message.conversation_id.in_(held))
+    """Whether who voted and who holds the conversation both consent to training.
+
+    Asked row by row, by key: a list of all who consent would be made anew for every page of a large store.
+    """
+    voter, holder = aliased(RaterRow), aliased(RaterRow)
+    voted = select(voter.id).where(voter.id == vote.rater_id, voter.consent)
+    held = (
+        select(ConversationRow.id)
+        .join(holder, holder.id == ConversationRow.rater_id)
+        .where(ConversationRow.id == message.conversation_id, holder.consent)
+    )
+    return and_(voted.exists(), held.exists())
