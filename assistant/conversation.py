@@ -257,6 +257,16 @@ class Chat:
             return carry.bring(self._store, served.loaded.tokenizer, text, rater)
 
     @property
+    def other_version(self) -> str | None:
+        """What the released version is compared with: its parent, else the newest other one; None if it is alone."""
+        released = self._engine.version
+        others = [name for name in self._engine.serving if name != released.id]
+        parent = released.manifest.parent
+        if parent in others:
+            return parent
+        return others[-1] if others else None
+
+    @property
     def manifest(self) -> Manifest:
         """What the serving version is and how it came to be."""
         return self._engine.version.manifest

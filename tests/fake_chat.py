@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -123,6 +124,11 @@ class FakeEngine:
     def lease(self, version_id: str | None = None) -> Iterator[FakeServed]:
         yield FakeServed(self.chat, version_id or self.chat.version)
 
+    @property
+    def serving(self) -> list[str]:
+        """Versions that can be named."""
+        return list(self.chat.versions)
+
     def prepare(self, version_id: str | None) -> None:
         """Every version is there."""
 
@@ -139,16 +145,19 @@ class FakeChat(Chat):
     """A chat with what tests want to know of it."""
 
     version = "v1"
+    versions: tuple[str, ...] = ("v1",)
 
-    def __init__(self, version: str = "v1", seconds_between: float = 0.0) -> None:
+    def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:
+        """`path`: the store of an earlier one, as after a restart of the server."""
         self.version = version
         self.seconds_between = seconds_between
         self.update_seconds = seconds_between
         self.asked: list[tuple[str, bool]] = []  # (message, think) in the order they came
         self.drawn: list[Sampling] = []  # how each was drawn
         self.closed = threading.Event()  # a reply was ended before its end
-        self.path = Path(tempfile.mkdtemp()) / "feedback.db"
-        shutil.copy(_empty_store(), self.path)
+        self.path = path or Path(tempfile.mkdtemp()) / "feedback.db"
+        if path is None:
+            shutil.copy(_empty_store(), self.path)
         self.store = FeedbackStore.open(self.path)
         super().__init__(self.store, FakeEngine(self), Sampling(temperature=0.3, max_new_tokens=512))  # type: ignore[arg-type]
 
@@ -195,15 +204,19 @@ class FakeChat(Chat):
 
 
 @contextmanager
-def serving(fake: FakeChat) -> Iterator[str]:
-    """The page over `fake` on a free port; yields its address."""
+def serving(fake: FakeChat, port: int | None = None) -> Iterator[str]:
+    """The page over `fake` on this port, or a free one; yields its address."""
 
     async def start() -> tuple[Any, str]:
         page = build_page(fake)
-        return page, page.launch(prevent_thread_lock=True, quiet=True, **launch_options())[1]
+        return page, page.launch(prevent_thread_lock=True, quiet=True, server_port=port, **launch_options())[
+            1
+        ]
 
     # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.
-    page, url = asyncio.run(start())
+    # And in a thread of its own, because Playwright's event loop may run in this one.
+    with ThreadPoolExecutor(1) as thread:
+        page, url = thread.submit(lambda: asyncio.run(start())).result()
     try:
         yield url
     finally:

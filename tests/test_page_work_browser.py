@@ -206,6 +206,35 @@ def test_two_answers_are_judged_blind_and_named_afterwards(
     expect(tab.get_by_label(ENGLISH.mode_label)).to_have_value("thinking")
 
 
+@both_sizes
+def test_two_versions_are_judged_without_knowing_which_is_which(
+    visit: Any, fake: FakeChat, size: dict[str, int]
+) -> None:
+    fake.versions = ("v1", "v2")
+    try:
+        tab = visit(size)
+        tab.get_by_label(ENGLISH.mode_label).select_option("versions")
+        send(tab, "old or new?")
+        expect(tab.locator(".side-reply .answer")).to_have_text(["You said: old or new?"] * 2)
+        assert "v2" not in tab.locator("#conversation").inner_text()
+        button(tab, ENGLISH.choices["left"]).click()
+        expect(tab.locator(".side-reply .caption")).to_have_count(2)
+        captions = tab.locator(".side-reply .caption").all_inner_texts()
+        assert sorted(caption[:2] for caption in captions) == ["v1", "v2"]
+        [choice] = [one for one, *_ in fake.store.comparisons() if one.how == "versions"][-1:]
+        versions = [fake.turns[one].reply.version for one in (choice.left_reply_id, choice.right_reply_id)]  # type: ignore[union-attr]
+        assert versions == [caption[:2] for caption in captions]
+        assert choice.choice == "left" and choice.blind
+        picture(tab, f"versions-{size['width']}")
+    finally:
+        fake.versions = ("v1",)
+    # The other version is gone, and the choice of two with it: one answer, not an error.
+    button(tab, ENGLISH.new_conversation).click()
+    expect(tab.locator(".welcome")).to_be_visible()
+    send(tab, "alone")
+    expect(tab.locator(".answer")).to_have_text("You said: alone")
+
+
 def test_stopping_two_answers_keeps_both(visit: Any, fake: FakeChat) -> None:
     tab = visit()
     tab.get_by_label(ENGLISH.think).uncheck()

@@ -115,7 +115,12 @@ ENGLISH = Words(
     uncorrected="Removed. It will not be used for training.",
     correction_same="This is the same as the answer. Change something, or cancel.",
     mode_label="How many answers",
-    modes={"one": "One answer", "resample": "Two answers", "thinking": "With and without thinking"},
+    modes={
+        "one": "One answer",
+        "resample": "Two answers",
+        "thinking": "With and without thinking",
+        "versions": "Two versions",
+    },
     left="Left",
     right="Right",
     pair_question="Which answer is better?",

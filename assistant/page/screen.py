@@ -76,7 +76,7 @@ def whole_page(chat: Chat, session: Session) -> Screen:
         side=side_view.side(session),
         box=gr.Textbox(label=words.message_label, placeholder=words.message_placeholder),
         think=gr.Checkbox(value=session.think, label=words.think),
-        mode=view.mode(session),
+        mode=view.mode(session, chat.other_version),
         send=gr.Button(words.send, visible=not session.busy),
         stop=gr.Button(words.stop, visible=session.busy),
         footnote=view.footnote(words),

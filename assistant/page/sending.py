@@ -14,7 +14,7 @@ import gradio as gr
 
 from assistant.page import desk
 from assistant.page.screen import SKIP, Screen, redrawn, settled, whole_page, writing
-from assistant.page.session import Pair, Session
+from assistant.page.session import Mode, Pair, Session
 from assistant.page.stream import closing
 
 if TYPE_CHECKING:
@@ -205,9 +205,16 @@ class Sending:
             "system": session.preferences.system,
             "sampling": session.preferences.sampling(self.chat.sampling),
         }
-        if session.mode == "one":
+        mode = self._mode(session)
+        if mode == "one":
             return self.chat.reply(text, seed=session.preferences.seed, **asked)
-        return self.chat.compare(text, how=session.mode, **asked)
+        other = self.chat.other_version if mode == "versions" else None
+        return self.chat.compare(text, how=mode, other=other, **asked)
+
+    def _mode(self, session: Session) -> Mode:
+        """What the person chose, where it can be had: the other version may have gone since."""
+        gone = session.mode == "versions" and self.chat.other_version is None
+        return "one" if gone else session.mode
 
     async def _stream(
         self, session: Session, updates: AsyncIterator[Any], text: str | None
@@ -218,7 +225,8 @@ class Sending:
         run, failed, first = session.run, False, True
         session.sending = session.draft = text
         session.live, session.stop_wanted, session.answering = None, False, True
-        session.pair = Pair(session.mode) if text is not None and session.mode != "one" else None
+        mode = self._mode(session)
+        session.pair = Pair(mode) if text is not None and mode != "one" else None
         yield writing(self.chat, session, box="" if text is not None else SKIP)
         try:
             async with closing(updates) as shown:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from feedback_store import Conversation
     from feedback_store.records import How
 
-Mode = Literal["one", "resample", "thinking"]
+Mode = Literal["one", "resample", "thinking", "versions"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 

@@ -61,12 +61,13 @@ def footnote(words: Words) -> str:
     return f'<p class="footnote" lang="{words.code}">{plain(words.footnote)}</p>'
 
 
-def mode(session: Session) -> str:
-    """The choice of how many answers a message gets."""
+def mode(session: Session, other: str | None = None) -> str:
+    """The choice of how many answers a message gets; two versions only where there is an `other` one."""
     words = session.words
     options = "".join(
         f'<option value="{key}"{" selected" if key == session.mode else ""}>{plain(label)}</option>'
         for key, label in words.modes.items()
+        if key != "versions" or other is not None
     )
     return (
         f'<form class="mode" data-change="set_mode"><select name="text" aria-label="{plain(words.mode_label)}">'

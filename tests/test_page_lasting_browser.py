@@ -1,0 +1,78 @@
+"""What a person said and judged outlasts reloads in mid-reply, the server's restart and the next version."""
+
+# The fixtures are imported by name, and asked for by the same name.
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_chat import FakeChat, serving
+from in_browser import DESKTOP, MARKS, PHONE, answered, browser, button, expect, fake, send, served  # noqa: F401
+from running_app import free_port
+
+from assistant.page.words import ENGLISH
+
+pytestmark = MARKS
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
+    browser: Any, served: Any, size: dict[str, int]
+) -> None:
+    first, port = FakeChat(seconds_between=0.01), free_port()
+    context = browser.new_context(viewport=size)
+    tab = context.new_page()
+    with serving(first, port) as address:
+        tab.goto(address)
+        expect(tab.locator(".welcome")).to_be_visible()
+        send(tab, "keep me")
+        button(tab, ENGLISH.good).click()
+        expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
+        button(tab, ENGLISH.retry).click()
+        expect(tab.locator(".reply .places")).to_contain_text("2/2")
+        answered(tab)
+        button(tab, ENGLISH.bad).click()
+        expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
+        tab.locator("#message textarea").fill("slow and interrupted")
+        tab.keyboard.press("Enter")
+        expect(tab.locator(".answer").last).to_contain_text("tick tick")
+        first.closed.clear()
+        tab.reload()
+        assert first.closed.wait(10), "a reply that nobody reads is ended"
+        expect(tab.locator(".bubble").last).to_have_text("slow and interrupted")
+        tab.reload()
+        expect(tab.locator(".reply .caption").last).to_have_text("v1 · stopped")
+        expect(tab.locator(".answer").last).to_contain_text("tick tick")
+        first.store.close()
+
+    second = FakeChat(version="v2", path=first.path)
+    with serving(second, port) as address:
+        # The page was open all the time: it goes on where it was, with the version that answers now.
+        send(tab, "still there?")
+        expect(tab.locator(".reply .caption").last).to_have_text("v2")
+        expect(tab.locator("#header .badge")).to_have_text("v2")
+        tab.reload()
+        expect(tab.locator(".bubble")).to_have_text(["keep me", "slow and interrupted", "still there?"])
+        shown = tab.locator(".reply").first
+        expect(shown.locator(".caption")).to_have_text("v1")
+        expect(shown.locator(".places")).to_contain_text("2/2")
+        expect(shown.locator(".thumb.down")).to_have_attribute("aria-pressed", "true")
+        shown.locator(".places button").first.click()
+        expect(shown.locator(".places")).to_contain_text("1/2")
+        expect(shown.locator(".thumb.up")).to_have_attribute("aria-pressed", "true")
+        expect(tab.locator(".bubble")).to_have_text(["keep me"])
+        assert sorted(vote.value for vote in second.votes.values()) == [-1, 1]
+
+        # And what is deleted is gone for good: no vote of it is left to train on.
+        if size == PHONE:
+            button(tab, ENGLISH.open_list).click()
+        tab.locator("#shelf li").first.hover()
+        button(tab, f"{ENGLISH.delete}: keep me").click()
+        button(tab, ENGLISH.delete_for_good).click()
+        expect(tab.locator(".welcome")).to_be_visible()
+        assert not second.votes and not second.turns
+        assert second.store.verify() == []
+    context.close()
+    second.store.close()
