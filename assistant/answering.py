@@ -104,8 +104,10 @@ async def answer(
                 reason = ended
                 break
             yield state
-            # The engine gathers what comes meanwhile into the next chunk.
-            await asyncio.sleep(pause)
+            # The engine gathers what comes meanwhile into the next chunk. Not before there is something to read:
+            # a thought begins with a tag, and its first word should not wait behind it.
+            if parsed.thought or parsed.answer:
+                await asyncio.sleep(pause)
     except AssistantError:
         reason = "error"
         raise

@@ -1,0 +1,118 @@
+"""How long from the engine's first token to the first one on the screen, one person at the page.
+
+    python benchmarks/first_token.py [--questions 20]
+
+Starts the starter's engine and the page in this process, asks in Chromium, and notes two moments by one clock: when
+the engine hands over a reply's first chunk, and when the first letters of it stand in the page. Needs Chromium and the
+dev packages.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT)]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
+
+from assistant.conversation import Chat  # noqa: E402
+from assistant.engine import Chunk, Engine, Served  # noqa: E402
+from assistant.first import version_to_serve  # noqa: E402
+from assistant.model import Placement, quiet_libraries  # noqa: E402
+from assistant.page import build_page, launch_options  # noqa: E402
+from assistant.sampling import Sampling  # noqa: E402
+from assistant.versions import Versions  # noqa: E402
+from feedback_store import FeedbackStore  # noqa: E402
+
+# The browser's wall clock is this machine's; it is read when letters of thought or answer first stand in the page.
+WATCH = """() => new MutationObserver(() => {
+  const written = document.querySelector('.reply.live .thought-text, .reply.live .answer');
+  const text = [...document.querySelectorAll('.reply.live .thought-text, .reply.live .answer')]
+    .map((part) => part.textContent).join('').trim();
+  if (written && text && !window.seen)
+    requestAnimationFrame(() => { window.seen ||= performance.timeOrigin + performance.now(); });
+}).observe(document.querySelector('#conversation'), { childList: true, subtree: true, characterData: true })"""
+
+
+def main() -> None:
+    """Ask, and print the distribution in milliseconds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--questions", type=int, default=20)
+    options = parser.parse_args()
+    quiet_libraries()
+    handed: list[float] = []
+    stream = Served.stream
+
+    async def noting(self: Served, *given: Any) -> AsyncGenerator[Chunk, None]:
+        first = True
+        async for chunk in stream(self, *given):
+            if first:
+                handed.append(time.time() * 1_000)
+            first = False
+            yield chunk
+
+    Served.stream = noting  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        versions = Versions(home)
+        engine = Engine(versions, version_to_serve(home, None), Placement("cpu", "auto", None))
+        with FeedbackStore.open(home / "feedback.db") as store:
+            page = build_page(Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=200), versions))
+
+            async def start() -> str:
+                return str(page.launch(prevent_thread_lock=True, quiet=True, **launch_options())[1])
+
+            with ThreadPoolExecutor(1) as thread:
+                address = thread.submit(lambda: asyncio.run(start())).result()
+            waits = asked(address, options.questions, handed)
+            page.close(verbose=False)
+        engine.close()
+    waits.sort()
+    print(
+        f"first token in the engine → on the screen, {len(waits)} questions: median {statistics.median(waits):.0f} ms, "
+        f"90 % within {waits[int(0.9 * (len(waits) - 1))]:.0f} ms, worst {waits[-1]:.0f} ms"
+    )
+
+
+def asked(address: str, questions: int, handed: list[float]) -> list[float]:
+    """Ask this many sums in one browser, a conversation each; milliseconds for each."""
+    waits = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        )
+        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.set_default_timeout(60_000)
+        tab.goto(address)
+        expect(tab.locator(".welcome")).to_be_visible(timeout=60_000)
+        tab.evaluate(WATCH)
+        for number in range(questions + 1):
+            tab.evaluate("window.seen = undefined")
+            handed.clear()
+            tab.locator("#message textarea").fill(f"What is {347 + number} + 285?")
+            tab.keyboard.press("Enter")
+            tab.wait_for_function("window.seen")
+            expect(tab.locator("#send")).to_be_visible(timeout=60_000)
+            if number:  # the first one warms up what is loaded late
+                waits.append(tab.evaluate("window.seen") - handed[0])
+            tab.locator("#header [data-do=fresh]").click()
+            expect(tab.locator(".welcome")).to_be_visible(timeout=60_000)
+        browser.close()
+    return waits
+
+
+if __name__ == "__main__":
+    main()
