@@ -36,6 +36,8 @@ class Update:
     completion_tokens: int = 0
     logprobs: tuple[Logprob, ...] = ()
     """Of the tokens so far, where they were asked for."""
+    waiting: int = 0
+    """Place in the queue, 1 for the next to begin; 0 once it is being written."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ async def answer(
     try:
         yield state
         async for chunk in chunks:
+            if chunk.waiting or state.waiting:
+                state = replace(state, waiting=chunk.waiting)
+            if not chunk.token_ids and chunk.finish_reason is None:
+                yield state
+                continue
             ids += chunk.token_ids
             elapsed = time.monotonic() - began
             first_token = first_token if first_token is not None else elapsed

@@ -32,6 +32,8 @@ PAGE = 64
 """Tokens a cache page: small, so that short chats waste little."""
 USERS = 64
 """Replies at once that the cache has room for, each as long as the window."""
+LOOK_SECONDS = 0.5
+"""How often a reply that waits looks at its place in the queue."""
 WAITING = 192
 """Replies that may wait for their turn beyond those; more are refused."""
 
@@ -45,6 +47,8 @@ class Chunk:
     """None while it goes on; then "end" (the model said END) or "length"."""
     logprobs: tuple[Logprob, ...] = ()
     """One for each token, where they were asked for."""
+    waiting: int = 0
+    """Place in the queue, 1 for the next to begin; 0 once it is being written."""
 
 
 @dataclass
@@ -123,10 +127,14 @@ class Served:
         limit = min(room, sampling.max_new_tokens)
         request = _Request(asyncio.get_running_loop(), limit, Drawing(sampling))
         key = self._submit(request, prompt_ids)
-        sent = 0
+        sent, told = 0, 0
         try:
             while True:
-                await request.changed.wait()
+                while not await _within(LOOK_SECONDS, request.changed):
+                    waiting = self._place(key)
+                    if waiting != told and not request.tokens:
+                        told = waiting
+                        yield Chunk([], None, waiting=waiting)
                 request.changed.clear()
                 tokens, finished = list(request.tokens), request.finished
                 if request.error is not None:
@@ -194,6 +202,11 @@ class Served:
                 del self._requests[key]
                 raise EngineError("The engine is restarting. Send the message again in a moment.")
         return key
+
+    def _place(self, key: str) -> int:
+        # They begin in the order in which they came, so that the first USERS of them are being written.
+        with self._lock:
+            return max(0, list(self._requests).index(key) + 1 - USERS) if key in self._requests else 0
 
     def _forget(self, key: str, cancel: bool) -> None:
         with self._lock:
@@ -276,6 +289,14 @@ def _tell(told: list[tuple[_Request, _News]]) -> None:
     for request, news in told:
         request.tokens, request.finished, request.error = news.tokens, news.finished, news.error
         request.changed.set()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _call(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

@@ -411,6 +411,25 @@ def test_a_body_over_a_megabyte_is_refused(client: httpx.Client) -> None:
     assert refused(client.post("/v1/chat/completions", json=large), 413)["code"] == "body_too_large"
 
 
+def test_a_message_of_just_under_a_megabyte_is_refused_and_holds_nobody_up(client: httpx.Client) -> None:
+    large = ASKED | {"messages": [{"role": "user", "content": "x " * 499_000}]}
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(client.post, "/v1/chat/completions", json=large) for _ in range(3)]
+        assert complete(client, max_tokens=2)
+        for answer in answers:
+            assert refused(answer.result(), 400)["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("text", ["😀", "漢字かな", "e\u0301\u200d🏳️‍🌈", "\ufffd"])
+def test_characters_of_many_tokens_come_whole(client: httpx.Client, text: str) -> None:
+    asked = {"messages": [{"role": "user", "content": f"{text} {text}"}], "temperature": 5.0}
+    for seed in range(3):
+        whole = complete(client, **asked, seed=seed, max_tokens=40)["choices"][0]["message"]
+        chunks = stream(client, **asked, seed=seed, max_tokens=40)
+        assert joined(chunks, "content") == whole["content"]
+        assert joined(chunks, "reasoning_content") == whole.get("reasoning_content", "")
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_message_over_the_window_is_refused_clearly(client: httpx.Client, streamed: bool) -> None:
     large = {"messages": [{"role": "user", "content": "word " * 5_000}], "stream": streamed}

@@ -9,7 +9,7 @@ from transformers.generation.continuous_batching.requests import RequestState
 
 from assistant import prompt
 from assistant import served as served_module
-from assistant.engine import Engine, Served
+from assistant.engine import Chunk, Engine, Served
 from assistant.errors import EngineError, PromptError
 from assistant.first import version_to_serve
 from assistant.sampling import Sampling
@@ -143,6 +143,29 @@ async def test_a_damaged_release_leaves_the_version_before_in_service(
             assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
     finally:
         engine.close()
+
+
+async def test_who_must_wait_is_told_the_place_in_the_queue(
+    shared: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_module, "USERS", 1)
+    monkeypatch.setattr(served_module, "LOOK_SECONDS", 0.02)
+    long = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
+    with shared.lease() as served:
+        # What runs at once is the library's to keep; here it takes no more than one.
+        monkeypatch.setattr(served._manager.batch_processor.scheduler, "max_requests_per_batch", 1)
+        ids = ids_of(served, "What is 12 + 7?")
+        first = served.stream(ids, long)
+        assert (await anext(first)).token_ids
+        second, third = served.stream(ids, long), served.stream(ids, GREEDY)
+        assert await anext(second) == Chunk([], None, waiting=1)
+        assert await anext(third) == Chunk([], None, waiting=2)
+        await first.aclose()
+        while not (now_written := await anext(second)).token_ids:
+            assert now_written == Chunk([], None, waiting=0)
+        assert await anext(third) == Chunk([], None, waiting=1)
+        await second.aclose()
+        assert [token async for chunk in third for token in chunk.token_ids]
 
 
 async def test_after_a_fatal_error_the_loop_starts_again(

@@ -17,8 +17,9 @@ from fake_chat import FakeChat, serving
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from assistant.conversation import Update
 from assistant.errors import AssistantError
-from assistant.page import desk, view
+from assistant.page import desk, reply_view, view
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.preferences import Preferences, preferences
@@ -738,3 +739,11 @@ def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
     assert "oldest" not in "".join(view.conversation(session, "v1"))
     session.turns[-1] = dataclasses.replace(session.turns[-1], dropped=4)
     assert "written without the 4 oldest messages" in "".join(view.conversation(session, "v1"))
+
+
+@pytest.mark.parametrize("words", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(words: Words) -> None:
+    update = Update("r1", "c1", "", "", "v1", False, None, 0.0, None, waiting=3)
+    assert words.queue_format.format(place=3) in reply_view.live(words, update)
+    written = dataclasses.replace(update, waiting=0, answer="19")
+    assert words.queue_format.split("{place}")[0] not in reply_view.live(words, written)

@@ -30,6 +30,7 @@ CHINESE = Words(
     you="你",
     assistant="助手",
     waiting="正在等待回答……",
+    queue_format="现在使用的人较多，您排在第 {place} 位",
     thinking="思考中……",
     thought="思考过程",
     thought_for_format="思考了 {seconds} 秒",

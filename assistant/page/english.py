@@ -31,6 +31,7 @@ ENGLISH = Words(
     you="You",
     assistant="Assistant",
     waiting="Waiting for the first words…",
+    queue_format="Many people are chatting. Your place in the queue: {place}",
     thinking="Thinking…",
     thought="Thought",
     thought_for_format="Thought for {seconds} s",

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def live(words: Words, update: Update | None) -> str:
     """The reply being written; None while its first word is awaited."""
     start = f'<article class="turn reply live" aria-busy="true" aria-label="{plain(words.assistant)}">'
-    if update is None:
-        return f"{start}{avatar(icons.THUMB)}{_waiting(words)}</article>"
+    if update is None or update.waiting:
+        waiting = _waiting(words, update.waiting if update else 0)
+        return f"{start}{avatar(icons.THUMB)}{waiting}</article>"
     thought = _thought(words, update.reply_id, update.thought, update.thought_seconds, update.thinking)
     cursor = "" if update.thinking else " writing"
     return (
@@ -45,7 +46,7 @@ def pair(session: Session, two: Pair) -> str:
     words, sides = session.words, []
     for side, one, label in (("left", two.left, words.left), ("right", two.right, words.right)):
         chosen = " chosen" if two.choice in (side, "both_good") else ""
-        body = _waiting(words)
+        body = _waiting(words, one.waiting if one is not None else 0)
         if one is not None and one.answer:
             body = f'<div class="answer" dir="auto">{markdown(one.answer)}</div>'
         elif one is not None and one.finish_reason is not None:
@@ -78,8 +79,10 @@ def pair(session: Session, two: Pair) -> str:
     )
 
 
-def _waiting(words: Words) -> str:
-    return f'<p class="waiting" role="status" aria-label="{plain(words.waiting)}"><i></i><i></i><i></i></p>'
+def _waiting(words: Words, place: int = 0) -> str:
+    dots = f'<p class="waiting" role="status" aria-label="{plain(words.waiting)}"><i></i><i></i><i></i></p>'
+    queue = words.queue_format.format(place=place)
+    return f'{dots}<p class="caption" role="status">{plain(queue)}</p>' if place else dots
 
 
 def _answer(words: Words, text: str) -> str:

@@ -32,6 +32,7 @@ class Words:
     you: str
     assistant: str
     waiting: str
+    queue_format: str
     thinking: str
     thought: str
     thought_for_format: str
