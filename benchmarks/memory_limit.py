@@ -1,0 +1,121 @@
+"""One person's speed on a model of Qwen3-0.6B's shape beside what the machine's memory allows, and where the time goes.
+
+    python benchmarks/memory_limit.py [--tokens 24] [--dtype fp32,bf16]
+
+Each token reads every weight once, so that no engine is faster than memory bandwidth divided by the weights' bytes.
+The bandwidth is measured here, by summing a tensor that no cache holds. The weights are random: speed is the same.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM  # noqa: E402
+
+from assistant.engine import Engine  # noqa: E402
+from assistant.first import version_to_serve  # noqa: E402
+from assistant.model import Placement, load_for_serving, quiet_libraries  # noqa: E402
+from assistant.sampling import Sampling  # noqa: E402
+from assistant.versions import STARTER_FOLDER, Versions  # noqa: E402
+
+
+def bandwidth() -> float:
+    """Bytes a second that all cores read from memory together, the best of five."""
+    large = torch.ones(2**28)
+    best = 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        large.sum()
+        best = max(best, large.nbytes / (time.perf_counter() - began))
+    return best
+
+
+def make(folder: Path) -> None:
+    """A model of Qwen3-0.6B's shape with random weights, and the starter's tokenizer."""
+    config = Qwen3Config(
+        vocab_size=151936,
+        hidden_size=1024,
+        intermediate_size=3072,
+        num_hidden_layers=28,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=128,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=2,
+        dtype=torch.bfloat16,
+    )
+    with torch.device("meta"):
+        model = Qwen3ForCausalLM(config)
+    model = model.to_empty(device="cpu").to(torch.bfloat16)
+    model.tie_weights()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.02)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(STARTER_FOLDER / "base").save_pretrained(folder)
+
+
+async def speed(engine: Engine, tokens: int) -> float:
+    """Tokens a second of one reply after its first token."""
+    with engine.lease() as served:
+        times = []
+        sampling = Sampling(temperature=0.0, max_new_tokens=tokens, ignore_eos=True)
+        async for chunk in served.stream(list(range(5, 37)), sampling):
+            times.append((time.perf_counter(), len(chunk.token_ids)))
+    return sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0])
+
+
+def profile(home: Path, placement: Placement, tokens: int) -> str:
+    """Where `generate` spends its time: the same model code without the engine's threads."""
+    loaded = load_for_serving(version_to_serve(home, None), home, placement)
+    ids = torch.arange(5, 37)[None]
+    with torch.profiler.profile() as seen:
+        loaded.model.generate(
+            ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0
+        )
+    return str(
+        seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=8, max_name_column_width=40)
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--dtype", default="fp32,bf16")
+    options = parser.parse_args()
+    quiet_libraries()
+    reads = bandwidth()
+    print(f"memory: {reads / 1e9:.1f} GB/s read by {torch.get_num_threads()} cores")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make(folder / "model")
+        home = folder / "home"
+        version = version_to_serve(home, str(folder / "model"))
+        for dtype in options.dtype.split(","):
+            placement = Placement(device="cpu", dtype=dtype)
+            engine = Engine(Versions(home), version, placement)
+            weights = sum(one.nbytes for one in engine._serving.loaded.model.parameters())
+            asyncio.run(speed(engine, 4))
+            found, limit = asyncio.run(speed(engine, options.tokens)), reads / weights
+            engine.close()
+            print(
+                f"{dtype}: {found:.1f} tokens/s, the limit is {limit:.1f} ({found / limit * 100:.0f} %)",
+                flush=True,
+            )
+            del engine
+            print(profile(home, placement, 8), flush=True)
+
+
+if __name__ == "__main__":
+    main()
