@@ -36,6 +36,12 @@ How = Literal["resample", "thinking", "versions"]
 """What differs between two replies side by side: the draw alone, whether the model thinks first, or the version."""
 
 
+UNHURRIED = 8
+"""Replies at once up to which each is shown as often as reads smoothly."""
+MOST_PAUSES = 5.0
+"""How many times as long the pause between updates may become: four updates a second still read as writing."""
+
+
 class Chat:
     """One chat service over a store and an engine. People's lists and judgements are in its `library`."""
 
@@ -329,10 +335,16 @@ class Chat:
             async for update in updates:
                 yield update
 
+    @property
+    def pause(self) -> float:
+        """Seconds between two updates of a reply now: more while many are written, or showing would take the time."""
+        crowd = len(self._stops) / UNHURRIED
+        return self.update_seconds * min(max(crowd, 1.0), MOST_PAUSES)
+
     async def _stream(self, served: Served | RemoteServed, request: Request) -> AsyncGenerator[Update, None]:
         stop = self._stops[request.reply_id] = asyncio.Event()
         try:
-            async with aclosing(answer(self._store, served, request, stop, self.update_seconds)) as updates:
+            async with aclosing(answer(self._store, served, request, stop, self.pause)) as updates:
                 async for update in updates:
                     yield update
         finally:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 BESIDE = 2
 """Versions that may serve beside the released one: a live trial's candidate, and one to compare with."""
+LOOK_SECONDS = 0.2
+"""How often the registry is asked what is released."""
 IDLE_SECONDS = 300.0
 """How long a version that was asked for by name stays loaded after its last reply."""
 
@@ -149,7 +151,7 @@ class Engine:
                 )
 
     def _follow(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(LOOK_SECONDS):
             try:
                 released = self._versions.released()
                 if released not in (None, self._serving.version.id):

@@ -13,6 +13,9 @@ from assistant.errors import ModelError, VersionError
 from assistant.quantize import Bits, keep_trainable, quantization
 from assistant.versions import STARTER, STARTER_FOLDER, Base, Version, folder_hash
 
+SMALL = 50_000_000
+"""Parameters below which one core merges an adapter sooner than several."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -94,11 +97,25 @@ def load_for_serving(version: Version, home: Path, placement: Placement | None =
     model = loaded.model
     if version.manifest.adapter:
         with_adapter = _with_adapter(model, version, trainable=False)
-        model = with_adapter.get_base_model() if base.quantize else with_adapter.merge_and_unload()
+        model = with_adapter.get_base_model() if base.quantize else _merged(with_adapter)
     model.requires_grad_(False)
     # Quantized weights were put on their device as they were loaded.
     model = model if base.quantize else model.to(device)
     return Loaded(model.eval(), loaded.tokenizer, loaded.window)
+
+
+def _merged(with_adapter: Any) -> Any:
+    """The base with the adapter's changes added to its weights."""
+    import torch
+
+    cores = torch.get_num_threads()
+    if with_adapter.num_parameters() < SMALL:
+        # Beside a running batch, cores that wait for each other at every small product take many times as long.
+        torch.set_num_threads(1)
+    try:
+        return with_adapter.merge_and_unload()
+    finally:
+        torch.set_num_threads(cores)
 
 
 def quantized(base: Base, bits: Bits | None) -> Base:

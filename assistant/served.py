@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PAGE = 64
 """Tokens a cache page: small, so that short chats waste little."""
 USERS = 64
-"""Replies at once that the cache has room for, each as long as the window."""
+"""Replies at once, and the cache has room for them at half the window each; a few longer ones are no matter."""
 LOOK_SECONDS = 0.5
 """How often a reply that waits looks at its place in the queue."""
 WAITING = 192
@@ -275,14 +275,14 @@ def ends_of(loaded: Loaded) -> list[int]:
 
 
 def _cache_pages(loaded: Loaded) -> int:
-    # Room for USERS full windows, but never more than a quarter of the memory that is free.
+    # Never more than a quarter of the memory that is free. Where it is too little, replies make room in turn.
     config = loaded.model.config.get_text_config()
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     page_bytes = PAGE * config.num_hidden_layers * 2 * kv_heads * head * loaded.model.dtype.itemsize
     device = loaded.model.device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return max(USERS, min(USERS * loaded.window // PAGE, free // 4 // page_bytes))
+    return max(USERS, min(USERS * loaded.window // PAGE // 2, free // 4 // page_bytes))
 
 
 def _tell(told: list[tuple[_Request, _News]]) -> None:

@@ -284,3 +284,11 @@ async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
     chat.rate(first.reply_id, -1, ["wrong"], "no", "ann")
     turn = chat.history(first.conversation, "ann")[-1]
     assert (turn.rating, turn.reasons, turn.comment) == (-1, ("wrong",), "no")
+
+
+def test_updates_are_as_frequent_as_reads_smoothly_and_fewer_in_a_crowd(chat: Chat) -> None:
+    pauses = []
+    for replies in (1, 8, 16, 1000):
+        chat._stops = {str(number): asyncio.Event() for number in range(replies)}
+        pauses.append(chat.pause)
+    assert pauses == pytest.approx([0.05, 0.05, 0.1, 0.25])
