@@ -51,6 +51,8 @@ def main(settings: Settings) -> None:
             office = dashboard.Office(chat, store, Control(versions, loop), Admins.of(settings))
             page = build_page(chat, office)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)
+            if office.admins.by_password or office.admins.by_name:
+                print(f"Dashboard for admins: {dashboard.PATH} on the same address", flush=True)
             page.queue(default_concurrency_limit=None).launch(
                 server_name=settings.host,
                 server_port=settings.port,

@@ -97,18 +97,22 @@ def _reasons(session: Session) -> dict[str, int]:
 def thumbs_over_time(session: Session, seconds: int) -> list[tuple[str, int, int, int]]:
     """(version, start, up, down) of standing thumbs, in spans of `seconds`; start in seconds since 1970, UTC."""
     given = extract("epoch", RatingRow.created_at)
-    start = given - given % seconds
-    query = (
-        select(
-            ReplyRow.version,
-            start,
-            func.sum(case((RatingRow.value > 0, 1), else_=0)),
-            func.sum(case((RatingRow.value < 0, 1), else_=0)),
-        )
+    # The span is worked out once, inside: PostgreSQL does not see that two expressions with a value in them are one.
+    votes = (
+        select(ReplyRow.version, (given - given % seconds).label("start"), RatingRow.value)
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .where(RatingRow.value != 0)
-        .group_by(ReplyRow.version, start)
-        .order_by(start, ReplyRow.version)
+        .subquery()
+    )
+    query = (
+        select(
+            votes.c.version,
+            votes.c.start,
+            func.sum(case((votes.c.value > 0, 1), else_=0)),
+            func.sum(case((votes.c.value < 0, 1), else_=0)),
+        )
+        .group_by(votes.c.version, votes.c.start)
+        .order_by(votes.c.start, votes.c.version)
     )
     return [(version, int(at), int(up), int(down)) for version, at, up, down in session.execute(query)]
 

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,9 @@ from fake_chat import FakeChat
 from fake_office import PASSWORD, filled, office_of, serving
 from gradio_client import Client
 
-from assistant import trial
+from assistant import loop, trial
 from assistant.admins import Admins
+from assistant.errors import LoopError
 from assistant.page import build_page
 from assistant.page.dashboard import Office
 from assistant.page.dashboard.acts import VIEWS, Acts
@@ -396,6 +398,45 @@ def test_a_promoted_version_is_released_without_a_warning_and_a_rejected_one_wit
     assert office.versions.history()[-1]["why"] == f"by {WHO}: good answers"
     Acts(office).roll_back(session, {}, WHO)
     assert office.versions.released() == "v4"
+
+
+def test_what_a_cycle_would_do_is_shown_and_nothing_is_done(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def stand_in(*arguments: str) -> list[str]:
+        asked.append(arguments)
+        return [sys.executable, "-c", "print('new votes: 7; 50 are needed\\ndry run: nothing was written')"]
+
+    monkeypatch.setattr(office.control.loop, "_command", stand_in)
+    drawn = Acts(office).plan(DashboardSession(view="cycles"), {}, WHO).body
+    assert "new votes: 7; 50 are needed\ndry run: nothing was written" in drawn
+    assert asked == [("cycle", "--dry-run")]
+    assert office.control.audit.last(1) == []
+
+
+def test_without_the_training_packages_no_cycle_is_offered(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "NEEDED", ("not_installed_here",))
+    acts, session = Acts(office), DashboardSession(view="cycles")
+    drawn = acts.open(session, {}, WHO).body
+    assert "not_installed_here" in drawn and "run_cycle" not in drawn
+    with pytest.raises(LoopError, match="requirements-train"):
+        acts.run_cycle(session, {}, WHO)
+
+
+def test_a_cycle_that_ended_is_told_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        office.control.loop, "_command", lambda *given: [sys.executable, "-c", "print('cycle 3: all done')"]
+    )
+    acts, session = Acts(office), DashboardSession(view="cycles")
+    acts.run_cycle(session, {}, WHO)
+    session.working = True
+    office.control.loop._child.wait(20)  # type: ignore[union-attr]
+    assert "The cycle has ended: cycle 3: all done" in acts.tick(session, {}, WHO).live
+    assert not session.working and office.control.audit.last(1)[0]["what"] == "run a cycle"
 
 
 def test_only_what_the_gate_promoted_over_the_released_version_is_a_candidate(office: Office) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from fake_office import PASSWORD, filled, serving
 from in_browser import DESKTOP, MARKS, PHONE, browser, expect, picture
+from test_page_access_browser import check
 
 from assistant import trial
 from assistant.page.dashboard import Office
+from assistant.page.dashboard.acts import VIEWS
 
 __all__ = ["browser"]
 pytestmark = MARKS
@@ -225,6 +227,24 @@ def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
         picture(tab, f"dashboard-phone-{scheme}-{view}")
     assert tab.evaluate("document.documentElement.lang") == "zh"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_any_view(visit: Callable[..., Any], scheme: str) -> None:
+    tab, found = visit(color_scheme=scheme), []  # type: ignore[var-annotated]
+    check(tab, "door", found)
+    sign_in(tab)
+    for view in VIEWS:
+        go(tab, view)
+        check(tab, view, found)
+    go(tab, "versions")
+    tab.get_by_role("button", name="Show v6").click()
+    expect(tab.get_by_role("dialog")).to_be_visible()
+    check(tab, "a version", found)
+    tab.get_by_role("dialog").get_by_role("button", name="Release").click()
+    expect(tab.get_by_role("dialog")).to_contain_text("to everybody?")
+    check(tab, "the question before a release", found)
+    assert found == []
 
 
 def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:

@@ -209,7 +209,7 @@ def _figure(
     x_title: str,
     kind: str = "",
 ) -> str:
-    names = "".join(f'<span class="{tone}">{plain(name)}</span>' for name, tone in key)
+    names = "".join(f'<span class="{tone}"><b>{plain(name)}</b></span>' for name, tone in key)
     title = f'<span class="x-title">{plain(x_title)}</span>' if x_title else ""
     return (
         f'<figure class="chart {kind}" role="img" aria-label="{plain(label)}"><div class="plot">'
