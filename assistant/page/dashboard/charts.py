@@ -113,10 +113,7 @@ def line_chart(
             )
     marks = _x_marks(lines, first, last)
     for mark in marks:
-        edge_class = " end" if x(mark) > SIZE - 60 else ""
-        over.append(
-            f'<span class="x{edge_class}" style="left:{x(mark) / 10:.2f}%">{plain(x_text(mark))}</span>'
-        )
+        over.append(f'<span class="x" style="left:{x(mark) / 10:.2f}%">{plain(x_text(mark))}</span>')
     return _figure(label, drawn, over, [(line.name, f"tone-{line.tone % TONES}") for line in lines], x_title)
 
 

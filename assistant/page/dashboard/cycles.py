@@ -26,7 +26,9 @@ def view(office: Office, session: DashboardSession) -> str:
     """Buttons, the plan where it was asked for, and the list."""
     words = session.words
     absent = missing()
-    actions = "" if absent else button("plan", words.plan) + button("run_cycle", words.run_cycle, "strong")
+    actions = "" if absent else button("plan", words.plan)
+    if not absent and office.control.loop.running() is None:
+        actions += button("run_cycle", words.run_cycle, "strong")
     body = ""
     if absent:
         body = f'<p class="notice">{plain(words.missing_format.format(packages=", ".join(absent)))}</p>'
