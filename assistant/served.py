@@ -88,8 +88,9 @@ class _Router(OutputRouter):
         )
 
 
-SMALL_STEP = 30_000_000
-"""Multiplications of a step below which one core finishes it sooner than several that must wait for each other."""
+STEP_OF_A_CORE = 400_000_000
+"""Multiplications of a step for which one more core pays: cores wait for each other at every product, and the page and
+the API want one too."""
 
 
 class Served:
@@ -170,7 +171,7 @@ class Served:
         cores, weights = torch.get_num_threads(), self.loaded.model.num_parameters()
 
         def before(model: Any, args: Any, inputs: dict[str, Any]) -> None:
-            torch.set_num_threads(1 if inputs["input_ids"].numel() * weights < SMALL_STEP else cores)
+            torch.set_num_threads(min(cores, 1 + inputs["input_ids"].numel() * weights // STEP_OF_A_CORE))
 
         self.loaded.model.register_forward_pre_hook(before, with_kwargs=True)
 

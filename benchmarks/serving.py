@@ -1,6 +1,6 @@
 """Many people at once: this app, over its API and its page, beside Gradio's usual recipe and `transformers serve`.
 
-    python benchmarks/serving.py [--clients 1,4,16,64] [--tokens 100] [--plot docs/images/serving.svg]
+    python benchmarks/serving.py [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
 
 One run, one machine, one system after the other, each in a process of its own and all with the starter's weights in
 float32. Clients come over HTTP, all at once; each asks once and reads a stream. Peers get a copy of the model that
@@ -251,8 +251,8 @@ def endless_model(folder: Path) -> None:
     loaded.tokenizer.save_pretrained(folder / "model")
 
 
-def run(clients: list[int], tokens: int, show: Callable[[Result], None]) -> None:
-    """Every system, for every number of clients."""
+def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result], None]) -> None:
+    """Every system, or those named in `only`, for every number of clients."""
     from running_app import command, free_port
 
     from feedback_store import FeedbackStore
@@ -286,16 +286,18 @@ def run(clients: list[int], tokens: int, show: Callable[[Result], None]) -> None
                 ours,
                 "/health",
                 [
-                    ("our API", partial(over_api, "thumbtune", tokens)),
-                    ("our page's endpoint", partial(over_gradio, [True, None], written)),
+                    ("our app, API", partial(over_api, "thumbtune", tokens)),
+                    ("our app, page's endpoint", partial(over_gradio, [True, None], written)),
                 ],
             ),
             (recipe, "/", [("recipe", gradio)]),
             ([*recipe, "--at-once", "16"], "/", [("recipe, 16 at once", gradio)]),
             (serve, "/health", [("transformers serve", api)]),
-            ([*serve, "--continuous-batching"], "/health", [("the same, continuous batching", api)]),
+            ([*serve, "--continuous-batching"], "/health", [("transformers serve, batching", api)]),
         ]
         for started, path, ways in systems:
+            if only and not any(name in ways[0][0] for name in only):
+                continue
             try:
                 with process(started, url, path):
                     for name, client in ways:
@@ -334,6 +336,9 @@ def main() -> None:
     )
     parser.add_argument("--clients", default="1,4,16,64")
     parser.add_argument("--tokens", type=int, default=100)
+    parser.add_argument(
+        "--only", help="parts of systems' names, by commas; the engine alone is always measured"
+    )
     parser.add_argument("--plot", type=Path, help="SVG to write")
     parser.add_argument("--alone", action="store_true", help="the engine and generate only, as JSON lines")
     parser.add_argument("--recipe", type=Path, help="serve Gradio's recipe over this model")
@@ -356,7 +361,7 @@ def main() -> None:
             flush=True,
         )
 
-    run(clients, options.tokens, show)
+    run(clients, options.tokens, options.only.split(",") if options.only else [], show)
     if options.plot:
         plot(results, options.plot)
     return None
