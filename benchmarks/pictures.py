@@ -1,0 +1,104 @@
+"""Pictures of the page with the embedded starter for the README: tokens, two answers, a phone in Chinese.
+
+    python benchmarks/pictures.py [--folder docs/images]
+
+Every other state, over scripted answers, on a desk and on a phone, light and dark, is drawn by the browser tests:
+`THUMBTUNE_SCREENSHOTS=folder python -m pytest -m browser`. Needs Chromium and the dev packages.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from running_app import running_app  # noqa: E402
+
+from assistant.page.words import CHINESE, ENGLISH, Words  # noqa: E402
+
+WAIT = 60_000  # milliseconds
+
+
+def opened(browser: Any, address: str, size: tuple[int, int], **options: Any) -> Any:
+    """The page as a new person sees it."""
+    tab = browser.new_page(viewport={"width": size[0], "height": size[1]}, **options)
+    tab.set_default_timeout(WAIT)
+    tab.goto(address)
+    expect(tab.locator(".welcome")).to_be_visible(timeout=WAIT)
+    return tab
+
+
+def ask(tab: Any, message: str) -> None:
+    """Send a message and wait for the whole answer."""
+    tab.locator("#message textarea").fill(message)
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".bubble").last).to_have_text(message, timeout=WAIT)
+    expect(tab.locator(".reply.live")).to_have_count(0, timeout=WAIT)
+    expect(tab.locator("#send")).to_be_visible(timeout=WAIT)
+
+
+def press(tab: Any, label: str) -> None:
+    """Click the last button with this name."""
+    tab.get_by_role("button", name=label, exact=True).last.click()
+
+
+def tokens(tab: Any, words: Words) -> None:
+    """A thought, token by token, with what else could have come."""
+    ask(tab, words.examples[0])
+    press(tab, words.tokens)
+    tab.locator(".token").nth(12).click()
+    expect(tab.locator(".alternatives")).to_be_visible(timeout=WAIT)
+
+
+def two_answers(tab: Any, words: Words) -> None:
+    """With and without thinking, side by side, before the choice."""
+    tab.get_by_label(words.mode_label).select_option("thinking")
+    ask(tab, words.examples[2])
+    expect(tab.locator(".choices")).to_be_visible(timeout=WAIT)
+
+
+def thumb_down(tab: Any, words: Words) -> None:
+    """An answer with its thought open, and the reasons of a thumb down."""
+    ask(tab, words.examples[0])
+    tab.locator(".thought summary").last.click()
+    press(tab, words.bad)
+    expect(tab.locator(".feedback")).to_be_visible(timeout=WAIT)
+
+
+def main() -> None:
+    """Draw them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs" / "images")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_app(Path(home) / "home") as address,
+        sync_playwright() as driver,
+    ):
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        )
+        for name, draw, words, size, options in (
+            ("tokens", tokens, ENGLISH, (1080, 720), {}),
+            ("pair", two_answers, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
+            ("phone", thumb_down, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
+        ):
+            tab = opened(browser, address, size, **options)
+            draw(tab, words)
+            tab.wait_for_timeout(400)  # transitions
+            tab.screenshot(path=str(folder / f"{name}.png"), animations="disabled")
+            print(folder / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
