@@ -18,6 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+from running_app import free_port
+
 from assistant.conversation import Chat
 from assistant.engine import Chunk
 from assistant.errors import EngineError
@@ -209,9 +211,9 @@ def serving(fake: FakeChat, port: int | None = None) -> Iterator[str]:
 
     async def start() -> tuple[Any, str]:
         page = build_page(fake)
-        return page, page.launch(prevent_thread_lock=True, quiet=True, server_port=port, **launch_options())[
-            1
-        ]
+        # Gradio's own search for a port leaves open the sockets that it tried.
+        options = {**launch_options(), "server_port": port or free_port()}
+        return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]
 
     # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.
     # And in a thread of its own, because Playwright's event loop may run in this one.

@@ -379,6 +379,16 @@ def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Sess
     assert '<span class="caption">v1</span>' in final
 
 
+def test_a_message_is_sent_with_the_switches_as_shown_though_their_own_events_come_later(
+    fake: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    collect(handlers.sending.send("which one?", session, None, False, "resample"))
+    assert fake.asked == [("which one?", False)] * 2
+    assert session.memory()["mode"] == "resample" and session.memory()["think"] is False
+    collect(handlers.sending.retry(session, event(turn=session.turns[-1].id), None, True, "resample"))
+    assert fake.asked[2:] == [("which one?", True)]
+
+
 def test_without_thinking_there_is_no_thought_block(
     fake: FakeChat, handlers: Handlers, session: Session
 ) -> None:

@@ -188,9 +188,20 @@ def test_two_answers_are_judged_blind_and_named_afterwards(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
+    held: list[Any] = []  # the choice's own event comes after the message, as a slow network may have it
+    tab.route(
+        "**/queue/join*",
+        lambda route: (
+            held.append(route)
+            if (route.request.post_data_json.get("event_data") or {}).get("change") == "set_mode"
+            else route.continue_()
+        ),
+    )
     tab.get_by_label(ENGLISH.mode_label).select_option("thinking")
     send(tab, "which one?")
     expect(tab.locator(".side-reply .answer")).to_have_text(["You said: which one?"] * 2)
+    [late] = held
+    late.continue_()
     expect(tab.locator(".side-reply .caption")).to_have_count(0)
     expect(tab.locator(".thought")).to_have_count(0)
     picture(tab, f"pair-{size['width']}")

@@ -91,13 +91,24 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
             """One line per event: from these inputs, session and memory to the whole screen."""
             return event(
                 handler,
-                [*inputs, session, memory],
+                [*inputs, session, memory, *options.pop("more", ())],
                 screen,
                 show_progress="hidden",
                 api_visibility="private",
                 concurrency_limit=options.pop("concurrency_limit", None),
                 **options,
             )
+
+        def asks(event: Callable[..., Dependency], handler: Callable[..., Any], *inputs: Any) -> Dependency:
+            """An event that asks for a reply: what the switches show goes with it.
+
+            Changing a switch is an event too, and Gradio starts events of one moment in any order.
+            """
+            place = len(inputs) + 3  # after session, memory and `think`
+            shown = (
+                f'(...values) => [...values.slice(0, {place}), document.querySelector("#mode select").value]'
+            )
+            return wire(event, handler, *inputs, more=(think, mode), js=shown)
 
         opening, sending, judging = handlers.opening, handlers.sending, handlers.judging
         shelving, panels = handlers.shelving, handlers.panels
@@ -109,11 +120,11 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
         wire(mode.set_mode, opening.set_mode)
 
         for streams in (
-            wire(box.submit, sending.send, box),
-            wire(send.click, sending.send, box),
-            wire(conversation.example, sending.example),
-            wire(conversation.resend, sending.resend),
-            wire(conversation.retry, sending.retry),
+            asks(box.submit, sending.send, box),
+            asks(send.click, sending.send, box),
+            asks(conversation.example, sending.example),
+            asks(conversation.resend, sending.resend),
+            asks(conversation.retry, sending.retry),
             wire(panel.continue_with, sending.continue_with),
         ):
             wire(streams.failure, sending.recover)

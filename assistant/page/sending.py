@@ -30,9 +30,17 @@ class Sending:
     def __init__(self, chat: Chat) -> None:
         self.chat = chat
 
-    async def send(self, text: str, session: Session, memory: object = None) -> AsyncGenerator[Screen, None]:
-        """Send what is in the message box."""
+    async def send(
+        self,
+        text: str,
+        session: Session,
+        memory: object = None,
+        think: bool | None = None,
+        mode: object = None,
+    ) -> AsyncGenerator[Screen, None]:
+        """Send what is in the message box, with the switches as they are shown."""
         desk.wake(self.chat, session, memory)
+        session.switched(think, mode)
         if wrong := self._wrong(session, text):
             yield desk.hint(self.chat, session, wrong)
             return
@@ -45,19 +53,29 @@ class Sending:
                 yield screen
 
     async def example(
-        self, session: Session, event: gr.EventData, memory: object = None
+        self,
+        session: Session,
+        event: gr.EventData,
+        memory: object = None,
+        think: bool | None = None,
+        mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
         """Send an example question."""
-        desk.wake(self.chat, session, memory)
-        async with aclosing(self.send(str(event.text), session)) as screens:
+        async with aclosing(self.send(str(event.text), session, memory, think, mode)) as screens:
             async for screen in screens:
                 yield screen
 
     async def resend(
-        self, session: Session, event: gr.EventData, memory: object = None
+        self,
+        session: Session,
+        event: gr.EventData,
+        memory: object = None,
+        think: bool | None = None,
+        mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
         """Send an edited message: a sibling of the original, which stays in the tree."""
         desk.wake(self.chat, session, memory)
+        session.switched(think, mode)
         turn, text = session.turn(event.turn), str(event.text)
         if wrong := self._wrong(session, text) or (session.words.unknown_reply if turn is None else ""):
             yield desk.hint(self.chat, session, wrong)
@@ -70,10 +88,16 @@ class Sending:
                 yield screen
 
     async def retry(
-        self, session: Session, event: gr.EventData, memory: object = None
+        self,
+        session: Session,
+        event: gr.EventData,
+        memory: object = None,
+        think: bool | None = None,
+        mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
         """Answer the same message again: a sibling of the reply, with or without thinking if that was asked."""
         desk.wake(self.chat, session, memory)
+        session.switched(think, mode)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
             yield desk.hint(

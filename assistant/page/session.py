@@ -111,6 +111,11 @@ class Session:
         """The turn on the screen with this id, if there is one."""
         return next((turn for turn in self.turns if turn.id == turn_id), None)
 
+    def switched(self, think: bool | None, mode: object) -> None:
+        """Take over what the switches beside the message box show; None leaves one as it is known here."""
+        self.think = self.think if think is None else think
+        self.mode = self.mode if mode is None else known_mode(mode)
+
     def ended(self) -> None:
         """No reply is being written any more."""
         self.sending, self.live, self.answering = None, None, False
