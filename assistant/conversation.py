@@ -131,7 +131,10 @@ class Chat:
         sampling: Sampling | None = None,
         seed: int | None = None,
     ) -> AsyncGenerator[Update, None]:
-        """Another reply to the same message, beside the first. Raises as `reply`."""
+        """Another reply to the same message, beside the first; or, by a message's own id, the one it never got.
+
+        Raises as `reply`.
+        """
         sampling = self._sampling(sampling, seed)
         path = await asyncio.to_thread(self._path_to_question, reply_id, rater)
         async with self._leased(version, path[-1].conversation_id) as served:
@@ -387,8 +390,15 @@ class Chat:
                 parent = self._store.add_message(conversation, parent, "system", earlier["content"]).id
         return self._store.add_message(conversation, parent, "user", message)
 
-    def _path_to_question(self, reply_id: str, rater: str) -> list[Message]:
-        return self._store.path(self.library.reply(reply_id, rater).parent_id)
+    def _path_to_question(self, turn_id: str, rater: str) -> list[Message]:
+        try:
+            path = self._store.path(turn_id)
+        except UnknownMessage as error:
+            raise ConversationError("This reply is not here any more. Reload the page.") from error
+        if path[-1].role == "user":
+            self.library.owned(path[-1].conversation_id, rater)
+            return path
+        return self._store.path(self.library.reply(turn_id, rater).parent_id)
 
 
 def _texts(path: Sequence[Message | dict[str, str]]) -> list[dict[str, str]]:

@@ -93,7 +93,7 @@ class FakeServed:
         self.chat.asked.append((message, think))
         self.chat.drawn.append(sampling)
         words = self._thought() if think and not begun else []
-        slow, broken = message.startswith("slow"), message.startswith("broken")
+        slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.mended
         said = ANSWERS.get(message, f"You said: {message}")
         words += ["tick "] * 100_000 if slow else [f"{word} " for word in said.split(" ")]
         words[-1] = words[-1].rstrip(" ")
@@ -148,6 +148,7 @@ class FakeChat(Chat):
 
     version = "v1"
     versions: tuple[str, ...] = ("v1",)
+    mended = False  # a "broken" message is answered after all
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:
         """`path`: the store of an earlier one, as after a restart of the server."""

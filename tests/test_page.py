@@ -23,7 +23,7 @@ from assistant.page import desk, reply_view, view
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.preferences import Preferences, preferences
-from assistant.page.screen import Screen
+from assistant.page.screen import SKIP, Screen
 from assistant.page.session import Session
 from assistant.page.text import difference, markdown, plain
 from assistant.page.words import CHINESE, ENGLISH, Words, browser_language, explained
@@ -414,16 +414,41 @@ def test_an_empty_message_sends_nothing_and_hints(
     assert ENGLISH.empty_message in shown(screen)
 
 
-def test_an_error_is_shown_and_the_message_returns_to_the_box(
+def test_an_error_is_shown_and_the_message_stands_where_one_click_asks_again(
     fake: FakeChat, handlers: Handlers, session: Session
 ) -> None:
     say(handlers, session, "hello")
     final = say(handlers, session, "broken please")[-1]
     assert "The engine stopped answering." in shown(final)
     assert 'role="alert"' in shown(final)
-    assert final.box == "broken please"
+    assert final.box is SKIP
+    assert shown(final).count("broken please</div>") == 1
     assert "You said: hello" in shown(final)
     assert not session.busy
+    assert f'data-do="retry" data-turn="{session.turns[-1].id}"' in shown(final)
+    two = collect(handlers.sending.send("broken twice", session, None, True, "resample"))[-1]
+    assert two.box is SKIP and shown(two).count("broken twice</div>") == 1
+
+
+def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_others(
+    fake: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    # As a server leaves it that was killed before it kept the reply.
+    question = fake.store.add_message(
+        str(session.conversation), session.turns[-1].id, "user", "are you there?"
+    ).id
+    screen = handlers.opening.open(reopened := Session(), request(), session.memory())
+    again = f'data-do="retry" data-turn="{question}">{ENGLISH.resend}'
+    assert again in shown(screen)
+    thief = Session(rater="rater-2", turns=list(reopened.turns))
+    screen = collect(handlers.sending.retry(thief, event(turn=question)))[-1]
+    assert "belongs to somebody else" in shown(screen)
+    assert len(fake.finished) == 1
+    screen = collect(handlers.sending.retry(reopened, event(turn=question)))[-1]
+    assert reopened.turns[-1].content == "You said: are you there?"
+    assert reopened.turns[-2].siblings == (question,)
+    assert again not in shown(screen)
 
 
 def test_an_error_of_the_store_is_shown_too(

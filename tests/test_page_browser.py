@@ -229,15 +229,24 @@ def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(
     expect(tab.locator(".answer math")).to_have_count(2)
 
 
-def test_an_error_is_explained_and_the_message_stays(visit: Any, fake: FakeChat) -> None:
+def test_an_error_is_explained_and_the_message_is_sent_again_by_one_click(visit: Any, fake: FakeChat) -> None:
     tab = visit()
     send(tab, "fine")
     tab.locator("#message textarea").fill("broken wire")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_contain_text("The engine stopped answering.")
-    expect(tab.locator("#message textarea")).to_have_value("broken wire")
+    expect(tab.locator("#message textarea")).to_have_value("")
+    expect(tab.locator(".bubble")).to_have_text(["fine", "broken wire"])
     expect(tab.locator(".answer").first).to_have_text("You said: fine")
     picture(tab, "error")
+    fake.mended = True
+    try:
+        tab.reload()
+        button(tab, ENGLISH.retry).click()
+        expect(tab.locator(".answer").last).to_have_text("You said: broken wire")
+        expect(tab.locator(".bubble")).to_have_text(["fine", "broken wire"])
+    finally:
+        fake.mended = False
 
 
 def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(visit: Any, fake: FakeChat) -> None:

@@ -26,7 +26,7 @@ from in_browser import (  # noqa: F401
     visit,
 )
 
-from assistant.page.words import ENGLISH
+from assistant.page.words import CHINESE, ENGLISH
 
 pytestmark = MARKS
 both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -367,7 +367,8 @@ def test_a_chinese_page_shows_no_english_error(visit: Any, fake: FakeChat) -> No
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_contain_text("回答中断了")
     expect(tab.get_by_role("alert")).not_to_contain_text("engine")
-    expect(tab.locator("#message textarea")).to_have_value("broken wire")
+    expect(button(tab, CHINESE.retry)).to_be_visible()
+    expect(tab.locator("#message textarea")).to_have_value("")
 
 
 def test_a_paste_of_a_hundred_thousand_characters_is_refused_kindly_and_kept(

@@ -1,6 +1,7 @@
 """Sending messages, and showing replies while they are written.
 
-What the person wrote goes back into the message box if it could not be sent.
+What the person wrote stands where it can be sent again by one click: as a message without an answer once the
+conversation has it, else back in the message box.
 """
 
 from __future__ import annotations
@@ -95,7 +96,10 @@ class Sending:
         think: bool | None = None,
         mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
-        """Answer the same message again: a sibling of the reply, with or without thinking if that was asked."""
+        """Answer the same message again, with or without thinking if that was asked: a sibling of the reply.
+
+        Or answer a message that never got its reply.
+        """
         desk.wake(self.chat, session, memory)
         session.switched(think, mode)
         turn = session.turn(event.turn)
@@ -104,7 +108,7 @@ class Sending:
                 self.chat, session, session.words.busy if session.busy else session.words.unknown_reply
             )
             return
-        session.turns = session.turns[: session.turns.index(turn)]
+        session.turns = session.turns[: session.turns.index(turn) + (turn.role == "user")]
         wanted = getattr(event, "think", None)
         updates = self.chat.retry(
             turn.id,
@@ -160,7 +164,7 @@ class Sending:
         session.pair = None
         session.notice, session.notice_is_error = session.words.unexpected, True
         desk.refresh(self.chat, session)
-        return settled(self.chat, session, box=SKIP if session.draft is None else session.draft)
+        return settled(self.chat, session, box=_back(session, session.draft))
 
     # The path
 
@@ -271,7 +275,7 @@ class Sending:
                 session.ended()
         if session.run == run:
             await asyncio.to_thread(self._settle, session)
-            yield settled(self.chat, session, box=text if failed and text is not None else SKIP)
+            yield settled(self.chat, session, box=_back(session, text) if failed else SKIP)
 
     def _take(self, session: Session, update: Update | tuple[Update, Update]) -> None:
         if isinstance(update, tuple):
@@ -290,3 +294,12 @@ class Sending:
                 for side, reply_id in sides.items()
                 if self.chat.library.reply(reply_id, session.rater).think
             )
+
+
+def _back(session: Session, text: str | None) -> Any:
+    """What goes back into the message box after a failure: the message, unless the conversation has it."""
+    turns = list(session.turns)
+    if turns and turns[-1].finish_reason in ("error", "stopped"):  # of two replies, one ends the other
+        turns.pop()  # what there was of it, with "answer again"
+    stands = turns and turns[-1].role == "user" and turns[-1].content == text
+    return SKIP if text is None or stands else text

@@ -53,6 +53,8 @@ def conversation(session: Session, about: str) -> list[str]:
         blocks.append(_welcome(words, about))
     if session.notice:
         blocks.append(_notice(session))
+    if turns and turns[-1].role == "user" and not session.busy and session.editing is None:
+        blocks.append(_unanswered(words, turns[-1]))
     return blocks
 
 
@@ -95,6 +97,13 @@ def _notice(session: Session) -> str:
     return (
         f'<p class="notice error" role="alert"><strong>{plain(words.error_title)}</strong> '
         f"{plain(session.notice or '')}</p>"
+    )
+
+
+def _unanswered(words: Words, turn: Turn) -> str:
+    return (
+        f'<p class="again"><button type="button" class="strong" data-do="retry" data-turn="{plain(turn.id)}">'
+        f"{plain(words.resend)}</button></p>"
     )
 
 
