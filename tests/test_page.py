@@ -28,7 +28,7 @@ from assistant.page.session import Session
 from assistant.page.text import difference, markdown, plain
 from assistant.page.words import CHINESE, ENGLISH, Words, browser_language, explained
 from assistant.sampling import Sampling
-from feedback_store import StoreError
+from feedback_store import StoreError, exporters
 
 PAGE = Path(view.__file__).parent
 
@@ -609,6 +609,21 @@ def test_undo_returns_the_message_to_the_box(handlers: Handlers, session: Sessio
     screen = handlers.sending.undo(session)
     assert screen.box == "second"
     assert [turn.content for turn in session.turns] == ["first", "You said: first"]
+
+
+def test_nothing_is_learned_from_a_deleted_conversation(
+    fake: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    def learned() -> dict[str, int]:
+        return {format: len(list(exporters.rows(fake.store, format))) for format in exporters.FORMATS}
+
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.judging.vote(session, event(turn=reply, value="-1"))
+    handlers.judging.keep_correction(session, event(turn=reply, text="Hello to you."))
+    assert all(learned().values())
+    asyncio.run(handlers.shelving.delete(session, event(turn=session.conversation)))
+    assert not any(learned().values())
 
 
 # Votes

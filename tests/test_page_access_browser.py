@@ -101,3 +101,29 @@ def test_axe_finds_nothing_serious_in_any_state(
     expect(tab.get_by_role("alertdialog")).to_be_visible()
     check(tab, "list", found)
     assert found == [], "\n".join(found)
+
+
+def test_tab_goes_through_the_page_in_reading_order_and_nothing_moves_for_who_asks_for_stillness(
+    visit: Any, fake: FakeChat
+) -> None:
+    tab = visit(reduced_motion="reduce")
+    tab.locator("#message textarea").fill("slow and still")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".answer")).to_contain_text("tick")
+    moving = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+    assert tab.evaluate(moving) == 0
+    button(tab, ENGLISH.stop).click()
+    expect(tab.locator("#send")).to_be_visible()
+    tab.locator("#side-head input").focus()
+    parts: list[str] = []
+    for _ in range(40):
+        part = tab.evaluate(
+            "['side-head', 'shelf', 'header', 'conversation', 'composer']"
+            ".find((id) => document.activeElement.closest('#' + id)) ?? ''"
+        )
+        if not parts or parts[-1] != part:
+            parts.append(part)
+        if part == "composer":
+            break
+        tab.keyboard.press("Tab")
+    assert [part for part in parts if part] == ["side-head", "shelf", "header", "conversation", "composer"]

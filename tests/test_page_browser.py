@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fake_chat import FakeChat
 from in_browser import (  # noqa: F401
+    DESKTOP,
     MARKS,
     PHONE,
     answered,
@@ -60,21 +61,42 @@ def test_without_the_switch_there_is_no_thought_and_a_reload_remembers_it(visit:
     expect(tab.get_by_label(ENGLISH.think)).not_to_be_checked()
 
 
-def test_a_thumb_down_with_reason_and_comment_is_kept_through_a_reload(visit: Any, fake: FakeChat) -> None:
-    tab = visit()
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_reload(
+    visit: Any, fake: FakeChat, size: dict[str, int]
+) -> None:
+    tab = visit(size)
     send(tab, "rate me")
     reply = str(tab.locator(".reply").get_attribute("data-turn"))
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    button(other, ENGLISH.bad).click()
+    expect(other.get_by_text(ENGLISH.thanks)).to_be_visible()
+    other.close()
     button(tab, ENGLISH.bad).click()
     expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
     tab.get_by_text(ENGLISH.reasons_bad["wrong"], exact=True).click()
-    tab.get_by_label(ENGLISH.comment_label).fill("It is 42.")
-    picture(tab, "feedback")
+    tab.get_by_label(ENGLISH.comment_label).fill("It <b>is</b></textarea><i>42</i>.")
+    picture(tab, f"feedback-{size['width']}")
     button(tab, ENGLISH.finish).click()
     expect(tab.locator(".feedback")).to_have_count(0)
     [vote] = [vote for (voted, _), vote in fake.votes.items() if voted == reply]
-    assert (vote.value, vote.reasons, vote.comment) == (-1, ("wrong",), "It is 42.")
+    assert (vote.value, vote.reasons, vote.comment) == (
+        -1,
+        ("wrong",),
+        "It <b>is</b></textarea><i>42</i>.",
+    )
     tab.reload()
     expect(button(tab, ENGLISH.bad)).to_have_attribute("aria-pressed", "true")
+    button(tab, ENGLISH.good).click()
+    expect(tab.get_by_text(ENGLISH.ask_good)).to_be_visible()
+    button(tab, ENGLISH.bad).click()
+    expect(tab.get_by_text(ENGLISH.ask_bad)).to_be_visible()
+    assert [vote.value for (voted, _), vote in fake.votes.items() if voted == reply] == [-1]
+    tab.get_by_label(ENGLISH.comment_label).fill("It </textarea><i>is</i>.")
+    tab.get_by_text(ENGLISH.reasons_bad["wrong"], exact=True).click()
+    expect(tab.get_by_label(ENGLISH.comment_label)).to_have_value("It </textarea><i>is</i>.")
+    expect(tab.locator(".feedback i")).to_have_count(0)
     button(tab, ENGLISH.bad).click()
     expect(tab.get_by_text(ENGLISH.withdrawn)).to_be_visible()
     assert all(voted != reply for voted, _ in fake.votes)
