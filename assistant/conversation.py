@@ -381,7 +381,10 @@ class Chat:
         self, conversation: str, new: bool, before: list[Message | dict[str, str]], message: str, rater: str
     ) -> Message:
         if new:
-            self._store.new_conversation(rater, conversation)
+            turns: list[tuple[Literal["system", "user"], str]] = [
+                ("system", turn["content"]) for turn in before if not isinstance(turn, Message)
+            ]
+            return self._store.begin(rater, [*turns, ("user", message)], conversation)
         parent: str | None = None
         for earlier in before:
             if isinstance(earlier, Message):

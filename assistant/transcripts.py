@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal
 
 from feedback_store import FeedbackStore, Message, NewReply, StoreError
@@ -42,8 +43,10 @@ class Transcripts:
         parent, begin = self._longest_known(messages, keys)
         if parent is not None and begin == len(messages):
             return parent
-        conversation = parent.conversation_id if parent else self._store.new_conversation(rater, new)
         message = parent
+        if parent is None and (opening := _opening(messages)):
+            message, begin = self._store.begin(rater, opening, new), len(opening)
+        conversation = message.conversation_id if message else self._store.new_conversation(rater, new)
         for turn in messages[begin:]:
             above = message.id if message else None
             if turn["role"] != "assistant":
@@ -96,6 +99,12 @@ def _keys(messages: Sequence[dict[str, str]], rater: str) -> list[str]:
         digest.update(json.dumps([turn["role"], turn["content"].strip()]).encode())
         keys.append(digest.hexdigest())
     return keys
+
+
+def _opening(messages: Sequence[dict[str, str]]) -> list[tuple[Literal["system", "user"], str]]:
+    """What is said before the first assistant message."""
+    before = takewhile(lambda turn: turn["role"] != "assistant", messages)
+    return [("system" if turn["role"] == "system" else "user", turn["content"]) for turn in before]
 
 
 def _brought(conversation: str, question: str, answer: str) -> NewReply:

@@ -61,6 +61,51 @@ class Conversations(Sessions):
             session.add(row)
         return row.id
 
+    def begin(
+        self,
+        rater: str,
+        turns: Sequence[tuple[Literal["system", "user"], str]],
+        conversation_id: str | None = None,
+    ) -> Message:
+        """A conversation with its first messages, each below the one before, in one transaction. Returns the last.
+
+        As `new_conversation` and an `add_message` for each turn, and waits for the disk once instead of each time.
+        Raises: InvalidRating, InvalidMessage (also without turns); nothing is kept then.
+        """
+        checks.check_rater(rater)
+        if conversation_id is not None:
+            checks.check_conversation(conversation_id)
+        for role, content in turns:
+            checks.check_message(role, content)
+        if not turns:
+            raise InvalidMessage("A conversation begins with a message. Give one.")
+        now, talk = datetime.now(UTC), conversation_id or uuid4().hex
+        title = title_of(next((content for role, content in turns if role == "user"), ""))
+        row = ConversationRow(
+            id=talk, rater_id=rater, title=title, head_id=None, created_at=now, updated_at=now
+        )
+        with self._write() as session:
+            if session.get(ConversationRow, talk) is not None:
+                raise InvalidMessage(f"Conversation {talk} exists already. Draw a new id.")
+            make_known(session, rater, now)
+            session.add(row)
+            session.flush()
+            above: str | None = None
+            for role, content in turns:
+                message = MessageRow(
+                    id=uuid4().hex,
+                    conversation_id=talk,
+                    parent_id=above,
+                    role=role,
+                    content=content,
+                    created_at=now,
+                )
+                session.add(message)
+                session.flush()
+                above = message.id
+            row.head_id = above
+        return as_message(message, None)
+
     def conversation(self, conversation_id: str) -> Conversation:
         """Raises: UnknownConversation."""
         with self._read() as session:

@@ -254,6 +254,29 @@ def test_messages_of_the_model_come_only_as_replies(store: FeedbackStore) -> Non
         store.add_message(conversation, None, "user", "\udfff")
 
 
+def test_a_conversation_begins_with_its_messages_in_one_piece(store: FeedbackStore) -> None:
+    last = store.begin("ann", [("system", "Be short."), ("user", "What is 2+2?")], "talk")
+    assert [(said.role, said.content) for said in store.path(last.id)] == [
+        ("system", "Be short."),
+        ("user", "What is 2+2?"),
+    ]
+    assert store.head("talk") == last.id
+    assert store.conversation("talk").title == "What is 2+2?"
+    assert store.verify() == []
+
+
+def test_a_conversation_whose_beginning_cannot_be_kept_is_not_begun(store: FeedbackStore) -> None:
+    with pytest.raises(InvalidMessage, match="Unicode"):
+        store.begin("ann", [("system", "Be short."), ("user", "\udfff")])
+    with pytest.raises(InvalidMessage, match="begins with a message"):
+        store.begin("ann", [])
+    store.begin("ann", [("user", "hello")], "talk")
+    with pytest.raises(InvalidMessage, match="exists already"):
+        store.begin("ann", [("user", "hello again")], "talk")
+    assert [one.id for one in store.conversations("ann")] == ["talk"]
+    assert [said.content for said in store.messages("talk")] == ["hello"]
+
+
 def test_a_reply_is_never_written_twice(store: FeedbackStore) -> None:
     reply = one_turn(store)
     with pytest.raises(InvalidMessage, match="already stored"):
