@@ -1,4 +1,4 @@
-"""`python -m feedback_store stats|export|import|snapshot|verify|forget --home DIR`."""
+"""`python -m feedback_store stats|export|import|snapshot|verify|forget|backup|restore --home DIR`."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from feedback_store.backup.cli import add_backup
 from feedback_store.errors import StoreError
 from feedback_store.exporters import FORMATS, push, rows, write
 from feedback_store.home import store_of
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 the store has problems, 2 it could not be done."""
     options = _parser().parse_args(arguments)
     try:
+        if not options.opens:
+            return int(options.command(None, options))
         place = options.store_url or store_of(options.home)
         with FeedbackStore.open(place, create=options.create) as store:
             return int(options.command(store, options))
@@ -138,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m feedback_store", description="Look after the feedback store."
     )
-    parser.set_defaults(create=False)
+    parser.set_defaults(create=False, opens=True)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("stats", parents=[where], help="count replies and ratings by version")
@@ -174,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     whom.add_argument("--conversation", metavar="ID", help="one conversation instead, whoever spoke in it")
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.set_defaults(command=forget)
+    add_backup(commands)
     return parser
 
 

@@ -99,3 +99,19 @@ class NothingUsable(ImportFailed):
 
 class PushFailed(StoreError):
     """The Hub did not take an export."""
+
+
+class BackupFailed(StoreError):
+    """A backup could not be written or restored: the place, the network, the disk. Older backups stay in force."""
+
+
+class NoBackup(BackupFailed):
+    """The place holds no backup, or none of that name."""
+
+
+class BackupDamaged(BackupFailed):
+    """A backup does not hold what its manifest says. Nothing was restored from it."""
+
+
+class HomeNotEmpty(BackupFailed):
+    """A backup is restored into an empty home only: nothing is ever written over."""
