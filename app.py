@@ -2,8 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 # A chat page needs no telemetry, and Gradio reads this when it is imported.
@@ -12,6 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
+from feedback_store.backup import Schedule, restore_if_empty
 from feedback_store.home import remember_store
 
 if TYPE_CHECKING:
@@ -38,11 +42,12 @@ def main(settings: Settings) -> None:
     from assistant.versions import Versions
 
     quiet_libraries()
+    restore(settings)
     versions = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:
         remember_store(settings.home, settings.store_url.get_secret_value())
-    with FeedbackStore.open_home(settings.home) as store:
+    with backed_up(settings), FeedbackStore.open_home(settings.home) as store:
         engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
         loop = Loop(settings.home, settings.policy)
         follower = Follower(loop, store)
@@ -84,6 +89,31 @@ def engine_for(settings: Settings, versions: "Versions", version: "Version") -> 
     return Engine(versions, version, Placement(settings.device, settings.dtype, settings.quantize))
 
 
+def restore(settings: Settings) -> None:
+    """Fill an empty home from its newest backup, where there is a place for backups. Raises StoreError."""
+    if settings.backup_url is None:
+        return
+    restored = restore_if_empty(settings.home, settings.backup_url)
+    if restored is not None:
+        for problem in restored.passed_over:
+            print(f"A backup had to be passed over: {problem}", file=sys.stderr)
+        print(f"Restored {settings.home} from the backup of {restored.backup.made:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@contextmanager
+def backed_up(settings: Settings) -> Iterator[None]:
+    """Make backups inside the block, and the last one after it."""
+    if settings.backup_url is None:
+        yield
+        return
+    schedule = Schedule(settings.home, settings.backup_url, settings.backup_every, settings.backup_keep)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being stopped twice must not cost the last backup
+        print("The last backup is made" if schedule.close() else "The last backup failed", flush=True)
+
+
 def check_port(host: str, port: int) -> None:
     """Raises AddressError if nothing can listen on `host`:`port`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -99,7 +129,11 @@ def check_port(host: str, port: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    # Containers and Spaces are stopped by SIGTERM: end as after Ctrl-C, so that the last backup is made.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(from_command_line())
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (AssistantError, StoreError) as error:
         sys.exit(f"thumbtune: {error}")

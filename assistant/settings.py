@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = Field(
         None, description="keys of the API, by commas; give them in the environment, where nobody sees them"
     )
+    backup_url: str | None = Field(
+        None, description="where backups of the home go: a folder, hf://buckets/NAME/BUCKET, any fsspec URL"
+    )
+    backup_every: float = Field(10.0, gt=0, description="minutes between two backups")
+    backup_keep: int = Field(10, ge=1, description="how many backups are kept, the newest")
     policy: Path | None = Field(
         None, description="YAML file that cycles and live comparisons started by the app obey"
     )

@@ -10,10 +10,12 @@ from pathlib import Path
 from feedback_store.backup.manifest import DATABASE, Content
 from feedback_store.database import BUSY_SECONDS
 from feedback_store.errors import BackupFailed, StoreDamaged
+from feedback_store.home import URL_FILE
 
 CHUNK = 1 << 20  # bytes
-# Checkpoints are large and can be made again; a lock names a process of this machine.
-LEFT_OUT = ("training", "lost+found")
+# Checkpoints are large and can be made again; the URL of a database may hold its password; a lock (below) names a
+# process of this machine.
+LEFT_OUT = ("training", "lost+found", URL_FILE)
 LOCK = "lock"
 Known = dict[tuple[str, int, int, int], str]
 """SHA-256 of files that have been read before, by path, size, time of change and inode."""
