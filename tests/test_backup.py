@@ -141,6 +141,39 @@ def test_the_last_backups_are_kept_and_what_only_older_ones_held_goes(home: Path
     assert {name for name in there if name.startswith("files/")} == needed
 
 
+def test_a_place_that_cannot_be_tidied_has_the_new_backup_and_says_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = str(tmp_path / "place")
+    back_up(home, url, keep=1)
+    (home / "trial.json").write_text("{}")
+
+    def refused(self: Any, path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.implementations.local.LocalFileSystem.rm_file", refused)
+        saved = back_up(home, url, keep=1)
+    assert saved.new and saved.backup.id == backups(url)[-1].id
+    assert "Old backups were not removed" in caplog.text
+    (home / "trial.json").write_text("{} ")
+    back_up(home, url, keep=1)
+    assert len(backups(url)) == 1
+
+
+def test_files_are_removed_by_what_the_hubs_file_system_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfFileSystem
+
+    removed: list[str] = []
+    monkeypatch.setattr(HfFileSystem, "_rm", lambda self, path, **_: removed.append(path))
+    monkeypatch.setattr("feedback_store.backup.hub.check", lambda url, create: None)
+    monkeypatch.setattr(
+        fsspec, "url_to_fs", lambda url: (HfFileSystem(token=False), url.removeprefix("hf://"))
+    )
+    Place("hf://buckets/ann/home").remove(["backups/a.json", "files/ab/abc"])
+    assert removed == ["buckets/ann/home/backups/a.json", "buckets/ann/home/files/ab/abc"]
+
+
 def test_a_clock_set_back_does_not_make_the_newest_backup_the_oldest(
     home: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,12 +118,11 @@ class Place:
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files; those that are gone already do not matter."""
-        if paths := [f"{self._root}/{name}" for name in names]:
-            with self._explained("be tidied"):
-                try:
-                    self._fs.rm(paths)
-                except FileNotFoundError:
-                    return
+        with self._explained("be tidied"):
+            for name in names:
+                # One by one: the Hub's file system takes no list.
+                with suppress(FileNotFoundError):
+                    self._fs.rm_file(f"{self._root}/{name}")
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

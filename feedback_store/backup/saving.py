@@ -1,5 +1,6 @@
 """Making a backup: the database first, then the files, then the manifest, and last what is too old goes."""
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from feedback_store.backup.manifest import DATABASE, Backup, Content
 from feedback_store.backup.place import Place, Progress
 from feedback_store.errors import BackupDamaged, BackupFailed
 
+log = logging.getLogger(__name__)
 KEEP = 10
 # What no backup names may be one that another process is about to write. Older than this it is rubbish.
 RUBBISH_SECONDS = 24 * 3600.0
@@ -82,7 +84,10 @@ def _save(home: Path, place: Place, keep: int, known: Known, scratch: Path, bar:
     backup, text = manifest.written(contents, max(map(_id, there), default="") or None)
     (scratch / "manifest").write_bytes(text)
     place.put(scratch / "manifest", backup.place, lambda _: None)
-    _tidy(place, keep, made | {backup.id: backup}, there)
+    try:
+        _tidy(place, keep, made | {backup.id: backup}, there)
+    except BackupFailed as error:  # the backup itself is there; the next one tidies again
+        log.warning("Old backups were not removed: %s", error)
     return Saved(backup, True, sent)
 
 
