@@ -28,6 +28,8 @@ NEEDED = ("trl", "datasets", "scipy", "yaml")
 """Packages of requirements-train.txt without which no cycle runs."""
 FOLLOW_SECONDS = 30.0
 """How often an app looks for new thumbs while a live comparison is under way."""
+CLOSE_SECONDS = 5.0
+"""Of waiting at shutdown: a Space that is stopped has a last backup to make."""
 LONGEST_SECONDS = 300.0
 """For a command that is waited for."""
 
@@ -186,9 +188,9 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """Follow no more; a look that has begun is waited for."""
+        """Follow no more. A look that has begun is a process of its own: it is waited for, but not for long."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _follow(self) -> None:
         seen: tuple[float, ...] = ()
