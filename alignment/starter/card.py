@@ -58,15 +58,15 @@ Both are there for feedback to lift. How many answers name their unit:
 
 Reinforcement needs answers that are at least occasionally good. At temperature {temperature}, the share of tasks
 that one answer gets right, and that any of {samples} answers gets right; {sampled_each} tasks a cell.
-`python -m alignment evaluate v1 --kinds {sampled_kinds} --each {sampled_each} --temperature {temperature} \\
---samples {samples} --output sampled.json`
+`python -m alignment evaluate v1 --kinds {sampled_kinds} --each {sampled_each} --thinking on \\
+--temperature {temperature} --samples {samples} --output sampled.json`
 
 {sampled}
 
 ## Before fine-tuning
 
-The base alone, asked the same questions in the same way, continues instead of answering: how many of its replies are a
-question of their own, and what it gets right all the same.
+The base alone, asked the same questions in the same way, writes on as its raw texts do and seldom answers: how many of
+its replies begin with a question of their own, and what it gets right all the same.
 `python -m alignment evaluate v1 --base --each {base_each}`
 
 {base}
