@@ -88,7 +88,6 @@ def _free(
         spans = taken.get(lane, [])
         return all(end < here or start > reach or (end == here and lane in ours) for start, end in spans)
 
-    lane = 1
     for lane in sorted(ours):
         if is_free(lane):
             return lane
