@@ -59,6 +59,19 @@ def fake(served: tuple[FakeChat, str]) -> FakeChat:
     return served[0]
 
 
+def watch(tab: Any, address: str, problems: list[str]) -> None:
+    """Add to `problems` every script error, and every request to another place than `address`."""
+    tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    tab.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((address, "data:", "blob:"))
+            else problems.append(f"fetched {request.url}")
+        ),
+    )
+
+
 @pytest.fixture
 def visit(browser: Any, served: tuple[FakeChat, str]) -> Iterator[Any]:
     """A function that opens the page as a new person; errors and foreign addresses fail the test."""
@@ -69,15 +82,7 @@ def visit(browser: Any, served: tuple[FakeChat, str]) -> Iterator[Any]:
         context.set_default_timeout(2000 * float(os.environ.get("THUMBTUNE_PATIENCE", "5")))
         contexts.append(context)
         tab = context.new_page()
-        tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        tab.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((served[1], "data:", "blob:"))
-                else problems.append(f"fetched {request.url}")
-            ),
-        )
+        watch(tab, served[1], problems)
         tab.goto(served[1])
         expect(tab.locator(".welcome")).to_be_visible()
         return tab

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fake_office import PASSWORD, filled, serving
-from in_browser import DESKTOP, MARKS, PHONE, browser, expect, picture
+from in_browser import DESKTOP, MARKS, PHONE, browser, expect, picture, watch
 from test_page_access_browser import check
 
 from assistant import trial
@@ -57,15 +57,7 @@ def visit(browser: Any, house: tuple[Office, str]) -> Iterator[Callable[..., Any
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
         tab = context.new_page()
-        tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        tab.on(
-            "request",
-            lambda request: (
-                None
-                if request.url.startswith((house[1], "data:", "blob:"))
-                else problems.append(f"fetched {request.url}")
-            ),
-        )
+        watch(tab, house[1], problems)
         tab.goto(f"{house[1]}dashboard")
         expect(tab.locator(".door")).to_be_visible(timeout=20_000)
         return tab
