@@ -118,12 +118,12 @@ def main() -> None:
         people = People(saboteurs=options.saboteurs)
         policy = ["--policy", str(options.policy)] if options.policy else []
         for number in range(1, options.cycles + 1):
-            _, deserved = chat_and_rate(home, options.thumbs, people, seed=100 * options.seed + number)
+            given = chat_and_rate(home, options.thumbs, people, seed=100 * options.seed + number)
             began = time.monotonic()
             command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), *policy]
             subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
             # What people deserved to say of the version that they chatted with, the one before this cycle.
-            rows[-1]["thumbs up"] = share(deserved, options.thumbs)
+            rows[-1]["thumbs up"] = share(given.deserved, given.of)
             seconds = time.monotonic() - began
             rows.append({"cycle": number, "seconds": seconds, **measured(home, tasks)})
             print(line(rows[-1]), flush=True)

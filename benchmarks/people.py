@@ -20,6 +20,8 @@ from assistant.versions import Versions
 from feedback_store import FeedbackStore
 
 AT_ONCE = 24
+"""Questions that are answered together."""
+VARIED = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=400)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,18 @@ class People:
     """How many of the raters always say the opposite."""
     random: bool = False
     """Every thumb is a coin's: there is nothing to learn."""
-    temperature: float = 1.0
-    """Below 1 there are fewer different answers to choose between."""
+    sampling: Sampling = VARIED
+    """At a lower temperature there are fewer different answers to choose between."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Thumbs on the answers of one version."""
+
+    up: int
+    deserved: int
+    """Answers to people's taste: what `up` would be without slips and saboteurs."""
+    of: int
 
 
 def likes(asked: Task, answer: str) -> bool:
@@ -56,48 +68,54 @@ def thumb(people: People, rater: int, liked: bool, rng: random.Random) -> int:
     return 1 if liked else -1
 
 
-def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> tuple[int, int]:
-    """Chat with the released version and store a thumb for each answer; how many went up, and deserved to."""
+def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
+    """Chat with the released version, thinking, and store a thumb for each of `thumbs` answers."""
     return asyncio.run(_chat_and_rate(home, thumbs, people, seed))
 
 
-async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> tuple[int, int]:
-    versions = Versions(home)
-    engine = Engine(versions, version_to_serve(home, None))
-    sampling = Sampling(temperature=people.temperature, top_p=1.0, top_k=0, max_new_tokens=400)
+async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
+    engine = Engine(Versions(home), version_to_serve(home, None))
     rng = random.Random(f"people {seed}")
+    # The last question is answered as often as thumbs are left.
+    sizes = [min(people.answers, thumbs - first) for first in range(0, thumbs, people.answers)]
+    asked = [(_question(people, number, rng), size) for number, size in enumerate(sizes)]
     up = deserved = 0
     try:
-        with FeedbackStore.open(home / "feedback.db") as store:
-            chat = Chat(store, engine, sampling)
-
-            async def ask(number: int) -> list[tuple[str, int, int, bool]]:
-                kind = people.kinds[number // 2 % len(people.kinds)]
-                asked = task(rng, "en" if number % 2 else "zh", kind, "train")
-                rater = rng.randrange(people.raters)
-                draws = [random.Random(f"{seed} {number} {one}") for one in range(people.answers)]
-                name = f"person {rater}"
-                first: Update | None = None
-                given = []
-                for draw in draws[: max(1, thumbs - number * people.answers)]:
-                    words = (
-                        chat.reply(asked.question, think=True, rater=name, seed=draw.randrange(2**31))
-                        if first is None
-                        else chat.retry(first.reply_id, think=True, rater=name, seed=draw.randrange(2**31))
-                    )
-                    last = [update async for update in words][-1]
-                    first = first or last
-                    liked = likes(asked, last.answer)
-                    given.append((last.reply_id, rater, thumb(people, rater, liked, draw), liked))
-                return given
-
-            for start in range(0, -(-thumbs // people.answers), AT_ONCE):
-                stop = min(start + AT_ONCE, -(-thumbs // people.answers))
-                # Given in the order of asking, so that a seed always makes the same store.
-                for given in await asyncio.gather(*(ask(number) for number in range(start, stop))):
-                    for reply, rater, value, liked in given:
+        with FeedbackStore.open_home(home) as store:
+            chat = Chat(store, engine, people.sampling)
+            for start in range(0, len(asked), AT_ONCE):
+                some = asked[start : start + AT_ONCE]
+                said = [_answers(chat, one, size, people, rng.randrange(2**31)) for one, size in some]
+                # Rated in the order of asking, so that a seed always makes the same thumbs.
+                for rater, replies in await asyncio.gather(*said):
+                    for reply, liked in replies:
+                        value = thumb(people, rater, liked, rng)
                         chat.rate(reply, value, [], "", f"person {rater}")
                         up, deserved = up + (value > 0), deserved + liked
     finally:
         engine.close()
-    return up, deserved
+    return Given(up, deserved, thumbs)
+
+
+def _question(people: People, number: int, rng: random.Random) -> Task:
+    kind = people.kinds[number // 2 % len(people.kinds)]
+    return task(rng, "en" if number % 2 else "zh", kind, "train")
+
+
+async def _answers(
+    chat: Chat, asked: Task, times: int, people: People, seed: int
+) -> tuple[int, list[tuple[str, bool]]]:
+    """Somebody asks; who, and the ids of the replies to it, each with whether it is to people's taste."""
+    rng = random.Random(seed)
+    rater = rng.randrange(people.raters)
+    name = f"person {rater}"
+    replies: list[Update] = []
+    for _ in range(times):
+        draw = rng.randrange(2**31)
+        updates = (
+            chat.retry(replies[0].reply_id, think=True, rater=name, seed=draw)
+            if replies
+            else chat.reply(asked.question, think=True, rater=name, seed=draw)
+        )
+        replies.append([update async for update in updates][-1])
+    return rater, [(reply.reply_id, likes(asked, reply.answer)) for reply in replies]
