@@ -149,6 +149,6 @@ def held_out(messages: Sequence[dict[str, str]]) -> bool:
 
 def half(messages: Sequence[dict[str, str]]) -> str:
     """ "a" or "b", by the prompt: two models trained on one half each have seen no prompt in common."""
-    text = json.dumps([[turn["role"], turn["content"]] for turn in messages], ensure_ascii=False)
+    text = feedback.normal_prompt(messages)
     # Another hash than the held-out split's, so that each half holds out a tenth of its own.
     return "ab"[hashlib.sha256(f"half:{text}".encode()).digest()[0] % 2]

@@ -323,3 +323,5 @@ def test_halves_share_no_prompt_and_are_about_even() -> None:
     letters = [half(row(number)["messages"]) for number in range(400)]
     assert letters == [half(row(number)["messages"]) for number in range(400)]
     assert 150 < letters.count("a") < 250
+    shouted = [{"role": "user", "content": row(7)["messages"][0]["content"].upper().replace("?", " ?!")}]
+    assert half(shouted) == letters[7]

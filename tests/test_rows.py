@@ -7,7 +7,7 @@ from test_store import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
 from feedback_store.rows import Rules, UnpairedRow, class_balance, from_store, held_out, trl_kto, unpaired
-from feedback_store.rows.rules import rater_key
+from feedback_store.rows.rules import prompt_key, rater_key
 
 ROW = UnpairedRow(
     reply_id="r",
@@ -124,8 +124,31 @@ def test_held_out_prompts_stay_held_out_whatever_was_answered() -> None:
 
 
 def test_the_split_is_the_same_on_every_machine_and_every_day() -> None:
-    rows = [replace(ROW, messages=[{"role": "user", "content": f"问题 {n}"}]) for n in range(40)]
+    rows = [replace(ROW, messages=[{"role": "user", "content": f"问题 {n}？"}]) for n in range(40)]
     assert [n for n, row in enumerate(rows) if held_out(row)] == [5, 19, 25, 38]
+
+
+def test_prompts_that_count_as_one_are_never_split_between_training_and_evaluation() -> None:
+    def asked(*contents: str) -> list[dict[str, str]]:
+        return [
+            {"role": role, "content": said}
+            for role, said in zip(("user", "assistant", "user"), contents, strict=False)
+        ]
+
+    sides = set()
+    for n in range(100):
+        spellings = [
+            asked(f"Tom has {n} apples.", "Yes.", "How many, in all?"),
+            asked(f"tom  has {n} apples", "yes", "How many in all ?"),
+            asked(f"“TOM has {n} apples!”\n", "Yes…", "how many in all"),
+        ]
+        rows = [replace(ROW, messages=one, think=think) for one in spellings for think in (True, False)]
+        assert len({prompt_key(one, True) for one in spellings}) == 1
+        found = {held_out(row, 0.3) for row in rows}
+        assert len(found) == 1
+        sides |= found
+    assert sides == {True, False}
+    assert prompt_key(asked("2-2"), True) != prompt_key(asked("2+2"), True)
 
 
 def test_a_trl_row_carries_prompt_completion_and_label() -> None:

@@ -226,8 +226,8 @@ def test_the_rarer_vote_weighs_as_much_as_the_commoner(up: int, down: int) -> No
     [
         ([], "There are no ratings yet"),
         ([("a?", "b", 0)], "There are no ratings yet"),
-        ([("a?", "b", 1), ("c?", "d", 1)], r"All 2 rated replies have thumbs up.*give thumbs down"),
-        ([("a?", "b", -1)], r"All 1 rated replies have thumbs down.*give thumbs up"),
+        ([("what?", "b", 1), ("why?", "d", 1)], r"All 2 rated replies have thumbs up.*give thumbs down"),
+        ([("what?", "b", -1)], r"All 1 rated replies have thumbs down.*give thumbs up"),
     ],
 )
 def test_feedback_that_cannot_teach_ends_with_advice_and_writes_nothing(

@@ -6,7 +6,7 @@ here, the token ids that were served. `trl_*` turn a row into what TRL's trainer
 """
 
 from feedback_store.rows.pairs import PreferenceRow, Said, preferences
-from feedback_store.rows.rules import Rules, held_out
+from feedback_store.rows.rules import Rules, held_out, normal_prompt
 from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, from_store, unpaired
 from feedback_store.rows.trl import trl_kto, trl_preference, trl_prompt, trl_sft
 from feedback_store.rows.written import DemonstrationRow, PromptRow, demonstrations, prompts
@@ -23,6 +23,7 @@ __all__ = [
     "demonstrations",
     "from_store",
     "held_out",
+    "normal_prompt",
     "preferences",
     "prompts",
     "trl_kto",

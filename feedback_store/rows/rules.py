@@ -115,9 +115,17 @@ def rater_key(rater: str) -> str:
 
 
 def prompt_key(messages: Sequence[dict[str, str]], think: bool) -> bytes:
-    """Equal for prompts that differ only in case, spaces or the punctuation around words. 16 bytes."""
+    """Equal for nearly the same prompt in the same thinking mode. 16 bytes."""
+    return digest(json.dumps(think), normal_prompt(messages))
+
+
+def normal_prompt(messages: Sequence[dict[str, str]]) -> str:
+    """One text for all prompts that differ only in case, spaces or the punctuation around words.
+
+    All that asks whether two prompts are the same asks by this: what counts as a repetition, and what is held out.
+    """
     said = [[message["role"], normalised(message["content"])] for message in messages]
-    return digest(json.dumps([think, said], ensure_ascii=False))
+    return json.dumps(said, ensure_ascii=False)
 
 
 def normalised(text: str) -> str:
@@ -137,15 +145,14 @@ def digest(*texts: str | bytes) -> bytes:
 def held_out(row: Any, share: float = 0.1, raters: float = 0.0) -> bool:
     """Whether a row of any kind is kept away from training, to evaluate on.
 
-    Decided by the prompt's text alone, so that all replies to one prompt fall on one side, today and in every
-    later export. About `share` of all prompts (0 to 1) are held out, and a larger share keeps those of a
-    smaller one. `raters` holds out, likewise, the rows that one person alone gave, for that share of all
-    people: nothing by default, because where one person rates that could be everything.
+    Decided by the prompt's normal form alone, so that all replies to nearly the same prompt, in either thinking
+    mode, fall on one side, today and in every later export. About `share` of all prompts (0 to 1) are held out,
+    and a larger share keeps those of a smaller one. `raters` holds out, likewise, the rows that one person alone
+    gave, for that share of all people: nothing by default, because where one person rates that could be everything.
     """
-    prompt = json.dumps(
-        [[message["role"], message["content"]] for message in row.messages], ensure_ascii=False
-    )
-    return _below(prompt, share) or (raters > 0 and row.rater is not None and _below(row.rater, raters))
+    if _below(normal_prompt(row.messages), share):
+        return True
+    return raters > 0 and row.rater is not None and _below(row.rater, raters)
 
 
 def _below(text: str, share: float) -> bool:
