@@ -27,11 +27,9 @@ class Thumb:
 
 def standing(store: FeedbackStore) -> set[str]:
     """A name for each vote that stands, of people who consent. A vote that is changed gets another name."""
-    ratings = store.ratings(consented=True)
     found = {
-        vote_id(f"rating {rating.value}", rating.rater, (rating.reply_id,))
-        for rating, _ in ratings
-        if rating.value
+        vote_id(f"rating {thumb.value}", thumb.rater, (thumb.reply_id,))
+        for thumb in store.thumbs(consented=True)
     }
     for choice, _, _ in store.comparisons(consented=True):
         sides = (choice.left_reply_id, choice.right_reply_id)

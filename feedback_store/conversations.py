@@ -20,12 +20,12 @@ from feedback_store.lookup import (
     unknown_reply,
 )
 from feedback_store.queries import (
+    above,
     asked_after,
     conversations_with,
     first_words,
     path_to,
     siblings_of,
-    transcripts_to,
 )
 from feedback_store.records import Asked, Conversation, Message, NewReply, Reply
 from feedback_store.sessions import Sessions
@@ -239,6 +239,12 @@ class Conversations(Sessions):
                 raise unknown_reply(reply_id)
             return as_reply(found[0], found[1])
 
+    def replies(self, reply_ids: Sequence[str]) -> dict[str, Reply]:
+        """The replies with these ids, in no order. Unknown ids are left out. Ask for some hundreds at once."""
+        query = select(MessageRow, ReplyRow).join(ReplyRow).where(ReplyRow.id.in_(reply_ids))
+        with self._read() as session:
+            return {reply.id: as_reply(message, reply) for message, reply in session.execute(query)}
+
     def path(self, message_id: str) -> list[Message]:
         """The messages from the root down to `message_id`. Raises: UnknownMessage."""
         with self._read() as session:
@@ -252,10 +258,20 @@ class Conversations(Sessions):
 
         One question to the database for all of them: ask for some hundreds at once.
         """
-        found: dict[str, list[dict[str, str]]] = {}
+        turns: dict[str, tuple[str | None, dict[str, str]]] = {}
         with self._read() as session:
-            for message_id, role, content in session.execute(transcripts_to(message_ids)):
-                found.setdefault(message_id, []).append({"role": role, "content": content})
+            for message_id, parent, role, content in session.execute(above(message_ids)):
+                # A parent that comes later, in a damaged tree, is none: so every way up ends.
+                turns[message_id] = (parent if parent in turns else None, {"role": role, "content": content})
+        found: dict[str, list[dict[str, str]]] = {}
+        for message_id in message_ids:
+            said = []
+            at = message_id if message_id in turns else None
+            while at is not None:
+                at, turn = turns[at]
+                said.append(turn)
+            if said:
+                found[message_id] = said[::-1]
         return found
 
     def messages(self, conversation_id: str) -> list[Message]:

@@ -35,21 +35,20 @@ def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
     )
 
 
-def transcripts_to(message_ids: Sequence[str]) -> Select[str, str, str]:
-    """(id, role, content) of the messages from the root down to each of `message_ids`, in this order."""
+def above(message_ids: Sequence[str]) -> Select[str, str | None, str, str]:
+    """(id, parent, role, content) of `message_ids` and all messages above them, each once and after its parent."""
     leaves = (
-        select(MessageRow.id.label("leaf"), MessageRow.id, MessageRow.parent_id)
+        select(MessageRow.id, MessageRow.parent_id)
         .where(MessageRow.id.in_(message_ids))
         .cte("step", recursive=True)
     )
     parent = aliased(MessageRow)
-    step = leaves.union(
-        select(leaves.c.leaf, parent.id, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id)
-    )
+    # As in `path_to`; and what many have in common comes once.
+    step = leaves.union(select(parent.id, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id))
     return (
-        select(step.c.leaf, MessageRow.role, MessageRow.content)
+        select(MessageRow.id, MessageRow.parent_id, MessageRow.role, MessageRow.content)
         .join(step, MessageRow.id == step.c.id)
-        .order_by(step.c.leaf, MessageRow.number)
+        .order_by(MessageRow.number)
     )
 
 
@@ -133,6 +132,29 @@ def ratings_after(
     return _after(RatingRow, last, version, consented)
 
 
+def thumbs_after(
+    last: tuple[int, str], version: str | None, consented: bool
+) -> Select[int, str, str, int, str, str | None, bool, str | None, str]:
+    """(number, and the fields of a Thumb) of thumbs beyond `last` (message number, rater), in that order."""
+    query = (
+        select(
+            MessageRow.number,
+            RatingRow.reply_id,
+            RatingRow.rater_id,
+            RatingRow.value,
+            MessageRow.conversation_id,
+            MessageRow.parent_id,
+            ReplyRow.think,
+            ReplyRow.thought,
+            MessageRow.content,
+        )
+        .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
+        .join(MessageRow, ReplyRow.id == MessageRow.id)
+        .where(RatingRow.value != 0)
+    )
+    return _beyond(query, RatingRow, last, version, consented)
+
+
 def corrections_after(
     last: tuple[int, str], version: str | None, consented: bool
 ) -> Select[CorrectionRow, ReplyRow, MessageRow]:
@@ -145,10 +167,18 @@ def _after(vote: Any, last: tuple[int, str], version: str | None, consented: boo
         select(vote, ReplyRow, MessageRow)
         .join(ReplyRow, vote.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
-        # The first condition says nothing new, but it can be answered by an index.
-        .where(MessageRow.number >= last[0], tuple_(MessageRow.number, vote.rater_id) > last)
-        .order_by(MessageRow.number, vote.rater_id)
     )
+    return _beyond(query, vote, last, version, consented)
+
+
+def _beyond(
+    query: Select[*tuple[Any, ...]], vote: Any, last: tuple[int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
+    query = query.where(
+        # The first condition says nothing new, but it can be answered by an index.
+        MessageRow.number >= last[0],
+        tuple_(MessageRow.number, vote.rater_id) > last,
+    ).order_by(MessageRow.number, vote.rater_id)
     if version is not None:
         query = query.where(ReplyRow.version == version)
     return query.where(_may_be_used(vote, MessageRow)) if consented else query

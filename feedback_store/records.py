@@ -106,6 +106,23 @@ class Rating:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Thumb:
+    """A standing thumb, 1 (up) or -1 (down), with what was judged: as much of a reply as decides what it counts for.
+
+    Without token ids and settings, so that very many can be read. `parent_id` is the user message that was answered.
+    """
+
+    reply_id: str
+    rater: str
+    value: int
+    conversation_id: str
+    parent_id: str
+    think: bool
+    thought: str | None
+    answer: str
+
+
 @dataclass(frozen=True)
 class Correction:
     """What one rater would rather have read than one reply's answer. An empty `text` is one taken back."""

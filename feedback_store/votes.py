@@ -23,8 +23,9 @@ from feedback_store.queries import (
     corrections_after,
     ratings_after,
     ratings_under,
+    thumbs_after,
 )
-from feedback_store.records import Choice, Comparison, Correction, How, Rating, Reply
+from feedback_store.records import Choice, Comparison, Correction, How, Rating, Reply, Thumb
 from feedback_store.sessions import Sessions
 from feedback_store.tables import (
     ComparisonHistoryRow,
@@ -101,6 +102,15 @@ class Votes(Sessions):
             return (message.number, rating.rater_id), (as_rating(rating), as_reply(message, reply))
 
         return self._in_pages(lambda last: ratings_after(last, version, consented), (-1, ""), read)
+
+    def thumbs(self, version: str | None = None, *, consented: bool = False) -> Iterator[Thumb]:
+        """Every standing thumb up or down, in the order and under the conditions of `ratings`."""
+
+        def read(row: Any) -> tuple[tuple[int, str], Thumb]:
+            thumb = Thumb(*row[1:])
+            return (row[0], thumb.rater), thumb
+
+        return self._in_pages(lambda last: thumbs_after(last, version, consented), (-1, ""), read)
 
     def contested(self, *, consented: bool = False) -> Iterator[list[tuple[Rating, Reply]]]:
         """For each user message whose replies have thumbs both up and down: all votes on its replies.

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from feedback_store.errors import InvalidRules
@@ -128,6 +129,7 @@ def normal_prompt(messages: Sequence[dict[str, str]]) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
+@lru_cache(maxsize=1_000)  # a conversation's messages stand in the prompts of all its replies
 def normalised(text: str) -> str:
     """The text in lower case, with single spaces, and without the punctuation of sentences."""
     return _SPACES.sub(" ", _STOPS.sub("", text.casefold())).strip()

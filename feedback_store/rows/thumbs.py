@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from feedback_store.records import Rating, Reply
+from feedback_store.records import Rating, Reply, Thumb
 from feedback_store.rows.reading import with_messages
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
@@ -25,6 +25,8 @@ from feedback_store.rows.rules import (
 
 if TYPE_CHECKING:
     from feedback_store.store import FeedbackStore
+
+REPLIES_AT_ONCE = 500  # read together
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ def unpaired(rated: Iterable[RatedReply], rules: Rules = DEFAULT_RULES) -> list[
     The same answer to nearly the same prompt is one text, however many replies said it: its votes are counted
     together, and its first reply stands for all. Withdrawn votes do not count; ties give no row.
     """
-    known = list(rated)
-    return rows_of(_made(lambda: known, rules, Counter()))
+    known = {one.reply.id: one for one in rated}
+    thumbs = ((thumb, one.messages) for one in known.values() for thumb in _thumbs(one))
+    decided = _decided(thumbs, rules, Counter())
+    return [_row(known[one.reply_id].reply, known[one.reply_id].messages, one) for one in decided]
 
 
 def made_from_store(
@@ -84,9 +88,16 @@ def made_from_store(
 ) -> Iterator[Made[UnpairedRow]]:
     """`from_store` row by row, with the votes behind each; `left_out` counts what each rule took away.
 
-    Reads the store twice, so that nothing but the votes is ever held in memory.
+    Decides first, and then reads the replies that became rows: nothing but the votes is ever held in memory.
     """
-    return _made(lambda: _rated_replies(store, version), rules, left_out)
+    thumbs = with_messages(store, store.thumbs(version, consented=True), lambda thumb: thumb.parent_id)
+    decided = _decided(thumbs, rules, left_out)
+    while some := list(islice(decided, REPLIES_AT_ONCE)):
+        # What was forgotten since it was decided on is left out.
+        replies = store.replies([one.reply_id for one in some])
+        there = ((one, replies[one.reply_id]) for one in some if one.reply_id in replies)
+        for (one, reply), messages in with_messages(store, there, lambda pair: pair[1].parent_id):
+            yield Made(_row(reply, messages, one), one.votes)
 
 
 def class_balance(labels: Iterable[bool]) -> dict[str, float]:
@@ -106,54 +117,60 @@ def class_balance(labels: Iterable[bool]) -> dict[str, float]:
     }
 
 
-def _made(
-    read: Callable[[], Iterable[RatedReply]], rules: Rules, left_out: Counter[str]
-) -> Iterator[Made[UnpairedRow]]:
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Which reply becomes a row, and by which votes it is good (`label` true) or bad."""
+
+    reply_id: str
+    label: bool
+    votes: tuple[Vote, ...]
+
+
+def _decided(
+    thumbs: Iterable[tuple[Thumb, list[dict[str, str]]]], rules: Rules, left_out: Counter[str]
+) -> Iterator[_Decided]:
+    """What becomes of thumbs, given with their messages and all on one reply together; replies in their order."""
     tally = Tally(rules, left_out)
-    for one in read():
-        for rating in one.ratings:
-            if rating.value != 0:
-                where = one.reply.conversation_id
-                vote = Vote("rating", rating.rater, rating.value, (rating.reply_id,), where)
-                tally.add(_key(one), vote)
+    said: dict[str, tuple[bytes, bytes]] = {}
+    for thumb, messages in thumbs:
+        prompt = prompt_key(messages, thumb.think)
+        key = digest(prompt, thumb.thought or "", thumb.answer)
+        said[thumb.reply_id] = (key, prompt)
+        tally.add(key, Vote("rating", thumb.rater, thumb.value, (thumb.reply_id,), thumb.conversation_id))
     limit = Limit(rules, left_out)
     judged: set[bytes] = set()
-    for one in read():
-        key = _key(one)
+    for reply_id, (key, prompt) in said.items():
         votes = tally.votes(key)
-        if key in judged or not any(one.reply.id in vote.replies for vote in votes):
+        if key in judged or not any(reply_id in vote.replies for vote in votes):
             continue
         judged.add(key)
         verdict = tally.verdict(key)
-        if verdict and limit.passes(prompt_key(one.messages, one.reply.think), key):
-            yield Made(_row(one, verdict > 0, votes), votes)
+        if verdict and limit.passes(prompt, key):
+            yield _Decided(reply_id, verdict > 0, votes)
 
 
-def _key(one: RatedReply) -> bytes:
+def _thumbs(one: RatedReply) -> Iterator[Thumb]:
     reply = one.reply
-    return digest(prompt_key(one.messages, reply.think), reply.thought or "", reply.answer)
+    where = (reply.conversation_id, reply.parent_id)
+    for rating in one.ratings:
+        if rating.value != 0:
+            yield Thumb(
+                reply.id, rating.rater, rating.value, *where, reply.think, reply.thought, reply.answer
+            )
 
 
-def _row(one: RatedReply, label: bool, votes: Sequence[Vote]) -> UnpairedRow:
-    reply = one.reply
+def _row(reply: Reply, messages: list[dict[str, str]], decided: _Decided) -> UnpairedRow:
     return UnpairedRow(
         reply_id=reply.id,
-        messages=one.messages,
+        messages=messages,
         think=reply.think,
         thought=reply.thought,
         answer=reply.answer,
         prompt_ids=reply.prompt_ids,
         completion_ids=reply.completion_ids,
-        label=label,
-        votes=len(votes),
+        label=decided.label,
+        votes=len(decided.votes),
         version=reply.version,
         finish_reason=reply.finish_reason,
-        rater=sole_rater(votes),
+        rater=sole_rater(decided.votes),
     )
-
-
-def _rated_replies(store: FeedbackStore, version: str | None) -> Iterator[RatedReply]:
-    rated = store.ratings(version, consented=True)
-    by_reply = (list(group) for _, group in groupby(rated, key=lambda pair: pair[0].reply_id))
-    for pairs, messages in with_messages(store, by_reply, lambda pairs: pairs[0][1].parent_id):
-        yield RatedReply(pairs[0][1], messages, [rating for rating, _ in pairs])
