@@ -80,6 +80,43 @@ def store(place: Path | str) -> Iterator[FeedbackStore]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Any, str]]:
+    """The chat page over a fake chat, and its address."""
+    # Late: tests without a page need not wait for Gradio.
+    from fake_chat import FakeChat, serving
+
+    fake = FakeChat(seconds_between=0.03)
+    with serving(fake) as url:
+        yield fake, url
+
+
+@pytest.fixture
+def fake(served: tuple[Any, str]) -> Any:
+    """The chat behind the page."""
+    return served[0]
+
+
+@pytest.fixture(scope="module")
+def browser(served: tuple[Any, str]) -> Iterator[Any]:
+    """Chromium. After `served`: Playwright keeps an event loop running, and a page may be started in one of its own."""
+    from in_browser import CHROMIUM, SWITCHES, playwright
+
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=SWITCHES)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
+    """A function that opens the page as a new person."""
+    from in_browser import visits
+
+    with visits(browser, served[1]) as open_page:
+        yield open_page
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections to anything but this machine fail, and say so."""

@@ -1,21 +1,18 @@
-"""Chromium on the page over the fake chat: fixtures and small steps that a person takes."""
+"""Chromium on the page: its settings, and small steps that a person takes. The fixtures are in conftest.py."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_chat import FakeChat, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 expect = playwright.expect
-# Seconds that a loaded machine may take for what a quiet one does at once.
-expect.set_options(timeout=1000 * float(os.environ.get("THUMBTUNE_PATIENCE", "5")))
-
 MARKS = [
     pytest.mark.browser,
     # Gradio's queue calls pandas in ways that pandas 3 deprecates.
@@ -24,39 +21,20 @@ MARKS = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"),
 ]
 
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+PATIENCE = float(os.environ.get("THUMBTUNE_PATIENCE", "5"))
+"""Seconds that a loaded machine may take for what a quiet one does at once."""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 780}
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FakeChat, str]]:
-    fake = FakeChat(seconds_between=0.03)
-    with serving(fake) as url:
-        yield fake, url
-
-
-@pytest.fixture(scope="module")
-def browser(served: tuple[FakeChat, str]) -> Iterator[Any]:
-    # After `served`: Playwright keeps an event loop running, and the page is started in one of its own.
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def fake(served: tuple[FakeChat, str]) -> FakeChat:
-    return served[0]
+both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+expect.set_options(timeout=1000 * PATIENCE)
 
 
 def watch(tab: Any, address: str, problems: list[str]) -> None:
@@ -72,19 +50,24 @@ def watch(tab: Any, address: str, problems: list[str]) -> None:
     )
 
 
-@pytest.fixture
-def visit(browser: Any, served: tuple[FakeChat, str]) -> Iterator[Any]:
-    """A function that opens the page as a new person; errors and foreign addresses fail the test."""
+@contextmanager
+def visits(
+    browser: Any, address: str, path: str = "", ready: str = ".welcome"
+) -> Iterator[Callable[..., Any]]:
+    """A function that opens `path` as a new person, once `ready` is to be seen.
+
+    Script errors and foreign addresses fail the test.
+    """
     contexts, problems = [], []
 
     def open_page(viewport: dict[str, int] = DESKTOP, **options: Any) -> Any:
         context = browser.new_context(viewport=viewport, **options)
-        context.set_default_timeout(2000 * float(os.environ.get("THUMBTUNE_PATIENCE", "5")))
+        context.set_default_timeout(2000 * PATIENCE)
         contexts.append(context)
         tab = context.new_page()
-        watch(tab, served[1], problems)
-        tab.goto(served[1])
-        expect(tab.locator(".welcome")).to_be_visible()
+        watch(tab, address, problems)
+        tab.goto(address + path, timeout=6000 * PATIENCE)
+        expect(tab.locator(ready)).to_be_visible(timeout=4000 * PATIENCE)
         return tab
 
     yield open_page

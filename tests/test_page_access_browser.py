@@ -1,8 +1,5 @@
 """The page for everybody: checked by axe-core, by keyboard alone, in still pictures, from right to left."""
 
-# The fixtures are imported by name, and asked for by the same name.
-# ruff: noqa: F811
-
 from __future__ import annotations
 
 from typing import Any
@@ -10,19 +7,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fake_chat import FakeChat
-from in_browser import (  # noqa: F401
-    DESKTOP,
-    MARKS,
-    PHONE,
-    browser,
-    button,
-    expect,
-    fake,
-    picture,
-    send,
-    served,
-    visit,
-)
+from in_browser import DESKTOP, MARKS, PHONE, button, expect, send
 
 from assistant.page.words import CHINESE, ENGLISH, Words
 

@@ -1,8 +1,5 @@
 """The page in Chromium, as a person uses it. `THUMBTUNE_SCREENSHOTS=folder` keeps pictures."""
 
-# The fixtures are imported by name, and asked for by the same name.
-# ruff: noqa: F811
-
 from __future__ import annotations
 
 import re
@@ -10,20 +7,7 @@ from typing import Any
 
 import pytest
 from fake_chat import FakeChat
-from in_browser import (  # noqa: F401
-    DESKTOP,
-    MARKS,
-    PHONE,
-    answered,
-    browser,
-    button,
-    expect,
-    fake,
-    picture,
-    send,
-    served,
-    visit,
-)
+from in_browser import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
 
 from assistant.page.words import CHINESE, ENGLISH
 
@@ -61,7 +45,7 @@ def test_without_the_switch_there_is_no_thought_and_a_reload_remembers_it(visit:
     expect(tab.get_by_label(ENGLISH.think)).not_to_be_checked()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@both_sizes
 def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_reload(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

@@ -1,15 +1,11 @@
 """What a person said and judged outlasts reloads in mid-reply, the server's restart and the next version."""
 
-# The fixtures are imported by name, and asked for by the same name.
-# ruff: noqa: F811
-
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from fake_chat import FakeChat, serving
-from in_browser import DESKTOP, MARKS, PHONE, answered, browser, button, expect, fake, send, served  # noqa: F401
+from in_browser import MARKS, PHONE, answered, both_sizes, button, expect, send
 from running_app import free_port
 
 from assistant.page.words import ENGLISH
@@ -17,7 +13,7 @@ from assistant.page.words import ENGLISH
 pytestmark = MARKS
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@both_sizes
 def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
     browser: Any, served: Any, size: dict[str, int]
 ) -> None:

@@ -1,8 +1,5 @@
 """Conversations, branches, better answers, two answers, settings and tokens in Chromium, on a desk and on a phone."""
 
-# The fixtures are imported by name, and asked for by the same name.
-# ruff: noqa: F811
-
 from __future__ import annotations
 
 import json
@@ -11,25 +8,11 @@ from typing import Any
 
 import pytest
 from fake_chat import FakeChat
-from in_browser import (  # noqa: F401
-    DESKTOP,
-    MARKS,
-    PHONE,
-    answered,
-    browser,
-    button,
-    expect,
-    fake,
-    picture,
-    send,
-    served,
-    visit,
-)
+from in_browser import DESKTOP, MARKS, PHONE, answered, both_sizes, button, expect, picture, send
 
 from assistant.page.words import CHINESE, ENGLISH
 
 pytestmark = MARKS
-both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
 def open_list(tab: Any, size: dict[str, int]) -> None:
