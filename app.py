@@ -29,6 +29,7 @@ def main(settings: Settings) -> None:
     check_port(settings.host, settings.port)
 
     # Imported once the settings are known to be good: torch and gradio take seconds.
+    from assistant.accounts import Accounts
     from assistant.admins import Admins
     from assistant.api import routes
     from assistant.control import Control
@@ -54,7 +55,8 @@ def main(settings: Settings) -> None:
         try:
             chat = Chat(store, engine, sampling, versions)
             office = dashboard.Office(chat, store, Control(versions, loop), Admins.of(settings))
-            page = build_page(chat, office)
+            accounts = Accounts.of(settings)
+            page = build_page(chat, office, accounts)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)
             if office.admins.by_password or office.admins.by_name:
                 print(f"Dashboard for admins: {dashboard.PATH} on the same address", flush=True)
@@ -69,7 +71,7 @@ def main(settings: Settings) -> None:
                         *dashboard.routes(office),
                     ]
                 },
-                **launch_options(),
+                **launch_options(accounts),
             )
         finally:
             follower.close()

@@ -3,29 +3,22 @@
 Nobody may where neither is set. A session lives in this process: after a restart everybody signs in again.
 """
 
-import hashlib
-import hmac
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from assistant.accounts import profile
 from assistant.errors import AssistantError
+from assistant.passwords import Guesses, digest, is_same
 from assistant.settings import Settings
 
 COOKIE = "thumbtune-admin"
 SESSION_SECONDS = 12 * 3600.0
 SESSIONS = 1_000
 """Most at once; the oldest ends first."""
-WINDOW_SECONDS = 300.0
-TRIES, TRIES_IN_ALL = 5, 300
-"""Wrong passwords within the window, from one address and from all, after which no password is looked at.
-
-The second is for guessers with many addresses: a guess a second, against 12 characters or more, stays a guess.
-"""
 LONGEST_NAME = 40
 
 
@@ -50,10 +43,10 @@ class Admins:
 
     def __init__(self, password: str | None = None, names: Sequence[str] = ()) -> None:
         """`names`: of Hugging Face accounts, where people can sign in with them; case does not matter there."""
-        self._password = _digest(password) if password else None
+        self._password = digest(password) if password else None
         self._names = {name.casefold() for name in names}
         self._sessions: dict[bytes, tuple[str, float]] = {}
-        self._failures: deque[tuple[float, str]] = deque()
+        self._guesses = Guesses()
         self._lock = threading.Lock()
 
     @classmethod
@@ -78,24 +71,25 @@ class Admins:
         Raises TooManyTries before it looks at the password, WrongPassword after.
         """
         with self._lock:
-            now = time.monotonic()
-            self._refuse_guessers(address, now)
-            # Counted first, so that guesses sent all at once count too.
-            self._failures.append((now, address))
-            right = self._password is not None and hmac.compare_digest(_digest(password), self._password)
-            if not right:
+            seconds = self._guesses.seconds_to_wait(address)
+            if seconds > 0:
+                raise TooManyTries(seconds)
+            if not is_same(password, self._password):
+                self._guesses.add(address)
                 raise WrongPassword("This is not the password.")
-            self._failures.pop()
             token = secrets.token_urlsafe(32)
             while len(self._sessions) >= SESSIONS:
                 del self._sessions[next(iter(self._sessions))]
-            self._sessions[_digest(token)] = (f"{_tidy(name)} (password)", now + SESSION_SECONDS)
+            self._sessions[digest(token)] = (
+                f"{_tidy(name)} (password)",
+                time.monotonic() + SESSION_SECONDS,
+            )
             return token
 
     def sign_out(self, token: str) -> None:
         """End a session; nothing happens if there is none."""
         with self._lock:
-            self._sessions.pop(_digest(token), None)
+            self._sessions.pop(digest(token), None)
 
     def who(self, cookies: Mapping[str, str], account: Mapping[str, Any] | None = None) -> str:
         """Who asks, by the request's cookies or by the Hugging Face `account` that its login proved.
@@ -103,21 +97,13 @@ class Admins:
         `account`: what the login keeps in its signed session. Raises NotAnAdmin.
         """
         with self._lock:
-            found = self._sessions.get(_digest(cookies.get(COOKIE, "")))
+            found = self._sessions.get(digest(cookies.get(COOKIE, "")))
             if found is not None and time.monotonic() < found[1]:
                 return found[0]
-        name = _account_name(account)
-        if name is not None and name.casefold() in self._names:
-            return f"{name} (Hugging Face)"
+        person = profile(account)
+        if person is not None and person.name.casefold() in self._names:
+            return f"{person.name} (Hugging Face)"
         raise NotAnAdmin("Sign in as an admin first.")
-
-    def _refuse_guessers(self, address: str, now: float) -> None:
-        while self._failures and self._failures[0][0] <= now - WINDOW_SECONDS:
-            self._failures.popleft()
-        theirs = [when for when, who in self._failures if who == address]
-        for times, most in ((theirs, TRIES), ([when for when, _ in self._failures], TRIES_IN_ALL)):
-            if len(times) >= most:
-                raise TooManyTries(times[-most] + WINDOW_SECONDS - now)
 
 
 def is_ours(headers: Mapping[str, str]) -> bool:
@@ -131,20 +117,6 @@ def is_ours(headers: Mapping[str, str]) -> bool:
     if origin is None:
         return True
     return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
-
-
-def _account_name(account: Mapping[str, Any] | None) -> str | None:
-    try:
-        if account is None or float(account.get("expires_at", 0)) <= time.time():
-            return None
-        return str(account["userinfo"]["preferred_username"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _digest(text: str) -> bytes:
-    # Of equal length whatever was typed, so that the comparison tells nothing of how long the password is.
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _tidy(name: str) -> str:

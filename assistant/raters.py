@@ -1,10 +1,18 @@
-"""Who rates over the API: a pseudonym made from the caller's key, never the key itself."""
+"""Pseudonyms of people who sign in and of callers of the API, made from a name or key and never the name itself."""
 
 import hashlib
 import hmac
 import os
 import secrets
 from pathlib import Path
+
+EVERYBODY = "api"
+"""Whoever calls the page's named endpoints, where nobody signs in."""
+
+
+def is_given_out(name: str) -> bool:
+    """Whether this is a pseudonym made here: nobody becomes one of these people by calling themselves so."""
+    return name == EVERYBODY or name.startswith(("api-", "login-"))
 
 
 class Raters:
@@ -17,8 +25,15 @@ class Raters:
     def pseudonym(self, key: str | None, user: str | None) -> str:
         """Of the person behind `user` at the holder of `key`; without either, all callers are one."""
         said = f"{len(key or '')}/{key or ''}/{user or ''}"
-        digest = hmac.new(self._secret, said.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return f"api-{digest.hexdigest()[:32]}"
+        return f"api-{self._digest(said)}"
+
+    def signed_in(self, way: str, name: str) -> str:
+        """Of the person whom a login knows by `name`; `way` says which kind of login."""
+        return f"login-{self._digest(f'{way}/{name}')}"
+
+    def _digest(self, said: str) -> str:
+        made = hmac.new(self._secret, said.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return made.hexdigest()[:32]
 
 
 def _secret(path: Path) -> bytes:

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     admins: str = Field(
         "", description="on Spaces: Hugging Face names that may open the dashboard, by commas"
     )
+    logins: SecretStr | None = Field(
+        None,
+        description="people who may chat, as name:password by commas, and nobody else; give them in the "
+        "environment, where nobody sees them",
+    )
     open_browser: bool = Field(False, description="open the page in a browser")
 
     @field_validator("engine_url")
@@ -110,6 +115,24 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 12 characters")
         return password
 
+    @field_validator("logins")
+    @classmethod
+    def _people(cls, logins: SecretStr | None) -> SecretStr | None:
+        if logins is None:
+            return None
+        pairs = _pairs(logins)
+        names = [name.casefold() for name, _ in pairs]
+        if not pairs or not all(names) or len(set(names)) < len(names):
+            raise ValueError("must be name:password by commas, each name once")
+        if any(len(password) < 8 for _, password in pairs):
+            raise ValueError("must have passwords of at least 8 characters")
+        return logins
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Passwords by name of the people who may chat; empty where everybody may."""
+        return dict(_pairs(self.logins))
+
     @property
     def admin_names(self) -> list[str]:
         """Hugging Face names that may open the dashboard."""
@@ -117,14 +140,24 @@ class Settings(BaseSettings):
 
     @property
     def hugging_face_login(self) -> bool:
-        """Whether people can sign in with Hugging Face: on a Space whose header says `hf_oauth: true`."""
-        return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID"))
+        """Whether people can sign in with Hugging Face: on a Space whose header says `hf_oauth: true`.
+
+        Not beside passwords for everybody: one app has one way to sign in to it.
+        """
+        return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID") and not self.passwords)
 
     @property
     def keys(self) -> list[str]:
         """The API's keys; none where everybody may call it."""
         given = self.api_keys.get_secret_value() if self.api_keys else ""
         return [key.strip() for key in given.split(",") if key.strip()]
+
+
+def _pairs(logins: SecretStr | None) -> list[tuple[str, str]]:
+    """Names and passwords as they were listed."""
+    given = logins.get_secret_value() if logins else ""
+    parts = [part.partition(":") for part in given.split(",") if part.strip()]
+    return [(name.strip(), password.strip()) for name, _, password in parts]
 
 
 def from_command_line(arguments: list[str] | None = None) -> Settings:

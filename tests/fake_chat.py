@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from running_app import free_port
 
+from assistant.accounts import Accounts
 from assistant.conversation import Chat
 from assistant.engine import Chunk
 from assistant.errors import EngineError
@@ -207,13 +208,13 @@ class FakeChat(Chat):
 
 
 @contextmanager
-def serving(fake: FakeChat, port: int | None = None) -> Iterator[str]:
+def serving(fake: FakeChat, port: int | None = None, accounts: Accounts | None = None) -> Iterator[str]:
     """The page over `fake` on this port, or a free one; yields its address."""
 
     async def start() -> tuple[Any, str]:
-        page = build_page(fake)
+        page = build_page(fake, accounts=accounts)
         # Gradio's own search for a port leaves open the sockets that it tried.
-        options = {**launch_options(), "server_port": port or free_port()}
+        options = {**launch_options(accounts), "server_port": port or free_port()}
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]
 
     # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.

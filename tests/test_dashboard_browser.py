@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from fake_office import PASSWORD, filled, serving
-from in_browser import DESKTOP, MARKS, PHONE, browser, expect, picture, watch
+from in_browser import MARKS, PHONE, both_sizes, expect, picture, visits
 from test_page_access_browser import check
 
 from assistant import trial
 from assistant.page.dashboard import Office
 from assistant.page.dashboard.acts import VIEWS
+from assistant.page.words import ENGLISH
 
-__all__ = ["browser"]
 pytestmark = MARKS
 
 CYCLE = (
@@ -51,21 +51,8 @@ def served(house: tuple[Office, str]) -> tuple[Any, str]:
 @pytest.fixture
 def visit(browser: Any, house: tuple[Office, str]) -> Iterator[Callable[..., Any]]:
     """Open the dashboard as somebody new; errors and foreign addresses fail the test."""
-    contexts, problems = [], []
-
-    def open_page(viewport: dict[str, int] = DESKTOP, **options: Any) -> Any:
-        context = browser.new_context(viewport=viewport, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        watch(tab, house[1], problems)
-        tab.goto(f"{house[1]}dashboard")
-        expect(tab.locator(".door")).to_be_visible(timeout=20_000)
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert problems == []
+    with visits(browser, house[1], "dashboard", ".door") as open_page:
+        yield open_page
 
 
 def sign_in(tab: Any) -> Any:
@@ -247,8 +234,20 @@ def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
     expect(tab.locator(".place")).to_have_text("管理", timeout=20_000)
 
 
-def test_the_chat_page_is_as_it_was(visit: Callable[..., Any], house: tuple[Office, str]) -> None:
-    tab = visit()
+@both_sizes
+def test_the_chat_page_shows_the_way_to_the_dashboard_to_admins_alone(
+    visit: Callable[..., Any], house: tuple[Office, str], size: dict[str, int]
+) -> None:
+    tab = visit(size)
     tab.goto(house[1])
     expect(tab.locator(".welcome")).to_be_visible(timeout=20_000)
     expect(tab.locator(".nav-holder")).not_to_be_visible()
+    way = tab.locator(".side-bottom").get_by_role("link", name=ENGLISH.dashboard)
+    expect(way).to_have_count(0)
+    tab.goto(f"{house[1]}dashboard")
+    sign_in(tab).get_by_role("link", name="Chat").click()
+    expect(tab.locator(".welcome")).to_be_visible(timeout=20_000)
+    if size == PHONE:
+        tab.locator("#header [data-do=drawer]").click()
+    way.click()
+    expect(tab.locator(".views")).to_be_visible(timeout=20_000)

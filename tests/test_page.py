@@ -19,7 +19,8 @@ from gradio_client.exceptions import AppError
 
 from assistant.conversation import Update
 from assistant.errors import AssistantError
-from assistant.page import desk, reply_view, view
+from assistant.page import reply_view, view
+from assistant.page.desk import Desk
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.preferences import Preferences, preferences
@@ -46,12 +47,12 @@ def fake() -> FakeChat:
 
 @pytest.fixture
 def handlers(fake: FakeChat) -> Handlers:
-    return Handlers(fake)
+    return Handlers(Desk(fake))
 
 
 @pytest.fixture
 def session() -> Session:
-    return Session(rater="rater-1")
+    return Session(browser="rater-1")
 
 
 def event(order: int = 1, **data: Any) -> Any:
@@ -305,6 +306,7 @@ def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers)
     assert all(example in shown(screen) for example in CHINESE.examples)
     assert screen.memory == {
         "rater": first.rater,
+        "account": None,
         "language": "zh",
         "think": True,
         "mode": "one",
@@ -335,6 +337,14 @@ def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object)
     assert session.rater
     assert session.language == "en"
     assert session.conversation is None
+
+
+@pytest.mark.parametrize("name", ["login-0f", "api-0f", "api"])
+def test_nobody_becomes_a_person_who_signs_in_or_a_program_by_what_a_browser_kept(
+    handlers: Handlers, name: str
+) -> None:
+    handlers.opening.open(session := Session(), request(), {"rater": name})
+    assert session.rater and session.rater != name
 
 
 def test_somebody_elses_conversation_is_not_shown(handlers: Handlers, session: Session) -> None:
@@ -441,7 +451,7 @@ def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_oth
     screen = handlers.opening.open(reopened := Session(), request(), session.memory())
     again = f'data-do="retry" data-turn="{question}">{ENGLISH.resend}'
     assert again in shown(screen)
-    thief = Session(rater="rater-2", turns=list(reopened.turns))
+    thief = Session(browser="rater-2", turns=list(reopened.turns))
     screen = collect(handlers.sending.retry(thief, event(turn=question)))[-1]
     assert "belongs to somebody else" in shown(screen)
     assert len(fake.finished) == 1
@@ -472,7 +482,7 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
     assert session.conversation is not None
     head = session.turns[-1].id
     fake.store.add_message(session.conversation, head, "user", "lost")
-    desk.refresh(fake, session)
+    Desk(fake).refresh(session)
     say(handlers, session, "again")
     assert [turn.content for turn in session.turns] == [
         "hello",
@@ -537,7 +547,7 @@ def test_a_new_conversation_ends_the_reply_being_written(
         async for _ in screens:
             if session.live is not None:
                 break
-        screen = await handlers.sending.fresh(session)
+        screen = await handlers.branching.fresh(session)
         assert [screen async for screen in screens] == []
         return screen
 
@@ -568,7 +578,7 @@ def test_an_edit_adds_a_sibling_of_the_message(fake: FakeChat, handlers: Handler
     say(handlers, session, "first")
     say(handlers, session, "second")
     asked = session.turns[2]
-    assert f">\n{asked.content}</textarea>" in shown(handlers.sending.edit(session, event(turn=asked.id)))
+    assert f">\n{asked.content}</textarea>" in shown(handlers.branching.edit(session, event(turn=asked.id)))
     collect(handlers.sending.resend(session, event(turn=asked.id, text="better")))
     assert [turn.content for turn in session.turns] == [
         "first",
@@ -590,8 +600,8 @@ def test_editing_the_first_message_begins_at_the_root(
 
 def test_cancelling_an_edit_changes_nothing(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "first")
-    handlers.sending.edit(session, event(turn=session.turns[0].id))
-    assert "<form" not in shown(handlers.sending.cancel(session))
+    handlers.branching.edit(session, event(turn=session.turns[0].id))
+    assert "<form" not in shown(handlers.branching.cancel(session))
     assert session.turns[0].content == "first"
 
 
@@ -606,7 +616,7 @@ def test_retry_adds_a_sibling_reply(fake: FakeChat, handlers: Handlers, session:
 def test_undo_returns_the_message_to_the_box(handlers: Handlers, session: Session) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
-    screen = handlers.sending.undo(session)
+    screen = handlers.branching.undo(session)
     assert screen.box == "second"
     assert [turn.content for turn in session.turns] == ["first", "You said: first"]
 

@@ -11,6 +11,7 @@ from gradio.events import Dependency, api
 
 from assistant.page import side_view, view
 from assistant.page.dashboard import add_dashboard
+from assistant.page.desk import Desk
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.session import Session
@@ -18,6 +19,7 @@ from assistant.page.theme import theme
 from assistant.page.words import ENGLISH
 
 if TYPE_CHECKING:
+    from assistant.accounts import Accounts
     from assistant.conversation import Chat
     from assistant.page.dashboard import Office
 
@@ -25,12 +27,14 @@ FOLDER = Path(__file__).parent
 STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
 
-def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
+def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | None = None) -> gr.Blocks:
     """The page over `chat`, with the endpoints `/chat` and `/rate`; start it with `launch_options()`.
 
-    With an `office` the dashboard is there too, and needs its own routes: `dashboard.routes`.
+    With an `office` the dashboard is there too, and needs its own routes: `dashboard.routes`. With `accounts`
+    people sign in, or may.
     """
-    handlers, endpoints, words = Handlers(chat), Endpoints(chat), ENGLISH
+    admins = office.admins if office else None
+    handlers, endpoints, words = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
 
     def block(value: Any, name: str, **options: Any) -> gr.HTML:
@@ -80,6 +84,9 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
                     footnote = gr.HTML(view.footnote(words), apply_default_css=False, elem_id="footnote")
             panel = block("", "panel")
             outbox = block("", "outbox")
+            if accounts is not None and accounts.way == "hugging_face":
+                # It brings Hugging Face's login into the app; the page has a link of its own to it.
+                gr.LoginButton(visible=False)
 
         screen = [
             conversation, header, side, shelf, box, think, mode, send, stop, footnote, panel, outbox, memory,
@@ -110,12 +117,12 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
             )
             return wire(event, handler, *inputs, more=(think, mode), js=shown)
 
-        opening, sending, judging = handlers.opening, handlers.sending, handlers.judging
-        shelving, panels = handlers.shelving, handlers.panels
+        opening, sending, branching = handlers.opening, handlers.sending, handlers.branching
+        judging, shelving, panels = handlers.judging, handlers.shelving, handlers.panels
 
         wire(page.load, opening.open)
         wire(header.language, opening.language)
-        wire(header.fresh, sending.fresh)
+        wire(header.fresh, branching.fresh)
         wire(think.input, opening.set_think, think)
         wire(mode.set_mode, opening.set_mode)
 
@@ -129,10 +136,10 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
         ):
             wire(streams.failure, sending.recover)
         wire(stop.click, sending.stop)
-        wire(conversation.undo, sending.undo)
-        wire(conversation.edit, sending.edit)
-        wire(conversation.cancel, sending.cancel)
-        wire(conversation.show, sending.show)
+        wire(conversation.undo, branching.undo)
+        wire(conversation.edit, branching.edit)
+        wire(conversation.cancel, branching.cancel)
+        wire(conversation.show, branching.show)
 
         # One at a time: leaving the comment field by pressing "Withdraw" sends two votes at once.
         votes = {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "votes"}
@@ -148,7 +155,7 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
         # Not "always_last": Gradio 6.31 then repeats the first event's data instead of sending the last one's.
         wire(side.find, shelving.find, trigger_mode="multiple", concurrency_limit=1, concurrency_id="find")
         wire(shelf.switch, shelving.switch)
-        wire(shelf.cancel, sending.cancel)
+        wire(shelf.cancel, branching.cancel)
         wire(shelf.ask_rename, shelving.ask_rename)
         wire(shelf.rename, shelving.rename)
         wire(shelf.ask_delete, shelving.ask_delete)
@@ -174,9 +181,12 @@ def build_page(chat: Chat, office: Office | None = None) -> gr.Blocks:
     return page
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
     """What `Blocks.launch` needs for this page, beside address and port."""
+    by_password = accounts is not None and accounts.way == "password"
     return {
+        "auth": accounts.check if accounts and by_password else None,
+        "auth_message": side_view.door() if by_password else None,
         "theme": theme(),
         "css_paths": [FOLDER / name for name in STYLES],
         "favicon_path": FOLDER / "favicon.svg",

@@ -9,20 +9,23 @@ import gradio as gr
 
 from assistant.errors import AssistantError
 from assistant.page.stream import closing
+from assistant.page.visitor import account_of, request_now
+from assistant.raters import EVERYBODY
 from feedback_store import StoreError
 
 if TYPE_CHECKING:
+    from assistant.accounts import Accounts
     from assistant.conversation import Chat
-
-# Whoever knows a conversation's id may continue it here. Pages have raters of their own: theirs stay theirs.
-API_RATER = "api"
 
 
 class Endpoints:
-    """The endpoints over one `Chat`."""
+    """The endpoints over one `Chat`. Callers who have signed in are the same people here as on the page.
 
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
+    Without that, whoever knows a conversation's id may continue it; pages have raters of their own.
+    """
+
+    def __init__(self, chat: Chat, accounts: Accounts | None = None) -> None:
+        self._chat, self._accounts = chat, accounts
 
     async def chat(
         self, message: str, think: bool = False, conversation: str | None = None
@@ -31,10 +34,10 @@ class Endpoints:
 
         Streams dictionaries with reply_id, conversation, thought, answer, version. The texts are cumulative.
         """
+        account = account_of(request_now(), self._accounts)
+        rater = account.rater if account else EVERYBODY
         try:
-            updates = self._chat.reply(
-                message, think=think, rater=API_RATER, conversation=conversation or None
-            )
+            updates = self._chat.reply(message, think=think, rater=rater, conversation=conversation or None)
             async with closing(updates) as shown:
                 async for update in shown:
                     yield {
@@ -56,7 +59,10 @@ class Endpoints:
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. A client's last vote counts."""
-        rater = f"{API_RATER}-{request.session_hash}" if request is not None else API_RATER
+        account = account_of(request, self._accounts)
+        rater = account.rater if account else EVERYBODY
+        if account is None and request is not None:
+            rater = f"{EVERYBODY}-{request.session_hash}"
         if value not in (1, 0, -1) or isinstance(value, bool):
             raise gr.Error(f"value is {value!r}; it must be 1, -1 or 0 (withdraw).", print_exception=False)
         try:

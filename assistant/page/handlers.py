@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assistant.page.branching import Branching
 from assistant.page.judging import Judging
 from assistant.page.opening import Opening
 from assistant.page.panels import Panels
@@ -15,15 +16,16 @@ from assistant.page.sending import Sending
 from assistant.page.shelving import Shelving
 
 if TYPE_CHECKING:
-    from assistant.conversation import Chat
+    from assistant.page.desk import Desk
 
 
 class Handlers:
-    """All handlers over one `Chat`, by what they are about."""
+    """All handlers over one `Desk`, by what they are about."""
 
-    def __init__(self, chat: Chat) -> None:
-        self.opening = Opening(chat)
-        self.sending = Sending(chat)
-        self.judging = Judging(chat)
-        self.shelving = Shelving(chat)
-        self.panels = Panels(chat)
+    def __init__(self, desk: Desk) -> None:
+        self.opening = Opening(desk)
+        self.sending = Sending(desk)
+        self.branching = Branching(desk)
+        self.judging = Judging(desk)
+        self.shelving = Shelving(desk)
+        self.panels = Panels(desk)

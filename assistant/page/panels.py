@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from assistant.page import desk, panel_view, token_view
+from assistant.page import panel_view, token_view
+from assistant.page.desk import ERRORS, Desk
 from assistant.page.preferences import Preferences, preferences, preset
 from assistant.page.screen import Screen, redrawn
 from assistant.page.session import Session, TokenView
-
-if TYPE_CHECKING:
-    from assistant.conversation import Chat
 
 
 class Panels:
     """Handlers of the panels."""
 
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.chat = desk, desk.chat
 
     def close(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Close whatever is open, and keep the settings as its form has them."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.tokens = None
         if "temperature" in event.values:
             session.preferences = self._own(event.values)
@@ -32,39 +29,39 @@ class Panels:
 
     def settings(self, session: Session, memory: object = None) -> Screen:
         """Open the settings."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         return Screen(panel=panel_view.settings(session, self.chat.sampling))
 
     def set_preferences(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """A setting was changed. The form stays as the person left it."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.preferences = self._own(event.values)
         return Screen(memory=session.memory())
 
     def preset(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Take a preset, or the server's own settings again."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.preferences = preset(str(event.value), session.preferences)
         return Screen(panel=panel_view.settings(session, self.chat.sampling), memory=session.memory())
 
     def card(self, session: Session, memory: object = None) -> Screen:
         """Open the card of the serving version."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         return Screen(panel=panel_view.card(session.words, self.chat.manifest, self.chat.about))
 
     def tokens(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open the view of how an answer was written."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         try:
             steps = self.chat.tokens(event.turn, session.rater)
-        except desk.ERRORS:
-            return desk.hint(self.chat, session, session.words.token_not_kept)
+        except ERRORS:
+            return self.desk.hint(session, session.words.token_not_kept)
         session.tokens = TokenView(event.turn, steps)
         return Screen(panel=token_view.panel(session))
 
     def token(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Look at one token."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         if session.tokens is None:
             return redrawn(self.chat, session)
         session.tokens.chosen = int(event.position)

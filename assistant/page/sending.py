@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from assistant.page import desk
-from assistant.page.screen import SKIP, Screen, redrawn, settled, whole_page, writing
+from assistant.page.desk import ERRORS, Desk, report
+from assistant.page.screen import SKIP, Screen, settled, writing
 from assistant.page.session import Mode, Pair, Session
 from assistant.page.stream import closing
 
 if TYPE_CHECKING:
-    from assistant.conversation import Chat, Update
+    from assistant.conversation import Update
 
 MAX_MESSAGE = 32_000
 """Characters. The model's window refuses what is too long for it; this keeps a slip of the hand from it."""
 
 
 class Sending:
-    """Handlers of everything that makes a reply, or changes the path to it."""
+    """Handlers of everything that makes a reply."""
 
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.chat = desk, desk.chat
 
     async def send(
         self,
@@ -40,10 +40,10 @@ class Sending:
         mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
         """Send what is in the message box, with the switches as they are shown."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.switched(think, mode)
         if wrong := self._wrong(session, text):
-            yield desk.hint(self.chat, session, wrong)
+            yield self.desk.hint(session, wrong)
             return
         if session.turns and session.turns[-1].role == "user":
             session.turns.pop()  # it never got its reply; the chat puts this message in its place
@@ -75,11 +75,11 @@ class Sending:
         mode: object = None,
     ) -> AsyncGenerator[Screen, None]:
         """Send an edited message: a sibling of the original, which stays in the tree."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.switched(think, mode)
         turn, text = session.turn(event.turn), str(event.text)
         if wrong := self._wrong(session, text) or (session.words.unknown_reply if turn is None else ""):
-            yield desk.hint(self.chat, session, wrong)
+            yield self.desk.hint(session, wrong)
             return
         assert turn is not None
         session.turns = session.turns[: session.turns.index(turn)]
@@ -100,13 +100,11 @@ class Sending:
 
         Or answer a message that never got its reply.
         """
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.switched(think, mode)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield desk.hint(
-                self.chat, session, session.words.busy if session.busy else session.words.unknown_reply
-            )
+            yield self.desk.hint(session, session.words.busy if session.busy else session.words.unknown_reply)
             return
         session.turns = session.turns[: session.turns.index(turn) + (turn.role == "user")]
         wanted = getattr(event, "think", None)
@@ -125,12 +123,10 @@ class Sending:
         self, session: Session, event: gr.EventData, memory: object = None
     ) -> AsyncGenerator[Screen, None]:
         """A sibling of the reply that goes on from one token of it, with another in its place."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield desk.hint(
-                self.chat, session, session.words.busy if session.busy else session.words.unknown_reply
-            )
+            yield self.desk.hint(session, session.words.busy if session.busy else session.words.unknown_reply)
             return
         session.tokens = None
         yield Screen(panel="")
@@ -142,73 +138,20 @@ class Sending:
 
     async def stop(self, session: Session, memory: object = None) -> Screen:
         """Stop what is being written. What is there already is kept."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.stop_wanted = True
         for reply_id in session.writing_ids():
             await self.chat.stop(reply_id)
         return Screen()
 
-    async def fresh(self, session: Session, memory: object = None) -> Screen:
-        """Begin a new conversation; a reply being written is stopped and kept in the old one."""
-        desk.wake(self.chat, session, memory)
-        await desk.end_stream(self.chat, session)
-        session.quiet()
-        session.conversation, session.turns = None, []
-        desk.list_again(self.chat, session)
-        return whole_page(self.chat, session)
-
     def recover(self, session: Session, memory: object = None) -> Screen:
         """A handler failed in a way nobody planned; Gradio has logged it. Make the page usable again."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.ended()
         session.pair = None
         session.notice, session.notice_is_error = session.words.unexpected, True
-        desk.refresh(self.chat, session)
+        self.desk.refresh(session)
         return settled(self.chat, session, box=_back(session, session.draft))
-
-    # The path
-
-    def edit(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Open the edit form of a message."""
-        desk.wake(self.chat, session, memory)
-        session.quiet()
-        session.editing = event.turn
-        return redrawn(self.chat, session)
-
-    def cancel(self, session: Session, memory: object = None) -> Screen:
-        """Close whatever form is open; nothing was changed."""
-        desk.wake(self.chat, session, memory)
-        session.quiet()
-        return redrawn(self.chat, session)
-
-    def show(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Show the branch of another sibling."""
-        desk.wake(self.chat, session, memory)
-        if session.busy:
-            return desk.hint(self.chat, session, session.words.busy)
-        session.quiet()
-        session.pair = None
-        try:
-            self.chat.library.show(event.turn, session.rater)
-        except desk.ERRORS as error:
-            desk.report(session, error)
-        desk.refresh(self.chat, session)
-        return redrawn(self.chat, session)
-
-    def undo(self, session: Session, memory: object = None) -> Screen:
-        """Take back the last exchange; its message returns to the box."""
-        desk.wake(self.chat, session, memory)
-        if session.busy or session.conversation is None:
-            return desk.hint(self.chat, session, session.words.busy)
-        session.quiet()
-        session.pair = None
-        try:
-            text = self.chat.undo(session.conversation, session.rater)
-        except desk.ERRORS as error:
-            desk.report(session, error)
-            return redrawn(self.chat, session)
-        desk.refresh(self.chat, session)
-        return settled(self.chat, session, box=text)
 
     # Streaming
 
@@ -266,10 +209,10 @@ class Sending:
                         await self.stop(session)
                     yield writing(self.chat, session, memory=session.memory() if first else SKIP)
                     first = False
-        except desk.ERRORS as error:
+        except ERRORS as error:
             failed = True
             session.pair = None
-            desk.report(session, error)
+            report(session, error)
         finally:
             if session.run == run:
                 session.ended()
@@ -286,7 +229,7 @@ class Sending:
             session.live, session.conversation = update, update.conversation
 
     def _settle(self, session: Session) -> None:
-        desk.refresh(self.chat, session)
+        self.desk.refresh(session)
         if session.pair is not None:
             sides = {"left": session.pair.left_id, "right": session.pair.right_id}
             session.pair.thinking = tuple(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assistant.page.preferences import Preferences, preferences
 from assistant.page.words import LANGUAGES, Words
+from assistant.raters import is_given_out
 
 if TYPE_CHECKING:
+    from assistant.accounts import Account, Way
     from assistant.conversation import Turn, Update
     from assistant.tokens import Step
     from feedback_store import Conversation
@@ -58,7 +60,10 @@ class TokenView:
 class Session:
     """The state of one tab. Handlers change it in place; `view.py` and its neighbours draw all of it."""
 
-    rater: str = ""
+    browser: str = ""  # this browser's own pseudonym, used while nobody has signed in
+    account: Account | None = None  # who has signed in
+    way_in: Way | None = None  # how people sign in here
+    admin: bool = False  # whether the dashboard is open to this person
     language: str = "en"
     think: bool = True
     mode: Mode = "one"  # how many answers to a message: one of MODES
@@ -87,6 +92,11 @@ class Session:
     notice: str | None = None  # a line under the conversation: what went wrong, what to do
     notice_is_error: bool = False
     tokens: TokenView | None = None
+
+    @property
+    def rater(self) -> str:
+        """Who the store knows this person as; "" before anything is known of them."""
+        return self.account.rater if self.account else self.browser
 
     @property
     def words(self) -> Words:
@@ -129,7 +139,8 @@ class Session:
     def memory(self) -> dict[str, Any]:
         """What the browser keeps, so that a reload finds the same person and conversation."""
         return {
-            "rater": self.rater,
+            "rater": self.browser,
+            "account": self.account.name if self.account else None,
             "language": self.language,
             "think": self.think,
             "mode": self.mode,
@@ -137,14 +148,22 @@ class Session:
             "conversation": self.conversation,
         }
 
-    def remember(self, memory: object, browser_language: str) -> None:
-        """Take over what the browser kept. Anything malformed there counts as not kept."""
+    def remember(self, memory: object, browser_language: str, account: Account | None = None) -> None:
+        """Become `account`, or nobody's, with what the browser kept. Anything malformed there is as if not kept."""
+        self.run += 1
+        self.ended()
+        self.quiet()
+        self.pair, self.tokens, self.turns, self.search = None, None, [], ""
         kept = memory if isinstance(memory, dict) else {}
         rater, language, mode = kept.get("rater"), kept.get("language"), kept.get("mode")
         conversation, think = kept.get("conversation"), kept.get("think")
-        self.rater = rater if isinstance(rater, str) and rater else new_rater()
+        if isinstance(rater, str) and rater and not is_given_out(rater):
+            self.browser = rater
+        self.browser = self.browser or new_rater()
+        self.account = account
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
-        self.conversation = conversation if isinstance(conversation, str) else None
+        theirs = kept.get("account") == (account.name if account else None)
+        self.conversation = conversation if isinstance(conversation, str) and theirs else None
         self.think = think if isinstance(think, bool) else True
         self.mode = known_mode(mode)
         self.preferences = preferences(kept.get("preferences"))

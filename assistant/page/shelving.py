@@ -9,79 +9,78 @@ import gradio as gr
 
 from assistant import carry
 from assistant.errors import CarryError
-from assistant.page import desk
+from assistant.page.desk import ERRORS, Desk, report
 from assistant.page.screen import Screen, download, redrawn, shelf_only, whole_page
 from assistant.page.session import Session
 
 if TYPE_CHECKING:
-    from assistant.conversation import Chat
     from feedback_store import Conversation, Message
 
 
 class Shelving:
     """Handlers of the list beside the conversation."""
 
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.chat = desk, desk.chat
 
     async def switch(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open another conversation; a reply being written is stopped and kept in its own."""
-        desk.wake(self.chat, session, memory)
-        await desk.end_stream(self.chat, session)
+        self.desk.wake(session, memory)
+        await self.desk.end_stream(session)
         return self._opened(session, event.turn)
 
     def find(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """List the conversations in which these words are."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.search = str(event.text)[:200]
-        desk.list_again(self.chat, session)
+        self.desk.list_again(session)
         return shelf_only(session)
 
     def ask_rename(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open the form for another name."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.quiet()
         session.renaming = event.turn
         return redrawn(self.chat, session)
 
     def rename(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Give a conversation another name; an empty one gives it its first message's again."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.quiet()
         try:
             self.chat.library.rename(event.turn, str(event.text).strip()[:200], session.rater)
-        except desk.ERRORS as error:
-            desk.report(session, error)
-        desk.list_again(self.chat, session)
+        except ERRORS as error:
+            report(session, error)
+        self.desk.list_again(session)
         return redrawn(self.chat, session)
 
     def ask_delete(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Ask before a conversation is deleted."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.quiet()
         session.deleting = event.turn
         return redrawn(self.chat, session)
 
     async def delete(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Delete a conversation with its answers and votes."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         session.quiet()
         if event.turn == session.conversation:
-            await desk.end_stream(self.chat, session)
+            await self.desk.end_stream(session)
         try:
             self.chat.library.delete(event.turn, session.rater)
-        except desk.ERRORS as error:
-            desk.report(session, error)
+        except ERRORS as error:
+            report(session, error)
         else:
             session.notice = session.words.deleted
             if event.turn == session.conversation:
                 session.conversation, session.turns = None, []
-        desk.list_again(self.chat, session)
+        self.desk.list_again(session)
         return whole_page(self.chat, session)
 
     def export_markdown(self, session: Session, memory: object = None) -> Screen:
         """The shown path as a file to read."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         words = session.words
         names = {
             "system": words.system,
@@ -99,7 +98,7 @@ class Shelving:
 
     def export_json(self, session: Session, memory: object = None) -> Screen:
         """Every branch as a file that can be opened again."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         conversation, tree = self._open_tree(session)
         if conversation is None:
             return redrawn(self.chat, session)
@@ -108,17 +107,17 @@ class Shelving:
 
     def bring(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open a saved file as a new conversation."""
-        desk.wake(self.chat, session, memory)
+        self.desk.wake(session, memory)
         if session.busy:
-            return desk.hint(self.chat, session, session.words.busy)
+            return self.desk.hint(session, session.words.busy)
         session.quiet()
         try:
             conversation = self.chat.bring(str(event.text), session.rater)
         except CarryError as error:
             session.notice, session.notice_is_error = session.words.import_refused[error.reason], True
             return redrawn(self.chat, session)
-        except desk.ERRORS as error:
-            desk.report(session, error)
+        except ERRORS as error:
+            report(session, error)
             return redrawn(self.chat, session)
         screen = self._opened(session, conversation)
         session.notice = session.words.imported
@@ -130,9 +129,9 @@ class Shelving:
         try:
             session.turns = self.chat.history(conversation, session.rater)
             session.conversation = conversation
-        except desk.ERRORS as error:
-            desk.report(session, error)
-        desk.list_again(self.chat, session)
+        except ERRORS as error:
+            report(session, error)
+        self.desk.list_again(session)
         return whole_page(self.chat, session)
 
     def _open_tree(self, session: Session) -> tuple[Conversation | None, list[Message]]:
@@ -140,8 +139,8 @@ class Shelving:
         try:
             conversation = self.chat.library.owned(session.conversation or "", session.rater)
             return conversation, self.chat.library.tree(conversation.id, session.rater)
-        except desk.ERRORS as error:
-            desk.report(session, error)
+        except ERRORS as error:
+            report(session, error)
             return None, []
 
 

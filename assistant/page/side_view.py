@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.page import icons
 from assistant.page.text import plain
+from assistant.page.words import LANGUAGES
 
 if TYPE_CHECKING:
     from assistant.page.session import Session
@@ -45,8 +47,39 @@ def shelf(session: Session) -> str:
         f'<nav class="shelf" lang="{words.code}" aria-label="{plain(words.conversations)}"><ul>{items}</ul></nav>'
         f'<div class="side-bottom">{saving}<label class="quiet file">{icons.OPEN}'
         f'<span>{plain(words.import_json)}</span><input type="file" accept=".json,application/json" '
-        f'data-file="bring" aria-label="{plain(words.import_json)}"></label></div>'
+        f'data-file="bring" aria-label="{plain(words.import_json)}"></label>{_person(session)}</div>'
     )
+
+
+def door() -> str:
+    """What stands above Gradio's form for name and password: its look, and why to sign in, in every language."""
+    style = (Path(__file__).parent / "door.css").read_text(encoding="utf-8")
+    lines = "".join(f'<p lang="{words.code}">{plain(words.door)}</p>' for words in LANGUAGES.values())
+    return f"<style>{style}</style>{lines}"
+
+
+def _person(session: Session) -> str:
+    """Who has signed in and the way out, or the way in; for admins, the way to the dashboard."""
+    words, rows = session.words, []
+    if session.admin:
+        rows.append(
+            f'<a class="quiet" href="dashboard">{icons.BARS}<span>{plain(words.dashboard)}</span></a>'
+        )
+    if session.account is not None:
+        name = plain(session.account.name)
+        label = plain(words.signed_in_format.format(name=session.account.name))
+        # This browser's alone: signing out here must not do so everywhere.
+        rows.append(
+            f'<div class="person"><span class="quiet" aria-label="{label}">{icons.PERSON}'
+            f'<span dir="auto">{name}</span></span>'
+            f'<a class="quiet" href="logout?all_session=false">{plain(words.sign_out)}</a></div>'
+        )
+    elif session.way_in == "hugging_face":
+        rows.append(
+            f'<a class="quiet" href="login/huggingface" title="{plain(words.sign_in_help)}">{icons.PERSON}'
+            f"<span>{plain(words.sign_in)}</span></a>"
+        )
+    return "".join(rows)
 
 
 def _item(session: Session, conversation: Conversation) -> str:

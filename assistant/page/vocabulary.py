@@ -90,6 +90,14 @@ class Words:
     imported: str
     import_refused: dict[str, str]
 
+    # Who is there
+    sign_in: str
+    sign_in_help: str
+    signed_in_format: str
+    sign_out: str
+    door: str
+    dashboard: str
+
     # Branches
     earlier_version: str
     later_version: str

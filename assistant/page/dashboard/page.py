@@ -15,6 +15,7 @@ from assistant.page.dashboard.frame import door, head
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.session import DashboardSession, Screen
 from assistant.page.dashboard.words import LANGUAGES
+from assistant.page.visitor import login_session
 from assistant.page.words import browser_language
 
 SCRIPT = Path(__file__).parent.parent / "dashboard.js"
@@ -143,7 +144,7 @@ def who(office: Office, request: Any) -> str:
     asked = getattr(request, "request", request)
     if not is_ours(asked.headers):
         raise NotAnAdmin("Another site has sent this.")
-    account = asked.scope.get("session", {}).get("oauth_info") if office.admins.by_name else None
+    account = login_session(asked).get("oauth_info") if office.admins.by_name else None
     return office.admins.who(asked.cookies, account)
 
 
