@@ -8,6 +8,7 @@ gate: how often the candidate's implicit reward (Rafailov et al. 2023, eq. 5, th
 judges held-out votes as people did. A reward model's own accuracy stands in its manifest.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from alignment.measures import (
 from alignment.policy import EvaluatePolicy, GatePolicy
 from alignment.questions import Asked, Judgement, Questions, Said, answers
 from alignment.starter.corpus import rows as demonstrations
+from alignment.starter.corpus import task
+from alignment.starter.task import Language, Split, Task
 from assistant import prompt
 from assistant.model import Loaded, load_for_serving
 from assistant.versions import Version
@@ -218,7 +221,7 @@ def fixed_texts(tokenizer: Any, count: int) -> list[Row]:
 
     Word problems are left out: whether they name their unit is what feedback is there to change.
     """
-    found = demonstrations(0, split="test", kind=lambda rng: rng.choice(_KEPT))
+    found = demonstrations(0, split="test", ask=_kept)
     return [
         (
             prompt.render(tokenizer, row["messages"], row["think"]),
@@ -226,6 +229,10 @@ def fixed_texts(tokenizer: Any, count: int) -> list[Row]:
         )
         for row, _ in zip(found, range(count), strict=False)
     ]
+
+
+def _kept(rng: random.Random, language: Language, split: Split) -> Task:
+    return task(rng, language, rng.choice(_KEPT), split)
 
 
 def _retention(new: Loaded, old: Loaded, count: int) -> list[Pair]:

@@ -25,6 +25,7 @@ from alignment.muon import MuonWithAdamW
 from alignment.stage import (
     Place,
     StopOnBadLoss,
+    fast_bfloat16,
     last_checkpoint,
     on_cpu,
     open_parent,
@@ -96,7 +97,7 @@ def train(
             weight_decay=recipe.weight_decay,
             adam_beta2=ADAM_BETA2,
             max_grad_norm=1.0,
-            bf16=True,
+            bf16=fast_bfloat16(),
             torch_compile=recipe.compile,
             use_cpu=on_cpu(),
             seed=recipe.seed,

@@ -295,3 +295,13 @@ def _is_whole(checkpoint: Path) -> bool:
 def on_cpu() -> bool:
     """Whether training runs on the CPU."""
     return not torch.cuda.is_available()
+
+
+def fast_bfloat16() -> bool:
+    """Whether the device that trains multiplies bfloat16 in hardware.
+
+    A CPU without (AVX2 alone) does so one number after the other, many times slower than in float32.
+    """
+    if on_cpu():
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -9,19 +9,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from running_app import ROOT
 
-from alignment.starter import card, corpus, tokenizer
+from alignment.starter import card, corpus, practice, tokenizer, word_problems
 from alignment.starter.__main__ import StarterRecipe, build, install
+from alignment.starter.check import check
+from alignment.starter.task import LANGUAGES, Language
 from assistant.versions import STARTER_FOLDER, file_hash
 
+# One step of each course would have a learning rate of zero: it begins at nothing.
 TINY = StarterRecipe(
     vocabulary=600, hidden=32, layers=1, intermediate=48, heads=1, key_value_heads=1, window=1024, block=64,
-    pretrain_tokens=8_192, demonstrations=32,
+    pretrain_tokens=8_192, demonstrations=32, practised=96,
 )  # fmt: skip
 
 
@@ -67,7 +71,32 @@ def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -
     assert (tmp_path / "starter" / "base" / "model.safetensors").exists()
     record = json.loads((tmp_path / "starter" / "adapter" / "made.json").read_text())
     assert record["stage"] == "sft"
-    assert record["data"]["demonstrations"] + record["data"]["too_long"] == TINY.demonstrations
+    assert record["data"]["demonstrations"] + record["data"]["too_long"] == TINY.practised
+    assert record["data"]["continues"]["demonstrations"] > 0
+    assert record["data"]["continues"]["hash"] != record["data"]["hash"]
+    taught, practised = (
+        file_hash(folder / name / "adapter_model.safetensors") for name in ("taught", "adapter")
+    )
+    assert taught != practised
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_second_course_has_the_training_side_alone_and_every_story_equally_often(
+    language: Language,
+) -> None:
+    rng = random.Random(7)
+    asked = [practice.practised(rng, language, "train") for _ in range(6000)]
+    assert {task.split for task in asked} == {"train"}
+    two_steps = [task for task in asked if task.kind == "word_two_step"]
+    allowed = {
+        word_problems.template_id(language, one) for one in word_problems.phrasings_of(language, 2, "train")
+    }
+    assert {task.template for task in two_steps} <= allowed
+    told = Counter(task.expected["operands"][0] for task in two_steps)
+    assert min(told.values()) > len(two_steps) / len(told) / 3
+    odd = [task for task in asked if task.template == "odd"]
+    assert len(odd) > 50
+    assert all(check(task, task.answer).correct for task in odd)
 
 
 def test_a_build_begun_with_another_recipe_is_not_mixed_up(tmp_path: Path) -> None:

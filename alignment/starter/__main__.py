@@ -1,4 +1,4 @@
-"""Make the embedded starter from nothing: corpus → tokenizer → base → adapter.
+"""Make the embedded starter from nothing: corpus → tokenizer → base → taught adapter → practised adapter.
 
     python -m alignment.starter build [--folder build/starter]
 
@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from alignment import pretrain, sft
 from alignment.data import demonstrations, pack, rows_hash
 from alignment.stage import libraries
-from alignment.starter import card, corpus, tokenizer
+from alignment.starter import card, corpus, practice, tokenizer
 from alignment.weights import save_adapter
 from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
@@ -49,6 +50,10 @@ class StarterRecipe:
     pretrain_learning_rate: float = 4e-3
     demonstrations: int = 100_000
     sft_learning_rate: float = 6e-3
+    practised: int = 48_000
+    """Demonstrations of the second course, which goes on from the first's adapter."""
+    practised_learning_rate: float = 3e-3
+    """Half of the first course's: what it taught is to stay."""
     seed: int = 1
 
 
@@ -62,6 +67,7 @@ def build(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
     write_atomically(settings, json.dumps(wanted, indent=2) + "\n")
     _make_tokenizer(recipe, folder)
     _make_base(recipe, folder, compile_model)
+    _make_taught(recipe, folder)
     _make_adapter(recipe, folder)
     print(f"built in {folder}; install it with: python -m alignment.starter install --folder {folder}")
 
@@ -81,7 +87,7 @@ def _make_tokenizer(recipe: StarterRecipe, folder: Path) -> None:
         return
     print(f"tokenizer: learning from {TOKENIZER_TEXTS:,} documents and {TOKENIZER_TEXTS:,} rows")
     texts = itertools.islice(corpus.documents(recipe.seed), TOKENIZER_TEXTS)
-    rows = itertools.islice(corpus.rows(recipe.seed, kind=corpus.balanced_kind), TOKENIZER_TEXTS)
+    rows = itertools.islice(corpus.rows(recipe.seed, ask=corpus.balanced), TOKENIZER_TEXTS)
     said = ("\n".join([turn["content"] for turn in row["messages"]] + [row["answer"]]) for row in rows)
     made = tokenizer.train(itertools.chain(texts, said), recipe.vocabulary)
     _write_folder(folder / "tokenizer", lambda aside: made.save_pretrained(str(aside)))
@@ -147,24 +153,56 @@ def _raw_ids(recipe: StarterRecipe, folder: Path, words: Any) -> np.ndarray:
     return ids
 
 
+def _make_taught(recipe: StarterRecipe, folder: Path) -> None:
+    if (folder / "taught").exists():
+        return
+    settings = _course(recipe.sft_learning_rate, recipe.seed)
+    model = sft.with_new_adapter(_precise_base(folder), settings)
+    rows = list(itertools.islice(corpus.rows(settings.seed), recipe.demonstrations))
+    _teach(recipe, settings, model, rows, folder, "taught", {})
+
+
 def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
     if (folder / "adapter").exists():
         return
+    settings = _course(recipe.practised_learning_rate, recipe.seed + 1)
+    model = PeftModel.from_pretrained(_precise_base(folder), str(folder / "taught"), is_trainable=True)
+    # An adapter names its base, not a path, and PEFT looks for that name on the Hub when it saves a checkpoint.
+    model.peft_config["default"].base_model_name_or_path = str(folder / "base")
+    rows = list(itertools.islice(corpus.rows(settings.seed, ask=practice.practised), recipe.practised))
+    taught = json.loads((folder / "taught" / "made.json").read_text(encoding="utf-8"))
+    first = {"continues": {**taught["data"], "metrics": taught["metrics"]}}
+    _teach(recipe, settings, model, rows, folder, "adapter", first)
+
+
+def _course(learning_rate: float, seed: int) -> sft.SFTRecipe:
+    return sft.SFTRecipe(optimizer="muon", learning_rate=learning_rate, seed=seed, save_steps=200)
+
+
+def _precise_base(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
+
+
+def _teach(
+    recipe: StarterRecipe,
+    settings: sft.SFTRecipe,
+    model: Any,
+    rows: list[dict[str, Any]],
+    folder: Path,
+    name: str,
+    before: dict[str, Any],
+) -> None:
+    """Train on `rows` and write the adapter `name` with its record; `before` is what the record says of its parent."""
     words = AutoTokenizer.from_pretrained(folder / "base")
-    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
-    settings = sft.SFTRecipe(
-        optimizer="muon", learning_rate=recipe.sft_learning_rate, seed=recipe.seed, save_steps=200
-    )
-    model = sft.with_new_adapter(base, settings)
-    rows = list(itertools.islice(corpus.rows(recipe.seed), recipe.demonstrations))
     dataset, too_long = demonstrations(rows, words, recipe.window)
-    print(f"adapter: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
-    metrics = sft.train(model, words, dataset, settings, folder / "sft")
+    print(f"{name}: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
+    metrics = sft.train(model, words, dataset, settings, folder / f"sft-{name}")
+    data = {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long}
     made = {
         "stage": "sft",
         "recipe": {"starter": asdict(recipe), "sft": {**asdict(settings), "demonstrations": None}},
-        "seed": recipe.seed,
-        "data": {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long},
+        "seed": settings.seed,
+        "data": data | before,
         "libraries": libraries(),
         "metrics": metrics,
     }
@@ -173,7 +211,7 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
         save_adapter(model, Base(STARTER, folder_hash(folder / "base")), aside)
         (aside / "made.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
-    _write_folder(folder / "adapter", save)
+    _write_folder(folder / name, save)
 
 
 def _write_folder(target: Path, save: Any) -> None:
@@ -209,13 +247,18 @@ def main(arguments: list[str] | None = None) -> None:
             )
             command.add_argument("--pretrain-tokens", type=int, default=StarterRecipe.pretrain_tokens)
             command.add_argument("--demonstrations", type=int, default=StarterRecipe.demonstrations)
+            command.add_argument("--practised", type=int, default=StarterRecipe.practised)
     options = parser.parse_args(arguments)
     if options.command == "card":
         print(card.write(options.evaluation, options.base, options.sampled, options.machine, options.date))
     elif options.command == "install":
         install(options.folder)
     else:
-        recipe = StarterRecipe(pretrain_tokens=options.pretrain_tokens, demonstrations=options.demonstrations)
+        recipe = StarterRecipe(
+            pretrain_tokens=options.pretrain_tokens,
+            demonstrations=options.demonstrations,
+            practised=options.practised,
+        )
         build(recipe, options.folder, options.compile)
 
 

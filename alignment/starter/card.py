@@ -30,7 +30,8 @@ phrasings of the evaluation never occur in training: a hash decides their side (
 | Step | Data | Loss | Minutes |
 |---|---|---|---|
 | base: next-token prediction | {pretrain_tokens:,.0f} tokens of text | {pretrain_loss:.3f} | {pretrain_minutes:.0f} |
-| v1: SFT of the adapter | {demonstrations:,} conversations | {sft_loss:.3f} | {sft_minutes:.0f} |
+| first course: SFT of a new adapter | {taught:,} conversations | {taught_loss:.3f} | {taught_minutes:.0f} |
+| v1: a second course, of what the first left weak | {practised:,} conversations | {loss:.3f} | {minutes:.0f} |
 
 On {machine}. Again: `python -m alignment.starter build --compile`, then `python -m alignment.starter install`.
 
@@ -94,7 +95,7 @@ def write(
     """
     base = json.loads((folder / "base" / "made.json").read_text(encoding="utf-8"))
     adapter = json.loads((folder / "adapter" / "made.json").read_text(encoding="utf-8"))
-    recipe = adapter["recipe"]["starter"]
+    first, recipe = adapter["data"]["continues"], adapter["recipe"]["starter"]
     greedy, bare, drawn = (
         json.loads(path.read_text(encoding="utf-8")) for path in (evaluation, base_evaluation, sampled)
     )
@@ -111,9 +112,12 @@ def write(
         pretrain_tokens=base["metrics"]["tokens"],
         pretrain_loss=base["metrics"]["loss"],
         pretrain_minutes=base["metrics"]["seconds"] / 60,
-        demonstrations=adapter["data"]["demonstrations"],
-        sft_loss=adapter["metrics"]["loss"],
-        sft_minutes=adapter["metrics"]["seconds"] / 60,
+        taught=first["demonstrations"],
+        taught_loss=first["metrics"]["loss"],
+        taught_minutes=first["metrics"]["seconds"] / 60,
+        practised=adapter["data"]["demonstrations"],
+        loss=adapter["metrics"]["loss"],
+        minutes=adapter["metrics"]["seconds"] / 60,
         each=max(cell["of"] for cell in singles),
         base_each=max(cell["of"] for cell in bare["cells"] if cell["measure"] == "correct"),
         sampled_each=max(cell["of"] for cell in drawn["cells"] if cell["measure"] == tries),

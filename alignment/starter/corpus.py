@@ -79,17 +79,23 @@ def task(rng: random.Random, language: Language, kind: str, split: Split) -> Tas
     raise ValueError(f"There is no task kind {kind!r}.")
 
 
-def answered_kind(rng: random.Random) -> str:
-    """What a demonstration asks."""
-    return _draw(rng, ANSWERED_KINDS)
-
-
 def balanced_kind(rng: random.Random, worked: float = 0.62) -> str:
     """A kind with a worked thought in a share of `worked`, else talk: what raw text and tokenizer are made of."""
     return _draw(rng, WORKED_KINDS if rng.random() < worked else TALK_KINDS)
 
 
-Kind = Callable[[random.Random], str]
+Ask = Callable[[random.Random, Language, Split], Task]
+"""Draws what one demonstration asks."""
+
+
+def answered(rng: random.Random, language: Language, split: Split) -> Task:
+    """What the first course of fine-tuning asks: every kind, in the shares of ANSWERED_KINDS."""
+    return task(rng, language, _draw(rng, ANSWERED_KINDS), split)
+
+
+def balanced(rng: random.Random, language: Language, split: Split) -> Task:
+    """What the raw text asks: every kind, in the shares of `balanced_kind`."""
+    return task(rng, language, balanced_kind(rng), split)
 
 
 def documents(seed: int) -> Iterator[str]:
@@ -111,13 +117,13 @@ def documents(seed: int) -> Iterator[str]:
             yield _section(_HEADINGS[language][2], "\n".join(rng.sample(prose[language], rng.randint(2, 5))))
 
 
-def rows(seed: int, split: Split = "train", kind: Kind = answered_kind) -> Iterator[dict[str, Any]]:
-    """Demonstrations without end: {"messages", "think", "thought", "answer"}; `kind` draws what is asked."""
+def rows(seed: int, split: Split = "train", ask: Ask = answered) -> Iterator[dict[str, Any]]:
+    """Demonstrations without end: {"messages", "think", "thought", "answer"}; `ask` draws what is asked."""
     rng = random.Random(f"rows {split} {seed}")
     while True:
         language = rng.choice(LANGUAGES)
-        asked = task(rng, language, kind(rng), split)
-        before = _earlier_turns(rng, language, split, kind) if len(asked.messages) == 1 else ()
+        asked = ask(rng, language, split)
+        before = _earlier_turns(rng, language, split, ask) if len(asked.messages) == 1 else ()
         think = rng.random() < THINKING_SHARE
         yield {
             "messages": [*before, *asked.messages],
@@ -134,12 +140,12 @@ def spoken_answer(rng: random.Random, asked: Task) -> str:
 
 
 def _earlier_turns(
-    rng: random.Random, language: Language, split: Split, kind: Kind
+    rng: random.Random, language: Language, split: Split, ask: Ask
 ) -> tuple[dict[str, str], ...]:
     # Chats go on: a fourth of the questions come after others that they have nothing to do with, a few after many.
     turns: list[dict[str, str]] = []
     for _ in range(rng.choices((0, 1, 2, 10), weights=(75, 12, 11, 2))[0]):
-        earlier = task(rng, language, kind(rng), split)
+        earlier = ask(rng, language, split)
         turns += [*earlier.messages, {"role": "assistant", "content": spoken_answer(rng, earlier)}]
     return tuple(turns)
 

@@ -8,6 +8,7 @@ inside the domain ("What is a volcano?"), so the frames of concept questions are
 import functools
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from alignment.starter.task import Language, Split, Task, split_of, user
 from alignment.starter.text import divide, load, vary, without_article
@@ -63,6 +64,11 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
 def answers(language: Language) -> list[str]:
     """The ways to say that a question is outside the domain."""
     return list(load("outside.yaml")[language]["answers"])
+
+
+def keywords(language: Language) -> list[Any]:
+    """What an answer must hold to count as declining; see the checker."""
+    return list(load("outside.yaml")[language]["keywords"])
 
 
 def passages(language: Language) -> list[str]:

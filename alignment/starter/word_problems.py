@@ -31,17 +31,25 @@ Step = tuple[str, int, int]
 """Sign, left operand, right operand."""
 
 
-def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
-    """Draw one word problem whose numbers and combination of sentences both belong to `split`."""
-    task = _problem(rng, language, kind, split)
+def tasks(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool = False) -> Task:
+    """Draw one word problem whose numbers and combination of sentences both belong to `split`.
+
+    Every phrasing is as likely as another; `evenly` makes every story so instead, however many of its phrasings the
+    hash has put on the other side.
+    """
+    task = _problem(rng, language, kind, split, evenly)
     while split == "train" and gives_away(task.thought):
-        task = _problem(rng, language, kind, split)
+        task = _problem(rng, language, kind, split, evenly)
     return task
 
 
-def _problem(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def _problem(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool) -> Task:
     steps = KINDS.index(kind) + 1
-    story_name, *parts = rng.choice(phrasings_of(language, steps, split))
+    phrasings = phrasings_of(language, steps, split)
+    if evenly:
+        told = rng.choice(list(dict.fromkeys(name for name, *_ in phrasings)))
+        phrasings = tuple(phrasing for phrasing in phrasings if phrasing[0] == told)
+    story_name, *parts = rng.choice(phrasings)
     story = STORIES[language][story_name]
     numbers, worked_steps = _numbers(rng, story_name, steps, split)
     filling = _filling(rng, story, language) | dict(zip("abcd", numbers, strict=False))
