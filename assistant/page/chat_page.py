@@ -11,6 +11,7 @@ from gradio.events import Dependency, api
 
 from assistant.page import side_view, view
 from assistant.page.dashboard import add_dashboard
+from assistant.page.described import Described
 from assistant.page.desk import Desk
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
@@ -178,6 +179,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
         api(endpoints.rate, api_name="rate", concurrency_limit=None)
     if office is not None:
         add_dashboard(page, office)
+    page.default_config = Described(page)
     return page
 
 
@@ -191,6 +193,8 @@ def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
         "css_paths": [FOLDER / name for name in STYLES],
         "favicon_path": FOLDER / "favicon.svg",
         "footer_links": [],
+        # Whose session was let go for newer ones is remembered by the browser, as after a restart.
+        "state_session_capacity": 2_000,
         "run_history": False,
         "ssr_mode": False,
         "share": False,
