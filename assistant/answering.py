@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,11 +56,16 @@ class Request:
 
 
 async def answer(
-    store: FeedbackStore, served: Served | RemoteServed, asked: Request, stop: asyncio.Event, pause: float
+    store: FeedbackStore,
+    served: Served | RemoteServed,
+    asked: Request,
+    stop: asyncio.Event,
+    pause: Callable[[], float],
 ) -> AsyncGenerator[Update, None]:
-    """Stream the reply, `pause` seconds between updates at least, and store it however it ends.
+    """Stream the reply, and store it however it ends.
 
-    Raises EngineError if generation fails; what there is of the reply is stored then too.
+    `pause` is asked after each update for the seconds until the next one at least. Raises EngineError if generation
+    fails; what there is of the reply is stored then too.
     """
     tokenizer, began = served.loaded.tokenizer, time.monotonic()
     ids = list(asked.beginning)
@@ -114,7 +119,7 @@ async def answer(
             # The engine gathers what comes meanwhile into the next chunk. Not before there is something to read:
             # a thought begins with a tag, and its first word should not wait behind it.
             if parsed.thought or parsed.answer:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(pause())
     except AssistantError:
         reason = "error"
         raise

@@ -155,7 +155,6 @@ class FakeChat(Chat):
         """`path`: the store of an earlier one, as after a restart of the server."""
         self.version = version
         self.seconds_between = seconds_between
-        self.update_seconds = seconds_between
         self.asked: list[tuple[str, bool]] = []  # (message, think) in the order they came
         self.drawn: list[Sampling] = []  # how each was drawn
         self.closed = threading.Event()  # a reply was ended before its end
@@ -163,7 +162,12 @@ class FakeChat(Chat):
         if path is None:
             shutil.copy(_empty_store(), self.path)
         self.store = FeedbackStore.open(self.path)
-        super().__init__(self.store, FakeEngine(self), Sampling(temperature=0.3, max_new_tokens=512))  # type: ignore[arg-type]
+        super().__init__(
+            self.store,
+            FakeEngine(self),  # type: ignore[arg-type]
+            Sampling(temperature=0.3, max_new_tokens=512),
+            smooth=seconds_between,
+        )
 
     def tokens(self, reply_id: str, rater: str) -> list[Step]:
         """Each character, half of them sure; the others could have been an "x"."""
