@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-# A chat page needs no telemetry, and Gradio reads this when it is imported.
+# A chat page needs no telemetry, and Gradio reads this when it is imported. Nor does anybody read its statistics of
+# events here, which it would make anew, of up to 10,000 events, after each one.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
 from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
