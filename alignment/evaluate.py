@@ -27,9 +27,10 @@ from alignment.starter.check import check, refuses
 from alignment.starter.corpus import task
 from alignment.starter.task import LANGUAGES, Task
 from assistant import prompt
+from assistant.first import add_first_version
 from assistant.model import Loaded, load_for_serving
 from assistant.settings import default_home
-from assistant.versions import Versions, write_atomically
+from assistant.versions import STARTER, Versions, write_atomically
 
 OVERALL, DOMAIN = "all kinds", "all of the domain"
 KINDS = (*arithmetic.KINDS, *word_problems.KINDS, *days.KINDS, "concept", *persona.KINDS, "outside")
@@ -270,7 +271,11 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.samples > 1 and options.temperature == 0:
         raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
-    version = Versions(options.home).open(options.version)
+    versions = Versions(options.home)
+    # A home that nobody has opened yet gets the version that the app begins with.
+    if not versions.ids() and options.version == versions.next_id():
+        add_first_version(versions, STARTER)
+    version = versions.open(options.version)
     if options.against is not None:
         # Imported late: it builds on this module.
         from alignment import against

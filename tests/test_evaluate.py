@@ -11,6 +11,7 @@ from alignment.evaluate import Answered, answer, any_correct, cells, main, overa
 from alignment.starter import outside
 from alignment.starter.check import refuses
 from alignment.starter.task import LANGUAGES, Language, Task, user
+from assistant.errors import VersionError
 from assistant.first import version_to_serve
 from assistant.model import load_for_serving
 from assistant.page.words import CHINESE, ENGLISH
@@ -116,8 +117,9 @@ def test_every_refusal_that_is_taught_is_recognised_and_no_other_answer_is(langu
     ]
 
 
-def test_the_base_alone_answers_unlike_the_version_on_it(tmp_path: Path) -> None:
-    Versions(tmp_path).release(version_to_serve(tmp_path, "starter").id)
+def test_the_base_alone_answers_unlike_the_version_on_it_in_a_home_made_for_it(tmp_path: Path) -> None:
+    with pytest.raises(VersionError, match="none yet"):
+        main(["v2", "--home", str(tmp_path)])
     shares, asking = {}, {}
     for flags in ([], ["--base"]):
         output = tmp_path / f"{len(flags)}.json"
@@ -139,5 +141,6 @@ def test_the_base_alone_answers_unlike_the_version_on_it(tmp_path: Path) -> None
         assert written["base"] is bool(flags)
         shares[bool(flags)] = [cell["count"] for cell in written["cells"] if cell["measure"] == "correct"]
         asking[bool(flags)] = sum(cell["count"] for cell in written["cells"] if cell["measure"] == "asks")
+    assert Versions(tmp_path).released() == "v1"
     assert sum(shares[False]) > sum(shares[True])
     assert asking[False] < asking[True]
