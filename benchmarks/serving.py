@@ -2,23 +2,25 @@
 
     python benchmarks/serving.py [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
 
-One run, one machine, one system after the other, each in a process of its own and all with the starter's weights in
-float32. Clients come over HTTP, all at once; each asks once and reads a stream. Peers get a copy of the model that
-never ends its reply, so that each writes `--tokens` tokens; on our page a reply may end before, and what was written
-is counted. "Engine alone" is the same load without HTTP, page and store.
+One run, one machine, one system after the other, each in a process of its own and all with the same model: the
+starter's weights in float32, merged, without an END, so that every reply has `--tokens` tokens. Clients come over HTTP,
+all at once; each asks once and reads a stream. A load is repeated three times, unless that takes too long: the rate is
+the median, first tokens are those of all rounds. "Engine alone" is the same load without HTTP, page and store.
 """
 
 import argparse
 import asyncio
 import json
+import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,101 +29,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import httpx  # noqa: E402
-
-TEMPERATURE = 0.3
-PATIENCE = 900.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one system did for so many clients at once."""
-
-    system: str
-    clients: int
-    tokens_per_second: float
-    first_token_p50: float
-    first_token_p95: float
-    failed: int
-
-
-Client = Callable[[httpx.AsyncClient, int], Awaitable[tuple[float, int]]]
-"""Asks question n; gives the seconds until the first token, and how many tokens there were."""
-
-
-def question(number: int) -> str:
-    """One that no other client asks."""
-    return f"What is {347 + number} + {285 + 7 * number}?"
-
-
-async def over_api(model: str, tokens: int, web: httpx.AsyncClient, number: int) -> tuple[float, int]:
-    """One streamed chat completion."""
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": question(number)}],
-        "max_tokens": tokens,
-        "temperature": TEMPERATURE,
-        "stream": True,
-    }
-    if model == "thumbtune":
-        body |= {"ignore_eos": True}
-    began, first = time.perf_counter(), None
-    async with web.stream("POST", "/v1/chat/completions", json=body) as answer:
-        answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line.removeprefix("data: "))
-            if "error" in event:
-                raise RuntimeError(event["error"])
-            delta = event["choices"][0]["delta"] if event.get("choices") else {}
-            if first is None and (delta.get("content") or delta.get("reasoning_content")):
-                first = time.perf_counter() - began
-    assert first is not None
-    return first, tokens
-
-
-async def over_gradio(
-    arguments: list[Any], count: Callable[[Any], int], web: httpx.AsyncClient, number: int
-) -> tuple[float, int]:
-    """One streamed call of a Gradio app's endpoint `/chat`."""
-    began, first, last = time.perf_counter(), None, None
-    asked = await web.post("/gradio_api/call/chat", json={"data": [question(number), *arguments]})
-    asked.raise_for_status()
-    async with web.stream("GET", f"/gradio_api/call/chat/{asked.json()['event_id']}") as answer:
-        async for line in answer.aiter_lines():
-            if line == "event: error":
-                raise RuntimeError("the call failed")
-            if line.startswith("data: ["):
-                last = json.loads(line.removeprefix("data: "))[0]
-                said = last if isinstance(last, str) else last["thought"] + last["answer"]
-                if first is None and said:
-                    first = time.perf_counter() - began
-    assert first is not None
-    return first, count(last)
-
-
-async def measured(system: str, url: str, client: Client, clients: int) -> Result:
-    """All clients at once, once each."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as web:
-        began = time.perf_counter()
-        done = await asyncio.gather(
-            *(client(web, number) for number in range(clients)), return_exceptions=True
-        )
-        seconds = time.perf_counter() - began
-    return summed(system, done, seconds)
-
-
-def summed(system: str, done: list[Any], seconds: float) -> Result:
-    """One line of the table; `done` has a pair of each client, or its exception."""
-    good = [one for one in done if not isinstance(one, BaseException)]
-    for error in {repr(one) for one in done if isinstance(one, BaseException)}:
-        print(f"  {system}: {error}", file=sys.stderr)
-    firsts = sorted(first for first, _ in good) or [float("nan")]
-    p50, p95 = (firsts[min(int(len(firsts) * share), len(firsts) - 1)] for share in (0.5, 0.95))
-    tokens = sum(count for _, count in good)
-    return Result(system, len(done), tokens / seconds, p50, p95, len(done) - len(good))
-
+from clients import TEMPERATURE, Result, measured, over_api, over_gradio, question, repeated  # noqa: E402
 
 # The systems, each in a process of its own
 
@@ -152,7 +60,7 @@ def serve_recipe(folder: Path, port: int, tokens: int, at_once: int | None) -> N
     page.launch(server_port=port, quiet=True)
 
 
-def alone(clients: list[int], tokens: int) -> None:
+def alone(folder: Path, clients: list[int], tokens: int) -> None:
     """The engine without HTTP, page and store, and `generate`; prints JSON lines."""
     import torch
 
@@ -163,54 +71,60 @@ def alone(clients: list[int], tokens: int) -> None:
     from assistant.sampling import Sampling
     from assistant.versions import Versions
 
+    def show(one: Result) -> None:
+        print(json.dumps(asdict(one)), flush=True)
+
     quiet_libraries()
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        engine = Engine(Versions(home), version_to_serve(home, None))
-        model = load_for_serving(engine.version, home)
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        version = version_to_serve(home, str(folder))
+        engine = Engine(Versions(home), version)
+        tokenizer = engine._serving.loaded.tokenizer
 
         def ids_of(number: int) -> list[int]:
-            return prompt.render(model.tokenizer, [{"role": "user", "content": question(number)}], True)
+            return prompt.render(tokenizer, [{"role": "user", "content": question(number)}], True)
 
-        async def stream(ids: list[int], seed: int, most: int = tokens) -> tuple[float, int]:
-            began, first, count = time.perf_counter(), None, 0
-            sampling = Sampling(temperature=TEMPERATURE, seed=seed, max_new_tokens=most, ignore_eos=True)
+        async def stream(ids: list[int], seed: int, most: int = tokens) -> float:
+            began, first = time.perf_counter(), None
+            sampling = Sampling(temperature=TEMPERATURE, seed=seed, max_new_tokens=most)
             with engine.lease() as served:
-                async for chunk in served.stream(ids, sampling):
+                async for _ in served.stream(ids, sampling):
                     first = time.perf_counter() - began if first is None else first
-                    count += len(chunk.token_ids)
             assert first is not None
-            return first, count
+            return first
 
-        async def together(count: int) -> list[Any]:
-            return list(await asyncio.gather(*(stream(ids_of(number), number) for number in range(count))))
+        async def together(count: int, number: int) -> list[float | BaseException]:
+            numbers = range(number * count, (number + 1) * count)
+            return await asyncio.gather(
+                *(stream(ids_of(one), one) for one in numbers), return_exceptions=True
+            )
 
-        asyncio.run(together(2))
+        asyncio.run(together(2, 0))
         for count in clients:
-            began = time.perf_counter()
-            done = asyncio.run(together(count))
-            print(json.dumps(asdict(summed("engine alone", done, time.perf_counter() - began))), flush=True)
-
-        drawing = {"max_new_tokens": tokens, "do_sample": True, "temperature": TEMPERATURE, "pad_token_id": 0}
-        rates = []
-        for number in range(4):
-            asked = torch.tensor([ids_of(number)])
-            began = time.perf_counter()
-            model.model.generate(asked, min_new_tokens=tokens, **drawing)
-            rates.append(tokens / (time.perf_counter() - began))
-        print(json.dumps(asdict(Result("generate", 1, sorted(rates)[2], float("nan"), float("nan"), 0))))
+            show(asyncio.run(repeated("engine alone", partial(together, count), tokens)))
 
         # A long conversation, and its next turn: most of it has been read before.
         past = torch.randint(50, 4000, (12, 850), generator=torch.Generator().manual_seed(0)).tolist()
         cold, warm = [], []
         for number in range(1, 12):
-            cold.append(asyncio.run(stream(past[number], 0, 8))[0])
-            warm.append(asyncio.run(stream([*past[number], *past[0][:40]], 0, 8))[0])
-        for name, seconds in (("long conversation, first read", cold), ("its next turn", warm)):
-            print(
-                json.dumps(asdict(summed(name, [(one, 8) for one in seconds[1:]], sum(seconds)))), flush=True
-            )
+            cold.append(asyncio.run(stream(past[number], 0, 8)))
+            warm.append(asyncio.run(stream([*past[number], *past[0][:40]], 0, 8)))
+        for name, firsts in (("long conversation, first read", cold[1:]), ("its next turn", warm[1:])):
+            show(Result(name, 1, float("nan"), sorted(firsts)[5], max(firsts), 0))
         engine.close()
+
+        drawing = {"max_new_tokens": tokens, "do_sample": True, "temperature": TEMPERATURE, "pad_token_id": 0}
+        cores = torch.get_num_threads()
+        for threads in sorted({1, cores}):
+            torch.set_num_threads(threads)
+            model, rates = load_for_serving(version, home).model, []
+            for number in range(6):
+                asked = torch.tensor([ids_of(number)])
+                began = time.perf_counter()
+                model.generate(asked, min_new_tokens=tokens, **drawing)
+                rates.append(tokens / (time.perf_counter() - began))
+            name = f"generate, {threads} core{'s' * (threads > 1)}"
+            show(Result(name, 1, statistics.median(rates[1:]), float("nan"), float("nan"), 0))
 
 
 @contextmanager
@@ -247,6 +161,7 @@ def endless_model(folder: Path) -> None:
     loaded = load_for_serving(version_to_serve(folder / "home", None), folder / "home")
     loaded.model.to(torch.float32)
     loaded.model.config.eos_token_id = loaded.model.generation_config.eos_token_id = None
+    loaded.tokenizer.eos_token = None
     loaded.model.save_pretrained(folder / "model")
     loaded.tokenizer.save_pretrained(folder / "model")
 
@@ -255,39 +170,35 @@ def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result
     """Every system, or those named in `only`, for every number of clients."""
     from running_app import command, free_port
 
-    from feedback_store import FeedbackStore
-
     here = [sys.executable, __file__, "--tokens", str(tokens)]
-    lines = subprocess.run(
-        [*here, "--alone", "--clients", ",".join(map(str, clients))],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    for line in lines:
-        show(Result(**json.loads(line)))
     with tempfile.TemporaryDirectory() as temporary:
         folder, port = Path(temporary), free_port()
         endless_model(folder)
         url, model = f"http://127.0.0.1:{port}", str(folder / "model")
+        lines = subprocess.run(
+            [*here, "--alone", model, "--clients", ",".join(map(str, clients))],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for line in lines:
+            show(Result(**json.loads(line)))
 
-        def written(update: Any) -> int:
-            with FeedbackStore.open(folder / "ours" / "feedback.db") as store:
-                return len(store.reply(update["reply_id"]).completion_ids)
-
-        ours = command("--home", str(folder / "ours"), "--port", str(port), "--max-new-tokens", str(tokens))
+        home = folder / "ours"
+        ours = command("--home", str(home), "--port", str(port), "--model", model, "--dtype", "fp32")
+        ours += ["--max-new-tokens", str(tokens), "--temperature", str(TEMPERATURE)]
         serve = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve"]
         serve += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32", model]
         recipe = [*here, "--recipe", model, "--port", str(port)]
         api = partial(over_api, model, tokens)
-        gradio = partial(over_gradio, [], lambda said: tokens)
+        gradio = partial(over_gradio, [])
         systems: list[tuple[list[str], str, list[tuple[str, Any]]]] = [
             (
                 ours,
                 "/health",
                 [
                     ("our app, API", partial(over_api, "thumbtune", tokens)),
-                    ("our app, page's endpoint", partial(over_gradio, [True, None], written)),
+                    ("our app, page's endpoint", partial(over_gradio, [True, None])),
                 ],
             ),
             (recipe, "/", [("recipe", gradio)]),
@@ -301,11 +212,23 @@ def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result
             try:
                 with process(started, url, path):
                     for name, client in ways:
-                        asyncio.run(measured(name, url, client, 1))  # Fills what is filled once.
+                        asyncio.run(measured(name, url, client, 1, tokens))  # Fills what is filled once.
                         for count in clients:
-                            show(asyncio.run(measured(name, url, client, count)))
+                            show(asyncio.run(measured(name, url, client, count, tokens)))
+                if started is ours:
+                    check_lengths(home, tokens)
             except RuntimeError as error:
                 print(f"  {ways[0][0]}: {error}", file=sys.stderr)
+
+
+def check_lengths(home: Path, tokens: int) -> None:
+    """Raises RuntimeError if a reply in the store was shorter than the rates say."""
+    with closing(sqlite3.connect(home / "feedback.db")) as store:
+        lengths = {
+            length for (length,) in store.execute("SELECT json_array_length(completion_ids) FROM replies")
+        }
+    if lengths != {tokens}:
+        raise RuntimeError(f"replies of {sorted(lengths)} tokens, not all of {tokens}")
 
 
 def plot(results: list[Result], path: Path) -> None:
@@ -316,7 +239,7 @@ def plot(results: list[Result], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    names = dict.fromkeys(one.system for one in results if one.clients > 1 and one.first_token_p50 < 1e9)
+    names = dict.fromkeys(one.system for one in results if one.clients > 1)
     for name in names:
         of_it = [one for one in results if one.system == name and one.tokens_per_second > 0]
         counts = [one.clients for one in of_it]
@@ -340,7 +263,7 @@ def main() -> None:
         "--only", help="parts of systems' names, by commas; the engine alone is always measured"
     )
     parser.add_argument("--plot", type=Path, help="SVG to write")
-    parser.add_argument("--alone", action="store_true", help="the engine and generate only, as JSON lines")
+    parser.add_argument("--alone", type=Path, help="the engine and generate over this model, as JSON lines")
     parser.add_argument("--recipe", type=Path, help="serve Gradio's recipe over this model")
     parser.add_argument("--at-once", type=int, help="the recipe's concurrency limit")
     parser.add_argument("--port", type=int)
@@ -349,7 +272,7 @@ def main() -> None:
     if options.recipe:
         return serve_recipe(options.recipe, options.port, options.tokens, options.at_once)
     if options.alone:
-        return alone(clients, options.tokens)
+        return alone(options.alone, clients, options.tokens)
     print("| System | Clients | Tokens/s | First token p50 | p95 | Failed |\n|---|---|---|---|---|---|")
     results: list[Result] = []
 
