@@ -2,19 +2,21 @@
 
     python benchmarks/stress.py swaps [--count 1000]
     python benchmarks/stress.py memory [--count 10000]
+    python benchmarks/stress.py page-memory [--count 10000]
 
 `swaps` releases two versions in turn while eight readers ask without a pause, and compares each reply with what its
-version says alone. `memory` sends requests to the API, sixteen at once, and looks at the process's memory. Exit
-code 1 if a reply failed or was mixed, a swap took over 2 seconds, or memory grew by more than 5 %.
+version says alone. `memory` sends requests to the app's API, sixteen at once, and looks at the app's memory;
+`page-memory` calls the page's endpoint instead, each time as somebody new. Exit code 1 if a reply failed or was mixed,
+a swap took over 2 seconds, or memory grew by more than 5 % after the first fifth.
 """
 
 import argparse
 import asyncio
-import gc
 import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -27,8 +29,29 @@ READERS = 8
 AT_ONCE = 16
 
 
-async def swaps(count: int, home: Path) -> bool:
-    """Whether every reply was its version's own, and every swap within 2 seconds."""
+@dataclass
+class Swaps:
+    """What came of swaps under load."""
+
+    replies: int = 0
+    failed: int = 0
+    mixed: int = 0
+    """Replies that are not what their version says alone."""
+    seconds: list[float] = field(default_factory=list)
+    """From a release until new replies come from it."""
+
+
+@dataclass
+class Memory:
+    """What came of many requests."""
+
+    failed: int = 0
+    mebibytes: list[float] = field(default_factory=list)
+    """The app's resident memory after each twentieth of the requests."""
+
+
+async def swaps(count: int, home: Path) -> Swaps:
+    """Swap two versions `count` times while READERS people ask."""
     from test_engine_versions import changed
 
     from assistant import engine as engine_module
@@ -53,23 +76,21 @@ async def swaps(count: int, home: Path) -> bool:
             return served.version.id, tokens
 
     expected = {(name, number): (await say(number, name))[1] for name in names for number in range(READERS)}
-    ended, replies, failed, mixed = asyncio.Event(), 0, 0, 0
+    ended, seen = asyncio.Event(), Swaps()
 
     async def read(number: int) -> None:
-        nonlocal replies, failed, mixed
         while not ended.is_set():
             try:
                 name, tokens = await say(number)
             except Exception as error:
-                failed += 1
+                seen.failed += 1
                 print(f"failed: {error!r}", flush=True)
                 await asyncio.sleep(0.1)
                 continue
-            replies += 1
-            mixed += tokens != expected[name, number]
+            seen.replies += 1
+            seen.mixed += tokens != expected[name, number]
 
     readers = [asyncio.create_task(read(number)) for number in range(READERS)]
-    took: list[float] = []
     try:
         for number in range(1, count + 1):
             wanted = names[number % 2]
@@ -80,54 +101,81 @@ async def swaps(count: int, home: Path) -> bool:
             await asyncio.to_thread(versions.release, wanted)
             while engine.version.id != wanted:
                 await asyncio.sleep(0.01)
-            took.append(time.monotonic() - began)
+            seen.seconds.append(time.monotonic() - began)
             if number % max(1, count // 20) == 0:
-                print(f"{number} swaps, {replies} replies, {failed} failed, {mixed} mixed", flush=True)
+                print(
+                    f"{number} swaps, {seen.replies} replies, {seen.failed} failed, {seen.mixed} mixed",
+                    flush=True,
+                )
     finally:
         ended.set()
         await asyncio.gather(*readers)
         await asyncio.to_thread(engine.close)
-    p95 = sorted(took)[int(len(took) * 0.95)]
-    print(f"swap: median {statistics.median(took):.2f} s, p95 {p95:.2f} s, longest {max(took):.2f} s")
-    print(f"{count} swaps, {replies} replies, {failed} failed, {mixed} mixed")
-    return not failed and not mixed and max(took) <= 2.0 and replies > count
+    return seen
 
 
-async def memory(count: int, home: Path) -> bool:
-    """Whether every request was answered, and memory grew by no more than 5 % after the first fifth."""
-    from api_server import serving_api
+async def memory(count: int, home: Path, page: bool = False) -> Memory:
+    """Ask `count` times over the API, or the page's endpoint, AT_ONCE people at a time."""
+    from running_app import running_app
 
-    sizes: list[float] = []
-    failed = 0
-    with serving_api(home) as serving:
-        async with httpx.AsyncClient(base_url=serving.url, timeout=120) as web:
-
-            async def ask(number: int) -> None:
-                nonlocal failed
-                asked = [{"role": "user", "content": f"What is {number} + 7?"}]
-                body = {
-                    "model": "thumbtune",
-                    "messages": asked,
-                    "max_tokens": 8,
-                    "user": f"person {number % 50}",
-                }
-                failed += (await web.post("/v1/chat/completions", json=body)).status_code != 200
-
-            async def some(numbers: range) -> None:
-                for number in numbers:
-                    await ask(number)
-
+    seen = Memory()
+    with running_app(home, "--max-new-tokens", "8") as url:
+        (app,) = psutil.Process().children()
+        async with httpx.AsyncClient(base_url=url, timeout=120) as web:
             part = max(AT_ONCE, count // 20)
             for start in range(0, count, part):
-                await asyncio.gather(
-                    *(some(range(start + lane, start + part, AT_ONCE)) for lane in range(AT_ONCE))
+                lanes = (range(start + lane, start + part, AT_ONCE) for lane in range(AT_ONCE))
+                asked = await asyncio.gather(*(some(lane, web, page) for lane in lanes))
+                seen.failed += sum(asked)
+                seen.mebibytes.append(app.memory_info().rss / 2**20)
+                print(
+                    f"{start + part} requests: {seen.mebibytes[-1]:,.0f} MiB, {seen.failed} failed",
+                    flush=True,
                 )
-                gc.collect()
-                sizes.append(psutil.Process().memory_info().rss / 2**20)
-                print(f"{start + part} requests: {sizes[-1]:,.0f} MiB, {failed} failed", flush=True)
-    before, after = sizes[len(sizes) // 5], sizes[-1]
+    return seen
+
+
+async def some(numbers: range, web: httpx.AsyncClient, page: bool) -> int:
+    """Ask one after the other; how many failed."""
+    failed = 0
+    for number in numbers:
+        try:
+            await (over_page if page else over_api)(web, f"What is {number} + 7?", f"person {number % 50}")
+        except (httpx.HTTPError, RuntimeError) as error:
+            failed += 1
+            print(f"failed: {error!r}", flush=True)
+    return failed
+
+
+async def over_api(web: httpx.AsyncClient, question: str, user: str) -> None:
+    """One completion, whole."""
+    asked = [{"role": "user", "content": question}]
+    answer = await web.post(
+        "/v1/chat/completions", json={"model": "thumbtune", "messages": asked, "user": user}
+    )
+    answer.raise_for_status()
+
+
+async def over_page(web: httpx.AsyncClient, question: str, user: str) -> None:
+    """One call of the endpoint `/chat`: for Gradio a new session each time."""
+    asked = await web.post("/gradio_api/call/chat", json={"data": [question, True, None]})
+    answer = await web.get(f"/gradio_api/call/chat/{asked.raise_for_status().json()['event_id']}")
+    if "event: complete" not in answer.text:
+        raise RuntimeError(answer.text[-300:])
+
+
+def held(seen: Swaps | Memory) -> bool:
+    """Whether it is as it should be; says what was found."""
+    if isinstance(seen, Swaps):
+        p95 = sorted(seen.seconds)[int(len(seen.seconds) * 0.95)]
+        print(
+            f"swap: median {statistics.median(seen.seconds):.2f} s, p95 {p95:.2f} s, longest {max(seen.seconds):.2f} s"
+        )
+        print(f"{len(seen.seconds)} swaps, {seen.replies} replies, {seen.failed} failed, {seen.mixed} mixed")
+        return not seen.failed and not seen.mixed and max(seen.seconds) <= 2.0
+    before, after = seen.mebibytes[len(seen.mebibytes) // 5], seen.mebibytes[-1]
     print(f"grown by {after - before:+,.0f} MiB ({(after / before - 1) * 100:+.1f} %) after the first fifth")
-    return not failed and after <= 1.05 * before
+    return not seen.failed and after <= 1.05 * before
 
 
 def main() -> None:
@@ -135,16 +183,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("load", choices=("swaps", "memory"))
+    parser.add_argument("load", choices=("swaps", "memory", "page-memory"))
     parser.add_argument("--count", type=int)
     options = parser.parse_args()
     from assistant.model import quiet_libraries
 
     quiet_libraries()
-    count = options.count or {"swaps": 1000, "memory": 10000}[options.load]
+    count = options.count or (1000 if options.load == "swaps" else 10000)
     with tempfile.TemporaryDirectory() as folder:
-        held = asyncio.run((swaps if options.load == "swaps" else memory)(count, Path(folder) / "home"))
-    sys.exit(not held)
+        home = Path(folder) / "home"
+        if options.load == "swaps":
+            seen: Swaps | Memory = asyncio.run(swaps(count, home))
+        else:
+            seen = asyncio.run(memory(count, home, page=options.load == "page-memory"))
+    sys.exit(not held(seen))
 
 
 if __name__ == "__main__":
