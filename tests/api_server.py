@@ -1,12 +1,15 @@
 """The API over the real starter on a real port, without the page: clients can vanish, and bodies can be broken."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import uvicorn
 from running_app import free_port
 from starlette.applications import Starlette
@@ -19,6 +22,9 @@ from assistant.raters import Raters
 from assistant.sampling import Sampling
 from assistant.versions import Versions
 from feedback_store import FeedbackStore
+
+QUESTION = {"role": "user", "content": "What is 12 + 7?"}
+ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperature": 0}
 
 
 @dataclass
@@ -54,3 +60,33 @@ def serving_api(home: Path, keys: tuple[str, ...] = (), engine: Engine | None = 
             thread.join()
             if engine is None:
                 own.close()
+
+
+def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    """A whole completion of the usual question, with `fields` set otherwise."""
+    answer = client.post("/v1/chat/completions", json=ASKED | fields)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
+    """The same streamed: its chunks."""
+    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": True} | fields)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def joined(chunks: list[dict[str, Any]], name: str) -> str:
+    """All that the chunks say in one field."""
+    return "".join(chunk["choices"][0]["delta"].get(name, "") for chunk in chunks if chunk["choices"])
+
+
+def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The error of an answer that must be one, in OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    error = dict(answer.json()["error"])
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    return error

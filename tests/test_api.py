@@ -1,26 +1,19 @@
 """The API over the real starter: what an OpenAI client sends works, what is broken is refused, the server goes on."""
 
-import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
-import openai
 import pytest
-from api_server import Serving, serving_api
+from api_server import ASKED, QUESTION, Serving, complete, joined, refused, serving_api, stream
 from running_app import running_app
 from test_engine_versions import changed
 
 from assistant import prompt
-from assistant import served as served_module
 from assistant.raters import Raters
 from assistant.versions import Versions
-
-QUESTION = {"role": "user", "content": "What is 12 + 7?"}
-ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperature": 0}
 
 
 @pytest.fixture(scope="module")
@@ -33,32 +26,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def client(api: Serving) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=api.url, timeout=60) as made:
         yield made
-
-
-def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
-    answer = client.post("/v1/chat/completions", json=ASKED | fields)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
-    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": True} | fields)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
-    assert lines[-1] == "[DONE]"
-    return [json.loads(line) for line in lines[:-1]]
-
-
-def joined(chunks: list[dict[str, Any]], name: str) -> str:
-    return "".join(chunk["choices"][0]["delta"].get(name, "") for chunk in chunks if chunk["choices"])
-
-
-def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    error = dict(answer.json()["error"])
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["message"]
-    return error
 
 
 # Models and health
@@ -324,102 +291,6 @@ def test_a_pseudonym_is_the_callers_own_and_of_this_home(tmp_path: Path) -> None
     assert (tmp_path / "one" / "raters.secret").stat().st_mode & 0o777 == 0o600
 
 
-# Bad input
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"messages": []}, "messages"),
-        ({"messages": "hello"}, "messages"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": 7}]}, None),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, None),
-        ({"messages": [QUESTION, {"role": "assistant", "content": "19"}]}, "messages"),
-        ({"messages": [{"role": "user", "content": "  "}]}, "messages"),
-        ({"messages": [{"role": "user", "content": "\x00"}]}, None),
-        ({"model": 7}, "model"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"max_tokens": -5}, "max_tokens"),
-        ({"max_tokens": 10**12}, "max_tokens"),
-        ({"max_tokens": "7"}, "max_tokens"),
-        ({"max_tokens": 1.5}, "max_tokens"),
-        ({"max_completion_tokens": 100_000}, "max_completion_tokens"),
-        ({"max_tokens": 5, "min_tokens": 6}, "min_tokens"),
-        ({"temperature": -1}, "temperature"),
-        ({"temperature": 100}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"top_p": 0}, "top_p"),
-        ({"top_p": 1.1}, "top_p"),
-        ({"top_k": -2}, "top_k"),
-        ({"seed": 2**70}, "seed"),
-        ({"seed": "1"}, "seed"),
-        ({"stop": ""}, "stop"),
-        ({"stop": ["x"] * 17}, "stop"),
-        ({"stream": "yes"}, "stream"),
-        ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"top_logprobs": 2}, "top_logprobs"),
-        ({"n": 2}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"reasoning_effort": "much"}, "reasoning_effort"),
-    ],
-)
-def test_a_wrong_field_is_refused_by_its_name(
-    client: httpx.Client, fields: dict[str, Any], param: str | None
-) -> None:
-    error = refused(client.post("/v1/chat/completions", json=ASKED | fields), 400)
-    assert error["type"] == "invalid_request_error"
-    if param is not None:
-        assert error["param"] == param
-
-
-def test_plain_values_of_what_is_not_supported_are_taken(client: httpx.Client) -> None:
-    plain = {
-        "n": 1,
-        "tools": [],
-        "response_format": {"type": "text"},
-        "presence_penalty": 0,
-        "logit_bias": {},
-    }
-    assert complete(client, **plain, max_tokens=2, top_k=-1, stop=None, unknown_extra={"x": 1})
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"nonsense",
-        b'{"model": NaN}',
-        b"[" * 100_000,
-        b'"text"',
-        b"null",
-        b'{"model": "\xff\xfe"}',
-        b'{"model": "thumbtune", "messages": [{"role": "user", "content": "\\ud800"}]}',
-    ],
-)
-def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, body: bytes) -> None:
-    refused(client.post("/v1/chat/completions", content=body), 400)
-    assert client.get("/health").status_code == 200
-
-
-def test_a_body_over_a_megabyte_is_refused(client: httpx.Client) -> None:
-    large = ASKED | {"messages": [{"role": "user", "content": "x" * 1_000_001}]}
-    assert refused(client.post("/v1/chat/completions", json=large), 413)["code"] == "body_too_large"
-
-
-def test_a_message_of_just_under_a_megabyte_is_refused_and_holds_nobody_up(client: httpx.Client) -> None:
-    large = ASKED | {"messages": [{"role": "user", "content": "x " * 499_000}]}
-    with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(client.post, "/v1/chat/completions", json=large) for _ in range(3)]
-        assert complete(client, max_tokens=2)
-        for answer in answers:
-            assert refused(answer.result(), 400)["code"] == "context_length_exceeded"
-
-
 @pytest.mark.parametrize("text", ["😀", "漢字かな", "e\u0301\u200d🏳️‍🌈", "\ufffd"])
 def test_characters_of_many_tokens_come_whole(client: httpx.Client, text: str) -> None:
     asked = {"messages": [{"role": "user", "content": f"{text} {text}"}], "temperature": 5.0}
@@ -428,20 +299,6 @@ def test_characters_of_many_tokens_come_whole(client: httpx.Client, text: str) -
         chunks = stream(client, **asked, seed=seed, max_tokens=40)
         assert joined(chunks, "content") == whole["content"]
         assert joined(chunks, "reasoning_content") == whole.get("reasoning_content", "")
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_message_over_the_window_is_refused_clearly(client: httpx.Client, streamed: bool) -> None:
-    large = {"messages": [{"role": "user", "content": "word " * 5_000}], "stream": streamed}
-    error = refused(client.post("/v1/chat/completions", json=ASKED | large), 400)
-    assert error["code"] == "context_length_exceeded"
-    assert "Shorten it" in error["message"]
-
-
-def test_an_unknown_model_is_refused_and_told_what_serves(client: httpx.Client) -> None:
-    error = refused(client.post("/v1/chat/completions", json=ASKED | {"model": "gpt-4"}), 404)
-    assert (error["param"], error["code"]) == ("model", "model_not_found")
-    assert "thumbtune, v1" in error["message"]
 
 
 def test_a_version_can_be_named(client: httpx.Client) -> None:
@@ -473,87 +330,11 @@ def test_every_version_that_can_chat_is_a_model_and_says_its_own_words(tmp_path:
         assert complete(client, max_tokens=2)["system_fingerprint"] == "v1"
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
-    api: Serving, streamed: bool
-) -> None:
-    endless = ASKED | {"stream": streamed, "ignore_eos": True, "max_tokens": 900, "user": f"gone {streamed}"}
-    with httpx.Client(base_url=api.url, timeout=1.0) as leaving:
-        if streamed:
-            with leaving.stream("POST", "/v1/chat/completions", json=endless) as answer:
-                assert next(answer.iter_raw())
-        else:
-            with pytest.raises(httpx.ReadTimeout):
-                leaving.post("/v1/chat/completions", json=endless)
-    served = api.engine._serving
-    rater = Raters(api.home).pseudonym(None, f"gone {streamed}")
-    deadline = time.monotonic() + 30
-    while served._requests or not api.store.conversations(rater) or not _ended(api, rater):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert _ended(api, rater) == "stopped"
-
-
-def _ended(api: Serving, rater: str) -> str | None:
-    head = api.store.conversations(rater)[0].head
-    assert head is not None
-    reply = api.store.path(head)[-1].reply
-    return reply.finish_reason if reply else None
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_too_many_at_once_are_told_when_to_come_again(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, streamed: bool
-) -> None:
-    monkeypatch.setattr(served_module, "WAITING", -served_module.USERS)
-    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": streamed})
-    assert refused(answer, 429)["code"] == "busy"
-    assert int(answer.headers["retry-after"]) > 0
-    monkeypatch.undo()
-    assert complete(client, max_tokens=2)
-
-
 def test_many_clients_at_once_are_all_answered_alike(client: httpx.Client) -> None:
     alone = complete(client)["choices"][0]["message"]
     with ThreadPoolExecutor(12) as pool:
         together = list(pool.map(lambda _: complete(client)["choices"][0]["message"], range(12)))
     assert together == [alone] * 12
-
-
-# The official client
-
-
-def test_the_official_client_completes_streams_and_reads_errors(api: Serving) -> None:
-    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="any", max_retries=0) as client:
-        assert [model.id for model in client.models.list()] == ["thumbtune", "v1"]
-        whole = client.chat.completions.create(
-            model="thumbtune",
-            messages=[{"role": "user", "content": "What is 12 + 7?"}],
-            temperature=0,
-            max_completion_tokens=60,
-            extra_body={"chat_template_kwargs": {"enable_thinking": True}},
-        )
-        assert whole.choices[0].finish_reason in ("stop", "length")
-        chunks = client.chat.completions.create(
-            model="thumbtune",
-            messages=[{"role": "user", "content": "What is 12 + 7?"}],
-            temperature=0,
-            max_completion_tokens=60,
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        said, usage = "", None
-        for chunk in chunks:
-            usage = chunk.usage or usage
-            said += "".join(choice.delta.content or "" for choice in chunk.choices)
-        assert said == whole.choices[0].message.content
-        assert usage == whole.usage
-        with pytest.raises(openai.NotFoundError, match="There is no model"):
-            client.chat.completions.create(model="none", messages=[{"role": "user", "content": "x"}])
-        with pytest.raises(openai.BadRequestError, match="only 1 is supported"):
-            client.chat.completions.create(
-                model="thumbtune", messages=[{"role": "user", "content": "x"}], n=2
-            )
 
 
 def test_what_is_said_over_the_api_is_what_the_prompt_says(api: Serving, client: httpx.Client) -> None:
