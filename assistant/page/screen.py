@@ -46,15 +46,14 @@ def shelf_only(session: Session) -> Screen:
     return Screen(shelf=side_view.shelf(session))
 
 
-def writing(chat: Chat, session: Session, box: Any = SKIP, memory: Any = SKIP) -> Screen:
-    """A reply is being written: "Stop" instead of "Send"."""
-    return Screen(
-        view.conversation(session, chat.about),
-        box=box,
-        send=gr.Button(visible=False),
-        stop=gr.Button(visible=True),
-        memory=memory,
-    )
+def writing(session: Session, box: Any = SKIP) -> Screen:
+    """A reply begins to be written: "Stop" instead of "Send"."""
+    return growing(session)._replace(box=box, send=gr.Button(visible=False), stop=gr.Button(visible=True))
+
+
+def growing(session: Session, memory: Any = SKIP) -> Screen:
+    """A reply goes on. Each component that is named makes every update dearer: the buttons stay as they are."""
+    return Screen(view.conversation(session, about=""), memory=memory)
 
 
 def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:

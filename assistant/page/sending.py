@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from assistant.page.desk import ERRORS, Desk, report
-from assistant.page.screen import SKIP, Screen, settled, writing
+from assistant.page.screen import SKIP, Screen, growing, settled, writing
 from assistant.page.session import Mode, Pair, Session
 from assistant.page.stream import closing
 
@@ -198,7 +198,7 @@ class Sending:
         session.live, session.stop_wanted, session.answering = None, False, True
         mode = self._mode(session)
         session.pair = Pair(mode) if text is not None and mode != "one" else None
-        yield writing(self.chat, session, box="" if text is not None else SKIP)
+        yield writing(session, box="" if text is not None else SKIP)
         try:
             async with closing(updates) as shown:
                 async for update in shown:
@@ -207,7 +207,7 @@ class Sending:
                     self._take(session, update)
                     if first and session.stop_wanted:
                         await self.stop(session)
-                    yield writing(self.chat, session, memory=session.memory() if first else SKIP)
+                    yield growing(session, memory=session.memory() if first else SKIP)
                     first = False
         except ERRORS as error:
             failed = True
