@@ -28,6 +28,8 @@ from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
 """Model name that always means the released version; while a live comparison is under way, whichever it draws."""
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+ALLOWED = {"/v1/models": "GET", "/v1/chat/completions": "POST", "/v1/feedback": "POST"}
 
 
 def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
@@ -39,6 +41,8 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
         Route("/v1/models/{name}", api.guarded(api.model), methods=["GET"]),
         Route("/v1/chat/completions", api.guarded(api.chat_completions), methods=["POST"]),
         Route("/v1/feedback", api.guarded(api.feedback), methods=["POST"]),
+        # Whatever else is asked beneath /v1 gets an error that an API's client can read, not the page's.
+        Route("/v1/{rest:path}", api.guarded(api.missing), methods=METHODS),
     ]
 
 
@@ -82,6 +86,17 @@ class Api:
         name = request.path_params["name"]
         self._version_called(name)
         return JSONResponse(self._described(name))
+
+    async def missing(self, request: Request, key: str | None) -> Response:
+        """Raises ApiError: nothing is here, or not for this method."""
+        path = request.url.path
+        allowed = ALLOWED.get(path.rstrip("/"))
+        if allowed is None:
+            known = ", ".join(ALLOWED)
+            raise ApiError(
+                404, f"There is nothing at {path[:100]!r}. There are: {known}.", code="unknown_url"
+            )
+        raise ApiError(405, f"{path} takes {allowed}, not {request.method}.", code="method_not_allowed")
 
     async def chat_completions(self, request: Request, key: str | None) -> Response:
         """Answer a transcript, at once or streamed."""

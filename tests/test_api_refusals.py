@@ -170,3 +170,20 @@ def test_too_many_at_once_are_told_when_to_come_again(
     assert int(answer.headers["retry-after"]) > 0
     monkeypatch.undo()
     assert complete(client, max_tokens=2)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("GET", "/v1/models/a/b", 404, "unknown_url"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+        ("GET", "/v1/", 404, "unknown_url"),
+    ],
+)
+def test_what_is_not_there_is_told_in_the_same_shape(
+    client: httpx.Client, method: str, path: str, status: int, code: str
+) -> None:
+    assert refused(client.request(method, path), status)["code"] == code
