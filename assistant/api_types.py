@@ -47,6 +47,18 @@ class _Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[_Part] | None = None
 
+    @field_validator("content", mode="before")
+    @classmethod
+    def _only_text(cls, content: Any) -> Any:
+        kinds = (
+            {part.get("type") for part in content if isinstance(part, dict)}
+            if isinstance(content, list)
+            else set()
+        )
+        if others := sorted(str(kind) for kind in kinds - {"text"}):
+            raise ValueError(f"only parts of the type 'text' are read here, not {', '.join(others)[:100]!r}")
+        return content
+
     def plain(self) -> dict[str, str]:
         """Role and text as the rest of the house has them."""
         parts = (

@@ -24,7 +24,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def client(api: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api.url, timeout=60) as made:
+    with httpx.Client(base_url=api.url, timeout=240) as made:
         yield made
 
 

@@ -21,7 +21,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def client(api: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api.url, timeout=60) as made:
+    with httpx.Client(base_url=api.url, timeout=240) as made:
         yield made
 
 
@@ -137,7 +137,7 @@ def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
     api: Serving, streamed: bool
 ) -> None:
     endless = ASKED | {"stream": streamed, "ignore_eos": True, "max_tokens": 900, "user": f"gone {streamed}"}
-    with httpx.Client(base_url=api.url, timeout=1.0) as leaving:
+    with httpx.Client(base_url=api.url, timeout=240 if streamed else 1.0) as leaving:
         if streamed:
             with leaving.stream("POST", "/v1/chat/completions", json=endless) as answer:
                 assert next(answer.iter_raw())
@@ -146,7 +146,7 @@ def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
                 leaving.post("/v1/chat/completions", json=endless)
     served = api.engine._serving
     rater = Raters(api.home).pseudonym(None, f"gone {streamed}")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 200
     while served._requests or not api.store.conversations(rater) or not _ended(api, rater):
         assert time.monotonic() < deadline
         time.sleep(0.05)
