@@ -24,7 +24,7 @@ class Described(BlocksConfig):
         self._own = dict(self.blocks)
         self._descriptions: dict[int, dict[str, Any]] = {}
 
-    def config_for_block(  # type: ignore[override]
+    def config_for_block(
         self, _id: int, rendered_ids: list[int], block: Block, renderable: Any = None
     ) -> dict[str, Any]:
         """As Gradio describes `block`; remembered where it is the page's own."""
