@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assistant.intervals import Z
+from feedback_store.intervals import Z
 
 ADDED = 0.5
 """Wins added to each side of a pair that was compared."""

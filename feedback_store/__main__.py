@@ -8,14 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from feedback_store import stats as figures
 from feedback_store.backup.cli import add_backup
 from feedback_store.errors import StoreError
 from feedback_store.exporters import FORMATS, push, rows, write
 from feedback_store.home import store_of
 from feedback_store.importers.cli import add_import
+from feedback_store.pictures import draw
 from feedback_store.rows import Rules
 from feedback_store.snapshot import KINDS, take
 from feedback_store.store import FeedbackStore
+from feedback_store.watching import bars
 
 FORMAT_OF = {
     "unpaired": "trl-kto",
@@ -40,26 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stats(store: FeedbackStore, options: argparse.Namespace) -> int:
-    counts = store.counts()
+    found = figures.gather(store, bars(options.quiet))
     if options.json:
-        print(json.dumps(counts, ensure_ascii=False, indent=2))
-        return 0
-    for name in ("raters", "conversations", "messages", "replies"):
-        print(f"{name:<15}{counts[name]:>9,}")
-    print()
-    names = ("replies", "up", "down", "withdrawn")
-    width = max([len("version"), *map(len, counts["versions"])])
-    print("version".ljust(width) + "".join(f"{name:>11}" for name in names))
-    total = {"replies": counts["replies"], **counts["ratings"]}
-    for version, of in [*counts["versions"].items(), ("all", total)]:
-        print(version.ljust(width) + "".join(f"{of[name]:>11,}" for name in names))
-    print(f"\ncorrections{counts['corrections']:>13,}")
-    print("comparisons   " + "".join(f"{name:>11}" for name in counts["comparisons"]))
-    print(" " * 14 + "".join(f"{number:>11,}" for number in counts["comparisons"].values()))
-    if counts["reasons"]:
-        print("\nreasons")
-        for reason, number in counts["reasons"].items():
-            print(f"{number:>9,}  {reason}")
+        print(json.dumps(found.plain(), ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(figures.lines(found)))
+    if options.plots:
+        for path in draw(found, options.plots):
+            print(path, file=sys.stderr if options.json else sys.stdout)
     return 0
 
 
@@ -69,7 +60,7 @@ def export(store: FeedbackStore, options: argparse.Namespace) -> int:
     rules = _rules(options)
 
     def counted() -> Iterator[dict[str, Any]]:
-        for row in rows(store, chosen, options.version, rules):
+        for row in rows(store, chosen, options.version, rules, bars(options.quiet)):
             labels[row.get("label")] += 1
             yield row
 
@@ -83,14 +74,21 @@ def export(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
-    taken = take(store, options.folder, _rules(options), version=options.version, kinds=options.kind or KINDS)
+    taken = take(
+        store,
+        options.folder,
+        _rules(options),
+        version=options.version,
+        kinds=options.kind or KINDS,
+        watch=bars(options.quiet),
+    )
     print(", ".join(f"{number} {kind}" for kind, number in taken.counts.items()) + f" rows in {taken.folder}")
     print(taken.id)
     return 0
 
 
 def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
-    found = store.verify()
+    found = store.verify(bars(options.quiet))
     for problem in found:
         print(problem)
     print(f"problems: {len(found)}" if found else "clean")
@@ -110,6 +108,10 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
             print(f"delete this snapshot, it still holds words of somebody forgotten: {one.folder}")
     if versions := store.versions_to_retrain():
         print(f"retrain these versions, they learned from somebody forgotten: {', '.join(versions)}")
+    print(
+        "Backups made before now still hold what was deleted, and so do exports. Where you keep backups, run "
+        "`python -m feedback_store backup URL --home DIR --keep 1` (PostgreSQL: pg_dump), and delete older copies."
+    )
     return 0
 
 
@@ -137,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
         "--store-url", metavar="URL", help="a database instead, such as postgresql://user@host/name"
     )
 
+    long = argparse.ArgumentParser(add_help=False)
+    long.add_argument("--quiet", action="store_true", help="show no progress")
     rules = _rules_parser()
     parser = argparse.ArgumentParser(
         prog="python -m feedback_store", description="Look after the feedback store."
@@ -144,11 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(create=False, opens=True)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("stats", parents=[where], help="count replies and ratings by version")
+    command = commands.add_parser("stats", parents=[where, long], help="count and draw what people said")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--plots", type=Path, metavar="DIR", help="also write pictures (PNG) to this folder")
     command.set_defaults(command=stats)
 
-    command = commands.add_parser("export", parents=[where, rules], help="write training rows")
+    command = commands.add_parser("export", parents=[where, rules, long], help="write training rows")
     target = command.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", type=Path, metavar="FILE", help="the file to write: JSON lines, or .parquet")
     target.add_argument("--push", metavar="REPOSITORY", help="the Hub dataset to put them into, made private")
@@ -159,14 +164,16 @@ def _parser() -> argparse.ArgumentParser:
 
     add_import(commands, where)
 
-    command = commands.add_parser("snapshot", parents=[where, rules], help="freeze rows to train on")
+    command = commands.add_parser("snapshot", parents=[where, rules, long], help="freeze rows to train on")
     command.add_argument("--folder", type=Path, required=True, metavar="DIR", help="a new folder for it")
     command.add_argument(
         "--kind", choices=KINDS, action="append", help="of rows; may be repeated (default: all)"
     )
     command.set_defaults(command=snapshot)
 
-    command = commands.add_parser("verify", parents=[where], help="check that the store agrees with itself")
+    command = commands.add_parser(
+        "verify", parents=[where, long], help="check that the store agrees with itself"
+    )
     command.set_defaults(command=verify)
 
     command = commands.add_parser(

@@ -13,6 +13,7 @@ from feedback_store.lookup import (
     as_conversation,
     as_message,
     as_reply,
+    as_transcripts,
     find_conversation,
     find_message,
     make_known,
@@ -258,21 +259,8 @@ class Conversations(Sessions):
 
         One question to the database for all of them: ask for some hundreds at once.
         """
-        turns: dict[str, tuple[str | None, dict[str, str]]] = {}
         with self._read() as session:
-            for message_id, parent, role, content in session.execute(above(message_ids)):
-                # A parent that comes later, in a damaged tree, is none: so every way up ends.
-                turns[message_id] = (parent if parent in turns else None, {"role": role, "content": content})
-        found: dict[str, list[dict[str, str]]] = {}
-        for message_id in message_ids:
-            said = []
-            at = message_id if message_id in turns else None
-            while at is not None:
-                at, turn = turns[at]
-                said.append(turn)
-            if said:
-                found[message_id] = said[::-1]
-        return found
+            return as_transcripts(session.execute(above(message_ids)), message_ids)
 
     def messages(self, conversation_id: str) -> list[Message]:
         """The whole tree in the order it was made. Raises: UnknownConversation."""

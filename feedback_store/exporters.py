@@ -18,6 +18,7 @@ from feedback_store.rows.rules import DEFAULT_RULES, Rules
 from feedback_store.rows.thumbs import made_from_store
 from feedback_store.rows.written import made_demonstrations, made_prompts
 from feedback_store.store import FeedbackStore
+from feedback_store.watching import Watch, unwatched
 
 PARQUET_ROWS = 1_000  # in one group
 # Which rows of the store a format is made from, and by what.
@@ -30,11 +31,15 @@ FORMATS: dict[str, tuple[Callable[..., Iterator[Any]], Callable[[Any], dict[str,
 
 
 def rows(
-    store: FeedbackStore, format: str, version: str | None = None, rules: Rules = DEFAULT_RULES
+    store: FeedbackStore,
+    format: str,
+    version: str | None = None,
+    rules: Rules = DEFAULT_RULES,
+    watch: Watch = unwatched,
 ) -> Iterator[dict[str, Any]]:
     """The store's rows in one of FORMATS, one at a time; `version` keeps those of its replies."""
     made, as_trl = FORMATS[format]
-    for one in made(store, version, rules, Counter()):
+    for one in watch(made(store, version, rules, Counter(), watch), f"{format} rows"):
         yield as_trl(one.row)
 
 

@@ -1,7 +1,8 @@
 """Finding rows by id, or saying that they are not there; and rows as the records that callers get."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -117,6 +118,23 @@ def as_reply(message: MessageRow, reply: ReplyRow) -> Reply:
         seconds=reply.seconds,
         created_at=message.created_at,
     )
+
+
+def as_transcripts(rows: Iterable[Any], message_ids: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    """`role` and `content` down to each of `message_ids` that is there, from what `queries.above` finds."""
+    turns: dict[str, tuple[str | None, dict[str, str]]] = {}
+    for message_id, parent, role, content in rows:
+        # A parent that comes later, in a damaged tree, is none: so every way up ends.
+        turns[message_id] = (parent if parent in turns else None, {"role": role, "content": content})
+    found: dict[str, list[dict[str, str]]] = {}
+    for message_id in turns.keys() & set(message_ids):
+        said: list[dict[str, str]] = []
+        at: str | None = message_id
+        while at is not None:
+            at, turn = turns[at]
+            said.append(turn)
+        found[message_id] = said[::-1]
+    return found
 
 
 def as_rating(row: RatingRow) -> Rating:

@@ -134,7 +134,7 @@ def ratings_after(
 
 def thumbs_after(
     last: tuple[int, str], version: str | None, consented: bool
-) -> Select[int, str, str, int, str, str | None, bool, str | None, str]:
+) -> Select[int, str, str, int, str, str | None, str, bool, str | None, str]:
     """(number, and the fields of a Thumb) of thumbs beyond `last` (message number, rater), in that order."""
     query = (
         select(
@@ -144,6 +144,7 @@ def thumbs_after(
             RatingRow.value,
             MessageRow.conversation_id,
             MessageRow.parent_id,
+            ReplyRow.version,
             ReplyRow.think,
             ReplyRow.thought,
             MessageRow.content,

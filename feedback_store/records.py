@@ -118,6 +118,7 @@ class Thumb:
     value: int
     conversation_id: str
     parent_id: str
+    version: str
     think: bool
     thought: str | None
     answer: str

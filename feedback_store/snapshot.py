@@ -6,27 +6,26 @@ content: the same store, asked by the same rules, gives the same id on every mac
 """
 
 import hashlib
-import importlib
 import json
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from itertools import islice
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from feedback_store.errors import MissingDependency, SnapshotDamaged, SnapshotError
+from feedback_store import parquet
+from feedback_store.errors import SnapshotDamaged, SnapshotError
 from feedback_store.frozen import MANIFEST, damages, sha256
-from feedback_store.rows.pairs import PreferenceRow, Said, made_preferences
+from feedback_store.rows.pairs import made_preferences
 from feedback_store.rows.rules import DEFAULT_RULES, Made, Rules, Vote, digest
-from feedback_store.rows.thumbs import UnpairedRow, class_balance, made_from_store
-from feedback_store.rows.written import DemonstrationRow, PromptRow, made_demonstrations, made_prompts
+from feedback_store.rows.thumbs import class_balance, made_from_store
+from feedback_store.rows.written import made_demonstrations, made_prompts
 from feedback_store.store import FeedbackStore
+from feedback_store.watching import Watch, unwatched
 
-ROWS_AT_ONCE = 1_000  # in one group of a Parquet file
 FORMAT = 1  # of the manifest; raised when its meaning changes
 MAKERS: dict[str, Callable[..., Iterator[Made[Any]]]] = {
     "unpaired": made_from_store,
@@ -35,12 +34,7 @@ MAKERS: dict[str, Callable[..., Iterator[Made[Any]]]] = {
     "prompt": made_prompts,
 }
 KINDS = tuple(MAKERS)
-_CLASSES = {
-    "unpaired": UnpairedRow,
-    "preference": PreferenceRow,
-    "demonstration": DemonstrationRow,
-    "prompt": PromptRow,
-}
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -65,10 +59,7 @@ class Snapshot:
                 f"Snapshot {self.id[:12]} has no {kind!r} rows, only {', '.join(self.manifest['counts'])}. "
                 "Take one with that kind."
             )
-        with _parquet().ParquetFile(self.folder / f"{kind}.parquet") as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE):
-                for values in batch.to_pylist():
-                    yield _from_plain(kind, values)
+        yield from parquet.read(self.folder / f"{kind}.parquet", kind)
 
 
 def take(
@@ -78,6 +69,7 @@ def take(
     *,
     version: str | None = None,
     kinds: Sequence[str] = KINDS,
+    watch: Watch = unwatched,
 ) -> Snapshot:
     """Freeze the store's rows into `folder`, which must be new, and write down in the store who is in it.
 
@@ -88,13 +80,13 @@ def take(
     wanted = [kind for kind in KINDS if kind in kinds]
     if len(wanted) != len(set(kinds)) or not wanted:
         raise SnapshotError(f"Kinds of rows are {', '.join(KINDS)}, not {', '.join(kinds) or 'none'}.")
-    _parquet()  # before any work: it may be missing
+    parquet.library()  # before any work: it may be missing
     aside = None
     try:
         folder = folder.absolute()
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        people = _write(store, aside, rules, version, wanted)
+        people = _write(store, aside, rules, version, wanted, watch)
         placed = _place(aside, folder)
         snapshot = load(folder)
     except OSError as error:
@@ -150,7 +142,7 @@ def content_hash(snapshot: Snapshot) -> str:
     for kind in manifest["counts"]:
         hashed.update(f"{kind}\n".encode())
         for row in snapshot.rows(kind):
-            hashed.update(_line(_plain(row)))
+            hashed.update(_line(parquet.plain(row)))
     hashed.update(_line([manifest["replies"], manifest["ratings"]]))
     return str(hashed.hexdigest())
 
@@ -182,7 +174,12 @@ def vote_id(kind: str, rater: str, replies: Sequence[str]) -> str:
 
 
 def _write(
-    store: FeedbackStore, folder: Path, rules: Rules, version: str | None, kinds: Sequence[str]
+    store: FeedbackStore,
+    folder: Path,
+    rules: Rules,
+    version: str | None,
+    kinds: Sequence[str],
+    watch: Watch,
 ) -> _People:
     query = {"version": version, "kinds": list(kinds), "consented": True}
     hashed = _begun_hash(query, asdict(rules))
@@ -195,15 +192,15 @@ def _write(
         hashed.update(f"{kind}\n".encode())
 
         def plain_rows(kind: str = kind, reasons: Counter[str] = reasons) -> Iterator[dict[str, Any]]:
-            for made in MAKERS[kind](store, version, rules, reasons):
+            for made in watch(MAKERS[kind](store, version, rules, reasons, watch), f"{kind} rows"):
                 people.add(made.votes)
                 if kind == "unpaired":
                     labels[made.row.label] += 1
-                values = _plain(made.row)
+                values = parquet.plain(made.row)
                 hashed.update(_line(values))
                 yield values
 
-        counts[kind] = _write_parquet(folder / f"{kind}.parquet", kind, plain_rows())
+        counts[kind] = parquet.write(folder / f"{kind}.parquet", kind, plain_rows())
         left_out[kind] = dict(sorted(reasons.items()))
     replies, ratings = sorted(people.replies), sorted(people.votes)
     hashed.update(_line([replies, ratings]))
@@ -240,79 +237,9 @@ def _place(aside: Path, folder: Path) -> bool:
     return True
 
 
-def _write_parquet(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
-    arrow, parquet = _arrow("pyarrow"), _parquet()
-    schema = arrow.schema(_columns(arrow, kind))
-    number = 0
-    with path.open("wb") as file:
-        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-            while some := list(islice(rows, ROWS_AT_ONCE)):
-                writer.write_table(arrow.Table.from_pylist(some, schema=schema))
-                number += len(some)
-        file.flush()
-        os.fsync(file.fileno())
-    return number
-
-
-def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
-    text, yes_no, number = arrow.string(), arrow.bool_(), arrow.int64()
-    ids = arrow.list_(number)
-    said = arrow.struct([("reply_id", text), ("thought", text), ("answer", text), ("completion_ids", ids)])
-    asked = [
-        ("messages", arrow.list_(arrow.struct([("role", text), ("content", text)]))),
-        ("think", yes_no),
-        ("prompt_ids", ids),
-        ("rater", text),
-    ]
-    return (
-        asked
-        + {
-            "unpaired": [
-                ("reply_id", text),
-                ("thought", text),
-                ("answer", text),
-                ("completion_ids", ids),
-                ("label", yes_no),
-                ("votes", number),
-                ("version", text),
-                ("finish_reason", text),
-            ],
-            "preference": [("chosen", said), ("rejected", said), ("source", text), ("votes", number)],
-            "demonstration": [("thought", text), ("answer", text), ("source", text), ("reply_id", text)],
-            "prompt": [("message_id", text)],
-        }[kind]
-    )
-
-
-def _plain(row: Any) -> dict[str, Any]:
-    # Not dataclasses.asdict, which copies every token id by itself.
-    values = {field.name: getattr(row, field.name) for field in fields(row)}
-    return {name: _plain(value) if is_dataclass(value) else value for name, value in values.items()}
-
-
-def _from_plain(kind: str, values: dict[str, Any]) -> Any:
-    if kind == "preference":
-        values = values | {side: Said(**values[side]) for side in ("chosen", "rejected")}
-    return _CLASSES[kind](**values)
-
-
 def _begun_hash(query: dict[str, Any], rules: dict[str, Any]) -> Any:
     return hashlib.sha256(_line([FORMAT, query, rules]))
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-
-
-def _parquet() -> Any:
-    return _arrow("pyarrow.parquet")
-
-
-def _arrow(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependency(
-            "Snapshots are Parquet files, and serving does not need what writes them. "
-            "Install it with: pip install -r requirements-train.txt"
-        ) from error
+    return _ENCODER.encode(value).encode() + b"\n"

@@ -18,6 +18,7 @@ from feedback_store.people import People
 from feedback_store.usage import Usage
 from feedback_store.verify import problems
 from feedback_store.votes import Votes
+from feedback_store.watching import Watch, unwatched
 
 
 class FeedbackStore(Conversations, Votes, People, Usage):
@@ -52,10 +53,10 @@ class FeedbackStore(Conversations, Votes, People, Usage):
     ) -> None:
         self.close()
 
-    def verify(self) -> list[str]:
+    def verify(self, watch: Watch = unwatched) -> list[str]:
         """Every way in which the store contradicts itself, in words. Empty means clean."""
         with explained(self._engine.url), self._engine.connect() as connection:
-            return problems(connection.execution_options(stream_results=True))
+            return problems(connection.execution_options(stream_results=True), watch)
 
     def counts(self) -> dict[str, Any]:
         """Figures for `stats`.

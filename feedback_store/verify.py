@@ -17,25 +17,16 @@ from feedback_store.frozen import MANIFEST, damages, sha256
 from feedback_store.records import FINISH_REASONS, ROLES
 from feedback_store.tables import Base, ConversationRow, MessageRow, ReplyRow, SnapshotRow
 from feedback_store.verify_votes import comparisons, corrections, ratings
+from feedback_store.watching import Watch, unwatched
 
 MOST_PAGE_PROBLEMS = 20
 
 
-def problems(connection: Connection) -> list[str]:
+def problems(connection: Connection, watch: Watch = unwatched) -> list[str]:
     """Every contradiction found, in words; empty means clean. Only reads."""
     found: list[str] = []
     try:
-        for check in (
-            _pages,
-            _references,
-            _tree,
-            _heads,
-            _replies,
-            ratings,
-            corrections,
-            comparisons,
-            _snapshots,
-        ):
+        for check in watch(CHECKS, "verifying"):
             found.extend(check(connection))
     except DatabaseError as error:  # what would be read beyond broken pages means nothing
         found.append(f"The database is damaged: {error.orig}.")
@@ -169,6 +160,9 @@ def _snapshots(connection: Connection) -> Iterator[str]:
             yield from damages(folder, manifest)
         except OSError as error:
             yield f"The snapshot in {folder} cannot be read: {error.strerror or error}."
+
+
+CHECKS = (_pages, _references, _tree, _heads, _replies, ratings, corrections, comparisons, _snapshots)
 
 
 def _parsed(text: Any) -> Any:

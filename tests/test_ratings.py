@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import binomtest
 
-from assistant.intervals import Z, wilson
 from assistant.ratings import ADDED, rate, wins_of
+from feedback_store.intervals import Z, wilson
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 1), (1, 1), (0, 30), (30, 30), (7, 10), (499, 1000), (1, 3)])

@@ -55,7 +55,7 @@ def test_the_same_store_gives_the_same_hash(
     fill(store)
     one = snapshot.take(store, home / "one")
     monkeypatch.setattr("feedback_store.sessions.ROWS_AT_ONCE", 2)
-    monkeypatch.setattr("feedback_store.snapshot.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("feedback_store.parquet.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("feedback_store.rows.reading.PROMPTS_AT_ONCE", 2)
     assert snapshot.take(store, home / "two").id == one.id
     assert snapshot.content_hash(snapshot.load(home / "one")) == one.id

@@ -21,6 +21,7 @@ from feedback_store.rows.rules import (
     rows_of,
     sole_rater,
 )
+from feedback_store.watching import Watch, unwatched
 
 if TYPE_CHECKING:
     from feedback_store.store import FeedbackStore
@@ -69,16 +70,19 @@ def preferences(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[Pref
 
 
 def made_preferences(
-    store: FeedbackStore, version: str | None, rules: Rules, left_out: Counter[str]
+    store: FeedbackStore,
+    version: str | None,
+    rules: Rules,
+    left_out: Counter[str],
+    watch: Watch = unwatched,
 ) -> Iterator[Made[PreferenceRow]]:
     """`preferences` row by row, with the votes behind each; `left_out` counts what each rule took away.
 
     `version` keeps pairs with a reply of this version.
     """
     limit = Limit(rules, left_out)
-    yield from _compared(store, version, rules, limit, left_out)
-    yield from _siblings(store, version, rules, limit, left_out)
-    yield from _corrected(store, version, rules, limit, left_out)
+    for made, what in ((_compared, "choices"), (_siblings, "siblings"), (_corrected, "corrections")):
+        yield from watch(made(store, version, rules, limit, left_out), f"pairs from {what}")
 
 
 def _compared(

@@ -13,6 +13,7 @@ from feedback_store.errors import InvalidRules
 
 # Signs that end or join sentences. Others, such as - and *, are sums: 2-2 and 2*2 must stay two questions.
 _STOPS = re.compile(r"[。，！？、；：…]|[.,;:!?\"'“”‘’]+(?=\s|$)|(?<!\S)[\"'“”‘’]+")
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SPACES = re.compile(r"\s+")
 
 Row = TypeVar("Row")
@@ -117,7 +118,7 @@ def rater_key(rater: str) -> str:
 
 def prompt_key(messages: Sequence[dict[str, str]], think: bool) -> bytes:
     """Equal for nearly the same prompt in the same thinking mode. 16 bytes."""
-    return digest(json.dumps(think), normal_prompt(messages))
+    return digest("thinking" if think else "answering", normal_prompt(messages))
 
 
 def normal_prompt(messages: Sequence[dict[str, str]]) -> str:
@@ -125,8 +126,7 @@ def normal_prompt(messages: Sequence[dict[str, str]]) -> str:
 
     All that asks whether two prompts are the same asks by this: what counts as a repetition, and what is held out.
     """
-    said = [[message["role"], normalised(message["content"])] for message in messages]
-    return json.dumps(said, ensure_ascii=False)
+    return _ENCODER.encode([[message["role"], normalised(message["content"])] for message in messages])
 
 
 @lru_cache(maxsize=1_000)  # a conversation's messages stand in the prompts of all its replies

@@ -22,6 +22,7 @@ from feedback_store.rows.rules import (
     rows_of,
     sole_rater,
 )
+from feedback_store.watching import Watch, unwatched
 
 if TYPE_CHECKING:
     from feedback_store.store import FeedbackStore
@@ -84,14 +85,18 @@ def unpaired(rated: Iterable[RatedReply], rules: Rules = DEFAULT_RULES) -> list[
 
 
 def made_from_store(
-    store: FeedbackStore, version: str | None, rules: Rules, left_out: Counter[str]
+    store: FeedbackStore,
+    version: str | None,
+    rules: Rules,
+    left_out: Counter[str],
+    watch: Watch = unwatched,
 ) -> Iterator[Made[UnpairedRow]]:
     """`from_store` row by row, with the votes behind each; `left_out` counts what each rule took away.
 
     Decides first, and then reads the replies that became rows: nothing but the votes is ever held in memory.
     """
-    thumbs = with_messages(store, store.thumbs(version, consented=True), lambda thumb: thumb.parent_id)
-    decided = _decided(thumbs, rules, left_out)
+    thumbs = watch(store.thumbs(version, consented=True), "reading thumbs")
+    decided = _decided(with_messages(store, thumbs, lambda thumb: thumb.parent_id), rules, left_out)
     while some := list(islice(decided, REPLIES_AT_ONCE)):
         # What was forgotten since it was decided on is left out.
         replies = store.replies([one.reply_id for one in some])
@@ -151,12 +156,10 @@ def _decided(
 
 def _thumbs(one: RatedReply) -> Iterator[Thumb]:
     reply = one.reply
-    where = (reply.conversation_id, reply.parent_id)
-    for rating in one.ratings:
-        if rating.value != 0:
-            yield Thumb(
-                reply.id, rating.rater, rating.value, *where, reply.think, reply.thought, reply.answer
-            )
+    about = (reply.conversation_id, reply.parent_id, reply.version, reply.think, reply.thought, reply.answer)
+    return (
+        Thumb(reply.id, rating.rater, rating.value, *about) for rating in one.ratings if rating.value != 0
+    )
 
 
 def _row(reply: Reply, messages: list[dict[str, str]], decided: _Decided) -> UnpairedRow:

@@ -19,6 +19,7 @@ from feedback_store.rows.rules import (
     rater_key,
     rows_of,
 )
+from feedback_store.watching import Watch, unwatched
 
 if TYPE_CHECKING:
     from feedback_store.store import FeedbackStore
@@ -73,12 +74,17 @@ def prompts(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[PromptRo
 
 
 def made_demonstrations(
-    store: FeedbackStore, version: str | None, rules: Rules, left_out: Counter[str]
+    store: FeedbackStore,
+    version: str | None,
+    rules: Rules,
+    left_out: Counter[str],
+    watch: Watch = unwatched,
 ) -> Iterator[Made[DemonstrationRow]]:
     """`demonstrations` row by row, with the vote behind each; `left_out` counts what each rule took away."""
     used: Counter[str] = Counter()
     limit = Limit(rules, left_out)
-    found = (pair for pair in store.corrections(version, consented=True) if pair[0].text)
+    corrections = watch(store.corrections(version, consented=True), "reading corrections")
+    found = (pair for pair in corrections if pair[0].text)
     for (correction, reply), messages in with_messages(store, found, lambda pair: pair[1].parent_id):
         prompt = prompt_key(messages, reply.think)
         if used[correction.rater] >= rules.most_per_rater:
@@ -100,7 +106,11 @@ def made_demonstrations(
 
 
 def made_prompts(
-    store: FeedbackStore, version: str | None, rules: Rules, left_out: Counter[str]
+    store: FeedbackStore,
+    version: str | None,
+    rules: Rules,
+    left_out: Counter[str],
+    watch: Watch = unwatched,
 ) -> Iterator[Made[PromptRow]]:
     """`prompts` row by row, each with its asker; `left_out` counts what each rule took away.
 
@@ -108,7 +118,7 @@ def made_prompts(
     """
     used: Counter[str] = Counter()
     seen: set[bytes] = set()
-    found = store.asked(version, consented=True)
+    found = watch(store.asked(version, consented=True), "reading questions")
     for asked, messages in with_messages(store, found, lambda asked: asked.message_id):
         key = prompt_key(messages, asked.think)
         if key in seen:

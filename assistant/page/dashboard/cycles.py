@@ -7,7 +7,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 from assistant import records
-from assistant.intervals import Z
 from assistant.loop import missing
 from assistant.page.dashboard.charts import Span, histogram, spans
 from assistant.page.dashboard.office import Office
@@ -15,6 +14,7 @@ from assistant.page.dashboard.parts import badge, button, card, empty, moment
 from assistant.page.dashboard.session import DashboardSession
 from assistant.page.dashboard.words import DashboardWords
 from assistant.page.text import markdown, plain
+from feedback_store.intervals import Z
 
 SHOWN = 12
 """Cycles in the list."""

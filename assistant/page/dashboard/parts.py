@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from assistant.intervals import Share, wilson
 from assistant.page import icons
 from assistant.page.dashboard.words import DashboardWords
 from assistant.page.text import plain
+from feedback_store.intervals import Share, wilson
 
 
 def moment(words: DashboardWords, when: str | float, time: bool = True) -> str:

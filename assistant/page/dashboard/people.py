@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from assistant.intervals import wilson
 from assistant.page.dashboard.charts import Line, Point, Span, line_chart, spans
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.parts import card, date, empty, moment, share_text, table, thumbs_share
 from assistant.page.dashboard.session import DashboardSession
 from assistant.page.text import plain
 from assistant.ratings import rate, wins_of
+from feedback_store.intervals import wilson
 
 HOUR, DAY = 3_600, 86_400
 MOST_SPANS = 24
