@@ -1,11 +1,12 @@
 """The feedback store under load, on SQLite and on PostgreSQL.
 
-    python benchmarks/store.py writers [--ratings 100000] [--writers 32]
+    python benchmarks/store.py writers [--ratings 100000] [--writers 32] [--no-queue]
     python benchmarks/store.py size [--replies 1000000] [--ratings 200000]
 
 `writers`: ratings by many processes at once, none lost and none doubled, and how long one writer waits for one rating.
 `size`: a page of history, a snapshot with its memory, and `verify`, in a large store. `--engine` takes one engine
-alone. PostgreSQL is started here, with durable commits, where its programs are installed.
+alone. `--no-queue` takes away what feedback_store/turn.py does before SQLite's own lock, to see what it is good for.
+PostgreSQL is started here, with durable commits, where its programs are installed.
 """
 
 import argparse
@@ -27,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import postgres  # noqa: E402
 from sqlalchemy import insert  # noqa: E402
 
-from feedback_store import FeedbackStore, NewReply, StoreError, snapshot  # noqa: E402
+from feedback_store import FeedbackStore, NewReply, StoreError, sessions, snapshot  # noqa: E402
 from feedback_store.tables import (  # noqa: E402
     ConversationRow,
     MessageRow,
@@ -62,10 +63,12 @@ def new_reply(conversation: str, parent: str, name: str) -> NewReply:
     )
 
 
-def write(place: Path | str, rater: str, replies: list[str], start: Any, answers: Any) -> None:
+def write(place: Path | str, rater: str, replies: list[str], queue: bool, start: Any, answers: Any) -> None:
     """One process: rate every reply; sends what was acknowledged and what was refused."""
     refused = []
     slowest = 0.0
+    if not queue:
+        sessions.Turn = lambda path: contextlib.nullcontext()  # type: ignore[assignment,misc]
     with FeedbackStore.open(place) as store:
         start.wait()
         for number, reply in enumerate(replies):
@@ -101,7 +104,7 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
     spawn = multiprocessing.get_context("spawn")
     start, answers = spawn.Barrier(options.writers + 1), spawn.Queue()
     running = [
-        spawn.Process(target=write, args=(place, f"rater{number}", replies, start, answers))
+        spawn.Process(target=write, args=(place, f"rater{number}", replies, options.queue, start, answers))
         for number in range(options.writers)
     ]
     for one in running:
@@ -271,6 +274,7 @@ def main() -> None:
     parser.add_argument("what", choices=["writers", "size"])
     parser.add_argument("--engine", choices=["sqlite", "postgresql"], action="append")
     parser.add_argument("--writers", type=int, default=32)
+    parser.add_argument("--no-queue", dest="queue", action="store_false")
     parser.add_argument("--replies", type=int, default=1_000_000)
     parser.add_argument("--ratings", type=int)
     options = parser.parse_args()

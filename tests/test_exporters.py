@@ -1,7 +1,6 @@
 """Rows leave the store in TRL's formats, to files and to the Hub, and come back as the same rows."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,32 +14,33 @@ from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
 from feedback_store.errors import MissingDependency, PushFailed
 from feedback_store.exporters import FORMATS, push, rows, write
+from feedback_store.home import remember_store
 from feedback_store.importers import import_file
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a row of every kind, in both thinking modes."""
-    path = tmp_path_factory.mktemp("full") / "feedback.db"
-    with FeedbackStore.open(path) as store:
-        for number in range(3):
-            up = one_turn(store, rater=f"rater {number}", text=f"What is {number}+2?", answer=f"{number + 2}")
-            store.rate(up.id, "ann", 1)
-            again = new_reply(up.conversation_id, up.parent_id, thought=None, answer="no idea")
-            store.rate(store.add_reply(again).id, "ann", -1)
-            right = new_reply(up.conversation_id, up.parent_id, thought="count", answer=f"it is {number + 2}")
-            store.compare(up.id, store.add_reply(right).id, "bob", "right", blind=True, how="resample")
-            store.correct(up.id, "carol", f"{number + 2}, of course")
-            direct = new_reply(up.conversation_id, up.parent_id, thought=None, think=False, answer="?")
-            store.rate(store.add_reply(direct).id, "bob", -1)
-        more = store.add_message(up.conversation_id, up.id, "user", "Und 二加二?")
-        store.rate(store.add_reply(new_reply(up.conversation_id, more.id, answer="4\n\n")).id, "ann", 1)
-    return path
+def fill(store: FeedbackStore) -> None:
+    """A row of every kind, in both thinking modes."""
+    for number in range(3):
+        up = one_turn(store, rater=f"rater {number}", text=f"What is {number}+2?", answer=f"{number + 2}")
+        store.rate(up.id, "ann", 1)
+        again = new_reply(up.conversation_id, up.parent_id, thought=None, answer="no idea")
+        store.rate(store.add_reply(again).id, "ann", -1)
+        right = new_reply(up.conversation_id, up.parent_id, thought="count", answer=f"it is {number + 2}")
+        store.compare(up.id, store.add_reply(right).id, "bob", "right", blind=True, how="resample")
+        store.correct(up.id, "carol", f"{number + 2}, of course")
+        direct = new_reply(up.conversation_id, up.parent_id, thought=None, think=False, answer="?")
+        store.rate(store.add_reply(direct).id, "bob", -1)
+    more = store.add_message(up.conversation_id, up.id, "user", "Und 二加二?")
+    store.rate(store.add_reply(new_reply(up.conversation_id, more.id, answer="4\n\n")).id, "ann", 1)
 
 
 @pytest.fixture
-def store(full: Path, tmp_path: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(Path(shutil.copy(full, tmp_path))) as opened:
+def store(place: Path | str, home: Path) -> Iterator[FeedbackStore]:
+    """The store of `home`, on each engine in turn."""
+    if isinstance(place, str):
+        remember_store(home, place)
+    with FeedbackStore.open(place) as opened:
+        fill(opened)
         yield opened
 
 
@@ -121,15 +121,16 @@ class Hub:
 
 
 def test_a_push_makes_a_private_dataset_of_the_rows(
-    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: FeedbackStore,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     hub = Hub()
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
-    shutil.copy(full, tmp_path)
-    assert (
-        main(["export", "--home", str(tmp_path), "--push", "ann/thumbs", "--format", "trl-preference"]) == 0
-    )
+    assert main(["export", "--home", str(home), "--push", "ann/thumbs", "--format", "trl-preference"]) == 0
     assert hub.made == {
         "repository": "ann/thumbs",
         "repo_type": "dataset",
@@ -139,8 +140,7 @@ def test_a_push_makes_a_private_dataset_of_the_rows(
     assert hub.put["path_in_repo"] == "data/trl-preference.parquet"
     (tmp_path / "pushed.parquet").write_bytes(hub.file)
     pushed = parquet.read_table(tmp_path / "pushed.parquet").to_pylist()
-    with FeedbackStore.open(tmp_path / "feedback.db") as store:
-        assert pushed == list(rows(store, "trl-preference"))
+    assert pushed == list(rows(store, "trl-preference"))
     assert f"{len(pushed)} rows written to hub/ann/thumbs" in capsys.readouterr().out
 
 
@@ -154,12 +154,10 @@ def test_a_hub_that_refuses_is_one_clear_error(store: FeedbackStore, monkeypatch
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_command_writes_every_format(
-    full: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+    store: FeedbackStore, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
 ) -> None:
-    shutil.copy(full, tmp_path)
     out = tmp_path / "rows.jsonl"
-    assert main(["export", "--home", str(tmp_path), "--out", str(out), "--format", format]) == 0
+    assert main(["export", "--home", str(home), "--out", str(out), "--format", format]) == 0
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    with FeedbackStore.open(tmp_path / "feedback.db") as store:
-        assert lines == list(rows(store, format))
+    assert lines == list(rows(store, format))
     assert f"{len(lines)} rows" in capsys.readouterr().out

@@ -3,7 +3,6 @@
 import gzip
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,6 @@ from feedback_store.errors import ImportFailed
 from feedback_store.importers import SYSTEMS, Report, import_file
 
 SAMPLES = Path(__file__).parent / "data" / "imports"
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new store's file, made once: a copy is ready sooner than a migration."""
-    path = tmp_path_factory.mktemp("empty") / "feedback.db"
-    FeedbackStore.open(path).close()
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(Path(shutil.copy(empty, tmp_path))) as opened:
-        yield opened
 
 
 def sample(system: str, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Damaged, truncated, mis-encoded, huge and hostile files: a clear report, and a store that holds nothing false."""
 
 import copy
+import csv
 import gzip
 import json
 import shutil
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 from test_importers import SAMPLES, everything, sample
 
 from feedback_store import FeedbackStore
@@ -24,9 +25,11 @@ from feedback_store.errors import ImportFailed, NothingUsable, StoreUnwritable
 from feedback_store.importers import SYSTEMS, files, import_file
 from feedback_store.importers.foreign import Imported, Unusable
 from feedback_store.importers.writing import check
+from feedback_store.tables import Base
 
 TEXTS = [system for system in SYSTEMS if system != "chat-ui"]  # chat-ui's file is binary
-JSON = [system for system in TEXTS if system != "gradio"]
+# Of tests about reading alone: which engine the store has says nothing.
+READING = pytest.mark.parametrize("engine_name", ["sqlite"])
 FUZZ = settings(
     deadline=None,
     derandomize=True,
@@ -46,31 +49,28 @@ HOSTILE = st.recursive(
 )
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "feedback.db"
-    FeedbackStore.open(path).close()
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[FeedbackStore]:
-    with FeedbackStore.open(Path(shutil.copy(empty, tmp_path))) as opened:
-        yield opened
+def contents(store: FeedbackStore) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    with store._engine.connect() as connection:
+        return {
+            table.name: connection.execute(select(table).order_by(*table.primary_key.columns)).all()
+            for table in Base.metadata.sorted_tables
+        }
 
 
 def refused(store: FeedbackStore, system: str, path: Path) -> str:
     """The words of an import that must fail and leave the store as it was."""
-    before = store.counts()
+    before = contents(store)
     with pytest.raises(ImportFailed) as error:
         import_file(store, system, path)
-    assert store.counts() == before
+    assert contents(store) == before
     return str(error.value)
 
 
 # Encodings
 
 
+@READING
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("system", TEXTS)
 def test_any_unicode_encoding_is_the_same_file(
@@ -86,6 +86,7 @@ def test_any_unicode_encoding_is_the_same_file(
     assert (again.kept, again.unchanged) == (first.kept, first.kept)
 
 
+@READING
 @pytest.mark.parametrize("system", ["open-webui", "librechat", "feel", "gradio"])
 def test_latin_1_is_refused_and_not_guessed(store: FeedbackStore, tmp_path: Path, system: str) -> None:
     text = sample(system, tmp_path).read_text(encoding="utf-8").replace("Hi", "Häh").replace("zee", "zée")
@@ -105,11 +106,11 @@ def test_a_file_cut_off_anywhere_is_refused_or_short_of_its_end(
     path = tmp_path / "cut"
     for part in range(1, 12):
         path.write_bytes(whole[: len(whole) * part // 12])
-        before = store.counts()
+        before = contents(store)
         try:
             report = import_file(store, system, path)
         except ImportFailed:
-            assert store.counts() == before
+            assert contents(store) == before
         else:
             assert report.kept > 0
             assert not whole.startswith((b"[", b"{\n")), "half an array was taken for a whole one"
@@ -124,6 +125,7 @@ def test_the_report_of_a_cut_array_says_where(store: FeedbackStore, tmp_path: Pa
     assert "cut off at row 2" in refused(store, "llama-factory", path)
 
 
+@READING
 @pytest.mark.parametrize("after", ["]]", "] x", ',{"a":1}', "", ",]", " 1]"])
 def test_what_is_no_array_is_refused(store: FeedbackStore, tmp_path: Path, after: str) -> None:
     path = tmp_path / "rows.json"
@@ -256,19 +258,21 @@ def dying(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)  # written, and not committed
     return done
 importers.write, importers.MOST_ROWS = dying, 3
-with FeedbackStore.open(Path(sys.argv[1])) as store:
+place = sys.argv[1]
+with FeedbackStore.open(place if "://" in place else Path(place)) as store:
     importers.import_file(store, "trl", Path(sys.argv[2]))
 """
 
 
-def test_killed_in_the_middle_and_run_again_everything_is_there_once(empty: Path, tmp_path: Path) -> None:
+def test_killed_in_the_middle_and_run_again_everything_is_there_once(
+    place: Path | str, tmp_path: Path
+) -> None:
     path = pairs(tmp_path / "rows.jsonl", 10)
-    database = Path(shutil.copy(empty, tmp_path))
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(database), str(path)], cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", KILLED, str(place), str(path)], cwd=Path(__file__).parents[1]
     )
     assert done.returncode == -signal.SIGKILL
-    with FeedbackStore.open(database) as store:
+    with FeedbackStore.open(place) as store:
         assert store.verify() == []
         assert store.counts()["conversations"] == 6
         report = import_file(store, "trl", path)
@@ -324,8 +328,16 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(
         files.CHUNK = usual
 
 
-def all_rows(system: str) -> list[Any]:
-    """The sample's rows as Python values."""
+def all_rows(system: str, folder: Path) -> list[Any]:
+    """The sample's rows as Python values; of Gradio's, with the messages and the index read."""
+    if system == "gradio":
+        with (SAMPLES / "gradio.csv").open(encoding="utf-8", newline="") as file:
+            _, *records = csv.reader(file)
+        return [[json.loads(said), json.loads(index), *rest] for said, index, *rest in records]
+    if system == "chat-ui":
+        # The importer reads JSON as well; what is peculiar to Parquet has a test of its own.
+        found = pytest.importorskip("pyarrow.parquet").read_table(sample(system, folder)).to_pylist()
+        return [json.loads(json.dumps(row, default=str)) for row in found]
     text = next(SAMPLES.glob(f"{system}.*")).read_text(encoding="utf-8")
     whole = (
         json.loads(text)
@@ -333,6 +345,20 @@ def all_rows(system: str) -> list[Any]:
         else [json.loads(line) for line in text.splitlines()]
     )
     return whole if isinstance(whole, list) else [whole]
+
+
+def written(system: str, rows: list[Any], path: Path) -> Path:
+    """The rows as the other system would write them."""
+    if system != "gradio":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["conversation", "index", "value", "flag", "timestamp"])
+        for row in rows:
+            cells = row if isinstance(row, list) else [row]
+            table.writerow([*map(json.dumps, cells[:2]), *cells[2:]])
+    return path
 
 
 def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -352,38 +378,36 @@ def with_changed(row: Any, place: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("system", JSON)
+@pytest.mark.parametrize("system", SYSTEMS)
 @FUZZ
 @given(data=st.data())
 def test_hostile_fields_are_a_reason_or_a_row_never_a_crash(
     system: str, data: st.DataObject, tmp_path: Path
 ) -> None:
-    row = data.draw(st.sampled_from(all_rows(system)))
+    row = data.draw(st.sampled_from(all_rows(system, tmp_path)))
     for _ in range(data.draw(st.integers(1, 3))):
         row = with_changed(row, data.draw(st.sampled_from(places(row))), data.draw(HOSTILE))
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
     read, _ = SYSTEMS[system]
-    for item in read(path):
+    for item in read(written(system, [row], tmp_path / "rows")):
         if not isinstance(item, Unusable):
             with suppress(Unusable):
                 check(item)
 
 
-@pytest.mark.parametrize("system", JSON)
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_what_a_hostile_file_leaves_in_the_store_is_sound_and_can_be_imported_again(
     system: str, tmp_path: Path, store: FeedbackStore
 ) -> None:
     """Every field of every sample row, each replaced by each of these."""
     hostile: list[Any] = [None, True, 7, -1, 1e300, "", " ", "x", "a" * 101, [], {}, [[]], {"a": 1}, ["b"]]
-    rows = all_rows(system) + [
+    sound = all_rows(system, tmp_path)
+    rows = sound + [
         with_changed(row, place, value)
-        for row in all_rows(system)
+        for row in sound
         for place in places(row)
         for value in hostile[sum(map(len, map(str, place))) % 3 :: 3]
     ]
-    path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path = written(system, rows, tmp_path / "rows")
     first = import_file(store, system, path)
     assert first.kept > 0 and first.skipped
     assert store.verify() == []
@@ -407,6 +431,89 @@ def test_bytes_in_disorder_raise_nothing_but_the_stores_own_errors(
     with suppress(ImportFailed):
         for item in read(path):
             assert isinstance(item, Imported | Unusable)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@settings(FUZZ, max_examples=15)
+@given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
+def test_an_import_of_bytes_in_disorder_fails_without_a_trace_or_leaves_what_is_sound(
+    system: str, store: FeedbackStore, tmp_path: Path, noise: bytes, where: float, width: int
+) -> None:
+    whole = sample(system, tmp_path).read_bytes()
+    at = int(where * len(whole))
+    path = tmp_path / "noise"
+    path.write_bytes(whole[:at] + noise + whole[at + width :])
+    before = contents(store)
+    try:
+        first = import_file(store, system, path)
+    except ImportFailed:
+        assert contents(store) == before
+        return
+    assert store.verify() == []
+    before = contents(store)
+    again = import_file(store, system, path)
+    assert again.kept == again.unchanged == first.kept
+    assert contents(store) == before
+
+
+def columns(number: int) -> st.SearchStrategy[Any]:
+    """A Parquet column of `number` values of any type, some of which no Python value can hold."""
+    arrow = pytest.importorskip("pyarrow")
+    said = st.fixed_dictionaries(
+        {
+            "from": st.sampled_from(["user", "assistant", "tool", None]),
+            "content": st.none() | st.text(max_size=5),
+        },
+        optional={"score": st.sampled_from([1, -1, 0, 3, None])},
+    )
+    kinds: list[tuple[Any, st.SearchStrategy[Any]]] = [
+        (arrow.string(), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)),
+        (arrow.binary(), st.binary(max_size=8)),
+        (arrow.int64(), st.integers(-(2**63), 2**63 - 1)),
+        (arrow.float64(), st.floats()),
+        (arrow.decimal128(38, 2), st.decimals(0, 1000, places=2)),
+        (arrow.map_(arrow.string(), arrow.int64()), st.dictionaries(st.text(max_size=2), st.integers(0, 9))),
+        (arrow.list_(arrow.string()), st.lists(st.text(max_size=3), max_size=3)),
+        (
+            arrow.list_(
+                arrow.struct(
+                    [("from", arrow.string()), ("content", arrow.string()), ("score", arrow.int64())]
+                )
+            ),
+            st.lists(said, max_size=4),
+        ),
+        *((arrow.timestamp(unit), st.integers(-(2**63), 2**63 - 1)) for unit in ("s", "us", "ns")),
+    ]
+
+    def column(kind: tuple[Any, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+        return st.lists(st.none() | kind[1], min_size=number, max_size=number).map(
+            lambda values: arrow.array(values, type=kind[0])
+        )
+
+    return st.sampled_from(kinds).flatmap(column)
+
+
+@READING
+@settings(FUZZ, max_examples=60)
+@given(data=st.data())
+def test_parquet_columns_of_any_type_are_reasons_or_rows_and_never_a_crash(
+    store: FeedbackStore, tmp_path: Path, data: st.DataObject
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    arrow = pytest.importorskip("pyarrow")
+    whole = parquet.read_table(sample("chat-ui", tmp_path))
+    for name in data.draw(st.lists(st.sampled_from(whole.column_names), min_size=1, max_size=3)):
+        at = whole.column_names.index(name)
+        whole = whole.set_column(at, name, arrow.chunked_array([data.draw(columns(len(whole)))]))
+    path = tmp_path / "columns.parquet"
+    parquet.write_table(whole, path)
+    before = contents(store)
+    try:
+        import_file(store, "chat-ui", path)
+    except ImportFailed:
+        assert contents(store) == before
+    else:
+        assert store.verify() == []
 
 
 # The command line

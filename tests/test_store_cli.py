@@ -3,23 +3,26 @@
 import argparse
 import json
 import re
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from test_store import new_reply, one_turn
+from sqlalchemy import text
+from test_store import new_reply, one_turn, sql
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import _parser, main
+from feedback_store.home import remember_store, store_of
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A home with two replies: one up by ann, one down by bob with a reason."""
+def home(tmp_path: Path, place: Path | str) -> Path:
+    """A home with two replies, on each engine in turn: one up by ann, one down by bob with a reason."""
     folder = tmp_path / "home"
-    with FeedbackStore.open(folder / "feedback.db") as store:
+    if isinstance(place, str):
+        remember_store(folder, place)
+    with FeedbackStore.open_home(folder) as store:
         store.rate(one_turn(store).id, "ann", 1)
         store.rate(one_turn(store, "bob", "二加二？", version="v2").id, "bob", -1, ["wrong"])
     return folder
@@ -82,10 +85,8 @@ def test_an_export_into_no_folder_says_so(home: Path, capsys: pytest.CaptureFixt
 def test_verify_says_clean_or_exits_with_one(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--home", str(home)]) == 0
     assert capsys.readouterr().out == "clean\n"
-    connection = sqlite3.connect(home / "feedback.db")
-    connection.execute("UPDATE ratings SET value = -value WHERE rater_id = 'ann'")
-    connection.commit()
-    connection.close()
+    with sql(store_of(home)) as connection:
+        connection.execute(text("UPDATE ratings SET value = -value WHERE rater_id = 'ann'"))
     assert main(["verify", "--home", str(home)]) == 1
     out = capsys.readouterr().out
     assert "by ann is not what its history says" in out
@@ -104,7 +105,7 @@ def test_forget_asks_first(
     assert "1 replies" in printed
     assert "Backups made before now still hold what was deleted" in printed
     assert "--keep 1" in printed
-    with FeedbackStore.open(home / "feedback.db") as store:
+    with FeedbackStore.open_home(home) as store:
         assert store.conversations("ann") == []
         assert store.counts()["replies"] == 1
 
@@ -119,7 +120,7 @@ def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
     )
     assert done.returncode == 2
     assert "--yes" in done.stderr
-    with FeedbackStore.open(home / "feedback.db") as store:
+    with FeedbackStore.open_home(home) as store:
         assert store.counts()["replies"] == 2
 
 
@@ -157,7 +158,7 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str]) -> None:
 
 
 def test_stats_show_corrections_and_comparisons(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with FeedbackStore.open(home / "feedback.db") as store:
+    with FeedbackStore.open_home(home) as store:
         (first, *_) = [reply for _, reply in store.ratings()]
         retry = store.add_reply(new_reply(first.conversation_id, first.parent_id, answer="5"))
         store.compare(first.id, retry.id, "ann", "both_bad", blind=True, how="resample")
@@ -174,7 +175,7 @@ def test_stats_show_corrections_and_comparisons(home: Path, capsys: pytest.Captu
     [("unpaired", "label"), ("preference", "chosen"), ("demonstration", "completion"), ("prompt", "prompt")],
 )
 def test_export_writes_every_kind(home: Path, tmp_path: Path, kind: str, key: str) -> None:
-    with FeedbackStore.open(home / "feedback.db") as store:
+    with FeedbackStore.open_home(home) as store:
         (first, *_) = [reply for _, reply in store.ratings()]
         store.correct(first.id, "ann", "It is 4.")
     out = tmp_path / "rows.jsonl"
@@ -208,7 +209,7 @@ def test_forget_names_what_was_trained_on_the_person(home: Path, capsys: pytest.
     folder = home / "snapshots" / "first"
     assert main(["snapshot", "--home", str(home), "--folder", str(folder)]) == 0
     snapshot_id = capsys.readouterr().out.splitlines()[-1]
-    with FeedbackStore.open(home / "feedback.db") as store:
+    with FeedbackStore.open_home(home) as store:
         store.record_use("v2", snapshot_id)
         (conversation,) = store.conversations("bob")
     assert main(["forget", "--conversation", conversation.id, "--yes", "--home", str(home)]) == 0
