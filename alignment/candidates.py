@@ -5,13 +5,14 @@ goes on from its own checkpoint.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from alignment import dpo, kto, ppo, reward
+from alignment.curves import Run
 from alignment.data import held_out
-from alignment.errors import DataError, TrainingError
+from alignment.errors import DataError, PolicyError, TrainingError
 from alignment.journal import Journal
 from alignment.policy import CyclePolicy, Policy
 from alignment.stage import say
@@ -20,10 +21,16 @@ from assistant.versions import Manifest, Versions
 from feedback_store import FeedbackStore, rows, snapshot
 
 STAGES = {"reward": reward.main, "dpo": dpo.main, "kto": kto.main, "ppo": ppo.main}
+RECIPES = {
+    "reward": reward.RewardRecipe,
+    "dpo": dpo.DPORecipe,
+    "kto": kto.KTORecipe,
+    "ppo": ppo.PPORecipe,
+}
 
 
 @dataclass(frozen=True)
-class Plan:
+class Counted:
     """How many rows there are to train on; what is held out is not counted."""
 
     up: int
@@ -31,35 +38,54 @@ class Plan:
     pairs: int
 
     @classmethod
-    def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "Plan":
+    def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "Counted":
         trained = [row for row in thumbs if not held_out(row.messages)]
         up = sum(row.label for row in trained)
         return cls(up, len(trained) - up, sum(not held_out(row.messages) for row in pairs))
 
+    @property
+    def thumbs(self) -> int:
+        return self.up + self.down
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What candidates learn from, and what reward models learn from: everything."""
+
+    own: Counted
+    whole: Counted
+
     @classmethod
-    def of_store(cls, store: FeedbackStore, policy: Policy) -> "Plan":
-        """By the rows that a snapshot taken now would hold."""
-        return cls.of(rows.from_store(store, rules=policy.rules), rows.preferences(store, policy.rules))
+    def of_store(cls, store: FeedbackStore, policy: Policy, released: str | None) -> "Plan":
+        """By the rows that snapshots taken now would hold."""
+
+        def counted(version: str | None) -> Counted:
+            pairs = rows.preferences(store, policy.rules, version)
+            return Counted.of(rows.from_store(store, version, policy.rules), pairs)
+
+        whole = counted(None)
+        return cls(whole if policy.cycle.learn_from == "all" else counted(released), whole)
 
     def missing(self, policy: CyclePolicy) -> dict[str, str]:
         """What each stage lacks, in words; empty for one that can run. PPO needs the judges' figures too."""
-        thumbs, judged = self.up + self.down, self.up + self.down + self.pairs
+        own, whole = self.own, self.whole
         found = {
-            "dpo": _lack(self.pairs, policy.minimum_pairs, "pairs"),
-            "kto": _lack(thumbs, policy.minimum_thumbs, "thumbs"),
-            "reward": _lack(judged, policy.minimum_judgements, "pairs and thumbs"),
+            "dpo": _lack(own.pairs, policy.minimum_pairs, "pairs"),
+            "kto": _lack(own.thumbs, policy.minimum_thumbs, "thumbs"),
+            "reward": _lack(whole.thumbs + whole.pairs, policy.minimum_judgements, "pairs and thumbs"),
         }
-        if not found["kto"] and not (self.up and self.down):
-            found["kto"] = (
-                f"all {thumbs} thumbs point {'up' if self.up else 'down'}, and it learns from the difference"
-            )
-        if not found["reward"] and not self.pairs and not (self.up and self.down):
+        if not found["kto"] and not (own.up and own.down):
+            way = "up" if own.up else "down"
+            found["kto"] = f"all {own.thumbs} thumbs point {way}, and it learns from the difference"
+        if not found["reward"] and not whole.pairs and not (whole.up and whole.down):
             found["reward"] = "all thumbs point one way, and it learns from the difference"
         return found
 
     def words(self, policy: CyclePolicy) -> list[str]:
         """A line a stage, for a dry run."""
-        lines = [f"rows to train on: {self.up} thumbs up, {self.down} thumbs down, {self.pairs} pairs"]
+        lines = [
+            f"rows to train on: {self.own.up} thumbs up, {self.own.down} thumbs down, {self.own.pairs} pairs"
+        ]
         for stage, lack in self.missing(policy).items():
             if stage == "reward" or stage in policy.stages:
                 lines.append(f"{stage}: {'would not run: ' + lack if lack else 'would run'}")
@@ -68,6 +94,27 @@ class Plan:
                 f"ppo: would run if a judge is right on more than {100 * policy.reward_accuracy:g} % of held-out votes"
             )
         return lines
+
+
+def check_recipes(policy: CyclePolicy) -> None:
+    """Raises PolicyError for a flag that its stage does not have: before the stages before it are trained in vain."""
+    for stage, flags in policy.recipes.items():
+        known = [one.name for part in (RECIPES[stage], Run) for one in fields(part)]
+        if unknown := [name for name in flags if name not in known]:
+            raise PolicyError(
+                f"cycle.recipes.{stage} has unknown key {', '.join(map(str, unknown))}. Known keys: {', '.join(known)}."
+            )
+
+
+def standing(home: Path, mine: Journal) -> dict[str, str]:
+    """The cycle's reward models that are still there: who deletes one takes its figures away, not the cycle."""
+    versions, found = Versions(home), {}
+    for split, version in mine.state["judges"].items():
+        if is_ours(versions, version, "reward", mine):
+            found[split] = version
+        else:
+            mine.note(f"{version}, a reward model, is not there any more: it judged nothing")
+    return found
 
 
 def _lack(have: int, needed: int, what: str) -> str:
@@ -97,7 +144,7 @@ def candidates(home: Path, policy: Policy, mine: Journal) -> list[dict[str, str]
         given: dict[str, Any] = {}
         lack = lacks.get(stage, "")
         if stage == "ppo":
-            lack, given = _ppo(home, policy.cycle, mine.state["judges"])
+            lack, given = _ppo(home, policy.cycle, standing(home, mine))
         if lack:
             mine.note(f"no {stage}: {lack}")
             continue
@@ -121,8 +168,11 @@ def _ppo(home: Path, policy: CyclePolicy, found: dict[str, str]) -> tuple[str, d
 
 
 def _plan(mine: Journal) -> Plan:
-    taken = snapshot.load(mine.folder / "snapshot")
-    return Plan.of(list(taken.rows("unpaired")), list(taken.rows("preference")))
+    def counted(folder: Path) -> Counted:
+        taken = snapshot.load(folder)
+        return Counted.of(list(taken.rows("unpaired")), list(taken.rows("preference")))
+
+    return Plan(counted(mine.own), counted(mine.whole))
 
 
 def _run(
@@ -130,8 +180,9 @@ def _run(
 ) -> str | None:
     """The version that a stage makes of the cycle's snapshot; None, and a note, where it cannot."""
     versions = Versions(home)
+    folder, taken = _taken(stage, mine)
     planned: dict[str, str] = mine.state.setdefault("planned", {})
-    if name in planned and _is_ours(versions, planned[name], stage, mine):
+    if name in planned and is_ours(versions, planned[name], stage, mine):
         version = planned[name]
     else:
         version = planned[name] = versions.next_id()
@@ -143,7 +194,7 @@ def _run(
             "home": home,
             "parent": mine.state["released"],
             "output_version": version,
-            "snapshot": mine.folder / "snapshot",
+            "snapshot": folder,
         }
         try:
             STAGES[stage](_as_flags(flags))
@@ -151,17 +202,24 @@ def _run(
             mine.note(f"no {name}: {error}")
             return None
     with FeedbackStore.open_home(home, create=False) as store:
-        store.record_use(version, mine.state["snapshot"]["id"], mine.state["released"])
+        store.record_use(version, taken, mine.state["released"])
     return version
 
 
-def _is_ours(versions: Versions, version: str, stage: str, mine: Journal) -> bool:
-    """Whether a planned version was made before the kill, by this cycle and by nobody else."""
+def is_ours(versions: Versions, version: str, stage: str, mine: Journal) -> bool:
+    """Whether a version is there and was made by this cycle; a deleted one's number may be another's by now."""
+    _, taken = _taken(stage, mine)
     try:
         made: Manifest = versions.open(version).manifest
     except VersionError:
         return False
-    return (made.stage, made.data.get("snapshot")) == (stage, mine.state["snapshot"]["id"])
+    return (made.stage, made.data.get("snapshot")) == (stage, taken)
+
+
+def _taken(stage: str, mine: Journal) -> tuple[Path, str]:
+    """The folder and the id of the snapshot that a stage learns from."""
+    found = mine.state["snapshot"]
+    return (mine.own, found["own"]["id"]) if stage in ("dpo", "kto") else (mine.whole, found["id"])
 
 
 def _as_flags(values: dict[str, Any]) -> list[str]:

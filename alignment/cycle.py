@@ -22,7 +22,7 @@ from typing import Any
 from alignment import candidates, compare, gate, journal, report, results, suspects, trial, votes
 from alignment.against import judgements
 from alignment.candidates import Plan
-from alignment.errors import CycleError, LockError
+from alignment.errors import AlignmentError, CycleError, LockError
 from alignment.journal import Journal
 from alignment.lock import held
 from alignment.pairs import from_store
@@ -30,11 +30,12 @@ from alignment.policy import Policy, read_policy
 from alignment.questions import questions
 from alignment.stage import say
 from assistant import trial as trials
+from assistant.errors import AssistantError
 from assistant.first import add_first_version
 from assistant.model import load_tokenizer
 from assistant.settings import default_home
 from assistant.versions import STARTER, Versions, now
-from feedback_store import FeedbackStore, snapshot
+from feedback_store import FeedbackStore, StoreError, snapshot
 
 
 def main(arguments: list[str]) -> None:
@@ -76,6 +77,8 @@ def run(home: Path, policy: Policy) -> Path | None:
     versions = Versions(home)
     if versions.released() is None:
         add_first_version(versions, STARTER)
+    versions.open(str(versions.released()))
+    check(home, policy)
     if (told := trial.follow(home, policy.live)) is not None:
         say(told)
         if trials.read(home) is not None:
@@ -98,7 +101,22 @@ def run(home: Path, policy: Policy) -> Path | None:
             return None
         mine = journal.begin(home, earlier, str(versions.released()))
         journal.write_votes(mine, given, new)
-    return _go_on(home, policy, mine, [one for one in earlier if one.number != mine.number])
+    others = [one for one in earlier if one.number != mine.number]
+    if not unfinished:
+        return _go_on(home, policy, mine, others)
+    try:
+        return _go_on(home, policy, mine, others)
+    except (AlignmentError, AssistantError, StoreError) as error:
+        raise CycleError(
+            f"{error}\nCycle {mine.number} cannot go on without that. If it cannot be mended, delete {mine.folder}: "
+            "its candidates stay registered and unreleased, and the next run begins a new cycle."
+        ) from error
+
+
+def check(home: Path, policy: Policy) -> None:
+    """Find out before anything is trained that a policy cannot be used. Raises PolicyError, DataError."""
+    candidates.check_recipes(policy.cycle)
+    questions(policy.evaluate, 0, home)
 
 
 def _go_on(home: Path, policy: Policy, mine: Journal, earlier: list[Journal]) -> Path:
@@ -116,7 +134,8 @@ def _go_on(home: Path, policy: Policy, mine: Journal, earlier: list[Journal]) ->
                 mine.save(**{key: step(mine)})
     path = report.write(mine)
     mine.save(ended=now())
-    say(report.outcome(mine), f"report: {path}")
+    # What came of it last: that line is what the dashboard tells when a cycle has ended.
+    say(f"report: {path}", report.outcome(mine))
     return path
 
 
@@ -130,10 +149,16 @@ def _timed(mine: Journal, key: str) -> Iterator[None]:
 
 def _snapshot(home: Path, policy: Policy, mine: Journal) -> dict[str, Any]:
     with FeedbackStore.open_home(home, create=False) as store:
-        taken = snapshot.take(store, mine.folder / "snapshot", policy.rules)
-    say(f"snapshot {taken.id[:12]}: {', '.join(f'{count} {kind}' for kind, count in taken.counts.items())}")
+        taken = snapshot.take(store, mine.free("snapshot"), policy.rules)
+        own, released = taken, mine.state["released"]
+        if policy.cycle.learn_from == "released":
+            own = snapshot.take(store, mine.free("own"), policy.rules, version=released)
+    for name, one in (("snapshot", taken), (f"of {released}'s answers", own)):
+        say(f"{name} {one.id[:12]}: {', '.join(f'{count} {kind}' for kind, count in one.counts.items())}")
     return {
         "id": taken.id,
+        "folder": taken.folder.name,
+        "own": {"id": own.id, "folder": own.folder.name, "counts": own.counts},
         "counts": taken.counts,
         "balance": taken.manifest["balance"],
         "left_out": taken.manifest["left_out"],
@@ -143,7 +168,7 @@ def _snapshot(home: Path, policy: Policy, mine: Journal) -> dict[str, Any]:
 def _suspects(home: Path, mine: Journal) -> list[dict[str, Any]]:
     with FeedbackStore.open_home(home, create=False) as store:
         given = list(votes.thumbs(store))
-    agreed = votes.agreement(home, mine.state["judges"], given)
+    agreed = votes.agreement(home, candidates.standing(home, mine), given)
     found = suspects.find([one.cast for one in given], agreed)
     for one in found:
         say(f"suspect: {one.rater}, {one.what}: {one.text}")
@@ -154,16 +179,16 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], mine: Journal) -
     """Compare each candidate with the released version, and let the gate decide; every comparison is a look."""
     versions = Versions(home)
     released = versions.open(mine.state["released"])
-    taken = snapshot.load(mine.folder / "snapshot")
+    taken = snapshot.load(mine.whole)
     asked = questions(policy.evaluate, mine.number, home, list(taken.rows("prompt")))
     tokenizer = load_tokenizer(released.manifest.base, home)
     judged = judgements(from_store(taken.rows("preference"), tokenizer), list(taken.rows("unpaired")))
     asked = compare.with_judgements(asked, judged)
-    judge = mine.state["judges"].get("b")
+    judge = candidates.standing(home, mine).get("b")
     looks = journal.looks(earlier, released.id)
     decisions = []
     for one in mine.state["candidates"]:
-        if one["version"] not in versions.ids():
+        if not candidates.is_ours(versions, one["version"], one["stage"], mine):
             mine.note(f"{one['version']} is not there any more: it was compared with nothing")
             continue
         candidate = versions.open(one["version"])
@@ -223,6 +248,7 @@ def plan(home: Path, policy: Policy) -> list[str]:
     """What a cycle would do now, in words. Writes nothing."""
     if not (home / "versions" / "released.json").exists():
         return [f"{home} has no version yet: a cycle would make v1 from the starter, and find no feedback"]
+    check(home, policy)
     lines = []
     if (under_way := trials.read(home)) is not None:
         found = trial.outcome(home, under_way, policy.live)
@@ -237,7 +263,7 @@ def plan(home: Path, policy: Policy) -> list[str]:
         )
     with FeedbackStore.open_home(home, create=False) as store:
         new = len(votes.standing(store) - journal.seen(earlier))
-        counted = Plan.of_store(store, policy)
+        counted = Plan.of_store(store, policy, Versions(home).released())
     lines.append(f"new votes: {new}; {policy.cycle.minimum_feedback} are needed")
     lines += counted.words(policy.cycle)
     return [*lines, "dry run: nothing was written"]

@@ -84,7 +84,7 @@ def suite(kinds: Sequence[str], each: int, seed: int) -> Iterator[Task]:
 
 
 def read_suite(path: Path) -> list[Task]:
-    """Tasks from JSON Lines with a Task's fields. Raises DataError where a line is none."""
+    """Tasks from JSON Lines with a Task's fields. Raises DataError where a line is none, or has no answer to find."""
     tasks = []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -93,11 +93,18 @@ def read_suite(path: Path) -> list[Task]:
     for number, line in enumerate(lines, 1):
         try:
             raw = json.loads(line)
-            tasks.append(Task(**{**raw, "messages": tuple(raw["messages"])}))
-        except (ValueError, TypeError, KeyError) as error:
+            one = Task(**{**raw, "messages": tuple(raw["messages"])})
+            tells = check(one, one.answer).correct and not check(one, "").correct
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise DataError(
-                f"{path}, line {number}: no task ({error}). Expected a task's fields as JSON."
+                f"{path}, line {number}: no task ({error!r}). Expected a task's fields as JSON."
             ) from error
+        if not tells:
+            raise DataError(
+                f"{path}, line {number}: its checker cannot tell right from wrong, because the task's own answer "
+                f"{one.answer!r} is not right by it, or an empty one is. Correct `answer` and `expected`."
+            )
+        tasks.append(one)
     if not tasks:
         raise DataError(f"The suite {path} holds no tasks.")
     return tasks

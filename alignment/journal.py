@@ -25,6 +25,21 @@ class Journal:
     def number(self) -> int:
         return int(self.folder.name)
 
+    @property
+    def whole(self) -> Path:
+        """The folder of the snapshot that reward models and evaluations read: everything that people said."""
+        return self.folder / str(self.state["snapshot"]["folder"])
+
+    @property
+    def own(self) -> Path:
+        """The folder of the snapshot that candidates learn from."""
+        return self.folder / str(self.state["snapshot"]["own"]["folder"])
+
+    def free(self, name: str) -> Path:
+        """A folder in the cycle's that is not there yet: a kill leaves whole snapshots that nobody knows of."""
+        tries = [name, *(f"{name}-{number}" for number in range(2, 1000))]
+        return next(self.folder / one for one in tries if not (self.folder / one).exists())
+
     def save(self, **new: Any) -> None:
         """Add to the state, and write it."""
         self.state.update(new)

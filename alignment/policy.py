@@ -24,6 +24,7 @@ from feedback_store.rows import Rules
 
 RELEASES = ("at once", "trial", "by hand")
 STAGES = ("dpo", "kto", "ppo")
+LEARN_FROM = ("released", "all")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ class CyclePolicy:
     """PPO needs a judge whose accuracy on held-out judgements lies above this with its whole 95 % interval."""
     stages: Sequence[str] = STAGES
     """Stages that may make candidates."""
+    learn_from: str = "released"
+    """Whose answers DPO and KTO learn from: those of the "released" version, which is their reference model, or "all".
+    What was said of earlier versions, it has learned already; and so a cycle takes no longer with the years."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Flags of the stages by name, "reward" included, as in {kto: {learning_rate: 0.0001}}."""
     release: str = "at once"
@@ -129,6 +133,10 @@ class CyclePolicy:
             raise PolicyError(f"cycle.stages names {', '.join(unknown)}; known: {', '.join(STAGES)}.")
         if self.release not in RELEASES:
             raise PolicyError(f"cycle.release is {self.release!r}; it must be one of: {', '.join(RELEASES)}.")
+        if self.learn_from not in LEARN_FROM:
+            raise PolicyError(
+                f"cycle.learn_from is {self.learn_from!r}; it must be one of: {', '.join(LEARN_FROM)}."
+            )
         known = ("reward", *STAGES)
         if not isinstance(self.recipes, Mapping) or not all(
             stage in known and isinstance(flags, Mapping) for stage, flags in self.recipes.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 from alignment import evaluate
 from alignment.data import held_out
+from alignment.errors import PolicyError
 from alignment.evaluate import KINDS, Answered
 from alignment.policy import EvaluatePolicy
 from alignment.starter.task import Task
@@ -66,17 +67,26 @@ def questions(policy: EvaluatePolicy, seed: int, home: Path, people: Sequence[An
     """What is asked. Every seed draws other tasks, all from the side that training never saw.
 
     `people`: rows with messages and think, of which those held out are taken. Raises DataError for a suite that is
-    none.
+    none, PolicyError where no task could show that a version is better.
     """
     if policy.suite:
         path = Path(policy.suite)
         tasks = evaluate.read_suite(path if path.is_absolute() else home / path)
     else:
+        if unknown := [kind for kind in policy.primary if kind not in KINDS]:
+            raise PolicyError(
+                f"evaluate.primary names {', '.join(unknown)}; the embedded suite has: {', '.join(KINDS)}."
+            )
         others = [kind for kind in KINDS if kind not in policy.primary]
         tasks = [
             *evaluate.suite([kind for kind in KINDS if kind in policy.primary], policy.each, seed),
             *evaluate.suite(others, policy.guarded, seed),
         ]
+    if not any(one.kind in policy.primary for one in tasks):
+        raise PolicyError(
+            f"evaluate.primary names no kind of the suite's tasks, so nothing could show that a version is better. "
+            f"They are: {', '.join(sorted({one.kind for one in tasks}))}."
+        )
     asked = [Asked(list(row.messages), row.think) for row in people if held_out(row.messages)]
     if len(asked) > policy.prompts:
         asked = random.Random(f"people {seed}").sample(asked, policy.prompts)

@@ -14,6 +14,7 @@ import json
 import math
 import uuid
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,11 @@ def follow(home: Path, policy: LivePolicy) -> str | None:
         return end(home, trial, found.verdict, found.text, found, course)
     if found.verdict == "roll back":
         return end(home, trial, found.verdict, found.text, found, course)
-    _record(home, trial, {"verdict": found.verdict, "why": found.text, "seen": now()}, found, course)
-    return f"{trial.candidate} is being compared with {trial.released}: {found.text}"
+    text = found.text
+    if datetime.now(UTC) < trial.began:
+        text += f"; the clock stands before {trial.started}, when it began: thumbs on replies until then do not count"
+    _record(home, trial, {"verdict": found.verdict, "why": text, "seen": now()}, found, course)
+    return f"{trial.candidate} is being compared with {trial.released}: {text}"
 
 
 def end(

@@ -113,7 +113,15 @@ class Versions:
         folder = self.folder / version_id
         if not _ID.fullmatch(version_id) or not folder.is_dir():
             known = ", ".join(self.ids()) or "none yet"
-            raise VersionError(f"There is no version {version_id!r} in {self.home}. Known versions: {known}.")
+            hint = ""
+            if version_id == self.released():
+                hint = (
+                    " It is the released one: bring its folder back, or release another with "
+                    "`python -m alignment release`."
+                )
+            raise VersionError(
+                f"There is no version {version_id!r} in {self.home}. Known versions: {known}.{hint}"
+            )
         try:
             raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             return Manifest(**{**raw, "base": Base(**raw["base"])})

@@ -117,6 +117,38 @@ def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
         yield open_page
 
 
+@pytest.fixture
+def office(home: Path) -> Any:
+    """The dashboard over a home in which much has happened."""
+    import fake_office  # it imports Gradio, which most tests do without
+
+    return fake_office.filled(home)
+
+
+@pytest.fixture
+def rated(home: Path) -> Path:
+    """A tiny home with thumbs."""
+    import small_cycle  # it imports the training libraries
+
+    return small_cycle.rated_home(home)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    """Of a small cycle."""
+    import small_cycle
+
+    return small_cycle.write_policy(tmp_path)
+
+
+@pytest.fixture
+def promoting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that promotes whatever comes, for what follows it: two steps of training show nothing."""
+    import small_cycle
+
+    small_cycle.promote_all(monkeypatch)
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections to anything but this machine fail, and say so."""

@@ -4,6 +4,8 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,15 @@ def test_an_undecided_trial_goes_on_and_where_it_stands_is_written_down(home: Pa
     assert read(home) == compared
     kept = json.loads((home / "trials" / f"{compared.id}.json").read_text())
     assert (kept["verdict"], kept["outcome"]["candidate"]["votes"]) == ("continue", 5)
+
+
+def test_a_clock_that_was_set_back_before_the_start_is_told(home: Path, compared: Trial) -> None:
+    later = replace(compared, started=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    write(home, later)
+    thumbs(home, later, "v2")
+    told = trials.follow(home, LivePolicy())
+    assert told is not None and f"the clock stands before {later.started}" in told
+    assert read(home) == later
 
 
 def test_a_follower_does_not_look_again_before_something_has_changed(

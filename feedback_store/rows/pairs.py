@@ -60,13 +60,16 @@ class PreferenceRow:
     rater: str | None = None
 
 
-def preferences(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[PreferenceRow]:
+def preferences(
+    store: FeedbackStore, rules: Rules = DEFAULT_RULES, version: str | None = None
+) -> list[PreferenceRow]:
     """The pairs of a store; only what people consented to.
 
     Comparisons come first, then siblings, then corrections, each in the order the replies were made. Two texts
-    under nearly the same prompt are paired once: where sources disagree, the direct choice counts.
+    under nearly the same prompt are paired once: where sources disagree, the direct choice counts. `version` keeps
+    pairs with a reply of this version.
     """
-    return rows_of(made_preferences(store, None, rules, Counter()))
+    return rows_of(made_preferences(store, version, rules, Counter()))
 
 
 def made_preferences(
