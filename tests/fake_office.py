@@ -29,6 +29,7 @@ from feedback_store import NewReply
 from feedback_store import votes as voting
 
 PASSWORD = "correct horse battery"
+WHO = "Ada (password)"
 BEGAN = datetime(2026, 11, 14, 9, tzinfo=UTC)
 
 
@@ -36,15 +37,29 @@ def reason(
     name: str, kind: str, finding: str, mean: float, low: float, high: float, unit: str = " points"
 ) -> dict[str, Any]:
     scale = 100 if unit else 1
-    interval = f"[{scale * low:+.3g}, {scale * high:+.3g}]"
-    text = f"{name} ({kind}): {scale * mean:+.3g}{unit} {interval} on 300 prompts; {finding}"
+    words = {
+        "better": "better; p = 0.001, needed 0.013",
+        "worse": "worse: the whole interval lies below zero",
+        "undecided": "not shown to be better; p = 0.2, needed 0.013",
+        "not worse": "not worse than the margin of -5.0",
+    }[finding]
+    text = (
+        f"{name} ({kind}): {scale * mean:+.3g}{unit} [{scale * low:+.3g}, {scale * high:+.3g}] on 300 prompts, "
+        f"60 gained, 30 lost; {words}"
+    )
     return {
-        "name": name,
+        "measure": name,
         "kind": kind,
         "finding": finding,
-        "mean": mean,
+        "difference": mean,
         "low": low,
         "high": high,
+        "level": 0.025,
+        "prompts": 300,
+        "gained": 60,
+        "lost": 30,
+        "p": 0.2 if kind == "primary" else None,
+        "margin": 0.05 if kind == "guard" else None,
         "text": text,
     }
 

@@ -15,7 +15,7 @@ from assistant.page.dashboard import cycles, duels, overview, people, trail, tri
 from assistant.page.dashboard.frame import head, live
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.session import DashboardSession, Duel, Screen
-from assistant.page.dashboard.words import LANGUAGES
+from assistant.page.dashboard.words import LANGUAGES, said
 from feedback_store import StoreError
 
 ERRORS = (AssistantError, StoreError, OSError)
@@ -80,8 +80,8 @@ class Acts:
         worked = session.working
         drawn = self._live(session)
         if worked and not session.working:
-            said = self.office.control.loop.said()
-            session.say(session.words.cycle_ended_format.format(last=said[-1] if said else ""))
+            log, words = self.office.control.loop.said(), session.words
+            session.say(words.cycle_ended_format.format(last=said(words, log[-1]) if log else ""))
             return self.whole(session, who)
         return Screen(live=drawn)
 

@@ -77,7 +77,7 @@ CHINESE = DashboardWords(
     },
     no_gate="门槛还没有评估它。循环里的候选版本会与正在使用的版本比较：每一项指标、区间和理由都会列在这里。",
     no_gate_judge="这是评分模型：它只给回答打分，不会对外服务，所以不经过门槛。",
-    reasons_format="全部 {count} 条理由（英文）",
+    reasons_format="全部 {count} 条理由",
     gate_format="{verdict}，第 {looks} 次与 {released} 比较",
     kinds={"primary": "必须变好", "guard": "不可变差"},
     findings={

@@ -12,7 +12,7 @@ from assistant.page.dashboard.charts import Span, histogram, spans
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.parts import badge, button, card, empty, moment
 from assistant.page.dashboard.session import DashboardSession
-from assistant.page.dashboard.words import DashboardWords
+from assistant.page.dashboard.words import DashboardWords, said, said_in_report
 from assistant.page.text import markdown, plain
 from feedback_store.intervals import Z
 
@@ -33,9 +33,8 @@ def view(office: Office, session: DashboardSession) -> str:
     if absent:
         body = f'<p class="notice">{plain(words.missing_format.format(packages=", ".join(absent)))}</p>'
     if session.plan:
-        body += (
-            f'<h4>{plain(words.plan_title)}</h4><pre class="log">{plain(chr(10).join(session.plan))}</pre>'
-        )
+        lines = "\n".join(said(words, line) for line in session.plan)
+        body += f'<h4>{plain(words.plan_title)}</h4><pre class="log">{plain(lines)}</pre>'
     found = records.cycles(office.home)[:SHOWN]
     if not found:
         return card(words.views["cycles"], body + empty(words.no_cycles), words.cycles_help, actions)
@@ -62,13 +61,13 @@ def _cycle(office: Office, session: DashboardSession, cycle: records.Cycle, firs
         + _titled_rewards(office, session, cycle.number, one)
         for one in cycle.decisions
     )
-    notes = "".join(f"<li>{plain(str(note))}</li>" for note in state.get("notes") or [])
-    notes = f'<ul class="notes" lang="en">{notes}</ul>' if notes else ""
+    notes = "".join(f"<li>{plain(said(words, str(note)))}</li>" for note in state.get("notes") or [])
+    notes = f'<ul class="notes">{notes}</ul>' if notes else ""
     report = records.report(office.home, cycle.number)
     if report:
         report = (
             f'<details class="more" id="report-{cycle.number}"><summary>{plain(words.report)}</summary>'
-            f'<div class="answer" lang="en">{markdown(report)}</div></details>'
+            f'<div class="answer">{markdown(said_in_report(words, report))}</div></details>'
         )
     return (
         f'<details class="card cycle" id="cycle-{cycle.number}"{" open" if first else ""}><summary><h3>'
@@ -96,7 +95,7 @@ def decision(words: DashboardWords, gate: dict[str, Any]) -> str:
         released=gate.get("released", "?"),
     )
     reasons = [one for one in gate.get("reasons") or [] if isinstance(one, dict)]
-    known = [one for one in reasons if all(_is_number(one.get(key)) for key in ("mean", "low", "high"))]
+    known = [one for one in reasons if all(_is_number(one.get(key)) for key in ("difference", "low", "high"))]
     shares = [one for one in known if _in_points(one)]
     reach = max((abs(100 * one[key]) for one in shares for key in ("low", "high")), default=10) or 10
     drawn = spans([_span(words, one, 100) for one in shares], 0, -reach, reach) if shares else ""
@@ -105,11 +104,11 @@ def decision(words: DashboardWords, gate: dict[str, Any]) -> str:
         if not _in_points(one):
             own = max(abs(one["low"]), abs(one["high"])) or 1
             drawn += spans([_span(words, one, 1)], 0, -own, own)
-    words_of_it = "".join(f"<li>{plain(str(one.get('text', '')))}</li>" for one in reasons)
+    words_of_it = "".join(f"<li>{plain(said(words, str(one.get('text', ''))))}</li>" for one in reasons)
     return (
         f'<p class="help">{plain(head)}</p>{drawn}<details class="more"><summary>'
         f"{plain(words.reasons_format.format(count=len(reasons)))}</summary>"
-        f'<ul class="notes" lang="en">{words_of_it}</ul></details>'
+        f'<ul class="notes">{words_of_it}</ul></details>'
     )
 
 
@@ -124,11 +123,11 @@ def _is_number(value: object) -> bool:
 
 def _span(words: DashboardWords, reason: dict[str, Any], scale: int) -> Span:
     finding, kind = str(reason.get("finding")), str(reason.get("kind"))
-    mean, low, high = (scale * reason[key] for key in ("mean", "low", "high"))
+    mean, low, high = (scale * reason[key] for key in ("difference", "low", "high"))
     figures = "+.1f" if scale == 100 else "+.3f"
     unit = f" {words.points}" if scale == 100 else ""
     return Span(
-        str(reason.get("name")),
+        said(words, str(reason.get("measure"))),
         mean,
         low,
         high,

@@ -7,7 +7,7 @@ from assistant.loop import Started
 from assistant.page import icons
 from assistant.page.dashboard.parts import button
 from assistant.page.dashboard.session import DashboardSession
-from assistant.page.dashboard.words import DashboardWords
+from assistant.page.dashboard.words import DashboardWords, said_in_report
 from assistant.page.text import plain
 from assistant.records import STEPS, Cycle
 
@@ -36,7 +36,7 @@ def head(session: DashboardSession, who: str | None) -> str:
     )
 
 
-def live(session: DashboardSession, running: Started | None, cycle: Cycle | None, said: list[str]) -> str:
+def live(session: DashboardSession, running: Started | None, cycle: Cycle | None, log: list[str]) -> str:
     """The line on top, and a cycle at work: its steps, what it says, and a way to end it."""
     words, parts = session.words, []
     if session.notice:
@@ -51,7 +51,7 @@ def live(session: DashboardSession, running: Started | None, cycle: Cycle | None
             f'<li class="{_progress(number, done)}">{plain(words.steps[step])}</li>'
             for number, step in enumerate(STEPS)
         )
-        lines = "\n".join(said[-LOG_LINES:])
+        lines = said_in_report(words, "\n".join(log[-LOG_LINES:]))
         parts.append(
             f'<section class="card working" data-follow lang="{words.code}"><header><h3>'
             f"{plain(words.cycle_works_format.format(who=running.who))}</h3>"

@@ -21,6 +21,7 @@ from assistant.page.dashboard.parts import (
     wait,
 )
 from assistant.page.dashboard.session import DashboardSession
+from assistant.page.dashboard.words import said
 from assistant.page.text import plain
 
 TONES = {"candidate wins": "good", "roll back": "bad"}
@@ -77,7 +78,7 @@ def _past(session: DashboardSession, one: dict[str, Any]) -> str:
         f"{plain(str(one['candidate']))} / {plain(str(one['released']))} "
         f"{badge(words.trial_verdicts.get(verdict, verdict), TONES.get(verdict, 'calm'))} "
         f"<small>{plain(ran)}</small></summary>"
-        f'<p class="help" lang="en">{plain(str(one.get("why", "")))}</p>{_course(session, one)}</details>'
+        f'<p class="help">{plain(said(words, str(one.get("why", ""))))}</p>{_course(session, one)}</details>'
     )
 
 
