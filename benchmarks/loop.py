@@ -1,21 +1,25 @@
 """The whole circle, over and over: people chat and rate, a cycle learns, the gate decides, the next version serves.
 
-    python benchmarks/loop.py [--cycles 5] [--thumbs 300] [--saboteurs 1] [--plot docs/images/circle.png]
+    python benchmarks/loop.py --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.png]
 
-Simulated people ask word problems of two and three steps and like what is right and names its unit; one thumb in ten
-slips, and a saboteur among them always says the opposite. After each cycle the released version answers held-out
-problems that neither training nor the gate has seen. What stands in HOME is a home like any other: open it with
-`python app.py --home HOME`.
+Simulated people ask word problems of two and three steps and like what is right and names its unit. One thumb in ten
+slips, and of the twenty people one always says the opposite. Before each cycle and after the last, the released version
+answers held-out problems, greedily and thinking; training sees none of them, and the gate draws others. The habit is
+to name the unit (of two-step problems), the skill to get three-step problems right.
+
+Everything is kept in HOME, a home like any other (`python app.py --home HOME`). Stopped at any moment, the same command
+goes on from there; with more --cycles it adds to what there is. Exit code 1 if a promise at the end is broken.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,117 +27,215 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from people import People, chat_and_rate  # noqa: E402
-from scipy.stats import binomtest  # noqa: E402
+import yaml  # noqa: E402
 
+from alignment import journal  # noqa: E402
 from alignment.evaluate import answer, suite  # noqa: E402
-from alignment.starter.task import Task  # noqa: E402
 from assistant.first import version_to_serve  # noqa: E402
+from assistant.intervals import wilson  # noqa: E402
 from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
-from assistant.versions import Versions  # noqa: E402
+from assistant.versions import write_atomically  # noqa: E402
+from benchmarks.people import People, chat_and_rate  # noqa: E402
+from feedback_store import FeedbackStore  # noqa: E402
 
+POLICY: dict[str, Any] = {}
+"""Of the cycles: the defaults."""
 SEED = 1000
-"""Of the held-out problems asked here; the gate draws its own."""
+"""Of the held-out problems asked here; the gate's are drawn with the number of its cycle."""
+LINES = {"habit": "#0a7d55", "skill": "#b3541e", "thumbs up": "#4a5ba8"}
+
+Row = dict[str, Any]
+"""One released version's time: its thumbs, its shares of right answers and units, and the cycle that followed."""
 
 
-def share(count: int, of: int) -> dict[str, float]:
-    """A share with Wilson's 95 % interval."""
-    interval = binomtest(count, of).proportion_ci(method="wilson")
-    return {"share": count / of, "low": float(interval.low), "high": float(interval.high), "of": of}
+def main() -> None:
+    """Go round until there are as many cycles as asked for, then say whether the promises hold."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--home", type=Path, required=True, help="a new folder, or the one of an earlier run")
+    parser.add_argument("--cycles", type=int, default=5)
+    parser.add_argument("--thumbs", type=int, default=300, help="new ones before each cycle")
+    parser.add_argument("--each", type=int, default=150, help="held-out problems a kind and language")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="also write the rows there as JSON")
+    parser.add_argument("--plot", type=Path, help="also draw them")
+    options = parser.parse_args()
+    quiet_libraries()
+    rounds = Rounds(options.home)
+    print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>18}" for name in COLUMNS) + "  candidates")
+    for number in range(options.cycles + 1):
+        rounds.do(number, "thumbs up", lambda n=number: chat(options, rounds.rows[:n], n))
+        rounds.do(number, "held out", lambda: measure(options.home, options.each))
+        if number < options.cycles:
+            rounds.do(number, "cycle", lambda n=number: cycle(options.home, n))
+        print(line(number, rounds.rows[number]), flush=True)
+    rows = rounds.rows[: options.cycles + 1]
+    guards = against_the_first(options.home, rows)
+    if options.output:
+        options.output.write_text(json.dumps({"rounds": rows, "guards": guards}, indent=1) + "\n")
+    if options.plot:
+        plot(rows, options.plot)
+    kept = promises(rows, guards)
+    for text, holds in kept.items():
+        print(f"{'kept  ' if holds else 'BROKEN'} {text}")
+    sys.exit(not all(kept.values()))
 
 
-def measured(home: Path, tasks: Sequence[Task]) -> dict[str, Any]:
-    """What the released version does on held-out problems, thinking: habit (two-step, unit) and skill (three-step)."""
+class Rounds:
+    """What was done so far, in HOME/rounds.json: a step that stands there is not done again."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "rounds.json"
+        self.rows: list[Row] = json.loads(self._path.read_text()) if self._path.exists() else []
+
+    def do(self, number: int, step: str, work: Any) -> None:
+        """Do a step of a round, if it is not done yet, and write down what came of it."""
+        if number == len(self.rows):
+            self.rows.append({})
+        if step not in self.rows[number]:
+            found = work()
+            self.rows[number][step] = found
+            write_atomically(self._path, json.dumps(self.rows, indent=1) + "\n")
+
+
+def chat(options: argparse.Namespace, earlier: Sequence[Row], number: int) -> Row:
+    """People chat with the released version until there are as many thumbs as this round should have."""
+    home, wanted = options.home, options.thumbs * (number + 1)
+    home.mkdir(parents=True, exist_ok=True)
+    while (missing := wanted - sum(thumbs(home))) > 0:
+        # The seed changes with what is missing, so that whoever was interrupted does not ask the same again.
+        chat_and_rate(
+            home, missing, People(saboteurs=1), seed=10**6 * options.seed + 10**3 * number + missing
+        )
+    up = thumbs(home)[0] - sum(row["thumbs up"]["count"] for row in earlier)
+    return asdict(wilson(up, options.thumbs))
+
+
+def thumbs(home: Path) -> tuple[int, int]:
+    """Thumbs up and down in all."""
+    with FeedbackStore.open_home(home) as store:
+        counted = store.counts()["ratings"]
+    return counted["up"], counted["down"]
+
+
+def measure(home: Path, each: int) -> Row:
+    """What the released version does on held-out problems."""
     version = version_to_serve(home, None)
+    tasks = list(suite(("word_two_step", "word_three_step"), each, SEED))
     said = answer(load_for_serving(version, home), tasks, think=True)
     two = [one for one in said if one.task.kind == "word_two_step"]
     three = [one for one in said if one.task.kind == "word_three_step"]
     return {
         "version": version.id,
-        "habit": share(sum(one.has_unit is True for one in two), len(two)),
-        "two steps right": share(sum(one.correct for one in two), len(two)),
-        "skill": share(sum(one.correct for one in three), len(three)),
+        "habit": asdict(wilson(sum(one.has_unit is True for one in two), len(two))),
+        "two right": asdict(wilson(sum(one.correct for one in two), len(two))),
+        "skill": asdict(wilson(sum(one.correct for one in three), len(three))),
     }
 
 
-def line(row: dict[str, Any]) -> str:
+def cycle(home: Path, number: int) -> Row:
+    """One cycle, by the command that a timer would run; what it decided, and how long it took."""
+    policy = home / "policy.yaml"
+    policy.write_text(yaml.safe_dump(POLICY))
+    began, before = time.monotonic(), journal.cycles(home)
+    if len([one for one in before if "ended" in one.state]) <= number:
+        command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(policy)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    state = journal.cycles(home)[number].state
+    stages = {one["version"]: one["stage"] for one in state["candidates"]}
+    return {
+        "seconds": round(time.monotonic() - began),
+        # Of a cycle that was killed and went on, the seconds of what was done before are not among them.
+        "went on": len(before) > number,
+        "steps": state["seconds"],
+        "suspects": [f"{one['rater']}: {one['what']}" for one in state["suspects"]],
+        "candidates": {
+            one["candidate"]: f"{stages[one['candidate']]}: {one['verdict']}" for one in state["decisions"]
+        },
+        "notes": state.get("notes", []),
+        "outcome": state["outcome"],
+    }
+
+
+def against_the_first(home: Path, rows: Sequence[Row]) -> dict[str, str]:
+    """What the gate's guards find of the last version beside the first, over all cycles together."""
+    first, last = (rows[at]["held out"]["version"] for at in (0, -1))
+    if first == last:
+        return {}
+    path = home / f"{last}-against-{first}.json"
+    if not path.exists():
+        command = ["evaluate", last, "--against", first, "--home", str(home), "--output", str(path)]
+        subprocess.run([sys.executable, "-m", "alignment", *command], cwd=ROOT, check=True, stdout=sys.stderr)
+    reasons = json.loads(path.read_text())["decision"]["reasons"]
+    return {one["text"]: one["finding"] for one in reasons if one["kind"] == "guard"}
+
+
+def promises(rows: Sequence[Row], guards: dict[str, str]) -> dict[str, bool]:
+    """Each promise in words, with whether it was kept."""
+    found = [row["held out"] for row in rows]
+    slowest = max(row["cycle"]["seconds"] for row in rows[:-1])
+    gain = found[-1]["skill"]["value"] - found[0]["skill"]["value"]
+    return {
+        f"the habit is at 90 % or more: {percent(found[-1]['habit'])}": found[-1]["habit"]["value"] >= 0.9,
+        f"the skill is up by 10 points or more: {100 * gain:+.1f}": gain >= 0.1,
+        "neither falls from one version to the next beyond the intervals": all(
+            new[name]["high"] >= old[name]["low"]
+            for name in ("habit", "skill")
+            for old, new in itertools.pairwise(found)
+        ),
+        f"the last version breaks no guard against the first ({len(guards)} guards)": "worse"
+        not in guards.values(),
+        f"each cycle takes less than ten minutes: {slowest} s at most": slowest < 600,
+    }
+
+
+COLUMNS = ("thumbs up", "habit", "two right", "skill", "cycle")
+
+
+def percent(share: Row) -> str:
+    """A share with its interval."""
+    return f"{100 * share['value']:.0f} [{100 * share['low']:.0f}, {100 * share['high']:.0f}]"
+
+
+def line(number: int, row: Row) -> str:
     """A row of the table."""
-
-    def words(name: str) -> str:
-        one = row.get(name)
-        if one is None:
-            return f"{'-':>18}"
-        return f"{100 * one['share']:5.0f} [{100 * one['low']:3.0f}, {100 * one['high']:3.0f}]".rjust(18)
-
-    columns = " ".join(words(name) for name in ("thumbs up", "habit", "two steps right", "skill"))
-    return f"{row['cycle']:>5} {row['version']:>7} {columns} {row['seconds']:>8.0f}"
+    shares = {**row["held out"], "thumbs up": row["thumbs up"]}
+    cells = [percent(shares[name]) for name in COLUMNS[:-1]]
+    after = row.get("cycle", {"candidates": {}})
+    cells.append(f"{after['seconds']} s" if "seconds" in after else "")
+    judged = ", ".join(f"{version} {what}" for version, what in after["candidates"].items())
+    return f"{number:>6} {shares['version']:>7}" + "".join(f"{cell:>18}" for cell in cells) + f"  {judged}"
 
 
-def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Every share by cycle, with its interval."""
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Every share by cycle and version, with its interval."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name, colour in (("habit", "#0a7d55"), ("skill", "#b3541e"), ("thumbs up", "#4a5ba8")):
-        found = [(row["cycle"], row[name]) for row in rows if name in row]
-        shares = [100 * one["share"] for _, one in found]
-        below = [100 * (one["share"] - one["low"]) for _, one in found]
-        above = [100 * (one["high"] - one["share"]) for _, one in found]
+    labels = {
+        "habit": "names the unit, held out",
+        "skill": "three steps right, held out",
+        "thumbs up": "thumbs up",
+    }
+    for name, colour in LINES.items():
+        shares = [{**row["held out"], "thumbs up": row["thumbs up"]}[name] for row in rows]
+        values = [100 * one["value"] for one in shares]
+        below = [100 * (one["value"] - one["low"]) for one in shares]
+        above = [100 * (one["high"] - one["value"]) for one in shares]
         axes.errorbar(
-            [at for at, _ in found], shares, [below, above], label=name, color=colour, marker="o", capsize=3
+            range(len(rows)), values, [below, above], label=labels[name], color=colour, marker="o", capsize=3
         )
-    axes.set(xlabel="cycles", ylabel="%", ylim=(0, 102), xticks=[row["cycle"] for row in rows])
+    names = [f"{number}\n{row['held out']['version']}" for number, row in enumerate(rows)]
+    axes.set_xticks(range(len(rows)), names)
+    axes.set(xlabel="cycles, and the version that is released after them", ylabel="%", ylim=(0, 102))
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
-
-
-def main() -> None:
-    """Run the circle and print a line a cycle."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cycles", type=int, default=5)
-    parser.add_argument("--thumbs", type=int, default=300, help="new ones before each cycle")
-    parser.add_argument("--saboteurs", type=int, default=1, help="raters who always say the opposite")
-    parser.add_argument("--each", type=int, default=150, help="held-out problems a kind and language")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--home", type=Path, help="a new folder that is kept; else one that goes")
-    parser.add_argument("--policy", type=Path, help="of the cycles; defaults if left out")
-    parser.add_argument("--output", type=Path, help="also write the rows as JSON")
-    parser.add_argument("--plot", type=Path, help="also draw them")
-    options = parser.parse_args()
-    quiet_libraries()
-    with tempfile.TemporaryDirectory() as folder:
-        home = options.home or Path(folder)
-        tasks = list(suite(("word_two_step", "word_three_step"), options.each, SEED))
-        names = ("thumbs up", "habit", "two right", "skill")
-        print(f"cycle version {' '.join(f'{name:>18}' for name in names)}  seconds", flush=True)
-        rows: list[dict[str, Any]] = [{"cycle": 0, "seconds": 0.0, **measured(home, tasks)}]
-        print(line(rows[0]), flush=True)
-        people = People(saboteurs=options.saboteurs)
-        policy = ["--policy", str(options.policy)] if options.policy else []
-        for number in range(1, options.cycles + 1):
-            given = chat_and_rate(home, options.thumbs, people, seed=100 * options.seed + number)
-            began = time.monotonic()
-            command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), *policy]
-            subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
-            # What people deserved to say of the version that they chatted with, the one before this cycle.
-            rows[-1]["thumbs up"] = share(given.deserved, given.of)
-            seconds = time.monotonic() - began
-            rows.append({"cycle": number, "seconds": seconds, **measured(home, tasks)})
-            print(line(rows[-1]), flush=True)
-        print(
-            f"released in turn: {', '.join(row['version'] for row in rows)}; {Versions(home).released()} serves"
-        )
-        if options.output:
-            options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        if options.plot:
-            plot(rows, options.plot)
 
 
 if __name__ == "__main__":

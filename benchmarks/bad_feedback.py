@@ -1,0 +1,119 @@
+"""Does the gate hold when the feedback teaches nothing, or the wrong thing? Small cycles, one after the other.
+
+    python benchmarks/bad_feedback.py random --cycles 40 --output random.jsonl
+    python benchmarks/bad_feedback.py flipped --cycles 20 --output flipped.jsonl
+    python benchmarks/bad_feedback.py honest --cycles 5 --output honest.jsonl
+
+Each cycle begins in a new home: simulated people chat with v1 and give 64 thumbs, which are a coin's ("random"), all
+turned around ("flipped"), or, to see that these cycles could promote at all, as they were meant, one in ten slipping
+("honest"). Then `cycle` runs as ever: a candidate by KTO, really trained, both versions asked the same held-out
+problems, and the real gate. Only the sizes are small: 24 updates, and 122 problems in both thinking modes (two steps,
+three steps, hard multiplication, and other kinds as guards) of a suite drawn anew for each cycle. So few problems
+cannot show that a guard is within 5 points, so its margin is 15 here. Cycles that stand in --output already are not run
+again. Exit code 1 where more were promoted than is promised: 2 of 40 at random, and none of flipped ones.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import yaml  # noqa: E402
+
+from alignment import journal  # noqa: E402
+from alignment.__main__ import main as alignment  # noqa: E402
+from alignment.evaluate import suite  # noqa: E402
+from assistant.intervals import wilson  # noqa: E402
+from assistant.model import quiet_libraries  # noqa: E402
+from benchmarks.people import People, chat_and_rate  # noqa: E402
+
+THUMBS, RATERS = 64, 20
+PEOPLE = {
+    "random": People(answers=1, raters=RATERS, random=True),
+    "flipped": People(answers=1, raters=RATERS, noise=0.0, saboteurs=RATERS),
+    "honest": People(answers=1, raters=RATERS),
+}
+AT_MOST = {"random": 0.05, "flipped": 0.0, "honest": 1.0}
+PRIMARY = ("word_two_step", "word_three_step", "multiplication_hard")
+GUARDED = ("addition", "comparison", "concept", "identity", "word_one_step")
+POLICY: dict[str, Any] = {
+    "gate": {"minimum_prompts": 40, "margin": 0.15},
+    "evaluate": {"suite": "suite.jsonl", "primary": list(PRIMARY), "retention": 40, "prompts": 8},
+    "cycle": {"minimum_judgements": 10**6, "minimum_thumbs": 40, "stages": ["kto"]},
+}
+
+
+def run(labels: str, number: int) -> dict[str, Any]:
+    """One cycle in a new home, and what the gate said."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        given = chat_and_rate(home, THUMBS, PEOPLE[labels], seed=number)
+        tasks = [*suite(PRIMARY, 12, 5000 + number), *suite(GUARDED, 5, 5000 + number)]
+        (home / "suite.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in tasks))
+        (home / "policy.yaml").write_text(yaml.safe_dump(POLICY))
+        # What it prints is in the home; here a line a cycle is enough.
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            code = alignment(["cycle", "--home", folder, "--policy", str(home / "policy.yaml")])
+        if code:
+            sys.exit(f"cycle {number} ended with code {code}")
+        state = journal.cycles(home)[-1].state
+        return {
+            "labels": labels,
+            "number": number,
+            "up": given.up,
+            "of": given.of,
+            "verdicts": [one["verdict"] for one in state["decisions"]],
+            "reasons": [reason["text"] for one in state["decisions"] for reason in one["reasons"]],
+            "notes": state.get("notes", []),
+            "outcome": state["outcome"]["what"],
+            "seconds": round(time.monotonic() - began),
+        }
+
+
+def main() -> None:
+    """Run what is missing, print a line a cycle and the count."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("labels", choices=PEOPLE)
+    parser.add_argument("--cycles", type=int, default=40)
+    parser.add_argument("--output", type=Path, required=True, help="JSON Lines, one cycle each; added to")
+    options = parser.parse_args()
+    quiet_libraries()
+    lines = options.output.read_text().splitlines() if options.output.exists() else []
+    rows = {one["number"]: one for one in map(json.loads, lines) if one["labels"] == options.labels}
+    for number in range(1, options.cycles + 1):
+        if number not in rows:
+            rows[number] = run(options.labels, number)
+            with options.output.open("a") as file:
+                file.write(json.dumps(rows[number]) + "\n")
+        one = rows[number]
+        print(
+            f"{number:>3}  {one['up']:>2} of {one['of']} thumbs up  {', '.join(one['verdicts']) or one['notes']}  "
+            f"{one['seconds']} s",
+            flush=True,
+        )
+    done = [rows[number] for number in range(1, options.cycles + 1)]
+    promoted = sum("promote" in one["verdicts"] for one in done)
+    judged = sum(bool(one["verdicts"]) for one in done)
+    share = wilson(promoted, len(done))
+    interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
+    print(
+        f"{options.labels}: {promoted} of {len(done)} cycles promoted ({interval}); {judged} had a candidate"
+    )
+    sys.exit(share.value > AT_MOST[options.labels])
+
+
+if __name__ == "__main__":
+    main()
