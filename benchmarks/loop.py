@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import yaml  # noqa: E402
+from assistant.intervals import wilson  # noqa: E402
 
 from alignment import journal  # noqa: E402
 from alignment.evaluate import answer, suite  # noqa: E402
 from assistant.first import version_to_serve  # noqa: E402
-from assistant.intervals import wilson  # noqa: E402
 from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
 from assistant.versions import write_atomically  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
