@@ -29,13 +29,13 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import yaml  # noqa: E402
-from assistant.intervals import wilson  # noqa: E402
 
 from alignment import journal  # noqa: E402
 from alignment.__main__ import main as alignment  # noqa: E402
 from alignment.evaluate import suite  # noqa: E402
 from assistant.model import quiet_libraries  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
+from feedback_store.intervals import wilson  # noqa: E402
 
 THUMBS, RATERS = 64, 20
 PEOPLE = {

@@ -28,7 +28,6 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import yaml  # noqa: E402
-from assistant.intervals import wilson  # noqa: E402
 
 from alignment import journal  # noqa: E402
 from alignment.evaluate import answer, suite  # noqa: E402
@@ -37,6 +36,7 @@ from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
 from assistant.versions import write_atomically  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
+from feedback_store.intervals import wilson  # noqa: E402
 
 POLICY: dict[str, Any] = {}
 """Of the cycles: the defaults."""
