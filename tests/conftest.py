@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import postgres
 import pytest
 
@@ -78,6 +79,23 @@ def store(place: Path | str) -> Iterator[FeedbackStore]:
     """An empty store, on each engine in turn."""
     with FeedbackStore.open(place) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The API over the starter, without keys."""
+    # Late: tests without a model need not wait for one.
+    from api_server import serving_api
+
+    with serving_api(tmp_path_factory.mktemp("api")) as serving:
+        yield serving
+
+
+@pytest.fixture
+def client(api: Any) -> Iterator[httpx.Client]:
+    """A client of the API."""
+    with httpx.Client(base_url=api.url, timeout=240) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The API over the real starter: what an OpenAI client sends works, what is broken is refused, the server goes on."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,6 @@ from test_engine_versions import changed
 from assistant import prompt
 from assistant.raters import Raters
 from assistant.versions import Versions
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving_api(tmp_path_factory.mktemp("api")) as serving:
-        yield serving
-
-
-@pytest.fixture
-def client(api: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api.url, timeout=240) as made:
-        yield made
-
 
 # Models and health
 

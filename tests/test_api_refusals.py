@@ -1,28 +1,15 @@
 """What the API cannot take is refused in OpenAI's shape, whoever vanishes frees their place, and the server goes on."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from api_server import ASKED, QUESTION, Serving, complete, refused, serving_api
+from api_server import ASKED, QUESTION, Serving, complete, refused
 
 from assistant import served as served_module
 from assistant.raters import Raters
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving_api(tmp_path_factory.mktemp("api")) as serving:
-        yield serving
-
-
-@pytest.fixture
-def client(api: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=api.url, timeout=240) as made:
-        yield made
 
 
 @pytest.mark.parametrize(
