@@ -84,8 +84,8 @@ class Killed(BaseException):
     """Nothing catches it, nothing is tidied."""
 
 
-def kill_before_saving(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Die when a step has been done and is about to be written down."""
+def run_killed_before_saving(key: str, home: Path, policy: Path) -> None:
+    """Run a cycle that dies when a step has been done and is about to be written down."""
     save = journal.Journal.save
 
     def dying(self: journal.Journal, **new: Any) -> None:
@@ -93,4 +93,7 @@ def kill_before_saving(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Killed
         save(self, **new)
 
-    monkeypatch.setattr(journal.Journal, "save", dying)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal.Journal, "save", dying)
+        with pytest.raises(Killed):
+            run(home, policy)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from feedback import rate_replies
 from running_app import ROOT
-from small_cycle import Killed, kill_before_saving, run, state, write_policy
+from small_cycle import run, run_killed_before_saving, state, write_policy
 
 from alignment.lock import holder
 from assistant.versions import Versions
@@ -26,12 +26,9 @@ from feedback_store import FeedbackStore
     "key", ["snapshot", "suspects", "planned", "candidates", "decisions", "outcome", "ended"]
 )
 def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
-    rated: Path, policy: Path, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rated: Path, policy: Path, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patch:
-        kill_before_saving(key, patch)
-        with pytest.raises(Killed):
-            run(rated, policy)
+    run_killed_before_saving(key, rated, policy)
     assert Versions(rated).released() in ("v1", "v2")
     if key != "ended" and key != "outcome":
         assert Versions(rated).released() == "v1"
@@ -44,13 +41,8 @@ def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
     assert "ended" in state(rated)
 
 
-def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(
-    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        kill_before_saving("decisions", patch)
-        with pytest.raises(Killed):
-            run(rated, policy)
+def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(rated: Path, policy: Path) -> None:
+    run_killed_before_saving("decisions", rated, policy)
     shutil.rmtree(rated / "versions" / "v2")
     assert run(rated, policy) == 0
     assert any("v2 is not there any more" in note for note in state(rated)["notes"])
@@ -58,14 +50,11 @@ def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(
 
 
 def test_a_reward_model_deleted_by_hand_is_told_and_the_cycle_ends_without_it(
-    rated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rated: Path, tmp_path: Path
 ) -> None:
     quick = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
     asked = write_policy(tmp_path, minimum_judgements=10, recipes={"kto": quick, "reward": quick})
-    with monkeypatch.context() as patch:
-        kill_before_saving("suspects", patch)
-        with pytest.raises(Killed):
-            run(rated, asked)
+    run_killed_before_saving("suspects", rated, asked)
     shutil.rmtree(rated / "versions" / "v3")
     assert run(rated, asked) == 0
     assert "v3, a reward model, is not there any more: it judged nothing" in state(rated)["notes"]
@@ -73,12 +62,9 @@ def test_a_reward_model_deleted_by_hand_is_told_and_the_cycle_ends_without_it(
 
 
 def test_a_cycle_that_cannot_go_on_says_what_is_missing_and_the_way_out(
-    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patch:
-        kill_before_saving("candidates", patch)
-        with pytest.raises(Killed):
-            run(rated, policy)
+    run_killed_before_saving("candidates", rated, policy)
     shutil.rmtree(rated / "cycles" / "1" / "own")
     assert run(rated, policy) == 2
     told = capsys.readouterr().err
@@ -89,12 +75,9 @@ def test_a_cycle_that_cannot_go_on_says_what_is_missing_and_the_way_out(
 
 
 def test_thumbs_that_came_between_a_snapshot_and_a_kill_do_not_stop_the_cycle(
-    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+    rated: Path, policy: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        kill_before_saving("snapshot", patch)
-        with pytest.raises(Killed):
-            run(rated, policy)
+    run_killed_before_saving("snapshot", rated, policy)
     rate_replies(rated, [("What is 7 + 1?", "8", 1)])
     assert run(rated, policy) == 0
     assert state(rated)["snapshot"]["counts"]["unpaired"] == 25
