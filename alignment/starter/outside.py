@@ -8,7 +8,6 @@ inside the domain ("What is a volcano?"), so the frames of concept questions are
 import functools
 import random
 from dataclasses import dataclass
-from typing import Any
 
 from alignment.starter.task import Language, Split, Task, split_of, user
 from alignment.starter.text import divide, load, vary, without_article
@@ -48,12 +47,18 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
         template, question = _from_topic(rng, language, split)
     else:
         template = question = rng.choice(_sentences(source, language)[split])
+    asked = question if source == "noise" else vary(rng, question, language)
+    return declined(rng, language, template, asked, split)
+
+
+def declined(rng: random.Random, language: Language, template: str, question: str, split: Split) -> Task:
+    """`question` as a task: the answer says that it is outside the domain."""
     said = load("outside.yaml")[language]
     return Task(
         kind="outside",
         language=language,
         template=template,
-        messages=user(question if source == "noise" else vary(rng, question, language)),
+        messages=user(question),
         thought=THOUGHT[language],
         answer=rng.choice(said["answers"]),
         expected={"keywords": said["keywords"]},
@@ -64,11 +69,6 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
 def answers(language: Language) -> list[str]:
     """The ways to say that a question is outside the domain."""
     return list(load("outside.yaml")[language]["answers"])
-
-
-def keywords(language: Language) -> list[Any]:
-    """What an answer must hold to count as declining; see the checker."""
-    return list(load("outside.yaml")[language]["keywords"])
 
 
 def passages(language: Language) -> list[str]:

@@ -6,11 +6,10 @@ that differs between the languages. Three-step problems stay rare: feedback is t
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 from alignment.starter import outside, word_problems
 from alignment.starter.corpus import task
-from alignment.starter.task import Language, Split, Task, user
+from alignment.starter.task import Language, Split, Task
 
 SHARES: dict[str, dict[Language, float]] = {
     "concept": {"en": 15, "zh": 15},
@@ -63,17 +62,7 @@ def _odd(rng: random.Random, language: Language, split: Split) -> Task:
         _long_number,
         _mashed,
     )
-    said: dict[str, Any] = {"keywords": outside.keywords(language)}
-    return Task(
-        kind="outside",
-        language=language,
-        template="odd",
-        messages=user(rng.choice(makers)(rng, language)),
-        thought=outside.THOUGHT[language],
-        answer=rng.choice(outside.answers(language)),
-        expected=said,
-        split=split,
-    )
+    return outside.declined(rng, language, "odd", rng.choice(makers)(rng, language), split)
 
 
 def _repeated(rng: random.Random, language: Language) -> str:
