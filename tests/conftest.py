@@ -5,6 +5,9 @@ import os
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Side by side, each takes its share of the cores: with all of them each, they wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
 import ipaddress
 import shutil
