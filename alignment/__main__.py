@@ -81,6 +81,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
         return cycle.main
     from alignment import dpo, kto, ppo, pretrain, reward, rloo, sft
+    from alignment.processes import end_together
     from alignment.stage import say
 
     run = {
@@ -97,6 +98,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
         # A dry run writes no version.
         if (version := run(arguments)) is not None:
             say(version)
+        end_together()
 
     return stage
 

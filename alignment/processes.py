@@ -33,6 +33,16 @@ def together(own: Sequence[Item]) -> list[Item]:
     return found
 
 
+def end_together() -> None:
+    """Wait for the others and leave their group; with one process, nothing.
+
+    A process that ends while it is still in a group may be aborted by gloo's threads: all was saved, and yet it failed.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def add_up(tensors: Iterable[Tensor]) -> None:
     """Sum each tensor over all processes, in place: as one message, because each has its price."""
     if PartialState().num_processes == 1:
