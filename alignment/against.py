@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from alignment import compare, pairs, results
+from alignment import compare, pairs, rendering, results
 from alignment.data import held_out
 from alignment.gate import decide
 from alignment.policy import Policy, read_policy
@@ -43,7 +43,7 @@ def from_store(home: Path, version: Version) -> tuple[list[Any], list[Judgement]
     tokenizer = load_tokenizer(version.manifest.base, home)
     with FeedbackStore.open_home(home, create=False) as store:
         found = pairs.from_store(rows.preferences(store), tokenizer)
-        return rows.prompts(store), judgements(found, rows.from_store(store))
+        return rows.prompts(store), judgements(found, rendering.thumbs(rows.from_store(store), tokenizer))
 
 
 def judgements(pairs: Sequence[Any], thumbs: Sequence[Any]) -> list[Judgement]:

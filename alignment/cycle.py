@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alignment import candidates, compare, gate, journal, report, results, suspects, trial, votes
+from alignment import candidates, compare, gate, journal, rendering, report, results, suspects, trial, votes
 from alignment.against import judgements
 from alignment.candidates import Plan
 from alignment.errors import AlignmentError, CycleError, LockError
@@ -182,7 +182,8 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], mine: Journal) -
     taken = snapshot.load(mine.whole)
     asked = questions(policy.evaluate, mine.number, home, list(taken.rows("prompt")))
     tokenizer = load_tokenizer(released.manifest.base, home)
-    judged = judgements(from_store(taken.rows("preference"), tokenizer), list(taken.rows("unpaired")))
+    thumbs = rendering.thumbs(taken.rows("unpaired"), tokenizer)
+    judged = judgements(from_store(taken.rows("preference"), tokenizer), thumbs)
     asked = compare.with_judgements(asked, judged)
     judge = candidates.standing(home, mine).get("b")
     looks = journal.looks(earlier, released.id)

@@ -18,7 +18,7 @@ from typing import Any
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer, TrlParser
 
-from alignment import curves, dry_run
+from alignment import curves, dry_run, rendering
 from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import rows_hash
 from alignment.errors import DataError
@@ -208,9 +208,9 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, KTORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    found = feedback_rows(place, "unpaired")
-    trainable_rows = [row for row in found if not rows.held_out(row)]
     opened = open_parent(place, recipe.quantize)
+    found = rendering.thumbs(feedback_rows(place, "unpaired"), opened.loaded.tokenizer)
+    trainable_rows = [row for row in found if not rows.held_out(row)]
     window = opened.loaded.window
     chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows))
     aside = [row for row in found if rows.held_out(row) and fits(row, window)]

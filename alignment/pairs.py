@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from alignment import rendering
 from alignment.data import held_out, read_json_lines
 from alignment.errors import DataError
 from assistant import prompt
@@ -47,17 +48,14 @@ class Sorted:
 
 
 def from_store(rows: Iterable[Any], tokenizer: Any) -> list[Pair]:
-    """`feedback_store.rows.PreferenceRow`s → pairs: served token ids as they are, written texts rendered."""
+    """`feedback_store.rows.PreferenceRow`s → pairs: served token ids as they are, other texts rendered."""
     found = []
     for row in rows:
         chosen, rejected = (
-            list(said.completion_ids)
-            if said.completion_ids is not None
-            else prompt.completion(tokenizer, said.thought or "", said.answer, row.think)
-            for said in (row.chosen, row.rejected)
+            rendering.completion_ids(said, row.think, tokenizer) for said in (row.chosen, row.rejected)
         )
         replies = tuple(said.reply_id for said in (row.chosen, row.rejected) if said.reply_id)
-        found.append(Pair(row.messages, list(row.prompt_ids), chosen, rejected, replies))
+        found.append(Pair(row.messages, rendering.prompt_ids(row, tokenizer), chosen, rejected, replies))
     return found
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import logsigmoid
 from transformers import Trainer, TrainingArguments
 from trl import TrlParser
 
-from alignment import curves, dry_run, reward_model
+from alignment import curves, dry_run, rendering, reward_model
 from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import half, held_out, rows_hash
 from alignment.errors import DataError
@@ -259,7 +259,8 @@ def _found(opened: Opened, place: Place, recipe: RewardRecipe) -> list[Judged]:
     # A reply in a pair has had its say there; its thumb would count one vote twice.
     heard = {reply for pair in found for reply in pair.replies}
     thumbs = [row for row in feedback_rows(place, "unpaired") if row.reply_id not in heard]
-    spoken = [row for row in thumbs if row.completion_ids and row.finish_reason != "error"]
+    rendered = rendering.thumbs(thumbs, tokenizer)
+    spoken = [row for row in rendered if row.completion_ids and row.finish_reason != "error"]
     return [*map(of_pair, found), *map(of_thumb, spoken)]
 
 
