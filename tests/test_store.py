@@ -225,7 +225,7 @@ def test_unknown_ids_are_named_errors(store: FeedbackStore) -> None:
         {"completion_ids": [-1]},
         {"seconds": float("nan")},
         {"sampling": {"temperature": float("inf")}},
-        {"sampling": {"stop": object()}},
+        {"sampling": {"stop": {1}}},
     ],
     ids=str,
 )
