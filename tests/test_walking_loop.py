@@ -52,7 +52,7 @@ def test_thumbs_given_to_a_running_app_make_the_version_that_it_serves_next(home
         follow_up = ask(client, "and plus 5?", think=True, conversation=said["conversation"])
         assert follow_up["conversation"] == said["conversation"]
 
-        assert alignment(home, "kto") == "v2"
+        assert alignment(home, "kto", "--min_steps=6", "--epochs=1") == "v2"
         assert ask(client, "Hello", think=False)["version"] == "v1"
         assert alignment(home, "release", "v2") == "v2"
         deadline = time.monotonic() + 30
