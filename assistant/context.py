@@ -40,7 +40,9 @@ def fit(loaded: Loaded, messages: Sequence[dict[str, str]], think: bool, max_new
     if len(ids) > most:
         raise TooLong(
             f"The message is too long: {len(ids)} tokens, and there is room for {most}. "
-            "Shorten it, or send it in parts."
+            "Shorten it, or send it in parts.",
+            len(ids),
+            most,
         )
     # Fewer turns are fewer tokens, so that the longest prompt that fits is found by halving.
     shortest, longest = len(starts) - 1, -1

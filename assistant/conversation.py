@@ -16,7 +16,7 @@ from assistant import carry
 from assistant.answering import Request, Update, together
 from assistant.context import Fitted, fit
 from assistant.engine import Engine, Served
-from assistant.errors import AssistantError, ConversationError
+from assistant.errors import AssistantError, ConversationError, NotHere, NoTokens, VersionGone
 from assistant.library import Library, Turn
 from assistant.places import Places, texts
 from assistant.prompt import has_thinking_switch
@@ -222,13 +222,14 @@ class Chat:
         try:
             await asyncio.to_thread(self._engine.prepare, original.version)
         except AssistantError as error:
-            raise ConversationError(
+            raise VersionGone(
                 f"This reply is from {original.version}, which cannot serve now: {error} Ask for a new answer "
-                "first, and continue from that one."
+                "first, and continue from that one.",
+                original.version,
             ) from error
         with self._engine.lease(original.version) as served:
             if not 0 <= position < len(original.completion_ids) or token_id < 0:
-                raise ConversationError("This token is not in the reply. Reload the page.")
+                raise NotHere("This token is not in the reply. Reload the page.")
             path = await asyncio.to_thread(self._store.path, original.parent_id)
             request = Request(
                 uuid.uuid4().hex,
@@ -250,9 +251,7 @@ class Chat:
         """
         reply = self.library.reply(reply_id, rater)
         if self._versions is None:
-            raise ConversationError(
-                "This server does not keep its versions here, so it cannot read them again."
-            )
+            raise NoTokens("This server does not keep its versions here, so it cannot read them again.")
         return steps(reply, self._versions)
 
     def bring(self, text: str, rater: str) -> str:

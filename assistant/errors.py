@@ -33,8 +33,16 @@ class PromptError(AssistantError):
     """A message cannot become a prompt: empty, or longer than the context window."""
 
 
+class EmptyMessage(PromptError):
+    """There is nothing to answer."""
+
+
 class TooLong(PromptError):
-    """A single message is longer than the context window has room for."""
+    """A message is longer than the context window has room for. `tokens`: its length; `most`: the room."""
+
+    def __init__(self, message: str, tokens: int, most: int) -> None:
+        super().__init__(message)
+        self.tokens, self.most = tokens, most
 
 
 class EngineError(AssistantError):
@@ -51,6 +59,30 @@ class UnknownModel(AssistantError):
 
 class ConversationError(AssistantError):
     """A conversation or reply is unknown, or belongs to somebody else."""
+
+
+class NotHere(ConversationError):
+    """A conversation, message or reply is not there, or not any more."""
+
+
+class NotYours(ConversationError):
+    """A conversation belongs to somebody else."""
+
+
+class NothingToUndo(ConversationError):
+    """The conversation is empty."""
+
+
+class VersionGone(ConversationError):
+    """The version that wrote a reply cannot write on. `version`: its id."""
+
+    def __init__(self, message: str, version: str) -> None:
+        super().__init__(message)
+        self.version = version
+
+
+class NoTokens(ConversationError):
+    """Of a reply no tokens are kept, or its version is gone."""
 
 
 class CarryError(AssistantError):

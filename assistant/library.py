@@ -6,7 +6,7 @@ Nothing here needs a model. Every method takes the person's pseudonym and refuse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from assistant.errors import ConversationError
+from assistant.errors import NotHere, NothingToUndo, NotYours
 from feedback_store import (
     Choice,
     Conversation,
@@ -74,9 +74,9 @@ class Library:
         try:
             found = self._store.conversation(conversation)
         except UnknownConversation as error:
-            raise ConversationError("This conversation is not here any more. Start a new one.") from error
+            raise NotHere("This conversation is not here any more. Start a new one.") from error
         if found.rater != rater:
-            raise ConversationError("This conversation belongs to somebody else. Start one of your own.")
+            raise NotYours("This conversation belongs to somebody else. Start one of your own.")
         return found
 
     def tree(self, conversation: str, rater: str) -> list[Message]:
@@ -111,7 +111,7 @@ class Library:
         try:
             reply = self._store.reply(reply_id)
         except UnknownReply as error:
-            raise ConversationError("This reply is not here any more. Reload the page.") from error
+            raise NotHere("This reply is not here any more. Reload the page.") from error
         self.owned(reply.conversation_id, rater)
         return reply
 
@@ -120,7 +120,7 @@ class Library:
         try:
             conversation = self._store.path(message_id)[-1].conversation_id
         except UnknownMessage as error:
-            raise ConversationError("This message is not here any more. Reload the page.") from error
+            raise NotHere("This message is not here any more. Reload the page.") from error
         below = {message_id}
         newest = message_id
         for message in self.tree(conversation, rater):
@@ -138,7 +138,7 @@ class Library:
         head = self.owned(conversation, rater).head
         asked = [message for message in (self._store.path(head) if head else []) if message.role == "user"]
         if not asked:
-            raise ConversationError("There is nothing to undo: the conversation is empty.")
+            raise NothingToUndo("There is nothing to undo: the conversation is empty.")
         self._store.set_head(conversation, asked[-1].parent_id)
         return asked[-1].content
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from assistant.errors import ConversationError
+from assistant.errors import NotHere
 from assistant.library import Library
 from feedback_store import FeedbackStore, Message, UnknownMessage
 
@@ -34,9 +34,9 @@ class Places:
         try:
             path = self._store.path(at) if at else []
         except UnknownMessage as error:
-            raise ConversationError("The message to answer is not here any more. Reload the page.") from error
+            raise NotHere("The message to answer is not here any more. Reload the page.") from error
         if path and path[-1].conversation_id != conversation:
-            raise ConversationError("The message to answer is not in this conversation. Reload the page.")
+            raise NotHere("The message to answer is not in this conversation. Reload the page.")
         # A question that never got its answer is passed over: the new one becomes its sibling.
         if path and path[-1].role == "user":
             path = path[:-1]
@@ -67,7 +67,7 @@ class Places:
         try:
             path = self._store.path(turn_id)
         except UnknownMessage as error:
-            raise ConversationError("This reply is not here any more. Reload the page.") from error
+            raise NotHere("This reply is not here any more. Reload the page.") from error
         if path[-1].role == "user":
             self._library.owned(path[-1].conversation_id, rater)
             return path

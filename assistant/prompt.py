@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from assistant.errors import PromptError
+from assistant.errors import EmptyMessage, PromptError
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -42,7 +42,7 @@ def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> l
     refuses the conversation.
     """
     if not messages or not messages[-1]["content"].strip():
-        raise PromptError("The message is empty. Write something to send it.")
+        raise EmptyMessage("The message is empty. Write something to send it.")
     turns = [{"role": turn["role"], "content": neutral(tokenizer, turn["content"])} for turn in messages]
     if not tokenizer.chat_template:
         return list(tokenizer(_plain(turns, think)).input_ids)

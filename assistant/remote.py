@@ -191,7 +191,9 @@ class RemoteServed:
         if room < 1:
             raise TooLong(
                 f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
-                f"{self.loaded.window}. Shorten it, or start a new conversation."
+                f"{self.loaded.window}. Shorten it, or start a new conversation.",
+                len(prompt_ids),
+                self.loaded.window,
             )
         limit = min(room, sampling.max_new_tokens)
         try:

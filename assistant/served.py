@@ -123,7 +123,9 @@ class Served:
         if room < 1:
             raise TooLong(
                 f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
-                f"{self.loaded.window}. Shorten it, or start a new conversation."
+                f"{self.loaded.window}. Shorten it, or start a new conversation.",
+                len(prompt_ids),
+                self.loaded.window,
             )
         limit = min(room, sampling.max_new_tokens)
         request = _Request(asyncio.get_running_loop(), limit, Drawing(sampling))

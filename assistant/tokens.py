@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from assistant import prompt
-from assistant.errors import ConversationError
+from assistant.errors import NoTokens
 from assistant.model import Loaded, load_for_serving
 from assistant.sampling import Sampling, probabilities
 from assistant.versions import Version, Versions
@@ -51,9 +51,9 @@ class Step:
 
 
 def steps(reply: Reply, versions: Versions) -> list[Step]:
-    """Every token of a stored reply. Raises ConversationError if none are kept, VersionError, ModelError."""
+    """Every token of a stored reply. Raises NoTokens if none are kept, VersionError, ModelError."""
     if not reply.completion_ids or reply.version not in versions.ids():
-        raise ConversationError("No tokens are kept for this answer, or its version is gone.")
+        raise NoTokens("No tokens are kept for this answer, or its version is gone.")
     version = versions.open(reply.version)
     with _loading:
         loaded = _load(version.folder, versions.home, version.id)

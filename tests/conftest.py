@@ -84,6 +84,32 @@ def store(place: Path | str) -> Iterator[FeedbackStore]:
         yield opened
 
 
+@pytest.fixture
+def chat() -> Any:
+    """A chat whose answers are written down, without a page."""
+    # Late, here and below: tests without a page need not wait for Gradio.
+    from fake_chat import FakeChat
+
+    return FakeChat()
+
+
+@pytest.fixture
+def handlers(chat: Any) -> Any:
+    """The page's handlers over `chat`, as they are called without a browser."""
+    from assistant.page.desk import Desk
+    from assistant.page.handlers import Handlers
+
+    return Handlers(Desk(chat))
+
+
+@pytest.fixture
+def session() -> Any:
+    """One person's open page."""
+    from assistant.page.session import Session
+
+    return Session(browser="rater-1")
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The API over the starter, without keys."""
@@ -104,7 +130,6 @@ def client(api: Any) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, str]]:
     """The chat page over a fake chat, and its address."""
-    # Late: tests without a page need not wait for Gradio.
     from fake_chat import FakeChat, serving
 
     fake = FakeChat(seconds_between=0.03)

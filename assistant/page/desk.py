@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ConversationError, EngineBusy, PromptError
 from assistant.page.screen import Screen, redrawn
 from assistant.page.session import Session
 from assistant.page.visitor import account_of, is_admin, request_now
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from assistant.accounts import Accounts
     from assistant.admins import Admins
     from assistant.conversation import Chat
+
+log = logging.getLogger(__name__)
 
 ERRORS = (AssistantError, StoreError)
 """What people are told of; anything else is a bug, and Gradio logs it."""
@@ -80,5 +83,9 @@ class Desk:
 
 
 def report(session: Session, error: Exception) -> None:
-    """Show an error under the conversation, in the page's language."""
+    """Show an error under the conversation, in the page's language; its own sentence goes to the log."""
+    level = (
+        logging.INFO if isinstance(error, (PromptError, ConversationError, EngineBusy)) else logging.WARNING
+    )
+    log.log(level, "told somebody of a %s: %s", type(error).__name__, error)
     session.notice, session.notice_is_error = explained(session.words, error), True

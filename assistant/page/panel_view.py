@@ -77,8 +77,8 @@ def card(words: Words, manifest: Manifest, about: str) -> str:
         "parent": manifest.parent or words.none,
         "stage": manifest.stage,
         "created": manifest.created[:10],
-        "data": _listed(manifest.data) or words.none,
-        "metrics": _listed(manifest.metrics) or words.none,
+        "data": _listed(words, manifest.data) or words.none,
+        "metrics": _listed(words, manifest.metrics) or words.none,
     }
     rows = "".join(
         f'<div><dt>{plain(words.card[key])}</dt><dd dir="auto">{plain(value)}</dd></div>'
@@ -95,12 +95,19 @@ def card(words: Words, manifest: Manifest, about: str) -> str:
     )
 
 
-def _listed(values: dict[str, object]) -> str:
-    """Short facts as "name value"; what is long or nested is left out."""
-    short = {key: value for key, value in values.items() if isinstance(value, str | int | float)}
-    return ", ".join(
-        f"{key} {value:.12}" if isinstance(value, str) else f"{key} {value:,}" for key, value in short.items()
+def _listed(words: Words, values: dict[str, object]) -> str:
+    """Short facts as "name value", names that people know in their language; what is long or nested is left out."""
+    return " · ".join(
+        f"{words.card_facts.get(key, key)} {_short(value)}"
+        for key, value in values.items()
+        if isinstance(value, str | int | float)
     )
+
+
+def _short(value: str | float) -> str:
+    if isinstance(value, str):
+        return value[:12]
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
 def _slider(name: str, label: str, text: str, value: float, least: float, most: float, step: float) -> str:

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import gradio as gr
 
+from assistant.errors import NoTokens
 from assistant.page import panel_view, token_view
-from assistant.page.desk import ERRORS, Desk
+from assistant.page.desk import ERRORS, Desk, report
 from assistant.page.preferences import Preferences, preferences, preset
 from assistant.page.screen import Screen, redrawn
 from assistant.page.session import Session, TokenView
+from assistant.page.words import explained
 
 
 class Panels:
@@ -54,8 +56,11 @@ class Panels:
         self.desk.wake(session, memory)
         try:
             steps = self.chat.tokens(event.turn, session.rater)
-        except ERRORS:
-            return self.desk.hint(session, session.words.token_not_kept)
+        except NoTokens as error:
+            return self.desk.hint(session, explained(session.words, error))
+        except ERRORS as error:
+            report(session, error)
+            return redrawn(self.chat, session)
         session.tokens = TokenView(event.turn, steps)
         return Screen(panel=token_view.panel(session))
 

@@ -110,6 +110,7 @@ class Words:
     correct: str
     correct_label: str
     correct_help: str
+    correct_changes: str
     correct_save: str
     correct_remove: str
     correct_again: str
@@ -157,6 +158,7 @@ class Words:
     # Version card
     card_title_format: str
     card: dict[str, str]
+    card_facts: dict[str, str]
     none: str
 
     # Next tokens
@@ -175,8 +177,10 @@ class Words:
     token_space: str
     token_line: str
     token_tag: str
-    token_not_kept: str
     likely: str
     unlikely: str
 
     too_long_format: str
+
+    # What went wrong below the page, by the error's class; named places are fields of the error
+    errors: dict[str, str]

@@ -6,7 +6,7 @@ the tests also look for empty texts and for page code that shows a text of its o
 
 from __future__ import annotations
 
-from assistant.page.chinese import CHINESE, ERRORS
+from assistant.page.chinese import CHINESE
 from assistant.page.english import ENGLISH
 from assistant.page.vocabulary import Words
 
@@ -28,9 +28,6 @@ def browser_language(accept_language: str) -> str:
 
 
 def explained(words: Words, error: Exception) -> str:
-    """An error in the page's language. Errors say in English what happened and what to do; Chinese has its own."""
-    if words.code == ENGLISH.code:
-        return str(error)
-    return next(
-        (ERRORS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in ERRORS), words.unexpected
-    )
+    """What an error means for the person, by its nearest named class. Its own sentence is for whoever runs the app."""
+    named = (words.errors.get(kind.__name__) for kind in type(error).__mro__)
+    return next((text for text in named if text), words.unexpected).format_map(vars(error))
