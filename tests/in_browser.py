@@ -83,6 +83,17 @@ def picture(tab: Any, name: str) -> None:
         tab.screenshot(path=str(Path(folder) / f"{name}.png"), animations="disabled")
 
 
+def ask_axe(tab: Any, state: str, found: list[str], still_after: int = 0) -> None:
+    """Add what axe-core finds serious or critical. `still_after`: milliseconds that transitions may take."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab.wait_for_timeout(still_after)
+    for violation in Axe().run(tab).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            nodes = [node["html"][:200] for node in violation["nodes"]]
+            found.append(f"{state}: {violation['id']} ({violation['help']}) {nodes}")
+
+
 def send(tab: Any, text: str) -> None:
     """Type a message, press Enter, wait for the whole reply."""
     tab.locator("#message textarea").fill(text)

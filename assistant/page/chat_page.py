@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from assistant.page.dashboard import Office
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("difference.js", "page.js")
 STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
 
@@ -36,7 +37,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
     """
     admins = office.admins if office else None
     handlers, endpoints, words = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    script = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
     def block(value: Any, name: str, **options: Any) -> gr.HTML:
         """A part of the page that the server draws and the page's script listens to."""

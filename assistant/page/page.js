@@ -71,6 +71,11 @@ let typed;
 element.addEventListener("input", (event) => {
   const output = event.target.closest(".field")?.querySelector("output");
   if (output) output.textContent = event.target.value;
+  const written = event.target.closest("form[data-before]");
+  if (written) {
+    showDifference(written);
+    if (following) scroller.scrollTop = scroller.scrollHeight; // what changes must not hide the way to keep it
+  }
   const form = event.target.closest("form[data-input]");
   clearTimeout(typed);
   if (form) typed = setTimeout(() => act(form.dataset.input, filled(form)), 200);
@@ -142,6 +147,7 @@ watch("value", () => {
     panel.showModal();
     panel.querySelector(".panel-body").scrollTop = depth;
   }
+  element.querySelectorAll("form[data-before]").forEach(showDifference);
   const field = element.querySelector("[data-focus]");
   if (field && !field.dataset.focused) {
     field.dataset.focused = "yes";

@@ -149,11 +149,15 @@ def _correction(session: Session, turn: Turn) -> str:
     words = session.words
     if session.correcting == turn.id:
         return (
-            f'<form class="feedback" data-do="keep_correction" data-turn="{plain(turn.id)}">'
+            f'<form class="feedback" data-do="keep_correction" data-turn="{plain(turn.id)}" '
+            f'data-before="{plain(turn.content)}">'
             f'<label for="correction">{plain(words.correct_label)}</label>'
             f'<p class="help">{plain(words.correct_help)}</p>'
             f'<textarea id="correction" name="text" rows="4" dir="auto" data-focus>\n'
             f"{plain(turn.correction or turn.content)}</textarea>"
+            # The script fills it while the person types.
+            f'<div class="changes" role="group" aria-label="{plain(words.correct_changes)}" hidden>'
+            f'<p class="help">{plain(words.correct_changes)}</p><div class="difference" dir="auto"></div></div>'
             '<div class="row">'
             f'<button type="button" class="quiet" data-do="cancel">{plain(words.cancel)}</button>'
             f'<button type="submit" class="strong">{plain(words.correct_save)}</button></div></form>'

@@ -1,0 +1,64 @@
+// What changes between two texts, while somebody types. As `text.difference` on the server: word by word, Chinese by the character.
+const WORD = /(?:(?![\u3400-\u9fff])[\p{L}\p{N}_])+|\s+|./gsu;
+const MOST = 4_000_000; // pairs of words looked at; beyond that the whole middle counts as changed
+
+// Parts as [what became of it, text], where the first is "same", "del" or "ins".
+function difference(before, after) {
+  const old = before.match(WORD) ?? [];
+  const now = after.match(WORD) ?? [];
+  let start = 0;
+  while (start < Math.min(old.length, now.length) && old[start] === now[start]) start += 1;
+  let end = 0;
+  const most = Math.min(old.length, now.length) - start;
+  while (end < most && old[old.length - 1 - end] === now[now.length - 1 - end]) end += 1;
+  const [left, right] = [old.slice(start, old.length - end), now.slice(start, now.length - end)];
+  const parts = [["same", old.slice(0, start)], ...middle(left, right), ["same", old.slice(old.length - end)]];
+  return parts.map(([kind, words]) => [kind, words.join("")]).filter(([, text]) => text);
+}
+
+// By the longest common subsequence.
+function middle(old, now) {
+  if (old.length * now.length > MOST) return [["del", old], ["ins", now]];
+  const width = now.length + 1;
+  const common = new Uint32Array((old.length + 1) * width); // length of it in what follows [i, j]
+  for (let i = old.length - 1; i >= 0; i -= 1)
+    for (let j = now.length - 1; j >= 0; j -= 1)
+      common[i * width + j] =
+        old[i] === now[j]
+          ? common[(i + 1) * width + j + 1] + 1
+          : Math.max(common[(i + 1) * width + j], common[i * width + j + 1]);
+  const parts = [];
+  const add = (kind, word) => {
+    if (parts.at(-1)?.[0] !== kind) parts.push([kind, []]);
+    parts.at(-1)[1].push(word);
+  };
+  let [i, j] = [0, 0];
+  while (i < old.length || j < now.length) {
+    if (i < old.length && j < now.length && old[i] === now[j]) {
+      add("same", old[i]);
+      [i, j] = [i + 1, j + 1];
+    } else if (j >= now.length || (i < old.length && common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+      add("del", old[i]);
+      i += 1;
+    } else {
+      add("ins", now[j]);
+      j += 1;
+    }
+  }
+  return parts;
+}
+
+// Draws it below a form's text; nothing where nothing changes. Texts are put in as texts, never as HTML.
+function showDifference(form) {
+  const parts = difference(form.dataset.before, form.querySelector("textarea").value);
+  const changes = form.querySelector(".changes");
+  changes.hidden = parts.every(([kind]) => kind === "same");
+  changes.querySelector(".difference").replaceChildren(
+    ...parts.map(([kind, text]) => {
+      if (kind === "same") return new Text(text);
+      const part = document.createElement(kind);
+      part.textContent = text;
+      return part;
+    }),
+  );
+}
