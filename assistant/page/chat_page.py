@@ -127,6 +127,8 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
         wire(header.fresh, branching.fresh)
         wire(think.input, opening.set_think, think)
         wire(mode.set_mode, opening.set_mode)
+        # Not "once", which would let the last of several changes elsewhere go unseen.
+        wire(shelf.look, opening.look, trigger_mode="multiple", concurrency_limit=1, concurrency_id="look")
 
         for streams in (
             asks(box.submit, sending.send, box),

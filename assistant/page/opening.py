@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gradio as gr
 
-from assistant.page.desk import Desk
-from assistant.page.screen import Screen, whole_page
+from assistant.errors import NotHere
+from assistant.page import side_view, view
+from assistant.page.desk import ERRORS, Desk, report
+from assistant.page.screen import Screen, redrawn, whole_page
 from assistant.page.session import Session, known_mode
 from assistant.page.words import LANGUAGES, browser_language
 
@@ -27,6 +29,31 @@ class Opening:
         codes = list(LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
         return whole_page(self.chat, session)
+
+    def look(self, session: Session, memory: object = None) -> Screen:
+        """Another tab or device may have changed something: show it, unless that would disturb the person here."""
+        self.desk.wake(session, memory)
+        if session.occupied:
+            return Screen()
+        before, run = side_view.state(session), session.run
+        try:
+            turns = self.chat.history(session.conversation, session.rater) if session.conversation else []
+        except NotHere as error:
+            session.quiet()
+            report(session, error)
+            session.conversation, session.turns = None, []
+            self.desk.list_again(session)
+            return whole_page(self.chat, session)
+        except ERRORS:
+            return Screen()  # nobody has asked for anything that could fail
+        if session.run != run:
+            return Screen()
+        session.turns = turns
+        self.desk.list_again(session)
+        if side_view.state(session) == before:
+            return Screen()
+        header = view.header(session.words, self.chat.version, self.chat.about)
+        return redrawn(self.chat, session)._replace(header=header)
 
     def set_think(self, think: bool, session: Session, memory: object = None) -> Screen:
         """Remember the "think step by step" switch."""

@@ -2,7 +2,7 @@
 const ACTIONS = [
   "ask_delete", "ask_rename", "bring", "cancel", "card", "choose", "close", "continue_with", "correct", "delete",
   "edit", "example", "export_json", "export_markdown", "feedback", "find", "finish", "fresh", "keep_correction",
-  "language", "preset", "remove_correction", "rename", "resend", "retry", "set_mode", "set_preferences", "settings",
+  "language", "look", "preset", "remove_correction", "rename", "resend", "retry", "set_mode", "set_preferences", "settings",
   "show", "switch", "token", "tokens", "undo", "vote", "withdraw",
 ];
 let order = 0; // events sent together may arrive in another order; the server goes by this number
@@ -109,6 +109,22 @@ if (element.closest("#header")) {
   document.addEventListener("click", (event) => {
     if (event.target.closest("#main") && !event.target.closest("[data-do=drawer]")) drawer(false);
   });
+}
+
+// Tabs of one browser tell each other that something was drawn anew; other devices are asked about on coming back here.
+if (element.closest("#shelf")) {
+  const state = () => element.querySelector("[data-state]")?.dataset.state;
+  const tabs = new BroadcastChannel("thumbtune");
+  tabs.addEventListener("message", ({ data }) => data !== state() && act("look", {}));
+  watch("value", () => tabs.postMessage(state()));
+  let looked = 0;
+  const look = () => {
+    if (document.visibilityState !== "visible" || Date.now() - looked < 1000) return;
+    looked = Date.now();
+    act("look", {});
+  };
+  document.addEventListener("visibilitychange", look);
+  window.addEventListener("focus", look);
 }
 
 // After each drawing: keep thoughts as the person left them, follow the text unless they scrolled up.

@@ -108,6 +108,13 @@ class Session:
         """Whether a reply is being written."""
         return self.answering
 
+    @property
+    def occupied(self) -> bool:
+        """Whether something is under way here that drawing the page anew would disturb."""
+        forms = (self.editing, self.correcting, self.rating, self.renaming, self.deleting)
+        choosing = self.pair is not None and self.pair.choice is None
+        return self.busy or choosing or any(form is not None for form in forms)
+
     def writing_ids(self) -> list[str]:
         """Ids of the replies being written."""
         if not self.answering:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,22 @@ def shelf(session: Session) -> str:
             )
         )
     return (
-        f'<nav class="shelf" lang="{words.code}" aria-label="{plain(words.conversations)}"><ul>{items}</ul></nav>'
+        f'<nav class="shelf" lang="{words.code}" data-state="{state(session)}" '
+        f'aria-label="{plain(words.conversations)}"><ul>{items}</ul></nav>'
         f'<div class="side-bottom">{saving}<label class="quiet file">{icons.OPEN}'
         f'<span>{plain(words.import_json)}</span><input type="file" accept=".json,application/json" '
         f'data-file="bring" aria-label="{plain(words.import_json)}"></label>{_person(session)}</div>'
     )
+
+
+def state(session: Session) -> str:
+    """A short sign of all that other tabs may have changed: it differs where they would show something else."""
+    shown = [
+        (turn.id, turn.rating, turn.reasons, turn.comment, turn.correction, turn.siblings)
+        for turn in session.turns
+    ]
+    listed = [(one.id, one.title) for one in session.shelf]
+    return f"{zlib.crc32(repr((session.conversation, shown, listed)).encode()):08x}"
 
 
 def door() -> str:
