@@ -132,7 +132,7 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
 
 
 def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
-    """Rows as the store writes them, thousands in one transaction; every fifth reply is rated."""
+    """Rows as the store writes them, thousands in one transaction; the rated replies stand at every depth."""
     chance = random.Random(1)
     people = max(10, ratings // 400)
     every = max(1, replies // ratings)
@@ -187,7 +187,8 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
                 tables[ReplyRow].append(
                     {key: value for key, value in vars(made).items() if key not in left_out}
                 )
-                if (number * TURNS + turn) % every == 0:
+                block, within = divmod(number * TURNS + turn, every)
+                if within == block % every:
                     vote = {
                         "reply_id": reply,
                         "rater_id": f"rater{chance.randrange(people)}",

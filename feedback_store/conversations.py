@@ -26,6 +26,7 @@ from feedback_store.queries import (
     conversations_with,
     first_words,
     path_to,
+    replies_with,
     siblings_of,
 )
 from feedback_store.records import Asked, Conversation, Message, NewReply, Reply
@@ -242,9 +243,8 @@ class Conversations(Sessions):
 
     def replies(self, reply_ids: Sequence[str]) -> dict[str, Reply]:
         """The replies with these ids, in no order. Unknown ids are left out. Ask for some hundreds at once."""
-        query = select(MessageRow, ReplyRow).join(ReplyRow).where(ReplyRow.id.in_(reply_ids))
         with self._read() as session:
-            return {reply.id: as_reply(message, reply) for message, reply in session.execute(query)}
+            return {row[0]: Reply(*row) for row in session.execute(replies_with(reply_ids))}
 
     def path(self, message_id: str) -> list[Message]:
         """The messages from the root down to `message_id`. Raises: UnknownMessage."""

@@ -17,6 +17,36 @@ from feedback_store.tables import (
 )
 
 
+def fields_of_reply(message: Any = MessageRow, reply: Any = ReplyRow) -> tuple[Any, ...]:
+    """The columns that make a `Reply`, in the order of its fields.
+
+    Plain columns: where very many are read, the session's objects would cost more than the database.
+    """
+    return (
+        reply.id,
+        message.conversation_id,
+        func.coalesce(message.parent_id, ""),
+        reply.thought,
+        message.content,
+        reply.think,
+        reply.sampling,
+        reply.seed,
+        reply.version,
+        reply.prompt_ids,
+        reply.completion_ids,
+        reply.finish_reason,
+        reply.first_token_seconds,
+        reply.seconds,
+        reply.thought_seconds,
+        message.created_at,
+    )
+
+
+def replies_with(reply_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """The fields of the replies with these ids, in no order."""
+    return select(*fields_of_reply()).join(ReplyRow).where(ReplyRow.id.in_(reply_ids))
+
+
 def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
     """The messages from the root down to `message_id`, each with its reply or None."""
     step = (
@@ -38,16 +68,16 @@ def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
 def above(message_ids: Sequence[str]) -> Select[str, str | None, str, str]:
     """(id, parent, role, content) of `message_ids` and all messages above them, each once and after its parent."""
     leaves = (
-        select(MessageRow.id, MessageRow.parent_id)
+        select(MessageRow.number, MessageRow.parent_id)
         .where(MessageRow.id.in_(message_ids))
         .cte("step", recursive=True)
     )
     parent = aliased(MessageRow)
     # As in `path_to`; and what many have in common comes once.
-    step = leaves.union(select(parent.id, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id))
+    step = leaves.union(select(parent.number, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id))
     return (
         select(MessageRow.id, MessageRow.parent_id, MessageRow.role, MessageRow.content)
-        .join(step, MessageRow.id == step.c.id)
+        .join(step, MessageRow.number == step.c.number)
         .order_by(MessageRow.number)
     )
 
@@ -122,10 +152,8 @@ def asked_after(
     return query
 
 
-def ratings_after(
-    last: tuple[int, str], version: str | None, consented: bool
-) -> Select[RatingRow, ReplyRow, MessageRow]:
-    """Ratings with their replies beyond `last` (message number, rater), in that order.
+def ratings_after(last: tuple[int, str], version: str | None, consented: bool) -> Select[*tuple[Any, ...]]:
+    """(number, rating, the reply's fields) of ratings beyond `last` (message number, rater), in that order.
 
     `consented` asks for the consent of the rater and of the conversation's holder.
     """
@@ -158,14 +186,16 @@ def thumbs_after(
 
 def corrections_after(
     last: tuple[int, str], version: str | None, consented: bool
-) -> Select[CorrectionRow, ReplyRow, MessageRow]:
-    """Corrections with their replies beyond `last` (message number, rater), in that order."""
+) -> Select[*tuple[Any, ...]]:
+    """(number, correction, the reply's fields) of corrections beyond `last` (message number, rater), in that order."""
     return _after(CorrectionRow, last, version, consented)
 
 
-def _after(vote: Any, last: tuple[int, str], version: str | None, consented: bool) -> Select[Any, Any, Any]:
+def _after(
+    vote: Any, last: tuple[int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
     query = (
-        select(vote, ReplyRow, MessageRow)
+        select(MessageRow.number, vote, *fields_of_reply())
         .join(ReplyRow, vote.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
     )
@@ -187,13 +217,22 @@ def _beyond(
 
 def comparisons_after(
     last: tuple[int, int, str], version: str | None, consented: bool
-) -> Select[ComparisonRow, ReplyRow, MessageRow, ReplyRow, MessageRow]:
-    """Comparisons with both replies beyond `last` (first number, second number, rater), in that order."""
+) -> Select[*tuple[Any, ...]]:
+    """(first number, second number, comparison, the fields of its two replies) beyond `last`, in its order.
+
+    `last` is (first number, second number, rater).
+    """
     first, second = aliased(ReplyRow), aliased(ReplyRow)
     one, other = aliased(MessageRow), aliased(MessageRow)
     key = tuple_(one.number, other.number, ComparisonRow.rater_id)
     query = (
-        select(ComparisonRow, first, one, second, other)
+        select(
+            one.number,
+            other.number,
+            ComparisonRow,
+            *fields_of_reply(one, first),
+            *fields_of_reply(other, second),
+        )
         .join(first, ComparisonRow.first_id == first.id)
         .join(one, first.id == one.id)
         .join(second, ComparisonRow.second_id == second.id)
@@ -206,15 +245,15 @@ def comparisons_after(
     return query.where(_may_be_used(ComparisonRow, one)) if consented else query
 
 
-def contested_messages(consented: bool) -> Select[str, str]:
-    """(conversation, id) of user messages with a reply that somebody likes and another that somebody dislikes."""
+def contested_messages(consented: bool) -> Select[str]:
+    """The ids of user messages with a reply that somebody likes and another that somebody dislikes."""
     asked = aliased(MessageRow)
     query = (
-        select(asked.conversation_id, asked.id)
+        select(asked.id)
         .join(MessageRow, MessageRow.parent_id == asked.id)
         .join(RatingRow, RatingRow.reply_id == MessageRow.id)
         .where(RatingRow.value != 0)
-        .group_by(asked.conversation_id, asked.id, asked.number)
+        .group_by(asked.id, asked.number)
         .having(
             and_(
                 func.min(RatingRow.value) < 0,
@@ -227,16 +266,21 @@ def contested_messages(consented: bool) -> Select[str, str]:
     return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
 
 
-def ratings_under(
-    conversation_id: str, parent_id: str, consented: bool
-) -> Select[RatingRow, ReplyRow, MessageRow]:
-    """All ratings of the replies to one user message, replies in order of creation."""
+def ratings_under(message_ids: Sequence[str], consented: bool) -> Select[*tuple[Any, ...]]:
+    """(rating, the reply's fields) of all ratings of the replies to these messages.
+
+    Messages in order of creation, the replies to one likewise.
+    """
+    asked = aliased(MessageRow)
+    # The conversation says nothing new, but the index on parents begins with it.
+    below = and_(MessageRow.conversation_id == asked.conversation_id, MessageRow.parent_id == asked.id)
     query = (
-        select(RatingRow, ReplyRow, MessageRow)
+        select(RatingRow, *fields_of_reply())
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
-        .where(MessageRow.conversation_id == conversation_id, MessageRow.parent_id == parent_id)
-        .order_by(MessageRow.number, RatingRow.rater_id)
+        .join(asked, below)
+        .where(asked.id.in_(message_ids))
+        .order_by(asked.number, MessageRow.number, RatingRow.rater_id)
     )
     return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
 
@@ -244,13 +288,14 @@ def ratings_under(
 def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
     """Whether who voted and who holds the conversation both consent to training.
 
-    Asked row by row, by key: a list of all who consent would be made anew for every page of a large store.
+    Asked row by row, by key: a list of all who consent would be made anew for every page of a large store. One
+    question for both, which needs a vote: SQLite would ask the second of every message, and few have votes.
     """
     voter, holder = aliased(RaterRow), aliased(RaterRow)
-    voted = select(voter.id).where(voter.id == vote.rater_id, voter.consent)
-    held = (
+    both = (
         select(ConversationRow.id)
         .join(holder, holder.id == ConversationRow.rater_id)
-        .where(ConversationRow.id == message.conversation_id, holder.consent)
+        .join(voter, voter.id == vote.rater_id)
+        .where(ConversationRow.id == message.conversation_id, holder.consent, voter.consent)
     )
-    return and_(voted.exists(), held.exists())
+    return both.exists()

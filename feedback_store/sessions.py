@@ -1,6 +1,6 @@
 """Reading and writing: each in one short transaction, writers of one process in turn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,11 @@ from feedback_store.turn import Turn
 ROWS_AT_ONCE = 500  # read in one short transaction, so that a slow reader never holds the database
 Key = TypeVar("Key")
 Record = TypeVar("Record")
+
+
+def in_batches(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    """`ids` in order, at most `most` at once: every engine limits how many one question may name."""
+    return (ids[start : start + most] for start in range(0, len(ids), most))
 
 
 class Sessions:

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from feedback_store import parquet
 from feedback_store.errors import SnapshotDamaged, SnapshotError
 from feedback_store.frozen import MANIFEST, damages, sha256
@@ -34,7 +36,6 @@ MAKERS: dict[str, Callable[..., Iterator[Made[Any]]]] = {
     "prompt": made_prompts,
 }
 KINDS = tuple(MAKERS)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -242,4 +243,4 @@ def _begun_hash(query: dict[str, Any], rules: dict[str, Any]) -> Any:
 
 
 def _line(value: Any) -> bytes:
-    return _ENCODER.encode(value).encode() + b"\n"
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)

@@ -1,6 +1,6 @@
 """What was trained on what: snapshots, the people in them, and the versions that used them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from feedback_store.checks import check_version
 from feedback_store.database import place_in_store, place_on_disk
 from feedback_store.errors import SnapshotError, UnknownSnapshot
 from feedback_store.records import SnapshotRecord
-from feedback_store.sessions import Sessions
+from feedback_store.sessions import ROWS_AT_ONCE, Sessions, in_batches
 from feedback_store.tables import (
     ConversationRow,
     RaterRow,
@@ -20,8 +20,6 @@ from feedback_store.tables import (
     SnapshotRow,
     VersionSnapshotRow,
 )
-
-IDS_AT_ONCE = 500
 
 
 class Usage(Sessions):
@@ -139,7 +137,7 @@ def _find(session: Session, snapshot_id: str) -> SnapshotRow:
 def _holders(session: Session, conversations: list[str]) -> dict[str, str]:
     """Who holds each conversation; those that are gone are left out."""
     found: dict[str, str] = {}
-    for some in _batches(conversations):
+    for some in in_batches(conversations, ROWS_AT_ONCE):
         query = select(ConversationRow.id, ConversationRow.rater_id).where(ConversationRow.id.in_(some))
         found.update(session.execute(query).all())
     return found
@@ -147,10 +145,6 @@ def _holders(session: Session, conversations: list[str]) -> dict[str, str]:
 
 def _all_known(session: Session, raters: list[str]) -> bool:
     found = 0
-    for some in _batches(raters):
+    for some in in_batches(raters, ROWS_AT_ONCE):
         found += len(session.scalars(select(RaterRow.id).where(RaterRow.id.in_(some))).all())
     return found == len(raters)
-
-
-def _batches(ids: list[str]) -> Iterator[list[str]]:
-    return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,7 +14,6 @@ from feedback_store.lookup import (
     as_comparison,
     as_correction,
     as_rating,
-    as_reply,
     make_known,
     unknown_reply,
 )
@@ -26,7 +26,7 @@ from feedback_store.queries import (
     thumbs_after,
 )
 from feedback_store.records import Choice, Comparison, Correction, How, Rating, Reply, Thumb
-from feedback_store.sessions import Sessions
+from feedback_store.sessions import ROWS_AT_ONCE, Sessions, in_batches
 from feedback_store.tables import (
     ComparisonHistoryRow,
     ComparisonRow,
@@ -98,8 +98,8 @@ class Votes(Sessions):
         """
 
         def read(row: Any) -> tuple[tuple[int, str], tuple[Rating, Reply]]:
-            rating, reply, message = row
-            return (message.number, rating.rater_id), (as_rating(rating), as_reply(message, reply))
+            number, rating, *reply = row
+            return (number, rating.rater_id), (as_rating(rating), Reply(*reply))
 
         return self._in_pages(lambda last: ratings_after(last, version, consented), (-1, ""), read)
 
@@ -118,16 +118,13 @@ class Votes(Sessions):
         Messages in order of creation, and within one the replies likewise. `consented` as in `ratings`.
         """
         with self._read() as session:
-            asked = session.execute(contested_messages(consented)).all()
-        for conversation, message_id in asked:
+            asked = list(session.scalars(contested_messages(consented)))
+        for some in in_batches(asked, ROWS_AT_ONCE):
             with self._read() as session:
-                votes = [
-                    (as_rating(rating), as_reply(message, reply))
-                    for rating, reply, message in session.execute(
-                        ratings_under(conversation, message_id, consented)
-                    )
-                ]
-            yield votes
+                found = session.execute(ratings_under(some, consented))
+                votes = [(as_rating(rating), Reply(*reply)) for rating, *reply in found]
+            for _, said in groupby(votes, lambda vote: vote[1].parent_id):
+                yield list(said)
 
     # Corrections
 
@@ -169,9 +166,8 @@ class Votes(Sessions):
         """
 
         def read(row: Any) -> tuple[tuple[int, str], tuple[Correction, Reply]]:
-            correction, reply, message = row
-            key = (message.number, correction.rater_id)
-            return key, (as_correction(correction), as_reply(message, reply))
+            number, correction, *reply = row
+            return (number, correction.rater_id), (as_correction(correction), Reply(*reply))
 
         return self._in_pages(lambda last: corrections_after(last, version, consented), (-1, ""), read)
 
@@ -236,12 +232,12 @@ class Votes(Sessions):
         """
 
         def read(row: Any) -> tuple[tuple[int, int, str], tuple[Comparison, Reply, Reply]]:
-            comparison, first, first_message, second, second_message = row
-            key = (first_message.number, second_message.number, comparison.rater_id)
-            left, right = as_reply(first_message, first), as_reply(second_message, second)
-            if comparison.left_id != first.id:
+            first, second, comparison, *replies = row
+            each = len(replies) // 2
+            left, right = Reply(*replies[:each]), Reply(*replies[each:])
+            if comparison.left_id != left.id:
                 left, right = right, left
-            return key, (as_comparison(comparison), left, right)
+            return (first, second, comparison.rater_id), (as_comparison(comparison), left, right)
 
         return self._in_pages(lambda last: comparisons_after(last, version, consented), (-1, -1, ""), read)
 

@@ -1,5 +1,6 @@
 """Votes become training rows by rules that can be read off the tests' names."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from test_store import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
 from feedback_store.rows import Rules, UnpairedRow, class_balance, from_store, held_out, trl_kto, unpaired
-from feedback_store.rows.rules import prompt_key, rater_key
+from feedback_store.rows.rules import normal_prompt, normalised, prompt_key, rater_key
 
 ROW = UnpairedRow(
     reply_id="r",
@@ -126,6 +127,13 @@ def test_held_out_prompts_stay_held_out_whatever_was_answered() -> None:
 def test_the_split_is_the_same_on_every_machine_and_every_day() -> None:
     rows = [replace(ROW, messages=[{"role": "user", "content": f"问题 {n}？"}]) for n in range(40)]
     assert [n for n, row in enumerate(rows) if held_out(row)] == [5, 19, 25, 38]
+
+
+def test_the_normal_form_is_json_so_that_no_two_conversations_share_it() -> None:
+    said = [("user", 'a "quote" \\ \n\t\x07 三，🍎\u2028'), ("assistant", ""), ("user", "B.  c")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    expected = [[role, normalised(content)] for role, content in said]
+    assert normal_prompt(messages) == json.dumps(expected, ensure_ascii=False)
 
 
 def test_prompts_that_count_as_one_are_never_split_between_training_and_evaluation() -> None:

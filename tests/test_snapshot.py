@@ -63,6 +63,19 @@ def test_the_same_store_gives_the_same_hash(
     assert store.snapshot(one.id).folder == home / "two"
 
 
+def test_the_hash_is_the_same_in_every_release(store: FeedbackStore, home: Path) -> None:
+    # Whoever trained on a snapshot can make it again: raise snapshot.FORMAT where this has to change.
+    odd = 'quote " back \\ tab \t line \n bell \x07 delete \x7f separator \u2028 三 🍎 é'
+    good = one_turn(store, "ann", odd, id="good", thought=odd, prompt_ids=[0, 2**31 - 1])
+    bad = store.add_reply(new_reply(good.conversation_id, good.parent_id, id="bad", answer=odd, thought=None))
+    store.rate(good.id, "bob", 1)
+    store.rate(bad.id, "bob", -1)
+    store.correct(bad.id, "carol", f"better: {odd}")
+    taken = snapshot.take(store, home / "one", kinds=["unpaired", "preference", "demonstration"])
+    assert taken.counts == {"unpaired": 2, "preference": 2, "demonstration": 1}
+    assert taken.id == "04a7ddc44305dcb79eb9b1c677bf7222885da231c98f541f1256a6647f83e841"
+
+
 @pytest.mark.parametrize("change", ["vote", "rules", "version", "kinds"])
 def test_another_vote_rule_or_query_gives_another_hash(store: FeedbackStore, home: Path, change: str) -> None:
     fill(store)

@@ -149,10 +149,15 @@ def test_a_reply_is_read_back_as_it_was_written(place: Place) -> None:
     with FeedbackStore.open(place) as store:
         conversation = store.new_conversation("ann")
         question = store.add_message(conversation, None, "user", "二加二？")
-        new = new_reply(conversation, question.id, answer="四。", thought=None, first_token_seconds=None)
+        # No number of a setting is rounded, not even one that no machine word can hold.
+        odd = {"sampling": {"top_p": 0.1, "user": 2**70, "stop": ["。", "\u2028"]}, "prompt_ids": [2**31 - 1]}
+        new = new_reply(
+            conversation, question.id, answer="四。", thought=None, first_token_seconds=None, **odd
+        )
         store.add_reply(new)
     with FeedbackStore.open(place) as store:
         stored = dataclasses.asdict(store.reply(new.id))
+        assert store.replies([new.id, "unknown"]) == {new.id: store.reply(new.id)}
     assert stored.pop("created_at").utcoffset() == timedelta(0)
     assert stored == dataclasses.asdict(new)
 

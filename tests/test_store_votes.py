@@ -203,6 +203,20 @@ def test_contested_messages_have_a_thumb_up_and_a_thumb_down_on_different_replie
     assert list(store.contested()) == []
 
 
+def test_what_is_forgotten_while_contested_messages_are_read_is_left_out(
+    store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedback_store.votes.ROWS_AT_ONCE", 1)
+    for holder in ("ann", "bob", "carol"):
+        one, other = two_replies(store, holder)
+        store.rate(one.id, "dave", 1)
+        store.rate(other.id, "dave", -1)
+    found = store.contested()
+    assert len(next(found)) == 2
+    store.forget("bob")
+    assert [[reply.id for _, reply in votes] for votes in found] == [[one.id, other.id]]
+
+
 @pytest.mark.parametrize("table", ["correction_history", "comparison_history"])
 def test_the_database_itself_refuses_to_change_a_history(
     store: FeedbackStore, place: Place, table: str

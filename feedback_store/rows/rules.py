@@ -1,19 +1,18 @@
 """The rules by which votes become rows: who counts, how often, and what is the same as what."""
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Generic, TypeVar
 
 from feedback_store.errors import InvalidRules
 
 # Signs that end or join sentences. Others, such as - and *, are sums: 2-2 and 2*2 must stay two questions.
 _STOPS = re.compile(r"[。，！？、；：…]|[.,;:!?\"'“”‘’]+(?=\s|$)|(?<!\S)[\"'“”‘’]+")
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _SPACES = re.compile(r"\s+")
 
 Row = TypeVar("Row")
@@ -125,11 +124,16 @@ def normal_prompt(messages: Sequence[dict[str, str]]) -> str:
     """One text for all prompts that differ only in case, spaces or the punctuation around words.
 
     All that asks whether two prompts are the same asks by this: what counts as a repetition, and what is held out.
+    It is the JSON of all [role, content], and must stay so: its hash decides what is held out.
     """
-    return _ENCODER.encode([[message["role"], normalised(message["content"])] for message in messages])
+    return f"[{', '.join(_normal_turn(message['role'], message['content']) for message in messages)}]"
 
 
 @lru_cache(maxsize=1_000)  # a conversation's messages stand in the prompts of all its replies
+def _normal_turn(role: str, content: str) -> str:
+    return f"[{encode_basestring(role)}, {encode_basestring(normalised(content))}]"
+
+
 def normalised(text: str) -> str:
     """The text in lower case, with single spaces, and without the punctuation of sentences."""
     return _SPACES.sub(" ", _STOPS.sub("", text.casefold())).strip()
@@ -137,11 +141,8 @@ def normalised(text: str) -> str:
 
 def digest(*texts: str | bytes) -> bytes:
     """16 bytes that name these texts in this order."""
-    hashed = hashlib.sha256()
-    for text in texts:
-        encoded = text.encode() if isinstance(text, str) else text
-        hashed.update(len(encoded).to_bytes(8, "big") + encoded)
-    return hashed.digest()[:16]
+    encoded = [text.encode() if isinstance(text, str) else text for text in texts]
+    return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in encoded)).digest()[:16]
 
 
 def held_out(row: Any, share: float = 0.1, raters: float = 0.0) -> bool:

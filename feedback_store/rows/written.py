@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from feedback_store.records import Asked
 from feedback_store.rows.reading import with_messages
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
@@ -118,7 +119,9 @@ def made_prompts(
     """
     used: Counter[str] = Counter()
     seen: set[bytes] = set()
-    found = watch(store.asked(version, consented=True), "reading questions")
+    questions = watch(store.asked(version, consented=True), "reading questions")
+    # Who has asked enough is not read on: above each question stands a conversation.
+    found = _while_fewer(rules.most_per_rater, used, questions, left_out)
     for asked, messages in with_messages(store, found, lambda asked: asked.message_id):
         key = prompt_key(messages, asked.think)
         if key in seen:
@@ -131,3 +134,13 @@ def made_prompts(
             rater = rater_key(asked.rater)
             row = PromptRow(messages, asked.think, asked.prompt_ids, asked.message_id, rater)
             yield Made(row, (Vote("prompt", asked.rater, 0, (), asked.conversation_id),))
+
+
+def _while_fewer(
+    most: int, used: Counter[str], questions: Iterable[Asked], left_out: Counter[str]
+) -> Iterator[Asked]:
+    for asked in questions:
+        if used[asked.rater] < most:
+            yield asked
+        else:
+            left_out["most_per_rater"] += 1
