@@ -215,6 +215,13 @@ def timed(work: Any, times: int = 1) -> float:
     return statistics.median(taken)
 
 
+def spent(work: Any) -> str:
+    """How long it took, and how much of that a core computed: other programs may want the machine as well."""
+    began = time.process_time()
+    seconds = timed(work)
+    return f"{seconds:.1f} s ({time.process_time() - began:.1f} s of a core)"
+
+
 def peak() -> float:
     """Most memory that this process has held, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -232,16 +239,16 @@ def measure(place: Path | str, folder: Path, answers: Any) -> None:
         print(f"  a conversation of {2 * TURNS} messages: {1e3 * shown:.1f} ms", flush=True)
         for kinds in (["unpaired"], ["unpaired", "preference", "demonstration"], list(snapshot.KINDS)):
             before = peak()
-            seconds = timed(lambda kinds=kinds: snapshot.take(store, folder / "-".join(kinds), kinds=kinds))
+            took = spent(lambda kinds=kinds: snapshot.take(store, folder / "-".join(kinds), kinds=kinds))
             rows = snapshot.load(folder / "-".join(kinds)).counts
             print(
-                f"  snapshot of {', '.join(f'{rows[kind]:,} {kind}' for kind in kinds)}: {seconds:.1f} s, "
+                f"  snapshot of {', '.join(f'{rows[kind]:,} {kind}' for kind in kinds)}: {took}, "
                 f"peak {before:.0f} → {peak():.0f} MB",
                 flush=True,
             )
         before = peak()
-        seconds = timed(store.verify)
-        print(f"  verify: {seconds:.1f} s, peak {before:.0f} → {peak():.0f} MB", flush=True)
+        took = spent(store.verify)
+        print(f"  verify: {took}, peak {before:.0f} → {peak():.0f} MB", flush=True)
     answers.put("done")
 
 
