@@ -26,6 +26,17 @@ FORMAT_OF = {
     "demonstration": "trl-sft",
     "prompt": "trl-prompt",
 }
+NAMES_OF = {
+    "conversations": ("conversation", "conversations"),
+    "messages": ("message", "messages"),
+    "replies": ("reply", "replies"),
+    "ratings": ("rating", "ratings"),
+    "rating_history": ("rating in the history", "ratings in the history"),
+    "corrections": ("correction", "corrections"),
+    "correction_history": ("correction in the history", "corrections in the history"),
+    "comparisons": ("comparison", "comparisons"),
+    "comparison_history": ("comparison in the history", "comparisons in the history"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +80,7 @@ def export(store: FeedbackStore, options: argparse.Namespace) -> int:
     else:
         number, place = write(options.out, chosen, counted()), options.out
     balance = f" ({labels[True]} up, {labels[False]} down)" if chosen == "trl-kto" else ""
-    print(f"{number} rows{balance} written to {place}")
+    print(f"{_counted(number, 'row', 'rows')}{balance} written to {place}")
     return 0
 
 
@@ -96,13 +107,18 @@ def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
-    what = f"of and by {options.rater}" if options.rater else f"in conversation {options.conversation}"
+    rater, conversation = options.rater, options.conversation
+    # Who or what is unknown is said before anything is asked.
+    if rater:
+        store.consent(rater)
+    else:
+        store.conversation(conversation)
+    what = f"of and by {rater}" if rater else f"in conversation {conversation}"
     if not options.yes and not _agreed(f"Delete everything {what}, for ever? [y/N] "):
         print("Nothing was deleted. Answer y, or give --yes.", file=sys.stderr)
         return 2
-    rater, conversation = options.rater, options.conversation
     counts = store.forget(rater) if rater else store.forget_conversation(conversation)
-    print("deleted: " + ", ".join(f"{number} {table}" for table, number in counts.items()))
+    print("deleted: " + ", ".join(_counted(number, *NAMES_OF[table]) for table, number in counts.items()))
     for one in store.snapshots():
         if one.forgotten_at is not None and one.folder.exists():
             print(f"delete this snapshot, it still holds words of somebody forgotten: {one.folder}")
@@ -113,6 +129,10 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         "`python -m feedback_store backup URL --home DIR --keep 1` (PostgreSQL: pg_dump), and delete older copies."
     )
     return 0
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _rules(options: argparse.Namespace) -> Rules:

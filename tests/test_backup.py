@@ -390,12 +390,15 @@ def test_the_commands_back_up_list_and_restore(
     backup_id = capsys.readouterr().out.splitlines()[-1]
     assert main(["backup", place, "--home", str(home)]) == 0
     assert "nothing has changed" in capsys.readouterr().out
-    assert main(["restore", place, "--home", str(new), "--list"]) == 0
+    assert main(["restore", place, "--list"]) == 0
     assert capsys.readouterr().out.startswith(backup_id)
     assert main(["restore", place, "--home", str(new), "--backup", backup_id]) == 0
     assert main(["verify", "--home", str(new)]) == 0
     assert main(["restore", place, "--home", str(new)]) == 2
     assert "never written over" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["restore", place])
+    assert "one of the arguments --home --list is required" in capsys.readouterr().err
 
 
 def test_an_app_stopped_by_sigterm_comes_back_on_an_empty_home_with_conversations_and_ratings(

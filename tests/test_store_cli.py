@@ -102,7 +102,7 @@ def test_forget_asks_first(
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert main(["forget", "ann", "--home", str(home)]) == 0
     printed = capsys.readouterr().out
-    assert "1 replies" in printed
+    assert "deleted: 1 conversation, 2 messages, 1 reply" in printed
     assert "Backups made before now still hold what was deleted" in printed
     assert "--keep 1" in printed
     with FeedbackStore.open_home(home) as store:
@@ -124,9 +124,19 @@ def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
         assert store.counts()["replies"] == 2
 
 
-def test_forget_of_someone_unknown_is_an_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["forget", "nobody", "--yes", "--home", str(home)]) == 2
-    assert "no rater 'nobody'" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("unknown", "said"), [(["nobody"], "no rater 'nobody'"), (["--conversation", "x"], "no conversation 'x'")]
+)
+def test_forget_says_that_somebody_is_unknown_and_asks_nothing(
+    home: Path,
+    unknown: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(f"asked: {question}"))
+    assert main(["forget", *unknown, "--home", str(home)]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["stats"], ["verify"], ["forget", "ann", "--yes"]])
@@ -214,7 +224,7 @@ def test_forget_names_what_was_trained_on_the_person(home: Path, capsys: pytest.
         (conversation,) = store.conversations("bob")
     assert main(["forget", "--conversation", conversation.id, "--yes", "--home", str(home)]) == 0
     out = capsys.readouterr().out
-    assert "1 conversations, 2 messages" in out
+    assert "1 conversation, 2 messages" in out
     assert str(folder) in out
     assert "retrain these versions, they learned from somebody forgotten: v2" in out
 

@@ -14,6 +14,7 @@ def add_backup(commands: Any) -> None:
     """Add both commands. They work on a home, which holds more than a store."""
     command = commands.add_parser("backup", help="copy a home elsewhere, also while the app runs")
     _add_common(command)
+    _add_home(command, required=True)
     command.add_argument(
         "--keep",
         type=_whole,
@@ -25,10 +26,12 @@ def add_backup(commands: Any) -> None:
 
     command = commands.add_parser("restore", help="fill an empty home from a backup")
     _add_common(command)
+    target = command.add_mutually_exclusive_group(required=True)
+    _add_home(target)
+    target.add_argument("--list", action="store_true", help="only list the backups that are there")
     command.add_argument(
         "--backup", metavar="ID", help="which one, see --list (default: the newest that is sound)"
     )
-    command.add_argument("--list", action="store_true", help="list the backups that are there")
     command.set_defaults(command=run_restore, opens=False)
 
 
@@ -58,8 +61,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "url", metavar="URL", help="a folder, hf://buckets/NAME/BUCKET, s3://BUCKET/FOLDER, any fsspec URL"
     )
-    command.add_argument("--home", type=Path, required=True, metavar="DIR", help="the app's home")
     command.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_home(command: Any, **how: bool) -> None:
+    command.add_argument("--home", type=Path, metavar="DIR", help="the app's home", **how)
 
 
 def _told(backup: Backup) -> str:
