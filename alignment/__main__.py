@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from alignment.errors import AlignmentError
+from alignment.errors import AlignmentError, is_disk_full
 from assistant.errors import AssistantError
 from assistant.model import quiet_libraries
 from assistant.settings import default_home
@@ -55,6 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
         if "not used by the" not in str(error) and "Unknown" not in str(error):
             raise
         print(f"{chosen.stage}: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        print(
+            f"{chosen.stage}: The disk is full. No version was written, and none that was there has changed. Free some "
+            "space (what lies in HOME/training may be deleted, but is what an unfinished run goes on from) and give "
+            "the same command again: it goes on from its last whole checkpoint.",
+            file=sys.stderr,
+        )
         return 2
     return 0
 

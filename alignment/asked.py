@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alignment.data import held_out, read_json_lines
+from alignment.data import conversation, held_out, read_json_lines
 from alignment.errors import DataError
 from alignment.evaluate import KINDS
-from alignment.stage import Place, feedback_rows
+from alignment.stage import Place, feedback
 from alignment.starter.corpus import task
 from alignment.starter.task import LANGUAGES, Task
 from assistant import prompt
@@ -37,11 +37,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is asked in training, what is asked at looks, and how many prompts are too long."""
+    """What is asked in training, what is asked at looks, and how many prompts are too long or were there before."""
 
     training: list[Asked]
     held_out: list[Asked]
     too_long: int
+    repeated: int = 0
 
 
 def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path | None = None) -> Prompts:
@@ -57,16 +58,19 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path 
     else:
         found = from_store(home, snapshot)
     room = window - recipe.max_new_tokens
-    fits = [one for one in found if len(one.rendered(tokenizer)) <= room]
+    distinct: dict[tuple[int, ...], Asked] = {}
+    for one in found:
+        distinct.setdefault(tuple(one.rendered(tokenizer)), one)
+    fits = [one for ids, one in distinct.items() if len(ids) <= room]
     training = [one for one in fits if not held_out(one.messages)]
     if not training:
         raise DataError(
-            f"None of the {len(found)} prompts can be trained on: {len(found) - len(fits)} leave no room for "
+            f"None of the {len(found)} prompts can be trained on: {len(distinct) - len(fits)} leave no room for "
             f"{recipe.max_new_tokens} tokens in a window of {window}, {len(fits)} are held out "
             "for evaluation. Lower --max_new_tokens, or collect more."
         )
     aside = [one for one in fits if held_out(one.messages)][: recipe.held_out]
-    return Prompts(training, aside, len(found) - len(fits))
+    return Prompts(training, aside, len(distinct) - len(fits), len(found) - len(distinct))
 
 
 def from_store(home: Path, snapshot: Path | None = None) -> list[Asked]:
@@ -74,7 +78,7 @@ def from_store(home: Path, snapshot: Path | None = None) -> list[Asked]:
     place = Place(home=home, snapshot=snapshot)
     found = [
         Asked(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
-        for row in feedback_rows(place, "prompt")
+        for row in feedback(place, "prompt").rows
     ]
     if not found:
         raise DataError(
@@ -137,13 +141,9 @@ def _order(count: int, seed: int, passed: int) -> list[int]:
 
 
 def _messages(row: dict[str, Any]) -> list[dict[str, str]]:
-    if "prompt" in row and isinstance(row["prompt"], str):
-        return [{"role": "user", "content": row["prompt"]}]
-    turns = row["messages"] if "messages" in row else row["prompt"]
-    messages = [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in turns]
-    if not messages or not messages[-1]["content"].strip():
-        raise ValueError("the last message is empty")
-    return messages
+    if isinstance(row.get("prompt"), str):
+        return conversation([{"role": "user", "content": row["prompt"]}])
+    return conversation(row["messages"] if "messages" in row else row["prompt"])
 
 
 def _modes(thinking: Thinking) -> list[bool]:

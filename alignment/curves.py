@@ -7,11 +7,20 @@ long enough: the oldest guard against overfitting (Prechelt 1998, "Early Stoppin
 import json
 import math
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from alignment.errors import TrackerError
+
+TRACKERS = {
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "trackio": ("trackio",),
+    "wandb": ("wandb",),
+}
+"""Where curves can be sent, and the modules of which any one does it."""
 ENOUGH_TO_STOP = 20
 """Held-out rows below which their loss is noise: it is shown, but decides nothing. A share of 20 has a 95 % interval
 of about ±20 points."""
@@ -33,6 +42,21 @@ class Run:
     report_to: str = field(
         default="none", metadata={"help": "also send curves to: tensorboard, trackio, wandb"}
     )
+
+    def __post_init__(self) -> None:
+        """Raises TrackerError where curves cannot be sent to what was named."""
+        if self.report_to == "none":
+            return
+        if self.report_to not in TRACKERS:
+            raise TrackerError(
+                f"There is no tracker {self.report_to!r}. Give --report_to {', '.join(TRACKERS)}, or leave it out: "
+                "curves are written beside the version anyway."
+            )
+        if not any(find_spec(module) for module in TRACKERS[self.report_to]):
+            raise TrackerError(
+                f"{self.report_to} is not installed: pip install {self.report_to}. Or leave --report_to out: curves "
+                "are written beside the version anyway."
+            )
 
 
 def arguments(run: Run, steps: int, held_out: int, resumes: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,13 +79,56 @@ def _read_file(file: Path) -> Iterator[str]:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
-                        yield json.loads(line)["text"]
+                        yield _text(json.loads(line))
                     except (ValueError, KeyError, TypeError) as error:
                         raise DataError(f'{file}, line {number}: expected {{"text": …}} as JSON.') from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{file} is not UTF-8 text ({error.reason} at byte {error.start}). Convert it first."
         ) from error
+
+
+def _text(row: dict[str, Any]) -> str:
+    if not isinstance(row["text"], str):
+        raise TypeError("text is no string")
+    return row["text"]
+
+
+@dataclass
+class Distinct:
+    """Documents without those that were given before, word for word: seen twice, a text is learned by heart.
+
+    Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better". Goes through `texts` once.
+    """
+
+    texts: Iterable[str]
+    repeated: int = 0
+    """How many were left out."""
+
+    def __iter__(self) -> Iterator[str]:
+        seen: set[bytes] = set()
+        for text in self.texts:
+            digest = hashlib.sha256(text.encode()).digest()
+            if digest in seen:
+                self.repeated += 1
+            else:
+                seen.add(digest)
+                yield text
+
+
+def conversation(turns: Any) -> list[dict[str, str]]:
+    """`turns` as messages with role and content. Raises ValueError where they are none, or the last one is empty."""
+    if not isinstance(turns, list) or not turns:
+        raise ValueError("messages is no list of turns")
+    messages = []
+    for turn in turns:
+        role, content = turn["role"], turn["content"]
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise ValueError("a turn's role and content must be texts")
+        messages.append({"role": role, "content": content})
+    if not messages[-1]["content"].strip():
+        raise ValueError("the last message is empty")
+    return messages
 
 
 def demonstrations(rows: Iterable[dict[str, Any]], tokenizer: Any, max_length: int) -> tuple[Dataset, int]:
@@ -129,10 +173,14 @@ def rows_hash(rows: Iterable[dict[str, Any]]) -> str:
 def read_json_lines(path: Path, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered objects of a JSON Lines file, from 1. Raises DataError with the line that is no JSON object."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): a text may hold other line ends, which JSON leaves as they are.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The {what} {path} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"The {what} {path} cannot be read: {reason}.") from error
     for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as error:

@@ -17,15 +17,14 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer, TrlParser
 
 from alignment import curves, dry_run, pairs
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import rows_hash
 from alignment.pairs import Pair
 from alignment.stage import (
     Opened,
     Place,
-    StopOnBadLoss,
-    feedback_rows,
-    last_checkpoint,
+    feedback,
     on_cpu,
     open_parent,
     outcome,
@@ -147,12 +146,13 @@ def main(arguments: list[str]) -> str | None:
     )
     opened = open_parent(place, recipe.quantize)
     model, reference = trainable(opened, recipe.full, needs_reference=True)
-    found = pairs.sort(_found(opened, place, recipe), opened.loaded.window)
+    given, left_out = _found(opened, place, recipe)
+    found = pairs.sort(given, opened.loaded.window, left_out)
     what = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {what} of {opened.parent.id}; loss: DPO ({recipe.loss_type}), beta {recipe.beta}; optimiser: AdamW",
         f"rows: {len(found.training)} pairs; {len(found.held_out)} held out, {found.too_long} too long, "
-        f"{found.tied} tied, {found.repeated} repeated",
+        f"{found.tied} tied, {found.repeated} repeated{left_out}",
     )
     if run.dry_run:
         examples = [(pair.prompt_ids, pair.chosen_ids) for pair in found.training]
@@ -186,7 +186,9 @@ def main(arguments: list[str]) -> str | None:
     ).id
 
 
-def _found(opened: Opened, place: Place, recipe: DPORecipe) -> list[Pair]:
+def _found(opened: Opened, place: Place, recipe: DPORecipe) -> tuple[list[Pair], str]:
+    """Pairs, and what the store's rules left out, in words."""
     if recipe.pairs is not None:
-        return pairs.read(recipe.pairs, opened.loaded.tokenizer)
-    return pairs.from_store(feedback_rows(place, "preference"), opened.loaded.tokenizer)
+        return pairs.read(recipe.pairs, opened.loaded.tokenizer), ""
+    given = feedback(place, "preference")
+    return pairs.from_store(given.rows, opened.loaded.tokenizer), given.words()

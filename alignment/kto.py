@@ -19,14 +19,13 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer, TrlParser
 
 from alignment import curves, dry_run, rendering
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import rows_hash
 from alignment.errors import DataError
 from alignment.stage import (
     Place,
-    StopOnBadLoss,
-    feedback_rows,
-    last_checkpoint,
+    feedback,
     on_cpu,
     open_parent,
     outcome,
@@ -83,15 +82,18 @@ class TokenKTOTrainer(KTOTrainer):
         return dataset.map(mismatch, batched=True, batch_size=together)
 
 
-def usable(found: Sequence[UnpairedRow], window: int, held_out: int = 0) -> tuple[list[UnpairedRow], int]:
+def usable(
+    found: Sequence[UnpairedRow], window: int, held_out: int = 0, left_out: str = ""
+) -> tuple[list[UnpairedRow], int]:
     """Rows that can be trained on, and how many are longer than `window` tokens. Never cut in the middle.
 
-    `held_out`: how many more there are for evaluation alone; it is told where the rest cannot teach. Raises
-    DataError where there is nothing to learn from: no thumbs, or thumbs of one kind.
+    `held_out`: how many more there are for evaluation alone, and `left_out`: what the store's rules took away, in
+    words; both are told where the rest cannot teach. Raises DataError where there is nothing to learn from: no
+    thumbs, or thumbs of one kind.
     """
     if not found and not held_out:
         raise DataError(
-            "There are no ratings yet. Chat, give thumbs up and thumbs down to answers, and run this again."
+            f"There are no ratings yet{left_out}. Chat, give thumbs up and thumbs down to answers, and run this again."
         )
     spoken = [row for row in found if row.completion_ids and row.finish_reason != "error"]
     short = [row for row in spoken if fits(row, window)]
@@ -208,18 +210,19 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, KTORecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
+    given = feedback(place, "unpaired")
     opened = open_parent(place, recipe.quantize)
-    found = rendering.thumbs(feedback_rows(place, "unpaired"), opened.loaded.tokenizer)
-    trainable_rows = [row for row in found if not rows.held_out(row)]
     window = opened.loaded.window
-    chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows))
+    found = rendering.thumbs(given.rows, opened.loaded.tokenizer)
+    trainable_rows = [row for row in found if not rows.held_out(row)]
+    chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows), given.words())
     aside = [row for row in found if rows.held_out(row) and fits(row, window)]
     model, reference = trainable(opened, recipe.full, needs_reference=True)
     up = sum(row.label for row in chosen)
     what = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {what} of {opened.parent.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW",
-        f"rows: {up} up, {len(chosen) - up} down; {len(aside)} held out, {too_long} too long",
+        f"rows: {up} up, {len(chosen) - up} down; {len(aside)} held out, {too_long} too long{given.words()}",
     )
     if run.dry_run:
         dry_run.report(

@@ -1,5 +1,6 @@
 """Pairs: a prompt with a better and a worse completion, from the store or from a file, as token ids."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from datasets import Dataset
 
 from alignment import rendering
-from alignment.data import held_out, read_json_lines
+from alignment.data import conversation, held_out, read_json_lines
 from alignment.errors import DataError
 from assistant import prompt
 from assistant.errors import PromptError
@@ -78,12 +79,14 @@ def read(path: Path, tokenizer: Any) -> list[Pair]:
                 f"or TRL's prompt, chosen and rejected ({error!r})."
             ) from error
         found.append(Pair(messages, prompt_ids, chosen, rejected))
+    if not found:
+        raise DataError(f"{path} holds no pairs.")
     return found
 
 
 def _ours(row: dict[str, Any]) -> tuple[list[dict[str, str]], bool, list[tuple[str, str]]]:
     said = [(row[side].get("thought") or "", row[side]["answer"]) for side in ("chosen", "rejected")]
-    return row["messages"], bool(row["think"]), said
+    return conversation(row["messages"]), bool(row["think"]), said
 
 
 def _trl(row: dict[str, Any]) -> tuple[list[dict[str, str]], bool, list[tuple[str, str]]]:
@@ -100,33 +103,35 @@ def _trl(row: dict[str, Any]) -> tuple[list[dict[str, str]], bool, list[tuple[st
         "enable_thinking", texts[0].lstrip().startswith(prompt.THINK_OPEN)
     )
     parsed = [prompt.parse(text, think) for text in texts]
-    turns = [{"role": turn["role"], "content": turn["content"]} for turn in messages]
-    return turns, think, [(one.thought, one.answer) for one in parsed]
+    return conversation(messages), think, [(one.thought, one.answer) for one in parsed]
 
 
-def sort(found: Sequence[Pair], window: int) -> Sorted:
+def sort(found: Sequence[Pair], window: int, left_out: str = "") -> Sorted:
     """Set aside what is held out, and leave out what cannot teach: too long for `window` tokens, tied, repeated.
 
-    Nothing is ever cut. Raises DataError where no pair is left to train on.
+    Two texts that were preferred to each other equally often are tied; else the more frequent preference stands, once.
+    Nothing is ever cut. `left_out`: what the store's rules took away, in words. Raises DataError where no pair is left
+    to train on.
     """
     if not found:
         raise DataError(
-            "There are no preferences yet. Compare two answers, or give a thumb up and a thumb down to answers to the "
-            "same message, and run this again; or name a file with --pairs."
+            f"There are no preferences yet{left_out}. Compare two answers, or give a thumb up and a thumb down to "
+            "answers to the same message, and run this again; or name a file with --pairs."
         )
     kept: dict[tuple[tuple[int, ...], ...], Pair] = {}
     too_long = tied = repeated = 0
+    votes = Counter(map(_key, found))
     for pair in found:
-        key = (tuple(pair.prompt_ids), tuple(pair.chosen_ids), tuple(pair.rejected_ids))
-        if pair.chosen_ids == pair.rejected_ids:
+        key = _key(pair)
+        against = votes[key[0], key[2], key[1]]
+        # A reply that was stopped before its first token says nothing.
+        says_nothing = not pair.chosen_ids or not pair.rejected_ids
+        if says_nothing or pair.chosen_ids == pair.rejected_ids or against == votes[key]:
             tied += 1
         elif len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids)) > window:
             too_long += 1
-        elif key in kept:
+        elif key in kept or against > votes[key]:
             repeated += 1
-        elif not pair.chosen_ids or not pair.rejected_ids:
-            # A reply that was stopped before its first token says nothing.
-            tied += 1
         else:
             kept[key] = pair
     training = [pair for pair in kept.values() if not held_out(pair.messages)]
@@ -137,6 +142,10 @@ def sort(found: Sequence[Pair], window: int) -> Sorted:
             f"context window of {window} tokens, {len(aside)} are held out for evaluation. Collect more."
         )
     return Sorted(training, aside, too_long, tied, repeated)
+
+
+def _key(pair: Pair) -> tuple[tuple[int, ...], ...]:
+    return tuple(pair.prompt_ids), tuple(pair.chosen_ids), tuple(pair.rejected_ids)
 
 
 def columns(pairs: Sequence[Pair]) -> Dataset:

@@ -18,15 +18,14 @@ from transformers import Trainer, TrainingArguments
 from trl import TrlParser
 
 from alignment import curves, dry_run
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.curves import Run, StopWhenHeldOutRises
-from alignment.data import Blocks, pack, read_texts
+from alignment.data import Blocks, Distinct, pack, read_texts
 from alignment.errors import DataError
 from alignment.muon import MuonWithAdamW
 from alignment.stage import (
     Place,
-    StopOnBadLoss,
     fast_bfloat16,
-    last_checkpoint,
     on_cpu,
     open_parent,
     outcome,
@@ -140,13 +139,20 @@ def main(arguments: list[str]) -> str | None:
     opened = open_parent(place)
     tokenizer = opened.loaded.tokenizer
     model = whole_base(opened)
-    ids = pack(read_texts(recipe.text), tokenizer, tokenizer.eos_token_id)
+    if recipe.block_length > opened.loaded.window:
+        raise DataError(
+            f"Blocks of {recipe.block_length} tokens are longer than the model's window of {opened.loaded.window}. "
+            "Give a smaller --block_length."
+        )
+    texts = Distinct(read_texts(recipe.text))
+    ids = pack(texts, tokenizer, tokenizer.eos_token_id)
     # The last hundredth of a text that is long enough to spare it.
     aside = len(ids) // recipe.block_length // 100 * recipe.block_length
     training, held_out = ids[: len(ids) - aside], ids[len(ids) - aside :]
     say(
         f"model: {opened.parent.id}, all weights; loss: cross-entropy; optimiser: {recipe.optimizer}",
-        f"tokens: {len(training)} in blocks of {recipe.block_length}; {aside} held out",
+        f"tokens: {len(training)} in blocks of {recipe.block_length}; {aside} held out; "
+        f"{texts.repeated} repeated documents left out",
     )
     if run.dry_run:
         blocks = Blocks(training, recipe.block_length)
@@ -171,7 +177,12 @@ def main(arguments: list[str]) -> str | None:
         stage="pretrain",
         recipe=recipe,
         seed=recipe.seed,
-        data={"hash": data_hash, "tokens": len(training), "held_out": aside},
+        data={
+            "hash": data_hash,
+            "tokens": len(training),
+            "held_out": aside,
+            "repeated_documents": texts.repeated,
+        },
         metrics=metrics,
         work=work,
     ).id

@@ -21,18 +21,17 @@ from transformers import Trainer, TrainingArguments
 from trl import TrlParser
 
 from alignment import curves, dry_run, rendering, reward_model
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.curves import Run, StopWhenHeldOutRises
-from alignment.data import half, held_out, rows_hash
-from alignment.errors import DataError
+from alignment.data import half, rows_hash
+from alignment.judgements import Judged, of_pair, of_thumb, usable
 from alignment.judging import judge
-from alignment.pairs import Pair, from_store, read
+from alignment.pairs import from_store, read
 from alignment.reward_model import Scorer, load
 from alignment.stage import (
     Opened,
     Place,
-    StopOnBadLoss,
-    feedback_rows,
-    last_checkpoint,
+    feedback,
     on_cpu,
     open_parent,
     outcome,
@@ -43,7 +42,7 @@ from alignment.stage import (
 )
 from assistant.quantize import Bits
 
-__all__ = ["RewardRecipe", "Scorer", "load", "main", "train"]
+__all__ = ["Judged", "RewardRecipe", "Scorer", "load", "main", "train", "usable"]
 
 
 @dataclass
@@ -69,33 +68,6 @@ class RewardRecipe:
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One judgement: `better` was preferred to `worse`, or, where there is no rival, liked or disliked."""
-
-    messages: list[dict[str, str]]
-    prompt: int
-    """Length of the prompt in tokens."""
-    first: list[int]
-    """Prompt and completion; the preferred one of a pair."""
-    second: list[int] | None
-    """Prompt and the other completion; None for a thumb."""
-    sign: int
-    """-1 for a thumb down, else 1."""
-
-
-def of_pair(pair: Pair) -> Judged:
-    """A pair as a judgement."""
-    asked = pair.prompt_ids
-    return Judged(pair.messages, len(asked), asked + pair.chosen_ids, asked + pair.rejected_ids, 1)
-
-
-def of_thumb(row: Any) -> Judged:
-    """An `UnpairedRow` as a judgement."""
-    whole = [*row.prompt_ids, *row.completion_ids]
-    return Judged(row.messages, len(row.prompt_ids), whole, None, 1 if row.label else -1)
 
 
 class RewardTrainer(Trainer):
@@ -201,21 +173,25 @@ def main(arguments: list[str]) -> str | None:
         arguments
     )
     opened = open_parent(place, recipe.quantize)
-    found = [one for one in _found(opened, place, recipe) if recipe.split in ("all", half(one.messages))]
-    training, aside, too_long = usable(found, opened.loaded.window)
+    given, left_out = _found(opened, place, recipe)
+    found = [one for one in given if recipe.split in ("all", half(one.messages))]
+    kept = usable(found, opened.loaded.window, left_out)
+    training, aside = kept.training, kept.held_out
     data = {
         "pairs": sum(one.second is not None for one in training),
         "thumbs_up": sum(one.second is None and one.sign > 0 for one in training),
         "thumbs_down": sum(one.second is None and one.sign < 0 for one in training),
         "held_out": len(aside),
-        "too_long": too_long,
+        "too_long": kept.too_long,
+        "tied": kept.tied,
+        "repeated": kept.repeated,
         "split": recipe.split,
     }
     model = reward_model.begin(opened, recipe.rank, recipe.seed)
     say(
         f"model: LoRA and a head on {opened.parent.id}; loss: Bradley-Terry (pairs), binary (thumbs); optimiser: AdamW",
         f"rows: {data['pairs']} pairs, {data['thumbs_up']} up, {data['thumbs_down']} down; "
-        f"{len(aside)} held out, {too_long} too long",
+        f"{len(aside)} held out, {kept.too_long} too long, {kept.tied} tied, {kept.repeated} repeated{left_out}",
     )
     if run.dry_run:
         sequences = [(one.first, one.prompt) for one in training]
@@ -251,42 +227,16 @@ def main(arguments: list[str]) -> str | None:
     ).id
 
 
-def _found(opened: Opened, place: Place, recipe: RewardRecipe) -> list[Judged]:
+def _found(opened: Opened, place: Place, recipe: RewardRecipe) -> tuple[list[Judged], str]:
+    """Judgements, and what the store's rules left out of the thumbs, in words."""
     tokenizer = opened.loaded.tokenizer
     if recipe.pairs is not None:
-        return [of_pair(pair) for pair in read(recipe.pairs, tokenizer)]
-    found = from_store(feedback_rows(place, "preference"), tokenizer)
+        return [of_pair(pair) for pair in read(recipe.pairs, tokenizer)], ""
+    found = from_store(feedback(place, "preference").rows, tokenizer)
+    rated = feedback(place, "unpaired")
     # A reply in a pair has had its say there; its thumb would count one vote twice.
     heard = {reply for pair in found for reply in pair.replies}
-    thumbs = [row for row in feedback_rows(place, "unpaired") if row.reply_id not in heard]
-    rendered = rendering.thumbs(thumbs, tokenizer)
-    spoken = [row for row in rendered if row.completion_ids and row.finish_reason != "error"]
-    return [*map(of_pair, found), *map(of_thumb, spoken)]
-
-
-def usable(found: Sequence[Judged], window: int) -> tuple[list[Judged], list[Judged], int]:
-    """Judgements to train on, those held out, and how many are longer than `window` tokens.
-
-    Raises DataError where there is nothing to learn from: no judgements, or thumbs of one kind and no pair.
-    """
-    if not found:
-        raise DataError(
-            "There are no judgements yet. Give thumbs, or compare answers, and run this again; or name a file with "
-            "--pairs."
-        )
-    apart = [one for one in found if one.first != one.second]
-    short = [one for one in apart if max(len(one.first), len(one.second or [])) <= window]
-    training = [one for one in short if not held_out(one.messages)]
-    aside = [one for one in short if held_out(one.messages)]
-    if not training:
-        raise DataError(
-            f"None of the {len(found)} judgements can be trained on: {len(found) - len(apart)} are tied, "
-            f"{len(apart) - len(short)} are longer than the context window of {window} tokens, {len(aside)} held out."
-        )
-    if all(one.second is None for one in training) and len({one.sign for one in training}) == 1:
-        given, missing = ("up", "down") if training[0].sign > 0 else ("down", "up")
-        raise DataError(
-            f"All {len(training)} judgements are thumbs {given}. A reward model learns from the difference: give "
-            f"thumbs {missing} to some answers too, and run this again."
-        )
-    return training, aside, len(apart) - len(short)
+    thumbs = [row for row in rated.rows if row.reply_id not in heard]
+    spoken = [row for row in rendering.thumbs(thumbs, tokenizer) if row.completion_ids]
+    judged = [*map(of_pair, found), *(of_thumb(row) for row in spoken if row.finish_reason != "error")]
+    return judged, rated.words()

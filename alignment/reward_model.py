@@ -12,7 +12,7 @@ import torch
 from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
+from transformers import AutoModelForSequenceClassification, set_seed
 
 from alignment.errors import DataError
 from alignment.stage import Opened, on_cpu
@@ -80,9 +80,7 @@ def load(version: Version, home: Path) -> "Scorer":
         )
     base = version.manifest.base
     core = _classifier(base, home)
-    source, revision = _source(base, home)
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
-    core.config.get_text_config().pad_token_id = _padding(tokenizer)
+    core.config.get_text_config().pad_token_id = _padding(models.load_tokenizer(base, home))
     model = PeftModel.from_pretrained(core, str(version.folder)).requires_grad_(False)
     return Scorer(model if base.quantize else model.to(models.best_device()))
 
@@ -133,7 +131,7 @@ def _padding(tokenizer: Any) -> int:
 
 
 def _classifier(base: Base, home: Path) -> Any:
-    source, revision = _source(base, home)
+    source, revision = models.source_of(base, home)
     # The head is trained whole.
     squeezed = models.squeeze(base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"])
     core = AutoModelForSequenceClassification.from_pretrained(
@@ -146,10 +144,3 @@ def _classifier(base: Base, home: Path) -> Any:
         **squeezed,
     )
     return keep_trainable(core)
-
-
-def _source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
-    folder = models.base_folder(base.name, home)
-    if folder is not None:
-        return str(folder), {}
-    return base.name, {"revision": base.revision} if base.revision else {}

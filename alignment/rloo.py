@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
+from transformers import TrainerCallback
 from trl import RLOOConfig, RLOOTrainer, TrlParser
 
 from alignment import asked, curves, dry_run, reward_model, rewards
 from alignment.asked import Asked
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint, no_number
 from alignment.curves import Run
 from alignment.data import rows_hash
-from alignment.errors import DataError
+from alignment.errors import DataError, TrainingError
 from alignment.rewards import Said, Source
 from alignment.stage import (
     Opened,
     Place,
-    StopOnBadLoss,
-    last_checkpoint,
     on_cpu,
     open_parent,
     outcome,
@@ -40,7 +40,9 @@ from alignment.stage import (
 )
 from alignment.weights import in_float32
 from assistant import prompt
+from assistant.model import load_tokenizer
 from assistant.quantize import Bits
+from assistant.versions import Version
 
 
 @dataclass
@@ -77,6 +79,11 @@ class RLOORecipe:
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
+
+
+ENOUGH_TIES = 5
+"""Updates without any difference after which it is no accident."""
+_TIED = "frac_reward_zero_std"
 
 
 class TokenRLOOTrainer(RLOOTrainer):
@@ -158,9 +165,15 @@ def train(
                 }
             ),
             processing_class=tokenizer,
-            callbacks=[StopOnBadLoss()],
+            callbacks=[StopOnBadLoss(), StopWhereAllTie()],
         )
-    result = trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        result = trainer.train(resume_from_checkpoint=checkpoint)
+    except RuntimeError as error:
+        # What torch says when it should draw from probabilities that are no numbers.
+        if "probability tensor" not in str(error):
+            raise
+        raise no_number("policy's distribution", trainer.state.global_step + 1, folder) from error
     trainer.save_state()
     logged = [entry for entry in trainer.state.log_history if "reward" in entry]
     tenth = max(1, len(logged) // 10)
@@ -171,6 +184,20 @@ def train(
         "kl": _mean(logged[-tenth:], "kl"),
         "steps": float(trainer.state.global_step),
     }
+
+
+class StopWhereAllTie(TrainerCallback):
+    """End training where the first updates' answers all scored as their siblings did: nothing can be learned."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Raises TrainingError, after `ENOUGH_TIES` updates or at the end of a shorter run."""
+        tied = [entry[_TIED] for entry in state.log_history if _TIED in entry]
+        if len(tied) == min(ENOUGH_TIES, state.max_steps) and min(tied) == 1.0:
+            raise TrainingError(
+                f"All answers to each prompt of the first {len(tied)} updates have the same score: there is nothing to "
+                "learn from their difference. Choose harder prompts, another reward, or show the model good answers "
+                "first with `python -m alignment sft`. No version was written."
+            )
 
 
 def _mean(entries: Sequence[dict[str, float]], key: str) -> float:
@@ -192,7 +219,7 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: LoRA of {opened.parent.id}; loss: REINFORCE, leave-one-out, KL price {recipe.beta}, on {names}; "
         "optimiser: AdamW",
-        f"prompts: {len(found.training)}; {found.too_long} leave no room; "
+        f"prompts: {len(found.training)}; {found.too_long} too long, {found.repeated} repeated; "
         f"{recipe.updates} updates of {recipe.batch_size} prompts, {recipe.answers} answers each",
     )
     if run.dry_run:
@@ -222,7 +249,12 @@ def main(arguments: list[str]) -> str | None:
         stage="rloo",
         recipe=recipe,
         seed=recipe.seed,
-        data={"hash": data_hash, "prompts": len(found.training), "too_long": found.too_long},
+        data={
+            "hash": data_hash,
+            "prompts": len(found.training),
+            "too_long": found.too_long,
+            "repeated": found.repeated,
+        },
         metrics=metrics,
         work=work,
     ).id
@@ -231,7 +263,9 @@ def main(arguments: list[str]) -> str | None:
 def _sources(opened: Opened, recipe: RLOORecipe) -> list[Source]:
     found = [Source(name, rewards.find(name)) for name in recipe.reward_functions]
     if recipe.reward is not None:
-        scorer = reward_model.load(opened.versions.open(recipe.reward), opened.versions.home)
+        judge = opened.versions.open(recipe.reward)
+        _check_tokens(opened, judge)
+        scorer = reward_model.load(judge, opened.versions.home)
         found.append(
             Source(
                 "reward",
@@ -244,3 +278,13 @@ def _sources(opened: Opened, recipe: RLOORecipe) -> list[Source]:
             "Nothing scores the answers. Name a reward model with --reward, or --reward_functions."
         )
     return found
+
+
+def _check_tokens(opened: Opened, judge: Version) -> None:
+    """Raises DataError where the judge reads other tokens than the policy writes."""
+    theirs = load_tokenizer(judge.manifest.base, opened.versions.home)
+    if theirs.get_vocab() != opened.loaded.tokenizer.get_vocab():
+        raise DataError(
+            f"The reward model {judge.id} stands on {judge.manifest.base.name}, whose tokens are others than those of "
+            f"{opened.parent.id}. Train one with `python -m alignment reward --parent {opened.parent.id}`."
+        )

@@ -19,16 +19,15 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, SFTTrainer, TrlParser
 
 from alignment import curves, dry_run
+from alignment.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.curves import Run, StopWhenHeldOutRises
-from alignment.data import demonstrations, held_out, read_json_lines, rows_hash
-from alignment.errors import DataError
+from alignment.data import rows_hash
+from alignment.demonstrations import from_store, read, sort
 from alignment.muon import MuonWithAdamW
 from alignment.stage import (
     Opened,
     Place,
-    StopOnBadLoss,
     fast_bfloat16,
-    last_checkpoint,
     on_cpu,
     open_parent,
     outcome,
@@ -40,9 +39,6 @@ from alignment.stage import (
 )
 from alignment.weights import in_float32
 from assistant.quantize import Bits
-from feedback_store import FeedbackStore
-from feedback_store import rows as feedback
-from feedback_store.home import has_store
 
 
 @dataclass
@@ -191,23 +187,17 @@ def main(arguments: list[str]) -> str | None:
     place, run, recipe = TrlParser((Place, Run, SFTRecipe), allow_abbrev=False).parse_args_and_config(
         arguments
     )
-    rows = _found(place, recipe)
+    rows = read(recipe.demonstrations) if recipe.demonstrations else from_store(place.home)
     opened = open_parent(place, recipe.quantize)
     loaded = opened.loaded
-    dataset, too_long = demonstrations(
-        (r for r in rows if not held_out(r["messages"])), loaded.tokenizer, loaded.window
-    )
-    aside, _ = demonstrations((r for r in rows if held_out(r["messages"])), loaded.tokenizer, loaded.window)
-    if not len(dataset):
-        raise DataError(
-            f"None of the {len(rows)} rows can be trained on: {too_long} are longer than the context window of "
-            f"{loaded.window} tokens, {len(aside)} are held out for evaluation."
-        )
+    found = sort(rows, loaded.tokenizer, loaded.window)
+    dataset, aside = found.training, found.held_out
     model = _model(opened, recipe)
     what = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {what} on {opened.parent.id}; loss: cross-entropy of completions; optimiser: {recipe.optimizer}",
-        f"rows: {len(dataset)} used, {len(aside)} held out, {too_long} too long for {loaded.window} tokens",
+        f"rows: {len(dataset)} used, {len(aside)} held out, {found.too_long} too long for {loaded.window} tokens, "
+        f"{found.empty} empty, {found.repeated} repeated",
     )
     if run.dry_run:
         split = [row["labels"].count(-100) for row in dataset]
@@ -233,9 +223,11 @@ def main(arguments: list[str]) -> str | None:
         seed=recipe.seed,
         data={
             "hash": data_hash,
-            "demonstrations": len(dataset),
-            "held_out": len(aside),
-            "too_long": too_long,
+            "demonstrations": len(found.training),
+            "held_out": len(found.held_out),
+            "too_long": found.too_long,
+            "empty": found.empty,
+            "repeated": found.repeated,
         },
         metrics=metrics,
         work=work,
@@ -246,40 +238,3 @@ def _model(opened: Opened, recipe: SFTRecipe) -> Any:
     if opened.parent.manifest.adapter or recipe.full:
         return trainable(opened, recipe.full, needs_reference=False)[0]
     return with_new_adapter(opened.loaded.model, recipe)
-
-
-def _found(place: Place, recipe: SFTRecipe) -> list[dict[str, Any]]:
-    if recipe.demonstrations is not None:
-        return _read(recipe.demonstrations)
-    if not has_store(place.home):
-        raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
-    with FeedbackStore.open_home(place.home, create=False) as store:
-        written = feedback.demonstrations(store)
-    if not written:
-        raise DataError(
-            "There are no demonstrations. Name a JSON Lines file with --demonstrations, or correct some answers."
-        )
-    return [
-        {
-            "messages": row.messages,
-            "think": row.think,
-            "thought": row.thought,
-            "answer": row.answer,
-            "answer_only": row.think and not row.thought,
-        }
-        for row in written
-    ]
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, row in read_json_lines(path, "demonstrations"):
-        try:
-            rows.append({key: row[key] for key in ("messages", "think", "thought", "answer")})
-        except KeyError as error:
-            raise DataError(
-                f"{path}, line {number}: expected JSON with messages, think, thought and answer ({error!r})."
-            ) from error
-    if not rows:
-        raise DataError(f"{path} holds no demonstrations.")
-    return rows

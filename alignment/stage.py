@@ -5,6 +5,8 @@ import hashlib
 import json
 import math
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,19 +16,23 @@ import psutil
 import torch
 from accelerate import PartialState
 from peft import PeftModel
-from transformers import TrainerCallback
 
 from alignment import curves
+from alignment.checkpoints import last_checkpoint
 from alignment.curves import Run
 from alignment.errors import DataError, TrainingError
-from alignment.weights import State, gathered, save_adapter, save_base, whole
+from alignment.weights import State, gathered, save_adapter, save_base
 from assistant import model as models
 from assistant.first import add_first_version
 from assistant.model import Loaded
 from assistant.quantize import Bits
 from assistant.settings import default_home
 from assistant.versions import STARTER, Base, Manifest, Version, Versions, folder_hash, now
-from feedback_store import FeedbackStore, rows, snapshot
+from feedback_store import FeedbackStore, snapshot
+from feedback_store.rows.pairs import made_preferences
+from feedback_store.rows.rules import DEFAULT_RULES, Made
+from feedback_store.rows.thumbs import made_from_store
+from feedback_store.rows.written import made_prompts
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
 
@@ -87,14 +93,34 @@ def open_parent(place: Place, quantize: Bits | None = None) -> Opened:
     return Opened(versions, parent, models.load_for_training(parent, place.home, base, device), base)
 
 
-def feedback_rows(place: Place, kind: Literal["unpaired", "preference", "prompt"]) -> list[Any]:
+@dataclass(frozen=True)
+class Feedback:
+    """Rows of the store or of a snapshot, and what its rules left out."""
+
+    rows: list[Any]
+    left_out: dict[str, int]
+    """How often each rule (docs/explanation.md, "From votes to rows") took something away."""
+
+    def words(self) -> str:
+        """For the line that counts rows; empty where nothing was left out."""
+        counts = ", ".join(f"{count} by {rule}" for rule, count in sorted(self.left_out.items()))
+        return f"; left out by the store's rules: {counts}" if counts else ""
+
+
+def feedback(place: Place, kind: Literal["unpaired", "preference", "prompt"]) -> Feedback:
     """Rows of one kind: of the place's snapshot, where it names one, else of the store as it is now."""
     if place.snapshot is not None:
-        return list(snapshot.load(place.snapshot).rows(kind))
+        taken = snapshot.load(place.snapshot)
+        return Feedback(list(taken.rows(kind)), taken.manifest["left_out"].get(kind, {}))
+    makers: dict[str, Callable[..., Iterator[Made[Any]]]] = {
+        "unpaired": made_from_store,
+        "preference": made_preferences,
+        "prompt": made_prompts,
+    }
+    left_out: Counter[str] = Counter()
     with FeedbackStore.open_home(place.home, create=False) as store:
-        if kind == "unpaired":
-            return list(rows.from_store(store))
-        return list(rows.preferences(store) if kind == "preference" else rows.prompts(store))
+        made = makers[kind](store, None, DEFAULT_RULES, left_out)
+        return Feedback([one.row for one in made], dict(left_out))
 
 
 def trainable(opened: Opened, full: bool, needs_reference: bool) -> tuple[Any, Any]:
@@ -200,32 +226,6 @@ def _write(
         return opened.versions.add(manifest, folder)
 
 
-class StopOnBadLoss(TrainerCallback):
-    """End training at the first step whose loss or gradient is no finite number, before any weight moves."""
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Raises TrainingError with the step. A loss that is no number has such a gradient too."""
-        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        if gradients and not bool(
-            torch.stack([whole(gradient.sum()) for gradient in gradients]).isfinite().all()
-        ):
-            self._stop(state.global_step + 1, "gradient")
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
-    ) -> None:
-        """Raises TrainingError with the step."""
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            self._stop(state.global_step, f"loss ({loss})")
-
-    def _stop(self, step: int, what: str) -> None:
-        raise TrainingError(
-            f"The {what} of batch {step} is not a finite number (step {step}). It moved no weight and no version was "
-            "written; the last good checkpoint is kept. Lower --learning_rate, or look for damaged rows."
-        )
-
-
 def work_folder(opened: Opened, place: Place, stage: str, recipe: Any, run: Run, data: str) -> Path:
     """Where a stage keeps its checkpoints until its version is written: HOME/training/STAGE/FINGERPRINT.
 
@@ -274,22 +274,6 @@ def outcome(trainer: Any, result: Any) -> dict[str, float]:
         "loss": sum(tail) / len(tail) if tail else float(result.training_loss),
         "seconds": float(result.metrics["train_runtime"]),
     }
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint in a trainer's folder, None where there is none."""
-    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
-    newest = max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
-    return str(newest) if newest else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    # The trainer writes this file last; a kill can leave half of it.
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def on_cpu() -> bool:

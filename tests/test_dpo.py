@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny import tiny_home
 from transformers import AutoTokenizer
 
 from alignment import curves, dpo, pairs
@@ -20,9 +20,22 @@ from alignment.__main__ import main
 from alignment.data import half, held_out
 from alignment.errors import DataError
 from assistant import prompt
-from assistant.first import version_to_serve
 from assistant.model import load_for_serving, load_for_training
 from assistant.versions import STARTER_FOLDER, Versions
+
+KILLED = """
+import os, signal, sys
+from alignment.__main__ import main
+from alignment.checkpoints import StopOnBadLoss
+
+def kill(self, args, state, control, **_):
+    if state.global_step == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+StopOnBadLoss.on_step_begin = kill
+sys.exit(main(sys.argv[1:]))
+"""
+"""A stage that is killed once its first checkpoint is written, at the beginning of its second update."""
 
 
 def row(number: int) -> dict[str, Any]:
@@ -83,7 +96,8 @@ def preference(version: Any, home: Path, number: int) -> float:
 def test_the_preferred_answer_becomes_likelier_and_only_the_adapter_moves(
     home: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(home, "--pairs", str(file), "--min_steps", "8", "--epochs", "1", "--evaluations", "2") == 0
+    settings = ["--min_steps=8", "--epochs=1", "--evaluations=2", "--learning_rate=1e-2"]
+    assert run(tiny_home(home), "--pairs", str(file), *settings) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "model: LoRA of v1; loss: DPO (sigmoid), beta 0.1; optimiser: AdamW"
     assert lines[1].startswith("rows: 16 pairs; 20 held out, 0 too long")
@@ -116,13 +130,14 @@ def test_the_preferred_answer_becomes_likelier_and_only_the_adapter_moves(
 def test_the_reference_is_the_parent_and_of_a_second_round_the_child(
     home: Path, tmp_path: Path, tokenizer: Any
 ) -> None:
-    version_to_serve(home, None)
+    tiny_home(home)
     found = pairs.read(write(tmp_path / "pairs.jsonl", [row(n) for n in range(4)]), tokenizer)
-    recipe = dpo.DPORecipe(learning_rate=1e-3, min_steps=2, epochs=1, batch_size=4)
+    recipe = dpo.DPORecipe(learning_rate=1e-2, min_steps=2, epochs=1, batch_size=4)
     versions = Versions(home)
     ids = torch.arange(10, 30)[None]
     write(tmp_path / "pairs.jsonl", [row(n) for n in numbers(False, 4)])
-    assert run(home, "--pairs", str(tmp_path / "pairs.jsonl"), "--min_steps", "2", "--epochs", "1") == 0
+    flags = ["--min_steps=2", "--epochs=1", "--learning_rate=1e-2"]
+    assert run(home, "--pairs", str(tmp_path / "pairs.jsonl"), *flags) == 0
     for parent in (versions.open("v1"), versions.open("v2")):
         model = load_for_training(parent, home).model
         dpo.train(model, tokenizer, found, recipe, tmp_path / parent.id)
@@ -138,18 +153,15 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(
     home: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = ["--pairs", str(file), "--min_steps=3", "--epochs=1", "--evaluations=3", "--batch_size=8"]
-    other = tmp_path / "other"
+    other = tiny_home(tmp_path / "other")
+    tiny_home(home)
     assert main(["dpo", "--home", str(other), *settings]) == 0
 
-    command = [sys.executable, "-m", "alignment", "dpo", "--home", str(home), *settings]
+    command = [sys.executable, "-c", KILLED, "dpo", "--home", str(home), *settings]
     root = Path(dpo.__file__).parent.parent
-    with (tmp_path / "said").open("w+") as said:
-        process = subprocess.Popen(command, cwd=root, stdout=said, stderr=said)
-        while not list(home.glob("training/dpo/*/checkpoint-1/trainer_state.json")):
-            assert process.poll() is None, (tmp_path / "said").read_text()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert list(home.glob("training/dpo/*/checkpoint-1/trainer_state.json"))
     assert Versions(home).ids() == ["v1"]
 
     capsys.readouterr()
@@ -166,11 +178,14 @@ def _curve(home: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_another_recipe_data_or_parent_never_continues_a_foreign_checkpoint(home: Path) -> None:
+def test_another_recipe_data_or_parent_never_continues_a_foreign_checkpoint(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from alignment.curves import Run
     from alignment.stage import Place, open_parent, work_folder
 
-    opened = open_parent(Place(home=home))
+    monkeypatch.setattr("alignment.curves.find_spec", lambda name: "installed")
+    opened = open_parent(Place(home=tiny_home(home)))
     place, recipe = Place(home=home), dpo.DPORecipe()
 
     def folder(recipe: dpo.DPORecipe = recipe, data: str = "one", run: Run | None = None) -> Path:
@@ -272,7 +287,7 @@ def test_a_bad_line_of_pairs_is_named_and_nothing_is_written(
     home: Path, file: Path, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
     file.write_text(file.read_text() + line + "\n")
-    assert run(home, "--pairs", str(file)) == 2
+    assert run(tiny_home(home), "--pairs", str(file)) == 2
     assert f"{file}, line 37" in capsys.readouterr().err
     assert Versions(home).ids() == ["v1"]
 
@@ -280,7 +295,7 @@ def test_a_bad_line_of_pairs_is_named_and_nothing_is_written(
 def test_a_dry_run_shows_what_would_be_done_and_does_none_of_it(
     home: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(home, "--pairs", str(file), "--dry_run") == 0
+    assert run(tiny_home(home), "--pairs", str(file), "--dry_run") == 0
     shown = capsys.readouterr().out
     assert "rows: 32; tokens: " in shown
     assert "updates: 24 of 32 rows" in shown

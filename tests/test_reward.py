@@ -21,7 +21,6 @@ from alignment.judging import judge
 from alignment.reward import Collator, Judged, RewardTrainer
 from alignment.stage import Place, open_parent
 from assistant.errors import VersionError
-from assistant.first import version_to_serve
 from assistant.versions import STARTER_FOLDER, Versions
 
 QUICK = ["--min_steps", "6", "--epochs", "1", "--evaluations", "1", "--learning_rate", "1e-3"]
@@ -91,9 +90,8 @@ def test_length_is_told_from_quality() -> None:
 def test_thumbs_teach_a_judge_that_judges_unseen_replies_and_is_never_served(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version_to_serve(home, None)
-    rate_replies(home, apples(60))
-    assert run(home, *QUICK, "--min_steps", "16") == 0
+    rate_replies(tiny_home(home), apples(60))
+    assert run(home, *QUICK, "--min_steps=24", "--learning_rate=1e-2") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("model: LoRA and a head on v1; loss: Bradley-Terry (pairs), binary (thumbs)")
     assert lines[-1] == "v2"
@@ -122,7 +120,7 @@ def test_thumbs_teach_a_judge_that_judges_unseen_replies_and_is_never_served(
     # The folder is PEFT's own: a sequence classifier with one label.
     from peft import PeftModel
 
-    core = AutoModelForSequenceClassification.from_pretrained(STARTER_FOLDER / "base", num_labels=1)
+    core = AutoModelForSequenceClassification.from_pretrained(home / "tiny", num_labels=1)
     core.config.pad_token_id = tokenizer.pad_token_id
     plain = PeftModel.from_pretrained(core.float(), str(child.folder)).eval()
     ids = torch.tensor([unseen[0].prompt_ids + unseen[0].chosen_ids])
@@ -159,8 +157,7 @@ def test_before_training_every_score_is_nought_and_the_adapter_is_the_parents(ho
 def test_a_reply_in_a_pair_is_not_heard_a_second_time_as_a_thumb(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version_to_serve(home, None)
-    rate_replies(home, apples(4))
+    rate_replies(tiny_home(home), apples(4))
     from alignment.pairs import Pair
     from feedback_store import FeedbackStore, rows
 
@@ -170,7 +167,7 @@ def test_a_reply_in_a_pair_is_not_heard_a_second_time_as_a_thumb(
     pair = Pair(one.messages, one.prompt_ids, [1], [2], (one.reply_id, other.reply_id))
     monkeypatch.setattr(reward, "from_store", lambda found, tokenizer: [pair])
     place = Place(home=home)
-    found = reward._found(open_parent(place), place, reward.RewardRecipe())
+    found, _ = reward._found(open_parent(place), place, reward.RewardRecipe())
     assert [judged.second is not None for judged in found] == [True, False, False]
     assert {tuple(judged.first) for judged in found[1:]} == {
         tuple(thumb.prompt_ids + thumb.completion_ids) for thumb in thumbs[2:]
@@ -197,7 +194,7 @@ def test_two_splits_share_no_row(home: Path, tmp_path: Path, capsys: pytest.Capt
     ("given", "why"),
     [
         ([], "There are no judgements yet"),
-        ([judged(n, [1, 2]) for n in numbers(False, 2)], "All 2 judgements are thumbs up.*give thumbs down"),
+        ([judged(n, [1, n]) for n in numbers(False, 2)], "All 2 judgements are thumbs up.*give thumbs down"),
         ([judged(numbers(False, 1)[0], [1, 2], sign=-1)], "All 1 judgements are thumbs down.*give thumbs up"),
         ([judged(0, [1, 2], [1, 2])], "1 are tied"),
         ([judged(0, [1] * 30, [1, 2])], "1 are longer than the context window of 10"),
@@ -209,8 +206,8 @@ def test_judgements_that_cannot_teach_end_with_advice(given: list[Judged], why: 
 
 
 def test_a_pair_alone_is_never_one_sided() -> None:
-    training, _, too_long = reward.usable([judged(numbers(False, 1)[0], [1, 2], [1, 3])], window=10)
-    assert (len(training), too_long) == (1, 0)
+    found = reward.usable([judged(numbers(False, 1)[0], [1, 2], [1, 3])], window=10)
+    assert (len(found.training), found.too_long) == (1, 0)
 
 
 def test_curves_are_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from feedback import apples, rate_replies
 from safetensors.torch import load_file
+from tiny import tiny_home
+from transformers import AutoTokenizer
 
 from alignment import kto, sft
 from alignment.__main__ import main
@@ -40,6 +42,11 @@ def left_over(home: Path) -> list[str]:
     return [path.name for path in (home / "versions").glob(".writing-*")]
 
 
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
@@ -47,8 +54,7 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def test_only_the_completion_is_supervised() -> None:
-    tokenizer = load_base(version_base(), Path(), torch.float32).tokenizer
+def test_only_the_completion_is_supervised(tokenizer: Any) -> None:
     dataset, too_long = demonstrations(ROWS[:1], tokenizer, max_length=200)
     row: Any = dataset[0]
     supervised = [token for token in row["labels"] if token != -100]
@@ -60,16 +66,14 @@ def test_only_the_completion_is_supervised() -> None:
     assert too_long == 0
 
 
-def test_of_a_corrected_answer_the_unknown_thought_is_not_supervised() -> None:
-    tokenizer = load_base(version_base(), Path(), torch.float32).tokenizer
+def test_of_a_corrected_answer_the_unknown_thought_is_not_supervised(tokenizer: Any) -> None:
     corrected = {**ROWS[0], "thought": "", "answer_only": True}
     row: Any = demonstrations([corrected], tokenizer, max_length=200)[0][0]
     assert tokenizer.decode([token for token in row["labels"] if token != -100]) == "0+2=2<|im_end|>"
     assert tokenizer.decode(row["input_ids"]).endswith("<think>\n\n</think>\n\n0+2=2<|im_end|>")
 
 
-def test_a_row_that_is_too_long_is_left_out_whole_and_counted() -> None:
-    tokenizer = load_base(version_base(), Path(), torch.float32).tokenizer
+def test_a_row_that_is_too_long_is_left_out_whole_and_counted(tokenizer: Any) -> None:
     dataset, too_long = demonstrations(ROWS, tokenizer, max_length=5)
     assert (len(dataset), too_long) == (0, len(ROWS))
 
@@ -80,8 +84,7 @@ def version_base() -> Any:
     return Base("starter", folder_hash(STARTER_FOLDER / "base"))
 
 
-def test_packed_text_is_cut_into_whole_blocks() -> None:
-    tokenizer = load_base(version_base(), Path(), torch.float32).tokenizer
+def test_packed_text_is_cut_into_whole_blocks(tokenizer: Any) -> None:
     ids = pack(["one", "two"], tokenizer, end=0)
     assert (ids == 0).sum() == 2
     blocks = Blocks(pack(["word " * 100] * 3, tokenizer, end=0), length=16)
@@ -93,10 +96,11 @@ def test_packed_text_is_cut_into_whole_blocks() -> None:
 def test_sft_moves_the_adapter_and_nothing_else(
     home: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = file_hash(STARTER_FOLDER / "base" / "model.safetensors")
+    base = tiny_home(home) / "tiny" / "model.safetensors"
+    before = file_hash(base)
     assert run(home, "sft", "--demonstrations", str(rows), "--batch_size", "4", "--epochs", "2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v2"
-    assert file_hash(STARTER_FOLDER / "base" / "model.safetensors") == before
+    assert file_hash(base) == before
     first, second = adapter(home, "v1"), adapter(home, "v2")
     assert first.keys() == second.keys()
     assert all(not torch.equal(first[name], second[name]) for name in first)
@@ -126,7 +130,7 @@ def test_pretraining_makes_a_base_that_can_be_served_and_leaves_the_old_one(
 ) -> None:
     text = tmp_path / "text.txt"
     text.write_text("The quick brown fox jumps over the lazy dog. " * 200, encoding="utf-8")
-    before = folder_hash(STARTER_FOLDER / "base")
+    before = folder_hash(tiny_home(home) / "tiny")
     assert run(home, "pretrain", "--text", str(text), "--block_length", "64", "--learning_rate", "1e-3") == 0
     version = Versions(home).open("v2")
     assert (version.manifest.adapter, version.manifest.base.name) == (False, "versions/v2/base")
@@ -135,7 +139,7 @@ def test_pretraining_makes_a_base_that_can_be_served_and_leaves_the_old_one(
     ids = torch.tensor([served.tokenizer("The quick brown fox jumps over the lazy dog. " * 3).input_ids])
     with torch.no_grad():
         assert served.model(ids, labels=ids).loss < started.model(ids, labels=ids).loss
-    assert folder_hash(STARTER_FOLDER / "base") == before
+    assert folder_hash(home / "tiny") == before
     assert left_over(home) == []
 
 
@@ -154,9 +158,9 @@ def logps(home: Path, version: str, asked: str, said: str) -> float:
 def test_kto_makes_liked_answers_likelier_than_disliked_ones(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version_to_serve(home, None)
-    rate_replies(home, apples(40))
-    assert run(home, "kto", "--epochs", "6", "--learning_rate", "1e-3") == 0
+    rate_replies(tiny_home(home), apples(40))
+    settings = ["--epochs=2", "--min_steps=12", "--evaluations=2", "--learning_rate=1e-2"]
+    assert run(home, "kto", *settings) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v2"
     asked = "Tom has 90 apples and buys 2 more. How many apples has he?"
     before, after = (
@@ -206,7 +210,9 @@ def test_the_reference_is_the_parents_adapter(home: Path) -> None:
 
     with FeedbackStore.open(home / "feedback.db") as store:
         chosen, _ = kto.usable(training_rows.from_store(store), loaded.window)
-    kto.train(loaded.model, loaded.tokenizer, chosen, kto.KTORecipe(learning_rate=1e-3, epochs=2))
+    kto.train(
+        loaded.model, loaded.tokenizer, chosen, kto.KTORecipe(learning_rate=1e-3, epochs=2, min_steps=2)
+    )
     parent = load_for_serving(version, home).model
     loaded.model.set_adapter("ref")
     ids = torch.arange(10, 30)[None]
@@ -233,8 +239,7 @@ def test_the_rarer_vote_weighs_as_much_as_the_commoner(up: int, down: int) -> No
 def test_feedback_that_cannot_teach_ends_with_advice_and_writes_nothing(
     home: Path, capsys: pytest.CaptureFixture[str], replies: list[tuple[str, str, int]], why: str
 ) -> None:
-    version_to_serve(home, None)
-    rate_replies(home, replies)
+    rate_replies(tiny_home(home), replies)
     assert run(home, "kto") == 2
     error = capsys.readouterr().err
     import re
@@ -254,7 +259,7 @@ def test_without_a_store_kto_says_so_and_makes_none(home: Path, capsys: pytest.C
 def test_an_unknown_flag_and_an_unknown_parent_are_refused(
     home: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version_to_serve(home, None)
+    tiny_home(home)
     assert run(home, "sft", "--demonstrations", str(rows), "--learning_rat", "1") == 2
     assert "learning_rat" in capsys.readouterr().err
     assert run(home, "sft", "--demonstrations", str(rows), "--parent", "v9") == 2
@@ -274,20 +279,21 @@ def test_a_bad_line_of_demonstrations_is_named(
 def test_text_that_is_missing_or_too_short_is_refused(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(home, "pretrain", "--text", str(tmp_path / "nowhere")) == 2
+    short = ("pretrain", "--block_length=64", "--text")
+    assert run(tiny_home(home), *short, str(tmp_path / "nowhere")) == 2
     assert "no file or folder" in capsys.readouterr().err
     (tmp_path / "short.txt").write_text("too short")
-    assert run(home, "pretrain", "--text", str(tmp_path / "short.txt")) == 2
+    assert run(home, *short, str(tmp_path / "short.txt")) == 2
     assert "fewer than one block" in capsys.readouterr().err
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
-    assert run(home, "pretrain", "--text", str(tmp_path / "latin.txt")) == 2
+    assert run(home, *short, str(tmp_path / "latin.txt")) == 2
     assert "not UTF-8" in capsys.readouterr().err
     assert left_over(home) == []
 
 
 def test_a_loss_that_is_no_number_ends_training_without_a_version() -> None:
+    from alignment.checkpoints import StopOnBadLoss
     from alignment.errors import TrainingError
-    from alignment.stage import StopOnBadLoss
 
     class State:
         global_step = 7
@@ -301,7 +307,7 @@ def test_a_loss_that_is_no_number_ends_training_without_a_version() -> None:
 def test_release_rollback_and_versions_from_the_command_line(
     home: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(home, "sft", "--demonstrations", str(rows))
+    run(tiny_home(home), "sft", "--demonstrations", str(rows))
     assert run(home, "release", "v2", "--why", "it answers better") == 0
     assert Versions(home).released() == "v2"
     capsys.readouterr()
