@@ -1,7 +1,9 @@
 """What a stage would do, before it does it: rows, tokens, steps, memory and time expected, and three examples."""
 
+import itertools
 import time
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import psutil
@@ -49,6 +51,39 @@ def report(
     )
     for read, said in examples[:3]:
         say("---", f"{tokenizer.decode(read)}{LEFT}{tokenizer.decode(said)}{RIGHT}")
+    say("dry run: nothing was trained and no version was written")
+
+
+def report_rollouts(ppo: Any, prompts: int, some: Sequence[Any]) -> None:
+    """Print what a run of PPO would do: `some` of its prompts are answered and learned from, timed; no weight moves."""
+    recipe = ppo.recipe
+    marks = [time.perf_counter()]
+    said = ppo.answer(some, "dry run")
+    marks.append(time.perf_counter())
+    ppo.rehearse(said)
+    marks.append(time.perf_counter())
+    answering, learning = (after - before for before, after in itertools.pairwise(marks))
+    # A pass looks back at what was drawn, which costs about as much as half a pass forward and back.
+    seconds = (
+        recipe.updates * recipe.batch_size / len(said) * (answering + learning * (recipe.epochs + 0.5) / 1.5)
+    )
+    tokens = [len(one.prompt_ids) for one in said], [len(one.completion_ids) for one in said]
+    trained = sum(weight.numel() for weight in ppo.policy.values())
+    held = sum(weight.numel() * weight.element_size() for weight in ppo.shared.model.parameters())
+    steps = recipe.updates * recipe.epochs * recipe.minibatches
+    say(
+        f"prompts: {prompts}; tokens a prompt: {fmean(tokens[0]):.0f}, an answer: {fmean(tokens[1]):.0f}, "
+        f"at most {recipe.max_new_tokens}",
+        f"updates: {recipe.updates} of {recipe.batch_size} answers, {steps} steps of the optimiser; trained weights: "
+        f"{trained:,} and the value head's",
+        f"expected: {_duration(seconds)}, measured on {len(said)} answers just now",
+        f"memory: {(held + 12 * trained) / 2**20:.0f} MiB of weights, gradients and optimiser; the process holds "
+        f"{psutil.Process().memory_info().rss / 2**20:.0f} MiB after that",
+        f"examples; {LEFT}supervised{RIGHT}:",
+    )
+    for one in said[:3]:
+        prompt, answer = (ppo.tokenizer.decode(ids) for ids in (one.prompt_ids, one.completion_ids))
+        say("---", f"{prompt}{LEFT}{answer}{RIGHT}")
     say("dry run: nothing was trained and no version was written")
 
 

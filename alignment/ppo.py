@@ -14,13 +14,13 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from accelerate import Accelerator, PartialState
 from tqdm import tqdm
 from trl import TrlParser
 
-from alignment import asked, ppo_state, rewards
+from alignment import asked, dry_run, ppo_state, rewards
 from alignment.asked import Prompts
 from alignment.curves import Run
 from alignment.data import rows_hash
@@ -239,11 +239,13 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: LoRA of {opened.parent.id}, with a value head; loss: PPO, KL coefficient {recipe.kl_coef} to "
         f"{opened.parent.id}; optimiser: AdamW",
-        f"prompts: {len(found.training)}; {len(found.held_out)} held out, {found.too_long} too long; scored by "
+        f"prompts: {len(found.training)}; {len(found.held_out)} held out, {found.too_long} too long, "
+        f"{found.repeated} repeated; scored by "
         + ", ".join(f"{source.weight:g} x {source.name}" for source in scored_by),
     )
     if run.dry_run:
-        _report(ppo, found)
+        few = min(recipe.batch_size, recipe.micro_batch_size)
+        dry_run.report_rollouts(ppo, len(found.training), asked.drawn(found.training, 0, few, recipe.seed))
         return None
 
     data_hash = rows_hash({"messages": one.messages, "think": one.think} for one in found.training)
@@ -266,18 +268,8 @@ def main(arguments: list[str]) -> str | None:
             "prompts": len(found.training),
             "held_out": len(found.held_out),
             "too_long": found.too_long,
+            "repeated": found.repeated,
         },
         metrics=outcome,
         work=work,
     ).id
-
-
-def _report(ppo: PPO, found: Prompts) -> None:
-    """What a run would do, with three prompts answered by the parent."""
-    recipe = ppo.recipe
-    steps = recipe.updates * recipe.epochs * recipe.minibatches
-    say(f"updates: {recipe.updates} of {recipe.batch_size} answers, {steps} steps of the optimiser")
-    for one in ppo.answer(found.training[:3], "dry run"):
-        text: Any = ppo.tokenizer.decode(one.prompt_ids)
-        say("---", f"{text}⟦{ppo.tokenizer.decode(one.completion_ids)}⟧")
-    say("dry run: nothing was trained and no version was written")

@@ -4,9 +4,8 @@ No random state is carried from one update to the next: every draw comes from a 
 for. What is carried is the adapter, the value head, the optimiser's moments and the history, in one file.
 """
 
-import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -22,7 +21,7 @@ from alignment.errors import TrainingError
 from alignment.ppo_model import POLICY, SharedBase, batch
 from alignment.processes import add_up, share, together
 from alignment.rewards import Said, Source
-from alignment.rollout import generate, merged
+from alignment.rollout import by_length, chunks, ends_of, generate, merged, seed_of
 from assistant import prompt
 
 
@@ -73,17 +72,17 @@ class PPO:
     def answer(self, asked: Sequence[Asked], *purpose: object) -> list[Said]:
         """One drawn answer to each prompt; the same for the same `purpose`, weights and seed. Processes share them."""
         own = share(range(len(asked)))
-        seeds = [_seed(self.recipe.seed, *purpose, row) for row in own]
+        seeds = [seed_of(self.recipe.seed, *purpose, row) for row in own]
         return together(self._answer([asked[row] for row in own], seeds))
 
     def _answer(self, asked: Sequence[Asked], seeds: Sequence[int]) -> list[Said]:
         prompts = [one.rendered(self.tokenizer) for one in asked]
-        ends = _ends(self.shared.model, self.tokenizer)
+        ends = ends_of(self.shared.model, self.tokenizer)
         completions: dict[int, list[int]] = {}
         with merged(self.shared.model, POLICY), self._precision():
             # Answers of like length together: thinking takes much longer, and long prompts want much padding.
             order = sorted(range(len(asked)), key=lambda row: (asked[row].think, len(prompts[row]), row))
-            for rows in _chunks(order, self.recipe.generate_at_once):
+            for rows in chunks(order, self.recipe.generate_at_once):
                 limits = [min(self.recipe.max_new_tokens, self.window - len(prompts[row])) for row in rows]
                 drawn = generate(
                     self.shared.model,
@@ -148,7 +147,7 @@ class PPO:
         shape = len(said), max(len(one.completion_ids) for one in said)
         mask = torch.zeros(shape, dtype=torch.bool, device=self.device)
         logps, values, reference, entropy = (torch.zeros(shape, device=self.device) for _ in range(4))
-        for rows in _chunks(_by_length(said, share(range(len(said)))), self.recipe.micro_batch_size):
+        for rows in chunks(by_length(said, share(range(len(said)))), self.recipe.micro_batch_size):
             given = batch(
                 [said[row].prompt_ids for row in rows],
                 [said[row].completion_ids for row in rows],
@@ -178,14 +177,14 @@ class PPO:
 
     def _learn(self, said: Sequence[Said], seen: Experience, number: int) -> dict[str, float]:
         recipe = self.recipe
-        order = torch.Generator().manual_seed(_seed(recipe.seed, "order", number))
+        order = torch.Generator().manual_seed(seed_of(recipe.seed, "order", number))
         # Linear decay to zero, as the original code had it (Huang et al. 2024, detail on the learning rate).
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * (1.0 - number / recipe.updates)
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction"), 0.0)
         size = math.ceil(len(said) / recipe.minibatches)
         for _ in range(recipe.epochs):
-            for place, rows in enumerate(_chunks(torch.randperm(len(said), generator=order).tolist(), size)):
+            for place, rows in enumerate(chunks(torch.randperm(len(said), generator=order).tolist(), size)):
                 for name, value in self._step(
                     said, seen, rows, f"update {number + 1}, minibatch {place + 1}"
                 ).items():
@@ -194,11 +193,24 @@ class PPO:
 
     def _step(self, said: Sequence[Said], seen: Experience, rows: list[int], where: str) -> dict[str, float]:
         """One step of the optimiser. Raises TrainingError, before any weight moves, where a gradient is no number."""
+        sums = self._gradients(said, seen, rows)
+        for group in self.optimizer.param_groups:
+            norm = torch.nn.utils.clip_grad_norm_(group["params"], self.recipe.max_grad_norm)
+            if not bool(norm.isfinite()):
+                raise TrainingError(
+                    f"The gradient of {where} is not a finite number. No weight was moved by it, no version was "
+                    "written, and the last checkpoint is kept. Lower --learning_rate, or look for unbounded rewards."
+                )
+        self.optimizer.step()
+        return sums
+
+    def _gradients(self, said: Sequence[Said], seen: Experience, rows: list[int]) -> dict[str, float]:
+        """Losses of a minibatch; every trained weight has its gradient after it."""
         recipe, tokens = self.recipe, int(seen.mask[rows].sum())
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction"), 0.0)
         self.optimizer.zero_grad(set_to_none=True)
         # Micro-batches bound memory; each adds its share of the mean over the minibatch's tokens.
-        for some in _chunks(_by_length(said, share(rows)), recipe.micro_batch_size):
+        for some in chunks(by_length(said, share(rows)), recipe.micro_batch_size):
             given = batch(
                 [said[row].prompt_ids for row in some],
                 [said[row].completion_ids for row in some],
@@ -218,15 +230,13 @@ class PPO:
             for name, one in zip(sums, (policy, value, clipped), strict=True):
                 sums[name] += float(one.detach()) / tokens
         self._add_up(sums)
-        for group in self.optimizer.param_groups:
-            norm = torch.nn.utils.clip_grad_norm_(group["params"], recipe.max_grad_norm)
-            if not bool(norm.isfinite()):
-                raise TrainingError(
-                    f"The gradient of {where} is not a finite number. No weight was moved by it, no version was "
-                    "written, and the last checkpoint is kept. Lower --learning_rate, or look for unbounded rewards."
-                )
-        self.optimizer.step()
         return sums
+
+    def rehearse(self, said: Sequence[Said]) -> None:
+        """One pass of learning over answers, for its time and memory: no weight moves."""
+        seen, _ = self._look_back(said, torch.zeros(len(said), device=self.device))
+        self._gradients(said, seen, list(range(len(said))))
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _add_up(self, sums: dict[str, float]) -> None:
         """Gradients and figures of all processes, each of which holds its rows' share of the mean."""
@@ -293,24 +303,3 @@ class PPO:
     def _precision(self) -> AbstractContextManager[Any]:
         # float32 on the CPU: bfloat16 would blur the ratios, which live within a few hundredths of 1.
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
-
-
-def _ends(model: Any, tokenizer: Any) -> list[int]:
-    configured = model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    return sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
-
-
-def _seed(*purpose: object) -> int:
-    digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-def _chunks(rows: Sequence[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(rows), size):
-        yield list(rows[start : start + size])
-
-
-def _by_length(said: Sequence[Said], rows: Sequence[int]) -> list[int]:
-    # Rows of like length together: padding is work for nothing.
-    return sorted(rows, key=lambda row: (len(said[row].prompt_ids) + len(said[row].completion_ids), row))

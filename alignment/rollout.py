@@ -6,6 +6,7 @@ cache must not outlive the weights, and for 64 answers of the starter, 60 tokens
 cores that had other work too). Nothing cached is kept from one call to the next here either.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
+
+from alignment.rewards import Said
 
 LEAVE = 8
 """The batch is made smaller when one in this many of its rows has ended: each time copies the cache."""
@@ -116,3 +119,27 @@ def merged(model: Any, adapter: str) -> Iterator[None]:
     finally:
         for layer, weight in zip(layers, kept, strict=True):
             layer.get_base_layer().weight.data = weight
+
+
+def ends_of(model: Any, tokenizer: Any) -> list[int]:
+    """Token ids that end an answer."""
+    configured = model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
+
+
+def seed_of(*purpose: object) -> int:
+    """A seed that depends on what it is for and on nothing else."""
+    digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def chunks(rows: Sequence[int], size: int) -> Iterator[list[int]]:
+    """`rows`, so many at a time."""
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
+
+
+def by_length(said: Sequence[Said], rows: Sequence[int]) -> list[int]:
+    """Rows of like length together: padding is work for nothing."""
+    return sorted(rows, key=lambda row: (len(said[row].prompt_ids) + len(said[row].completion_ids), row))

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
+from alignment.asked import Asked
 from alignment.ppo import PPORecipe
 from alignment.ppo_model import SharedBase
 from alignment.ppo_train import PPO
@@ -15,6 +16,7 @@ from alignment.rewards import Said, Source
 from assistant.versions import STARTER_FOLDER
 
 TOKENIZER = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+QUESTIONS = [Asked([{"role": "user", "content": f"Word {n}?"}], n % 2 == 0) for n in range(16)]
 
 
 def tiny_config() -> Qwen3Config:
@@ -83,7 +85,7 @@ def never(said: Sequence[Said]) -> list[float]:
 
 
 def quick(folder: Path, *arguments: str) -> list[str]:
-    """A short PPO run of the starter, in flags."""
+    """A short PPO run in the home of that name, in flags."""
     return [
         *("ppo", "--home", str(folder), "--suite", "addition", "--thinking", "both"),
         *(
