@@ -3,7 +3,10 @@
 import importlib.util
 import json
 import logging
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,8 @@ def run(home: Path, stage: str, *arguments: str) -> int:
     return main([stage, "--home", str(home), *arguments])
 
 
-def learn(home: Path, stage: str, bits: str) -> tuple[Version, list[float]]:
-    """Run a stage on a rounded base; the new version and its losses."""
+def learn(home: Path, stage: str, bits: str) -> None:
+    """Run a stage on a rounded base; its version is v2."""
     version_to_serve(home, None)
     settings = ["--quantize", bits]
     if stage == "sft":
@@ -56,9 +59,30 @@ def learn(home: Path, stage: str, bits: str) -> tuple[Version, list[float]]:
     if stage == "dpo":
         settings += ["--pairs", str(write(home / "pairs.jsonl", [row(n) for n in numbers(False, 16)]))]
     assert run(home, stage, *settings) == 0
-    version = Versions(home).open("v2")
-    history = json.loads((version.folder / "curves.json").read_text())
-    return version, [entry["loss"] for entry in history if "loss" in entry]
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The home of a stage on a rounded base. A round takes seconds, and several tests begin with the same one."""
+
+    @cache
+    def made(stage: str, bits: str) -> Path:
+        home = tmp_path_factory.mktemp("round") / "home"
+        learn(home, stage, bits)
+        return home
+
+    return made
+
+
+@pytest.fixture
+def learned(rounds: Callable[[str, str], Path], home: Path) -> Callable[[str, str], Version]:
+    """Makes `home` a copy of such a round's; its new version."""
+
+    def copied(stage: str, bits: str) -> Version:
+        shutil.copytree(rounds(stage, bits), home)
+        return Versions(home).open("v2")
+
+    return copied
 
 
 def weights(version: Version) -> dict[str, torch.Tensor]:
@@ -70,9 +94,11 @@ def weights(version: Version) -> dict[str, torch.Tensor]:
     [("sft", "4bit"), ("sft", "8bit"), ("kto", "4bit"), ("dpo", "4bit"), ("reward", "8bit")],
 )
 def test_a_round_on_a_rounded_base_learns_and_says_so_in_its_manifest(
-    home: Path, stage: str, bits: str
+    home: Path, stage: str, bits: str, learned: Callable[[str, str], Version]
 ) -> None:
-    version, losses = learn(home, stage, bits)
+    version = learned(stage, bits)
+    history = json.loads((version.folder / "curves.json").read_text())
+    losses = [entry["loss"] for entry in history if "loss" in entry]
     assert losses[-1] < 0.9 * losses[0]
     assert version.manifest.base.quantize == bits
     assert version.manifest.recipe["quantize"] == bits
@@ -92,9 +118,9 @@ def logits(model: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 def test_what_was_trained_on_a_rounded_base_is_served_on_it_and_not_on_the_whole_one(
-    home: Path, bits: str
+    home: Path, bits: str, learned: Callable[[str, str], Version]
 ) -> None:
-    version, _ = learn(home, "sft", bits)
+    version = learned("sft", bits)
     trained = logits(load_for_training(version, home).model)
     served = load_for_serving(version, home, Placement(device="cpu")).model
     spread = trained.std()
@@ -120,11 +146,12 @@ def test_merging_an_adapter_into_a_whole_base_changes_no_logit(home: Path) -> No
 
 
 def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the_parent(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
-    learn(home, "sft", "4bit")
+    learned("sft", "4bit")
     Versions(home).release("v2")
     rate_replies(home, apples(18))
+    capsys.readouterr()
     assert run(home, "kto", "--batch_size=8", "--min_steps=2", "--epochs=1") == 0
     assert "base: starter in 4bit" in capsys.readouterr().out
     parent, child = (Versions(home).open(name) for name in ("v2", "v3"))
@@ -138,9 +165,9 @@ def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
 def test_all_weights_of_a_rounded_base_are_never_trained(
-    home: Path, stage: str, capsys: pytest.CaptureFixture[str]
+    home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
-    learn(home, "sft", "4bit")
+    learned("sft", "4bit")
     text = home / "text.txt"
     text.write_text("One and two are three. " * 200, encoding="utf-8")
     settings = {
@@ -154,9 +181,9 @@ def test_all_weights_of_a_rounded_base_are_never_trained(
 
 @pytest.mark.parametrize("stage", ["ppo", "rloo"])
 def test_a_judge_and_the_policy_share_a_rounded_base(
-    home: Path, stage: str, capsys: pytest.CaptureFixture[str]
+    home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
-    learn(home, "reward", "4bit")
+    learned("reward", "4bit")
     settings = {
         "ppo": quick(home, "--reward", "v2")[3:],
         "rloo": [

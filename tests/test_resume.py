@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from tiny import tiny_home
 
 from alignment.__main__ import main
+from alignment.checkpoints import StopOnBadLoss
 from alignment.data import held_out
-from alignment.stage import StopOnBadLoss
 from assistant.versions import Versions
 
 
@@ -28,30 +28,40 @@ def demonstrations(folder: Path) -> Path:
     return path
 
 
-def adapter(home: Path) -> dict[str, torch.Tensor]:
-    return load_file(Versions(home).open("v2").folder / "adapter_model.safetensors")
+def trained(home: Path) -> dict[str, torch.Tensor]:
+    """The weights that v2 has of its own."""
+    (file,) = Versions(home).open("v2").folder.rglob("*model.safetensors")
+    return load_file(file)
 
 
 class Stopped(BaseException):
     """Like a kill: nothing catches it, nothing is tidied."""
 
 
-@pytest.mark.parametrize("stage", ["sft", "kto", "reward"])
+def settings_of(stage: str, folder: Path) -> list[str]:
+    """More than four updates, with a checkpoint at least at every second."""
+    if stage == "sft":
+        # Several passes, so that the later ones' order must come out the same too.
+        return ["--demonstrations", str(demonstrations(folder)), "--batch_size=8", "--save_steps=2"]
+    if stage == "pretrain":
+        text = folder / "text.txt"
+        text.write_text(
+            " ".join(f"{number} and 2 are {number + 2}." for number in range(60)), encoding="utf-8"
+        )
+        return ["--text", str(text), "--block_length=32", "--batch_size=2", "--save_steps=2"]
+    if stage == "rloo":
+        score = ["--reward_functions=ppo_parts:evens", "--max_new_tokens=6", "--answers=2", "--batch_size=2"]
+        return ["--prompts", str(demonstrations(folder)), *score, "--updates=5", "--evaluations=5"]
+    return ["--min_steps=4", "--epochs=1", "--batch_size=8", "--evaluations=4"]
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft", "kto", "reward", "rloo"])
 def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     homes = [tiny_home(tmp_path / "straight"), tiny_home(tmp_path / "stopped")]
-    if stage == "sft":
-        # Two passes, so that the second one's order must come out the same too.
-        settings = [
-            "--demonstrations",
-            str(demonstrations(tmp_path)),
-            "--epochs=2",
-            "--batch_size=8",
-            "--save_steps=2",
-        ]
-    else:
-        settings = ["--min_steps=4", "--epochs=1", "--batch_size=8", "--evaluations=4"]
+    settings = settings_of(stage, tmp_path)
+    if stage in ("kto", "reward"):
         # The same replies in both, ids included: the fingerprint covers them.
         rate_replies(homes[0], apples(20))
         (homes[1] / "feedback.db").write_bytes((homes[0] / "feedback.db").read_bytes())
@@ -74,13 +84,13 @@ def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
     capsys.readouterr()
     assert main([stage, "--home", str(homes[1]), *settings]) == 0
     assert "going on from step" in capsys.readouterr().out
-    straight, resumed = adapter(homes[0]), adapter(homes[1])
+    straight, resumed = trained(homes[0]), trained(homes[1])
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     assert not list((homes[1] / "training" / stage).iterdir())
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
-    from alignment.stage import last_checkpoint
+    from alignment.checkpoints import last_checkpoint
 
     for number, text in ((2, "{}"), (4, '{"log_hist'), (6, None)):
         folder = tmp_path / f"checkpoint-{number}"
