@@ -24,6 +24,7 @@ from alignment.curves import Run, StopWhenHeldOutRises
 from alignment.data import rows_hash
 from alignment.demonstrations import from_store, read, sort
 from alignment.muon import MuonWithAdamW
+from alignment.packing import PackCollator, alone, packed
 from alignment.stage import (
     Opened,
     Place,
@@ -39,6 +40,10 @@ from alignment.stage import (
 )
 from alignment.weights import in_float32
 from assistant.quantize import Bits
+
+MOST_PASSES = 4
+"""Up to four passes teach almost as much as new rows do (Muennighoff et al. 2023, "Scaling Data-Constrained Language
+Models", section 6); beyond that a model learns its rows by heart."""
 
 
 @dataclass
@@ -60,7 +65,12 @@ class SFTRecipe:
     """LoRA wants about ten times the rate of full fine-tuning (same source); higher still for a 5M base."""
     batch_size: int = 32
     epochs: float = 1.0
+    min_steps: int = 24
+    """Few rows are passed over more often, until there are this many updates, but not more than `MOST_PASSES` times."""
     warmup: float = 0.03
+    packing: bool = False
+    """Rows together in sequences as long as the window, of which `batch_size` are then a batch. For many rows of very
+    different length; the default groups rows of like length, which pads little, and leaves an update its few rows."""
     full: bool = False
     """Train all weights instead of an adapter."""
     quantize: Bits | None = None
@@ -129,6 +139,7 @@ def train(
     run = run or Run()
     checkpoint = last_checkpoint(folder)
     watched = len(aside) if aside is not None else 0
+    collator = PackCollator(tokenizer.pad_token_id) if recipe.packing else None
     batch_size = per_process(recipe.batch_size)
     watch = curves.arguments(run, steps(len(rows), recipe), watched, checkpoint is not None)
     if not watched:
@@ -140,7 +151,7 @@ def train(
                 output_dir=str(folder),
                 per_device_train_batch_size=batch_size,
                 per_device_eval_batch_size=batch_size,
-                num_train_epochs=recipe.epochs,
+                num_train_epochs=passes(len(rows), recipe),
                 learning_rate=recipe.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=recipe.warmup,
@@ -155,6 +166,7 @@ def train(
                 logging_steps=20,
                 **watch,
             ),
+            data_collator=collator,
             train_dataset=rows,
             eval_dataset=aside if watched else None,
             processing_class=tokenizer,
@@ -179,7 +191,12 @@ def _optimizer(model: Any, recipe: SFTRecipe) -> torch.optim.Optimizer | None:
 
 def steps(count: int, recipe: SFTRecipe) -> int:
     """Updates for `count` rows."""
-    return math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size))
+    return math.ceil(passes(count, recipe) * math.ceil(count / recipe.batch_size))
+
+
+def passes(count: int, recipe: SFTRecipe) -> float:
+    """How often `count` rows are passed over."""
+    return max(recipe.epochs, min(MOST_PASSES, recipe.min_steps / math.ceil(count / recipe.batch_size)))
 
 
 def main(arguments: list[str]) -> str | None:
@@ -212,6 +229,8 @@ def main(arguments: list[str]) -> str | None:
         return None
 
     data_hash = rows_hash(rows)
+    if recipe.packing:
+        dataset, aside = packed(dataset, loaded.window), alone(aside)
     work = work_folder(opened, place, "sft", recipe, run, data_hash)
     metrics = train(model, loaded.tokenizer, dataset, recipe, work, aside, run)
     return write_child(
