@@ -1,0 +1,88 @@
+"""Our PPO in the setting of `ppo_setting.py`, update by update. Started by `benchmarks/alignment.py`."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import ppo_setting as setting
+import psutil
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from alignment.asked import Asked
+from alignment.ppo import PPORecipe
+from alignment.ppo_model import SharedBase
+from alignment.ppo_train import PPO
+from alignment.rewards import Source
+from alignment.sft import SFTRecipe, with_new_adapter
+
+
+def judge_version(folder: Path) -> Any:
+    """The judge as our reward models are kept: an adapter that changes nothing, and the head."""
+    kept = folder / "judge-adapter"
+    if not (kept / "ready").exists():
+        core = AutoModelForSequenceClassification.from_pretrained(folder / "judge", dtype=torch.float32)
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=setting.RANK,
+            lora_alpha=2 * setting.RANK,
+            target_modules="all-linear",
+            exclude_modules=["score"],
+            modules_to_save=["score"],
+        )
+        get_peft_model(core, config).save_pretrained(str(kept), save_embedding_layers=False)
+        (kept / "ready").touch()
+    return SimpleNamespace(id="judge", manifest=SimpleNamespace(stage="reward"), folder=kept)
+
+
+def main() -> None:
+    """Run all updates."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    folder: Path = options.folder
+    tokenizer = AutoTokenizer.from_pretrained(folder / "base")
+    before = psutil.Process().memory_info().rss / 2**20
+    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32).requires_grad_(False)
+    model = with_new_adapter(base, SFTRecipe(rank=setting.RANK, alpha=2 * setting.RANK))
+    shared = SharedBase(model, False, 1.0, 1)
+    shared.add_reward("reward", judge_version(folder))
+
+    def score(said: Any) -> list[float]:
+        return shared.reward(
+            "reward", [[*one.prompt_ids, *one.completion_ids] for one in said], setting.MICRO_BATCH
+        )
+
+    recipe = PPORecipe(
+        updates=setting.UPDATES,
+        batch_size=setting.BATCH,
+        minibatches=setting.MINIBATCHES,
+        epochs=setting.EPOCHS,
+        learning_rate=setting.RATE,
+        kl_coef=setting.KL,
+        missing_end_penalty=0.0,
+        max_new_tokens=setting.NEW_TOKENS,
+        micro_batch_size=setting.MICRO_BATCH,
+    )
+    window = model.config.max_position_embeddings
+    ppo = PPO(shared, tokenizer, window, [Source("reward", score, model=True)], None, recipe)
+    asked = [Asked([], False, prompt_ids=ids) for ids in setting.prompts(folder)]
+    seconds, scores = [], []
+    for number in range(setting.UPDATES):
+        began = time.perf_counter()
+        found = ppo.update(asked[number * setting.BATCH : (number + 1) * setting.BATCH])
+        seconds.append(time.perf_counter() - began)
+        scores.append(found["score"])
+        print(f"{number + 1}: {seconds[-1]:.1f} s, score {scores[-1]:.3f}", flush=True)
+    setting.tell(options.output, before, seconds, scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The peer of a stage: a plain TRL script of the same setting, as TRL's own examples are written.
+
+    python benchmarks/plain_trl.py STAGE --rows rows.jsonl --output figures.json
+
+The same model (the starter, its first adapter continued; all weights for `pretrain`), rows, batch, updates, rates,
+precision and optimiser as `benchmarks/alignment.py` gives the stage. Prompts are rendered beforehand, because TRL's
+trainers take text; all else is theirs.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
+from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, UPDATES, blocks_an_update, evens_of, read  # noqa: E402
+from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+from trl import (  # noqa: E402
+    DPOConfig,
+    DPOTrainer,
+    KTOConfig,
+    KTOTrainer,
+    RewardConfig,
+    RewardTrainer,
+    RLOOConfig,
+    RLOOTrainer,
+    SFTConfig,
+    SFTTrainer,
+)
+
+from alignment.stage import fast_bfloat16  # noqa: E402
+from assistant.versions import STARTER_FOLDER  # noqa: E402
+
+BASE, ADAPTER = STARTER_FOLDER / "base", STARTER_FOLDER / "adapter"
+
+
+def policy() -> Any:
+    """The starter with its adapter, to be continued."""
+    base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+    return PeftModel.from_pretrained(base, str(ADAPTER), is_trainable=True)
+
+
+def judge() -> Any:
+    """A classifier with one label and a new adapter of the same rank."""
+    base = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=1, dtype=torch.float32)
+    rank = LoraConfig.from_pretrained(str(ADAPTER)).r
+    config = LoraConfig(
+        task_type="SEQ_CLS",
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules="all-linear",
+        modules_to_save=["score"],
+    )
+    return get_peft_model(base, config)
+
+
+def settings(folder: str, bf16: bool) -> dict[str, Any]:
+    """What all trainers are told; the precision is the stage's."""
+    return {
+        "output_dir": folder,
+        "per_device_train_batch_size": BATCH,
+        "max_steps": UPDATES,
+        "learning_rate": RATE,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,
+        "weight_decay": 0.0,
+        "use_cpu": True,
+        "bf16": bf16,
+        "activation_checkpointing": False,
+        "report_to": "none",
+        "logging_steps": 5,
+        "seed": 1,
+    }
+
+
+def trainer(stage: str, rows: list[dict[str, Any]], folder: str) -> Any:
+    """TRL's trainer for the stage."""
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    given = settings(folder, bf16=stage in ("pretrain", "sft") and fast_bfloat16())
+
+    def columns(*names: str) -> Dataset:
+        return Dataset.from_list([{name: row[name] for name in names} for row in rows])
+
+    shared = {"processing_class": tokenizer}
+    if stage == "pretrain":
+        model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+        given |= {"per_device_train_batch_size": blocks_an_update(), "adam_beta2": 0.95}
+        args = SFTConfig(**given, packing=True, packing_strategy="wrapped", max_length=BLOCK)
+        return SFTTrainer(model=model, args=args, train_dataset=columns("text"), **shared)
+    if stage == "sft":
+        args = SFTConfig(**given, max_length=None)
+        return SFTTrainer(model=policy(), args=args, train_dataset=columns("prompt", "completion"), **shared)
+    if stage == "dpo":
+        args = DPOConfig(**given, max_length=None)
+        data = columns("prompt", "chosen", "rejected")
+        return DPOTrainer(model=policy(), args=args, train_dataset=data, **shared)
+    if stage == "kto":
+        args = KTOConfig(**given, max_length=None)
+        data = columns("prompt", "completion", "label")
+        return KTOTrainer(model=policy(), args=args, train_dataset=data, **shared)
+    if stage == "reward":
+        args = RewardConfig(**given, max_length=None)
+        data = columns("prompt", "chosen", "rejected")
+        return RewardTrainer(model=judge(), args=args, train_dataset=data, **shared)
+    given |= {"num_generations": 4, "max_completion_length": NEW_TOKENS, "beta": 0.05, "temperature": 1.0}
+
+    def score(completion_ids: list[list[int]], **_: Any) -> list[float]:
+        return [evens_of(ids) for ids in completion_ids]
+
+    data = columns("prompt")
+    return RLOOTrainer(
+        model=policy(), reward_funcs=score, args=RLOOConfig(**given), train_dataset=data, **shared
+    )
+
+
+def main() -> None:
+    """Train once and write the seconds that training itself took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=("pretrain", "sft", "reward", "dpo", "kto", "rloo"))
+    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = trainer(options.stage, read(options.rows), folder).train()
+    options.output.write_text(json.dumps({"seconds": result.metrics["train_runtime"]}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
