@@ -174,7 +174,7 @@ def test_a_loss_that_is_no_number_ends_the_stage_and_names_the_batch(
     home: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     tiny_home(home)
-    # What a step moves must be a number still, and what it leads to none. A judge takes more: its states are normalised.
+    # What a step moves must still be a number, and what it leads to none. A judge takes more.
     rate = "--learning_rate=1e38" if name == "reward" else "--learning_rate=1e36"
     if name == "kto":
         rate_replies(home, [(f"What is {n} + 2?", f"{n + 2}", 1 if n % 2 else -1) for n in range(16)])
