@@ -19,23 +19,13 @@ from feedback_store.rows import Rules
 from feedback_store.snapshot import KINDS, take
 from feedback_store.store import FeedbackStore
 from feedback_store.watching import bars
+from feedback_store.words import counted, counted_rows
 
 FORMAT_OF = {
     "unpaired": "trl-kto",
     "preference": "trl-preference",
     "demonstration": "trl-sft",
     "prompt": "trl-prompt",
-}
-NAMES_OF = {
-    "conversations": ("conversation", "conversations"),
-    "messages": ("message", "messages"),
-    "replies": ("reply", "replies"),
-    "ratings": ("rating", "ratings"),
-    "rating_history": ("rating in the history", "ratings in the history"),
-    "corrections": ("correction", "corrections"),
-    "correction_history": ("correction in the history", "corrections in the history"),
-    "comparisons": ("comparison", "comparisons"),
-    "comparison_history": ("comparison in the history", "comparisons in the history"),
 }
 
 
@@ -70,17 +60,17 @@ def export(store: FeedbackStore, options: argparse.Namespace) -> int:
     chosen = options.format or FORMAT_OF[options.kind]
     rules = _rules(options)
 
-    def counted() -> Iterator[dict[str, Any]]:
+    def passing() -> Iterator[dict[str, Any]]:
         for row in rows(store, chosen, options.version, rules, bars(options.quiet)):
             labels[row.get("label")] += 1
             yield row
 
     if options.push:
-        number, place = push(options.push, chosen, counted())
+        number, place = push(options.push, chosen, passing())
     else:
-        number, place = write(options.out, chosen, counted()), options.out
+        number, place = write(options.out, chosen, passing()), options.out
     balance = f" ({labels[True]} up, {labels[False]} down)" if chosen == "trl-kto" else ""
-    print(f"{_counted(number, 'row', 'rows')}{balance} written to {place}")
+    print(f"{counted(number, 'row', 'rows')}{balance} written to {place}")
     return 0
 
 
@@ -118,7 +108,7 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         print("Nothing was deleted. Answer y, or give --yes.", file=sys.stderr)
         return 2
     counts = store.forget(rater) if rater else store.forget_conversation(conversation)
-    print("deleted: " + ", ".join(_counted(number, *NAMES_OF[table]) for table, number in counts.items()))
+    print(f"deleted: {counted_rows(counts)}")
     for one in store.snapshots():
         if one.forgotten_at is not None and one.folder.exists():
             print(f"delete this snapshot, it still holds words of somebody forgotten: {one.folder}")
@@ -129,10 +119,6 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         "`python -m feedback_store backup URL --home DIR --keep 1` (PostgreSQL: pg_dump), and delete older copies."
     )
     return 0
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _rules(options: argparse.Namespace) -> Rules:

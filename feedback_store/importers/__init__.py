@@ -27,6 +27,7 @@ from feedback_store.importers.files import Item
 from feedback_store.importers.foreign import Imported, Unusable
 from feedback_store.importers.writing import check, write
 from feedback_store.store import FeedbackStore
+from feedback_store.words import counted_rows
 
 SYSTEMS: dict[str, tuple[Callable[[Path], Iterator[Item]], str]] = {
     "argilla": (argilla.read, "records of to_list(), as JSON"),
@@ -77,7 +78,7 @@ class Report:
             f"  {number:>9,}  {reason} (first: row {self.first[reason]})"
             for reason, number in self.skipped.most_common()
         ]
-        news = ", ".join(f"{number:,} {kind}" for kind, number in self.added.items() if number)
+        news = counted_rows(+self.added)
         return [*said, f"added: {news or 'nothing'}"]
 
 
