@@ -16,7 +16,7 @@ import pytest
 from gradio_client import Client
 from huggingface_hub.errors import RepositoryNotFoundError
 from running_app import ROOT, running_app
-from test_store import one_turn
+from store_parts import one_turn
 
 from feedback_store import FeedbackStore, MissingDependency, StoreDamaged
 from feedback_store.__main__ import main

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from store_parts import new_reply, one_turn
 from test_importers import SAMPLES
-from test_store import new_reply, one_turn
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
-from test_store import Place, new_reply, rows_of, schema, sql
+from store_parts import Place, new_reply, rows_of, schema, sql
 
 from feedback_store import FeedbackStore
 

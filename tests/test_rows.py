@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_store import new_reply, one_turn
+from store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
 from feedback_store.rows import Rules, UnpairedRow, class_balance, from_store, held_out, trl_kto, unpaired

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from test_store import Place, new_reply, one_turn, sql, without_guards
+from store_parts import Place, new_reply, one_turn, sql, without_guards
 
 from feedback_store import (
     FeedbackStore,

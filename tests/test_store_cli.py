@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from test_store import new_reply, one_turn, sql
+from store_parts import new_reply, one_turn, sql
+from test_importers import SAMPLES
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import _parser, main
 from feedback_store.home import remember_store, store_of
+from feedback_store.importers import SYSTEMS
 
 
 @pytest.fixture
@@ -247,3 +249,38 @@ def test_every_command_and_option_is_in_the_reference() -> None:
             for option in action.option_strings:
                 if option.startswith("--") and option != "--help":
                     assert re.search(rf"`{option}[` ]", section), option
+
+
+def test_the_command_prints_a_report_and_makes_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    file = str(SAMPLES / "open-webui.json")
+    assert main(["import", "--from", "open-webui", file, "--home", str(home)]) == 0
+    printed = capsys.readouterr().out
+    assert "rows kept             4  (0 of them were there already)" in printed
+    assert "1  no snapshot of the chat (first: row 5)" in printed
+    assert "added: 1 conversation," in printed
+    assert main(["import", "--from", "open-webui", file, "--home", str(home), "--quiet"]) == 0
+    assert "(4 of them were there already)" in capsys.readouterr().out
+    assert main(["verify", "--home", str(home)]) == 0
+
+
+def test_the_command_lists_the_systems_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["import", "--list"])
+    assert done.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(system in printed for system in SYSTEMS)
+    with pytest.raises(SystemExit) as done:
+        main(["import", "--from", "my-diary", "file", "--home", "x"])
+    assert done.value.code == 2
+
+
+def test_a_file_that_cannot_be_imported_exits_with_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text("[1")
+    assert main(["import", "--from", "trl", str(path), "--home", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: The file ends before its array does")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from test_store import new_reply, one_turn
+from store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore, Reply
 from feedback_store import votes as voting

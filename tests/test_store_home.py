@@ -7,7 +7,7 @@ from typing import Any
 import postgres
 import pytest
 from sqlalchemy import text
-from test_store import Place, new_reply, one_turn, sql
+from store_parts import Place, new_reply, one_turn, sql
 
 from assistant.settings import from_command_line
 from feedback_store import (

@@ -16,7 +16,7 @@ from feedback_store import FeedbackStore
 WRITER = """
 import sys
 from pathlib import Path
-from test_store import new_reply, one_turn
+from store_parts import new_reply, one_turn
 from feedback_store import FeedbackStore
 
 place = sys.argv[1]

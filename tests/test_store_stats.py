@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from test_store import new_reply, one_turn
+from store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore
 from feedback_store import votes as voting

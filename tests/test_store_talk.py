@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import text
-from test_store import Place, new_reply, one_turn, rows_of
+from store_parts import Place, new_reply, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,

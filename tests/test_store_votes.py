@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
-from test_store import Place, new_reply, one_turn, rows_of, sql
+from store_parts import Place, new_reply, one_turn, rows_of, sql
 
 from feedback_store import (
     FeedbackStore,
