@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fake_chat import FakeChat, serving
 from in_browser import MARKS, PHONE, answered, both_sizes, button, expect, send
 from running_app import free_port
 
-from assistant.page.words import ENGLISH
+from assistant.page.words import CHINESE, ENGLISH
 
 pytestmark = MARKS
 
@@ -72,3 +73,30 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         assert second.store.verify() == []
     context.close()
     second.store.close()
+
+
+def test_what_nobody_foresaw_and_a_lost_connection_are_told_in_the_language_of_the_page(
+    browser: Any, served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeChat(seconds_between=0.01)
+    context = browser.new_context(locale="en-US")
+    tab = context.new_page()
+    toast = tab.get_by_test_id("toast-body")
+    with serving(fake, free_port()) as address:
+        tab.goto(address)
+        button(tab, ENGLISH.switch_language).click()
+        send(tab, "7 + 8")
+        with monkeypatch.context() as broken:
+            broken.setattr(FakeChat, "rate", lambda *_, **__: 1 / 0)
+            button(tab, CHINESE.good).click()
+            expect(tab.get_by_text(CHINESE.unforeseen)).to_be_visible()
+        button(tab, CHINESE.good).click()
+        expect(tab.get_by_text(CHINESE.thanks)).to_be_visible()
+        tab.locator("#message textarea").fill("slow and interrupted")
+        tab.keyboard.press("Enter")
+        expect(tab.locator(".answer").last).to_contain_text("tick tick")
+    expect(toast).to_contain_text(CHINESE.connection_lost)
+    expect(toast).to_contain_text(CHINESE.error_title)
+    expect(toast).not_to_contain_text("Error")
+    context.close()
+    fake.store.close()

@@ -17,6 +17,7 @@ from assistant.page.endpoints import Endpoints
 from assistant.page.handlers import Handlers
 from assistant.page.session import Session
 from assistant.page.theme import theme
+from assistant.page.unforeseen import told
 from assistant.page.words import ENGLISH
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from assistant.page.dashboard import Office
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("difference.js", "page.js")
+SCRIPTS = ("difference.js", "toasts.js", "page.js")
 STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
 
@@ -99,7 +100,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
         ) -> Dependency:
             """One line per event: from these inputs, session and memory to the whole screen."""
             return event(
-                handler,
+                told(chat, handler),
                 [*inputs, session, memory, *options.pop("more", ())],
                 screen,
                 show_progress="hidden",

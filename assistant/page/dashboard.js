@@ -110,5 +110,9 @@ new MutationObserver(() => {
   }
 }).observe(office, { childList: true, subtree: true });
 
+new MutationObserver(() => tellToasts(office.querySelector(".bar[lang]"))).observe(document.body, {
+  childList: true,
+  subtree: true,
+});
 setInterval(() => document.hidden || (office.querySelector("[data-follow]") && act("tick", {})), 2000);
 act("open", { view: kept.view ?? "", language: kept.language ?? "" });

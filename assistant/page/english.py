@@ -75,6 +75,8 @@ ENGLISH = Words(
     unknown_reply="This answer is no longer on the page. Reload the page and try again.",
     lost_conversation="The earlier conversation could not be opened, so this is a new one.",
     unexpected="The answer broke off; the server's log says why. Your message is kept: send it again.",
+    unforeseen="That did not work; the server's log says why. Try it once more.",
+    connection_lost="The connection to the server was lost. Trying to get it back…",
     conversations="Conversations",
     open_list="Open the list of conversations",
     close_list="Close the list",
@@ -204,6 +206,19 @@ ENGLISH = Words(
         "steps": "steps",
         "seconds": "seconds",
     },
+    card_stages={
+        "import": "nothing yet: a base as it came",
+        "pretrain": "pretraining (pretrain)",
+        "sft": "examples of good answers (sft)",
+        "kto": "thumbs up and down (kto)",
+        "dpo": "pairs of a better and a worse answer (dpo)",
+        "ppo": "trying, and being scored (ppo)",
+        "rloo": "trying, and being scored (rloo)",
+    },
+    card_starter="The small model that comes with Thumbtune. It knows arithmetic to three digits, word problems, days "
+    "and durations, how machines learn, and itself, in English and Chinese alike. Asked anything else, it says that it "
+    "does not know.",
+    card_document="Its card in full",
     none="none",
     tokens="See how it was written",
     tokens_title="How this answer was written",

@@ -28,6 +28,7 @@ class Opening:
         self.desk.wake(session, memory)
         codes = list(LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
+        session.notice = None  # it was told in the other one
         return whole_page(self.chat, session)
 
     def look(self, session: Session, memory: object = None) -> Screen:

@@ -92,6 +92,8 @@ element.addEventListener("keydown", (event) => {
 
 // Keys of the whole page; once, from the block that is always there.
 if (element.closest("#header")) {
+  const tell = () => tellToasts(element.querySelector(".bar"));
+  new MutationObserver(tell).observe(document.body, { childList: true, subtree: true });
   const keys = { KeyN: "#header [data-do=fresh]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
   document.addEventListener("keydown", (event) => {
     const target = event.altKey && !event.ctrlKey && !event.metaKey && keys[event.code];

@@ -75,7 +75,7 @@ def card(words: Words, manifest: Manifest, about: str) -> str:
     facts = {
         "base": base,
         "parent": manifest.parent or words.none,
-        "stage": manifest.stage,
+        "stage": words.card_stages.get(manifest.stage, manifest.stage),
         "created": manifest.created[:10],
         "data": _listed(words, manifest.data) or words.none,
         "metrics": _listed(words, manifest.metrics) or words.none,
@@ -84,14 +84,21 @@ def card(words: Words, manifest: Manifest, about: str) -> str:
         f'<div><dt>{plain(words.card[key])}</dt><dd dir="auto">{plain(value)}</dd></div>'
         for key, value in facts.items()
     )
-    more = ""
+    about_it = more = ""
     if manifest.base.name == STARTER:
         text = (STARTER_FOLDER / "README.md").read_text(encoding="utf-8")
         text = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
-        more = f'<div class="answer card-text" lang="en">{markdown(text)}</div>'
+        about_it = f"<p>{plain(words.card_starter)}</p>"
+        more = (
+            f'<details class="card-text" id="card-document"><summary>{plain(words.card_document)}</summary>'
+            f'<div class="answer" lang="en" dir="ltr">{markdown(text)}</div></details>'
+        )
     title = words.card_title_format.format(version=manifest.id)
     return dialog(
-        words, title, f'<p class="help">{plain(about)}</p><dl class="facts">{rows}</dl>{more}', "card"
+        words,
+        title,
+        f'<p class="help">{plain(about)}</p>{about_it}<dl class="facts">{rows}</dl>{more}',
+        "card",
     )
 
 

@@ -10,6 +10,7 @@ from assistant.page.text import plain
 if TYPE_CHECKING:
     from assistant.conversation import Turn
     from assistant.page.session import Session
+    from assistant.page.words import Words
 
 
 def avatar(icon: str) -> str:
@@ -23,6 +24,17 @@ def icon_button(action: str, turn_id: str, label: str, icon: str, extra: str = "
         f'<button type="button" class="icon" data-do="{action}" data-turn="{plain(turn_id)}" {extra}'
         f'title="{plain(label)}" aria-label="{plain(label)}">{icon}</button>'
     )
+
+
+def toast_words(words: Words) -> str:
+    """Attributes of the bar on top from which the script tells Gradio's own notices; see `toasts.js`."""
+    said = {
+        "title": words.error_title,
+        "lost": words.connection_lost,
+        "failed": words.unforeseen,
+        "close": words.close,
+    }
+    return "".join(f' data-toast-{key}="{plain(text)}"' for key, text in said.items())
 
 
 def places(session: Session, turn: Turn) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assistant.page import icons
-from assistant.page.parts import avatar, icon_button, places
+from assistant.page.parts import avatar, icon_button, places, toast_words
 from assistant.page.reply_view import live, pair, reply
 from assistant.page.text import plain
 from assistant.page.words import Words
@@ -19,7 +19,7 @@ def header(words: Words, version: str, about: str) -> str:
     """The bar on top: list, name, the version now served, settings, language switch, new conversation."""
     title = plain(f"{words.version_format.format(version=version)} · {about}")
     return (
-        f'<div class="bar" lang="{words.code}">'
+        f'<div class="bar" lang="{words.code}"{toast_words(words)}>'
         f'<button type="button" class="icon menu" data-do="drawer" aria-expanded="false" '
         f'title="{plain(words.open_list)}" aria-label="{plain(words.open_list)}">{icons.MENU}</button>'
         f'<span class="brand">{icons.THUMB}<h1>Thumbtune</h1></span>'

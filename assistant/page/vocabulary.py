@@ -68,6 +68,8 @@ class Words:
     unknown_reply: str
     lost_conversation: str
     unexpected: str
+    unforeseen: str
+    connection_lost: str
 
     # Conversations
     conversations: str
@@ -159,6 +161,9 @@ class Words:
     card_title_format: str
     card: dict[str, str]
     card_facts: dict[str, str]
+    card_stages: dict[str, str]
+    card_starter: str
+    card_document: str
     none: str
 
     # Next tokens

@@ -15,7 +15,7 @@ from assistant.page.dashboard import cycles, duels, overview, people, trail, tri
 from assistant.page.dashboard.frame import head, live
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.session import DashboardSession, Duel, Screen
-from assistant.page.dashboard.words import LANGUAGES, said
+from assistant.page.dashboard.words import LANGUAGES, said, told
 from feedback_store import StoreError
 
 ERRORS = (AssistantError, StoreError, OSError)
@@ -45,7 +45,7 @@ class Acts:
         try:
             body = VIEWS[session.view](self.office, session)
         except ERRORS as error:
-            session.say(str(error), error=True)
+            session.say(told(session.words, error), error=True)
             body = ""
         shown = duels.answers(session) if session.view == "duel" else ""
         return Screen(head(session, who), self._live(session), body, shown, panel)
@@ -73,6 +73,7 @@ class Acts:
         """Switch between the page's two languages."""
         codes = list(LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
+        session.say("")  # it was said in the other one
         return self.whole(session, who)
 
     def tick(self, session: DashboardSession, given: Given, who: str) -> Screen:
@@ -155,7 +156,8 @@ class Acts:
             share = float(given.get("share", "")) / 100
         except (TypeError, ValueError):
             share = 0.0
-        session.say(self.office.control.start_trial(who, str(given.get("version")), share))
+        started = self.office.control.start_trial(who, str(given.get("version")), share)
+        session.say(said(session.words, started))
         return self.whole(session, who)
 
     def ask_stop_trial(self, session: DashboardSession, given: Given, who: str) -> Screen:
@@ -164,7 +166,7 @@ class Acts:
 
     def stop_trial(self, session: DashboardSession, given: Given, who: str) -> Screen:
         """End the live comparison."""
-        session.say(self.office.control.stop_trial(who))
+        session.say(said(session.words, self.office.control.stop_trial(who)))
         return self.whole(session, who)
 
     # Two answers

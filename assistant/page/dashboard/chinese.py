@@ -21,6 +21,7 @@ CHINESE = DashboardWords(
     close="关闭",
     cancel="取消",
     failed="操作没有成功。",
+    details_format="{kind}（原文：{details}）",
     months=tuple(f"{number}月" for number in range(1, 13)),
     date_format="{month}{day}日",
     moment_format="{date} {time}",

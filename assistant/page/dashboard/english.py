@@ -21,6 +21,7 @@ ENGLISH = DashboardWords(
     close="Close",
     cancel="Cancel",
     failed="That did not work.",
+    details_format="{kind} ({details})",
     months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     date_format="{day} {month}",
     moment_format="{date}, {time}",

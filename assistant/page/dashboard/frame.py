@@ -8,7 +8,9 @@ from assistant.page import icons
 from assistant.page.dashboard.parts import button
 from assistant.page.dashboard.session import DashboardSession
 from assistant.page.dashboard.words import DashboardWords, said_in_report
+from assistant.page.parts import toast_words
 from assistant.page.text import plain
+from assistant.page.words import LANGUAGES
 from assistant.records import STEPS, Cycle
 
 LOG_LINES = 12
@@ -25,7 +27,8 @@ def head(session: DashboardSession, who: str | None) -> str:
     )
     out = button("sign_out", words.sign_out, "quiet") if who is not None else ""
     return (
-        f'<div class="bar" lang="{words.code}" data-title="{plain(words.title)} · Thumbtune">'
+        f'<div class="bar" lang="{words.code}" data-title="{plain(words.title)} · Thumbtune"'
+        f"{toast_words(LANGUAGES[words.code])}>"
         f'<span class="brand">{icons.THUMB}<h1>Thumbtune</h1></span>'
         f'<span class="place">{plain(words.title)}</span>'
         f'<span class="who" dir="auto">{plain(who or "")}</span>'

@@ -8,6 +8,8 @@ is known. What is not here stays English.
 import re
 from functools import cache
 
+from assistant.page.dashboard.error_chinese import ERRORS
+
 _MEASURES = {
     "right, thinking": "答对（思考）",
     "right, no thinking": "答对（不思考）",
@@ -192,10 +194,10 @@ _PLAN = {
     "{stage}: would not run: {why}": "{stage}：不会运行：{why}",
     "dry run: nothing was written": "只是预览，没有写入任何东西",
 }  # fmt: skip
-SENTENCES = {**_MEASURES, **_GATE, **_TRIAL, **_PLAN, **_CYCLE, **_REPORT, **_RATERS}
+SENTENCES = {**_MEASURES, **_GATE, **_TRIAL, **_PLAN, **_CYCLE, **_REPORT, **_RATERS, **ERRORS}
 _APART = {"list": (", ", "，"), "reasons": ("; ", "；")}
 """Places that hold several: what stands between them in English and in Chinese."""
-_VERBATIM = {"command", "rater", "when", "home", "path"}
+_VERBATIM = {"command", "details", "rater", "when", "home", "path"}
 _ONE_WORD = {"version", "other", "old", "candidate", "released", "stage", "snapshot"}
 _MARKS = re.compile(r"(#+ |- |\*\*)?(.*?)(\*\*)?")
 

@@ -9,6 +9,7 @@ from assistant.page.dashboard.cycles import outcome
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.parts import button, date, share_text, thumbs_share
 from assistant.page.dashboard.session import DashboardSession
+from assistant.page.dashboard.words import told
 from assistant.page.text import plain
 
 
@@ -63,7 +64,7 @@ def _trial(office: Office, session: DashboardSession) -> tuple[str, str]:
     try:
         under_way = trial.read(office.home)
     except SettingsError as error:
-        return "?", str(error)
+        return "?", told(session.words, error)
     if under_way is None:
         return "–", session.words.none_yet
     return f"{under_way.candidate} / {under_way.released}", f"{100 * under_way.share:g} %"

@@ -14,11 +14,12 @@ from assistant.page.dashboard.acts import ERRORS, Acts
 from assistant.page.dashboard.frame import door, head
 from assistant.page.dashboard.office import Office
 from assistant.page.dashboard.session import DashboardSession, Screen
-from assistant.page.dashboard.words import LANGUAGES
+from assistant.page.dashboard.words import LANGUAGES, told
 from assistant.page.visitor import login_session
 from assistant.page.words import browser_language
 
-SCRIPT = Path(__file__).parent.parent / "dashboard.js"
+FOLDER = Path(__file__).parent.parent
+SCRIPTS = ("toasts.js", "dashboard.js")
 PATH = "/dashboard"
 
 
@@ -37,7 +38,7 @@ def add_dashboard(page: gr.Blocks, office: Office) -> None:
             desk = gr.HTML(
                 "",
                 apply_default_css=False,
-                js_on_load=SCRIPT.read_text(encoding="utf-8"),
+                js_on_load="".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
                 elem_id="office-desk",
             )
 
@@ -104,7 +105,7 @@ def guarded(office: Office, handler: Callable[..., Any]) -> Callable[..., Any]:
         return Screen(head(session, None), "", door(session.words, office.admins), "", "")
 
     def failed(session: DashboardSession, error: Exception, who: str) -> Screen:
-        session.say(str(error), error=True)
+        session.say(told(session.words, error), error=True)
         return Acts(office).whole(session, who)
 
     if inspect.isasyncgenfunction(handler):

@@ -21,7 +21,7 @@ from assistant.page.dashboard.parts import (
     wait,
 )
 from assistant.page.dashboard.session import DashboardSession
-from assistant.page.dashboard.words import said
+from assistant.page.dashboard.words import said, told
 from assistant.page.text import plain
 
 TONES = {"candidate wins": "good", "roll back": "bad"}
@@ -35,7 +35,7 @@ def view(office: Office, session: DashboardSession) -> str:
     try:
         under_way = trial.read(office.home)
     except SettingsError as error:
-        session.say(str(error), error=True)
+        session.say(told(session.words, error), error=True)
         under_way = None
     if under_way is None:
         now = card(words.views["trial"], empty(words.no_trial) + _form(office, session), words.trial_help)

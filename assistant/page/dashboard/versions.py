@@ -26,7 +26,7 @@ from assistant.page.dashboard.parts import (
     wait,
 )
 from assistant.page.dashboard.session import DashboardSession
-from assistant.page.dashboard.words import DashboardWords
+from assistant.page.dashboard.words import DashboardWords, told
 from assistant.page.text import markdown, plain
 from assistant.versions import STARTER, STARTER_FOLDER, Manifest
 
@@ -42,7 +42,7 @@ def view(office: Office, session: DashboardSession) -> str:
         try:
             manifests[version] = office.versions.manifest(version)
         except VersionError as error:
-            session.say(str(error), error=True)
+            session.say(told(session.words, error), error=True)
     released = office.versions.released()
     rows = family({version: one.parent for version, one in manifests.items()}, released)
     lanes, given = width(rows), office.store.counts()["versions"]

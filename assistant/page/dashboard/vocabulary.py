@@ -19,6 +19,8 @@ class DashboardWords:
     close: str
     cancel: str
     failed: str
+    details_format: str
+    """What kind of error, and what it says itself."""
     months: tuple[str, ...]
     date_format: str
     """Of `day` and `month`."""

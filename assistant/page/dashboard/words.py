@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from assistant.errors import ConversationError, EngineError, PromptError
+from assistant.page import words as chat_words
 from assistant.page.dashboard.chinese import CHINESE
 from assistant.page.dashboard.english import ENGLISH
 from assistant.page.dashboard.loop_chinese import in_chinese, report_in_chinese
 from assistant.page.dashboard.vocabulary import DashboardWords
 
-__all__ = ["LANGUAGES", "DashboardWords", "said", "said_in_report"]
+__all__ = ["LANGUAGES", "DashboardWords", "said", "said_in_report", "told"]
 
 LANGUAGES = {words.code: words for words in (ENGLISH, CHINESE)}
 
@@ -20,3 +22,20 @@ def said(words: DashboardWords, text: str) -> str:
 def said_in_report(words: DashboardWords, markdown: str) -> str:
     """A cycle's report, likewise."""
     return report_in_chinese(markdown) if words.code == CHINESE.code else markdown
+
+
+def told(words: DashboardWords, error: Exception) -> str:
+    """An error in the page's language, with the details that an admin needs.
+
+    In Chinese by its sentence, where that is known; else by its kind, as the chat page tells it, with the sentence
+    behind it unless the kind says it all.
+    """
+    text = str(error)
+    if words.code != CHINESE.code:
+        return text
+    if (known := in_chinese(text)) != text:
+        return known
+    kind = chat_words.explained(chat_words.CHINESE, error)
+    if isinstance(error, ConversationError | EngineError | PromptError):
+        return kind
+    return words.details_format.format(kind=kind, details=text)
