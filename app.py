@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def main(settings: Settings) -> None:
     """Serve until interrupted. Raises AssistantError or StoreError where that cannot be done."""
     check_port(settings.host, settings.port)
+    restore(settings)
 
-    # Imported once the settings are known to be good: torch and gradio take seconds.
+    # Imported once the settings are known to be good, and the backups reached: torch and gradio take seconds.
     from assistant.accounts import Accounts
     from assistant.admins import Admins
     from assistant.api import routes
@@ -45,7 +46,6 @@ def main(settings: Settings) -> None:
     from assistant.versions import Versions
 
     quiet_libraries()
-    restore(settings)
     versions = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:
