@@ -116,6 +116,8 @@ def train(
                 loss_type=[recipe.loss_type],
                 label_smoothing=recipe.flipped,
                 max_length=None,
+                # The reference never changes: it reads each row once, not once an epoch.
+                precompute_ref_log_probs=True,
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),

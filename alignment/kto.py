@@ -172,6 +172,8 @@ def train(
                 desirable_weight=desirable,
                 undesirable_weight=undesirable,
                 max_length=None,
+                # The reference never changes: it reads each row once, not once an epoch.
+                precompute_ref_log_probs=True,
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),
