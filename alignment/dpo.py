@@ -24,6 +24,7 @@ from alignment.pairs import Pair
 from alignment.stage import (
     Opened,
     Place,
+    alone,
     feedback,
     on_cpu,
     open_parent,
@@ -116,8 +117,7 @@ def train(
                 loss_type=[recipe.loss_type],
                 label_smoothing=recipe.flipped,
                 max_length=None,
-                # The reference never changes: it reads each row once, not once an epoch.
-                precompute_ref_log_probs=True,
+                precompute_ref_log_probs=alone(),
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),

@@ -25,6 +25,7 @@ from alignment.data import rows_hash
 from alignment.errors import DataError
 from alignment.stage import (
     Place,
+    alone,
     feedback,
     on_cpu,
     open_parent,
@@ -172,8 +173,7 @@ def train(
                 desirable_weight=desirable,
                 undesirable_weight=undesirable,
                 max_length=None,
-                # The reference never changes: it reads each row once, not once an epoch.
-                precompute_ref_log_probs=True,
+                precompute_ref_log_probs=alone(),
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),

@@ -257,6 +257,14 @@ def say(*lines: str) -> None:
             print(line, flush=True)
 
 
+def alone() -> bool:
+    """Whether this is the only process: then the reference reads each row once, before training, not once an epoch.
+
+    TRL hands what was read from process to process by a file beside the rows, and rows from memory have none.
+    """
+    return bool(PartialState().num_processes == 1)
+
+
 def per_process(batch_size: int) -> int:
     """Rows of a batch that each process takes: recipes name what one update sees in all."""
     return max(1, math.ceil(batch_size / PartialState().num_processes))
