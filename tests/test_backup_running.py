@@ -11,9 +11,14 @@ import pytest
 from backup_parts import filled_home, ratings
 from gradio_client import Client
 from running_app import ROOT, running_app
+from store_parts import one_turn
 
+from assistant.first import version_to_serve
+from assistant.raters import EVERYBODY
+from assistant.versions import Versions
+from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
-from feedback_store.backup import Schedule
+from feedback_store.backup import Schedule, back_up, restore
 from feedback_store.backup.restoring import backups
 
 
@@ -68,23 +73,27 @@ def test_the_commands_back_up_list_and_restore(
     assert "one of the arguments --home --list is required" in capsys.readouterr().err
 
 
-def test_an_app_stopped_by_sigterm_comes_back_on_an_empty_home_with_conversations_and_ratings(
+def test_an_app_on_an_empty_home_goes_on_from_the_backup_and_makes_another_when_sigterm_stops_it(
     tmp_path: Path,
 ) -> None:
     home, url = tmp_path / "home", f"file://{tmp_path / 'place'}"
-    with running_app(home, "--backup-url", url, "--backup-every", "1000") as address:
-        client = Client(address, verbose=False)
-        said = list(client.submit("What is 2 + 3?", False, None, api_name="/chat"))[-1]
-        client.predict(said["reply_id"], 1, ["clear"], "", api_name="/rate")
-    before = ratings(home)
+    version_to_serve(home, None)
+    with FeedbackStore.open_home(home) as store:
+        reply = one_turn(store, EVERYBODY)
+        store.rate(reply.id, EVERYBODY, 1, ["clear"])
+    back_up(home, url)
     shutil.rmtree(home)
     with running_app(home, "--backup-url", url, "--backup-every", "1000") as address:
         client = Client(address, verbose=False)
-        more = list(client.submit("And 2 more?", False, said["conversation"], api_name="/chat"))[-1]
-        assert more["conversation"] == said["conversation"]
+        said = list(client.submit("And 2 more?", False, reply.conversation_id, api_name="/chat"))[-1]
+        assert said["conversation"] == reply.conversation_id
+        client.predict(said["reply_id"], -1, ["wrong"], "", api_name="/rate")
+    before = ratings(home)
+    assert [(one.id, rating.value) for rating, one in before] == [(reply.id, 1), (said["reply_id"], -1)]
+    shutil.rmtree(home)
+    restore(home, url)
     assert ratings(home) == before
-    assert [rating.reply_id for rating, _ in before] == [said["reply_id"]]
-    assert (home / "versions" / "released.json").exists()
+    assert Versions(home).released() == "v1"
 
 
 def test_an_app_whose_backups_cannot_be_reached_does_not_start_on_an_empty_home(tmp_path: Path) -> None:

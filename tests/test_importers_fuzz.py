@@ -49,8 +49,10 @@ HOSTILE = st.recursive(
     values=st.lists(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        )
+            lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+            max_leaves=12,
+        ),
+        max_size=6,
     ),
     chunk=st.integers(1, 40),
     indent=st.sampled_from([None, 0, 3]),
