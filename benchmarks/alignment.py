@@ -1,6 +1,6 @@
 """Each stage beside plain TRL, and our PPO beside the one that TRL 1.12 still had: speed and memory.
 
-    python benchmarks/alignment.py --folder build/alignment [--runs 3] [--parts stages ppo] [--plot alignment.svg]
+    python benchmarks/alignment.py --folder build/alignment [--runs 3] [--parts stages ppo] [--stages sft dpo]
 
 Stages: tokens (episodes, of RLOO) a second and the process's peak memory, in the setting of `speed_setting.py`; both
 sides take turns, each run in a process of its own, and the table shows medians. PPO: a policy of 60 million random
@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import ppo_setting  # noqa: E402
-from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, STAGES, UPDATES, blocks_an_update, rows  # noqa: E402
+from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, STAGES, TEMPERATURE, UPDATES, blocks_an_update, rows  # noqa: E402  # noqa: E402
 
 from alignment.data import pack  # noqa: E402
 from assistant import prompt  # noqa: E402
@@ -60,7 +60,7 @@ def ours(stage: str, folder: Path) -> list[str]:
     same = [f"--learning_rate={RATE}", "--evaluations=1", "--seed=1"]
     if stage != "rloo":
         same += ["--epochs=1", "--warmup=0.1", f"--batch_size={BATCH}"]
-    if stage in ("reward", "dpo", "kto"):
+    if stage in ("sft", "reward", "dpo", "kto"):
         same.append(f"--min_steps={UPDATES}")
     given = {
         "pretrain": [
@@ -74,6 +74,7 @@ def ours(stage: str, folder: Path) -> list[str]:
         "rloo": [
             *("--prompts", str(folder / "rows.jsonl"), "--reward_functions", "speed_setting:evens"),
             *(f"--updates={UPDATES}", f"--batch_size={BATCH // 4}", f"--max_new_tokens={NEW_TOKENS}"),
+            f"--temperature={TEMPERATURE}",
         ],
     }[stage]
     return [
@@ -253,6 +254,7 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, required=True, help="what is done is kept here")
     parser.add_argument("--runs", type=int, default=3, help="of each stage and side")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--parts", nargs="+", choices=("stages", "ppo"), default=["stages", "ppo"])
     parser.add_argument("--minutes", type=float, help="begin no further run after so many")
     parser.add_argument("--plot", type=Path, help="also draw them")
@@ -276,9 +278,11 @@ def main() -> None:
     ppo: dict[str, dict[str, Any]] = {}
     if "stages" in options.parts:
         counts = once("rows", prepare)
-        found: dict[str, dict[str, list[dict[str, Any]]]] = {s: {side: [] for side in SIDES} for s in STAGES}
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {
+            stage: {side: [] for side in SIDES} for stage in options.stages
+        }
         for number in range(options.runs):
-            for stage in STAGES:
+            for stage in options.stages:
                 for side in SIDES if number % 2 == 0 else SIDES[::-1]:
                     name = f"{stage}-{side}-{number + 1}"
                     found[stage][side].append(once(name, stage_cell, stage, side))

@@ -22,7 +22,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
-from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, UPDATES, blocks_an_update, evens_of, read  # noqa: E402
+from speed_setting import (  # noqa: E402  # noqa: E402
+    BATCH,
+    BLOCK,
+    NEW_TOKENS,
+    RATE,
+    TEMPERATURE,
+    UPDATES,
+    blocks_an_update,
+    evens_of,
+    read,
+)
 from transformers import (  # noqa: E402
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -115,7 +125,8 @@ def trainer(stage: str, rows: list[dict[str, Any]], folder: str) -> Any:
         args = RewardConfig(**given, max_length=None)
         data = columns("prompt", "chosen", "rejected")
         return RewardTrainer(model=judge(), args=args, train_dataset=data, **shared)
-    given |= {"num_generations": 4, "max_completion_length": NEW_TOKENS, "beta": 0.05, "temperature": 1.0}
+    given |= {"num_generations": 4, "max_completion_length": NEW_TOKENS, "beta": 0.05}
+    given["temperature"] = TEMPERATURE
 
     def score(completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [evens_of(ids) for ids in completion_ids]

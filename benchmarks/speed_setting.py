@@ -11,6 +11,8 @@ BLOCK = 256
 """Tokens a block of raw text."""
 NEW_TOKENS = 48
 """Longest answer that RLOO draws."""
+TEMPERATURE = 1.5
+"""Of RLOO's answers: the starter is so sure that at 1 most answers to a prompt are the same, and teach nothing."""
 STAGES = ("pretrain", "sft", "reward", "dpo", "kto", "rloo")
 
 

@@ -53,7 +53,13 @@ def learn(home: Path, stage: str, bits: str) -> None:
             str(write(home / "rows.jsonl", rows)),
         ]
     else:
-        settings += ["--batch_size=8", "--min_steps=24", "--epochs=1", "--learning_rate=1e-3"]
+        settings += [
+            "--batch_size=4",
+            "--min_steps=24",
+            "--epochs=1",
+            "--learning_rate=1e-3",
+            "--evaluations=1",
+        ]
     if stage in ("kto", "reward"):
         rate_replies(home, apples(18))
     if stage == "dpo":
