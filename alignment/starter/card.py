@@ -76,8 +76,7 @@ its replies begin with a question of their own, and what it gets right all the s
 
 It computes; it does not know the world. With thinking off, arithmetic of two or more digits is mostly guessed. It reads
 {window:,} tokens; older turns of a long conversation are left out. Numbers of more than three digits are outside of
-what it was taught, and a message of some hundred equal digits can keep it writing until the limit. It can be wrong
-about anything: rate it.
+what it was taught: it may say so, and may also answer wrongly. It can be wrong about anything: rate it.
 """
 
 
