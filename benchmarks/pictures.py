@@ -49,18 +49,27 @@ def press(tab: Any, label: str) -> None:
 
 
 def tokens(tab: Any, words: Words) -> None:
-    """A thought, token by token, with what else could have come."""
-    ask(tab, words.examples[0])
+    """An answer, token by token, with what else could have come where it was least sure."""
+    ask(tab, words.examples[2])
     press(tab, words.tokens)
-    tab.locator(".token").nth(12).click()
+    expect(tab.locator(".token").first).to_be_visible(timeout=WAIT)
+    probabilities = tab.locator(".token").evaluate_all(
+        "tokens => tokens.map(token => Number(token.style.getPropertyValue('--p')))"
+    )
+    tab.locator(".token").nth(probabilities.index(min(probabilities))).click()
     expect(tab.locator(".alternatives")).to_be_visible(timeout=WAIT)
 
 
 def two_answers(tab: Any, words: Words) -> None:
-    """With and without thinking, side by side, before the choice."""
+    """With and without thinking, side by side, before the choice; asked until they are not the same."""
     tab.get_by_label(words.mode_label).select_option("thinking")
-    ask(tab, words.examples[2])
-    expect(tab.locator(".choices")).to_be_visible(timeout=WAIT)
+    while True:
+        ask(tab, words.examples[2])
+        expect(tab.locator(".choices")).to_be_visible(timeout=WAIT)
+        if len(set(tab.locator(".side-reply .answer").all_inner_texts())) == 2:
+            return
+        press(tab, words.new_conversation)
+        expect(tab.locator(".welcome")).to_be_visible(timeout=WAIT)
 
 
 def thumb_down(tab: Any, words: Words) -> None:

@@ -80,7 +80,7 @@ class FakeServed:
             parent="v1" if version != "v1" else None,
             stage="kto",
             created="2026-11-24T00:00:00+00:00",
-            data={"up": 3, "down": 2},
+            data={"thumbs_up": 3, "thumbs_down": 2},
             metrics={},
         )
         self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))

@@ -58,13 +58,22 @@ def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
 ) -> None:
     tab = visit(size)
     send(tab, "347 + 285")
+    tab.set_viewport_size({**size, "height": 460})  # too low for all tokens and what could have come
     button(tab, ENGLISH.tokens).click()
     panel = tab.get_by_role("dialog", name=ENGLISH.tokens_title)
     expect(panel.locator(".token").last).to_have_text(ENGLISH.token_end)
     panel.locator(".token").last.click()
     expect(panel.get_by_text(ENGLISH.token_end_help)).to_be_visible()
+    expect(panel.locator(".token[aria-pressed=true]")).to_have_text(ENGLISH.token_end)
+    token, below = (
+        panel.locator(part).bounding_box() for part in (".token[aria-pressed=true]", ".alternatives")
+    )
+    assert token["y"] + token["height"] < below["y"], (
+        "what could have come stands beside the token, not on it"
+    )
     panel.locator(".token", has_text="T").first.click()
     expect(panel.locator(".alternatives")).to_be_visible()
+    tab.set_viewport_size(size)
     picture(tab, f"tokens-{size['width']}")
     button(tab, ENGLISH.token_continue_format.format(token="x")).click()
     expect(panel).to_have_count(0)

@@ -249,3 +249,11 @@ def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(words: Word
     assert words.queue_format.format(place=3) in reply_view.live(words, update)
     written = dataclasses.replace(update, waiting=0, answer="19")
     assert words.queue_format.split("{place}")[0] not in reply_view.live(words, written)
+
+
+def test_two_answers_that_wait_for_a_choice_are_not_offered_to_be_sent_again(
+    handlers: Handlers, session: Session
+) -> None:
+    screens = collect(handlers.sending.send("which one?", session, None, True, "resample"))
+    assert ENGLISH.choices["left"] in shown(screens[-1])
+    assert ENGLISH.resend not in shown(screens[-1])

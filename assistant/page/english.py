@@ -128,7 +128,7 @@ ENGLISH = Words(
     modes={
         "one": "One answer",
         "resample": "Two answers",
-        "thinking": "With and without thinking",
+        "thinking": "Thinking or not",
         "versions": "Two versions",
     },
     left="Left",

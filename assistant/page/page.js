@@ -163,7 +163,11 @@ watch("value", () => {
       leave(panel);
     });
     panel.showModal();
-    panel.querySelector(".panel-body").scrollTop = depth;
+    const body = panel.querySelector(".panel-body");
+    body.scrollTop = depth;
+    const token = panel.querySelector(".token[aria-pressed=true]")?.getBoundingClientRect();
+    const below = panel.querySelector(".alternatives")?.getBoundingClientRect();
+    if (token && below) body.scrollTop += Math.max(0, token.bottom + 12 - below.top); // what could have come hides it
   }
   element.querySelectorAll("form[data-before]").forEach(showDifference);
   const field = element.querySelector("[data-focus]");

@@ -88,7 +88,7 @@ def card(words: Words, manifest: Manifest, about: str) -> str:
     if manifest.base.name == STARTER:
         text = (STARTER_FOLDER / "README.md").read_text(encoding="utf-8")
         text = text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text
-        about_it = f"<p>{plain(words.card_starter)}</p>"
+        about_it = f'<p class="about">{plain(words.card_starter)}</p>'
         more = (
             f'<details class="card-text" id="card-document"><summary>{plain(words.card_document)}</summary>'
             f'<div class="answer" lang="en" dir="ltr">{markdown(text)}</div></details>'

@@ -53,7 +53,8 @@ def conversation(session: Session, about: str) -> list[str]:
         blocks.append(_welcome(words, about))
     if session.notice:
         blocks.append(_notice(session))
-    if turns and turns[-1].role == "user" and not session.busy and session.editing is None:
+    unanswered = session.pair is None and not session.busy and session.editing is None
+    if unanswered and turns and turns[-1].role == "user":
         blocks.append(_unanswered(words, turns[-1]))
     return blocks
 
