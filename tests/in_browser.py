@@ -29,8 +29,8 @@ SWITCHES = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE = float(os.environ.get("THUMBTUNE_PATIENCE", "5"))
-"""Seconds that a loaded machine may take for what a quiet one does at once."""
+PATIENCE = float(os.environ.get("THUMBTUNE_PATIENCE", "20"))
+"""Seconds that a loaded machine may take for what a quiet one does at once; nobody waits for them where it does."""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 780}
 both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -47,7 +47,7 @@ def running_app(home: Path, *arguments: str, patience: float = 120) -> Iterator[
             yield address
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=90)
 
 
 def _answers(address: str) -> bool:
