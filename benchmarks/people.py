@@ -21,7 +21,8 @@ from feedback_store import FeedbackStore
 
 AT_ONCE = 24
 """Questions that are answered together."""
-VARIED = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=400)
+AS_THE_PAGE = Sampling(max_new_tokens=400)
+"""Drawn as the page draws unless somebody changes its settings."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ class People:
     """How many of the raters always say the opposite."""
     random: bool = False
     """Every thumb is a coin's: there is nothing to learn."""
-    sampling: Sampling = VARIED
-    """At a lower temperature there are fewer different answers to choose between."""
+    sampling: Sampling = AS_THE_PAGE
 
 
 @dataclass(frozen=True)
