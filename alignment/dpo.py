@@ -46,7 +46,7 @@ class DPORecipe:
     pairs: Path | None = field(
         default=None, metadata={"help": "JSON Lines of pairs; the store's, if left out"}
     )
-    learning_rate: float = 5e-5
+    learning_rate: float = 1e-4
     """For LoRA on the starter: at 2e-4 its second round made liked answers that it had not seen much less likely. For
     models of 0.5B to 2B see configs/dpo-2b.yaml; the paper's 1e-6 moved all weights."""
     beta: float = 0.1

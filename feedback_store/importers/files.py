@@ -243,6 +243,12 @@ def _parquet(path: Path) -> Iterator[Row]:
                 yield number, row
     except (package("pyarrow", "").ArrowException, OSError, ValueError) as error:
         raise FileDamaged(f"{path} is a damaged Parquet file: {error!s:.300}.") from error
+    except OverflowError as error:
+        # Arrow's times reach beyond Python's years 1 to 9999.
+        raise FileDamaged(
+            f"{path} has a time beyond the years 1 to 9999 after row {number:,}: {error!s:.300}. "
+            "Correct it, or leave its column out."
+        ) from error
 
 
 def package(name: str, what: str) -> Any:
