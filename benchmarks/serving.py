@@ -11,6 +11,7 @@ the median, first tokens are those of all rounds. "Engine alone" is the same loa
 import argparse
 import asyncio
 import json
+import math
 import sqlite3
 import statistics
 import subprocess
@@ -231,6 +232,11 @@ def check_lengths(home: Path, tokens: int) -> None:
         raise RuntimeError(f"replies of {sorted(lengths)} tokens, not all of {tokens}")
 
 
+def cell(value: float, form: str, unit: str = "") -> str:
+    """A cell of the table; a dash where nothing was measured."""
+    return "–" if math.isnan(value) else f"{value:{form}}{unit}"
+
+
 def plot(results: list[Result], path: Path) -> None:
     """Tokens a second and the first token's p95 over the clients."""
     import matplotlib
@@ -278,11 +284,9 @@ def main() -> None:
 
     def show(one: Result) -> None:
         results.append(one)
-        print(
-            f"| {one.system} | {one.clients} | {one.tokens_per_second:,.0f} | {one.first_token_p50:.3f} s "
-            f"| {one.first_token_p95:.3f} s | {one.failed} |",
-            flush=True,
-        )
+        rate = cell(one.tokens_per_second, ",.0f")
+        p50, p95 = (cell(value, ".3f", " s") for value in (one.first_token_p50, one.first_token_p95))
+        print(f"| {one.system} | {one.clients} | {rate} | {p50} | {p95} | {one.failed} |", flush=True)
 
     run(clients, options.tokens, options.only.split(",") if options.only else [], show)
     if options.plot:
