@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from datasets import Dataset
 from alignment.errors import DataError
 from assistant import prompt
 from feedback_store import rows as feedback
+
+Item = TypeVar("Item")
 
 
 class Blocks(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
@@ -200,3 +203,31 @@ def half(messages: Sequence[dict[str, str]]) -> str:
     text = feedback.normal_prompt(messages)
     # Another hash than the held-out split's, so that each half holds out a tenth of its own.
     return "ab"[hashlib.sha256(f"half:{text}".encode()).digest()[0] % 2]
+
+
+def standing(
+    found: Sequence[Item],
+    key: Callable[[Item], Hashable],
+    opposite: Callable[[Item], Hashable],
+    says_nothing: Callable[[Item], bool],
+    fits: Callable[[Item], bool],
+) -> tuple[list[Item], int, int, int]:
+    """Judgements that stand, each once, and how many are too long, tied and repeated.
+
+    Two that contradict each other equally often are tied; else the more frequent one stands. `key` tells which
+    judgements are the same, `opposite` is the key of the one that contradicts it.
+    """
+    votes = Counter(map(key, found))
+    kept: dict[Hashable, Item] = {}
+    too_long = tied = repeated = 0
+    for one in found:
+        same, against = key(one), votes[opposite(one)]
+        if says_nothing(one) or against == votes[same]:
+            tied += 1
+        elif not fits(one):
+            too_long += 1
+        elif same in kept or against > votes[same]:
+            repeated += 1
+        else:
+            kept[same] = one
+    return list(kept.values()), too_long, tied, repeated

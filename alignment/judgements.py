@@ -1,11 +1,10 @@
 """Judgements: what people preferred, liked and disliked, as token ids that a reward model learns from."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignment.data import held_out
+from alignment.data import held_out, standing
 from alignment.errors import DataError
 from alignment.pairs import Pair
 
@@ -60,21 +59,15 @@ def usable(found: Sequence[Judged], window: int, left_out: str = "") -> Usable:
             f"There are no judgements yet{left_out}. Give thumbs, or compare answers, and run this again; or name a "
             "file with --pairs."
         )
-    votes = Counter(map(_key, found))
-    kept: dict[tuple[Any, ...], Judged] = {}
-    too_long = tied = repeated = 0
-    for one in found:
-        key, against = _key(one), votes[_opposite(one)]
-        if one.first == one.second or against == votes[key]:
-            tied += 1
-        elif max(len(one.first), len(one.second or [])) > window:
-            too_long += 1
-        elif key in kept or against > votes[key]:
-            repeated += 1
-        else:
-            kept[key] = one
-    training = [one for one in kept.values() if not held_out(one.messages)]
-    aside = [one for one in kept.values() if held_out(one.messages)]
+    kept, too_long, tied, repeated = standing(
+        found,
+        _key,
+        _opposite,
+        says_nothing=lambda one: one.first == one.second,
+        fits=lambda one: max(len(one.first), len(one.second or [])) <= window,
+    )
+    training = [one for one in kept if not held_out(one.messages)]
+    aside = [one for one in kept if held_out(one.messages)]
     if not training:
         raise DataError(
             f"None of the {len(found)} judgements can be trained on: {tied} are tied, "

@@ -1,6 +1,5 @@
 """Pairs: a prompt with a better and a worse completion, from the store or from a file, as token ids."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from alignment import rendering
-from alignment.data import conversation, held_out, read_json_lines
+from alignment.data import conversation, held_out, read_json_lines, standing
 from alignment.errors import DataError
 from assistant import prompt
 from assistant.errors import PromptError
@@ -118,24 +117,18 @@ def sort(found: Sequence[Pair], window: int, left_out: str = "") -> Sorted:
             f"There are no preferences yet{left_out}. Compare two answers, or give a thumb up and a thumb down to "
             "answers to the same message, and run this again; or name a file with --pairs."
         )
-    kept: dict[tuple[tuple[int, ...], ...], Pair] = {}
-    too_long = tied = repeated = 0
-    votes = Counter(map(_key, found))
-    for pair in found:
-        key = _key(pair)
-        against = votes[key[0], key[2], key[1]]
-        # A reply that was stopped before its first token says nothing.
-        says_nothing = not pair.chosen_ids or not pair.rejected_ids
-        if says_nothing or pair.chosen_ids == pair.rejected_ids or against == votes[key]:
-            tied += 1
-        elif len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids)) > window:
-            too_long += 1
-        elif key in kept or against > votes[key]:
-            repeated += 1
-        else:
-            kept[key] = pair
-    training = [pair for pair in kept.values() if not held_out(pair.messages)]
-    aside = [pair for pair in kept.values() if held_out(pair.messages)]
+    kept, too_long, tied, repeated = standing(
+        found,
+        _key,
+        _opposite,
+        # A reply that was stopped before its first token says nothing either.
+        says_nothing=lambda one: (
+            not one.chosen_ids or not one.rejected_ids or one.chosen_ids == one.rejected_ids
+        ),
+        fits=lambda one: len(one.prompt_ids) + max(len(one.chosen_ids), len(one.rejected_ids)) <= window,
+    )
+    training = [pair for pair in kept if not held_out(pair.messages)]
+    aside = [pair for pair in kept if held_out(pair.messages)]
     if not training:
         raise DataError(
             f"None of the {len(found)} preferences can be trained on: {tied} are tied, {too_long} are longer than the "
@@ -146,6 +139,10 @@ def sort(found: Sequence[Pair], window: int, left_out: str = "") -> Sorted:
 
 def _key(pair: Pair) -> tuple[tuple[int, ...], ...]:
     return tuple(pair.prompt_ids), tuple(pair.chosen_ids), tuple(pair.rejected_ids)
+
+
+def _opposite(pair: Pair) -> tuple[tuple[int, ...], ...]:
+    return tuple(pair.prompt_ids), tuple(pair.rejected_ids), tuple(pair.chosen_ids)
 
 
 def columns(pairs: Sequence[Pair]) -> Dataset:
