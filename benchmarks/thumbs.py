@@ -1,6 +1,6 @@
 """A hundred thumbs to a released next version, timed; and what they changed.
 
-    python benchmarks/thumbs.py [--thumbs 100] [--learning-rate 2e-4]
+    python benchmarks/thumbs.py [--thumbs 100] [--learning-rate 1e-4]
 
 A simulated person asks two-step word problems and gives a thumb up to an answer that is right and names its unit,
 a thumb down to any other. Then `kto` and `release` run as commands. The habit is measured on held-out problems.
