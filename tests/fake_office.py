@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fake_chat import FakeChat
@@ -31,6 +32,12 @@ from feedback_store import votes as voting
 PASSWORD = "correct horse battery"
 WHO = "Ada (password)"
 BEGAN = datetime(2026, 11, 14, 9, tzinfo=UTC)
+
+
+def click(office: Office, **data: str) -> tuple[Any, Any]:
+    """A signed-in admin's request, and the event with what was clicked, as Gradio hands them to a handler."""
+    cookies = {"thumbtune-admin": office.admins.sign_in(PASSWORD, "Ada", "")}
+    return SimpleNamespace(headers={}, cookies=cookies, scope={}), SimpleNamespace(_data=data)
 
 
 def reason(

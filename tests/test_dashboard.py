@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
 
 import pytest
-from fake_office import PASSWORD, WHO
+from fake_office import WHO, click
 
 from assistant import loop
 from assistant.errors import LoopError
@@ -123,14 +122,6 @@ async def test_two_answers_can_be_stopped(office: Office) -> None:
 
 
 def test_what_goes_wrong_is_told_on_the_page(office: Office) -> None:
-    class Request:
-        headers: dict[str, str] = {}  # noqa: RUF012
-        cookies = {"thumbtune-admin": office.admins.sign_in(PASSWORD, "Ada", "")}  # noqa: RUF012
-        scope: dict[str, Any] = {}  # noqa: RUF012
-
-    class Event:
-        _data = {"version": "v99"}  # noqa: RUF012
-
-    screen = guarded(office, Acts(office).release)(DashboardSession(), Request(), Event())
+    screen = guarded(office, Acts(office).release)(DashboardSession(), *click(office, version="v99"))
     assert "There is no version &#x27;v99&#x27;" in screen.live
     assert office.versions.released() == "v4"

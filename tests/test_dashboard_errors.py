@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_office import PASSWORD
+from fake_office import click
 from test_loop_words import english_left
 
 from assistant.errors import LoopError, TooLong, VersionError
@@ -95,16 +95,8 @@ def test_an_error_that_is_not_known_is_told_by_its_kind_and_with_its_own_words()
 
 
 def test_a_refused_lever_answers_in_the_language_of_the_page(office: Office) -> None:
-    class Request:
-        headers: dict[str, str] = {}  # noqa: RUF012
-        cookies = {"thumbtune-admin": office.admins.sign_in(PASSWORD, "Ada", "")}  # noqa: RUF012
-        scope: dict[str, object] = {}  # noqa: RUF012
-
-    class Event:
-        _data = {"version": "v99"}  # noqa: RUF012
-
     session = DashboardSession(language="zh")
-    screen = guarded(office, Acts(office).release)(session, Request(), Event())
+    screen = guarded(office, Acts(office).release)(session, *click(office, version="v99"))
     assert "里没有版本" in screen.live and "There is" not in screen.live
     Acts(office).language(session, {}, "Ada")
     assert not session.notice  # rather than in the other language
