@@ -25,6 +25,15 @@ def completion_ids(said: Any, think: bool, tokenizer: Any) -> list[int]:
     return prompt.completion(tokenizer, said.thought or "", said.answer, think)
 
 
+def reply_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
+    """The tokens of a stored reply to `messages`, prompt and completion. Empty where it says nothing.
+
+    Raises PromptError as above.
+    """
+    said = completion_ids(reply, reply.think, tokenizer)
+    return [*(reply.prompt_ids or prompt.render(tokenizer, messages, reply.think)), *said] if said else []
+
+
 def thumbs(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
     """The rows, each with the tokens of its prompt and its completion. Raises PromptError as above."""
     return [

@@ -56,21 +56,25 @@ def agreement(home: Path, judges: Mapping[str, str], given: list[Thumb]) -> dict
     counts as a thumb up, so that a judge who likes little does not seem to disagree with whoever is kind.
     """
     # Imported late: the thumbs of a live comparison are read where nothing for training is installed.
-    from alignment import reward_model
+    from alignment import rendering, reward_model
     from alignment.data import half
+    from assistant.model import load_tokenizer
 
     agreed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     versions = Versions(home)
     for learned, version in judges.items():
-        unseen = [one for one in given if half(one.messages) != learned and one.reply.completion_ids]
+        judge = versions.open(version)
+        tokenizer = load_tokenizer(judge.manifest.base, home)
+        others = [one for one in given if half(one.messages) != learned]
+        read = [(one.cast, rendering.reply_ids(one.reply, one.messages, tokenizer)) for one in others]
+        unseen = [(cast, ids) for cast, ids in read if ids]
         if not unseen:
             continue
-        score = reward_model.load(versions.open(version), home)
-        scores = score([[*one.reply.prompt_ids, *one.reply.completion_ids] for one in unseen])
+        scores = reward_model.load(judge, home)([ids for _, ids in unseen])
         middle = median(scores)
-        for one, value in zip(unseen, scores, strict=True):
-            agreed[one.cast.rater][0] += (value > middle) is (one.cast.value > 0)
-            agreed[one.cast.rater][1] += 1
+        for (cast, _), value in zip(unseen, scores, strict=True):
+            agreed[cast.rater][0] += (value > middle) is (cast.value > 0)
+            agreed[cast.rater][1] += 1
     return {rater: (right, of) for rater, (right, of) in agreed.items()}
 
 

@@ -8,9 +8,9 @@ import pytest
 from tiny import tiny_home
 from transformers import AutoTokenizer
 
-from alignment import against, pairs, rendering
+from alignment import against, pairs, rendering, reward_model, votes
 from alignment.__main__ import main
-from alignment.data import held_out
+from alignment.data import half, held_out
 from assistant import prompt
 from assistant.versions import STARTER_FOLDER, Versions
 from feedback_store import FeedbackStore, rows
@@ -73,6 +73,24 @@ def test_the_gate_hears_those_that_are_held_out(home: Path) -> None:
     aside = [n for n in range(12) if held_out(ask(n))] + [n for n in range(12) if held_out(ask(n + 50))]
     assert len(judged) == len(aside) > 0
     assert all(one.prompt_ids and one.first for one in judged)
+
+
+def test_a_judge_hears_them_as_it_hears_what_was_served(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[list[int]] = []
+
+    def scores(sequences: list[list[int]]) -> list[float]:
+        heard.extend(sequences)
+        return [float(len(heard))] * len(sequences)
+
+    monkeypatch.setattr(reward_model, "load", lambda *_: scores)
+    with FeedbackStore.open_home(home) as store:
+        agreed = votes.agreement(home, {"a": "v1"}, list(votes.thumbs(store)))
+    others = [n for n in range(12) if half(ask(n)) != "a"]
+    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+    asked = [prompt.render(tokenizer, ask(n), think=False) for n in others]
+    said = [prompt.completion(tokenizer, "", f"{n + 2} apples", think=False) for n in others]
+    assert sorted(heard) == sorted(before + after for before, after in zip(asked, said, strict=True))
+    assert sum(of for _, of in agreed.values()) == len(others) > 0
 
 
 def test_served_tokens_stay_as_they_were_drawn_and_silence_is_not_rendered() -> None:
