@@ -38,9 +38,10 @@ from benchmarks.people import People, chat_and_rate  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
 from feedback_store.intervals import wilson  # noqa: E402
 
-POLICY: dict[str, Any] = {"cycle": {"stages": ["dpo"], "minimum_pairs": 30, "minimum_judgements": 100}}
-"""Of the cycles: the defaults, but for the candidates, and for what 300 thumbs on 75 questions give: some fifty pairs.
-KTO and PPO would learn from the same votes, and take longer than the ten minutes that a cycle is promised to take."""
+POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "minimum_judgements": 100}}
+"""Of the cycles: the defaults, but for the candidates, and for what 300 thumbs on 75 questions give the two judges.
+KTO hears every thumb; the pairs among them are some fifty, which is few for DPO, and PPO takes longer than the ten
+minutes that a cycle is promised to take."""
 SEED = 1000
 """Of the held-out problems asked here; the gate's are drawn with the number of its cycle."""
 LINES = {"habit": "#0a7d55", "skill": "#b3541e", "thumbs up": "#4a5ba8"}
