@@ -23,6 +23,12 @@ import pytest
 from feedback_store import FeedbackStore
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: more than there are cores, because tests wait for browsers and processes half of their time."""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty home folder."""
