@@ -1,11 +1,12 @@
 """The whole circle, over and over: people chat and rate, a cycle learns, the gate decides, the next version serves.
 
-    python benchmarks/loop.py --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.png]
+    python benchmarks/loop.py --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.svg]
 
 Simulated people ask word problems of two and three steps and like what is right and names its unit. One thumb in ten
-slips, and of the twenty people one always says the opposite. Before each cycle and after the last, the released version
-answers held-out problems, greedily and thinking; training sees none of them, and the gate draws others. The habit is
-to name the unit (of two-step problems), the skill to get three-step problems right.
+slips, and of the twenty people one always says the opposite. They do not wait to read, so that reports call many of
+them a flood. Before each cycle and after the last, the released version answers held-out problems, greedily and
+thinking; training sees none of them, and the gate draws others. The habit is to name the unit (of two-step problems),
+the skill to get three-step problems right.
 
 Everything is kept in HOME, a home like any other (`python app.py --home HOME`). Stopped at any moment, the same command
 goes on from there; with more --cycles it adds to what there is. Exit code 1 if a promise at the end is broken.
