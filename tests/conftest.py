@@ -25,8 +25,8 @@ from feedback_store import FeedbackStore
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: more than there are cores, because tests wait for browsers and processes half of their time."""
-    return max(2, 3 * (os.cpu_count() or 1) // 2)
+    """Of `-n auto`: two more than there are cores, because tests wait for browsers and processes much of their time."""
+    return 2 + (os.cpu_count() or 1)
 
 
 @pytest.fixture
