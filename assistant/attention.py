@@ -111,8 +111,6 @@ def attend(
         layer_idx=module.layer_idx,
         kwargs={**kwargs, "read_index": reading},
     )
-    if len(step.groups) == 1:
-        return _answers(step.groups[0], query[0], key[0], value[0], scaling)[None], None
     made = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
     for group in step.groups:
         made[group.queries] = _answers(group, query[0], key[0], value[0], scaling)

@@ -101,10 +101,6 @@ def load_for_serving(version: Version, home: Path, placement: Placement | None =
     model.requires_grad_(False)
     # Quantized weights were put on their device as they were loaded.
     model = model if base.quantize else model.to(device)
-    if device == "cpu":
-        from assistant.norms import fuse_norms
-
-        fuse_norms(model)
     return Loaded(model.eval(), loaded.tokenizer, loaded.window)
 
 

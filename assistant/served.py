@@ -17,11 +17,12 @@ from typing import Any, Literal
 import psutil
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig
+from transformers.generation.continuous_batching.continuous_api import OutputRouter
+from transformers.generation.continuous_batching.requests import GenerationOutput
 
 from assistant.attention import EACH_ITS_OWN
 from assistant.errors import EngineBusy, EngineError, TooLong
 from assistant.model import Loaded
-from assistant.news import News, Router
 from assistant.sampling import Drawing, Logprob, Sampling, processors
 from assistant.versions import Version
 
@@ -59,6 +60,32 @@ class _Request:
     tokens: Sequence[int] = ()
     finished: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class _News:
+    """A reply as far as it has come."""
+
+    key: str
+    tokens: list[int]
+    finished: bool
+    error: str | None
+
+
+class _Router(OutputRouter):
+    """Hands on what a step brought, all of it in one call, from the thread that made it."""
+
+    def __init__(self, deliver: Callable[[list[_News]], None]) -> None:
+        super().__init__()
+        self._deliver = deliver
+
+    def deliver(self, output: GenerationOutput) -> None:
+        self.deliver_batch([output])
+
+    def deliver_batch(self, outputs: list[GenerationOutput]) -> None:
+        self._deliver(
+            [_News(one.request_id, one.generated_tokens, one.is_finished(), one.error) for one in outputs]
+        )
 
 
 STEP_OF_A_CORE = 400_000_000
@@ -205,11 +232,11 @@ class Served:
         self._fail(lost, "the engine had to restart")
 
     def _fail(self, keys: list[str], why: str) -> None:
-        self._deliver([News(key, [], True, why) for key in keys])
+        self._deliver([_News(key, [], True, why) for key in keys])
 
-    def _deliver(self, all_news: list[News]) -> None:
+    def _deliver(self, all_news: list["_News"]) -> None:
         """Hand news to the event loops that wait for them: one call a loop, however many replies it reads."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, News]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, _News]]] = {}
         with self._lock:
             for news in all_news:
                 request = self._requests.get(news.key)
@@ -236,7 +263,7 @@ class Served:
             ),
         )
         manager.logit_processor = processors(self._ends())
-        manager.output_router = Router(self._deliver)
+        manager.output_router = _Router(self._deliver)
         if model.config._attn_implementation == "sdpa":
             model.set_attn_implementation(EACH_ITS_OWN)
         manager.start()
@@ -261,7 +288,7 @@ def _cache_pages(loaded: Loaded) -> int:
     return max(USERS, min(USERS * loaded.window // PAGE // 2, free // 4 // page_bytes))
 
 
-def _tell(told: list[tuple[_Request, News]]) -> None:
+def _tell(told: list[tuple[_Request, _News]]) -> None:
     for request, news in told:
         request.tokens, request.finished, request.error = news.tokens, news.finished, news.error
         request.changed.set()
