@@ -47,8 +47,8 @@ class KTORecipe:
     """How to learn from thumbs."""
 
     learning_rate: float = 1e-4
-    """For LoRA on the starter: of 300 thumbs with one in ten wrong, this taught most; 5e-5 taught half as much, and
-    2e-4 broke what was right before. The paper's 5e-7 to 5e-6 are for all weights of 1B to 30B models."""
+    """For LoRA on the starter: of 300 thumbs with one in ten wrong, this taught most; 5e-5 taught less, and 2e-4
+    broke what was right before. The paper's 5e-7 to 5e-6 are for all weights of 1B to 30B models."""
     beta: float = 0.1
     """How tightly the reference holds the policy; the paper's default."""
     batch_size: int = 16

@@ -55,7 +55,9 @@ def from_store(rows: Iterable[Any], tokenizer: Any) -> list[Pair]:
             rendering.completion_ids(said, row.think, tokenizer) for said in (row.chosen, row.rejected)
         )
         replies = tuple(said.reply_id for said in (row.chosen, row.rejected) if said.reply_id)
-        found.append(Pair(row.messages, rendering.prompt_ids(row, tokenizer), chosen, rejected, replies))
+        found.append(
+            Pair(row.messages, rendering.prompt_ids(row, row.messages, tokenizer), chosen, rejected, replies)
+        )
     return found
 
 

@@ -11,9 +11,9 @@ from assistant import prompt
 from feedback_store.rows import UnpairedRow
 
 
-def prompt_ids(row: Any, tokenizer: Any) -> list[int]:
-    """The tokens of a row's prompt. Raises PromptError where the model's template refuses an imported one."""
-    return list(row.prompt_ids) or prompt.render(tokenizer, row.messages, row.think)
+def prompt_ids(said: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
+    """The tokens of what was said to. Raises PromptError where the model's template refuses imported messages."""
+    return list(said.prompt_ids) or prompt.render(tokenizer, messages, said.think)
 
 
 def completion_ids(said: Any, think: bool, tokenizer: Any) -> list[int]:
@@ -31,7 +31,7 @@ def reply_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> lis
     Raises PromptError as above.
     """
     said = completion_ids(reply, reply.think, tokenizer)
-    return [*(reply.prompt_ids or prompt.render(tokenizer, messages, reply.think)), *said] if said else []
+    return [*prompt_ids(reply, messages, tokenizer), *said] if said else []
 
 
 def thumbs(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
@@ -39,7 +39,7 @@ def thumbs(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
     return [
         replace(
             row,
-            prompt_ids=prompt_ids(row, tokenizer),
+            prompt_ids=prompt_ids(row, row.messages, tokenizer),
             completion_ids=completion_ids(row, row.think, tokenizer),
         )
         for row in rows
