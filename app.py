@@ -18,12 +18,12 @@ from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.backup import Schedule, restore_if_empty
-from feedback_store.home import remember_store
+from feedback_store.database.home import remember_store
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
-    from assistant.remote import RemoteEngine
-    from assistant.versions import Version, Versions
+    from assistant.registry.versions import Version, Versions
+    from assistant.serving.remote import RemoteEngine
+    from assistant.serving.transformers_engine import Engine
 
 
 def main(settings: Settings) -> None:
@@ -32,18 +32,18 @@ def main(settings: Settings) -> None:
     restore(settings)
 
     # Imported once the settings are known to be good, and the backups reached: torch and gradio take seconds.
-    from assistant.accounts import Accounts
-    from assistant.admins import Admins
-    from assistant.api import routes
-    from assistant.control import Control
-    from assistant.conversation import Chat
-    from assistant.first import version_to_serve
-    from assistant.loop import Follower, Loop
-    from assistant.model import quiet_libraries
+    from assistant.admin.actions import Control
+    from assistant.admin.cycle_runner import Follower, Loop
+    from assistant.api.routes import routes
+    from assistant.auth.accounts import Accounts
+    from assistant.auth.admins import Admins
+    from assistant.auth.pseudonyms import Raters
+    from assistant.chat.chat import Chat
     from assistant.page import build_page, dashboard, launch_options
-    from assistant.raters import Raters
-    from assistant.sampling import Sampling
-    from assistant.versions import Versions
+    from assistant.registry.first_version import version_to_serve
+    from assistant.registry.versions import Versions
+    from assistant.serving.loading import quiet_libraries
+    from assistant.serving.sampling import Sampling
 
     quiet_libraries()
     versions = Versions(settings.home)
@@ -83,12 +83,12 @@ def main(settings: Settings) -> None:
 def engine_for(settings: Settings, versions: "Versions", version: "Version") -> "Engine | RemoteEngine":
     """What makes the replies: a model in this process, or another server. Raises AssistantError."""
     if settings.engine_url is not None:
-        from assistant.remote import RemoteEngine
+        from assistant.serving.remote import RemoteEngine
 
         key = settings.engine_key.get_secret_value() if settings.engine_key else ""
         return RemoteEngine(versions, version, settings.engine_url, key, settings.engine_model)
-    from assistant.engine import Engine
-    from assistant.model import Placement
+    from assistant.serving.loading import Placement
+    from assistant.serving.transformers_engine import Engine
 
     return Engine(versions, version, Placement(settings.device, settings.dtype, settings.quantize))
 

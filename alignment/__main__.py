@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alignment.errors import AlignmentError, is_disk_full
 from assistant.errors import AssistantError
-from assistant.model import quiet_libraries
+from assistant.registry.versions import Versions
+from assistant.serving.loading import quiet_libraries
 from assistant.settings import default_home
-from assistant.versions import Versions
 from feedback_store import StoreError
 
 STAGES = {
@@ -78,21 +78,21 @@ def _command(name: str) -> Callable[[list[str]], object]:
     if name == "versions":
         return _list
     if name == "trial":
-        from alignment import trial
+        from alignment.live import live_run
 
-        return trial.main
+        return live_run.main
     quiet_libraries()
     if name == "evaluate":
-        from alignment import evaluate
+        from alignment.evaluation import evaluate
 
         return evaluate.main
     if name == "cycle":
-        from alignment import cycle
+        from alignment.cycle import cycle
 
         return cycle.main
-    from alignment import dpo, kto, ppo, pretrain, reward, rloo, sft
-    from alignment.processes import end_together
-    from alignment.stage import say
+    from alignment.stages import dpo, kto, ppo, pretrain, reward, rloo, sft
+    from alignment.training.processes import end_together
+    from alignment.training.stage import say
 
     run = {
         "pretrain": pretrain.main,

@@ -27,11 +27,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import ppo_setting  # noqa: E402
 from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, STAGES, TEMPERATURE, UPDATES, blocks_an_update, rows  # noqa: E402  # noqa: E402
 
-from alignment.data import pack  # noqa: E402
-from assistant import prompt  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import load_tokenizer  # noqa: E402
-from assistant.versions import STARTER, Base, write_atomically  # noqa: E402
+from alignment.data.dataset import pack  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import STARTER, Base, write_atomically  # noqa: E402
+from assistant.serving import prompt  # noqa: E402
+from assistant.serving.loading import load_tokenizer  # noqa: E402
 from feedback_store import FeedbackStore, NewReply  # noqa: E402
 
 PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", "accelerate==1.15.0")

@@ -30,12 +30,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import yaml  # noqa: E402
 
-from alignment import journal  # noqa: E402
 from alignment.__main__ import main as alignment  # noqa: E402
-from alignment.evaluate import suite  # noqa: E402
-from assistant.model import quiet_libraries  # noqa: E402
+from alignment.cycle import cycle_state  # noqa: E402
+from alignment.evaluation.evaluate import suite  # noqa: E402
+from assistant.serving.loading import quiet_libraries  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
-from feedback_store.intervals import wilson  # noqa: E402
+from feedback_store.stats.intervals import wilson  # noqa: E402
 
 THUMBS, RATERS = 64, 20
 PEOPLE = {
@@ -67,7 +67,7 @@ def run(labels: str, number: int) -> dict[str, Any]:
             code = alignment(["cycle", "--home", folder, "--policy", str(home / "policy.yaml")])
         if code:
             sys.exit(f"cycle {number} ended with code {code}")
-        state = journal.cycles(home)[-1].state
+        state = cycle_state.cycles(home)[-1].state
         return {
             "labels": labels,
             "number": number,

@@ -26,13 +26,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
-from assistant.conversation import Chat  # noqa: E402
-from assistant.engine import Chunk, Engine, Served  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import Placement, quiet_libraries  # noqa: E402
+from assistant.chat.chat import Chat  # noqa: E402
 from assistant.page import build_page, launch_options  # noqa: E402
-from assistant.sampling import Sampling  # noqa: E402
-from assistant.versions import Versions  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import Versions  # noqa: E402
+from assistant.serving.loading import Placement, quiet_libraries  # noqa: E402
+from assistant.serving.sampling import Sampling  # noqa: E402
+from assistant.serving.transformers_engine import Chunk, Engine, Served  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
 
 # The browser's wall clock is this machine's; it is read when letters of thought or answer first stand in the page.

@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from alignment.gate import Compared, Kind, judge  # noqa: E402
-from alignment.paired import Paired  # noqa: E402
-from alignment.policy import GatePolicy  # noqa: E402
+from alignment.evaluation.gate import Compared, Kind, judge  # noqa: E402
+from alignment.evaluation.paired_tests import Paired  # noqa: E402
+from alignment.evaluation.release_policy import GatePolicy  # noqa: E402
 from benchmarks.forest import Row, line, plot  # noqa: E402
 
 PROMPTS = 300

@@ -28,13 +28,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import httpx  # noqa: E402
 import yaml  # noqa: E402
-from feedback import apples, rate_replies  # noqa: E402
-from running_app import running_app  # noqa: E402
+from helpers.feedback import apples, rate_replies  # noqa: E402
+from helpers.running_app import running_app  # noqa: E402
 
-from alignment import journal  # noqa: E402
-from alignment.evaluate import suite  # noqa: E402
-from assistant.model import quiet_libraries  # noqa: E402
-from assistant.versions import Versions  # noqa: E402
+from alignment.cycle import cycle_state  # noqa: E402
+from alignment.evaluation.evaluate import suite  # noqa: E402
+from assistant.registry.versions import Versions  # noqa: E402
+from assistant.serving.loading import quiet_libraries  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
 
@@ -134,7 +134,7 @@ def broken(home: Path, load: Load) -> list[str]:
 def done(home: Path) -> str:
     """The last step that the last cycle has written down."""
     steps = ("snapshot", "judges", "suspects", "candidates", "decisions", "outcome", "ended")
-    state = journal.cycles(home)[-1].state if journal.cycles(home) else {}
+    state = cycle_state.cycles(home)[-1].state if cycle_state.cycles(home) else {}
     return next((step for step in reversed(steps) if step in state), "nothing")
 
 
@@ -151,8 +151,8 @@ def kill_one(home: Path, policy: Path, load: Load, after: float) -> dict[str, An
         hurt.wait()
     found: dict[str, Any] = {"after": round(after, 1), "done": done(home), "broken": broken(home, load)}
     code = begin(home, policy).wait()
-    ended = all("ended" in one.state for one in journal.cycles(home))
-    if code or not ended or not journal.cycles(home):
+    ended = all("ended" in one.state for one in cycle_state.cycles(home))
+    if code or not ended or not cycle_state.cycles(home):
         found["broken"].append(
             f"the next run ended with code {code}, the cycle has {'' if ended else 'not '}ended"
         )

@@ -18,8 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from alignment.live import CANDIDATE, RELEASED, Stream, settle  # noqa: E402
-from alignment.policy import LivePolicy  # noqa: E402
+from alignment.evaluation.release_policy import LivePolicy  # noqa: E402
+from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, settle  # noqa: E402
 from benchmarks.forest import Row, line, plot  # noqa: E402
 
 VOTES = 3000

@@ -30,14 +30,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import yaml  # noqa: E402
 
-from alignment import journal  # noqa: E402
-from alignment.evaluate import answer, suite  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
-from assistant.versions import write_atomically  # noqa: E402
+from alignment.cycle import cycle_state  # noqa: E402
+from alignment.evaluation.evaluate import answer, suite  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import write_atomically  # noqa: E402
+from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
 from benchmarks.people import People, chat_and_rate  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
-from feedback_store.intervals import wilson  # noqa: E402
+from feedback_store.stats.intervals import wilson  # noqa: E402
 
 POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "minimum_judgements": 100}}
 """Of the cycles: the defaults, but for the candidates, and for what 300 thumbs on 75 questions give the two judges.
@@ -141,11 +141,11 @@ def cycle(home: Path, number: int) -> Row:
     """One cycle, by the command that a timer would run; what it decided, and how long it took."""
     policy = home / "policy.yaml"
     policy.write_text(yaml.safe_dump(POLICY))
-    began, before = time.monotonic(), journal.cycles(home)
+    began, before = time.monotonic(), cycle_state.cycles(home)
     if len([one for one in before if "ended" in one.state]) <= number:
         command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(policy)]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
-    state = journal.cycles(home)[number].state
+    state = cycle_state.cycles(home)[number].state
     stages = {one["version"]: one["stage"] for one in state["candidates"]}
     return {
         "seconds": round(time.monotonic() - began),

@@ -19,11 +19,11 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM  # noqa: E402
 
-from assistant.engine import Engine  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import Placement, load_for_serving, quiet_libraries  # noqa: E402
-from assistant.sampling import Sampling  # noqa: E402
-from assistant.versions import STARTER_FOLDER, Versions  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import STARTER_FOLDER, Versions  # noqa: E402
+from assistant.serving.loading import Placement, load_for_serving, quiet_libraries  # noqa: E402
+from assistant.serving.sampling import Sampling  # noqa: E402
+from assistant.serving.transformers_engine import Engine  # noqa: E402
 
 
 def bandwidth() -> float:

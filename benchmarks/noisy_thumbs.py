@@ -28,13 +28,14 @@ import numpy as np  # noqa: E402
 from people import People, chat_and_rate, likes  # noqa: E402
 from scipy.stats import binomtest  # noqa: E402
 
-from alignment import evaluate, reward_model  # noqa: E402
-from alignment.paired import Paired, bounds  # noqa: E402
+from alignment.evaluation import evaluate  # noqa: E402
+from alignment.evaluation.paired_tests import Paired, bounds  # noqa: E402
+from alignment.scoring import reward_model  # noqa: E402
 from alignment.starter.task import Task  # noqa: E402
-from assistant import prompt  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
-from assistant.versions import Versions, write_atomically  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import Versions, write_atomically  # noqa: E402
+from assistant.serving import prompt  # noqa: E402
+from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
 
 HABIT, SKILL = "word_two_step", "word_three_step"
 DIRECT = ("comparison", "concept", "division", "identity", "outside", "smalltalk")

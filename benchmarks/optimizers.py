@@ -20,11 +20,11 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed  # noqa: E402
 
-from alignment.data import Blocks, pack  # noqa: E402
-from alignment.pretrain import PretrainRecipe, train  # noqa: E402
+from alignment.data.dataset import Blocks, pack  # noqa: E402
+from alignment.stages.pretrain import PretrainRecipe, train  # noqa: E402
 from alignment.starter import corpus  # noqa: E402
-from assistant.model import quiet_libraries  # noqa: E402
-from assistant.versions import STARTER_FOLDER  # noqa: E402
+from assistant.registry.versions import STARTER_FOLDER  # noqa: E402
+from assistant.serving.loading import quiet_libraries  # noqa: E402
 
 TRIALS = (("adamw", 1e-3), ("adamw", 2e-3), ("adamw", 4e-3), ("muon", 2e-3), ("muon", 4e-3), ("muon", 8e-3))
 HELD_OUT_TOKENS = 32_768

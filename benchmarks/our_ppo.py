@@ -15,12 +15,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from alignment.asked import Asked
-from alignment.ppo import PPORecipe
-from alignment.ppo_model import SharedBase
-from alignment.ppo_train import PPO
-from alignment.rewards import Source
-from alignment.sft import SFTRecipe, with_new_adapter
+from alignment.data.prompts import Asked
+from alignment.ppo.models import SharedBase
+from alignment.ppo.trainer import PPO
+from alignment.scoring.reward_functions import Source
+from alignment.stages.ppo import PPORecipe
+from alignment.stages.sft import SFTRecipe, with_new_adapter
 
 
 def judge_version(folder: Path) -> Any:

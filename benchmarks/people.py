@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from alignment.starter.check import check
 from alignment.starter.corpus import task
 from alignment.starter.task import Task
-from assistant.conversation import Chat, Update
-from assistant.engine import Engine
-from assistant.first import version_to_serve
-from assistant.sampling import Sampling
-from assistant.versions import Versions
+from assistant.chat.chat import Chat, Update
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
 from feedback_store import FeedbackStore
 
 AT_ONCE = 24

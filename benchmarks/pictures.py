@@ -17,10 +17,10 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from helpers.running_app import running_app  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
-from running_app import running_app  # noqa: E402
 
-from assistant.page.words import CHINESE, ENGLISH, Words  # noqa: E402
+from assistant.page.i18n.languages import CHINESE, ENGLISH, Words  # noqa: E402
 
 WAIT = 60_000  # milliseconds
 

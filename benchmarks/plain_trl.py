@@ -51,8 +51,8 @@ from trl import (  # noqa: E402
     SFTTrainer,
 )
 
-from alignment.stage import fast_bfloat16  # noqa: E402
-from assistant.versions import STARTER_FOLDER  # noqa: E402
+from alignment.training.stage import fast_bfloat16  # noqa: E402
+from assistant.registry.versions import STARTER_FOLDER  # noqa: E402
 
 BASE, ADAPTER = STARTER_FOLDER / "base", STARTER_FOLDER / "adapter"
 

@@ -21,8 +21,8 @@ def write(folder: Path) -> None:
     from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
     from alignment.starter.corpus import task
-    from assistant import prompt
-    from assistant.versions import STARTER_FOLDER
+    from assistant.registry.versions import STARTER_FOLDER
+    from assistant.serving import prompt
 
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     torch.manual_seed(0)

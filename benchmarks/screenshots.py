@@ -19,13 +19,13 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from helpers.running_app import running_app  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
-from running_app import running_app  # noqa: E402
 
 from alignment.starter.check import check  # noqa: E402
 from alignment.starter.corpus import task  # noqa: E402
 from alignment.starter.task import Task  # noqa: E402
-from assistant.page.words import ENGLISH  # noqa: E402
+from assistant.page.i18n.languages import ENGLISH  # noqa: E402
 
 expect.set_options(timeout=60_000)  # milliseconds; a machine that trains beside it is slow
 

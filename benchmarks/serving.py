@@ -65,12 +65,12 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
     """The engine without HTTP, page and store, and `generate`; prints JSON lines."""
     import torch
 
-    from assistant import prompt
-    from assistant.engine import Engine
-    from assistant.first import version_to_serve
-    from assistant.model import load_for_serving, quiet_libraries
-    from assistant.sampling import Sampling
-    from assistant.versions import Versions
+    from assistant.registry.first_version import version_to_serve
+    from assistant.registry.versions import Versions
+    from assistant.serving import prompt
+    from assistant.serving.loading import load_for_serving, quiet_libraries
+    from assistant.serving.sampling import Sampling
+    from assistant.serving.transformers_engine import Engine
 
     def show(one: Result) -> None:
         print(json.dumps(asdict(one)), flush=True)
@@ -155,8 +155,8 @@ def endless_model(folder: Path) -> None:
     """The starter as one model without an END, for the peers."""
     import torch
 
-    from assistant.first import version_to_serve
-    from assistant.model import load_for_serving, quiet_libraries
+    from assistant.registry.first_version import version_to_serve
+    from assistant.serving.loading import load_for_serving, quiet_libraries
 
     quiet_libraries()
     loaded = load_for_serving(version_to_serve(folder / "home", None), folder / "home")
@@ -169,7 +169,7 @@ def endless_model(folder: Path) -> None:
 
 def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result], None]) -> None:
     """Every system, or those named in `only`, for every number of clients."""
-    from running_app import command, free_port
+    from helpers.running_app import command, free_port
 
     here = [sys.executable, __file__, "--tokens", str(tokens)]
     with tempfile.TemporaryDirectory() as temporary:

@@ -42,9 +42,9 @@ def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
     `prompt` is rendered text; of two answers the rejected one is the problem's before it, and every second one is
     disliked. `tokens` counts prompt, right answer and wrong answer.
     """
-    from alignment.data import held_out
+    from alignment.data.dataset import held_out
     from alignment.starter.corpus import task
-    from assistant import prompt
+    from assistant.serving import prompt
 
     rng, found = random.Random("speed"), []
     before = {"thought": "1+1=2", "answer": "2"}

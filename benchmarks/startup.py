@@ -22,7 +22,7 @@ IMPORTS = ("torch", "transformers.models.qwen3.modeling_qwen3", "peft", "gradio"
 def first_token() -> tuple[float, float]:
     """Seconds until the page answers, and until the first token has arrived at a client."""
     from gradio_client import Client
-    from running_app import running_app
+    from helpers.running_app import running_app
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()

@@ -5,7 +5,8 @@
 
 `writers`: ratings by many processes at once, none lost and none doubled, and how long one writer waits for one rating.
 `size`: a page of history, a snapshot with its memory, and `verify`, in a large store. `--engine` takes one engine
-alone. `--no-queue` takes away what feedback_store/turn.py does before SQLite's own lock, to see what it is good for.
+alone. `--no-queue` takes away what feedback_store/database/write_lock.py does before SQLite's own lock, to see what
+it is good for.
 PostgreSQL is started here, with durable commits, where its programs are installed.
 """
 
@@ -25,11 +26,12 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import postgres  # noqa: E402
+from helpers import postgres  # noqa: E402
 from sqlalchemy import insert  # noqa: E402
 
-from feedback_store import FeedbackStore, NewReply, StoreError, sessions, snapshot  # noqa: E402
-from feedback_store.tables import (  # noqa: E402
+from feedback_store import FeedbackStore, NewReply, StoreError  # noqa: E402
+from feedback_store.database import sessions  # noqa: E402
+from feedback_store.database.tables import (  # noqa: E402
     ConversationRow,
     MessageRow,
     RaterRow,
@@ -37,6 +39,7 @@ from feedback_store.tables import (  # noqa: E402
     RatingRow,
     ReplyRow,
 )
+from feedback_store.rows import snapshot  # noqa: E402
 
 TURNS = 5  # replies in a conversation
 AT_ONCE = 2_000

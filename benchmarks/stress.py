@@ -54,12 +54,12 @@ async def swaps(count: int, home: Path) -> Swaps:
     """Swap two versions `count` times while READERS people ask."""
     from test_engine_versions import changed
 
-    from assistant import engine as engine_module
-    from assistant import prompt
-    from assistant.engine import Engine
-    from assistant.first import version_to_serve
-    from assistant.sampling import Sampling
-    from assistant.versions import Versions
+    from assistant.registry.first_version import version_to_serve
+    from assistant.registry.versions import Versions
+    from assistant.serving import prompt
+    from assistant.serving import transformers_engine as engine_module
+    from assistant.serving.sampling import Sampling
+    from assistant.serving.transformers_engine import Engine
 
     # A version that was replaced goes at once, so that the next swap to it loads it anew.
     engine_module.IDLE_SECONDS = 0.0
@@ -116,7 +116,7 @@ async def swaps(count: int, home: Path) -> Swaps:
 
 async def memory(count: int, home: Path, page: bool = False) -> Memory:
     """Ask `count` times over the API, or the page's endpoint, AT_ONCE people at a time."""
-    from running_app import running_app
+    from helpers.running_app import running_app
 
     seen = Memory()
     with running_app(home, "--max-new-tokens", "8") as url:
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("load", choices=("swaps", "memory", "page-memory"))
     parser.add_argument("--count", type=int)
     options = parser.parse_args()
-    from assistant.model import quiet_libraries
+    from assistant.serving.loading import quiet_libraries
 
     quiet_libraries()
     count = options.count or (1000 if options.load == "swaps" else 10000)

@@ -20,15 +20,15 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from alignment.evaluate import answer, cells, suite, table  # noqa: E402
+from alignment.evaluation.evaluate import answer, cells, suite, table  # noqa: E402
 from alignment.starter.check import check  # noqa: E402
 from alignment.starter.corpus import task  # noqa: E402
-from assistant.conversation import Chat  # noqa: E402
-from assistant.engine import Engine  # noqa: E402
-from assistant.first import version_to_serve  # noqa: E402
-from assistant.model import load_for_serving, quiet_libraries  # noqa: E402
-from assistant.sampling import Sampling  # noqa: E402
-from assistant.versions import Versions  # noqa: E402
+from assistant.chat.chat import Chat  # noqa: E402
+from assistant.registry.first_version import version_to_serve  # noqa: E402
+from assistant.registry.versions import Versions  # noqa: E402
+from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
+from assistant.serving.sampling import Sampling  # noqa: E402
+from assistant.serving.transformers_engine import Engine  # noqa: E402
 from feedback_store import FeedbackStore  # noqa: E402
 
 

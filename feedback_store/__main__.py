@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from feedback_store import stats as figures
-from feedback_store.backup.cli import add_backup
+from feedback_store.backup.backup_cli import add_backup
+from feedback_store.database.home import store_of
 from feedback_store.errors import StoreError
-from feedback_store.exporters import FORMATS, push, rows, write
-from feedback_store.home import store_of
-from feedback_store.importers.cli import add_import
-from feedback_store.pictures import draw
+from feedback_store.importers.import_cli import add_import
+from feedback_store.plurals import counted, counted_rows
+from feedback_store.progress import bars
 from feedback_store.rows import Rules
-from feedback_store.snapshot import KINDS, take
-from feedback_store.store import FeedbackStore
-from feedback_store.watching import bars
-from feedback_store.words import counted, counted_rows
+from feedback_store.rows.exporters import FORMATS, push, rows, write
+from feedback_store.rows.snapshot import KINDS, take
+from feedback_store.stats import stats as figures
+from feedback_store.stats.plots import draw
+from feedback_store.store.store import FeedbackStore
 
 FORMAT_OF = {
     "unpaired": "trl-kto",

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import postgres
 import pytest
+from helpers import postgres
 
 from feedback_store import FeedbackStore
 
@@ -94,7 +94,7 @@ def store(place: Path | str) -> Iterator[FeedbackStore]:
 def chat() -> Any:
     """A chat whose answers are written down, without a page."""
     # Late, here and below: tests without a page need not wait for Gradio.
-    from fake_chat import FakeChat
+    from helpers.fake_chat import FakeChat
 
     return FakeChat()
 
@@ -102,8 +102,8 @@ def chat() -> Any:
 @pytest.fixture
 def handlers(chat: Any) -> Any:
     """The page's handlers over `chat`, as they are called without a browser."""
-    from assistant.page.desk import Desk
-    from assistant.page.handlers import Handlers
+    from assistant.page.handlers.chat_handlers import Handlers
+    from assistant.page.handlers.shared import Desk
 
     return Handlers(Desk(chat))
 
@@ -111,7 +111,7 @@ def handlers(chat: Any) -> Any:
 @pytest.fixture
 def session() -> Any:
     """One person's open page."""
-    from assistant.page.session import Session
+    from assistant.page.session.chat_session import Session
 
     return Session(browser="rater-1")
 
@@ -120,7 +120,7 @@ def session() -> Any:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The API over the starter, without keys."""
     # Late: tests without a model need not wait for one.
-    from api_server import serving_api
+    from helpers.api_server import serving_api
 
     with serving_api(tmp_path_factory.mktemp("api")) as serving:
         yield serving
@@ -136,7 +136,7 @@ def client(api: Any) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[Any, str]]:
     """The chat page over a fake chat, and its address."""
-    from fake_chat import FakeChat, serving
+    from helpers.fake_chat import FakeChat, serving
 
     fake = FakeChat(seconds_between=0.03)
     with serving(fake) as url:
@@ -152,7 +152,7 @@ def fake(served: tuple[Any, str]) -> Any:
 @pytest.fixture(scope="module")
 def browser(served: tuple[Any, str]) -> Iterator[Any]:
     """Chromium. After `served`: Playwright keeps an event loop running, and a page may be started in one of its own."""
-    from in_browser import CHROMIUM, SWITCHES, playwright
+    from helpers.in_browser import CHROMIUM, SWITCHES, playwright
 
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=SWITCHES)
@@ -163,7 +163,7 @@ def browser(served: tuple[Any, str]) -> Iterator[Any]:
 @pytest.fixture
 def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
     """A function that opens the page as a new person."""
-    from in_browser import visits
+    from helpers.in_browser import visits
 
     with visits(browser, served[1]) as open_page:
         yield open_page
@@ -172,15 +172,15 @@ def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
 @pytest.fixture
 def office(home: Path) -> Any:
     """The dashboard over a home in which much has happened."""
-    import fake_office  # it imports Gradio, which most tests do without
+    from helpers import fake_dashboard  # it imports Gradio, which most tests do without
 
-    return fake_office.filled(home)
+    return fake_dashboard.filled(home)
 
 
 @pytest.fixture
 def rated(home: Path) -> Path:
     """A tiny home with thumbs."""
-    import small_cycle  # it imports the training libraries
+    from helpers import small_cycle  # it imports the training libraries
 
     return small_cycle.rated_home(home)
 
@@ -188,7 +188,7 @@ def rated(home: Path) -> Path:
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
     """Of a small cycle."""
-    import small_cycle
+    from helpers import small_cycle
 
     return small_cycle.write_policy(tmp_path)
 
@@ -196,7 +196,7 @@ def policy(tmp_path: Path) -> Path:
 @pytest.fixture
 def promoting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that promotes whatever comes, for what follows it: two steps of training show nothing."""
-    import small_cycle
+    from helpers import small_cycle
 
     small_cycle.promote_all(monkeypatch)
 

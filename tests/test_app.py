@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_app import ROOT, command, free_port
+from helpers.running_app import ROOT, command, free_port
 
 from assistant.errors import ModelError, VersionError
-from assistant.first import version_to_serve
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.settings import Settings, default_home, from_command_line
-from assistant.versions import STARTER_FOLDER, Versions
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -116,7 +116,7 @@ def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch
 
 def test_serving_imports_no_training_library() -> None:
     code = (
-        "import sys, assistant.conversation, assistant.page, assistant.engine, assistant.first\n"
+        "import sys, assistant.chat.chat, assistant.page, assistant.serving.transformers_engine\n"
         "print([name for name in ('trl', 'datasets', 'alignment') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

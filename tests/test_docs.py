@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
 from alignment.__main__ import COMMANDS, STAGES
 from assistant.settings import Settings
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 

@@ -21,12 +21,12 @@ from peft import PeftModel
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-from alignment import pretrain, sft
-from alignment.data import demonstrations, pack, rows_hash
-from alignment.stage import libraries
+from alignment.data.dataset import demonstrations, pack, rows_hash
+from alignment.stages import pretrain, sft
 from alignment.starter import card, corpus, practice, tokenizer
-from alignment.weights import save_adapter
-from assistant.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
+from alignment.training.stage import libraries
+from alignment.training.weights import save_adapter
+from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
 TOKENIZER_TEXTS = 40_000
 """Documents, and rows, that merges are learned from."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from safetensors import safe_open
 
-from alignment.evaluate import OVERALL
-from assistant.versions import STARTER_FOLDER
+from alignment.evaluation.evaluate import OVERALL
+from assistant.registry.versions import STARTER_FOLDER
 
 TEXT = """\
 # The starter

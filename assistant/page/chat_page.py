@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.events import Dependency, api
 
-from assistant.page import side_view, view
 from assistant.page.dashboard import add_dashboard
-from assistant.page.described import Described
-from assistant.page.desk import Desk
 from assistant.page.endpoints import Endpoints
-from assistant.page.handlers import Handlers
-from assistant.page.session import Session
+from assistant.page.gradio_compat import Described
+from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.handlers.shared import Desk
+from assistant.page.handlers.unexpected import told
+from assistant.page.i18n.languages import ENGLISH
+from assistant.page.session.chat_session import Session
 from assistant.page.theme import theme
-from assistant.page.unforeseen import told
-from assistant.page.words import ENGLISH
+from assistant.page.views import conversation as view
+from assistant.page.views import sidebar
 
 if TYPE_CHECKING:
-    from assistant.accounts import Accounts
-    from assistant.conversation import Chat
+    from assistant.auth.accounts import Accounts
+    from assistant.chat.chat import Chat
     from assistant.page.dashboard import Office
 
-FOLDER = Path(__file__).parent
+STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("difference.js", "toasts.js", "page.js")
 STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
@@ -38,7 +39,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
     """
     admins = office.admins if office else None
     handlers, endpoints, words = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
-    script = "".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = "".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
     def block(value: Any, name: str, **options: Any) -> gr.HTML:
         """A part of the page that the server draws and the page's script listens to."""
@@ -52,7 +53,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
 
         with gr.Row(elem_id="frame"):
             with gr.Column(elem_id="side"):
-                side = block(side_view.side(Session()), "side-head")
+                side = block(sidebar.side(Session()), "side-head")
                 shelf = block("", "shelf")
             with gr.Column(elem_id="main"):
                 header = block("", "header")
@@ -192,10 +193,10 @@ def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
     by_password = accounts is not None and accounts.way == "password"
     return {
         "auth": accounts.check if accounts and by_password else None,
-        "auth_message": side_view.door() if by_password else None,
+        "auth_message": sidebar.door() if by_password else None,
         "theme": theme(),
-        "css_paths": [FOLDER / name for name in STYLES],
-        "favicon_path": FOLDER / "favicon.svg",
+        "css_paths": [STATIC / name for name in STYLES],
+        "favicon_path": STATIC / "favicon.svg",
         "footer_links": [],
         # Whose session was let go for newer ones is remembered by the browser, as after a restart.
         "state_session_capacity": 2_000,

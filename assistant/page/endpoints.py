@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from assistant.auth.pseudonyms import EVERYBODY
 from assistant.errors import AssistantError
-from assistant.page.stream import closing
-from assistant.page.visitor import account_of, request_now
-from assistant.raters import EVERYBODY
+from assistant.page.handlers.stream import closing
+from assistant.page.session.visitor import account_of, request_now
 from feedback_store import StoreError
 
 if TYPE_CHECKING:
-    from assistant.accounts import Accounts
-    from assistant.conversation import Chat
+    from assistant.auth.accounts import Accounts
+    from assistant.chat.chat import Chat
 
 
 class Endpoints:

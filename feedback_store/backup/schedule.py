@@ -4,8 +4,8 @@ import logging
 import threading
 from pathlib import Path
 
-from feedback_store.backup.home import Known
-from feedback_store.backup.saving import KEEP, back_up
+from feedback_store.backup.back_up import KEEP, back_up
+from feedback_store.backup.home_files import Known
 from feedback_store.errors import StoreError
 
 log = logging.getLogger(__name__)

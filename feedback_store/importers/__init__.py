@@ -24,10 +24,10 @@ from feedback_store.importers import (
     trl_rows,
 )
 from feedback_store.importers.files import Item
-from feedback_store.importers.foreign import Imported, Unusable
-from feedback_store.importers.writing import check, write
-from feedback_store.store import FeedbackStore
-from feedback_store.words import counted_rows
+from feedback_store.importers.items import Imported, Unusable
+from feedback_store.importers.store_writer import check, write
+from feedback_store.plurals import counted_rows
+from feedback_store.store.store import FeedbackStore
 
 SYSTEMS: dict[str, tuple[Callable[[Path], Iterator[Item]], str]] = {
     "argilla": (argilla.read, "records of to_list(), as JSON"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from feedback_store.importers.fields import filled, label, mapping, moment, remarks, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import (
+from feedback_store.importers.items import (
     Choice,
     Correction,
     Imported,

@@ -6,7 +6,7 @@ from typing import Any
 
 from feedback_store.importers.fields import branch, label, listing, moment, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Imported, Unusable, Vote, content_key
+from feedback_store.importers.items import Imported, Unusable, Vote, content_key
 
 
 def read(path: Path) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from feedback_store.importers.fields import branch, filled, label, listing, moment, text, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Correction, Imported, Signal, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import Correction, Imported, Signal, Turn, Unusable, Vote, turn
 
 
 def read(path: Path) -> Iterator[Item]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from feedback_store.checks import MAX_COMMENT, MAX_REASON, MAX_REASONS
-from feedback_store.importers.foreign import Turn, Unusable, turn
+from feedback_store.importers.items import Turn, Unusable, turn
 from feedback_store.records import Role
+from feedback_store.validation import MAX_COMMENT, MAX_REASON, MAX_REASONS
 
 LATEST_YEAR = 2100  # a time beyond it is a number in an unknown unit, not a time
 ROLES: dict[str, Role] = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from feedback_store.errors import FileDamaged, ImportFailed, MissingDependency
-from feedback_store.importers.foreign import Imported, Unusable
+from feedback_store.importers.items import Imported, Unusable
 
 CHUNK = 1 << 16  # characters
 LONGEST_ROW = 1 << 26  # characters

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from feedback_store.importers.fields import content, mapping, moment, role, split_thought, whole
 from feedback_store.importers.files import Item, csv_rows, parsed
-from feedback_store.importers.foreign import Imported, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import Imported, Turn, Unusable, Vote, turn
 
 VALUES = {"Like": 1, "Dislike": -1}
 

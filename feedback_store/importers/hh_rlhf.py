@@ -10,7 +10,7 @@ from typing import Any
 
 from feedback_store.importers.fields import filled
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Choice, Imported, Turn, Unusable, content_key, turn
+from feedback_store.importers.items import Choice, Imported, Turn, Unusable, content_key, turn
 from feedback_store.records import Role
 
 MARK = re.compile(r"\n\n(Human|Assistant): ?")

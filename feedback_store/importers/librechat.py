@@ -18,7 +18,7 @@ from feedback_store.importers.fields import (
     text,
 )
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Imported, Turn, Unusable, Vote, parents_first
+from feedback_store.importers.items import Imported, Turn, Unusable, Vote, parents_first
 
 NO_PARENT = "00000000-0000-0000-0000-000000000000"
 VALUES = {"thumbsUp": 1, "thumbsDown": -1}

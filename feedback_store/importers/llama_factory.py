@@ -11,7 +11,7 @@ from typing import Any
 from feedback_store.errors import ImportFailed
 from feedback_store.importers.fields import filled, listing, mapping, text
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Imported, Turn, Unusable
+from feedback_store.importers.items import Imported, Turn, Unusable
 from feedback_store.importers.training_rows import (
     demonstration,
     preference,

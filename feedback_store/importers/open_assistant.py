@@ -10,7 +10,7 @@ from typing import Any
 
 from feedback_store.importers.fields import content, filled, label, mapping, moment, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Choice, Imported, Turn, Unusable, parents_first
+from feedback_store.importers.items import Choice, Imported, Turn, Unusable, parents_first
 from feedback_store.records import Role
 
 ROLES: dict[object, Role] = {"prompter": "user", "assistant": "assistant"}

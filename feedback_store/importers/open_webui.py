@@ -21,7 +21,7 @@ from feedback_store.importers.fields import (
     whole,
 )
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Choice, Imported, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import Choice, Imported, Turn, Unusable, Vote, turn
 
 
 def read(path: Path) -> Iterator[Item]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from feedback_store.importers.fields import branch, content, split_thought, text
-from feedback_store.importers.foreign import (
+from feedback_store.importers.items import (
     Choice,
     Correction,
     Imported,

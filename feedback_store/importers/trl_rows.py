@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.foreign import Imported, Unusable
+from feedback_store.importers.items import Imported, Unusable
 from feedback_store.importers.training_rows import (
     conversation_of,
     demonstration,

@@ -5,11 +5,11 @@
 here, the token ids that were served. `trl_*` turn a row into what TRL's trainers take.
 """
 
+from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow, demonstrations, prompts
 from feedback_store.rows.pairs import PreferenceRow, Said, preferences
 from feedback_store.rows.rules import Rules, held_out, normal_prompt
 from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, from_store, unpaired
-from feedback_store.rows.trl import trl_kto, trl_preference, trl_prompt, trl_sft
-from feedback_store.rows.written import DemonstrationRow, PromptRow, demonstrations, prompts
+from feedback_store.rows.trl_format import trl_kto, trl_preference, trl_prompt, trl_sft
 
 __all__ = [
     "DemonstrationRow",

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from feedback_store.progress import Watch, unwatched
 from feedback_store.records import Comparison, Rating, Reply
-from feedback_store.rows.reading import with_messages
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
     Limit,
@@ -21,10 +21,10 @@ from feedback_store.rows.rules import (
     rows_of,
     sole_rater,
 )
-from feedback_store.watching import Watch, unwatched
+from feedback_store.rows.with_messages import with_messages
 
 if TYPE_CHECKING:
-    from feedback_store.store import FeedbackStore
+    from feedback_store.store.store import FeedbackStore
 
 Source = Literal["siblings", "comparison", "correction"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from feedback_store.progress import Watch, unwatched
 from feedback_store.records import Rating, Reply, Thumb
-from feedback_store.rows.reading import with_messages
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
     Limit,
@@ -22,10 +22,10 @@ from feedback_store.rows.rules import (
     rows_of,
     sole_rater,
 )
-from feedback_store.watching import Watch, unwatched
+from feedback_store.rows.with_messages import with_messages
 
 if TYPE_CHECKING:
-    from feedback_store.store import FeedbackStore
+    from feedback_store.store.store import FeedbackStore
 
 REPLIES_AT_ONCE = 500  # read together
 

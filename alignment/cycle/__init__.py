@@ -1,0 +1,1 @@
+"""The retraining cycle: new feedback, candidates, comparison, gate, release, report."""

@@ -1,0 +1,1 @@
+"""Feedback rows and text become token ids."""

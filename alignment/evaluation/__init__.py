@@ -1,0 +1,1 @@
+"""Is a version better? Suites, comparison, retention, statistical tests, the gate."""

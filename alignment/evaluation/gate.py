@@ -1,0 +1,269 @@
+"""May a candidate replace the released version? Promote, hold or reject, each reason in words and figures. Pure.
+
+Promoted is what is better on at least one primary measure and not worse than a margin on any guard. Errors are
+bounded for one released version's whole reign, however often it is challenged:
+
+- The k-th look spends alpha / (k (k + 1)) of the error; these sum to alpha however many looks follow (spending: Lan &
+  DeMets 1983, Biometrika 70; over an endless series of tests: Foster & Stine 2008, JRSS B 70). The first look spends
+  half, so its bounds are those of a usual 95 % interval.
+- Several primary measures are several chances to be lucky: Holm's correction (1979, Scand. J. Statistics 6).
+- All guards must pass, so they need no correction: an intersection-union test (Berger 1982, Technometrics 24).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from alignment.errors import ComparisonError
+from alignment.evaluation.paired_tests import Paired, bounds, p_better
+from alignment.evaluation.release_policy import GatePolicy
+
+Kind = Literal["primary", "guard"]
+Verdict = Literal["promote", "hold", "reject"]
+Finding = Literal["better", "not worse", "worse", "undecided", "too few prompts"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One value a held-out prompt, all of them 0 or 1, or real."""
+
+    name: str
+    kind: Kind
+    values: Mapping[str, float]
+    """By prompt id."""
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one version."""
+
+    version: str
+    measures: Sequence[Measure]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What one measure says; differences are positive where the candidate is better, in the measure's own unit."""
+
+    measure: str
+    kind: Kind
+    finding: Finding
+    difference: float
+    low: float
+    high: float
+    level: float
+    """Chance, for each bound, of being wrong."""
+    prompts: int
+    gained: int
+    lost: int
+    p: float | None
+    """One-sided p-value of "no better"; primary measures only."""
+    margin: float | None
+    """Guards only."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict with a reason for every measure."""
+
+    verdict: Verdict
+    candidate: str
+    released: str
+    looks: int
+    level: float
+    """Error that this look may spend."""
+    reasons: tuple[Reason, ...]
+
+    def text(self) -> str:
+        """For people: a line for the verdict and one a measure."""
+        first = f"{self.verdict} {self.candidate} against {self.released} (look {self.looks})"
+        return "\n".join([first, *(f"- {reason.text}" for reason in self.reasons)])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A measure of both versions, prompt by prompt."""
+
+    name: str
+    kind: Kind
+    paired: Paired
+
+
+def decide(candidate: Evaluation, released: Evaluation, policy: GatePolicy, looks: int) -> Decision:
+    """Compare two versions' answers to the same held-out prompts.
+
+    `looks`: how many comparisons with this released version there have been since its release, this one included.
+    Raises ComparisonError if the evaluations cannot be compared, or a guard of real values has no margin.
+    """
+    compared = compare(candidate, released)
+    verdict, level, reasons = judge(compared, policy, looks)
+    return Decision(verdict, candidate.version, released.version, looks, level, tuple(reasons))
+
+
+def compare(candidate: Evaluation, released: Evaluation) -> list[Compared]:
+    """Pair the values of both by measure and prompt. Raises ComparisonError where there is no pair."""
+    new, old = _by_name(candidate), _by_name(released)
+    if new.keys() != old.keys():
+        raise ComparisonError(
+            f"{candidate.version} and {released.version} were not measured alike: only one of them has "
+            f"{', '.join(sorted(new.keys() ^ old.keys()))}. Evaluate both with the same suite."
+        )
+    if not any(measure.kind == "primary" for measure in new.values()):
+        raise ComparisonError(
+            "No primary measure: nothing could show that the candidate is better. Name one."
+        )
+    return [_pair(new[name], old[name], candidate.version, released.version) for name in new]
+
+
+def judge(
+    compared: Sequence[Compared], policy: GatePolicy, looks: int
+) -> tuple[Verdict, float, list[Reason]]:
+    """The verdict, the error this look may spend, and a reason for each measure, in their order."""
+    if looks < 1:
+        raise ComparisonError(f"looks is {looks}; the comparison at hand is at least the first.")
+    level = policy.alpha / (looks * (looks + 1))
+    enough = [one for one in compared if one.paired.prompts >= policy.minimum_prompts]
+    primary = [one for one in enough if one.kind == "primary"]
+    p_values = [p_better(one.paired) for one in primary]
+    found = {one.name: _too_few(one, policy, level) for one in compared}
+    for one, p, share in zip(primary, p_values, _holm(p_values, level), strict=True):
+        found[one.name] = _primary(one, p, share)
+    for one in enough:
+        if one.kind == "guard":
+            found[one.name] = _guard(one, _margin(one, policy), level)
+    reasons = list(found.values())
+    guarded = all(reason.finding == "not worse" for reason in reasons if reason.kind == "guard")
+    verdict: Verdict
+    if any(reason.finding == "worse" for reason in reasons):
+        verdict = "reject"
+    elif guarded and any(reason.finding == "better" for reason in reasons):
+        verdict = "promote"
+    else:
+        verdict = "hold"
+    return verdict, level, reasons
+
+
+def _holm(p_values: Sequence[float], level: float) -> list[float]:
+    """The level at which each hypothesis is tested: smallest p first, and no step beyond the first that fails."""
+    levels = [level] * len(p_values)
+    passed = 0
+    for index in sorted(range(len(p_values)), key=lambda i: p_values[i]):
+        levels[index] = level / (len(p_values) - passed)
+        passed += p_values[index] <= levels[index] and passed < len(p_values) - 1
+    return levels
+
+
+def _primary(one: Compared, p: float, level: float) -> Reason:
+    low, high = bounds(one.paired, level)
+    finding: Finding = "undecided"
+    if p <= level and low > 0:
+        finding = "better"
+    elif high < 0:
+        finding = "worse"
+    words = {
+        "better": f"better; p = {p:.2g}, needed {level:.2g}",
+        "worse": "worse: the whole interval lies below zero",
+        "undecided": f"not shown to be better; p = {p:.2g}, needed {level:.2g}",
+    }[finding]
+    return _reason(one, finding, low, high, level, words, p=p)
+
+
+def _guard(one: Compared, margin: float, level: float) -> Reason:
+    low, high = bounds(one.paired, level)
+    finding: Finding = "undecided"
+    if low > -margin:
+        finding = "not worse"
+    elif high < 0:
+        finding = "worse"
+    allowed = _figure(-margin, one.paired.binary)
+    words = {
+        "not worse": f"not worse than the margin of {allowed}",
+        "worse": f"worse: the whole interval lies below zero and reaches the margin of {allowed}",
+        "undecided": f"undecided: the interval holds both zero and the margin of {allowed}",
+    }[finding]
+    return _reason(one, finding, low, high, level, words, margin=margin)
+
+
+def _too_few(one: Compared, policy: GatePolicy, level: float) -> Reason:
+    words = f"too few prompts: at least {policy.minimum_prompts} must be answered by both"
+    return _reason(one, "too few prompts", *bounds(one.paired, level), level, words)
+
+
+def _margin(one: Compared, policy: GatePolicy) -> float:
+    if one.name in policy.margins:
+        return policy.margins[one.name]
+    if one.paired.binary:
+        return policy.margin
+    raise ComparisonError(
+        f"The guard {one.name} has real values, and the policy has no margin in their unit. "
+        f"Add it under gate, margins: {{{one.name}: …}}."
+    )
+
+
+def _reason(
+    one: Compared,
+    finding: Finding,
+    low: float,
+    high: float,
+    level: float,
+    words: str,
+    p: float | None = None,
+    margin: float | None = None,
+) -> Reason:
+    paired = one.paired
+    unit = " points" if paired.binary else ""
+    interval = f"[{_figure(low, paired.binary)}, {_figure(high, paired.binary)}]"
+    text = (
+        f"{one.name} ({one.kind}): {_figure(paired.mean, paired.binary)}{unit} {interval} on {paired.prompts} prompts, "
+        f"{paired.gained} gained, {paired.lost} lost; {words}"
+    )
+    return Reason(
+        one.name,
+        one.kind,
+        finding,
+        paired.mean,
+        low,
+        high,
+        level,
+        paired.prompts,
+        paired.gained,
+        paired.lost,
+        p,
+        margin,
+        text,
+    )
+
+
+def _figure(value: float, binary: bool) -> str:
+    return f"{100 * value:+.1f}" if binary else f"{value:+.3g}"
+
+
+def _by_name(evaluation: Evaluation) -> dict[str, Measure]:
+    measures = {measure.name: measure for measure in evaluation.measures}
+    if len(measures) < len(evaluation.measures):
+        raise ComparisonError(f"{evaluation.version} has two measures of one name. Rename one.")
+    return measures
+
+
+def _pair(new: Measure, old: Measure, candidate: str, released: str) -> Compared:
+    if (new.kind, new.higher_is_better) != (old.kind, old.higher_is_better):
+        raise ComparisonError(
+            f"{new.name} does not mean the same in {candidate} and {released}. Evaluate both anew."
+        )
+    if not new.values and not old.values:
+        raise ComparisonError(f"{new.name} holds no answer at all. Evaluate on a suite that has prompts.")
+    if new.values.keys() != old.values.keys():
+        raise ComparisonError(
+            f"{new.name}: {candidate} and {released} answered different prompts "
+            f"({len(new.values.keys() - old.values.keys())} only the first, "
+            f"{len(old.values.keys() - new.values.keys())} only the second). Evaluate both on the same suite."
+        )
+    values = np.array([(new.values[prompt], old.values[prompt]) for prompt in new.values], dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ComparisonError(f"{new.name} holds a value that is no finite number. Evaluate both anew.")
+    differences = (values[:, 0] - values[:, 1]) * (1 if new.higher_is_better else -1)
+    return Compared(new.name, new.kind, Paired(differences, binary=bool(np.isin(values, (0.0, 1.0)).all())))

@@ -1,0 +1,1 @@
+"""Live comparison of two versions and its sequential test."""

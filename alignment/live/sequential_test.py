@@ -1,0 +1,255 @@
+"""Do people like the candidate more? An always-valid test on the thumbs of both arms. Pure.
+
+The difference of the arms' shares of thumbs up gets a confidence sequence: an interval that holds after every vote at
+once, so that one may look whenever one likes and stop at any time. It is the mixture sequential probability ratio
+test of Johari, Koomen, Pekelis & Walsh (2022, "Always valid inference: continuous monitoring of A/B tests", Operations
+Research 70), turned into an interval, with two changes for thumbs:
+
+- People differ, and one person's votes are alike. The variance is that between raters (linearised difference of
+  ratios, as in cluster-robust errors), never below that of independent votes. A vote up and a vote down are added to
+  each arm of it (Agresti & Caffo 2000), else ten equal votes would look like certainty.
+- One rater cannot decide it: only a rater's first votes count, and a decision must stand with any one rater left out.
+
+The normal approximation makes it asymptotic, hence the floors of votes and raters; `benchmarks/live.py` measures what
+remains of both errors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alignment.errors import ComparisonError
+from alignment.evaluation.release_policy import LivePolicy
+from assistant.registry.live_comparison import ARMS, Arm
+
+Floats = NDArray[np.float64]
+Verdict = Literal["continue", "candidate wins", "roll back"]
+CANDIDATE, RELEASED = ARMS.index("candidate"), ARMS.index("released")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A thumb on a reply of one arm."""
+
+    arm: Arm
+    rater: str
+    value: int
+    """1 or -1; 0 is a vote taken back, and does not count."""
+    order: int
+    """Votes are taken in this order."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One arm's counted votes."""
+
+    votes: int
+    up: int
+    raters: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """After each counted vote: the difference of shares, candidate less released, and its confidence sequence.
+
+    Arrays of shape (counted votes,); not a number until both arms have a vote.
+    """
+
+    difference: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the comparison stands, or stood when it was decided."""
+
+    verdict: Verdict
+    difference: float | None
+    """Candidate's share of thumbs up less the released version's; None until both have a vote."""
+    low: float
+    high: float
+    candidate: Side
+    released: Side
+    text: str
+    """The reason in words and figures."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Votes in order, as arrays of shape (votes,)."""
+
+    arm: NDArray[np.intp]
+    """CANDIDATE or RELEASED."""
+    rater: NDArray[np.intp]
+    """A number for each rater, from 0."""
+    up: Floats
+    """1.0 for a thumb up, 0.0 for a thumb down."""
+
+    def first_of_each(self, count: int) -> "Stream":
+        """Only each rater's first `count` votes."""
+        by_rater = np.argsort(self.rater, kind="stable")
+        begins = np.searchsorted(self.rater[by_rater], self.rater[by_rater])
+        earlier = np.empty_like(self.rater)
+        earlier[by_rater] = np.arange(len(self.rater)) - begins
+        return self.keep(earlier < count)
+
+    def keep(self, which: NDArray[np.bool_] | slice) -> "Stream":
+        return Stream(self.arm[which], self.rater[which], self.up[which])
+
+
+def follow(votes: Sequence[Vote], policy: LivePolicy) -> Outcome:
+    """Go through the votes in order and stop at the first that decides; the rest changes nothing.
+
+    So the outcome does not depend on how often anyone looked. Raises ComparisonError for a vote that is none.
+    """
+    stream = read(votes).first_of_each(policy.votes_per_rater)
+    verdict, seen = settle(stream, policy)
+    return _outcome(verdict, _sums_after_each(stream.keep(slice(seen)))[:, -1:], policy)
+
+
+def settle(stream: Stream, policy: LivePolicy) -> tuple[Verdict, int]:
+    """The verdict on votes that count, and after how many of them it fell."""
+    after = _sums_after_each(stream)
+    _, low, high = _interval(after, policy)
+    floor = (after[[_N_C, _N_R]] >= policy.minimum_votes).all(axis=0)
+    floor &= (after[[_RATERS_C, _RATERS_R]] >= policy.minimum_raters).all(axis=0)
+    for index in np.flatnonzero(floor & ((low > 0) | (high < 0))):
+        won = bool(low[index] > 0)
+        if _stands_without_any_one(stream.keep(slice(index + 1)), won, policy):
+            return "candidate wins" if won else "roll back", int(index) + 1
+    return "continue", len(stream.arm)
+
+
+def course(votes: Sequence[Vote], policy: LivePolicy) -> Course:
+    """The confidence sequence after each counted vote, for a plot; it goes on beyond a decision."""
+    stream = read(votes).first_of_each(policy.votes_per_rater)
+    return Course(*_interval(_sums_after_each(stream), policy))
+
+
+def read(votes: Sequence[Vote]) -> Stream:
+    """Votes in their order, without those taken back. Raises ComparisonError for one that is none."""
+    for vote in votes:
+        if vote.value not in (-1, 0, 1) or vote.arm not in ARMS:
+            raise ComparisonError(
+                f"Vote {vote.order} is {vote.value!r} for {vote.arm!r}. A vote is 1, -1 or 0 for one of: "
+                f"{', '.join(ARMS)}."
+            )
+    standing = sorted((vote for vote in votes if vote.value), key=lambda vote: vote.order)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(vote.rater for vote in standing))}
+    return Stream(
+        np.array([ARMS.index(vote.arm) for vote in standing], dtype=np.intp),
+        np.array([numbers[vote.rater] for vote in standing], dtype=np.intp),
+        np.array([vote.value > 0 for vote in standing], dtype=np.float64),
+    )
+
+
+# Sums over raters from which variance follows, so that a vote costs the same however many came before. For a rater
+# with n votes of which s are up in an arm, C or R: n, s, s², s n, n², whether n > 0; across arms s_C s_R, s_C n_R,
+# n_C s_R, n_C n_R; and 1 for the rater.
+_N_C, _S_C, _SS_C, _SN_C, _NN_C, _RATERS_C = range(6)
+_N_R, _S_R, _SS_R, _SN_R, _NN_R, _RATERS_R = range(6, 12)
+_SS, _SN, _NS, _NN, _RATERS, _ROWS = range(12, 18)
+
+
+def _sums(n_c: Floats, s_c: Floats, n_r: Floats, s_r: Floats) -> Floats:
+    """What one rater adds to each sum; shape (sums, *shape of the arguments)."""
+    return np.stack(
+        [
+            *(n_c, s_c, s_c * s_c, s_c * n_c, n_c * n_c, (n_c > 0).astype(np.float64)),
+            *(n_r, s_r, s_r * s_r, s_r * n_r, n_r * n_r, (n_r > 0).astype(np.float64)),
+            *(s_c * s_r, s_c * n_r, n_c * s_r, n_c * n_r, (n_c + n_r > 0).astype(np.float64)),
+        ]
+    )
+
+
+def _sums_after_each(stream: Stream) -> Floats:
+    """The sums after each vote, shape (sums, votes): each vote moves those of its rater from before to after."""
+    by_rater = np.argsort(stream.rater, kind="stable")
+    begins = np.searchsorted(stream.rater[by_rater], stream.rater[by_rater])
+    before, after = [], []
+    for arm in (CANDIDATE, RELEASED):
+        for given in ((stream.arm == arm).astype(np.float64), (stream.arm == arm) * stream.up):
+            running = np.concatenate([[0.0], np.cumsum(given[by_rater])])
+            earlier = np.empty(len(given))
+            earlier[by_rater] = running[:-1] - running[begins]
+            before.append(earlier)
+            after.append(earlier + given)
+    return np.cumsum(_sums(*after) - _sums(*before), axis=1)
+
+
+def _interval(sums: Floats, policy: LivePolicy) -> tuple[Floats, Floats, Floats]:
+    """Difference, lower and upper bound from sums of shape (sums, …); no numbers while an arm is empty."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = sums[_S_C] / sums[_N_C] - sums[_S_R] / sums[_N_R]
+    n_c, n_r = sums[_N_C] + 2, sums[_N_R] + 2
+    p_c, p_r = (sums[_S_C] + 1) / n_c, (sums[_S_R] + 1) / n_r
+    within_c = sums[_SS_C] - 2 * p_c * sums[_SN_C] + p_c**2 * sums[_NN_C] + (1 - p_c) ** 2 + p_c**2
+    within_r = sums[_SS_R] - 2 * p_r * sums[_SN_R] + p_r**2 * sums[_NN_R] + (1 - p_r) ** 2 + p_r**2
+    across = sums[_SS] - p_r * sums[_SN] - p_c * sums[_NS] + p_c * p_r * sums[_NN]
+    between_raters = within_c / n_c**2 + within_r / n_r**2 - 2 * across / (n_c * n_r)
+    raters = np.maximum(sums[_RATERS], 2)
+    independent = p_c * (1 - p_c) / n_c + p_r * (1 - p_r) / n_r
+    variance = np.maximum(between_raters * raters / (raters - 1), independent)
+    # Johari et al.: the mixture exceeds 1 / (2 alpha) where the squared difference exceeds this; each side then
+    # errs with chance alpha.
+    mixing = policy.effect**2
+    whole = variance + mixing
+    half = np.sqrt(variance * whole / mixing * (-2 * np.log(2 * policy.alpha) + np.log(whole / variance)))
+    return difference, difference - half, difference + half
+
+
+def _stands_without_any_one(stream: Stream, won: bool, policy: LivePolicy) -> bool:
+    """Whether the interval stays clear of zero, on the same side, with any one rater left out."""
+    raters = int(stream.rater.max()) + 1
+    cells: list[Floats] = []
+    for arm in (CANDIDATE, RELEASED):
+        mine = stream.keep(stream.arm == arm)
+        cells.append(np.bincount(mine.rater, minlength=raters).astype(np.float64))
+        cells.append(np.bincount(mine.rater, weights=mine.up, minlength=raters).astype(np.float64))
+    each = _sums(*cells)
+    _, low, high = _interval(each.sum(axis=1, keepdims=True) - each, policy)
+    return bool((low > 0).all() if won else (high < 0).all())
+
+
+def _outcome(verdict: Verdict, last: Floats, policy: LivePolicy) -> Outcome:
+    """`last`: the sums at the end, shape (sums, 1), or (sums, 0) without a single vote."""
+    sums = last[:, 0] if last.size else np.zeros(_ROWS)
+    candidate = Side(int(sums[_N_C]), int(sums[_S_C]), int(sums[_RATERS_C]))
+    released = Side(int(sums[_N_R]), int(sums[_S_R]), int(sums[_RATERS_R]))
+    difference, low, high = (float(value) for value in _interval(sums, policy))
+    known = candidate.votes > 0 and released.votes > 0
+    if not known:
+        low, high = -1.0, 1.0
+    missing = [
+        f"{name} has {have} of {floor} {what}"
+        for name, side in (("the candidate", candidate), ("the released version", released))
+        for have, floor, what in (
+            (side.votes, policy.minimum_votes, "votes"),
+            (side.raters, policy.minimum_raters, "raters"),
+        )
+        if have < floor
+    ]
+    if missing:
+        words = f"too little to decide: {', '.join(missing)}"
+    elif verdict == "candidate wins":
+        words = "people like the candidate more, and would without any one rater"
+    elif verdict == "roll back":
+        words = "people like the candidate less, and would without any one rater"
+    elif known and (low > 0 or high < 0):
+        words = "clear of zero only by one rater's votes"
+    else:
+        words = "undecided: the interval holds zero"
+    figure = (
+        f"{100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+        if known
+        else "no difference yet"
+    )
+    text = (
+        f"{figure}: candidate {candidate.up} of {candidate.votes} thumbs up by {candidate.raters} raters, "
+        f"released {released.up} of {released.votes} by {released.raters}; {words}"
+    )
+    return Outcome(verdict, difference if known else None, low, high, candidate, released, text)

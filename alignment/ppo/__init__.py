@@ -1,0 +1,1 @@
+"""The parts of our PPO: losses, models, training loop, saved state."""

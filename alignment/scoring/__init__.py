@@ -1,0 +1,1 @@
+"""What scores an answer: reward models and reward functions."""

@@ -1,0 +1,146 @@
+"""A reward model: a base with a LoRA adapter and one linear head, which gives a conversation one number.
+
+Its folder is a plain PEFT folder of a sequence classifier with one label: `AutoModelForSequenceClassification` with
+`num_labels=1` on the base, and `PeftModel.from_pretrained` on top.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, set_seed
+
+from alignment.errors import DataError
+from alignment.training.stage import Opened, on_cpu
+from assistant.registry.versions import Base, Version
+from assistant.serving import loading as models
+from assistant.serving.quantization import keep_trainable
+
+ROWS_AT_ONCE = 32
+
+
+def begin(opened: Opened, rank: int, seed: int) -> Any:
+    """A reward model that has judged nothing yet: the parent's adapter with a head of zeros, all trainable.
+
+    It begins from the parent's adapter because what helped to answer helps to judge (Ouyang et al. 2022, section 3.5),
+    and stays one adapter on the shared base, so that PPO holds the base once. The head begins at zero: every score is
+    0, and the first loss log 2, whatever the base.
+    """
+    version = opened.parent
+    core = _classifier(opened.base, opened.versions.home).requires_grad_(False)
+    torch.nn.init.zeros_(core.score.weight)
+    core.config.get_text_config().pad_token_id = _padding(opened.loaded.tokenizer)
+    set_seed(seed)
+    if version.manifest.adapter:
+        parents = LoraConfig.from_pretrained(str(version.folder))
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=parents.r,
+            lora_alpha=parents.lora_alpha,
+            target_modules=parents.target_modules,
+            use_rslora=parents.use_rslora,
+            lora_dropout=0.0,
+            modules_to_save=["score"],
+        )
+    else:
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules="all-linear",
+            exclude_modules=["score"],
+            modules_to_save=["score"],
+        )
+    model = get_peft_model(core, config)
+    if version.manifest.adapter:
+        # The head has no counterpart there; every other weight has.
+        state = load_file(version.folder / "adapter_model.safetensors")
+        state["base_model.model.score.weight"] = torch.zeros(1, core.config.get_text_config().hidden_size)
+        unknown = set_peft_model_state_dict(model, state).unexpected_keys
+        if unknown:
+            raise DataError(
+                f"The adapter of {version.id} changes layers that a reward model does not have ({unknown[0]}). "
+                "Train the reward model from another parent."
+            )
+    # PEFT asks for the base's configuration at each checkpoint; "starter" would be asked of the Hub.
+    model.peft_config["default"].base_model_name_or_path = core.config._name_or_path
+    return model
+
+
+def load(version: Version, home: Path) -> "Scorer":
+    """A trained reward model, ready to score. Raises DataError if `version` is none."""
+    if version.manifest.stage != "reward":
+        raise DataError(
+            f"{version.id} is no reward model but was made by {version.manifest.stage!r}. Train one with "
+            "`python -m alignment reward`."
+        )
+    base = version.manifest.base
+    core = _classifier(base, home)
+    core.config.get_text_config().pad_token_id = _padding(models.load_tokenizer(base, home))
+    model = PeftModel.from_pretrained(core, str(version.folder)).requires_grad_(False)
+    return Scorer(model if base.quantize else model.to(models.best_device()))
+
+
+class Scorer:
+    """Token ids of prompt and completion → a number; above 0 where the reply is more likely liked than not."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def __call__(self, sequences: Sequence[Sequence[int]]) -> list[float]:
+        """One score a sequence, in their order; sequences of like length are read together."""
+        was_training = self.model.training
+        self.model.eval()
+        scores = [0.0] * len(sequences)
+        order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
+        for start in range(0, len(order), ROWS_AT_ONCE):
+            rows = order[start : start + ROWS_AT_ONCE]
+            ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
+            device = self.model.device
+            found = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            for row, score in zip(rows, found.logits[:, 0].float().tolist(), strict=True):
+                scores[row] = score
+        self.model.train(was_training)
+        return scores
+
+
+def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, both [sequences, longest]."""
+    width = max(map(len, sequences))
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in sequences])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in sequences])
+    return ids, mask
+
+
+def padding(model: Any) -> int:
+    """The id that fills rows up; the head reads the last token that is another."""
+    return int(model.config.get_text_config().pad_token_id)
+
+
+def _padding(tokenizer: Any) -> int:
+    # Where END is also the padding, the head would read the token before END. Any other id serves.
+    end = tokenizer.eos_token_id
+    if tokenizer.pad_token_id not in (None, end):
+        return int(tokenizer.pad_token_id)
+    return 0 if end != 0 else 1
+
+
+def _classifier(base: Base, home: Path) -> Any:
+    source, revision = models.source_of(base, home)
+    # The head is trained whole.
+    squeezed = models.squeeze(base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"])
+    core = AutoModelForSequenceClassification.from_pretrained(
+        source,
+        num_labels=1,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **revision,
+        **squeezed,
+    )
+    return keep_trainable(core)

@@ -1,0 +1,218 @@
+"""What the API takes: requests in OpenAI's shape, checked before anything is done with them."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from assistant.serving.sampling import MOST_LOGPROBS, Sampling
+
+MOST_MESSAGES = 1_000
+SIXTY_FOUR_BITS = 2**63 - 1
+
+
+class ApiError(Exception):
+    """An error as the client reads it: OpenAI's shape, with a status and maybe when to come again."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON of the answer."""
+        kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+        kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+
+class _Part(BaseModel):
+    """A piece of a message's content. Only text is read."""
+
+    type: Literal["text"]
+    text: str
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[_Part] | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _only_text(cls, content: Any) -> Any:
+        kinds = (
+            {part.get("type") for part in content if isinstance(part, dict)}
+            if isinstance(content, list)
+            else set()
+        )
+        if others := sorted(str(kind) for kind in kinds - {"text"}):
+            raise ValueError(f"only parts of the type 'text' are read here, not {', '.join(others)[:100]!r}")
+        return content
+
+    def plain(self) -> dict[str, str]:
+        """Role and text as the rest of the house has them."""
+        parts = (
+            [part.text for part in self.content] if isinstance(self.content, list) else [self.content or ""]
+        )
+        text = "\n".join(parts)
+        return {"role": "system" if self.role == "developer" else self.role, "content": text}
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class _TemplateOptions(BaseModel):
+    enable_thinking: bool | None = None
+
+
+class ChatRequest(BaseModel):
+    """The body of `/v1/chat/completions`. Fields that are not named here are passed over."""
+
+    model_config = ConfigDict(strict=True)
+
+    model: str
+    messages: list[_Message] = Field(min_length=1, max_length=MOST_MESSAGES)
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0.0, le=5.0)
+    top_p: float | None = Field(None, gt=0.0, le=1.0)
+    top_k: int | None = Field(None, ge=-1)
+    seed: int | None = Field(None, ge=-SIXTY_FOUR_BITS, le=SIXTY_FOUR_BITS)
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS)
+    min_tokens: int | None = Field(None, ge=0)
+    ignore_eos: bool | None = None
+    user: str | None = Field(None, max_length=1_000)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    chat_template_kwargs: _TemplateOptions | None = None
+
+    # Asked for by clients that can do without them; anything but the plain value is refused.
+    n: int | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    logit_bias: dict[str, Any] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        stops = [stop] if isinstance(stop, str) else stop or []
+        if len(stops) > 16 or not all(0 < len(one) <= 1_000 for one in stops):
+            raise ValueError("at most 16 texts of 1 to 1,000 characters")
+        return stop
+
+    @model_validator(mode="after")
+    def _only_what_is_there(self) -> Self:
+        unsupported = {
+            "n": (self.n, 1),
+            "tools": (self.tools, []),
+            "functions": (self.functions, []),
+            "response_format": (self.response_format, {"type": "text"}),
+            "logit_bias": (self.logit_bias, {}),
+            "presence_penalty": (self.presence_penalty, 0.0),
+            "frequency_penalty": (self.frequency_penalty, 0.0),
+            "repetition_penalty": (self.repetition_penalty, 1.0),
+        }
+        for name, (value, plain) in unsupported.items():
+            if value not in (None, plain):
+                raise Unsupported(name, f"only {plain!r} is supported; leave {name!r} out")
+        if self.messages[-1].role != "user":
+            raise Unsupported("messages", "the last message must be a user's")
+        if self.stream_options is not None and not self.stream:
+            raise Unsupported("stream_options", "only with 'stream': true")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise Unsupported("top_logprobs", "only with 'logprobs': true")
+        if (self.min_tokens or 0) > (self.limit or SIXTY_FOUR_BITS):
+            raise Unsupported("min_tokens", "must not be above max_tokens")
+        return self
+
+    @property
+    def limit(self) -> int | None:
+        """The longest reply that is asked for, in tokens."""
+        return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+
+    @property
+    def think(self) -> bool | None:
+        """Whether to think first; None leaves it to the model."""
+        if self.chat_template_kwargs is not None and self.chat_template_kwargs.enable_thinking is not None:
+            return self.chat_template_kwargs.enable_thinking
+        return None if self.reasoning_effort is None else self.reasoning_effort != "none"
+
+    @property
+    def transcript(self) -> list[dict[str, str]]:
+        """The messages as role and text."""
+        return [message.plain() for message in self.messages]
+
+    def sampling(self, usual: Sampling) -> Sampling:
+        """How the reply is drawn: `usual` where the request says nothing."""
+        limit = self.limit or max(usual.max_new_tokens, self.min_tokens or 0)
+        return Sampling(
+            temperature=usual.temperature if self.temperature is None else self.temperature,
+            top_p=usual.top_p if self.top_p is None else self.top_p,
+            top_k=usual.top_k if self.top_k is None else max(self.top_k, 0),
+            max_new_tokens=limit,
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            min_tokens=self.min_tokens or 0,
+            ignore_eos=bool(self.ignore_eos),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+        )
+
+
+class FeedbackRequest(BaseModel):
+    """The body of `/v1/feedback`: a vote on a completion, a better answer, or both."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: str = Field(min_length=1, max_length=200)
+    value: Literal[-1, 0, 1] | None = None
+    reasons: list[str] = Field(default_factory=list)
+    comment: str = ""
+    correction: str | None = None
+    user: str | None = Field(None, max_length=1_000)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.value is None and self.correction is None:
+            raise Unsupported("value", "1 (up), -1 (down) or 0 (withdrawn), or a 'correction', is needed")
+        return self
+
+
+class Unsupported(ValueError):
+    """A field that cannot be as it is, for a reason of more than one field."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+def refusal(error: ValidationError) -> ApiError:
+    """What is wrong with a body, as the client reads it: the first fault, by the name of its field."""
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    param = cause.param if isinstance(cause, Unsupported) else _name(first["loc"])
+    return ApiError(
+        400, f"{param or 'The body'}: {cause or first['msg']}.", param=param, code="invalid_value"
+    )
+
+
+def _name(place: Sequence[int | str]) -> str | None:
+    # Pydantic names the kinds of a union too; the client knows the field and its position alone.
+    names = ["" if part in ("str", "function-after") else str(part) for part in place]
+    return ".".join(name for name in names if name and not name.startswith(("list[", "_"))) or None

@@ -1,0 +1,1 @@
+"""Who somebody is: logins, admins, passwords, pseudonyms."""

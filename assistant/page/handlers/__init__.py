@@ -1,0 +1,1 @@
+"""The chat page's event handlers: from a click to new component values."""

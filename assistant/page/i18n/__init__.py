@@ -1,0 +1,1 @@
+"""Every text of the page and the dashboard, in English and Chinese."""

@@ -1,0 +1,1 @@
+"""The chat page as HTML, made from templates."""

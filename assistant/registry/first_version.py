@@ -1,0 +1,49 @@
+"""The first version of a home: the embedded starter, or any base that `--model` names."""
+
+import json
+import shutil
+from pathlib import Path
+
+from assistant.errors import VersionError
+from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest, Version, Versions, now
+from assistant.serving.loading import identify_base
+
+
+def add_first_version(versions: Versions, name: str) -> Version:
+    """Add the base `name` as a version without a parent and release it.
+
+    The starter brings its own LoRA adapter and manifest; any other base is served bare until it is trained.
+    Raises ModelError if the base cannot be found.
+    """
+    base = identify_base(name, versions.home)
+    with versions.staging() as folder:
+        if name == STARTER:
+            made = json.loads((STARTER_FOLDER / "adapter" / "made.json").read_text(encoding="utf-8"))
+            for file in ("adapter_config.json", "adapter_model.safetensors"):
+                shutil.copy(STARTER_FOLDER / "adapter" / file, folder / file)
+            manifest = Manifest(id=versions.next_id(), base=base, parent=None, created=now(), **made)
+        else:
+            manifest = Manifest(
+                id=versions.next_id(), base=base, parent=None, stage="import", created=now(), adapter=False
+            )
+        version = versions.add(manifest, folder)
+    versions.release(version.id, "first version of this home")
+    return version
+
+
+def version_to_serve(home: Path, model: str | None) -> Version:
+    """The released version of `home`, made from `model` (or the starter) where there is none yet.
+
+    Raises VersionError if the home serves another model than `model` asks for.
+    """
+    versions = Versions(home)
+    released = versions.released()
+    if released is None:
+        return add_first_version(versions, model or STARTER)
+    version = versions.open(released)
+    if model is not None and identify_base(model, home).name != version.manifest.base.name:
+        raise VersionError(
+            f"The home {home} serves {version.id} on {version.manifest.base.name}, not on {model}. "
+            "Give each model a home of its own with --home."
+        )
+    return version

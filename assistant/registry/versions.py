@@ -1,0 +1,300 @@
+"""The registry of versions on disk: list, open, add, release, roll back. Standard library only.
+
+    HOME/versions/v2/manifest.json          what the version is and how it came to be
+    HOME/versions/v2/adapter_config.json    a plain PEFT folder, absent for a bare base
+    HOME/versions/v2/adapter_model.safetensors
+    HOME/versions/released.json             the served version and the history of releases
+
+A version folder is written aside and renamed, and `released.json` is replaced atomically, so that
+neither a reader nor a killed writer ever sees half a version. Nothing is changed after it is added.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import HomeError, VersionError
+
+STARTER = "starter"
+"""Name of the embedded base; its files lie in `assistant/starter`."""
+
+STARTER_FOLDER = Path(__file__).parents[1] / "starter"
+
+_ID = re.compile(r"v[1-9][0-9]*")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The frozen model under an adapter."""
+
+    name: str
+    """`starter`, a Hub id, or a folder (absolute, or relative to the home)."""
+    revision: str
+    """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
+    quantize: str | None = None
+    """ "4bit" or "8bit" where adapters were trained on the base so rounded, and are right on no other."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a version is: enough to serve it and to make it again."""
+
+    id: str
+    base: Base
+    parent: str | None
+    stage: str
+    """How it was made: "import", "pretrain", "sft", "kto", …"""
+    created: str
+    """UTC, ISO 8601."""
+    adapter: bool = True
+    recipe: dict[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    """Hash of the training rows, and their counts by signal."""
+    libraries: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    gate: dict[str, Any] | None = None
+    """The gate's decision, where one was made."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file of the folder but the manifest."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version on disk, checked."""
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """For example "v2"."""
+        return self.manifest.id
+
+
+class Versions:
+    """The registry in `home/versions`. Cheap to make; every call reads the disk afresh."""
+
+    def __init__(self, home: Path) -> None:
+        """Create the folder where it is missing.
+
+        Raises HomeError if the place cannot be written.
+        """
+        self.home = home
+        self.folder = home / "versions"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise HomeError(
+                f"The home folder {home} cannot be written ({error.strerror}). "
+                "Choose another with --home, or correct its permissions."
+            ) from error
+
+    def ids(self) -> list[str]:
+        """Ids in the order in which the versions were added."""
+        found = [
+            entry.name for entry in self.folder.iterdir() if _ID.fullmatch(entry.name) and entry.is_dir()
+        ]
+        return sorted(found, key=lambda name: int(name[1:]))
+
+    def manifest(self, version_id: str) -> Manifest:
+        """What a version is. Raises VersionError if it is unknown or its manifest cannot be read."""
+        folder = self.folder / version_id
+        if not _ID.fullmatch(version_id) or not folder.is_dir():
+            known = ", ".join(self.ids()) or "none yet"
+            hint = ""
+            if version_id == self.released():
+                hint = (
+                    " It is the released one: bring its folder back, or release another with "
+                    "`python -m alignment release`."
+                )
+            raise VersionError(
+                f"There is no version {version_id!r} in {self.home}. Known versions: {known}.{hint}"
+            )
+        try:
+            raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            return Manifest(**{**raw, "base": Base(**raw["base"])})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise VersionError(_damaged(folder, f"its manifest.json cannot be read ({error})")) from error
+
+    def open(self, version_id: str) -> Version:
+        """Read a version and check its files against its manifest.
+
+        Raises VersionError if it is unknown or damaged.
+        """
+        manifest, folder = self.manifest(version_id), self.folder / version_id
+        for name, expected in manifest.files.items():
+            try:
+                actual = file_hash(folder / name)
+            except OSError as error:
+                raise VersionError(_damaged(folder, f"{name} cannot be read ({error.strerror})")) from error
+            if actual != expected:
+                raise VersionError(_damaged(folder, f"{name} is not the file that was written"))
+        return Version(manifest, folder)
+
+    def servable(self) -> list[Manifest]:
+        """Versions that can chat, oldest first: no reward models. Their files are checked when they are opened."""
+        found = []
+        for version_id in self.ids():
+            with contextlib.suppress(VersionError):
+                found.append(self.manifest(version_id))
+        return [manifest for manifest in found if manifest.stage != "reward"]
+
+    def next_id(self) -> str:
+        """The id after the newest one."""
+        ids = self.ids()
+        return f"v{int(ids[-1][1:]) + 1}" if ids else "v1"
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder to write a version's files in; what is not handed to `add` is removed."""
+        folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def add(self, manifest: Manifest, staged: Path) -> Version:
+        """Make the staged folder a version: write its manifest, flush, rename.
+
+        `manifest.files` is filled here. Raises VersionError if the id is malformed or taken.
+        """
+        if not _ID.fullmatch(manifest.id):
+            raise VersionError(
+                f"{manifest.id!r} is no version id. Use v and a number, such as {self.next_id()}."
+            )
+        files = {
+            path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*")) if path.is_file()
+        }
+        content = {**asdict(manifest), "files": {name: file_hash(path) for name, path in files.items()}}
+        (staged / "manifest.json").write_text(_json(content), encoding="utf-8")
+        staged.chmod(0o755)
+        for path in [*files.values(), staged / "manifest.json"]:
+            _flush(path)
+        target = self.folder / manifest.id
+        try:
+            # Renaming onto a folder that holds files fails, so two writers of one id cannot both win.
+            os.rename(staged, target)
+        except OSError as error:
+            if target.exists():
+                raise VersionError(
+                    f"Version {manifest.id} exists already in {self.home} and versions are never overwritten. "
+                    f"Leave --output-version out to get {self.next_id()}."
+                ) from error
+            raise
+        _flush(self.folder)
+        return self.open(manifest.id)
+
+    def released(self) -> str | None:
+        """Id of the served version, None before the first release.
+
+        Raises VersionError if the pointer is damaged.
+        """
+        return self._pointer()["version"]
+
+    def history(self) -> list[dict[str, str]]:
+        """Every release in order: {"version", "at", "why"}."""
+        return self._pointer()["history"]
+
+    def release(self, version_id: str, why: str = "") -> None:
+        """Make a version the served one. Checks it first, so that a damaged one never gets served.
+
+        Raises VersionError for a reward model: it scores replies and cannot write one.
+        """
+        if self.open(version_id).manifest.stage == "reward":
+            raise VersionError(
+                f"{version_id} is a reward model: it scores replies and cannot chat. Release a version trained "
+                "with it, for example by `python -m alignment ppo`."
+            )
+        history = [*self.history(), {"version": version_id, "at": now(), "why": why}]
+        write_atomically(self.folder / "released.json", _json({"version": version_id, "history": history}))
+
+    def roll_back(self, why: str = "") -> str:
+        """Release the version that was served before this one; its id.
+
+        Raises VersionError if none was.
+        """
+        served = self.released()
+        before = [entry["version"] for entry in self.history() if entry["version"] != served]
+        if not before:
+            raise VersionError("There is no earlier release to go back to.")
+        self.release(before[-1], why or f"rolled back from {served}")
+        return before[-1]
+
+    def _pointer(self) -> dict[str, Any]:
+        path = self.folder / "released.json"
+        try:
+            pointer = json.loads(path.read_text(encoding="utf-8"))
+            return {"version": pointer["version"], "history": list(pointer["history"])}
+        except FileNotFoundError:
+            return {"version": None, "history": []}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise VersionError(
+                f"{path} cannot be read ({error}). It names the served version: restore it from a backup, or delete it "
+                "and release a version again with `python -m alignment release`."
+            ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over the safetensors files of a model folder, by name; empty where there are none."""
+    weights = sorted(folder.glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for path in weights:
+        digest.update(f"{path.name}:{file_hash(path)}\n".encode())
+    return digest.hexdigest() if weights else ""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content so that readers see the old or the new text, never a part."""
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    _flush(path.parent)
+
+
+def now() -> str:
+    """The present moment, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n"
+
+
+def _damaged(folder: Path, why: str) -> str:
+    return (
+        f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore it, or release another version."
+    )
+
+
+def _flush(path: Path) -> None:
+    # A rename is durable only once the files and the folder that names them have reached the disk.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Prompt token ids in, completion token ids out: engines, sampling, loading, prompts."""

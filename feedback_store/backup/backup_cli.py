@@ -1,0 +1,79 @@
+"""`python -m feedback_store backup URL --home DIR` and `restore URL --home DIR`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from feedback_store.backup.back_up import KEEP, back_up
+from feedback_store.backup.manifest import Backup
+from feedback_store.backup.restore import backups, restore
+
+
+def add_backup(commands: Any) -> None:
+    """Add both commands. They work on a home, which holds more than a store."""
+    command = commands.add_parser("backup", help="copy a home elsewhere, also while the app runs")
+    _add_common(command)
+    _add_home(command, required=True)
+    command.add_argument(
+        "--keep",
+        type=_whole,
+        default=KEEP,
+        metavar="N",
+        help="backups to keep, the newest (default: %(default)s)",
+    )
+    command.set_defaults(command=run_backup, opens=False)
+
+    command = commands.add_parser("restore", help="fill an empty home from a backup")
+    _add_common(command)
+    target = command.add_mutually_exclusive_group(required=True)
+    _add_home(target)
+    target.add_argument("--list", action="store_true", help="only list the backups that are there")
+    command.add_argument(
+        "--backup", metavar="ID", help="which one, see --list (default: the newest that is sound)"
+    )
+    command.set_defaults(command=run_restore, opens=False)
+
+
+def run_backup(_store: None, options: argparse.Namespace) -> int:
+    saved = back_up(options.home, options.url, keep=options.keep, quiet=options.quiet)
+    if saved.new:
+        print(f"{_told(saved.backup)}; {saved.sent:,} bytes were new")
+    else:
+        print(f"nothing has changed since {_told(saved.backup)}")
+    print(saved.backup.id)
+    return 0
+
+
+def run_restore(_store: None, options: argparse.Namespace) -> int:
+    if options.list:
+        for backup in backups(options.url):
+            print(f"{backup.id}  {backup.size:>15,} bytes  {len(backup.files):>5,} files")
+        return 0
+    restored = restore(options.home, options.url, options.backup, quiet=options.quiet)
+    for problem in restored.passed_over:
+        print(f"passed over: {problem}", file=sys.stderr)
+    print(f"restored {_told(restored.backup)} into {options.home}")
+    return 0
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "url", metavar="URL", help="a folder, hf://buckets/NAME/BUCKET, s3://BUCKET/FOLDER, any fsspec URL"
+    )
+    command.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_home(command: Any, **how: bool) -> None:
+    command.add_argument("--home", type=Path, metavar="DIR", help="the app's home", **how)
+
+
+def _told(backup: Backup) -> str:
+    return f"backup {backup.id} ({len(backup.files):,} files, {backup.size:,} bytes)"
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("keep at least 1")
+    return number

@@ -1,0 +1,101 @@
+"""Training rows as Parquet files, one kind a file, and back."""
+
+import importlib
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from feedback_store.errors import MissingDependency
+from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow
+from feedback_store.rows.pairs import PreferenceRow, Said
+from feedback_store.rows.thumbs import UnpairedRow
+
+ROWS_AT_ONCE = 1_000  # in one group of a file
+CLASSES = {
+    "unpaired": UnpairedRow,
+    "preference": PreferenceRow,
+    "demonstration": DemonstrationRow,
+    "prompt": PromptRow,
+}
+
+
+def write(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
+    """Write plain rows, in order, to the disk; returns how many. Raises: OSError, MissingDependency."""
+    arrow, parquet = _arrow("pyarrow"), library()
+    schema = arrow.schema(_columns(arrow, kind))
+    number = 0
+    with path.open("wb") as file:
+        with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            while some := list(islice(rows, ROWS_AT_ONCE)):
+                writer.write_table(arrow.Table.from_pylist(some, schema=schema))
+                number += len(some)
+        file.flush()
+        os.fsync(file.fileno())
+    return number
+
+
+def read(path: Path, kind: str) -> Iterator[Any]:
+    """The rows of a file, some at a time. Raises: MissingDependency."""
+    with library().ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            for values in batch.to_pylist():
+                yield _from_plain(kind, values)
+
+
+def plain(row: Any) -> dict[str, Any]:
+    """A row as dictionaries, lists and values."""
+    # Not dataclasses.asdict, which copies every token id by itself.
+    return {name: vars(value) if isinstance(value, Said) else value for name, value in vars(row).items()}
+
+
+def library() -> Any:
+    """Raises: MissingDependency."""
+    return _arrow("pyarrow.parquet")
+
+
+def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
+    text, yes_no, number = arrow.string(), arrow.bool_(), arrow.int64()
+    ids = arrow.list_(number)
+    said = arrow.struct([("reply_id", text), ("thought", text), ("answer", text), ("completion_ids", ids)])
+    asked = [
+        ("messages", arrow.list_(arrow.struct([("role", text), ("content", text)]))),
+        ("think", yes_no),
+        ("prompt_ids", ids),
+        ("rater", text),
+    ]
+    return (
+        asked
+        + {
+            "unpaired": [
+                ("reply_id", text),
+                ("thought", text),
+                ("answer", text),
+                ("completion_ids", ids),
+                ("label", yes_no),
+                ("votes", number),
+                ("version", text),
+                ("finish_reason", text),
+            ],
+            "preference": [("chosen", said), ("rejected", said), ("source", text), ("votes", number)],
+            "demonstration": [("thought", text), ("answer", text), ("source", text), ("reply_id", text)],
+            "prompt": [("message_id", text)],
+        }[kind]
+    )
+
+
+def _from_plain(kind: str, values: dict[str, Any]) -> Any:
+    if kind == "preference":
+        values = values | {side: Said(**values[side]) for side in ("chosen", "rejected")}
+    return CLASSES[kind](**values)
+
+
+def _arrow(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependency(
+            "Snapshots are Parquet files, and serving does not need what writes them. "
+            "Install it with: pip install -r requirements-train.txt"
+        ) from error

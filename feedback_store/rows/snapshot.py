@@ -1,0 +1,246 @@
+"""A frozen dataset: exactly which rows a version was trained on.
+
+A folder with one Parquet file for each kind of row and a `manifest.json` with the query, the rules, the counts, the
+ids of all replies and votes that made the rows, and the SHA-256 of every file. A snapshot's id is the hash of its
+content: the same store, asked by the same rules, gives the same id on every machine. The store keeps who is in it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from feedback_store.errors import SnapshotDamaged, SnapshotError
+from feedback_store.progress import Watch, unwatched
+from feedback_store.rows import parquet
+from feedback_store.rows.demonstrations import made_demonstrations, made_prompts
+from feedback_store.rows.pairs import made_preferences
+from feedback_store.rows.rules import DEFAULT_RULES, Made, Rules, Vote, digest
+from feedback_store.rows.thumbs import class_balance, made_from_store
+from feedback_store.store.snapshot_files import MANIFEST, damages, sha256
+from feedback_store.store.store import FeedbackStore
+
+FORMAT = 1  # of the manifest; raised when its meaning changes
+MAKERS: dict[str, Callable[..., Iterator[Made[Any]]]] = {
+    "unpaired": made_from_store,
+    "preference": made_preferences,
+    "demonstration": made_demonstrations,
+    "prompt": made_prompts,
+}
+KINDS = tuple(MAKERS)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen dataset. `id` is its content's hash; `counts` its rows by kind."""
+
+    id: str
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(self.manifest["counts"])
+
+    def rows(self, kind: str) -> Iterator[Any]:
+        """The rows of one of KINDS, as they were: UnpairedRow, PreferenceRow, DemonstrationRow, PromptRow.
+
+        Reads some at a time. Raises: SnapshotError (a kind that was not taken), MissingDependency.
+        """
+        if kind not in self.manifest["counts"]:
+            raise SnapshotError(
+                f"Snapshot {self.id[:12]} has no {kind!r} rows, only {', '.join(self.manifest['counts'])}. "
+                "Take one with that kind."
+            )
+        yield from parquet.read(self.folder / f"{kind}.parquet", kind)
+
+
+def take(
+    store: FeedbackStore,
+    folder: Path,
+    rules: Rules = DEFAULT_RULES,
+    *,
+    version: str | None = None,
+    kinds: Sequence[str] = KINDS,
+    watch: Watch = unwatched,
+) -> Snapshot:
+    """Freeze the store's rows into `folder`, which must be new, and write down in the store who is in it.
+
+    `version` keeps what was said of one version's replies. A folder that already holds this very snapshot is
+    left as it is. Nothing is written where something fails. Raises: SnapshotError (something else is in the folder;
+    it cannot be written; somebody was forgotten meanwhile), MissingDependency (pyarrow).
+    """
+    wanted = [kind for kind in KINDS if kind in kinds]
+    if len(wanted) != len(set(kinds)) or not wanted:
+        raise SnapshotError(f"Kinds of rows are {', '.join(KINDS)}, not {', '.join(kinds) or 'none'}.")
+    parquet.library()  # before any work: it may be missing
+    aside = None
+    try:
+        folder = folder.absolute()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        people = _write(store, aside, rules, version, wanted, watch)
+        placed = _place(aside, folder)
+        snapshot = load(folder)
+    except OSError as error:
+        raise SnapshotError(
+            f"The snapshot cannot be written to {folder}: {error.strerror or error}. "
+            "Name a new folder in a place that you can write."
+        ) from error
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+    try:
+        store.record_snapshot(
+            snapshot.id,
+            folder,
+            sha256(folder / MANIFEST),
+            snapshot.counts,
+            people.raters,
+            people.conversations,
+        )
+    except BaseException:
+        if placed:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return snapshot
+
+
+def load(folder: Path) -> Snapshot:
+    """Open a snapshot and check that every file is the one that was written.
+
+    Raises: SnapshotError (no snapshot is there), SnapshotDamaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SnapshotError(f"There is no snapshot in {folder}: it has no {MANIFEST}. Take one.") from error
+    except (OSError, ValueError) as error:
+        raise SnapshotDamaged(
+            f"The manifest of {folder} cannot be read: {error}. Take the snapshot again."
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise SnapshotDamaged(
+            f"{folder} holds a manifest that this release does not know. Take the snapshot again."
+        )
+    for problem in damages(folder, manifest):
+        raise SnapshotDamaged(f"{problem} Take the snapshot again.")
+    return Snapshot(id=manifest["id"], folder=folder, manifest=manifest)
+
+
+def content_hash(snapshot: Snapshot) -> str:
+    """The hash of what the folder holds, made from the rows themselves: equal to `id` for a true snapshot."""
+    manifest = snapshot.manifest
+    hashed = _begun_hash(manifest["query"], manifest["rules"])
+    for kind in manifest["counts"]:
+        hashed.update(f"{kind}\n".encode())
+        for row in snapshot.rows(kind):
+            hashed.update(_line(parquet.plain(row)))
+    hashed.update(_line([manifest["replies"], manifest["ratings"]]))
+    return str(hashed.hexdigest())
+
+
+@dataclass
+class _People:
+    """Whose words and votes the rows are made of."""
+
+    raters: set[str]
+    conversations: set[str]
+    replies: set[str]
+    votes: set[str]
+
+    def add(self, votes: Sequence[Vote]) -> None:
+        for vote in votes:
+            self.raters.add(vote.rater)
+            self.conversations.add(vote.conversation)
+            self.replies.update(vote.replies)
+            if vote.kind != "prompt":
+                self.votes.add(vote_id(vote.kind, vote.rater, vote.replies))
+
+
+def vote_id(kind: str, rater: str, replies: Sequence[str]) -> str:
+    """The name of a "rating", "correction" or "comparison" in manifests: 32 hexadecimal digits.
+
+    Who knows the rater and the replies can find the vote; the name itself leads back to nobody.
+    """
+    return digest(kind, rater, *sorted(replies)).hex()
+
+
+def _write(
+    store: FeedbackStore,
+    folder: Path,
+    rules: Rules,
+    version: str | None,
+    kinds: Sequence[str],
+    watch: Watch,
+) -> _People:
+    query = {"version": version, "kinds": list(kinds), "consented": True}
+    hashed = _begun_hash(query, asdict(rules))
+    people = _People(set(), set(), set(), set())
+    counts: dict[str, int] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    labels: Counter[bool] = Counter()
+    for kind in kinds:
+        reasons: Counter[str] = Counter()
+        hashed.update(f"{kind}\n".encode())
+
+        def plain_rows(kind: str = kind, reasons: Counter[str] = reasons) -> Iterator[dict[str, Any]]:
+            for made in watch(MAKERS[kind](store, version, rules, reasons, watch), f"{kind} rows"):
+                people.add(made.votes)
+                if kind == "unpaired":
+                    labels[made.row.label] += 1
+                values = parquet.plain(made.row)
+                hashed.update(_line(values))
+                yield values
+
+        counts[kind] = parquet.write(folder / f"{kind}.parquet", kind, plain_rows())
+        left_out[kind] = dict(sorted(reasons.items()))
+    replies, ratings = sorted(people.replies), sorted(people.votes)
+    hashed.update(_line([replies, ratings]))
+    manifest = {
+        "format": FORMAT,
+        "id": hashed.hexdigest(),
+        "query": query,
+        "rules": asdict(rules),
+        "counts": counts,
+        "left_out": left_out,
+        "balance": class_balance(labels.elements()),
+        "files": {f"{kind}.parquet": sha256(folder / f"{kind}.parquet") for kind in kinds},
+        "replies": replies,
+        "ratings": ratings,
+    }
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, ensure_ascii=False, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    return people
+
+
+def _place(aside: Path, folder: Path) -> bool:
+    """Move a written snapshot to its folder. Whether it was moved: the same one may lie there already."""
+    written = json.loads((aside / MANIFEST).read_text(encoding="utf-8"))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.is_dir() and (folder / MANIFEST).exists() and load(folder).id == written["id"]:
+            return False
+        raise SnapshotError(
+            f"{folder} already holds something else. Name a new folder: snapshots never change."
+        )
+    aside.chmod(0o755)
+    aside.replace(folder)
+    return True
+
+
+def _begun_hash(query: dict[str, Any], rules: dict[str, Any]) -> Any:
+    return hashlib.sha256(_line([FORMAT, query, rules]))
+
+
+def _line(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)

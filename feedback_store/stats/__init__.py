@@ -1,0 +1,1 @@
+"""Statistics of the feedback, as text, JSON and plots."""

@@ -1,0 +1,125 @@
+"""What `stats` counts, as PNG files: thumbs over time, shares by version, reasons, agreement between raters."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from feedback_store.errors import StoreUnwritable
+from feedback_store.importers.files import package
+from feedback_store.stats.intervals import wilson
+from feedback_store.stats.stats import SPANS, Stats, moment
+
+# Bars or points in one picture: more could not be read. The text of `stats` has all.
+MOST_SHOWN = 40
+UP, DOWN, PLAIN = "tab:blue", "tab:orange", "tab:gray"
+# In this order after matplotlib's own font, which knows no Chinese, as far as they are installed.
+CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei")
+
+
+def draw(stats: Stats, folder: Path) -> list[Path]:
+    """Write what there is something to draw of; returns the files. Raises: StoreUnwritable, MissingDependency."""
+    matplotlib = package("matplotlib", "Pictures")
+    known = {font.name for font in package("matplotlib.font_manager", "Pictures").fontManager.ttflist}
+    fonts = ["DejaVu Sans", *(name for name in CHINESE if name in known)]
+    drawn = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # What people call their versions and reasons is text, whatever signs stand in it.
+        text = matplotlib.rc_context({"font.family": fonts, "text.parse_math": False})
+        with text, warnings.catch_warnings():
+            # Signs that no font here knows become boxes; the text of `stats` has them.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            for name, one in PICTURES.items():
+                figure = one(stats)
+                if figure is not None:
+                    figure.savefig(folder / name, dpi=120)
+                    drawn.append(folder / name)
+    except OSError as error:
+        raise StoreUnwritable(
+            f"Pictures cannot be written to {folder}: {error.strerror or error}. Name a folder that you can write."
+        ) from error
+    return drawn
+
+
+def _over_time(stats: Stats) -> Any:
+    if not stats.over_time:
+        return None
+    figure, axes = _figure(len(stats.over_time), lying=False)
+    at = range(len(stats.over_time))
+    up = [one.up for one in stats.over_time]
+    axes.bar(at, up, color=UP, label="up")
+    axes.bar(at, [one.down for one in stats.over_time], bottom=up, color=DOWN, label="down", hatch="//")
+    names = [moment(one.start, stats.seconds) for one in stats.over_time]
+    axes.set_xticks(at, names, rotation=90 if len(names) > 4 else 0)
+    axes.set_ylabel(f"thumbs, each {SPANS[stats.seconds]} (UTC)")
+    axes.legend()
+    return figure
+
+
+def _shares(stats: Stats) -> Any:
+    thumbs = {version: (of["up"], of["up"] + of["down"]) for version, of in stats.counts["versions"].items()}
+    shown = _most([(version, of) for version, of in thumbs.items() if of[1]], lambda one: one[1][1])
+    if not shown:
+        return None
+    figure, axes = _figure(len(shown), lying=True)
+    for at, (_, (up, of)) in enumerate(shown):
+        share = wilson(up, of)
+        axes.plot([100 * share.low, 100 * share.high], [at, at], color=UP)
+        axes.plot([100 * share.value], [at], marker="o", color=UP)
+    axes.set_yticks(range(len(shown)), [f"{version} ({of:,})" for version, (_, of) in shown])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("thumbs that are up, percent, with 95 % intervals")
+    axes.set_ylabel("version (thumbs)")
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    return figure
+
+
+def _reasons(stats: Stats) -> Any:
+    shown = list(stats.counts["reasons"].items())[:MOST_SHOWN]
+    if not shown:
+        return None
+    figure, axes = _figure(len(shown), lying=True)
+    axes.barh(range(len(shown)), [number for _, number in shown], color=PLAIN)
+    axes.set_yticks(range(len(shown)), [reason for reason, _ in shown])
+    axes.set_xlabel("thumbs with this reason")
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    return figure
+
+
+def _agreement(stats: Stats) -> Any:
+    found = [(name, one) for name, one in stats.agreement.items() if one.alpha is not None]
+    shown = _most(found, lambda pair: pair[1].texts)
+    if not shown:
+        return None
+    figure, axes = _figure(len(shown), lying=True)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.plot([one.alpha for _, one in shown], range(len(shown)), marker="o", linestyle="", color=PLAIN)
+    axes.set_yticks(range(len(shown)), [f"{name or 'all'} ({one.texts:,})" for name, one in shown])
+    axes.set_xlim(min(-0.05, *(one.alpha - 0.05 for _, one in shown)), 1.05)
+    axes.set_xlabel("Krippendorff's alpha on what two or more judged: 1 all agree, 0 as by chance")
+    axes.set_ylabel("version (texts)")
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    return figure
+
+
+PICTURES: dict[str, Callable[[Stats], Any]] = {
+    "thumbs-over-time.png": _over_time,
+    "up-by-version.png": _shares,
+    "reasons.png": _reasons,
+    "agreement.png": _agreement,
+}
+
+
+def _most(found: Sequence[Any], size: Callable[[Any], int]) -> list[Any]:
+    """The largest, in the order in which they came."""
+    kept = sorted(range(len(found)), key=lambda at: -size(found[at]))[:MOST_SHOWN]
+    return [found[at] for at in sorted(kept)]
+
+
+def _figure(number: int, *, lying: bool) -> tuple[Any, Any]:
+    # A figure of its own, not pyplot: nothing global is changed, and no display is looked for.
+    size = (8, 1.4 + 0.3 * number) if lying else (max(6, 1.5 + 0.3 * number), 4.5)
+    figure = package("matplotlib.figure", "Pictures").Figure(figsize=size, layout="constrained")
+    package("matplotlib.backends.backend_agg", "Pictures").FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()

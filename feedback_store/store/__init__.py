@@ -1,0 +1,1 @@
+"""The store: conversations, votes, raters, training usage, verification."""

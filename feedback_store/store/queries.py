@@ -1,0 +1,301 @@
+"""The store's longer questions, as SQL. Each function says what comes out of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import aliased
+
+from feedback_store.database.tables import (
+    ComparisonRow,
+    ConversationRow,
+    CorrectionRow,
+    MessageRow,
+    RaterRow,
+    RatingRow,
+    ReplyRow,
+)
+
+
+def fields_of_reply(message: Any = MessageRow, reply: Any = ReplyRow) -> tuple[Any, ...]:
+    """The columns that make a `Reply`, in the order of its fields.
+
+    Plain columns: where very many are read, the session's objects would cost more than the database.
+    """
+    return (
+        reply.id,
+        message.conversation_id,
+        func.coalesce(message.parent_id, ""),
+        reply.thought,
+        message.content,
+        reply.think,
+        reply.sampling,
+        reply.seed,
+        reply.version,
+        reply.prompt_ids,
+        reply.completion_ids,
+        reply.finish_reason,
+        reply.first_token_seconds,
+        reply.seconds,
+        reply.thought_seconds,
+        message.created_at,
+    )
+
+
+def replies_with(reply_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """The fields of the replies with these ids, in no order."""
+    return select(*fields_of_reply()).join(ReplyRow).where(ReplyRow.id.in_(reply_ids))
+
+
+def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
+    """The messages from the root down to `message_id`, each with its reply or None."""
+    step = (
+        select(MessageRow.id, MessageRow.parent_id)
+        .where(MessageRow.id == message_id)
+        .cte("step", recursive=True)
+    )
+    parent = aliased(MessageRow)
+    # A union drops rows seen before, so that even a damaged, circular tree ends.
+    step = step.union(select(parent.id, parent.parent_id).join(step, parent.id == step.c.parent_id))
+    return (
+        select(MessageRow, ReplyRow)
+        .join(step, MessageRow.id == step.c.id)
+        .outerjoin(ReplyRow)
+        .order_by(MessageRow.number)
+    )
+
+
+def above(message_ids: Sequence[str]) -> Select[str, str | None, str, str]:
+    """(id, parent, role, content) of `message_ids` and all messages above them, each once and after its parent."""
+    leaves = (
+        select(MessageRow.number, MessageRow.parent_id)
+        .where(MessageRow.id.in_(message_ids))
+        .cte("step", recursive=True)
+    )
+    parent = aliased(MessageRow)
+    # As in `path_to`; and what many have in common comes once.
+    step = leaves.union(select(parent.number, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id))
+    return (
+        select(MessageRow.id, MessageRow.parent_id, MessageRow.role, MessageRow.content)
+        .join(step, MessageRow.number == step.c.number)
+        .order_by(MessageRow.number)
+    )
+
+
+def first_words(conversation_id: str) -> Select[str]:
+    """The content of the first user message of a conversation."""
+    return (
+        select(MessageRow.content)
+        .where(MessageRow.conversation_id == conversation_id, MessageRow.role == "user")
+        .order_by(MessageRow.number)
+        .limit(1)
+    )
+
+
+def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
+    """The rater's conversations with `text` in title or messages, in any case; the last touched first."""
+    said = select(MessageRow.id).where(
+        MessageRow.conversation_id == ConversationRow.id, MessageRow.content.icontains(text, autoescape=True)
+    )
+    return (
+        select(ConversationRow)
+        .where(
+            ConversationRow.rater_id == rater,
+            or_(ConversationRow.title.icontains(text, autoescape=True), said.exists()),
+        )
+        .order_by(ConversationRow.updated_at.desc(), ConversationRow.created_at.desc())
+    )
+
+
+def siblings_of(message_id: str) -> Select[str]:
+    """The ids of a message and of all others under its parent, in order; of a root, all roots."""
+    one = aliased(MessageRow)
+    return (
+        select(MessageRow.id)
+        .join(
+            one,
+            and_(
+                one.conversation_id == MessageRow.conversation_id,
+                or_(
+                    one.parent_id == MessageRow.parent_id,
+                    and_(one.parent_id.is_(None), MessageRow.parent_id.is_(None)),
+                ),
+            ),
+        )
+        .where(one.id == message_id)
+        .order_by(MessageRow.number)
+    )
+
+
+def asked_after(
+    last: int, version: str | None, consented: bool
+) -> Select[int, str | None, str, str, bool, list[int]]:
+    """(number of the reply, message id, conversation, holder, think, prompt ids) of replies beyond `last`."""
+    query = (
+        select(
+            MessageRow.number,
+            MessageRow.parent_id,
+            MessageRow.conversation_id,
+            ConversationRow.rater_id,
+            ReplyRow.think,
+            ReplyRow.prompt_ids,
+        )
+        .join(ReplyRow, ReplyRow.id == MessageRow.id)
+        .join(ConversationRow, MessageRow.conversation_id == ConversationRow.id)
+        .where(MessageRow.number > last)
+        .order_by(MessageRow.number)
+    )
+    if version is not None:
+        query = query.where(ReplyRow.version == version)
+    if consented:
+        query = query.join(RaterRow, RaterRow.id == ConversationRow.rater_id).where(RaterRow.consent)
+    return query
+
+
+def ratings_after(last: tuple[int, str], version: str | None, consented: bool) -> Select[*tuple[Any, ...]]:
+    """(number, rating, the reply's fields) of ratings beyond `last` (message number, rater), in that order.
+
+    `consented` asks for the consent of the rater and of the conversation's holder.
+    """
+    return _after(RatingRow, last, version, consented)
+
+
+def thumbs_after(
+    last: tuple[int, str], version: str | None, consented: bool
+) -> Select[int, str, str, int, str, str | None, str, bool, str | None, str]:
+    """(number, and the fields of a Thumb) of thumbs beyond `last` (message number, rater), in that order."""
+    query = (
+        select(
+            MessageRow.number,
+            RatingRow.reply_id,
+            RatingRow.rater_id,
+            RatingRow.value,
+            MessageRow.conversation_id,
+            MessageRow.parent_id,
+            ReplyRow.version,
+            ReplyRow.think,
+            ReplyRow.thought,
+            MessageRow.content,
+        )
+        .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
+        .join(MessageRow, ReplyRow.id == MessageRow.id)
+        .where(RatingRow.value != 0)
+    )
+    return _beyond(query, RatingRow, last, version, consented)
+
+
+def corrections_after(
+    last: tuple[int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
+    """(number, correction, the reply's fields) of corrections beyond `last` (message number, rater), in that order."""
+    return _after(CorrectionRow, last, version, consented)
+
+
+def _after(
+    vote: Any, last: tuple[int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
+    query = (
+        select(MessageRow.number, vote, *fields_of_reply())
+        .join(ReplyRow, vote.reply_id == ReplyRow.id)
+        .join(MessageRow, ReplyRow.id == MessageRow.id)
+    )
+    return _beyond(query, vote, last, version, consented)
+
+
+def _beyond(
+    query: Select[*tuple[Any, ...]], vote: Any, last: tuple[int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
+    query = query.where(
+        # The first condition says nothing new, but it can be answered by an index.
+        MessageRow.number >= last[0],
+        tuple_(MessageRow.number, vote.rater_id) > last,
+    ).order_by(MessageRow.number, vote.rater_id)
+    if version is not None:
+        query = query.where(ReplyRow.version == version)
+    return query.where(_may_be_used(vote, MessageRow)) if consented else query
+
+
+def comparisons_after(
+    last: tuple[int, int, str], version: str | None, consented: bool
+) -> Select[*tuple[Any, ...]]:
+    """(first number, second number, comparison, the fields of its two replies) beyond `last`, in its order.
+
+    `last` is (first number, second number, rater).
+    """
+    first, second = aliased(ReplyRow), aliased(ReplyRow)
+    one, other = aliased(MessageRow), aliased(MessageRow)
+    key = tuple_(one.number, other.number, ComparisonRow.rater_id)
+    query = (
+        select(
+            one.number,
+            other.number,
+            ComparisonRow,
+            *fields_of_reply(one, first),
+            *fields_of_reply(other, second),
+        )
+        .join(first, ComparisonRow.first_id == first.id)
+        .join(one, first.id == one.id)
+        .join(second, ComparisonRow.second_id == second.id)
+        .join(other, second.id == other.id)
+        .where(one.number >= last[0], key > last)
+        .order_by(one.number, other.number, ComparisonRow.rater_id)
+    )
+    if version is not None:
+        query = query.where(or_(first.version == version, second.version == version))
+    return query.where(_may_be_used(ComparisonRow, one)) if consented else query
+
+
+def contested_messages(consented: bool) -> Select[str]:
+    """The ids of user messages with a reply that somebody likes and another that somebody dislikes."""
+    asked = aliased(MessageRow)
+    query = (
+        select(asked.id)
+        .join(MessageRow, MessageRow.parent_id == asked.id)
+        .join(RatingRow, RatingRow.reply_id == MessageRow.id)
+        .where(RatingRow.value != 0)
+        .group_by(asked.id, asked.number)
+        .having(
+            and_(
+                func.min(RatingRow.value) < 0,
+                func.max(RatingRow.value) > 0,
+                func.count(RatingRow.reply_id.distinct()) > 1,
+            )
+        )
+        .order_by(asked.number)
+    )
+    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
+
+
+def ratings_under(message_ids: Sequence[str], consented: bool) -> Select[*tuple[Any, ...]]:
+    """(rating, the reply's fields) of all ratings of the replies to these messages.
+
+    Messages in order of creation, the replies to one likewise.
+    """
+    asked = aliased(MessageRow)
+    # The conversation says nothing new, but the index on parents begins with it.
+    below = and_(MessageRow.conversation_id == asked.conversation_id, MessageRow.parent_id == asked.id)
+    query = (
+        select(RatingRow, *fields_of_reply())
+        .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
+        .join(MessageRow, ReplyRow.id == MessageRow.id)
+        .join(asked, below)
+        .where(asked.id.in_(message_ids))
+        .order_by(asked.number, MessageRow.number, RatingRow.rater_id)
+    )
+    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
+
+
+def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
+    """Whether who voted and who holds the conversation both consent to training.
+
+    Asked row by row, by key: a list of all who consent would be made anew for every page of a large store. One
+    question for both, which needs a vote: SQLite would ask the second of every message, and few have votes.
+    """
+    voter, holder = aliased(RaterRow), aliased(RaterRow)
+    both = (
+        select(ConversationRow.id)
+        .join(holder, holder.id == ConversationRow.rater_id)
+        .join(voter, voter.id == vote.rater_id)
+        .where(ConversationRow.id == message.conversation_id, holder.consent, voter.consent)
+    )
+    return both.exists()

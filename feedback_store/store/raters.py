@@ -1,0 +1,103 @@
+"""People: whether their words may be trained on, and their right to be forgotten."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from feedback_store import validation
+from feedback_store.database.sessions import Sessions
+from feedback_store.database.tables import (
+    ConversationRow,
+    MessageRow,
+    RaterRow,
+    SnapshotConversationRow,
+    SnapshotRaterRow,
+    SnapshotRow,
+)
+from feedback_store.store.counts import belongings
+from feedback_store.store.lookup import find_conversation, find_rater, make_known
+
+# SQLite follows a cascade at most 1,000 steps deep, and a conversation may be deeper.
+MESSAGES_AT_ONCE = 400
+
+
+class People(Sessions):
+    """The part of `FeedbackStore` that keeps what people allowed, and forgets them."""
+
+    def consent(self, rater: str) -> bool:
+        """Whether the rater's words and votes may be trained on. Raises: UnknownRater."""
+        with self._read() as session:
+            return find_rater(session, rater).consent
+
+    def set_consent(self, rater: str, consent: bool) -> None:
+        """Allow or forbid training on the rater's words and votes. Makes the rater known when new.
+
+        Raises: InvalidRating (an id that can name nobody).
+        """
+        validation.check_rater(rater)
+        with self._write() as session:
+            make_known(session, rater, datetime.now(UTC))
+            find_rater(session, rater).consent = bool(consent)
+
+    def forget(self, rater: str) -> dict[str, int]:
+        """Delete a person: conversations with all that hangs on them, and all that the person said of replies.
+
+        Snapshots with anything of the person are marked: see `versions_to_retrain`. Returns how many rows
+        went, by table. Raises: UnknownRater.
+        """
+        own = select(ConversationRow.id).where(ConversationRow.rater_id == rater)
+        with self._write() as session:
+            find_rater(session, rater)
+            counts = belongings(session, own, rater)
+            _mark_snapshots(session, own, rater)
+            for conversation_id in list(session.scalars(own)):
+                _delete_messages(session, conversation_id)
+            session.execute(delete(RaterRow).where(RaterRow.id == rater))
+        self._clear_log()
+        return counts
+
+    def forget_conversation(self, conversation_id: str) -> dict[str, int]:
+        """Delete one conversation with all that hangs on it, whoever said it.
+
+        Marks snapshots and returns counts as `forget` does. Raises: UnknownConversation.
+        """
+        one = select(ConversationRow.id).where(ConversationRow.id == conversation_id)
+        with self._write() as session:
+            find_conversation(session, conversation_id)
+            counts = belongings(session, one, None)
+            _mark_snapshots(session, one, None)
+            _delete_messages(session, conversation_id)
+            session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
+        self._clear_log()
+        return counts
+
+
+def _mark_snapshots(session: Session, conversations: Select[str], rater: str | None) -> None:
+    by_words = select(SnapshotConversationRow.snapshot_id).where(
+        SnapshotConversationRow.conversation_id.in_(conversations)
+    )
+    by_votes = select(SnapshotRaterRow.snapshot_id).where(SnapshotRaterRow.rater_id == rater)
+    used = SnapshotRow.id.in_(by_words)
+    session.execute(
+        update(SnapshotRow)
+        .where(used if rater is None else or_(used, SnapshotRow.id.in_(by_votes)))
+        .where(SnapshotRow.forgotten_at.is_(None))
+        .values(forgotten_at=datetime.now(UTC))
+    )
+
+
+def _delete_messages(session: Session, conversation_id: str) -> None:
+    # The newest first: a message is never older than its parent, so that no cascade runs deep.
+    newest = (
+        select(MessageRow.number)
+        .where(MessageRow.conversation_id == conversation_id)
+        .order_by(MessageRow.number.desc())
+        .limit(MESSAGES_AT_ONCE)
+    )
+    while numbers := list(session.scalars(newest)):
+        session.execute(
+            delete(MessageRow).where(
+                MessageRow.conversation_id == conversation_id, MessageRow.number >= numbers[-1]
+            )
+        )

@@ -1,0 +1,217 @@
+"""The loop: what a cycle makes of new feedback, and that what the gate did not promote serves nobody."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.feedback import apples, rate_replies
+from helpers.small_cycle import Killed, add_twin, run, state, write_policy
+from helpers.tiny_home import tiny_home
+
+from alignment.cycle import candidates, cycle, cycle_state
+from alignment.errors import CycleError
+from alignment.live import live_run
+from assistant.admin import cycle_records
+from assistant.registry import live_comparison as trials
+from assistant.registry.versions import Versions
+from feedback_store import FeedbackStore
+
+
+def test_too_little_feedback_says_how_much_is_missing_and_writes_nothing(
+    home: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate_replies(tiny_home(home), apples(6))
+    assert run(home, policy) == 0
+    assert "6 new votes, 10 are needed. 4 more" in capsys.readouterr().out
+    assert not (home / "cycles" / "1").exists()
+    assert Versions(home).ids() == ["v1"]
+
+
+def test_a_candidate_that_is_not_promoted_stays_registered_with_its_reasons_and_unreleased(
+    rated: Path, policy: Path
+) -> None:
+    assert run(rated, policy) == 0
+    versions = Versions(rated)
+    assert (versions.ids(), versions.released()) == (["v1", "v2"], "v1")
+    manifest = versions.open("v2").manifest
+    assert manifest.gate is not None
+    assert manifest.gate["verdict"] in ("hold", "reject")
+    assert {reason["kind"] for reason in manifest.gate["reasons"]} == {"primary", "guard"}
+    found = state(rated)
+    assert manifest.data["snapshot"] == found["snapshot"]["own"]["id"]
+    with FeedbackStore.open(rated / "feedback.db", create=False) as store:
+        assert store.snapshot(found["snapshot"]["own"]["id"]).versions == ("v2",)
+        assert store.verify() == []
+    report = (rated / "cycles" / "1" / "report.md").read_text()
+    assert "nothing was released: no candidate was promoted" in report
+    assert "| right, thinking | primary |" in report
+    assert (rated / "cycles" / "1" / "v2-against-v1.png").exists()
+
+
+def test_the_next_cycle_waits_for_votes_that_are_new(
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(rated, policy) == 0
+    assert run(rated, policy) == 0
+    assert "0 new votes" in capsys.readouterr().out
+    rate_replies(rated, [(f"What is {n} + 1?", f"{n + 1}", (-1) ** n) for n in range(12)])
+    assert run(rated, policy) == 0
+    assert state(rated, 2)["new_votes"] == 12
+    assert [one["looks"] for one in state(rated, 2)["decisions"]] == [2]
+
+
+@pytest.mark.usefixtures("promoting")
+def test_a_promoted_candidate_is_released_with_the_reason_in_the_history(rated: Path, policy: Path) -> None:
+    assert run(rated, policy) == 0
+    versions = Versions(rated)
+    assert versions.released() == "v2"
+    assert "promoted by the gate over v1" in versions.history()[-1]["why"]
+
+
+@pytest.mark.usefixtures("promoting")
+def test_a_policy_can_leave_the_release_to_people(rated: Path, tmp_path: Path) -> None:
+    assert run(rated, write_policy(tmp_path, release="by hand")) == 0
+    assert Versions(rated).released() == "v1"
+    assert state(rated)["outcome"]["what"] == "by hand"
+
+
+@pytest.mark.usefixtures("promoting")
+def test_a_policy_can_begin_a_live_comparison_and_no_candidate_is_made_meanwhile(
+    rated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = write_policy(tmp_path, release="trial", share=0.5)
+    assert run(rated, asked) == 0
+    under_way = trials.read(rated)
+    assert under_way is not None
+    assert (under_way.candidate, under_way.released, under_way.share) == ("v2", "v1", 0.5)
+    assert Versions(rated).released() == "v1"
+    capsys.readouterr()
+    assert run(rated, asked) == 0
+    assert "no new candidate while a live comparison is under way" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("promoting")
+def test_nothing_is_released_over_a_version_that_somebody_released_meanwhile(
+    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = cycle._release
+
+    def meanwhile(home: Path, *rest: Any) -> Any:
+        add_twin(home, "v3")
+        Versions(home).release("v3", "by hand")
+        return release(home, *rest)
+
+    monkeypatch.setattr(cycle, "_release", meanwhile)
+    assert run(rated, policy) == 0
+    assert Versions(rated).released() == "v3"
+    assert "v3 was released meanwhile" in state(rated)["outcome"]["why"]
+
+
+def test_a_stage_that_cannot_learn_is_told_in_the_report(home: Path, policy: Path) -> None:
+    rate_replies(tiny_home(home), [(f"What is {n} + 1?", f"{n + 1}", 1) for n in range(20)])
+    assert run(home, policy) == 0
+    assert any("point up, and it learns from the difference" in note for note in state(home)["notes"])
+    assert Versions(home).ids() == ["v1"]
+
+
+def test_judges_and_every_stage_that_fits_make_versions(rated: Path, tmp_path: Path) -> None:
+    quick = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
+    asked = write_policy(
+        tmp_path, minimum_judgements=10, stages=["dpo", "kto"], recipes={"kto": quick, "reward": quick}
+    )
+    assert run(rated, asked) == 0
+    found = state(rated)
+    assert found["judges"] == {"a": "v2", "b": "v3"}
+    assert found["candidates"] == [{"stage": "kto", "version": "v4"}]
+    assert any("no dpo: 0 of 50 pairs" in note for note in found["notes"])
+    assert {Versions(rated).open(v).manifest.recipe["split"] for v in ("v2", "v3")} == {"a", "b"}
+    # The judge's scores are kept, prompt by prompt, for whoever looks at them later.
+    scored = cycle_records.rewards(rated, 1, "v4", "v1")
+    assert scored is not None and scored.judge == "v3"
+    assert 0 < len(scored.before) == len(scored.after) <= 4
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path for path in rated.rglob("*") if "feedback.db" not in path.name)
+    assert run(rated, policy, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "new votes: 24; 10 are needed" in told
+    assert "kto: would run" in told
+    assert sorted(path for path in rated.rglob("*") if "feedback.db" not in path.name) == before
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("24h", 86400), ("30m", 1800), ("90s", 90), ("1.5d", 129600)])
+def test_times_are_read(text: str, seconds: float) -> None:
+    assert cycle._duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["24", "h", "0h", "-1h", "1 h"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="24h"):
+        cycle._duration(text)
+
+
+def test_every_goes_on_and_the_next_cycle_begins_that_much_later(
+    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise Killed
+
+    monkeypatch.setattr(cycle.time, "sleep", sleep)
+    monkeypatch.setattr(cycle, "run", lambda home, policy: None)
+    with pytest.raises(Killed):
+        run(rated, policy, "--every", "1h")
+    assert all(3500 < seconds <= 3600 for seconds in slept)
+
+
+def test_a_version_goes_through_the_gate_once(rated: Path) -> None:
+    versions = Versions(rated)
+    cycle_state.record_gate(versions, "v1", {"verdict": "hold"})
+    cycle_state.record_gate(versions, "v1", {"verdict": "hold"})
+    with pytest.raises(CycleError, match="already"):
+        cycle_state.record_gate(versions, "v1", {"verdict": "promote"})
+
+
+def test_what_the_gate_did_not_promote_is_in_no_live_comparison(rated: Path) -> None:
+    add_twin(rated, "v2")
+    for gated in (None, {"verdict": "hold", "released": "v1"}):
+        if gated:
+            cycle_state.record_gate(Versions(rated), "v2", gated)
+        with pytest.raises(CycleError, match="has not promoted v2"):
+            live_run.start(rated, "v2", 0.5)
+    assert trials.read(rated) is None
+
+
+def test_candidates_learn_from_what_was_said_of_the_released_versions_answers_alone(
+    rated: Path, policy: Path, tmp_path: Path
+) -> None:
+    add_twin(rated, "v2")
+    Versions(rated).release("v2")
+    rate_replies(rated, [(f"What is {n} + 1?", f"{n + 1}", (-1) ** n) for n in range(20)], version="v2")
+    assert run(rated, policy) == 0
+    found = state(rated)["snapshot"]
+    assert (found["counts"]["unpaired"], found["own"]["counts"]["unpaired"]) == (44, 20)
+    learned = Versions(rated).open("v3").manifest.data
+    assert learned["snapshot"] == found["own"]["id"]
+    assert learned["thumbs_up"] + learned["thumbs_down"] + learned["held_out"] == 20
+    rate_replies(rated, [(f"What is {n} + 2?", f"{n + 2}", (-1) ** n) for n in range(12)], version="v2")
+    assert run(rated, write_policy(tmp_path, learn_from="all")) == 0
+    assert state(rated, 2)["snapshot"]["own"]["counts"]["unpaired"] == 56
+
+
+def test_plans_count_what_is_trained_on_alone(rated: Path) -> None:
+    from alignment.evaluation.release_policy import Policy
+    from feedback_store import rows
+
+    with FeedbackStore.open(rated / "feedback.db", create=False) as store:
+        plan = candidates.Plan.of_store(store, Policy(), "v1")
+        trained = [row for row in rows.from_store(store) if not rows.held_out(row)]
+    assert plan.own == plan.whole
+    assert plan.own.thumbs == len(trained) < 24

@@ -1,0 +1,149 @@
+"""One cycle at a time, and each goes on after a kill where it was."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.feedback import rate_replies
+from helpers.running_app import ROOT
+from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
+
+from alignment.cycle.cycle_lock import holder
+from assistant.registry.versions import Versions
+from feedback_store import FeedbackStore
+
+
+@pytest.mark.usefixtures("promoting")
+@pytest.mark.parametrize(
+    "key", ["snapshot", "suspects", "planned", "candidates", "decisions", "outcome", "ended"]
+)
+def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
+    rated: Path, policy: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_killed_before_saving(key, rated, policy)
+    assert Versions(rated).released() in ("v1", "v2")
+    if key != "ended" and key != "outcome":
+        assert Versions(rated).released() == "v1"
+    assert run(rated, policy) == 0
+    assert "going on with cycle 1" in capsys.readouterr().out
+    versions = Versions(rated)
+    assert (versions.ids(), versions.released()) == (["v1", "v2"], "v2")
+    assert [entry["version"] for entry in versions.history()] == ["v1", "v2"]
+    assert [entry.name for entry in (rated / "cycles").iterdir() if entry.name.isdigit()] == ["1"]
+    assert "ended" in state(rated)
+
+
+def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(rated: Path, policy: Path) -> None:
+    run_killed_before_saving("decisions", rated, policy)
+    shutil.rmtree(rated / "versions" / "v2")
+    assert run(rated, policy) == 0
+    assert any("v2 is not there any more" in note for note in state(rated)["notes"])
+    assert Versions(rated).released() == "v1"
+
+
+def test_a_reward_model_deleted_by_hand_is_told_and_the_cycle_ends_without_it(
+    rated: Path, tmp_path: Path
+) -> None:
+    quick = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
+    asked = write_policy(tmp_path, minimum_judgements=10, recipes={"kto": quick, "reward": quick})
+    run_killed_before_saving("suspects", rated, asked)
+    shutil.rmtree(rated / "versions" / "v3")
+    assert run(rated, asked) == 0
+    assert "v3, a reward model, is not there any more: it judged nothing" in state(rated)["notes"]
+    assert len(state(rated)["decisions"]) == 1
+
+
+def test_a_cycle_that_cannot_go_on_says_what_is_missing_and_the_way_out(
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_killed_before_saving("candidates", rated, policy)
+    shutil.rmtree(rated / "cycles" / "1" / "own")
+    assert run(rated, policy) == 2
+    told = capsys.readouterr().err
+    assert "There is no snapshot" in told and f"delete {rated / 'cycles' / '1'}" in told
+    shutil.rmtree(rated / "cycles" / "1")
+    assert run(rated, policy) == 0
+    assert "ended" in state(rated)
+
+
+def test_thumbs_that_came_between_a_snapshot_and_a_kill_do_not_stop_the_cycle(
+    rated: Path, policy: Path
+) -> None:
+    run_killed_before_saving("snapshot", rated, policy)
+    rate_replies(rated, [("What is 7 + 1?", "8", 1)])
+    assert run(rated, policy) == 0
+    assert state(rated)["snapshot"]["counts"]["unpaired"] == 25
+    with FeedbackStore.open(rated / "feedback.db", create=False) as store:
+        assert store.verify() == []
+
+
+@pytest.mark.parametrize("step", ["planned", "candidates"])
+def test_a_cycle_that_the_system_kills_leaves_whole_versions_and_the_next_run_ends_it(
+    rated: Path, policy: Path, step: str
+) -> None:
+    command = [sys.executable, "-m", "alignment", "cycle", "--home", str(rated), "--policy", str(policy)]
+    hurt = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (rated / "cycles" / "1" / "state.json").exists() or step not in state(rated):
+        assert hurt.poll() is None
+        time.sleep(0.01)
+    hurt.send_signal(signal.SIGKILL)
+    assert hurt.wait() == -signal.SIGKILL
+    versions = Versions(rated)
+    assert versions.released() == "v1"
+    assert [versions.open(one).id for one in versions.ids()] == versions.ids()
+    assert run(rated, policy) == 0
+    assert "ended" in state(rated)
+    assert [versions.open(one).id for one in versions.ids()] == ["v1", "v2"]
+
+
+def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = rated / "cycles" / "lock"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps(holder(os.getpid())))
+    assert run(rated, policy) == 2
+    assert "Another cycle is at work" in capsys.readouterr().err
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    gone = {**holder(os.getpid()), "pid": int(done.stdout)}
+    lock.write_text(json.dumps(gone))
+    assert run(rated, policy) == 0
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda there: {**there, "started": there["started"] - 1},
+        lambda there: {**there, "boot": "another"},
+        lambda there: {},
+    ],
+    ids=["another process has the id", "the machine was started anew", "damaged"],
+)
+def test_a_lock_whose_process_is_another_by_now_is_stale(
+    rated: Path, policy: Path, spoil: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    lock = rated / "cycles" / "lock"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps(spoil(holder(os.getpid()))))
+    assert run(rated, policy) == 0
+
+
+def test_a_lock_of_another_machine_stands(
+    rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = rated / "cycles" / "lock"
+    lock.parent.mkdir()
+    lock.write_text(json.dumps({**holder(os.getpid()), "host": "elsewhere"}))
+    assert run(rated, policy) == 2
+    assert "on elsewhere" in capsys.readouterr().err

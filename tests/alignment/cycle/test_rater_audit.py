@@ -1,0 +1,86 @@
+"""Raters who vote as nobody means to are named with their figures; honest ones, who err now and then, are not."""
+
+import random
+
+from alignment.cycle.rater_audit import Cast, Suspect, find
+
+
+def honest(raters: int, texts: int, seed: int = 1, noise: float = 0.1) -> list[Cast]:
+    """Every rater judges every text once, minutes apart; even texts are good; a share of votes are slips."""
+    rng = random.Random(seed)
+    return [
+        Cast(
+            f"rater{rater}",
+            f"text{text}",
+            (1 if text % 2 == 0 else -1) * (-1 if rng.random() < noise else 1),
+            60.0 * (text * raters + rater),
+        )
+        for rater in range(raters)
+        for text in range(texts)
+    ]
+
+
+def named(found: list[Suspect]) -> set[tuple[str, str]]:
+    return {(one.rater, one.what) for one in found}
+
+
+def test_honest_raters_who_slip_now_and_then_are_not_named() -> None:
+    for seed in range(20):
+        assert find(honest(6, 30, seed)) == []
+
+
+def test_raters_who_vote_like_a_coin_are_seldom_named() -> None:
+    assert sum(bool(find(honest(6, 40, seed, noise=0.5))) for seed in range(100)) <= 3
+
+
+def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
+    cast = [
+        Cast(one.rater, one.text, -one.value if one.rater == "rater3" else one.value, one.at)
+        for one in honest(6, 30, noise=0.05)
+    ]
+    (found,) = find(cast)
+    assert (found.rater, found.what) == ("rater3", "against the others")
+    assert "of 30 votes" in found.text
+
+
+def test_flipped_labels_are_found_by_judges_where_no_text_was_judged_twice() -> None:
+    cast = [Cast(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
+    assert find(cast) == []
+    found = find(cast, {"rater0": (17, 20), "rater1": (3, 20), "rater2": (12, 20), "rater3": (1, 4)})
+    assert named(found) == {("rater1", "against the judges")}
+    assert "3 of 20" in found[0].text
+
+
+def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
+    calm = honest(5, 20)
+    loud = [Cast("loud", f"other{n}", 1, 1e6 + 60.0 * n) for n in range(200)]
+    fast = [Cast("fast", f"more{n}", 1, 2e6 + n) for n in range(25)]
+    found = find([*calm, *loud, *fast])
+    assert named(found) == {("loud", "flood"), ("fast", "flood")}
+    assert "200 of all 325 votes" in next(one.text for one in found if one.rater == "loud")
+    assert "25 votes within 60 seconds" in next(one.text for one in found if one.rater == "fast")
+
+
+def test_the_only_rater_of_a_home_floods_nobody() -> None:
+    assert find([Cast("me", f"text{n}", 1, 60.0 * n) for n in range(300)]) == []
+
+
+def test_copies_of_one_text_and_of_another_rater_are_named() -> None:
+    calm = honest(5, 20, noise=0.3)
+    again = [Cast("again", "text0", 1, 1e6 + 60.0 * n) for n in range(12)]
+    twin = [Cast("twin", one.text, one.value, one.at + 2e6) for one in calm if one.rater == "rater2"]
+    found = find([*calm, *again, *twin])
+    assert {("again", "copies"), ("twin", "copies")} <= named(found)
+    assert "rater2" in next(one.text for one in found if one.rater == "twin")
+    assert all(one.rater in ("again", "twin") for one in found)
+
+
+def test_a_rater_who_contradicts_themselves_is_named() -> None:
+    torn = [Cast("torn", f"text{n % 8}", 1 if n < 8 else -1, 1e6 + 60.0 * n) for n in range(16)]
+    found = find([*honest(4, 20), *torn])
+    assert ("torn", "contradicts themselves") in named(found)
+    assert "8 of 8" in next(one.text for one in found if one.what == "contradicts themselves")
+
+
+def test_no_votes_name_nobody() -> None:
+    assert find([]) == []

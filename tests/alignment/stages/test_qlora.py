@@ -1,0 +1,251 @@
+"""Rounds on a base in 4 or 8 bits: they learn, and what they learned is served as it was trained."""
+
+import importlib.util
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.feedback import apples, rate_replies
+from helpers.pair_rows import numbers, row, write
+from helpers.ppo_parts import quick
+from safetensors.torch import load_file
+
+from alignment.__main__ import main
+from alignment.training.stage import Place, open_parent
+from alignment.training.weights import in_float32
+from assistant.errors import ModelError
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Base, Version, Versions
+from assistant.serving.loading import Placement, load_for_serving, load_for_training, quantized
+from assistant.serving.quantization import keep_trainable
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+IDS = torch.arange(10, 40)[None]
+
+
+def run(home: Path, stage: str, *arguments: str) -> int:
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    return main([stage, "--home", str(home), *arguments])
+
+
+def learn(home: Path, stage: str, bits: str) -> None:
+    """Run a stage on a rounded base; its version is v2."""
+    version_to_serve(home, None)
+    settings = ["--quantize", bits]
+    if stage == "sft":
+        rows = [
+            {"messages": row(n)["messages"], "think": False, "thought": "", "answer": f"{n + 2} apples"}
+            for n in numbers(False, 16)
+        ]
+        settings += [
+            "--batch_size=4",
+            "--epochs=6",
+            "--demonstrations",
+            str(write(home / "rows.jsonl", rows)),
+        ]
+    else:
+        settings += [
+            "--batch_size=4",
+            "--min_steps=24",
+            "--epochs=1",
+            "--learning_rate=1e-3",
+            "--evaluations=1",
+        ]
+    if stage in ("kto", "reward"):
+        rate_replies(home, apples(18))
+    if stage == "dpo":
+        settings += ["--pairs", str(write(home / "pairs.jsonl", [row(n) for n in numbers(False, 16)]))]
+    assert run(home, stage, *settings) == 0
+
+
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The home of a stage on a rounded base. A round takes seconds, and several tests begin with the same one."""
+
+    @cache
+    def made(stage: str, bits: str) -> Path:
+        home = tmp_path_factory.mktemp("round") / "home"
+        learn(home, stage, bits)
+        return home
+
+    return made
+
+
+@pytest.fixture
+def learned(rounds: Callable[[str, str], Path], home: Path) -> Callable[[str, str], Version]:
+    """Makes `home` a copy of such a round's; its new version."""
+
+    def copied(stage: str, bits: str) -> Version:
+        shutil.copytree(rounds(stage, bits), home)
+        return Versions(home).open("v2")
+
+    return copied
+
+
+def weights(version: Version) -> dict[str, torch.Tensor]:
+    return load_file(version.folder / "adapter_model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("stage", "bits"),
+    [("sft", "4bit"), ("sft", "8bit"), ("kto", "4bit"), ("dpo", "4bit"), ("reward", "8bit")],
+)
+def test_a_round_on_a_rounded_base_learns_and_says_so_in_its_manifest(
+    home: Path, stage: str, bits: str, learned: Callable[[str, str], Version]
+) -> None:
+    version = learned(stage, bits)
+    history = json.loads((version.folder / "curves.json").read_text())
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert losses[-1] < 0.9 * losses[0]
+    assert version.manifest.base.quantize == bits
+    assert version.manifest.recipe["quantize"] == bits
+    before, after = weights(Versions(home).open("v1")), weights(version)
+    shared = before.keys() & after.keys()
+    assert len(shared) == len(before)
+    assert all(after[name].dtype == torch.float32 for name in shared)
+    # The gradient reaches the first layer.
+    assert all(not torch.equal(before[name], after[name]) for name in shared if "lora_B" in name)
+
+
+def logits(model: Any) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        return model(IDS).logits
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_what_was_trained_on_a_rounded_base_is_served_on_it_and_not_on_the_whole_one(
+    home: Path, bits: str, learned: Callable[[str, str], Version]
+) -> None:
+    version = learned("sft", bits)
+    trained = logits(load_for_training(version, home).model)
+    served = load_for_serving(version, home, Placement(device="cpu")).model
+    spread = trained.std()
+    # On a CPU with a bfloat16 kernel the served base computes in bfloat16.
+    assert (logits(served) - trained).square().mean().sqrt() < 0.02 * spread
+    named = load_for_serving(version, home, Placement(device="cpu", quantize=bits)).model  # type: ignore[arg-type]
+    assert torch.equal(logits(named), logits(served))
+    bare = replace(version.manifest, base=replace(version.manifest.base, quantize=None))
+    whole = load_for_serving(replace(version, manifest=bare), home, Placement(device="cpu")).model
+    lost = (logits(whole) - trained).square().mean().sqrt() / spread
+    assert lost > {"4bit": 0.1, "8bit": 0.01}[bits]
+    other = "8bit" if bits == "4bit" else "4bit"
+    with pytest.raises(ModelError, match=f"trained on starter in {bits}.*Give --quantize {bits} instead"):
+        load_for_serving(version, home, Placement(device="cpu", quantize=other))  # type: ignore[arg-type]
+
+
+def test_merging_an_adapter_into_a_whole_base_changes_no_logit(home: Path) -> None:
+    version = version_to_serve(home, None)
+    beside = logits(load_for_training(version, home).model)
+    assert torch.allclose(
+        logits(load_for_serving(version, home, Placement(device="cpu")).model), beside, atol=1e-4
+    )
+
+
+def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the_parent(
+    home: Path, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
+) -> None:
+    learned("sft", "4bit")
+    Versions(home).release("v2")
+    rate_replies(home, apples(18))
+    capsys.readouterr()
+    assert run(home, "kto", "--batch_size=8", "--min_steps=2", "--epochs=1") == 0
+    assert "base: starter in 4bit" in capsys.readouterr().out
+    parent, child = (Versions(home).open(name) for name in ("v2", "v3"))
+    assert child.manifest.base == parent.manifest.base
+    assert (child.manifest.parent, child.manifest.base.quantize) == ("v2", "4bit")
+    opened = open_parent(Place(home, "v2"))
+    assert torch.equal(logits(opened.loaded.model), logits(load_for_training(parent, home).model))
+    assert run(home, "kto", "--quantize=8bit") == 2
+    assert "trained on starter in 4bit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+def test_all_weights_of_a_rounded_base_are_never_trained(
+    home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
+) -> None:
+    learned("sft", "4bit")
+    text = home / "text.txt"
+    text.write_text("One and two are three. " * 200, encoding="utf-8")
+    settings = {
+        "pretrain": ["--text", str(text), "--block_length=32"],
+        "sft": ["--full", "--demonstrations", str(home / "rows.jsonl")],
+    }
+    assert run(home, stage, "--parent", "v2", *settings[stage]) == 2
+    assert "base of this round is in 4bit" in capsys.readouterr().err
+    assert Versions(home).ids() == ["v1", "v2"]
+
+
+@pytest.mark.parametrize("stage", ["ppo", "rloo"])
+def test_a_judge_and_the_policy_share_a_rounded_base(
+    home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
+) -> None:
+    learned("reward", "4bit")
+    settings = {
+        "ppo": quick(home, "--reward", "v2")[3:],
+        "rloo": [
+            *("--reward", "v2", "--suite=addition", "--updates=2"),
+            # Hotter, because of two answers that are the same there is nothing to learn.
+            *("--batch_size=2", "--answers=4", "--max_new_tokens=6", "--temperature=1.5"),
+        ],
+    }[stage]
+    if stage == "ppo":
+        assert run(home, stage, *settings) == 2
+        assert "on one in other bits" in capsys.readouterr().err
+    assert run(home, stage, "--quantize", "4bit", *settings) == 0
+    version = Versions(home).open("v3")
+    assert version.manifest.base.quantize == "4bit"
+    before, after = weights(Versions(home).open("v1")), weights(version)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert all(one.isfinite().all() for one in after.values())
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    model.train()
+    model.zero_grad()
+    model(IDS, labels=IDS).loss.backward()
+    return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+
+
+def test_a_look_in_evaluation_mode_leaves_the_gradients_as_they_were(home: Path) -> None:
+    version = version_to_serve(home, None)
+    model = load_for_training(version, home, quantized(version.manifest.base, "4bit")).model
+    before = gradients(model)
+    logits(model)
+    after = gradients(model)
+    assert before.keys() == after.keys() and len(before) > 80
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_layers_are_told_not_to_repack_themselves() -> None:
+    layer = torch.nn.Linear(2, 2)
+    layer.support_avx512bf16_for_cpu = True  # type: ignore[assignment]
+    keep_trainable(torch.nn.Sequential(layer))
+    assert layer.support_avx512bf16_for_cpu is False
+
+
+def test_the_adapter_keeps_its_precision_while_a_trainer_is_made() -> None:
+    model = torch.nn.Linear(4, 4)
+    exact = model.weight.detach().clone()
+    with in_float32(model):
+        for weight in model.parameters():
+            weight.data = weight.data.bfloat16()
+    assert model.weight.dtype is torch.float32
+    assert torch.equal(model.weight, exact)
+
+
+def test_a_rounded_base_can_be_rounded_in_one_way_only() -> None:
+    base = Base("starter", "1")
+    assert quantized(base, None) == base
+    assert quantized(base, "4bit") == quantized(quantized(base, "4bit"), None) == Base("starter", "1", "4bit")
+    with pytest.raises(ModelError, match="in 4bit"):
+        quantized(Base("starter", "1", "4bit"), "8bit")

@@ -1,0 +1,97 @@
+"""RLOO through TRL: prompts are asked as they are served, rewards see what was said, and the reward rises."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.tiny_home import tiny_home
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from alignment.__main__ import main
+from alignment.data.prompts import Asked
+from alignment.scoring.reward_functions import Said, Source
+from alignment.stages import rloo
+from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.serving import prompt
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+
+
+def test_a_prompt_is_asked_token_for_token_as_it_is_served(tokenizer: Any) -> None:
+    trainer = object.__new__(rloo.TokenRLOOTrainer)
+    trainer.processing_class = tokenizer
+    messages = [{"role": "user", "content": "What is 3 + 4?"}]
+    given = [json.dumps({"messages": messages, "think": think}) for think in (True, False)]
+    ids, _, _ = trainer._tokenize_prompts(given)
+    assert ids == [prompt.render(tokenizer, messages, think) for think in (True, False)]
+    assert ids[0] != ids[1]
+
+
+def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(tokenizer: Any) -> None:
+    seen: list[Said] = []
+
+    def score(said: Any) -> list[float]:
+        seen.extend(said)
+        return [float(one.ended) for one in said]
+
+    messages = [{"role": "user", "content": "What is 3 + 4?"}]
+    prompts = [Asked(messages, think=False), Asked(messages, think=True)]
+    whole = prompt.completion(tokenizer, "3+4=7", "7", think=True)
+    called = rloo.as_trl(Source("mine", score), prompts, tokenizer)
+    assert called(completion_ids=[whole, whole[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
+    assert [(one.thought, one.answer, one.ended) for one in seen] == [
+        ("3+4=7", "7", True),
+        ("3+4=7", "7", False),
+    ]
+    assert seen[0].prompt_ids == prompt.render(tokenizer, messages, think=True)
+    assert called.__name__ == "mine"
+
+
+def test_a_run_writes_a_child_whose_adapter_alone_moved(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "prompts.jsonl"
+    lines = [json.dumps({"prompt": f"Tom has {n} apples and buys 2 more. How many?"}) for n in range(12)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    settings = ["--prompts", str(file), "--thinking=off", "--updates=2", "--batch_size=2", "--answers=2"]
+    # Answers to one prompt must score differently: RLOO learns from the difference alone.
+    (tmp_path / "judge_by_tokens.py").write_text(
+        "def score(said):\n    return [float(1 + sum(one.completion_ids) % 7) for one in said]\n",
+        encoding="utf-8",
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(tmp_path))
+        ended = main(
+            [
+                "rloo",
+                "--home",
+                str(tiny_home(home)),
+                *settings,
+                "--max_new_tokens=8",
+                "--reward_functions=judge_by_tokens:score",
+            ]
+        )
+    assert ended == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("model: LoRA of v1; loss: REINFORCE, leave-one-out")
+    assert lines[-1] == "v2"
+    versions = Versions(home)
+    first, second = (
+        load_file(versions.open(name).folder / "adapter_model.safetensors") for name in ("v1", "v2")
+    )
+    assert first.keys() == second.keys()
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    manifest = versions.open("v2").manifest
+    assert (manifest.stage, manifest.parent) == ("rloo", "v1")
+    assert manifest.metrics["reward"] > 0
+
+
+def test_without_anything_that_scores_it_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rloo", "--home", str(home), "--suite", "word_two_step"]) == 2
+    assert "Nothing scores the answers" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Two processes joined by gloo learn what one does."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import DeepSpeedPlugin, FullyShardedDataParallelPlugin
+from accelerate.commands.config.config_args import load_config_from_file
+from helpers.feedback import apples, rate_replies
+from helpers.pair_rows import numbers, row, write
+from helpers.paths import ROOT
+from helpers.ppo_parts import quick, tiny_model
+from peft import get_peft_model_state_dict
+from safetensors.torch import load_file
+
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+
+REACHES_TESTS = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+
+
+def settings(stage: str, folder: Path) -> list[str]:
+    # Rows fill whole batches: what is left over is shared out in another way than one process does.
+    if stage == "sft":
+        rows = [
+            {"messages": row(n)["messages"], "think": False, "thought": "", "answer": f"{n + 2} apples"}
+            for n in numbers(False, 16)
+        ]
+        return ["--demonstrations", str(write(folder / "rows.jsonl", rows)), "--batch_size=8"]
+    updates = ["--min_steps=3", "--epochs=1", "--batch_size=8", "--evaluations=1"]
+    if stage == "kto":
+        return updates
+    if stage == "ppo":
+        return quick(folder, "--batch_size", "8", "--reward_functions", "ppo_parts:evens")[3:]
+    return ["--pairs", str(write(folder / "pairs.jsonl", [row(n) for n in numbers(False, 16)])), *updates]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["sft", "dpo", "kto", "reward", "ppo"])
+def test_two_processes_reach_the_weights_of_one(tmp_path: Path, stage: str) -> None:
+    found = []
+    curve = "score" if stage == "ppo" else "loss"
+    given = settings(stage, tmp_path)
+    for number in (1, 2):
+        home = tmp_path / f"home{number}"
+        version_to_serve(home, None)
+        if stage == "kto":
+            rate_replies(home, apples(17))  # one of which is held out
+        command = [sys.executable, "-m", "alignment", stage, "--home", str(home), *given]
+        if number == 2:
+            launch = [sys.executable, "-m", "accelerate.commands.launch"]
+            command = [*launch, "--config_file", "alignment/configs/cpu.yaml", *command[1:]]
+        done = subprocess.run(
+            command, cwd=ROOT, env=REACHES_TESTS, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        # One process of the two speaks.
+        assert done.stdout.count("model: ") == 1
+        assert ("processes: 2" in done.stdout) == (number == 2)
+        assert done.stdout.splitlines()[-1] == "v2"
+        folder = Versions(home).open("v2").folder
+        history = json.loads((folder / "curves.json").read_text())
+        found.append(
+            ([e[curve] for e in history if curve in e], load_file(folder / "adapter_model.safetensors"))
+        )
+    (losses, one), (others, two) = found
+    assert losses == pytest.approx(others, rel=0.02, abs=0.01)
+    parent = load_file(Versions(tmp_path / "home1").open("v1").folder / "adapter_model.safetensors")
+    moved = torch.cat([(one[name] - parent[name].float()).flatten() for name in parent])
+    also = torch.cat([(two[name] - parent[name].float()).flatten() for name in parent])
+    # Sums in another order: Adam's first steps make tiny gradients' signs count, so the whole way is compared.
+    assert float(torch.cosine_similarity(moved, also, dim=0)) > 0.98
+
+
+def test_weights_that_fsdp_shared_out_are_saved_whole(tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launch, "tests/helpers/fsdp_on_cpu.py", str(tmp_path)],
+        cwd=ROOT,
+        env=REACHES_TESTS | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    torch.manual_seed(0)
+    expected = get_peft_model_state_dict(tiny_model())
+    found = load_file(tmp_path / "adapter_model.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("cpu", "MULTI_GPU"), ("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("deepspeed", "DEEPSPEED")],
+)
+def test_accelerate_reads_the_configurations(name: str, kind: str) -> None:
+    # It refuses keys that it does not know.
+    found = load_config_from_file(str(ROOT / "alignment" / "configs" / f"{name}.yaml"))
+    assert (found.distributed_type, found.num_processes, found.use_cpu) == (kind, 2, name == "cpu")
+    if name == "fsdp":
+        names = {field.name for field in dataclasses.fields(FullyShardedDataParallelPlugin)}
+        assert {key.removeprefix("fsdp_") for key in found.fsdp_config} <= names | {
+            "version",
+            "offload_params",
+        }
+    if name == "deepspeed":
+        names = {field.name for field in dataclasses.fields(DeepSpeedPlugin)}
+        assert set(found.deepspeed_config) <= names

@@ -1,0 +1,115 @@
+"""Who signs in to chat: names and passwords from the settings, Hugging Face accounts, and the pseudonyms of both."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.auth import passwords
+from assistant.auth.accounts import Accounts
+from assistant.auth.pseudonyms import EVERYBODY, Raters, is_given_out
+from assistant.settings import from_command_line
+
+
+@pytest.fixture
+def raters(home: Path) -> Raters:
+    home.mkdir()
+    return Raters(home)
+
+
+def login(user: str, name: str, expires: float | None = None) -> dict[str, Any]:
+    """What Hugging Face's login keeps in its session."""
+    expires = time.time() + 60 if expires is None else expires
+    return {"oauth_info": {"userinfo": {"sub": user, "preferred_username": name}, "expires_at": expires}}
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "right"),
+    [
+        ("Ada", "correct horse", True),
+        (" ada ", "correct horse", True),
+        ("ada", "battery staple", False),
+        ("eve", "correct horse", False),
+        ("eve", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_name_goes_with_its_own_password_alone(
+    raters: Raters, name: str, password: str, right: bool
+) -> None:
+    accounts = Accounts(raters, {"Ada": "correct horse", "bob": "battery staple"})
+    assert accounts.check(name, password) is right
+
+
+def test_after_five_wrong_passwords_for_a_name_even_the_right_one_waits_and_others_do_not(
+    raters: Raters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = Accounts(raters, {"ada": "correct horse", "bob": "battery staple"})
+    for _ in range(passwords.TRIES):
+        assert not accounts.check("ADA", "guess")
+    assert not accounts.check("ada", "correct horse")
+    assert accounts.check("bob", "battery staple")
+    later = time.monotonic() + passwords.WINDOW_SECONDS + 1
+    monkeypatch.setattr(passwords.time, "monotonic", lambda: later)
+    assert accounts.check("ada", "correct horse")
+
+
+def test_a_person_has_one_pseudonym_that_does_not_tell_the_name_and_is_another_elsewhere(
+    raters: Raters, tmp_path: Path
+) -> None:
+    first = Accounts(raters, {"Ada": "correct horse"}).who("ada", {})
+    again = Accounts(raters, {"Ada": "another horse"}).who(" ADA", {})
+    assert first is not None and again is not None
+    assert first.rater == again.rater and (first.name, again.name) == ("ada", "ADA")
+    assert "ada" not in first.rater and is_given_out(first.rater) and is_given_out(EVERYBODY)
+    (tmp_path / "other").mkdir()
+    elsewhere = Accounts(Raters(tmp_path / "other"), {"Ada": "correct horse"}).who("ada", {})
+    assert elsewhere is not None and elsewhere.rater != first.rater
+
+
+def test_a_hugging_face_account_stays_the_same_person_under_a_new_name(raters: Raters) -> None:
+    accounts = Accounts(raters, hugging_face=True)
+    before, after, other = (
+        accounts.who(None, login(user, name)) for user, name in (("1", "ada"), ("1", "ada2"), ("2", "ada"))
+    )
+    assert before is not None and after is not None and other is not None
+    assert before.rater == after.rater != other.rater
+    assert after.name == "ada2"
+
+
+@pytest.mark.parametrize(
+    "session", [{}, login("1", "ada", expires=1.0), {"oauth_info": {"expires_at": 9e12}}, {"oauth_info": 3}]
+)
+def test_a_login_that_is_over_or_malformed_is_nobody(raters: Raters, session: dict[str, Any]) -> None:
+    assert Accounts(raters, hugging_face=True).who(None, session) is None
+
+
+def test_what_is_not_a_way_in_here_names_nobody(raters: Raters) -> None:
+    assert Accounts(raters).who("ada", login("1", "ada")) is None
+    assert Accounts(raters).way is None
+    assert Accounts(raters, {"ada": "correct horse"}).who(None, login("1", "ada")) is None
+
+
+def test_names_and_passwords_come_from_the_environment_and_end_hugging_faces_login(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    home.mkdir()
+    monkeypatch.setenv("SPACE_ID", "ada/space")
+    monkeypatch.setenv("OAUTH_CLIENT_ID", "some-client")
+    assert Accounts.of(from_command_line(["--home", str(home)])).way == "hugging_face"
+    monkeypatch.setenv("THUMBTUNE_LOGINS", "Ada:correct horse, bob:with:colon ,")
+    accounts = Accounts.of(from_command_line(["--home", str(home)]))
+    assert accounts.way == "password"
+    assert accounts.check("ada", "correct horse") and accounts.check("bob", "with:colon")
+
+
+@pytest.mark.parametrize(
+    "given", ["", " , ", "ada", ":correct horse", "ada:short", "ada:12345678,ADA:12345678"]
+)
+def test_logins_that_would_let_nobody_or_anybody_in_are_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setenv("THUMBTUNE_LOGINS", given)
+    with pytest.raises(Exception, match="logins"):
+        from_command_line([])

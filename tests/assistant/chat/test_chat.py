@@ -1,0 +1,294 @@
+"""A turn of a chat on the real starter: stored whole, whatever ends it; nobody reads another's conversation."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.changed_version import changed
+
+from assistant.chat.chat import Chat, Update
+from assistant.errors import ConversationError, PromptError, UnknownModel
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving import prompt
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
+from feedback_store import FeedbackStore, UnknownReply
+
+SAMPLING = Sampling(temperature=0.0, max_new_tokens=60)
+# So hot that END is one token among thousands: the reply goes on until somebody ends it.
+RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = tmp_path_factory.mktemp("conversation")
+    made = Engine(Versions(home), version_to_serve(home, None))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[FeedbackStore]:
+    home.mkdir()
+    with FeedbackStore.open(home / "feedback.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def chat(engine: Engine, store: FeedbackStore) -> Chat:
+    return Chat(store, engine, SAMPLING)
+
+
+async def ask(chat: Chat, message: str, **options: object) -> Update:
+    options = {"think": False, "rater": "ann", **options}
+    return [update async for update in chat.reply(message, **options)][-1]  # type: ignore[arg-type]
+
+
+async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: FeedbackStore) -> None:
+    last = await ask(chat, "What is 12 + 7?", think=True)
+    reply = store.reply(last.reply_id)
+    tokenizer = chat._engine._serving.loaded.tokenizer
+    assert (reply.answer, reply.thought or "", reply.version) == (last.answer, last.thought, "v1")
+    assert reply.prompt_ids == prompt.render(
+        tokenizer, [{"role": "user", "content": "What is 12 + 7?"}], True
+    )
+    said = prompt.parse(prompt.decode(tokenizer, reply.completion_ids), think=True)
+    assert (said.thought, said.answer) == (last.thought, last.answer)
+    assert reply.sampling == {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 60}
+    assert reply.finish_reason == last.finish_reason in ("end", "length")
+    assert reply.first_token_seconds is not None
+    assert 0 < reply.first_token_seconds <= reply.seconds
+    assert store.verify() == []
+
+
+async def test_a_follow_up_sees_what_was_said_but_no_thoughts(chat: Chat, store: FeedbackStore) -> None:
+    first = await ask(chat, "What is 12 + 7?", think=True)
+    second = await ask(chat, "and plus 5?", conversation=first.conversation)
+    read = prompt.decode(chat._engine._serving.loaded.tokenizer, store.reply(second.reply_id).prompt_ids)
+    assert "What is 12 + 7?" in read
+    assert first.answer in read
+    assert first.thought
+    assert first.thought not in read
+
+
+async def test_a_retry_is_a_sibling_and_an_edit_is_a_branch(chat: Chat, store: FeedbackStore) -> None:
+    first = await ask(chat, "What is 12 + 7?")
+    again = [update async for update in chat.retry(first.reply_id, think=True, rater="ann")][-1]
+    assert store.reply(again.reply_id).parent_id == store.reply(first.reply_id).parent_id
+    edited = await ask(chat, "What is 13 + 7?", conversation=first.conversation, parent="")
+    shown = [turn.content for turn in chat.history(first.conversation, "ann")]
+    assert shown == ["What is 13 + 7?", edited.answer]
+    assert len(store.messages(first.conversation)) == 5
+
+
+async def test_both_branches_can_be_shown_again_and_each_keeps_what_came_after_it(chat: Chat) -> None:
+    first = await ask(chat, "What is 12 + 7?")
+    more = await ask(chat, "and plus 5?", conversation=first.conversation)
+    again = [update async for update in chat.retry(first.reply_id, think=False, rater="ann")][-1]
+    shown = chat.history(first.conversation, "ann")
+    assert [turn.id for turn in shown][-1] == again.reply_id
+    assert shown[-1].siblings == (first.reply_id, again.reply_id)
+    assert shown[0].siblings == (shown[0].id,)
+    chat.library.show(first.reply_id, "ann")
+    assert [turn.id for turn in chat.history(first.conversation, "ann")][-1] == more.reply_id
+    with pytest.raises(ConversationError, match="somebody else"):
+        chat.library.show(again.reply_id, "bob")
+
+
+async def test_settings_of_one_reply_are_stored_with_it(chat: Chat, store: FeedbackStore) -> None:
+    hot = Sampling(temperature=1.5, top_p=0.9, top_k=7, max_new_tokens=12)
+    last = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
+    again = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
+    reply = store.reply(last.reply_id)
+    assert reply.sampling == {"temperature": 1.5, "top_p": 0.9, "top_k": 7, "max_new_tokens": 12}
+    assert reply.seed == 5
+    assert store.reply(again.reply_id).completion_ids == reply.completion_ids
+
+
+async def test_a_system_prompt_stands_before_the_first_message_and_every_later_prompt(
+    chat: Chat, store: FeedbackStore
+) -> None:
+    first = await ask(chat, "What is 12 + 7?", system="Be brief.")
+    second = await ask(chat, "and plus 5?", conversation=first.conversation)
+    assert [turn.role for turn in chat.history(first.conversation, "ann")] == [
+        "system",
+        *["user", "assistant"] * 2,
+    ]
+    tokenizer = chat._engine._serving.loaded.tokenizer
+    for reply in (first, second):
+        read = tokenizer.decode(store.reply(reply.reply_id).prompt_ids)
+        assert read.startswith("<|im_start|>system\nBe brief.")
+    asked = chat.history(first.conversation, "ann")[1]
+    edited = await ask(
+        chat, "What is 1 + 1?", conversation=first.conversation, parent=asked.parent_id, system="Be long."
+    )
+    assert "Be long." in prompt.decode(tokenizer, store.reply(edited.reply_id).prompt_ids)
+    assert store.verify() == []
+
+
+@pytest.mark.parametrize("how", ["resample", "thinking"])
+async def test_two_answers_to_one_message_come_together_and_are_siblings(
+    engine: Engine, store: FeedbackStore, how: str
+) -> None:
+    chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=40))
+    pairs = [
+        pair
+        async for pair in chat.compare("What is 12 + 7?", how=how, think=False, rater="ann")  # type: ignore[arg-type]
+    ]
+    left, right = (store.reply(side.reply_id) for side in pairs[-1])
+    assert left.parent_id == right.parent_id
+    assert {left.think, right.think} == ({True, False} if how == "thinking" else {False})
+    assert all(side.finish_reason in ("end", "length") for side in pairs[-1])
+    assert engine._serving.leases == 0
+
+
+async def test_a_named_version_answers_retries_stands_beside_the_released_one_and_continues_its_own(
+    engine: Engine, store: FeedbackStore
+) -> None:
+    chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=10))
+    other = changed(engine.version, engine._versions, 8.0).id
+    first = await ask(chat, "What is 12 + 7?", version=other)
+    again = [u async for u in chat.retry(first.reply_id, think=False, rater="ann")][-1]
+    both = chat.compare("And 5 + 5?", how="versions", think=False, rater="ann", other=other)
+    pair = [pair async for pair in both][-1]
+    goes_on = [u async for u in chat.continue_with(first.reply_id, 1, 5, rater="ann")][-1]
+    assert [first.version, again.version, goes_on.version] == [other, "v1", other]
+    assert {side.version for side in pair} == {"v1", other}
+    assert [store.reply(update.reply_id).version for update in (first, again)] == [other, "v1"]
+    assert store.reply(first.reply_id).completion_ids != store.reply(again.reply_id).completion_ids
+    with pytest.raises(UnknownModel, match="no version 'v9'"):
+        await ask(chat, "Hello", version="v9")
+    for how, named in (("versions", None), ("resample", other)):
+        with pytest.raises(ConversationError, match="other one's name"):
+            await anext(chat.compare("Hello", how=how, think=False, rater="ann", other=named))  # type: ignore[arg-type]
+    assert engine._serving.leases == engine._beside[other].leases == 0
+
+
+async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
+    engine: Engine, store: FeedbackStore
+) -> None:
+    chat = Chat(store, engine, RAMBLING)
+    stream = chat.compare("Tell me a story.", how="resample", think=False, rater="ann")
+    left, right = await anext(stream)
+    await anext(stream)
+    await stream.aclose()
+    assert store.reply(left.reply_id).finish_reason == store.reply(right.reply_id).finish_reason == "stopped"
+    assert engine._serving.leases == 0
+
+
+async def test_a_reply_goes_on_from_a_token_that_somebody_chose(chat: Chat, store: FeedbackStore) -> None:
+    first = store.reply((await ask(chat, "What is 12 + 7?")).reply_id)
+    tokenizer = chat._engine._serving.loaded.tokenizer
+    other = tokenizer("7", add_special_tokens=False).input_ids[0]
+    updates = [u async for u in chat.continue_with(first.id, 1, other, rater="ann")]
+    second = store.reply(updates[-1].reply_id)
+    assert second.parent_id == first.parent_id
+    assert second.completion_ids[:2] == [first.completion_ids[0], other]
+    assert second.prompt_ids == first.prompt_ids
+    assert second.sampling["beginning"] == 2
+    ended = [u async for u in chat.continue_with(first.id, 1, tokenizer.eos_token_id, rater="ann")][-1]
+    assert store.reply(ended.reply_id).completion_ids == [first.completion_ids[0], tokenizer.eos_token_id]
+    assert ended.finish_reason == "end"
+    with pytest.raises(ConversationError, match="not in the reply"):
+        await anext(chat.continue_with(first.id, 999, other, rater="ann"))
+
+
+async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
+    chat: Chat, store: FeedbackStore
+) -> None:
+    first = await ask(chat, "What is 12 + 7?")
+    await ask(chat, "and plus 5?", conversation=first.conversation)
+    assert chat.undo(first.conversation, "ann") == "and plus 5?"
+    assert [turn.content for turn in chat.history(first.conversation, "ann")] == [
+        "What is 12 + 7?",
+        first.answer,
+    ]
+    assert chat.undo(first.conversation, "ann") == "What is 12 + 7?"
+    with pytest.raises(ConversationError, match="nothing to undo"):
+        chat.undo(first.conversation, "ann")
+    assert len(store.messages(first.conversation)) == 4
+
+
+async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: FeedbackStore) -> None:
+    chat = Chat(store, engine, RAMBLING)
+    updates = []
+    async for update in chat.reply("Tell me a very long story.", think=False, rater="ann"):
+        updates.append(update)
+        if len(updates) == 3:
+            await chat.stop(update.reply_id)
+    reply = store.reply(updates[-1].reply_id)
+    assert updates[-1].finish_reason == reply.finish_reason == "stopped"
+    assert reply.answer == updates[-1].answer
+    assert reply.completion_ids
+
+
+async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(
+    engine: Engine, store: FeedbackStore
+) -> None:
+    chat = Chat(store, engine, RAMBLING)
+    stream = chat.reply("Tell me a very long story.", think=False, rater="ann")
+    update = await anext(stream)
+    await stream.aclose()
+    assert store.reply(update.reply_id).finish_reason == "stopped"
+    assert engine._serving.leases == 0
+
+
+async def test_a_cancelled_reader_leaves_a_stopped_reply(engine: Engine, store: FeedbackStore) -> None:
+    chat = Chat(store, engine, RAMBLING)
+    seen: list[Update] = []
+
+    async def read() -> None:
+        async for update in chat.reply("Tell me a very long story.", think=False, rater="ann"):
+            seen.append(update)
+
+    task = asyncio.create_task(read())
+    async with asyncio.timeout(20):
+        while len(seen) < 3:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                reply = store.reply(seen[0].reply_id)
+                break
+            except UnknownReply:
+                await asyncio.sleep(0.01)
+    assert reply.finish_reason == "stopped"
+
+
+@pytest.mark.parametrize(("message", "why"), [("", "empty"), (" \n", "empty"), ("好" * 3000, "too long")])
+async def test_a_message_that_cannot_be_answered_is_refused_before_anything_is_stored(
+    chat: Chat, store: FeedbackStore, message: str, why: str
+) -> None:
+    with pytest.raises(PromptError, match=why):
+        await ask(chat, message)
+    assert store.conversations("ann") == []
+
+
+async def test_a_conversation_is_its_raters_own(chat: Chat) -> None:
+    first = await ask(chat, "Hello")
+    with pytest.raises(ConversationError, match="somebody else"):
+        chat.history(first.conversation, "bob")
+    with pytest.raises(ConversationError, match="somebody else"):
+        await ask(chat, "Hello", conversation=first.conversation, rater="bob")
+    with pytest.raises(ConversationError, match="not here any more"):
+        await ask(chat, "Hello", conversation="no-such-conversation")
+
+
+async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
+    first = await ask(chat, "Hello")
+    chat.rate(first.reply_id, -1, ["wrong"], "no", "ann")
+    turn = chat.history(first.conversation, "ann")[-1]
+    assert (turn.rating, turn.reasons, turn.comment) == (-1, ("wrong",), "no")
+
+
+def test_updates_are_as_frequent_as_reads_smoothly_and_fewer_in_a_crowd(chat: Chat) -> None:
+    pauses = []
+    for replies in (1, 4, 16, 1000):
+        chat._writing._stops = {str(number): asyncio.Event() for number in range(replies)}
+        pauses.append(chat._writing.pause())
+    assert pauses == pytest.approx([0.05, 0.05, 0.2, 0.5])

@@ -1,0 +1,295 @@
+"""A live comparison in service: who gets which version, whose thumbs count, how it ends by itself."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from helpers.changed_version import changed
+from helpers.running_app import running_app
+
+from alignment.cycle import recorded_votes
+from alignment.evaluation.release_policy import LivePolicy
+from alignment.live import live_run as trials
+from assistant.admin.cycle_runner import Follower, Loop
+from assistant.chat.chat import Chat, Update
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.live_comparison import FILE, Trial, arm, read, write
+from assistant.registry.versions import Versions, now
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
+from feedback_store import FeedbackStore, NewReply
+
+BRIEF = Sampling(temperature=0.0, max_new_tokens=4)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The starter as v1, and v2 beside it, which says something else."""
+    home = tmp_path_factory.mktemp("trial")
+    made = Engine(Versions(home), version_to_serve(home, None))
+    changed(made.version, Versions(home), 8.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def under_way(engine: Engine) -> Iterator[Trial]:
+    home = engine._versions.home
+    trial = Trial(uuid.uuid4().hex, "v2", "v1", 0.5, now())
+    write(home, trial)
+    yield trial
+    (home / FILE).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[FeedbackStore]:
+    home.mkdir()
+    with FeedbackStore.open(home / "feedback.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def chat(engine: Engine, store: FeedbackStore) -> Chat:
+    return Chat(store, engine, BRIEF, engine._versions)
+
+
+async def ask(chat: Chat, **options: Any) -> Update:
+    asked = {"think": False, "rater": "ann", **options}
+    return [update async for update in chat.reply("What is 12 + 7?", **asked)][-1]
+
+
+async def one_of_each(chat: Chat) -> dict[str, Update]:
+    """A conversation of each arm, by version."""
+    found: dict[str, Update] = {}
+    for _ in range(60):
+        said = await ask(chat)
+        found.setdefault(said.version, said)
+        if len(found) == 2:
+            return found
+    raise AssertionError(f"60 conversations, and only {set(found)} answered")
+
+
+async def test_conversations_are_shared_out_and_the_reply_says_who_wrote_it(
+    chat: Chat, store: FeedbackStore, under_way: Trial
+) -> None:
+    said = await one_of_each(chat)
+    assert set(said) == {"v1", "v2"}
+    for version, update in said.items():
+        assert under_way.version(update.conversation) == version
+        assert store.reply(update.reply_id).version == version
+
+
+async def test_a_conversation_keeps_its_version_in_later_turns_and_after_a_restart(
+    chat: Chat, store: FeedbackStore, engine: Engine, under_way: Trial
+) -> None:
+    for version, first in (await one_of_each(chat)).items():
+        again = Chat(store, engine, BRIEF, engine._versions)
+        assert (await ask(again, conversation=first.conversation)).version == version
+        retried = [one async for one in again.retry(first.reply_id, think=False, rater="ann")]
+        assert retried[-1].version == version
+        pairs = again.compare(
+            "And 3 + 4?", how="resample", think=False, rater="ann", conversation=first.conversation
+        )
+        assert {side.version for side in [pair async for pair in pairs][-1]} == {version}
+
+
+async def test_a_version_that_is_named_is_no_matter_of_the_draw(chat: Chat, under_way: Trial) -> None:
+    assert {(await ask(chat, version="v1")).version for _ in range(8)} == {"v1"}
+    write(chat._versions.home, Trial(under_way.id, "v2", "v1", 1.0, now()))  # type: ignore[union-attr]
+    pairs = chat.compare("2 + 2?", how="versions", think=False, rater="ann", other="v2")
+    assert {side.version for side in [pair async for pair in pairs][-1]} == {"v1", "v2"}
+
+
+async def test_a_transcript_of_the_api_stays_with_its_version(chat: Chat, under_way: Trial) -> None:
+    seen = set()
+    for number in range(60):
+        messages = [{"role": "user", "content": f"What is {number} + 7?"}]
+        first = [one async for one in chat.complete(messages, think=False, rater="api")][-1]
+        messages += [
+            {"role": "assistant", "content": first.answer},
+            {"role": "user", "content": "And 1 more?"},
+        ]
+        second = [one async for one in chat.complete(messages, think=False, rater="api")][-1]
+        assert (second.conversation, second.version) == (first.conversation, first.version)
+        assert under_way.version(first.conversation) == first.version
+        seen.add(first.version)
+        if len(seen) == 2:
+            return
+    raise AssertionError(f"only {seen} answered")
+
+
+@pytest.mark.parametrize("trouble", ["damaged file", "unknown candidate", "another release"])
+async def test_a_trial_that_cannot_be_served_leaves_everybody_with_the_released_version(
+    chat: Chat, engine: Engine, under_way: Trial, trouble: str
+) -> None:
+    home = engine._versions.home
+    if trouble == "damaged file":
+        (home / FILE).write_text("{")
+    elif trouble == "unknown candidate":
+        write(home, Trial(under_way.id, "v99", "v1", 1.0, now()))
+    else:
+        write(home, Trial(under_way.id, "v2", "v0", 1.0, now()))
+    assert {(await ask(chat)).version for _ in range(6)} == {"v1"}
+
+
+async def test_the_end_of_a_trial_is_followed_with_the_next_message(
+    chat: Chat, engine: Engine, under_way: Trial
+) -> None:
+    candidate = (await one_of_each(chat))["v2"]
+    trials.end(engine._versions.home, under_way, "stopped", "somebody stopped it")
+    assert (await ask(chat, conversation=candidate.conversation)).version == "v1"
+
+
+# Thumbs: a store and a registry are enough.
+
+
+def thumbs(home: Path, trial: Trial, liked: str, each: int = 40) -> None:
+    """Replies of both arms with a vote each by another rater; those of `liked` are thumbs up, the others down."""
+    with FeedbackStore.open(home / "feedback.db") as store:
+        left = {"candidate": each, "released": each}
+        while any(left.values()):
+            rater = f"person-{sum(left.values())}"
+            conversation = store.new_conversation(rater)
+            drawn = arm(conversation, trial.id, trial.share)
+            if not left[drawn]:
+                continue
+            left[drawn] -= 1
+            version = trial.version(conversation)
+            store.rate(reply_of(store, conversation, version), rater, 1 if version == liked else -1)
+
+
+def reply_of(store: FeedbackStore, conversation: str, version: str) -> str:
+    asked = store.add_message(conversation, None, "user", "What is 2 + 3?")
+    return store.add_reply(
+        NewReply(
+            id=uuid.uuid4().hex,
+            conversation_id=conversation,
+            parent_id=asked.id,
+            thought=None,
+            answer="5",
+            think=False,
+            sampling={},
+            seed=1,
+            version=version,
+            prompt_ids=[1],
+            completion_ids=[2],
+            finish_reason="end",
+            first_token_seconds=0.1,
+            seconds=0.2,
+            thought_seconds=None,
+        )
+    ).id
+
+
+@pytest.fixture
+def compared(home: Path) -> Trial:
+    """A home with v1 released and v2 in a live comparison with it."""
+    version_to_serve(home, None)
+    changed(Versions(home).open("v1"), Versions(home), 8.0)
+    trial = Trial(uuid.uuid4().hex, "v2", "v1", 0.5, "2026-01-01T00:00:00+00:00")
+    write(home, trial)
+    return trial
+
+
+def test_thumbs_of_both_arms_are_counted_and_those_of_the_wrong_version_are_not(
+    home: Path, compared: Trial
+) -> None:
+    thumbs(home, compared, "v1", each=3)
+    with FeedbackStore.open(home / "feedback.db") as store:
+        stray = store.new_conversation("stray")
+        other = "v1" if compared.version(stray) == "v2" else "v2"
+        store.rate(reply_of(store, stray, other), "stray", 1)
+        counted = recorded_votes.of_trial(store, compared)
+    assert (
+        sorted((vote.arm, vote.value) for vote in counted) == [("candidate", -1)] * 3 + [("released", 1)] * 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("liked", "verdict", "served"), [("v1", "roll back", "v1"), ("v2", "candidate wins", "v2")]
+)
+def test_a_running_app_ends_a_decided_trial_by_itself(
+    home: Path, store: FeedbackStore, compared: Trial, liked: str, verdict: str, served: str
+) -> None:
+    thumbs(home, compared, liked)
+    follower = Follower(Loop(home), store, seconds=0.05)
+    try:
+        deadline = time.monotonic() + 60
+        while (home / FILE).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        follower.close()
+    assert Versions(home).released() == served
+    kept = json.loads((home / "trials" / f"{compared.id}.json").read_text())
+    assert kept["verdict"] == verdict
+    assert kept["outcome"]["candidate"]["raters"] >= LivePolicy().minimum_raters
+    assert len(kept["course"]["low"]) == len(kept["course"]["votes"]) > 0
+
+
+def test_an_undecided_trial_goes_on_and_where_it_stands_is_written_down(home: Path, compared: Trial) -> None:
+    thumbs(home, compared, "v1", each=5)
+    told = Loop(home).call("trial", "follow")
+    assert told.startswith("v2 is being compared with v1")
+    assert read(home) == compared
+    kept = json.loads((home / "trials" / f"{compared.id}.json").read_text())
+    assert (kept["verdict"], kept["outcome"]["candidate"]["votes"]) == ("continue", 5)
+
+
+def test_a_clock_that_was_set_back_before_the_start_is_told(home: Path, compared: Trial) -> None:
+    later = replace(compared, started=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    write(home, later)
+    thumbs(home, later, "v2")
+    told = trials.follow(home, LivePolicy())
+    assert told is not None and f"the clock stands before {later.started}" in told
+    assert read(home) == later
+
+
+def test_a_follower_does_not_look_again_before_something_has_changed(
+    home: Path, store: FeedbackStore, compared: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thumbs(home, compared, "v1", each=1)
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Loop, "call", lambda self, *given: calls.append(given) or "")
+    follower = Follower(Loop(home), store, seconds=0.01)
+    time.sleep(0.5)
+    assert calls == [("trial", "follow")]
+    thumbs(home, compared, "v1", each=1)
+    deadline = time.monotonic() + 30
+    while len(calls) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    follower.close()
+
+
+@pytest.mark.slow
+def test_a_running_app_serves_both_arms_and_rolls_back_what_people_dislike(
+    home: Path, compared: Trial
+) -> None:
+    for _ in range(2):  # the second time after a restart
+        with running_app(home) as address:
+            client = Client(address, verbose=False)
+            seen = set()
+            for _ in range(30):
+                said = list(client.submit("What is 12 + 7?", False, None, api_name="/chat"))[-1]
+                assert said["version"] == compared.version(said["conversation"])
+                seen.add(said["version"])
+                if len(seen) == 2:
+                    break
+            assert seen == {"v1", "v2"}
+    with running_app(home) as address:
+        thumbs(home, compared, "v1")
+        deadline = time.monotonic() + 120
+        while (home / FILE).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        client = Client(address, verbose=False)
+        said = [list(client.submit("Hello", False, None, api_name="/chat"))[-1] for _ in range(5)]
+        assert {one["version"] for one in said} == {"v1"}

@@ -1,0 +1,295 @@
+"""Whom the dashboard lets in: admins by password or by account, and nobody else by any way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from gradio_client import Client
+from helpers.fake_chat import FakeChat
+from helpers.fake_dashboard import PASSWORD, WHO, filled, office_of, serving
+from helpers.fake_provider import CLIENT, SECRET, Provider, running_provider
+from itsdangerous import TimestampSigner
+
+from assistant.auth.admins import Admins
+from assistant.page import build_page
+from assistant.page.dashboard import Office
+from assistant.page.dashboard.views.layout import door
+from assistant.page.i18n.dashboard_languages import LANGUAGES
+from assistant.registry import live_comparison
+from assistant.registry.versions import Versions
+
+# Gradio's queue calls pandas in ways that pandas 3 deprecates.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+
+@pytest.fixture(scope="module")
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, str]]:
+    office = filled(tmp_path_factory.mktemp("house") / "home")
+    with serving(office) as url:
+        yield office, url
+
+
+def dashboard_functions(office: Office) -> list[Any]:
+
+    async def build() -> Any:
+        return build_page(office.chat, office)
+
+    # In a running event loop: Gradio makes one for every lock otherwise, and never closes it.
+    page = asyncio.run(build())
+    return [one for one in page.fns.values() if one.page == "dashboard"]
+
+
+def call(client: httpx.Client, url: str, number: int, data: dict[str, Any], **headers: str) -> str:
+    """What Gradio's own queue answers to an event of the page's, as anybody can send one; errors included."""
+    asked = {"data": [None], "fn_index": number, "session_hash": f"s{number}", "event_data": data}
+    joined = client.post(f"{url}gradio_api/queue/join", json=asked, headers=headers)
+    if joined.status_code != 200:
+        return joined.text
+    said = ""
+    with client.stream("GET", f"{url}gradio_api/queue/data?session_hash=s{number}", timeout=30) as stream:
+        for line in stream.iter_lines():
+            said += line
+            if "process_completed" in line:
+                break
+    return said
+
+
+FORGED: dict[str, Any] = {
+    "view": "versions", "version": "v6", "share": "20", "prompt": "Hello", "first": "v4", "second": "v6",
+    "choice": "left", "text": "x", "who": WHO, "name": WHO, "do": "release",
+}  # fmt: skip
+
+
+def test_every_event_of_the_page_goes_through_the_guard(office: Office) -> None:
+    functions = dashboard_functions(office)
+    assert len(functions) >= 20
+    assert {one.fn.__qualname__.split(".")[0] for one in functions} == {"guarded"}
+    assert {one.api_visibility for one in functions} == {"private"}
+
+
+def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[Office, str]) -> None:
+    office, url = open_house
+    trail = office.control.audit.last(99)
+    with httpx.Client() as client:
+        for one in dashboard_functions(office):
+            said = call(client, url, one._id, FORGED)
+            assert "process_completed" in said
+            for secret in ("v4", "v6", "promoted", "trail-", "Ada"):
+                assert secret not in said, one.name
+            assert 'class=\\"door' in said
+    assert office.versions.released() == "v4"
+    assert live_comparison.read(office.home) is None
+    assert office.control.loop.started() is None
+    assert office.chat.asked == []  # type: ignore[attr-defined]
+    assert office.control.audit.last(99) == trail
+
+
+def test_the_page_that_is_sent_holds_no_data(open_house: tuple[Office, str]) -> None:
+    _, url = open_house
+    for page in ("dashboard", "config", "gradio_api/info"):
+        sent = httpx.get(f"{url}{page}").text
+        assert "v6" not in sent
+        assert "views" not in sent.partition("<body")[2] and "promoted" not in sent
+
+
+def test_the_python_client_finds_no_endpoint_of_the_dashboards(open_house: tuple[Office, str]) -> None:
+    office, url = open_house
+    client = Client(url, verbose=False)
+    for name in ("/release", "/run", "/open", "/guarded"):
+        with pytest.raises(ValueError, match=r"[Cc]annot find|not find"):
+            client.predict(api_name=name)
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/chat", "/rate"}
+    assert office.versions.released() == "v4"
+
+
+@contextmanager
+def signed_in(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client() as client:
+        answer = client.post(f"{url}admin/login", json={"name": "Ada", "password": PASSWORD})
+        assert answer.status_code == 204
+        yield client
+
+
+def test_an_admin_gets_in_and_the_same_cookie_sent_by_another_site_does_not(
+    open_house: tuple[Office, str],
+) -> None:
+    office, url = open_house
+    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+    with signed_in(url) as client:
+        assert "v4" in call(client, url, number, {"view": "versions"})
+        kept = client.cookies.get("thumbtune-admin")
+        evil = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+        answer = call(client, url, number, {"view": "versions"}, **evil)
+        assert "v4" not in answer
+        assert client.get(f"{url}admin/export/trl-kto", headers=evil).status_code == 403
+        assert client.post(f"{url}admin/logout", json={}, headers=evil).status_code == 403
+        assert client.get(f"{url}admin/export/audit").status_code == 200
+        client.post(f"{url}admin/logout", json={})
+        # The server has forgotten the session, whoever kept its cookie.
+        client.cookies.set("thumbtune-admin", str(kept))
+        assert client.get(f"{url}admin/export/audit").status_code == 403
+
+
+def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[Office, str]) -> None:
+    _, url = open_house
+    login = {"name": "Ada", "password": PASSWORD}
+    plain = httpx.post(f"{url}admin/login", json=login).headers["set-cookie"].lower()
+    assert "httponly" in plain and "samesite=strict" in plain and "secure" not in plain
+    proxied = httpx.post(f"{url}admin/login", json=login, headers={"x-forwarded-proto": "https"})
+    assert "secure" in proxied.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"[]", 400), (b"{", 400), (b'{"password": 5}', 400), (b"x" * 5_000, 413)],
+)
+def test_nonsense_at_the_door_is_refused(open_house: tuple[Office, str], body: bytes, status: int) -> None:
+    assert httpx.post(f"{open_house[1]}admin/login", content=body).status_code == status
+
+
+def test_wrong_passwords_are_refused_traced_and_then_not_looked_at(home: Path) -> None:
+    office = filled(home)
+    with serving(office) as url:
+        for _ in range(5):
+            answer = httpx.post(f"{url}admin/login", json={"name": "Eve", "password": "a guess of hers"})
+            assert (answer.status_code, answer.json()) == (401, {"error": "wrong"})
+            assert "set-cookie" not in answer.headers
+        answer = httpx.post(f"{url}admin/login", json={"name": "Ada", "password": PASSWORD})
+        assert answer.status_code == 429 and answer.json()["seconds"] > 200
+    lines = office.control.audit.last(99)
+    assert [one["what"] for one in lines] == ["sign in: failed"] * 5
+    assert "guess" not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("what", ["trl-kto", "trl-preference", "trl-sft", "trl-prompt", "audit"])
+def test_an_export_is_for_admins_and_traced(open_house: tuple[Office, str], what: str) -> None:
+    office, url = open_house
+    assert httpx.get(f"{url}admin/export/{what}").status_code == 403
+    with signed_in(url) as client:
+        answer = client.get(f"{url}admin/export/{what}")
+        assert answer.status_code == 200
+        rows = [json.loads(line) for line in answer.text.splitlines()]
+        assert rows or what == "trl-sft"
+        assert client.get(f"{url}admin/export/../../feedback.db").status_code == 404
+        assert client.get(f"{url}admin/export/passwd").status_code == 404
+    line = office.control.audit.last(1)[0]
+    assert (line["who"], line["what"], line["detail"]) == (WHO, "export", what)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_without_a_password_or_names_the_page_says_how_to_switch_it_on(code: str) -> None:
+    words = LANGUAGES[code]
+    drawn = door(words, Admins())
+    assert words.no_door in drawn
+    assert "THUMBTUNE_ADMIN_PASSWORD" in drawn and "hf_oauth: true" in drawn
+    assert "<form" not in drawn
+    assert "<form" in door(words, Admins(PASSWORD))
+    assert "<form" not in door(words, Admins(names=["ada"]))
+
+
+class Visitor:
+    """A browser as far as a login needs one: it keeps the session's cookie, which is for HTTPS alone."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = httpx.Client()
+        self.cookie: dict[str, str] = {}
+
+    def get(self, address: str) -> httpx.Response:
+        ours = address.startswith(self.url)
+        answer = self.client.get(address, headers=self.cookie if ours else {})
+        for name, value in (line.partition("=")[::2] for line in answer.headers.get_list("set-cookie")):
+            if name == "session":
+                assert "httponly" in value.lower() and "secure" in value.lower()
+                self.cookie = {"cookie": f"session={value.partition(';')[0]}"}
+        return answer
+
+    def sign_in(self) -> None:
+        """Follow the login there and back."""
+        address = f"{self.url}login/huggingface?_target_url=/dashboard"
+        for _ in range(5):
+            answer = self.get(address)
+            if not answer.is_redirect:
+                break
+            address = str(answer.url.join(answer.headers["location"]))
+        assert urlsplit(address).path == "/dashboard"
+
+
+@pytest.fixture
+def by_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Office, Visitor, Provider]]:
+    """A dashboard as on a Space, whose accounts a provider on this machine proves by the whole protocol."""
+    from gradio import oauth
+
+    filled(home).store.close()
+    office = office_of(FakeChat("v4"), Versions(home), Admins(names=["Ada"]))
+    with running_provider() as provider:
+        for name, value in {
+            "OAUTH_CLIENT_ID": CLIENT,
+            "OAUTH_CLIENT_SECRET": SECRET,
+            "OAUTH_SCOPES": "openid profile",
+            "OPENID_PROVIDER_URL": provider.url,
+        }.items():
+            monkeypatch.setattr(oauth, name, value)
+        monkeypatch.setattr(oauth, "get_space", lambda: "somebody/thumbtune")
+        with serving(office) as url:
+            visitor = Visitor(url)
+            with visitor.client:
+                yield office, visitor, provider
+
+
+def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_again(
+    by_account: tuple[Office, Visitor, Provider],
+) -> None:
+    office, visitor, provider = by_account
+    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+
+    def seen() -> str:
+        return call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
+
+    assert 'class=\\"door' in seen()
+    provider.name = "ada"
+    visitor.sign_in()
+    assert "ada (Hugging Face)" in seen() and "v4" in seen()
+    assert httpx.get(f"{visitor.url}admin/export/audit", headers=visitor.cookie).status_code == 200
+    answer = httpx.post(f"{visitor.url}admin/logout", json={}, headers=visitor.cookie)
+    assert answer.status_code == 204 and "session=null" in answer.headers["set-cookie"]
+
+
+def test_another_account_stays_at_the_door_and_a_login_ends_with_its_time(
+    by_account: tuple[Office, Visitor, Provider],
+) -> None:
+    office, visitor, provider = by_account
+    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+    provider.name = "eve"
+    visitor.sign_in()
+    assert "v4" not in call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
+    assert httpx.get(f"{visitor.url}admin/export/audit", headers=visitor.cookie).status_code == 403
+    provider.name, provider.seconds = "ada", 0
+    visitor.sign_in()
+    assert httpx.get(f"{visitor.url}admin/export/audit", headers=visitor.cookie).status_code == 403
+
+
+def test_a_cookie_that_the_login_did_not_sign_opens_nothing(
+    by_account: tuple[Office, Visitor, Provider],
+) -> None:
+    _, visitor, _ = by_account
+    forged = base64.b64encode(
+        json.dumps({"oauth_info": {"userinfo": {"preferred_username": "ada"}, "expires_at": 9e12}}).encode()
+    ).decode()
+    signed = TimestampSigner("a guess").sign(forged).decode()
+    for value in (forged, signed):
+        answer = httpx.get(f"{visitor.url}admin/export/audit", headers={"cookie": f"session={value}"})
+        assert answer.status_code == 403

@@ -1,0 +1,71 @@
+"""Conversations as files, and conversations deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+from helpers.fake_chat import FakeChat
+from helpers.on_page import collect, event, say, shown
+
+from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.i18n.languages import ENGLISH
+from assistant.page.session.chat_session import Session
+from assistant.page.views.markdown import plain
+from feedback_store.rows import exporters
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no json", "not_json"),
+        ("[" * 100_000, "not_json"),
+        ("[]", "not_ours"),
+        ('{"format": "thumbtune-conversation"}', "damaged"),
+        (
+            '{"format": "thumbtune-conversation", "title": "t", "head": null, "messages": '
+            '[{"id": "a", "parent": "b", "role": "user", "content": "x"}]}',
+            "damaged",
+        ),
+        ("x" * 2_000_001, "too_large"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
+    chat: FakeChat, handlers: Handlers, session: Session, text: str, reason: str
+) -> None:
+    screen = handlers.shelving.bring(session, event(text=text))
+    assert plain(ENGLISH.import_refused[reason]) in shown(screen)
+    assert chat.owners == {}
+
+
+def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    first = session.turns[-1].id
+    handlers.judging.vote(session, event(turn=first, value="1"))
+    collect(handlers.sending.retry(session, event(turn=first)))
+    link = handlers.shelving.export_json(session).outbox
+    saved = base64.b64decode(link.split("base64,")[1].split('"')[0]).decode()
+    handlers.shelving.bring(session, event(text=saved))
+    assert [turn.content for turn in session.turns] == ["hello", "You said: hello"]
+    assert len(session.turns[-1].siblings) == 2
+    assert session.turns[-1].version == "imported"
+    assert len(chat.votes) == 1
+    assert chat.store.verify() == []
+
+
+def test_nothing_is_learned_from_a_deleted_conversation(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    def learned() -> dict[str, int]:
+        return {format: len(list(exporters.rows(chat.store, format))) for format in exporters.FORMATS}
+
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.judging.vote(session, event(turn=reply, value="-1"))
+    handlers.judging.keep_correction(session, event(turn=reply, text="Hello to you."))
+    assert all(learned().values())
+    asyncio.run(handlers.shelving.delete(session, event(turn=session.conversation)))
+    assert not any(learned().values())

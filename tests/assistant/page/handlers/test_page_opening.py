@@ -1,0 +1,107 @@
+"""Opening the page: who is there, what their browser kept, and in which language."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.on_page import collect, event, request, say, shown
+
+from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.i18n.languages import CHINESE, ENGLISH
+from assistant.page.session.chat_session import Session
+from assistant.page.session.preferences import Preferences, preferences
+from assistant.serving.sampling import Sampling
+
+
+def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers) -> None:
+    first, second = Session(), Session()
+    screen = handlers.opening.open(first, request("zh-CN"), None)
+    handlers.opening.open(second, request(), None)
+    assert len(first.rater) >= 22
+    assert first.rater != second.rater
+    assert all(example in shown(screen) for example in CHINESE.examples)
+    assert screen.memory == {
+        "rater": first.rater,
+        "account": None,
+        "language": "zh",
+        "think": True,
+        "mode": "one",
+        "preferences": {},
+        "conversation": None,
+    }
+
+
+def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, session: Session) -> None:
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.judging.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
+    memory = handlers.opening.set_think(False, session).memory
+    again = Session()
+    screen = handlers.opening.open(again, request(), memory)
+    assert "You said: hello" in shown(screen)
+    assert again.turns[-1].rating == -1
+    assert again.turns[-1].reasons == ("wrong",)
+    assert again.think is False
+
+
+@pytest.mark.parametrize(
+    "memory", ["text", 7, [], {"rater": 3, "conversation": [], "language": "xx", "think": "yes"}]
+)
+def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object) -> None:
+    session = Session()
+    handlers.opening.open(session, request(), memory)
+    assert session.rater
+    assert session.language == "en"
+    assert session.conversation is None
+
+
+@pytest.mark.parametrize("name", ["login-0f", "api-0f", "api"])
+def test_nobody_becomes_a_person_who_signs_in_or_a_program_by_what_a_browser_kept(
+    handlers: Handlers, name: str
+) -> None:
+    handlers.opening.open(session := Session(), request(), {"rater": name})
+    assert session.rater and session.rater != name
+
+
+def test_somebody_elses_conversation_is_not_shown(handlers: Handlers, session: Session) -> None:
+    say(handlers, session, "secret")
+    thief = Session()
+    screen = handlers.opening.open(thief, request(), {**session.memory(), "rater": "rater-2"})
+    assert "secret" not in shown(screen)
+    assert ENGLISH.lost_conversation in shown(screen)
+
+
+def test_an_open_page_goes_on_after_the_server_was_restarted(handlers: Handlers, session: Session) -> None:
+    say(handlers, session, "hello")
+    memory = session.memory()
+    again = Session()
+    collect(handlers.sending.send("more", again, memory))
+    assert again.rater == "rater-1"
+    assert [turn.content for turn in again.turns][:3] == ["hello", "You said: hello", "more"]
+
+
+def test_the_switch_changes_every_text(handlers: Handlers, session: Session) -> None:
+    say(handlers, session, "hello")
+    screen = handlers.opening.language(session)
+    assert f'aria-label="{CHINESE.good}"' in shown(screen)
+    assert CHINESE.new_conversation in screen.header
+    assert ENGLISH.good not in shown(screen)
+    assert screen.memory["language"] == "zh"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [],
+        {"temperature": "hot", "top_p": 0, "top_k": -1, "max_new_tokens": 0, "seed": 1.5, "system": 3},
+    ],
+)
+def test_settings_that_make_no_sense_are_not_taken(given: object) -> None:
+    assert preferences(given) == Preferences()
+
+
+def test_settings_differ_from_the_servers_only_where_they_were_changed() -> None:
+    server = Sampling(temperature=0.3, max_new_tokens=512)
+    assert Preferences().sampling(server) == server
+    drawn = preferences({"temperature": "1.25", "top_k": "40"}).sampling(server)
+    assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.25, 40, 512)

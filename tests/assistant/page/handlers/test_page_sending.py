@@ -1,0 +1,260 @@
+"""Sending messages, and what is shown while and after a reply is written."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from helpers.fake_chat import FakeChat
+from helpers.on_page import collect, event, request, say, shown
+
+from assistant.chat.chat import Update
+from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.handlers.shared import Desk
+from assistant.page.handlers.updates import SKIP, Screen
+from assistant.page.i18n.languages import CHINESE, ENGLISH, Words
+from assistant.page.session.chat_session import Session
+from assistant.page.views import conversation
+from assistant.page.views import reply as reply_view
+from assistant.page.views.markdown import plain
+from feedback_store.errors import StoreUnwritable
+
+
+def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Session) -> None:
+    screens = say(handlers, session, "347 + 285")
+    assert screens[0].box == ""
+    reply = session.turns[-1].id
+    assert f'<details class="thought thinking" id="thought-{reply}" open>' in shown(screens[3])
+    assert "<summary>Thinking…</summary>" in shown(screens[3])
+    final = shown(screens[-1])
+    assert re.search(r"<summary>Thought for \d+\.\d s</summary>", final)
+    assert " open>" not in final
+    assert "The answer is <strong>632</strong>." in final
+    assert '<span class="caption">v1</span>' in final
+
+
+def test_a_message_is_sent_with_the_switches_as_shown_though_their_own_events_come_later(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    collect(handlers.sending.send("which one?", session, None, False, "resample"))
+    assert chat.asked == [("which one?", False)] * 2
+    assert session.memory()["mode"] == "resample" and session.memory()["think"] is False
+    collect(handlers.sending.retry(session, event(turn=session.turns[-1].id), None, True, "resample"))
+    assert chat.asked[2:] == [("which one?", True)]
+
+
+def test_without_thinking_there_is_no_thought_block(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    handlers.opening.set_think(False, session)
+    final = shown(say(handlers, session, "347 + 285")[-1])
+    assert chat.asked == [("347 + 285", False)]
+    assert "<details" not in final
+
+
+def test_the_browser_learns_the_conversation_with_the_first_update(
+    handlers: Handlers, session: Session
+) -> None:
+    screens = say(handlers, session, "hello")
+    assert screens[1].memory["conversation"] == session.conversation is not None
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n\t"])
+def test_an_empty_message_sends_nothing_and_hints(
+    chat: FakeChat, handlers: Handlers, session: Session, text: str
+) -> None:
+    [screen] = say(handlers, session, text)
+    assert chat.asked == []
+    assert ENGLISH.empty_message in shown(screen)
+
+
+def test_an_error_is_shown_and_the_message_stands_where_one_click_asks_again(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    final = say(handlers, session, "broken please")[-1]
+    assert ENGLISH.errors["EngineError"] in shown(final)
+    assert 'role="alert"' in shown(final)
+    assert final.box is SKIP
+    assert shown(final).count("broken please</div>") == 1
+    assert "You said: hello" in shown(final)
+    assert not session.busy
+    assert f'data-do="retry" data-turn="{session.turns[-1].id}"' in shown(final)
+    two = collect(handlers.sending.send("broken twice", session, None, True, "resample"))[-1]
+    assert two.box is SKIP and shown(two).count("broken twice</div>") == 1
+
+
+def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_others(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    # As a server leaves it that was killed before it kept the reply.
+    question = chat.store.add_message(
+        str(session.conversation), session.turns[-1].id, "user", "are you there?"
+    ).id
+    screen = handlers.opening.open(reopened := Session(), request(), session.memory())
+    again = f'data-do="retry" data-turn="{question}">{ENGLISH.resend}'
+    assert again in shown(screen)
+    thief = Session(browser="rater-2", turns=list(reopened.turns))
+    screen = collect(handlers.sending.retry(thief, event(turn=question)))[-1]
+    assert ENGLISH.errors["NotYours"] in shown(screen)
+    assert len(chat.finished) == 1
+    screen = collect(handlers.sending.retry(reopened, event(turn=question)))[-1]
+    assert reopened.turns[-1].content == "You said: are you there?"
+    assert reopened.turns[-2].siblings == (question,)
+    assert again not in shown(screen)
+
+
+def test_an_error_of_the_store_is_shown_too(
+    chat: FakeChat, handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(handlers, session, "hello")
+
+    def full(*_: object) -> None:
+        raise StoreUnwritable("sqlite: disk I/O error. Free some space.")
+
+    monkeypatch.setattr(chat, "rate", full)
+    html = shown(handlers.judging.vote(session, event(turn=session.turns[-1].id, value="1")))
+    assert ENGLISH.errors["StoreUnwritable"] in html and "sqlite" not in html
+    assert "You said: hello" in html
+
+
+def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "hello")
+    assert session.conversation is not None
+    head = session.turns[-1].id
+    chat.store.add_message(session.conversation, head, "user", "lost")
+    Desk(chat).refresh(session)
+    say(handlers, session, "again")
+    assert [turn.content for turn in session.turns] == [
+        "hello",
+        "You said: hello",
+        "again",
+        "You said: again",
+    ]
+
+
+def test_an_example_is_sent_as_it_stands(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+    collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
+    assert chat.asked == [(ENGLISH.examples[0], True)]
+
+
+def test_stop_keeps_what_was_written(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+    session.think = False
+
+    async def run() -> Screen:
+        screens = handlers.sending.send("slow", session)
+        async for screen in screens:
+            last = screen
+            if session.live is not None and "tick" in session.live.answer:
+                await handlers.sending.stop(session)
+        return last
+
+    final = asyncio.run(run())
+    assert "tick" in session.turns[-1].content
+    assert session.turns[-1].finish_reason == "stopped"
+    assert '<span class="caption">v1 · stopped</span>' in shown(final)
+
+
+def test_stop_before_the_first_word_still_stops(handlers: Handlers, session: Session) -> None:
+    async def run() -> None:
+        screens = handlers.sending.send("slow", session)
+        await anext(screens)
+        await handlers.sending.stop(session)
+        async for _ in screens:
+            pass
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert session.turns[-1].finish_reason == "stopped"
+
+
+def test_closing_the_page_cancels_the_reply(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+    async def run() -> None:
+        screens = handlers.sending.send("slow", session)
+        async for _ in screens:
+            if session.live is not None:
+                break
+        await screens.aclose()
+
+    asyncio.run(run())
+    assert list(chat.finished.values()) == ["stopped"]
+    assert not session.busy
+
+
+def test_a_new_conversation_ends_the_reply_being_written(
+    chat: FakeChat, handlers: Handlers, session: Session
+) -> None:
+    async def run() -> Screen:
+        screens = handlers.sending.send("slow", session)
+        async for _ in screens:
+            if session.live is not None:
+                break
+        screen = await handlers.branching.fresh(session)
+        assert [screen async for screen in screens] == []
+        return screen
+
+    screen = asyncio.run(run())
+    assert ENGLISH.greeting in shown(screen)
+    assert session.conversation is None
+    assert list(chat.finished.values()) == ["stopped"]
+
+
+def test_a_second_message_waits_for_the_first(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+    async def run() -> Screen:
+        screens = handlers.sending.send("slow", session)
+        await anext(screens)
+        hint = await anext(handlers.sending.send("me too", session))
+        await handlers.sending.stop(session)
+        async for _ in screens:
+            pass
+        return hint
+
+    assert ENGLISH.busy in shown(asyncio.run(run()))
+    assert [message for message, _ in chat.asked] == ["slow"]
+
+
+def test_after_an_unexpected_error_the_page_can_be_used_again(
+    chat: FakeChat, handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> AsyncIterator[Any]:
+        raise ZeroDivisionError
+        yield
+
+    monkeypatch.setattr(chat, "reply", broken)
+    with pytest.raises(ZeroDivisionError):
+        say(handlers, session, "hello")
+    screen = handlers.sending.recover(session)
+    assert not session.busy
+    assert screen.box == "hello"
+    assert plain(ENGLISH.unexpected) in shown(screen)
+
+
+def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
+    handlers: Handlers, session: Session
+) -> None:
+    say(handlers, session, "347 + 285")
+    assert "oldest" not in "".join(conversation.conversation(session, "v1"))
+    session.turns[-1] = dataclasses.replace(session.turns[-1], dropped=4)
+    assert "written without the 4 oldest messages" in "".join(conversation.conversation(session, "v1"))
+
+
+@pytest.mark.parametrize("words", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(words: Words) -> None:
+    update = Update("r1", "c1", "", "", "v1", False, None, 0.0, None, waiting=3)
+    assert words.queue_format.format(place=3) in reply_view.live(words, update)
+    written = dataclasses.replace(update, waiting=0, answer="19")
+    assert words.queue_format.split("{place}")[0] not in reply_view.live(words, written)
+
+
+def test_two_answers_that_wait_for_a_choice_are_not_offered_to_be_sent_again(
+    handlers: Handlers, session: Session
+) -> None:
+    screens = collect(handlers.sending.send("which one?", session, None, True, "resample"))
+    assert ENGLISH.choices["left"] in shown(screens[-1])
+    assert ENGLISH.resend not in shown(screens[-1])

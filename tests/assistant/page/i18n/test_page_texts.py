@@ -1,0 +1,241 @@
+"""Every word of the page in both languages, and every error told in the page's."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import gradio as gr
+import pytest
+from helpers.on_page import collect, event, request, say
+from helpers.paths import ROOT
+
+from assistant.auth.accounts import Account
+from assistant.errors import AssistantError
+from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.handlers.updates import Screen
+from assistant.page.i18n.languages import CHINESE, ENGLISH, LANGUAGES, Words, browser_language, explained
+from assistant.page.session.chat_session import Session
+from assistant.page.views import dialogs
+from feedback_store import StoreError
+
+PAGE = ROOT / "assistant" / "page"
+
+
+def texts(words: Words) -> dict[str, str]:
+    """Every text of a language by its name."""
+    found: dict[str, str] = {}
+    for name, value in dataclasses.asdict(words).items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": text for key, text in value.items()}
+        elif isinstance(value, tuple | list):
+            found |= {f"{name}.{number}": text for number, text in enumerate(value)}
+        else:
+            found[name] = value
+    return found
+
+
+def test_every_text_exists_in_both_languages() -> None:
+    english, chinese = texts(ENGLISH), texts(CHINESE)
+    assert english.keys() == chinese.keys()
+    assert all(text.strip() for text in [*english.values(), *chinese.values()])
+
+
+def test_each_text_is_in_its_own_language() -> None:
+    han = re.compile(r"[\u4e00-\u9fff]")
+    for name, text in texts(ENGLISH).items():
+        assert bool(han.search(text)) == (name in ("other_language", "switch_language")), name
+    for name, text in texts(CHINESE).items():
+        assert bool(han.search(text)) == (name not in ("code", "other_language", "switch_language")), name
+
+
+def test_chinese_uses_its_own_punctuation() -> None:
+    for name, text in texts(CHINESE).items():
+        assert not re.search(r"[\u4e00-\u9fff] ?[,.?!:;(]|\.\.\.", text), name
+
+
+def test_named_places_are_the_same_in_both_languages() -> None:
+    for name, text in texts(ENGLISH).items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", texts(CHINESE)[name])), name
+
+
+class Seen(HTMLParser):
+    """All that a person can see or hear of some HTML: texts, and attributes that are texts."""
+
+    TEXTS = ("title", "aria-label", "placeholder", "alt", "data-copied")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in self.TEXTS and value]
+
+    def handle_data(self, data: str) -> None:
+        self.found.append(data)
+
+
+def marked(words: Words) -> Words:
+    """The same language with every text between ⟦ and ⟧, so that what stands outside is not from there."""
+
+    def mark(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: mark(text) for key, text in value.items()}
+        return tuple(map(mark, value)) if isinstance(value, tuple) else f"⟦{value}⟧"
+
+    fields = {name: mark(value) for name, value in vars(words).items() if name != "code"}
+    return dataclasses.replace(words, **fields)
+
+
+def screens(handlers: Handlers, session: Session) -> Iterator[Screen]:
+    """The page in every state that it has."""
+    opening, sending, branching = handlers.opening, handlers.sending, handlers.branching
+    judging, shelving, panels = handlers.judging, handlers.shelving, handlers.panels
+    yield opening.open(session, request())
+    yield from say(handlers, session, "")
+    yield from say(handlers, session, "347 + 285")
+    reply = session.turns[-1]
+    for value in ("1", "-1"):
+        yield judging.vote(session, event(turn=reply.id, value=value))
+    yield judging.correct(session, event(turn=reply.id))
+    yield judging.keep_correction(session, event(turn=reply.id, text=reply.content))
+    yield judging.keep_correction(session, event(turn=reply.id, text="0"))
+    yield judging.remove_correction(session, event(turn=reply.id))
+    yield branching.edit(session, event(turn=reply.parent_id))
+    yield from collect(sending.retry(session, event(turn=reply.id)))
+    yield panels.tokens(session, event(turn=session.turns[-1].id))
+    assert session.tokens is not None
+    yield panels.token(session, event(position=len(session.tokens.steps) - 1))
+    yield panels.settings(session)
+    yield panels.card(session)
+    yield from say(handlers, session, "broken 7")
+    yield from collect(sending.send("7", session, None, True, "resample"))
+    yield judging.choose(session, event(value="both_bad"))
+    yield shelving.find(session, event(text="8"))
+    yield shelving.find(session, event(text=""))
+    for ask in (shelving.ask_rename, shelving.ask_delete):
+        yield ask(session, event(turn=session.conversation))
+    yield shelving.bring(session, event(text="7"))
+    yield asyncio.run(shelving.switch(session, event(turn="nowhere")))
+    yield asyncio.run(shelving.delete(session, event(turn=session.conversation)))
+
+
+# What is no word of the page: names of versions, models and keys, and what person and model said.
+DATA = re.compile(
+    r"Thumbtune|\bv1\b|\bstarter\b|\bkto\b|\b(up|down)\b|[0-9a-f]{12}|4\.9M|<think>|"
+    r"The|answer|\bis\b|write|carry|So 347|You( said)?|broken|Enter|Shift|Esc|Alt",
+)
+
+
+def without_words(text: str) -> str:
+    """What is left without all between marks. From the inside out, since words may stand within words."""
+    while (shorter := re.sub(r"⟦[^⟦⟧]*⟧", "", text)) != text:
+        text = shorter
+    return text
+
+
+def test_every_word_in_every_state_of_the_page_is_from_the_one_place_of_words(
+    handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LANGUAGES, "en", marked(ENGLISH))
+    monkeypatch.setattr(dialogs, "STARTER", "")  # its card is a document, not the page's
+    session.account, session.admin = Account("7", "login-7"), True
+    monkeypatch.setattr("assistant.page.handlers.shared.account_of", lambda *_: session.account)
+    for number, screen in enumerate(screens(handlers, session)):
+        seen = Seen()
+        for part in screen:
+            if isinstance(part, gr.Component):
+                given = part.constructor_args  # what the handler gave; all else is left as it is
+                named = [given.get(name) for name in ("label", "placeholder", "value")]
+                seen.found += [text for text in named if isinstance(text, str)]
+            elif isinstance(part, str | list):
+                seen.feed("".join(part))
+        own = [text for text in seen.found if re.search(r"[^\W\d_]{2,}", DATA.sub("", without_words(text)))]
+        assert not own, f"screen {number} shows {own}"
+
+
+def test_code_and_scripts_give_no_component_and_no_element_a_text_of_their_own() -> None:
+    for path in PAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg in ("label", "placeholder", "info", "value"):
+                assert not isinstance(node.value, ast.Constant) or not isinstance(node.value.value, str), path
+    for path in PAGE.glob("static/*.js"):
+        own = r"(textContent|innerText|innerHTML|title|ariaLabel|placeholder)\s*=\s*[\"'`]|\b(alert|confirm|prompt)\("
+        assert not re.search(own, path.read_text(encoding="utf-8")), path.name
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en-GB,en;q=0.9,zh;q=0.8", "en"),
+        ("de-DE,zh-TW;q=0.9,en;q=0.5", "zh"),
+        ("fr", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_first_language_of_the_browser_that_the_page_speaks_is_used(header: str, language: str) -> None:
+    assert browser_language(header) == language
+
+
+def kinds(root: type[Exception]) -> list[type[Exception]]:
+    """An error's class and all below it."""
+    return [root, *(kind for below in root.__subclasses__() for kind in kinds(below))]
+
+
+@pytest.mark.parametrize("kind", [*kinds(AssistantError), *kinds(StoreError)], ids=lambda kind: kind.__name__)
+def test_every_error_is_told_in_the_language_of_the_page_and_never_in_its_own_words(
+    kind: type[Exception],
+) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "Xyzzy")
+    for field in inspect.signature(kind.__init__).parameters.keys() - {"self", "args", "kwargs"}:
+        setattr(error, field, 7)
+    english, chinese = explained(ENGLISH, error), explained(CHINESE, error)
+    assert "Xyzzy" not in english + chinese
+    assert re.search(r"[\u4e00-\u9fff]", chinese) and not re.search(r"[\u4e00-\u9fff]", english)
+
+
+# Of these people are told otherwise, or nobody is: they stop the app before it has a page.
+ELSEWHERE = {
+    "CarryError",
+    "HomeError",
+    "NotAStore",
+    "NewerSchema",
+    "StoreMissing",
+    "MissingDependency",
+    "SettingsError",
+}
+BELOW = (
+    *(
+        f"assistant/{name}.py"
+        for name in ("answering", "carry", "context", "conversation", "engine", "library")
+    ),
+    *(
+        f"assistant/{name}.py"
+        for name in ("model", "places", "prompt", "remote", "served", "tokens", "versions")
+    ),
+    *(f"feedback_store/{name}.py" for name in ("checks", "conversations", "database", "lookup", "people")),
+    *(f"feedback_store/{name}.py" for name in ("queries", "records", "sessions", "turn", "votes")),
+)
+
+
+def test_each_kind_of_error_below_the_page_has_a_sentence_of_its_own() -> None:
+    """Not its parent's, which would be vaguer in the page than in the log."""
+    known = {kind.__name__ for kind in [*kinds(AssistantError), *kinds(StoreError)]}
+    raised = {
+        node.exc.func.id
+        for place in BELOW
+        for node in ast.walk(ast.parse((ROOT / place).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+    }
+    assert {"TooLong", "EngineBusy", "InvalidRating"} <= raised
+    assert (raised & known) - ELSEWHERE <= ENGLISH.errors.keys()

@@ -1,0 +1,96 @@
+"""The page's named endpoints, called by a client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from helpers.fake_chat import FakeChat, serving
+
+from assistant.page.endpoints import Endpoints
+
+# Gradio's queue calls pandas in ways that pandas 3 deprecates.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FakeChat, str]]:
+    fake = FakeChat()
+    with serving(fake) as url:
+        yield fake, url
+
+
+def test_chat_streams_dictionaries_to_a_client(served: tuple[FakeChat, str]) -> None:
+    fake, url = served
+    client = Client(url, verbose=False)
+    job = client.submit("347 + 285", True, None, api_name="/chat")
+    last = job.result(timeout=20)
+    assert set(last) == {"reply_id", "conversation", "thought", "answer", "version"}
+    assert last["answer"] == "The answer is **632**."
+    assert "carry 1" in last["thought"]
+    assert len(job.outputs()) > 2
+    assert fake.asked[-1] == ("347 + 285", True)
+
+
+def test_chat_needs_only_a_message_and_continues_a_conversation(served: tuple[FakeChat, str]) -> None:
+    fake, url = served
+    first = Client(url, verbose=False).predict("hello", api_name="/chat")
+    assert fake.asked[-1] == ("hello", False)
+    second = Client(url, verbose=False).predict(
+        message="more", think=False, conversation=first["conversation"], api_name="/chat"
+    )
+    assert second["conversation"] == first["conversation"]
+    assert fake.turns[fake.turns[second["reply_id"]].parent_id or ""].parent_id == first["reply_id"]
+
+
+def test_rate_stores_a_vote_per_client(served: tuple[FakeChat, str]) -> None:
+    fake, url = served
+    one, two = Client(url, verbose=False), Client(url, verbose=False)
+    reply = one.predict("hello", api_name="/chat")["reply_id"]
+    answer = one.predict(reply, -1, ["wrong"], "no", api_name="/rate")
+    one.predict(reply_id=reply, value=1, reasons=[], comment="", api_name="/rate")
+    two.predict(reply, -1, ["unclear"], "", api_name="/rate")
+    votes = {rater: vote.value for (voted, rater), vote in fake.votes.items() if voted == reply}
+    assert answer["value"] == -1
+    assert sorted(votes.values()) == [-1, 1]
+    assert all(rater.startswith("api-") for rater in votes)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "arguments", "message"),
+    [
+        ("/chat", ("", False, None), "The message is empty."),
+        ("/chat", ("hi", False, "nowhere"), "This conversation is not here any more."),
+        ("/rate", ("nothing", 1, [], ""), "There is no reply 'nothing'"),
+        ("/rate", ("nothing", 5, [], ""), "value is 5; it must be 1, -1 or 0"),
+    ],
+)
+def test_errors_reach_the_client_as_clear_text(
+    served: tuple[FakeChat, str], endpoint: str, arguments: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(AppError, match=re.escape(message)):
+        Client(served[1], verbose=False).predict(*arguments, api_name=endpoint)
+
+
+def test_only_the_two_endpoints_are_public(served: tuple[FakeChat, str]) -> None:
+    api = Client(served[1], verbose=False).view_api(return_format="dict")
+    assert set(api["named_endpoints"]) == {"/chat", "/rate"}
+    assert not api["unnamed_endpoints"]
+
+
+def test_closing_the_stream_of_an_endpoint_cancels_the_reply(chat: FakeChat) -> None:
+    async def run() -> None:
+        stream = Endpoints(chat).chat("slow")
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(run())
+    assert list(chat.finished.values()) == ["stopped"]

@@ -1,0 +1,94 @@
+"""Attention of a batch: what each reply sees is its own, whole, and no more than its window."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from assistant.serving import attention
+from assistant.serving.attention import attend
+
+HEADS, KEY_HEADS, SIZE = 4, 2, 8
+
+
+class Cache:
+    """The cache as attention sees it: keys by place. `known` are those of earlier steps."""
+
+    def __init__(self, known: torch.Tensor, window: int | None = None) -> None:
+        self.known = known
+        allocator = SimpleNamespace(index=0, layer_type="full_attention", read_trash_index=0)
+        if window is not None:
+            allocator.sliding_window = window
+        self.layer_to_allocator = {0: allocator}
+
+    def update(self, key_states: Any, value_states: Any, layer_idx: int, kwargs: Any) -> Any:
+        (read,) = kwargs["read_index"]
+        if not read.numel():
+            return key_states, value_states
+        return tuple(self.known[which, read].transpose(0, 1)[None] for which in (0, 1))
+
+
+def attended(
+    new: list[int], past: list[int], window: int | None = None
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """What `attend` gives, and what each reply gives alone by the definition, with a mask written out."""
+    torch.manual_seed(0)
+    tokens, lengths = sum(new), [a + b for a, b in zip(new, past, strict=True)]
+    places = (torch.randperm(sum(lengths)) + 1).split(lengths)
+    known = torch.randn(2, sum(lengths) + 1, KEY_HEADS, SIZE)
+    known[:, 0] = 1e3  # What padding reads must not matter.
+    query = torch.randn(1, HEADS, tokens, SIZE)
+    fresh = torch.cat([place[-count:] for place, count in zip(places, new, strict=True)])
+    key, value = (known[which, fresh].transpose(0, 1)[None] for which in (0, 1))
+    read = torch.cat(places) if any(past) else torch.empty(0, dtype=torch.int64)
+    kwargs = {
+        "cu_seq_lens_q": torch.tensor([0, *new]).cumsum(0),
+        "cu_seq_lens_k": {"full_attention": torch.tensor([0, *lengths]).cumsum(0)},
+        "read_index": [read],
+        "write_index": [fresh],
+    }
+    module: Any = SimpleNamespace(layer_idx=0)
+    made, _ = attend(module, query, key, value, None, scaling=0.3, cache=Cache(known, window), **kwargs)
+    expected = []
+    for asked, place in zip(query[0].split(new, dim=1), places, strict=True):
+        keys, values = (known[which, place].transpose(0, 1).repeat_interleave(2, dim=0) for which in (0, 1))
+        behind = torch.arange(len(place) - asked.shape[1], len(place))[:, None] - torch.arange(len(place))
+        seen = (behind >= 0) & (behind < (window or 10**9))
+        expected.append(scaled_dot_product_attention(asked, keys, values, attn_mask=seen, scale=0.3))
+    return made[0].transpose(0, 1), expected
+
+
+@pytest.mark.parametrize(
+    ("new", "past", "window"),
+    [
+        pytest.param([1, 1, 1], [5, 5, 5], None, id="replies of one length"),
+        pytest.param([1, 1, 1, 1], [5, 900, 1, 40], None, id="replies of unlike lengths"),
+        pytest.param([1], [9], None, id="a reply alone"),
+        pytest.param([7, 3, 1], [0, 0, 0], None, id="prompts, one of a single token"),
+        pytest.param([1, 1, 6, 1, 4], [3, 8, 0, 5, 11], None, id="replies, a prompt, the rest of a prompt"),
+        pytest.param([6, 9], [0, 2], 4, id="prompts over a sliding window"),
+    ],
+)
+def test_each_reply_attends_to_its_own_keys_alone(
+    new: list[int], past: list[int], window: int | None
+) -> None:
+    made, expected = attended(new, past, window)
+    for mine, alone in zip(made.split(new, dim=1), expected, strict=True):
+        assert torch.allclose(mine, alone, atol=1e-5)
+
+
+def test_replies_of_unlike_lengths_are_not_padded_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "WASTE", 100)
+    lengths = [10, 20, 900, 890, 15]
+    ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
+    step = attention.plan(list(range(6)), ends, torch.arange(1, 1 + sum(lengths)), 0, None)
+    assert [group.rows for group in step.groups] == [2, 2, 1]
+    assert step.read_index.numel() - sum(lengths) == 10 + 10
+
+
+def test_a_model_that_serves_cannot_be_asked_directly() -> None:
+    states = torch.zeros(1, HEADS, 1, SIZE)
+    with pytest.raises(RuntimeError, match="Load it again"):
+        attend(torch.nn.Identity(), states, states, states, None)

@@ -1,0 +1,112 @@
+"""Long conversations: the oldest turns make room, no message is cut, and what was left out is counted."""
+
+from typing import Any
+
+import pytest
+from helpers.plain_tokenizer import Plain
+
+from assistant.errors import PromptError, TooLong
+from assistant.serving import prompt
+from assistant.serving.context_window import fit
+from assistant.serving.loading import Loaded
+from assistant.serving.stop_strings import until_stop
+
+WINDOW = 1000
+
+
+@pytest.fixture
+def loaded() -> Any:
+    """A model without a template, a token a character, so that lengths can be counted by hand."""
+    return Loaded(None, Plain(), WINDOW)
+
+
+def conversation(turns: int, system: str = "") -> list[dict[str, str]]:
+    said = [{"role": "system", "content": system}] if system else []
+    for number in range(turns):
+        said += [
+            {"role": "user", "content": f"question {number} {'x' * 20}"},
+            {"role": "assistant", "content": f"answer {number}"},
+        ]
+    return [*said, {"role": "user", "content": "the last question"}]
+
+
+def read(ids: list[int]) -> str:
+    return "".join(map(chr, ids))
+
+
+def test_a_conversation_that_fits_is_read_whole(loaded: Any) -> None:
+    messages = conversation(5)
+    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
+    assert fitted.ids == prompt.render(loaded.tokenizer, messages, think=False)
+    assert fitted.dropped == 0
+
+
+@pytest.mark.parametrize("turns", [12, 13, 40, 41, 200])
+def test_the_oldest_turns_make_room_and_no_more_of_them_than_needed(loaded: Any, turns: int) -> None:
+    messages = conversation(turns)
+    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
+    assert fitted.dropped > 0
+    assert fitted.dropped % 2 == 0
+    assert fitted.ids == prompt.render(loaded.tokenizer, messages[fitted.dropped :], think=False)
+    assert len(fitted.ids) <= WINDOW - 300
+    one_more = prompt.render(loaded.tokenizer, messages[fitted.dropped - 2 :], think=False)
+    assert len(one_more) > WINDOW - 300
+
+
+def test_the_system_prompt_stays(loaded: Any) -> None:
+    messages = conversation(40, system="Always brief.")
+    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
+    said = read(fitted.ids)
+    assert said.startswith("System: Always brief.\nUser: question")
+    assert said.endswith("User: the last question\nAssistant:")
+    assert "question 0 x" not in said
+    kept = [messages[0], *messages[1 + fitted.dropped :]]
+    assert fitted.ids == prompt.render(loaded.tokenizer, kept, think=False)
+
+
+def test_a_reply_may_claim_half_of_the_window_at_most(loaded: Any) -> None:
+    fitted = fit(loaded, conversation(40), think=False, max_new_tokens=10 * WINDOW)
+    assert WINDOW // 2 - 60 < len(fitted.ids) <= WINDOW // 2
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_single_message_over_the_window_is_refused_with_its_length(loaded: Any, before: int) -> None:
+    messages = [*conversation(before)[:-1], {"role": "user", "content": "x" * 5000}]
+    with pytest.raises(TooLong, match=r"50\d\d tokens, and there is room for 700.*Shorten it"):
+        fit(loaded, messages, think=False, max_new_tokens=300)
+
+
+def test_a_system_prompt_that_leaves_no_room_is_refused(loaded: Any) -> None:
+    with pytest.raises(TooLong):
+        fit(loaded, conversation(3, system="x" * 900), think=False, max_new_tokens=300)
+
+
+def test_an_empty_message_is_refused_however_long_the_conversation(loaded: Any) -> None:
+    with pytest.raises(PromptError, match="empty"):
+        fit(loaded, [*conversation(40)[:-1], {"role": "user", "content": " "}], think=False, max_new_tokens=9)
+
+
+# Stop texts: what the conversation's reply may not go beyond.
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "shown", "stopped"),
+    [
+        ("one two", ("two",), "one ", True),
+        ("one two three", ("three", "two"), "one ", True),
+        ("one tw", ("two",), "one ", False),
+        ("one t", ("two", "tea"), "one ", False),
+        ("one tx", ("two",), "one tx", False),
+        ("aab", ("aabc",), "", False),
+        ("", ("x",), "", False),
+        ("text", (), "text", False),
+    ],
+)
+def test_a_stop_text_is_held_back_as_it_arrives(
+    text: str, stops: tuple[str, ...], shown: str, stopped: bool
+) -> None:
+    assert until_stop(text, stops, ended=False) == (shown, stopped)
+
+
+def test_what_only_began_like_a_stop_text_is_shown_at_the_end() -> None:
+    assert until_stop("one tw", ("two",), ended=True) == ("one tw", False)

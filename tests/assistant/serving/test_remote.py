@@ -1,0 +1,323 @@
+"""Replies from another server: a stand-in for what vLLM alone does, and transformers' own server for the rest."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from helpers.running_app import free_port
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from assistant.chat.chat import Chat
+from assistant.errors import EngineBusy, EngineError, TooLong, UnknownModel
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import STARTER_FOLDER, Version, Versions
+from assistant.serving import prompt
+from assistant.serving.remote import RemoteEngine, name_on_server
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
+from feedback_store import FeedbackStore
+
+GREEDY = Sampling(temperature=0.0, max_new_tokens=12)
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@dataclass
+class FakeVllm:
+    """Answers as vLLM does: adapters are loaded by name, prompts are token ids, and so are answers."""
+
+    says: list[int]
+    models: set[str] = field(default_factory=lambda: {"starter"})
+    loads: list[dict[str, str]] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    status: int = 200
+    loads_adapters: bool = True
+    texts_only: Callable[[list[int]], str] | None = None
+    broken_off: bool = False
+    left: threading.Event = field(default_factory=threading.Event)
+
+    async def list_models(self, request: Request) -> Response:
+        self.keys.append(request.headers.get("authorization"))
+        return JSONResponse({"object": "list", "data": [{"id": name} for name in sorted(self.models)]})
+
+    async def load(self, request: Request) -> Response:
+        if not self.loads_adapters:
+            return JSONResponse({"error": "not allowed"}, status_code=404)
+        wanted = await request.json()
+        self.loads.append(wanted)
+        self.models.add(wanted["lora_name"])
+        return Response("Success")
+
+    async def complete(self, request: Request) -> Response:
+        body = await request.json()
+        if self.status != 200:
+            return JSONResponse({"error": {"message": "not now"}}, status_code=self.status)
+        if self.texts_only and not isinstance(body["prompt"], str):
+            return JSONResponse({"detail": "prompt must be a string."}, status_code=400)
+        if self.texts_only and "return_token_ids" in body:
+            return JSONResponse({"detail": "Unexpected fields: return_token_ids"}, status_code=422)
+        self.asked.append(body)
+        assert body["model"] in self.models
+        return StreamingResponse(self._events(body), media_type="text/event-stream")
+
+    async def _events(self, body: dict[str, Any]) -> AsyncIterator[str]:
+        try:
+            said = self.says[: body["max_tokens"]]
+            for number, token in enumerate(said):
+                if self.broken_off and number == 2:
+                    return
+                last = "length" if len(said) < len(self.says) else "stop"
+                choice: dict[str, Any] = {"finish_reason": last if token is said[-1] else None}
+                if self.texts_only:
+                    choice["text"] = self.texts_only(said[: number + 1])[
+                        len(self.texts_only(said[:number])) :
+                    ]
+                else:
+                    choice |= {"text": "?", "token_ids": [token]}
+                yield f"data: {json.dumps({'choices': [choice]})}\n\n"
+                await asyncio.sleep(0.01)
+            yield "data: [DONE]\n\n"
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+
+
+@contextmanager
+def listening(fake: FakeVllm) -> Iterator[str]:
+    application = Starlette(
+        routes=[
+            Route("/v1/models", fake.list_models),
+            Route("/v1/load_lora_adapter", fake.load, methods=["POST"]),
+            Route("/v1/completions", fake.complete, methods=["POST"]),
+        ]
+    )
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(application, "127.0.0.1", port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@dataclass
+class Remote:
+    """An engine over the stand-in."""
+
+    fake: FakeVllm
+    engine: RemoteEngine
+    versions: Versions
+    url: str
+
+
+@pytest.fixture
+def remote(home: Path) -> Iterator[Remote]:
+    versions, fake = Versions(home), FakeVllm([])
+    version = version_to_serve(home, None)
+    with listening(fake) as url:
+        engine = RemoteEngine(versions, version, f"{url}/v1/", key="sk-there")
+        with engine.lease() as served:
+            ids = prompt.completion(served.loaded.tokenizer, "", "The answer is 19.", think=False)
+        fake.says = ids
+        try:
+            yield Remote(fake, engine, versions, url)
+        finally:
+            engine.close()
+
+
+async def said(engine: Engine | RemoteEngine, sampling: Sampling = GREEDY) -> tuple[list[int], str | None]:
+    with engine.lease() as served:
+        ids = prompt.render(served.loaded.tokenizer, HELLO, think=False)
+        chunks = [chunk async for chunk in served.stream(ids, sampling)]
+    return [token for chunk in chunks for token in chunk.token_ids], chunks[-1].finish_reason
+
+
+def copy_of(version: Version, versions: Versions) -> Version:
+    with versions.staging() as folder:
+        for name in version.manifest.files:
+            shutil.copy(version.folder / name, folder / name)
+        made = replace(version.manifest, id=versions.next_id(), parent=version.id)
+        return versions.add(made, folder)
+
+
+async def test_a_version_is_loaded_under_a_name_of_its_own_and_asked_by_token_ids(remote: Remote) -> None:
+    assert await said(remote.engine) == (remote.fake.says, "end")
+    name = name_on_server(remote.engine.version)
+    assert remote.fake.loads == [
+        {"lora_name": name, "lora_path": str(remote.engine.version.folder.resolve())}
+    ]
+    (asked,) = remote.fake.asked
+    with remote.engine.lease() as served:
+        assert asked["prompt"] == prompt.render(served.loaded.tokenizer, HELLO, think=False)
+    assert (asked["model"], asked["max_tokens"], asked["stream"]) == (name, 12, True)
+    assert set(remote.fake.keys) == {"Bearer sk-there"}
+
+
+async def test_settings_reach_the_server_and_only_those_that_were_asked_for(remote: Remote) -> None:
+    await said(remote.engine)
+    assert not {"top_k", "stop", "min_tokens", "ignore_eos", "logprobs"} & set(remote.fake.asked[0])
+    drawn = Sampling(0.5, 0.9, 7, 20, seed=3, stop=("x",), min_tokens=2, ignore_eos=True, logprobs=1)
+    await said(remote.engine, drawn)
+    wanted = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "max_tokens": 20, "seed": 3, "logprobs": 1}
+    wanted |= {"stop": ["x"], "min_tokens": 2, "ignore_eos": True}
+    assert wanted.items() <= remote.fake.asked[1].items()
+
+
+async def test_a_server_that_takes_texts_alone_gets_the_same_prompt_as_text(remote: Remote) -> None:
+    with remote.engine.lease() as served:
+        tokenizer = served.loaded.tokenizer
+    remote.fake.texts_only = lambda ids: prompt.decode(tokenizer, ids)
+    for _ in range(2):
+        tokens, reason = await said(remote.engine)
+        assert prompt.decode(tokenizer, tokens) == "The answer is 19."
+        assert reason == "end"
+    assert len(remote.fake.asked) == 2
+    assert remote.fake.asked[0]["prompt"].endswith("<think>\n\n</think>\n\n")
+
+
+async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(remote: Remote) -> None:
+    second = copy_of(remote.engine.version, remote.versions)
+    with remote.engine.lease() as before:
+        remote.versions.release(second.id)
+        async with asyncio.timeout(60):
+            while remote.engine.version.id != "v2":
+                await asyncio.sleep(0.05)
+        assert before.version.id == "v1"
+    await said(remote.engine)
+    assert remote.fake.asked[-1]["model"] == name_on_server(second)
+
+
+async def test_two_versions_are_asked_for_under_two_names(remote: Remote) -> None:
+    second = copy_of(remote.engine.version, remote.versions)
+    assert remote.engine.serving == ["v1", "v2"]
+    for version_id in ("v2", "v1", None, "v2"):
+        with remote.engine.lease(version_id) as served:
+            assert [chunk async for chunk in served.stream([5, 6], GREEDY)]
+    first, beside = name_on_server(remote.engine.version), name_on_server(second)
+    assert [asked["model"] for asked in remote.fake.asked] == [beside, first, first, beside]
+    assert [load["lora_name"] for load in remote.fake.loads] == [first, beside]
+    with pytest.raises(UnknownModel, match="v9 does not serve"), remote.engine.lease("v9"):
+        pass
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, EngineBusy), (500, EngineError), (401, EngineError)])
+async def test_what_the_server_refuses_is_said(remote: Remote, status: int, error: type[Exception]) -> None:
+    remote.fake.status = status
+    with pytest.raises(error):
+        await said(remote.engine)
+    remote.fake.status = 200
+    assert (await said(remote.engine))[1] == "end"
+
+
+async def test_an_answer_that_is_broken_off_is_an_error(remote: Remote) -> None:
+    remote.fake.broken_off = True
+    with pytest.raises(EngineError, match="broke off"):
+        await said(remote.engine)
+
+
+async def test_a_limit_is_kept_and_a_prompt_over_the_window_refused(remote: Remote) -> None:
+    tokens, reason = await said(remote.engine, replace(GREEDY, max_new_tokens=2))
+    assert (len(tokens), reason) == (2, "length")
+    with remote.engine.lease() as served, pytest.raises(TooLong):
+        await anext(served.stream([1] * 5000, GREEDY))
+
+
+async def test_closing_a_reply_closes_the_connection(remote: Remote) -> None:
+    remote.fake.says = remote.fake.says[:1] * 3000
+    with remote.engine.lease() as served:
+        stream = served.stream([5, 6], replace(GREEDY, max_new_tokens=900))
+        await anext(stream)
+        await stream.aclose()
+    async with asyncio.timeout(60):
+        while not remote.fake.left.is_set():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_chat_over_another_server_stores_what_it_said(remote: Remote, tmp_path: Path) -> None:
+    with FeedbackStore.open(tmp_path / "feedback.db") as store:
+        chat = Chat(store, remote.engine, GREEDY)
+        last = [update async for update in chat.reply("Hello", think=False, rater="ann")][-1]
+        assert last.answer == "The answer is 19."
+        assert store.reply(last.reply_id).completion_ids == remote.fake.says
+        assert chat.about == "v1 · starter"
+
+
+def test_a_server_that_cannot_be_used_is_named(home: Path) -> None:
+    versions, version = Versions(home), version_to_serve(home, None)
+    with pytest.raises(EngineError, match=r"http://127.0.0.1:\d+ cannot be used"):
+        RemoteEngine(versions, version, f"http://127.0.0.1:{free_port()}")
+    with listening(FakeVllm([], loads_adapters=False)) as url:
+        with pytest.raises(EngineError, match=r"would not load the adapter.*--enable-lora"):
+            RemoteEngine(versions, version, url)
+        with pytest.raises(EngineError, match=r"no model 'mine': it has starter"):
+            RemoteEngine(versions, version, url, model="mine")
+
+
+@pytest.mark.slow
+async def test_transformers_own_server_says_what_the_engine_here_says(home: Path, tmp_path: Path) -> None:
+    versions = Versions(home)
+    version = version_to_serve(home, str(STARTER_FOLDER / "base"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
+    log = tmp_path / "serve.log"
+    with log.open("w") as output:
+        arguments = [
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--device",
+            "cpu",
+            "--dtype",
+            "float32",
+        ]
+        server = subprocess.Popen(
+            [sys.executable, "-c", command, *arguments], stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + 240
+        while not _answers(url):
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+        there, here = RemoteEngine(versions, version, url), Engine(versions, version)
+        try:
+            tokenizer = here._serving.loaded.tokenizer
+            remotely = prompt.decode(tokenizer, (await said(there))[0])
+            locally = prompt.decode(tokenizer, (await said(here))[0])
+            assert remotely == locally
+        finally:
+            there.close()
+            here.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,99 @@
+"""Sampling: the distribution that was asked for, and the same draw for the same seed."""
+
+import pytest
+import torch
+
+from assistant.errors import EngineError
+from assistant.serving import sampling as sampling_module
+from assistant.serving.sampling import Sampling, draw, probabilities
+
+LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
+
+
+def shares(sampling: Sampling, draws: int = 4000) -> torch.Tensor:
+    taken = draw(LOGITS.expand(draws, -1), [sampling] * draws, range(draws))
+    return torch.bincount(taken, minlength=4) / draws
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_softmax_at_their_temperature(temperature: float) -> None:
+    expected = torch.softmax(LOGITS / temperature, dim=-1)
+    # Four standard errors of a share from 4,000 draws are at most 0.032.
+    assert torch.allclose(shares(Sampling(temperature=temperature)), expected, atol=0.032)
+
+
+def test_at_temperature_zero_the_likeliest_is_taken() -> None:
+    assert shares(Sampling(temperature=0.0), draws=20).tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_top_k_keeps_the_likeliest_and_their_ratio() -> None:
+    kept = shares(Sampling(temperature=1.0, top_k=2))
+    assert kept[2:].sum() == 0
+    assert torch.allclose(kept[:2], torch.softmax(LOGITS[:2], dim=-1), atol=0.032)
+
+
+def test_top_p_keeps_the_smallest_set_that_holds_the_mass() -> None:
+    assert torch.softmax(LOGITS, dim=-1)[:2].sum() > 0.85 > torch.softmax(LOGITS, dim=-1)[0]
+    kept = shares(Sampling(temperature=1.0, top_p=0.85))
+    assert (kept[:2] > 0).all()
+    assert kept[2:].sum() == 0
+
+
+def test_top_p_always_keeps_the_likeliest() -> None:
+    assert shares(Sampling(temperature=1.0, top_p=0.01), draws=50).tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_same_seed_and_position_draw_the_same_and_others_do_not() -> None:
+    def series(seed: int) -> list[int]:
+        return draw(LOGITS.expand(50, -1), [Sampling(temperature=2.0, seed=seed)] * 50, range(50)).tolist()
+
+    assert series(7) == series(7)
+    assert series(7) != series(8)
+
+
+def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:
+    settings = [
+        Sampling(temperature=0.0),
+        Sampling(temperature=1.5, seed=1),
+        Sampling(temperature=1.0, seed=2, top_k=3),
+        Sampling(temperature=0.7, seed=3, top_p=0.6),
+        Sampling(temperature=2.0, seed=4, top_k=40, top_p=0.9),
+    ]
+    logits = torch.randn(len(settings), 200, generator=torch.Generator().manual_seed(0))
+    for position in range(40):
+        together = draw(logits, settings, [position] * len(settings))
+        alone = [draw(logits[row, None], [one], [position])[0] for row, one in enumerate(settings)]
+        assert together.tolist() == alone
+
+
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (1 - 2**-52, 2)])
+def test_a_token_that_cannot_come_is_never_drawn(
+    number: float, token: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling_module, "_number", lambda seed, position: number)
+    never = float("-inf")
+    logits = torch.tensor([[never, 2.0, 1.0, never]])
+    assert draw(logits, [Sampling(temperature=1.0)], [0]).tolist() == [token]
+
+
+def test_top_k_then_top_p_leaves_probabilities_that_sum_to_one() -> None:
+    (left,) = probabilities(LOGITS[None], [Sampling(temperature=1.0, top_k=3, top_p=0.9)])
+    expected = torch.softmax(LOGITS[:2], dim=-1)
+    assert torch.allclose(left, torch.tensor([*expected, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -0.1},
+        {"temperature": 9.0},
+        {"temperature": float("nan")},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"top_k": -1},
+        {"max_new_tokens": 0},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(EngineError, match="must"):
+        Sampling(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,206 @@
+"""The engine on the real starter: streams, seeds, company, cancelling, swapping, surviving."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from helpers.engines import GREEDY, collect, ids_of
+from transformers.generation.continuous_batching.requests import RequestState
+
+from assistant.errors import EngineError, PromptError
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Manifest, Version, Versions, now
+from assistant.serving import batch as served_module
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Chunk, Engine
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = tmp_path_factory.mktemp("engine")
+    engine = Engine(Versions(home), version_to_serve(home, None))
+    yield engine
+    engine.close()
+
+
+def copy_of(version: Version, versions: Versions) -> Version:
+    """The same adapter once more, under the next id."""
+    manifest = version.manifest
+    made = Manifest(
+        id=versions.next_id(), base=manifest.base, parent=version.id, stage="sft", created=now(), adapter=True
+    )
+    with versions.staging() as folder:
+        for name in manifest.files:
+            (folder / name).write_bytes((version.folder / name).read_bytes())
+        return versions.add(made, folder)
+
+
+async def test_greedy_replies_are_those_of_generate(shared: Engine) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 12 + 7?")
+        tokens, reason = await collect(served, ids, GREEDY)
+    # A model of its own: the served one attends to pages and cannot be asked directly.
+    import torch
+
+    from assistant.serving.loading import load_for_serving
+
+    alone = load_for_serving(shared.version, shared._versions.home)
+    expected = alone.model.generate(
+        torch.tensor([ids]), max_new_tokens=40, do_sample=False, eos_token_id=alone.tokenizer.eos_token_id
+    )
+    assert tokens == expected[0, len(ids) :].tolist()
+    assert reason == ("end" if tokens[-1] == alone.tokenizer.eos_token_id else "length")
+
+
+async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: Engine) -> None:
+    def sampling(seed: int) -> Sampling:
+        return Sampling(temperature=1.5, seed=seed, max_new_tokens=30)
+
+    with shared.lease() as served:
+        ids = ids_of(served, "Tell me about overfitting.")
+        alone, _ = await collect(served, ids, sampling(3))
+        together = await asyncio.gather(*(collect(served, ids, sampling(seed)) for seed in range(8)))
+    assert together[3][0] == alone
+    assert len({tuple(tokens) for tokens, _ in together}) > 1
+
+
+async def test_a_reply_ends_at_its_limit_and_says_so(shared: Engine) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 123 + 456?")
+        tokens, reason = await collect(served, ids, Sampling(temperature=0.0, max_new_tokens=3))
+    assert (len(tokens), reason) == (3, "length")
+
+
+async def test_a_prompt_as_long_as_the_window_is_refused(shared: Engine) -> None:
+    with shared.lease() as served, pytest.raises(PromptError, match=r"too long: 1024 tokens.*Shorten"):
+        await collect(served, [5] * 1024, GREEDY)
+
+
+async def test_a_reader_who_leaves_frees_the_place(shared: Engine) -> None:
+    with shared.lease() as served:
+        stream = served.stream(
+            ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900)
+        )
+        assert (await anext(stream)).token_ids
+        await stream.aclose()
+        assert served._requests == {}
+        # The batch goes on for others.
+        assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+
+
+async def test_a_release_is_followed_and_a_reply_in_flight_stays_with_its_version(home: Path) -> None:
+    versions = Versions(home)
+    engine = Engine(versions, version_to_serve(home, None))
+    try:
+        second = copy_of(engine.version, versions)
+        with engine.lease() as served:
+            stream: AsyncIterator[object] = served.stream(
+                ids_of(served, "What is 123 + 456?"), Sampling(temperature=0.0, max_new_tokens=60)
+            )
+            await anext(stream)
+            versions.release(second.id)
+            async with asyncio.timeout(20):
+                while engine.version.id != second.id:
+                    await asyncio.sleep(0.05)
+            assert served.version.id == "v1"
+            assert [chunk async for chunk in stream][-1].finish_reason is not None  # type: ignore[attr-defined]
+        with engine.lease() as served:
+            assert served.version.id == "v2"
+            assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+    finally:
+        engine.close()
+
+
+async def test_a_damaged_release_leaves_the_version_before_in_service(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    versions = Versions(home)
+    engine = Engine(versions, version_to_serve(home, None))
+    try:
+        second = copy_of(engine.version, versions)
+        versions.release(second.id)
+        (second.folder / "adapter_model.safetensors").write_bytes(b"damaged after its release")
+        async with asyncio.timeout(20):
+            while "Still serving v1" not in caplog.text and engine.version.id == "v1":
+                await asyncio.sleep(0.05)
+        with engine.lease() as served:
+            assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
+    finally:
+        engine.close()
+
+
+async def test_who_must_wait_is_told_the_place_in_the_queue(
+    shared: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_module, "USERS", 1)
+    monkeypatch.setattr(served_module, "LOOK_SECONDS", 0.02)
+    long = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
+    with shared.lease() as served:
+        # What runs at once is the library's to keep; here it takes no more than one.
+        monkeypatch.setattr(served._manager.batch_processor.scheduler, "max_requests_per_batch", 1)
+        ids = ids_of(served, "What is 12 + 7?")
+        first = served.stream(ids, long)
+        assert (await anext(first)).token_ids
+        second, third = served.stream(ids, long), served.stream(ids, GREEDY)
+        assert await anext(second) == Chunk([], None, waiting=1)
+        assert await anext(third) == Chunk([], None, waiting=2)
+        await first.aclose()
+        while not (now_written := await anext(second)).token_ids:
+            assert now_written == Chunk([], None, waiting=0)
+        assert await anext(third) == Chunk([], None, waiting=1)
+        await second.aclose()
+        assert [token async for chunk in third for token in chunk.token_ids]
+
+
+async def test_after_a_fatal_error_the_loop_starts_again(
+    shared: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared.lease() as served:
+        ids = ids_of(served, "What is 12 + 7?")
+
+        def fail() -> None:
+            monkeypatch.undo()
+            raise RuntimeError("the batch broke")
+
+        monkeypatch.setattr(served._manager, "_generation_step", fail)
+        with pytest.raises(EngineError, match="Send the message again"):
+            await collect(served, ids, GREEDY)
+        async with asyncio.timeout(20):
+            while not served.running:
+                await asyncio.sleep(0.05)
+        assert (await collect(served, ids, GREEDY))[0]
+
+
+async def test_a_reply_that_had_to_make_room_goes_on_as_if_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
+    monkeypatch.setattr(served_module, "_cache_pages", lambda loaded: 10)
+    engine = Engine(Versions(home), version_to_serve(home, None))
+    again = []
+    restart = RequestState.create_equivalent_initial_request
+
+    def counted(state: RequestState) -> RequestState:
+        again.append(state.request_id)
+        return restart(state)
+
+    monkeypatch.setattr(RequestState, "create_equivalent_initial_request", counted)
+    try:
+        with engine.lease() as served:
+            ids = ids_of(served, "What is 12 + 7?")
+
+            async def said(seed: int) -> tuple[list[int], int]:
+                drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=200, ignore_eos=True, logprobs=0)
+                chunks = [chunk async for chunk in served.stream(ids, drawn)]
+                tokens = [token for chunk in chunks for token in chunk.token_ids]
+                return tokens, sum(len(chunk.logprobs) for chunk in chunks)
+
+            alone = [await said(seed) for seed in range(6)]
+            assert not again
+            together = await asyncio.gather(*(said(seed) for seed in range(6)))
+            assert again
+            assert together == alone
+            assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(200, 200)}
+    finally:
+        engine.close()

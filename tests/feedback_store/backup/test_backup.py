@@ -1,0 +1,194 @@
+"""A home is copied elsewhere while people write, and an empty one comes back with all that the last copy held."""
+
+import threading
+import uuid
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fsspec
+import pytest
+from helpers.backup_parts import contents, filled_home, ratings
+from helpers.store_parts import one_turn
+from huggingface_hub.errors import RepositoryNotFoundError
+
+from feedback_store import FeedbackStore
+from feedback_store.backup import back_up, manifest, restore
+from feedback_store.backup.location import Place
+from feedback_store.backup.restore import backups
+from feedback_store.errors import BackupFailed
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a rated reply, a version, its pointer and a secret."""
+    return filled_home(tmp_path / "home")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place for backups."""
+    return str(tmp_path / "place") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/place"
+
+
+def test_a_restored_home_is_the_one_that_was_backed_up(home: Path, url: str, tmp_path: Path) -> None:
+    back_up(home, url)
+    new = tmp_path / "new"
+    restored = restore(new, url)
+    assert contents(new) == contents(home)
+    assert ratings(new) == ratings(home) != []
+    assert (new / "raters.secret").stat().st_mode & 0o777 == 0o600
+    assert list(restored.passed_over) == []
+    assert [path.name for path in new.iterdir() if path.name.startswith(".")] == []
+
+
+def test_checkpoints_locks_database_passwords_and_hidden_files_stay_out(
+    home: Path, url: str, tmp_path: Path
+) -> None:
+    for name in ("training/step-1/weights", "cycles/lock", "versions/.writing-x/half", "store.url"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("x")
+    (home / "cycles" / "run.log").write_text("kept")
+    back_up(home, url)
+    restore(tmp_path / "new", url)
+    found = contents(tmp_path / "new")
+    assert "cycles/run.log" in found
+    assert not [
+        name for name in found if any(part in name for part in ("training", "lock", "writing", "url"))
+    ]
+
+
+def test_a_backup_while_eight_people_write_is_a_sound_store_with_all_that_was_acknowledged_before(
+    home: Path, url: str, tmp_path: Path
+) -> None:
+    stop, said, lock = threading.Event(), [], threading.Lock()
+
+    def write(name: str) -> None:
+        while not stop.is_set():
+            reply = one_turn(store, name).id
+            store.rate(reply, name, 1)
+            with lock:
+                said.append(reply)
+
+    with FeedbackStore.open(home / "feedback.db") as store:
+        writers = [threading.Thread(target=write, args=(f"rater{number}",)) for number in range(8)]
+        for writer in writers:
+            writer.start()
+        try:
+            for number in range(3):
+                while len(said) < 20 * (number + 1):
+                    stop.wait(0.01)
+                with lock:
+                    before = set(said)
+                saved = back_up(home, url)
+                new = tmp_path / f"new{number}"
+                restore(new, url, saved.backup.id)
+                assert before <= {rating.reply_id for rating, _ in ratings(new)}
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+
+
+def test_what_is_there_already_is_not_sent_again(home: Path, url: str) -> None:
+    first = back_up(home, url)
+    assert first.new and first.sent == first.backup.size
+    again = back_up(home, url)
+    assert (again.new, again.sent, again.backup.id) == (False, 0, first.backup.id)
+    (home / "trial.json").write_text("{}")
+    third = back_up(home, url)
+    assert (third.new, third.sent) == (True, 2)
+
+
+def test_the_last_backups_are_kept_and_what_only_older_ones_held_goes(home: Path, url: str) -> None:
+    made = []
+    for number in range(5):
+        (home / "trial.json").write_text(f"{number}")
+        made.append(back_up(home, url, keep=2).backup)
+    assert [backup.id for backup in backups(url)] == [made[3].id, made[4].id]
+    there = Place(url).sizes()
+    needed = {content.place for backup in made[3:] for content in backup.files.values()}
+    assert {name for name in there if name.startswith("files/")} == needed
+
+
+def test_a_place_that_cannot_be_tidied_has_the_new_backup_and_says_so(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = str(tmp_path / "place")
+    back_up(home, url, keep=1)
+    (home / "trial.json").write_text("{}")
+
+    def refused(self: Any, path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fsspec.implementations.local.LocalFileSystem.rm_file", refused)
+        saved = back_up(home, url, keep=1)
+    assert saved.new and saved.backup.id == backups(url)[-1].id
+    assert "Old backups were not removed" in caplog.text
+    (home / "trial.json").write_text("{} ")
+    back_up(home, url, keep=1)
+    assert len(backups(url)) == 1
+
+
+def test_files_are_removed_by_what_the_hubs_file_system_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfFileSystem
+
+    removed: list[str] = []
+    monkeypatch.setattr(HfFileSystem, "_rm", lambda self, path, **_: removed.append(path))
+    monkeypatch.setattr("feedback_store.backup.hub.check", lambda url, create: None)
+    monkeypatch.setattr(
+        fsspec, "url_to_fs", lambda url: (HfFileSystem(token=False), url.removeprefix("hf://"))
+    )
+    Place("hf://buckets/ann/home").remove(["backups/a.json", "files/ab/abc"])
+    assert removed == ["buckets/ann/home/backups/a.json", "buckets/ann/home/files/ab/abc"]
+
+
+def test_a_clock_set_back_does_not_make_the_newest_backup_the_oldest(
+    home: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = back_up(home, url).backup
+
+    class Past(manifest.datetime):  # type: ignore[name-defined,misc]
+        @classmethod
+        def now(cls, zone: Any = None) -> Any:
+            return manifest.datetime.fromtimestamp(0, zone)
+
+    (home / "trial.json").write_text("{}")
+    monkeypatch.setattr(manifest, "datetime", Past)
+    assert back_up(home, url, keep=1).backup.id > first.id
+    assert len(backups(url)) == 1
+
+
+class Hub:
+    """What is used of huggingface_hub's HfApi."""
+
+    def __init__(self, private: bool | None) -> None:
+        self.private = private
+
+    def repo_info(self, name: str, repo_type: str) -> Any:
+        if self.private is None:
+            response: Any = SimpleNamespace(headers={}, request=None, status_code=404)
+            raise RepositoryNotFoundError("404", response=response)
+        return SimpleNamespace(private=self.private)
+
+    def create_repo(self, name: str, *, repo_type: str, private: bool, exist_ok: bool) -> None:
+        self.private = private
+
+
+def test_on_the_hub_a_public_dataset_is_refused_and_a_missing_one_made_private(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(fsspec, "url_to_fs", lambda url: (memory, f"/{uuid.uuid4().hex}"))
+    hub = Hub(private=False)
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    with pytest.raises(BackupFailed, match="is public"):
+        back_up(home, "hf://datasets/ann/home")
+    hub.private = None
+    with pytest.raises(BackupFailed, match="HF_TOKEN"):
+        restore(home.parent / "new", "hf://datasets/ann/home")
+    assert back_up(home, "hf://datasets/ann/home").new
+    assert hub.private is True
+    with pytest.raises(BackupFailed, match="no place for backups"):
+        back_up(home, "hf://ann/model")

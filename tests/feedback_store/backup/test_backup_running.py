@@ -1,0 +1,110 @@
+"""Backups by the clock, by command and by a running app that is stopped."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+from helpers.backup_parts import filled_home, ratings
+from helpers.running_app import ROOT, running_app
+from helpers.store_parts import one_turn
+
+from assistant.auth.pseudonyms import EVERYBODY
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from feedback_store import FeedbackStore
+from feedback_store.__main__ import main
+from feedback_store.backup import Schedule, back_up, restore
+from feedback_store.backup.restore import backups
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a rated reply, a version, its pointer and a secret."""
+    return filled_home(tmp_path / "home")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place for backups."""
+    return str(tmp_path / "place") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/place"
+
+
+def test_a_schedule_makes_backups_and_one_more_when_it_is_closed(home: Path, url: str) -> None:
+    schedule = Schedule(home, url, minutes=0.001)
+    wait = threading.Event()
+    while not backups(url):
+        wait.wait(0.05)
+    schedule2 = Schedule(home, url, minutes=1000)
+    assert schedule.close()
+    (home / "trial.json").write_text("the last words")
+    assert schedule2.close()
+    assert "trial.json" in backups(url)[-1].files
+
+
+def test_a_scheduled_backup_that_fails_is_logged_and_ends_nothing(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = Schedule(home, str(home / "inside"), minutes=1000)
+    assert not schedule.close()
+    assert "No backup was made" in caplog.text
+
+
+def test_the_commands_back_up_list_and_restore(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, new = str(tmp_path / "place"), tmp_path / "new"
+    assert main(["backup", place, "--home", str(home)]) == 0
+    backup_id = capsys.readouterr().out.splitlines()[-1]
+    assert main(["backup", place, "--home", str(home)]) == 0
+    assert "nothing has changed" in capsys.readouterr().out
+    assert main(["restore", place, "--list"]) == 0
+    assert capsys.readouterr().out.startswith(backup_id)
+    assert main(["restore", place, "--home", str(new), "--backup", backup_id]) == 0
+    assert main(["verify", "--home", str(new)]) == 0
+    assert main(["restore", place, "--home", str(new)]) == 2
+    assert "never written over" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["restore", place])
+    assert "one of the arguments --home --list is required" in capsys.readouterr().err
+
+
+def test_an_app_on_an_empty_home_goes_on_from_the_backup_and_makes_another_when_sigterm_stops_it(
+    tmp_path: Path,
+) -> None:
+    home, url = tmp_path / "home", f"file://{tmp_path / 'place'}"
+    version_to_serve(home, None)
+    with FeedbackStore.open_home(home) as store:
+        reply = one_turn(store, EVERYBODY)
+        store.rate(reply.id, EVERYBODY, 1, ["clear"])
+    back_up(home, url)
+    shutil.rmtree(home)
+    with running_app(home, "--backup-url", url, "--backup-every", "1000") as address:
+        client = Client(address, verbose=False)
+        said = list(client.submit("And 2 more?", False, reply.conversation_id, api_name="/chat"))[-1]
+        assert said["conversation"] == reply.conversation_id
+        client.predict(said["reply_id"], -1, ["wrong"], "", api_name="/rate")
+    before = ratings(home)
+    assert [(one.id, rating.value) for rating, one in before] == [(reply.id, 1), (said["reply_id"], -1)]
+    shutil.rmtree(home)
+    restore(home, url)
+    assert ratings(home) == before
+    assert Versions(home).released() == "v1"
+
+
+def test_an_app_whose_backups_cannot_be_reached_does_not_start_on_an_empty_home(tmp_path: Path) -> None:
+    (tmp_path / "place").mkdir()
+    done = subprocess.run(
+        [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--backup-url", "nonsense://x"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "Protocol not known" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "home" / "feedback.db").exists()

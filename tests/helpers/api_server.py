@@ -1,0 +1,92 @@
+"""The API over the real starter on a real port, without the page: clients can vanish, and bodies can be broken."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from helpers.running_app import free_port
+from starlette.applications import Starlette
+
+from assistant.api.routes import routes
+from assistant.auth.pseudonyms import Raters
+from assistant.chat.chat import Chat
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
+from feedback_store import FeedbackStore
+
+QUESTION = {"role": "user", "content": "What is 12 + 7?"}
+ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperature": 0}
+
+
+@dataclass
+class Serving:
+    """A running API and what lies behind it."""
+
+    url: str
+    store: FeedbackStore
+    engine: Engine
+    chat: Chat
+    home: Path
+
+
+@contextmanager
+def serving_api(home: Path, keys: tuple[str, ...] = (), engine: Engine | None = None) -> Iterator[Serving]:
+    """Start it on `home`, over `engine` or one of its own; yields once it listens."""
+    home.mkdir(exist_ok=True)
+    own = engine or Engine(Versions(home), version_to_serve(home, None))
+    with FeedbackStore.open(home / "feedback.db") as store:
+        chat = Chat(store, own, Sampling(temperature=0.0, max_new_tokens=60))
+        application = Starlette(routes=routes(chat, Raters(home), keys))
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(application, "127.0.0.1", port, log_level="error"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.02)
+            yield Serving(f"http://127.0.0.1:{port}", store, own, chat, home)
+        finally:
+            server.should_exit = True
+            thread.join()
+            if engine is None:
+                own.close()
+
+
+def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+    """A whole completion of the usual question, with `fields` set otherwise."""
+    answer = client.post("/v1/chat/completions", json=ASKED | fields)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
+    """The same streamed: its chunks."""
+    answer = client.post("/v1/chat/completions", json=ASKED | {"stream": True} | fields)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def joined(chunks: list[dict[str, Any]], name: str) -> str:
+    """All that the chunks say in one field."""
+    return "".join(chunk["choices"][0]["delta"].get(name, "") for chunk in chunks if chunk["choices"])
+
+
+def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """The error of an answer that must be one, in OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    error = dict(answer.json()["error"])
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"]
+    return error

@@ -1,0 +1,34 @@
+"""What the tests of backups share: a home worth keeping, and what is in one."""
+
+from pathlib import Path
+from typing import Any
+
+from helpers.store_parts import one_turn
+
+from feedback_store import FeedbackStore
+
+
+def filled_home(folder: Path) -> Path:
+    """A home with a rated reply, a version, its pointer and a secret."""
+    with FeedbackStore.open(folder / "feedback.db") as store:
+        store.rate(one_turn(store).id, "ann", 1)
+    (folder / "versions" / "v1").mkdir(parents=True)
+    (folder / "versions" / "v1" / "adapter.safetensors").write_bytes(b"weights" * 1000)
+    (folder / "versions" / "released.json").write_text('{"version": "v1"}')
+    (folder / "raters.secret").write_bytes(b"secret")
+    (folder / "raters.secret").chmod(0o600)
+    return folder
+
+
+def contents(home: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(home).as_posix(): path.read_bytes()
+        for path in home.rglob("*")
+        if path.is_file() and not path.name.startswith("feedback.db")
+    }
+
+
+def ratings(home: Path) -> list[Any]:
+    with FeedbackStore.open(home / "feedback.db", create=False) as store:
+        assert store.verify() == []
+        return list(store.ratings())

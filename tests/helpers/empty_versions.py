@@ -1,0 +1,16 @@
+"""Versions without weights, for tests of the registry and the dashboard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assistant.registry.versions import Base, Manifest, Versions, now
+
+
+def add(versions: Versions, parent: str | None = None, **more: Any) -> str:
+    """A version without weights."""
+    with versions.staging() as folder:
+        made = Manifest(
+            versions.next_id(), Base("starter", ""), parent, more.pop("stage", "kto"), now(), **more
+        )
+        return versions.add(made, folder).id

@@ -1,0 +1,22 @@
+"""Shared by the tests of engines: requests, collected completions, changed versions."""
+
+from __future__ import annotations
+
+from assistant.serving import prompt
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Served
+
+GREEDY = Sampling(temperature=0.0, max_new_tokens=40)
+
+
+def ids_of(served: Served, message: str, think: bool = True) -> list[int]:
+    return prompt.render(served.loaded.tokenizer, [{"role": "user", "content": message}], think)
+
+
+async def collect(served: Served, ids: list[int], sampling: Sampling) -> tuple[list[int], str | None]:
+    tokens: list[int] = []
+    reason = None
+    async for chunk in served.stream(ids, sampling):
+        tokens += chunk.token_ids
+        reason = chunk.finish_reason
+    return tokens, reason

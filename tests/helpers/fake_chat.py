@@ -1,0 +1,231 @@
+"""The real chat and the real store over an engine without a model: scripted answers, a token a character.
+
+A message beginning with "slow" streams until stopped or closed; one with "broken" fails after two words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from helpers.running_app import free_port
+
+from assistant.auth.accounts import Accounts
+from assistant.chat.chat import Chat
+from assistant.chat.token_steps import Alternative, Step
+from assistant.errors import EngineError
+from assistant.page import build_page, launch_options
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Chunk
+from feedback_store import FeedbackStore, Message, Rating
+
+ANSWERS = {
+    "347 + 285": "The answer is **632**.",
+    "347+285等于多少？": "答案是 **632**。",
+    "table": "| n | n² |\n|---|---|\n| 2 | 4 |\n| 3 | 9 |\n\n```python\nprint(2 ** 2)\n```",
+    "formula": (
+        "\\(x^2\\) and\n"
+        "\\[\\frac{1}{2} < \\text{<img src=x onerror=\"document.title='owned'\">}\\]\n"
+        "cost $5 or $6"
+    ),
+    "tags": (
+        "<b>bold</b> <img src=x onerror=\"document.title='owned'\"> `<i>` "
+        "<script>document.title='owned'</script>"
+    ),
+    "مرحبا": "مرحبا! كيف حالك؟",
+}
+THOUGHT = "7 + 5 = 12, write 2, carry 1\n4 + 8 + 1 = 13, write 3, carry 1\n3 + 2 + 1 = 6\nSo 347 + 285 = 632."
+END = 0
+THINK = "\x01"  # ends the prompt of a reply that is to think first
+
+
+class FakeTokenizer:
+    """A token is a character; END is 0."""
+
+    eos_token_id = pad_token_id = END
+    chat_template = "enable_thinking"
+    added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def __call__(self, text: str, **_: Any) -> Any:
+        return SimpleNamespace(input_ids=[ord(letter) for letter in text])
+
+    def apply_chat_template(
+        self, turns: list[dict[str, str]], enable_thinking: bool = True, **_: Any
+    ) -> list[int]:
+        lines = [f"{turn['role']}: {turn['content']}" for turn in turns]
+        return [ord(letter) for letter in "\x02".join(lines) + (THINK if enable_thinking else "")]
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return "".join(map(chr, ids))
+
+
+class FakeServed:
+    """Says what the script says, a word or a line of thought at a time."""
+
+    def __init__(self, chat: FakeChat, version: str) -> None:
+        self.chat = chat
+        manifest = SimpleNamespace(
+            id=version,
+            base=SimpleNamespace(name="starter", revision="0f" * 20),
+            parent="v1" if version != "v1" else None,
+            stage="kto",
+            created="2026-11-24T00:00:00+00:00",
+            data={"thumbs_up": 3, "thumbs_down": 2},
+            metrics={},
+        )
+        self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
+        model = SimpleNamespace(num_parameters=lambda: 4_900_000)
+        self.loaded = SimpleNamespace(model=model, tokenizer=FakeTokenizer(), window=20_000)
+
+    async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        read = "".join(map(chr, prompt_ids))
+        think, begun = THINK in read, read.partition(THINK)[2]
+        message = read.partition(THINK)[0].rsplit("\x02", 1)[-1].removeprefix("user: ")
+        self.chat.asked.append((message, think))
+        self.chat.drawn.append(sampling)
+        words = self._thought() if think and not begun else []
+        slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.mended
+        said = ANSWERS.get(message, f"You said: {message}")
+        words += ["tick "] * 100_000 if slow else [f"{word} " for word in said.split(" ")]
+        words[-1] = words[-1].rstrip(" ")
+        try:
+            for number, word in enumerate(words):
+                await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
+                if broken and number == 2:
+                    raise EngineError("The engine stopped answering. Send the message again.")
+                yield Chunk([ord(letter) for letter in word], None)
+            yield Chunk([END], "end")
+        except (GeneratorExit, asyncio.CancelledError):
+            self.chat.closed.set()
+            raise
+
+    def _thought(self) -> list[str]:
+        return ["<think>\n", *(f"{line}\n" for line in THOUGHT.split("\n")), "</think>\n\n"]
+
+
+class FakeEngine:
+    """Serves whatever version the fake chat names."""
+
+    def __init__(self, chat: FakeChat) -> None:
+        self.chat = chat
+
+    @property
+    def version(self) -> Any:
+        return FakeServed(self.chat, self.chat.version).version
+
+    @contextmanager
+    def lease(self, version_id: str | None = None) -> Iterator[FakeServed]:
+        yield FakeServed(self.chat, version_id or self.chat.version)
+
+    @property
+    def serving(self) -> list[str]:
+        """Versions that can be named."""
+        return list(self.chat.versions)
+
+    def prepare(self, version_id: str | None) -> None:
+        """Every version is there."""
+
+
+@cache
+def _empty_store() -> Path:
+    """A migrated store, made once and copied: migrating takes longer than a test."""
+    path = Path(tempfile.mkdtemp()) / "empty.db"
+    FeedbackStore.open(path).close()
+    return path
+
+
+class FakeChat(Chat):
+    """A chat with what tests want to know of it."""
+
+    version = "v1"
+    versions: tuple[str, ...] = ("v1",)
+    mended = False  # a "broken" message is answered after all
+
+    def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:
+        """`path`: the store of an earlier one, as after a restart of the server."""
+        self.version = version
+        self.seconds_between = seconds_between
+        self.asked: list[tuple[str, bool]] = []  # (message, think) in the order they came
+        self.drawn: list[Sampling] = []  # how each was drawn
+        self.closed = threading.Event()  # a reply was ended before its end
+        self.path = path or Path(tempfile.mkdtemp()) / "feedback.db"
+        if path is None:
+            shutil.copy(_empty_store(), self.path)
+        self.store = FeedbackStore.open(self.path)
+        super().__init__(
+            self.store,
+            FakeEngine(self),  # type: ignore[arg-type]
+            Sampling(temperature=0.3, max_new_tokens=512),
+            smooth=seconds_between,
+        )
+
+    def tokens(self, reply_id: str, rater: str) -> list[Step]:
+        """Each character, half of them sure; the others could have been an "x"."""
+        reply = self.library.reply(reply_id, rater)
+        closed, steps = not reply.think, []
+        for position, token in enumerate(reply.completion_ids):
+            text, share = chr(token), 0.55 if position % 2 else 1.0
+            others = (Alternative(token, text, share, token == END), Alternative(ord("x"), "x", 1 - share))
+            part = "end" if token == END else "answer" if closed else "thought"
+            closed = closed or "".join(map(chr, reply.completion_ids[: position + 1])).endswith("</think>")
+            steps.append(Step(position, token, text, share, part, others))  # type: ignore[arg-type]
+        return steps
+
+    @property
+    def votes(self) -> dict[tuple[str, str], Rating]:
+        """Standing votes by (reply, rater)."""
+        return {(vote.reply_id, vote.rater): vote for vote, _ in self.store.ratings() if vote.value}
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Conversation → rater."""
+        with sqlite3.connect(self.path) as database:
+            return dict(database.execute("SELECT id, rater_id FROM conversations"))
+
+    @property
+    def turns(self) -> dict[str, Message]:
+        """Every message by its id."""
+        return {
+            message.id: message
+            for conversation in self.owners
+            for message in self.store.messages(conversation)
+        }
+
+    @property
+    def finished(self) -> dict[str, str]:
+        """Reply → finish reason."""
+        return {turn.id: turn.reply.finish_reason for turn in self.turns.values() if turn.reply}
+
+    def siblings(self, parent_id: str | None) -> list[Message]:
+        """All messages under one parent, oldest first."""
+        return [turn for turn in self.turns.values() if turn.parent_id == parent_id]
+
+
+@contextmanager
+def serving(fake: FakeChat, port: int | None = None, accounts: Accounts | None = None) -> Iterator[str]:
+    """The page over `fake` on this port, or a free one; yields its address."""
+
+    async def start() -> tuple[Any, str]:
+        page = build_page(fake, accounts=accounts)
+        # Gradio's own search for a port leaves open the sockets that it tried.
+        options = {**launch_options(accounts), "server_port": port or free_port()}
+        return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]
+
+    # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.
+    # And in a thread of its own, because Playwright's event loop may run in this one.
+    with ThreadPoolExecutor(1) as thread:
+        page, url = thread.submit(lambda: asyncio.run(start())).result()
+    try:
+        yield url
+    finally:
+        page.close(verbose=False)

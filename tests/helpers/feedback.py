@@ -1,0 +1,50 @@
+"""Rated replies for tests of training, made without a running app."""
+
+import uuid
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from assistant.registry.versions import STARTER_FOLDER
+from assistant.serving import prompt
+from feedback_store import FeedbackStore, NewReply
+
+
+def rate_replies(home: Path, replies: list[tuple[str, str, int]], version: str = "v1") -> None:
+    """Store (question, answer, vote) each as a reply of `version` without a thought, with its vote."""
+    home.mkdir(exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+    with FeedbackStore.open(home / "feedback.db") as store:
+        for question, answer, vote in replies:
+            conversation = store.new_conversation("tester")
+            asked = store.add_message(conversation, None, "user", question)
+            reply = store.add_reply(
+                NewReply(
+                    id=uuid.uuid4().hex,
+                    conversation_id=conversation,
+                    parent_id=asked.id,
+                    thought=None,
+                    answer=answer,
+                    think=False,
+                    sampling={"temperature": 0.7},
+                    seed=1,
+                    version=version,
+                    prompt_ids=prompt.render(tokenizer, [{"role": "user", "content": question}], think=False),
+                    completion_ids=prompt.completion(tokenizer, "", answer, think=False),
+                    finish_reason="end",
+                    first_token_seconds=0.1,
+                    seconds=0.2,
+                    thought_seconds=None,
+                )
+            )
+            if vote:
+                store.rate(reply.id, "tester", vote)
+
+
+def apples(count: int) -> list[tuple[str, str, int]]:
+    """Word problems answered with the unit (thumb up) and without it (thumb down), in turn."""
+    return [
+        (f"Tom has {n} apples and buys 2 more. How many apples has he?", f"{n + 2} apples" if n % 2 else f"{n + 2}",
+         1 if n % 2 else -1)
+        for n in range(3, 3 + count)
+    ]  # fmt: skip

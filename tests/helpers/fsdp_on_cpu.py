@@ -1,0 +1,36 @@
+"""Shares a tiny adapter's model out by FSDP between two processes, and saves it whole again.
+
+Started by `tests/alignment/training/test_processes.py`. accelerate turns FSDP on for GPUs alone, so the sharding is
+asked of torch itself.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from helpers.ppo_parts import tiny_model
+from torch.distributed import get_rank, init_process_group
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+from alignment.training.processes import end_together
+from alignment.training.weights import gathered, save_adapter
+from assistant.registry.versions import Base
+
+
+def share_out_and_save(folder: Path) -> None:
+    """In a function, so that nothing of the group is held when it is left."""
+    torch.manual_seed(0)
+    model = tiny_model()
+    fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
+    assert all(isinstance(weight, DTensor) for weight in model.parameters())
+    state = gathered(model)
+    assert state is not None
+    if get_rank() == 0:
+        save_adapter(model, Base("tiny", ""), folder, state)
+
+
+init_process_group("gloo")
+share_out_and_save(Path(sys.argv[1]))
+end_together()

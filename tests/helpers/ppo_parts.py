@@ -1,0 +1,106 @@
+"""A model small enough to learn in seconds, and a reward for it, for tests of PPO."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+from alignment.data.prompts import Asked
+from alignment.ppo.models import SharedBase
+from alignment.ppo.trainer import PPO
+from alignment.scoring.reward_functions import Said, Source
+from alignment.stages.ppo import PPORecipe
+from assistant.registry.versions import STARTER_FOLDER
+
+TOKENIZER = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+QUESTIONS = [Asked([{"role": "user", "content": f"Word {n}?"}], n % 2 == 0) for n in range(16)]
+
+
+def tiny_config() -> Qwen3Config:
+    """The starter's vocabulary over two narrow layers."""
+    return Qwen3Config(
+        vocab_size=4096,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        max_position_embeddings=128,
+        pad_token_id=0,
+        eos_token_id=TOKENIZER.eos_token_id,
+        initializer_range=0.2,
+        tie_word_embeddings=True,
+    )
+
+
+def tiny_base() -> Qwen3ForCausalLM:
+    """The same weights at every call. One direction tells the lower half of the vocabulary from the upper."""
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(tiny_config()).float().requires_grad_(False)
+    model.get_input_embeddings().weight[:, 0] = torch.where(torch.arange(4096) < 2048, 0.5, -0.5)
+    return model
+
+
+def tiny_model(moved: bool = True) -> Any:
+    """A PEFT model; `moved`: its adapter is not the identity, as a parent's is not."""
+    model = get_peft_model(
+        tiny_base(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
+    )
+    if moved:
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(std=0.05)
+    return model
+
+
+def tiny_ppo(recipe: PPORecipe, *sources: Source, watch: Source | None = None) -> PPO:
+    """A run on the tiny model."""
+    shared = SharedBase(tiny_model(), True, recipe.temperature, recipe.seed)
+    return PPO(shared, TOKENIZER, 128, list(sources), watch, recipe)
+
+
+def starts_high(said: Sequence[Said]) -> list[float]:
+    """1 where the first token lies in the upper half of the vocabulary."""
+    return [float(one.completion_ids[0] >= 2048) for one in said]
+
+
+def evens(said: Sequence[Said]) -> list[float]:
+    """The share of even token ids: every answer has another score."""
+    return [sum(token % 2 == 0 for token in one.completion_ids) / len(one.completion_ids) for one in said]
+
+
+def breaks(said: Sequence[Said]) -> list[float]:
+    """No score at all."""
+    return [float("nan") for _ in said]
+
+
+def never(said: Sequence[Said]) -> list[float]:
+    """Nothing is good."""
+    return [0.0 for _ in said]
+
+
+def quick(folder: Path, *arguments: str) -> list[str]:
+    """A short PPO run in the home of that name, in flags."""
+    return [
+        *("ppo", "--home", str(folder), "--suite", "addition", "--thinking", "both"),
+        *(
+            "--updates",
+            "2",
+            "--batch_size",
+            "6",
+            "--max_new_tokens",
+            "6",
+            "--minibatches",
+            "2",
+            "--epochs",
+            "1",
+        ),
+        *("--preflight_prompts", "3", "--preflight_samples", "3", "--held_out", "2", "--evaluations", "2"),
+        *("--missing_end_penalty", "0", "--learning_rate", "1e-3"),
+        *arguments,
+    ]

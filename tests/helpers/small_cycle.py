@@ -1,0 +1,100 @@
+"""A cycle small enough for tests: a policy, a home with thumbs, and ways to kill it or to make the gate promote."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.feedback import apples, rate_replies
+from helpers.tiny_home import tiny_home
+
+from alignment.__main__ import main
+from alignment.cycle import cycle_state
+from alignment.evaluation import gate
+from assistant.registry.versions import Versions
+
+SMALL: dict[str, Any] = {
+    "gate": {"minimum_prompts": 4},
+    "evaluate": {
+        "primary": ["word_two_step"],
+        "each": 4,
+        "guarded": 1,
+        "retention": 4,
+        "max_new_tokens": 4,
+        "prompts": 4,
+    },
+    "cycle": {
+        "minimum_feedback": 10,
+        "minimum_thumbs": 10,
+        "minimum_judgements": 1000,
+        "stages": ["kto"],
+        "recipes": {"kto": {"min_steps": 2, "epochs": 0.1, "batch_size": 8, "evaluations": 1}},
+    },
+}
+
+
+def write_policy(folder: Path, **cycle_keys: Any) -> Path:
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "cycle": {**SMALL["cycle"], **cycle_keys}}))
+    return path
+
+
+def rated_home(home: Path) -> Path:
+    """A tiny home with thumbs."""
+    rate_replies(tiny_home(home), apples(24))
+    return home
+
+
+def promote_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that promotes whatever comes, for what follows it: two steps of training show nothing."""
+    judge = gate.judge
+
+    def promote(*given: Any) -> Any:
+        _, level, reasons = judge(*given)
+        better = [
+            replace(one, finding="better", p=0.001) if one.kind == "primary" else one for one in reasons
+        ]
+        return "promote", level, better
+
+    monkeypatch.setattr(gate, "judge", promote)
+
+
+def run(home: Path, policy: Path, *flags: str) -> int:
+    return main(["cycle", "--home", str(home), "--policy", str(policy), *flags])
+
+
+def state(home: Path, number: int = 1) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((home / "cycles" / str(number) / "state.json").read_text())
+    return found
+
+
+def add_twin(home: Path, name: str) -> None:
+    """Another version with v1's weights."""
+    versions = Versions(home)
+    one = versions.open("v1")
+    with versions.staging() as folder:
+        for file in one.manifest.files:
+            shutil.copy(one.folder / file, folder / file)
+        versions.add(replace(one.manifest, id=name), folder)
+
+
+class Killed(BaseException):
+    """Nothing catches it, nothing is tidied."""
+
+
+def run_killed_before_saving(key: str, home: Path, policy: Path) -> None:
+    """Run a cycle that dies when a step has been done and is about to be written down."""
+    save = cycle_state.Journal.save
+
+    def dying(self: cycle_state.Journal, **new: Any) -> None:
+        if key in new:
+            raise Killed
+        save(self, **new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cycle_state.Journal, "save", dying)
+        with pytest.raises(Killed):
+            run(home, policy)

@@ -1,0 +1,109 @@
+"""What the store's tests share: a turn to rate, and the database itself, past the store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, create_engine, inspect, select, text
+from sqlalchemy.pool import NullPool
+
+from feedback_store import (
+    FeedbackStore,
+    NewReply,
+    Reply,
+)
+from feedback_store.database.database import checked_url
+from feedback_store.database.tables import Base
+
+Place = Path | str
+
+
+def new_reply(conversation: str, parent: str, **changes: Any) -> NewReply:
+    fields: dict[str, Any] = {
+        "id": uuid4().hex,
+        "conversation_id": conversation,
+        "parent_id": parent,
+        "thought": "2 and 2 make 4",
+        "answer": "4",
+        "think": True,
+        "sampling": {"temperature": 0.7, "top_p": 0.9},
+        "seed": 7,
+        "version": "v1",
+        "prompt_ids": [1, 2, 3],
+        "completion_ids": [4, 5],
+        "finish_reason": "end",
+        "first_token_seconds": 0.1,
+        "thought_seconds": 0.15,
+        "seconds": 0.5,
+    }
+    return NewReply(**(fields | changes))
+
+
+def one_turn(store: FeedbackStore, rater: str = "ann", text: str = "What is 2+2?", **changes: Any) -> Reply:
+    conversation = store.new_conversation(rater)
+    question = store.add_message(conversation, None, "user", text)
+    return store.add_reply(new_reply(conversation, question.id, **changes))
+
+
+@contextmanager
+def sql(place: Place) -> Iterator[Connection]:
+    """The database itself, past the store; what is done is committed. SQLite checks no keys then."""
+    engine = create_engine(checked_url(place), poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+        connection.commit()
+
+
+def schema(place: Place) -> list[Any]:
+    """Every table with its columns, keys and indices, in an order that can be compared."""
+    with sql(place) as connection:
+        found = inspect(connection)
+        return [
+            (
+                table,
+                [
+                    (column["name"], str(column["type"]), column["nullable"])
+                    for column in found.get_columns(table)
+                ],
+                sorted(map(str, found.get_indexes(table))),
+                sorted(map(str, found.get_foreign_keys(table))),
+                sorted(map(str, found.get_check_constraints(table))),
+                sorted(map(str, found.get_unique_constraints(table))),
+            )
+            for table in sorted(found.get_table_names())
+        ]
+
+
+def rows_of(place: Place, query: str) -> list[tuple[Any, ...]]:
+    with sql(place) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def without_guards(connection: Connection) -> None:
+    """Let this connection write what the database would refuse: broken keys, changed histories, wrong values."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("PRAGMA ignore_check_constraints=ON"))
+        for (trigger,) in connection.execute(
+            text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        ).all():
+            connection.execute(text(f"DROP TRIGGER {trigger}"))
+        return
+    connection.execute(
+        text("SET LOCAL session_replication_role = replica")
+    )  # no trigger fires, keys' neither
+    checks = (
+        "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'c' AND conrelid != 0"
+    )
+    for table, name in connection.execute(text(checks)).all():
+        connection.execute(text(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"'))
+
+
+def contents(store: FeedbackStore) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    with store._engine.connect() as connection:
+        return {
+            table.name: connection.execute(select(table).order_by(*table.primary_key.columns)).all()
+            for table in Base.metadata.sorted_tables
+        }

@@ -1,0 +1,42 @@
+"""A home whose first version is a model small enough for tests of training: two layers, an adapter, no knowledge."""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+
+from alignment.training.weights import save_adapter
+from assistant.registry.versions import STARTER_FOLDER, Base, Manifest, Versions, folder_hash, now
+
+
+def tiny_home(home: Path) -> Path:
+    """Make `home` with a released version v1, the same for every call; its tokenizer is the starter's."""
+    tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            num_hidden_layers=2,
+            intermediate_size=24,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    versions = Versions(home)
+    model.save_pretrained(str(home / "tiny"))
+    tokenizer.save_pretrained(str(home / "tiny"))
+    base = Base("tiny", folder_hash(home / "tiny"))
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
+    with versions.staging() as folder:
+        save_adapter(get_peft_model(model, config), base, folder)
+        versions.add(Manifest("v1", base, None, "import", now()), folder)
+    versions.release("v1")
+    return home
