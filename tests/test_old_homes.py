@@ -1,0 +1,76 @@
+"""A home that an earlier release made opens, serves, and goes on.
+
+`data/homes/trained.tar.xz` was made by release 0.1.0 before the packages were rearranged: a two-layer model, a cycle
+that released v2, and a second cycle that was killed once its candidate v3 was trained.
+"""
+
+import tarfile
+from pathlib import Path
+
+import httpx
+import pytest
+from helpers.paths import DATA
+from helpers.running_app import running_app
+from helpers.small_cycle import run, state, write_policy
+
+from alignment.__main__ import main
+from assistant.registry.versions import Versions, folder_hash
+from feedback_store import FeedbackStore
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    with tarfile.open(DATA / "homes" / "trained.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "trained"
+
+
+def test_its_versions_are_listed_as_they_were_released(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["versions", "--home", str(trained)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["v1", "import"], ["v2", "kto"], ["v3", "kto"]]
+    assert [line.endswith("released") for line in lines] == [False, True, False]
+    versions = Versions(trained)
+    assert versions.manifest("v2").parent == "v1"
+    assert versions.manifest("v2").gate["verdict"] == "promote"
+    assert versions.manifest("v2").base.revision == folder_hash(trained / "tiny")
+
+
+def test_its_feedback_is_read_and_verified(trained: Path) -> None:
+    with FeedbackStore.open_home(trained) as store:
+        assert store.verify() == []
+        assert sum(1 for _ in store.ratings()) == 55
+        assert sum(1 for _ in store.corrections()) == 1
+        store.rate(next(store.ratings())[1].id, "newcomer", -1)
+        assert store.verify() == []
+
+
+def test_its_unfinished_cycle_goes_on_to_the_end(trained: Path, tmp_path: Path) -> None:
+    assert "decisions" not in state(trained, 2)
+    assert run(trained, write_policy(tmp_path)) == 0
+    ended = state(trained, 2)
+    assert [candidate["version"] for candidate in ended["candidates"]] == ["v3"]
+    assert ended["decisions"][0]["verdict"] in ("hold", "reject")
+    assert ended["ended"]
+    assert (trained / "cycles" / "2" / "report.md").exists()
+    assert Versions(trained).released() == "v2"
+
+
+def test_the_app_serves_its_released_version(trained: Path) -> None:
+    with running_app(trained) as address, httpx.Client(base_url=address, timeout=60) as client:
+        answer = client.post(
+            "/v1/chat/completions",
+            json={
+                "model": "thumbtune",
+                "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+                "max_tokens": 4,
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        models = {model["id"] for model in client.get("/v1/models").json()["data"]}
+    with FeedbackStore.open_home(trained) as store:
+        assert store.reply(answer.json()["id"].removeprefix("chatcmpl-")).version == "v2"
+        assert "v2" in models
+        assert store.verify() == []
