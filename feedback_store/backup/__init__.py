@@ -8,9 +8,9 @@ and the one before it stays in force. A manifest's name holds the hash of its ow
 Restoring checks every hash before the first file reaches the home.
 """
 
-from feedback_store.backup.back_up import back_up
+from feedback_store.backup.create_backup import back_up
 from feedback_store.backup.manifest import Backup
-from feedback_store.backup.restore import finish, restore, restore_if_empty
+from feedback_store.backup.restore_backup import finish, restore, restore_if_empty
 from feedback_store.backup.schedule import Schedule
 
 __all__ = ["Backup", "Schedule", "back_up", "finish", "restore", "restore_if_empty"]

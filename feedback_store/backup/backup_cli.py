@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from feedback_store.backup.back_up import KEEP, back_up
+from feedback_store.backup.create_backup import KEEP, back_up
 from feedback_store.backup.manifest import Backup
-from feedback_store.backup.restore import backups, restore
+from feedback_store.backup.restore_backup import backups, restore
 
 
 def add_backup(commands: Any) -> None:

@@ -4,7 +4,7 @@ import logging
 import threading
 from pathlib import Path
 
-from feedback_store.backup.back_up import KEEP, back_up
+from feedback_store.backup.create_backup import KEEP, back_up
 from feedback_store.backup.home_files import Known
 from feedback_store.errors import StoreError
 

@@ -24,7 +24,7 @@ from assistant.admin.actions import Control
 from assistant.admin.cycle_runner import Loop
 from assistant.auth.admins import Admins
 from assistant.page import build_page, launch_options
-from assistant.page.dashboard import Office, dashboard_routes
+from assistant.page.dashboard import Office, routes
 from assistant.registry.versions import Versions
 from feedback_store import NewReply
 from feedback_store.store import votes as voting
@@ -246,7 +246,7 @@ def serving(office: Office) -> Iterator[str]:
         page = build_page(office.chat, office)
         options = {
             **launch_options(),
-            "app_kwargs": {"routes": dashboard_routes(office)},
+            "app_kwargs": {"routes": routes(office)},
             "server_port": free_port(),
         }
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]

@@ -159,7 +159,7 @@ def test_held_out_prompts_that_are_answered_worse_and_worse_end_training_with_th
 def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_kill(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ("--reward_functions", "ppo_parts:evens")
+    flags = ("--reward_functions", "helpers.ppo_parts:evens")
     base = file_hash(tiny_home(home) / "tiny" / "model.safetensors")
     assert main(quick(home, *flags)) == 0
     out = capsys.readouterr().out.splitlines()
@@ -212,10 +212,10 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
     ("flags", "why"),
     [
         (
-            ["--reward_functions", "ppo_parts:never"],
-            "None of 9 answers to 3 prompts is good by 'ppo_parts:never'",
+            ["--reward_functions", "helpers.ppo_parts:never"],
+            "None of 9 answers to 3 prompts is good by 'helpers.ppo_parts:never'",
         ),
-        (["--reward_functions", "ppo_parts:breaks"], "not a finite number"),
+        (["--reward_functions", "helpers.ppo_parts:breaks"], "not a finite number"),
         ([], "Nothing scores the answers"),
         (
             ["--reward_functions", "nothing"],

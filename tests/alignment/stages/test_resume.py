@@ -50,7 +50,12 @@ def settings_of(stage: str, folder: Path) -> list[str]:
         )
         return ["--text", str(text), "--block_length=32", "--batch_size=2", "--save_steps=2"]
     if stage == "rloo":
-        score = ["--reward_functions=ppo_parts:evens", "--max_new_tokens=6", "--answers=2", "--batch_size=2"]
+        score = [
+            "--reward_functions=helpers.ppo_parts:evens",
+            "--max_new_tokens=6",
+            "--answers=2",
+            "--batch_size=2",
+        ]
         return ["--prompts", str(demonstrations(folder)), *score, "--updates=5", "--evaluations=5"]
     return ["--min_steps=4", "--epochs=1", "--batch_size=8", "--evaluations=4"]
 

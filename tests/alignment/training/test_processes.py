@@ -36,7 +36,7 @@ def settings(stage: str, folder: Path) -> list[str]:
     if stage == "kto":
         return updates
     if stage == "ppo":
-        return quick(folder, "--batch_size", "8", "--reward_functions", "ppo_parts:evens")[3:]
+        return quick(folder, "--batch_size", "8", "--reward_functions", "helpers.ppo_parts:evens")[3:]
     return ["--pairs", str(write(folder / "pairs.jsonl", [row(n) for n in numbers(False, 16)])), *updates]
 
 

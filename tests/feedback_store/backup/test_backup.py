@@ -15,7 +15,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from feedback_store import FeedbackStore
 from feedback_store.backup import back_up, manifest, restore
 from feedback_store.backup.location import Place
-from feedback_store.backup.restore import backups
+from feedback_store.backup.restore_backup import backups
 from feedback_store.errors import BackupFailed
 
 

@@ -18,7 +18,7 @@ from helpers.store_parts import one_turn
 from feedback_store import FeedbackStore, MissingDependency, StoreDamaged
 from feedback_store.backup import back_up, manifest, restore, restore_if_empty
 from feedback_store.backup.home_files import is_empty
-from feedback_store.backup.restore import backups
+from feedback_store.backup.restore_backup import backups
 from feedback_store.errors import BackupDamaged, BackupFailed, HomeNotEmpty, NoBackup
 
 
@@ -37,8 +37,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from feedback_store.backup import back_up, place
-real, calls = place.Place.put, []
+from feedback_store.backup import back_up, location
+real, calls = location.Place.put, []
 def dying(self, source, name, progress):
     calls.append(name)
     if len(calls) == int(sys.argv[3]):
@@ -48,7 +48,7 @@ def dying(self, source, name, progress):
             target.write_bytes(source.read_bytes()[:-1])
         os.kill(os.getpid(), signal.SIGKILL)
     real(self, source, name, progress)
-place.Place.put = dying
+location.Place.put = dying
 back_up(Path(sys.argv[1]), sys.argv[2])
 """
 
@@ -115,7 +115,7 @@ def test_a_restore_cut_off_while_files_are_moved_goes_on_at_the_next_start(
         move(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("feedback_store.backup.restore.os.replace", dying)
+        patch.setattr("feedback_store.backup.restore_backup.os.replace", dying)
         with pytest.raises(BackupFailed, match="No space left"):
             restore(new, url)
     assert not (new / "feedback.db").exists()

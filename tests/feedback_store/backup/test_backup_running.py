@@ -19,7 +19,7 @@ from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
 from feedback_store.backup import Schedule, back_up, restore
-from feedback_store.backup.restore import backups
+from feedback_store.backup.restore_backup import backups
 
 
 @pytest.fixture

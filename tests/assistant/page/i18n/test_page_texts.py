@@ -210,19 +210,22 @@ ELSEWHERE = {
     "NewerSchema",
     "StoreMissing",
     "MissingDependency",
+    "QuantizeError",
+    "SnapshotError",
+    "UnknownSnapshot",
     "SettingsError",
 }
-BELOW = (
-    *(
-        f"assistant/{name}.py"
-        for name in ("answering", "carry", "context", "conversation", "engine", "library")
-    ),
-    *(
-        f"assistant/{name}.py"
-        for name in ("model", "places", "prompt", "remote", "served", "tokens", "versions")
-    ),
-    *(f"feedback_store/{name}.py" for name in ("checks", "conversations", "database", "lookup", "people")),
-    *(f"feedback_store/{name}.py" for name in ("queries", "records", "sessions", "turn", "votes")),
+BELOW = sorted(
+    path.relative_to(ROOT).as_posix()
+    for package in (
+        "assistant/chat",
+        "feedback_store",
+        "assistant/registry",
+        "assistant/serving",
+        "feedback_store/database",
+        "feedback_store/store",
+    )
+    for path in (ROOT / package).glob("*.py")
 )
 
 
