@@ -1,6 +1,6 @@
 """Each stage beside plain TRL, and our PPO beside the one that TRL 1.12 still had: speed and memory.
 
-    python benchmarks/alignment.py --folder build/alignment [--runs 3] [--parts stages ppo] [--stages sft dpo]
+    python -m benchmarks.alignment --folder build/alignment [--runs 3] [--parts stages ppo] [--stages sft dpo]
 
 Stages: tokens (episodes, of RLOO) a second and the process's peak memory, in the setting of `speed_setting.py`; both
 sides take turns, each run in a process of its own, and the table shows medians. PPO: a policy of 60 million random
@@ -20,19 +20,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-import ppo_setting  # noqa: E402
-from speed_setting import BATCH, BLOCK, NEW_TOKENS, RATE, STAGES, TEMPERATURE, UPDATES, blocks_an_update, rows  # noqa: E402  # noqa: E402
-
-from alignment.data.dataset import pack  # noqa: E402
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import STARTER, Base, write_atomically  # noqa: E402
-from assistant.serving import prompt  # noqa: E402
-from assistant.serving.loading import load_tokenizer  # noqa: E402
-from feedback_store import FeedbackStore, NewReply  # noqa: E402
+from alignment.data.dataset import pack
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import STARTER, Base, write_atomically
+from assistant.serving import prompt
+from assistant.serving.loading import load_tokenizer
+from benchmarks import ROOT, ppo_setting
+from benchmarks.speed_setting import (
+    BATCH,
+    BLOCK,
+    NEW_TOKENS,
+    RATE,
+    STAGES,
+    TEMPERATURE,
+    UPDATES,
+    blocks_an_update,
+    rows,
+)
+from feedback_store import FeedbackStore, NewReply
 
 PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", "accelerate==1.15.0")
 """TRL 1.12 runs with the libraries that stand in requirements-train.txt."""
@@ -41,12 +46,9 @@ SIDES = ("plain", "ours")
 
 def measured(command: Sequence[str], told: Path) -> dict[str, Any]:
     """Run a process that writes its figures to `told`; these, and the most memory that it held, in MiB."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
     log = told.with_suffix(".log")
     with log.open("w", encoding="utf-8") as output:
-        running = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": path}, stdout=output, stderr=output
-        )
+        running = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
         _, status, usage = os.wait4(running.pid, 0)
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
@@ -72,7 +74,12 @@ def ours(stage: str, folder: Path) -> list[str]:
         "dpo": ["--pairs", str(folder / "pairs.jsonl")],
         "kto": [],
         "rloo": [
-            *("--prompts", str(folder / "rows.jsonl"), "--reward_functions", "speed_setting:evens"),
+            *(
+                "--prompts",
+                str(folder / "rows.jsonl"),
+                "--reward_functions",
+                "benchmarks.speed_setting:evens",
+            ),
             *(f"--updates={UPDATES}", f"--batch_size={BATCH // 4}", f"--max_new_tokens={NEW_TOKENS}"),
             f"--temperature={TEMPERATURE}",
         ],
@@ -93,7 +100,7 @@ def ours(stage: str, folder: Path) -> list[str]:
 def stage_cell(stage: str, side: str, folder: Path, told: Path) -> dict[str, Any]:
     """One run of one side."""
     if side == "plain":
-        script = [sys.executable, "benchmarks/plain_trl.py", stage]
+        script = [sys.executable, "-m", "benchmarks.plain_trl", stage]
         return measured([*script, "--rows", str(folder / "rows.jsonl"), "--output", str(told)], told)
     told.write_text("{}", encoding="utf-8")
     found = measured(ours(stage, folder), told)
@@ -178,8 +185,8 @@ def ppo_cell(side: str, folder: Path, told: Path) -> dict[str, Any]:
     """All updates of one side."""
     ppo_setting.write(folder / "ppo")
     python = str(environment(folder)) if side == "plain" else sys.executable
-    script = "benchmarks/trl_ppo.py" if side == "plain" else "benchmarks/our_ppo.py"
-    return measured([python, script, "--folder", str(folder / "ppo"), "--output", str(told)], told)
+    script = "benchmarks.trl_ppo" if side == "plain" else "benchmarks.our_ppo"
+    return measured([python, "-m", script, "--folder", str(folder / "ppo"), "--output", str(told)], told)
 
 
 def medians(cells: Sequence[dict[str, Any]], what: str) -> float:

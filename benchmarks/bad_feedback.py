@@ -1,8 +1,8 @@
 """Does the gate hold when the feedback teaches nothing, or the wrong thing? Small cycles, one after the other.
 
-    python benchmarks/bad_feedback.py random --cycles 40 --output random.jsonl
-    python benchmarks/bad_feedback.py flipped --cycles 20 --output flipped.jsonl
-    python benchmarks/bad_feedback.py honest --cycles 5 --output honest.jsonl
+    python -m benchmarks.bad_feedback random --cycles 40 --output random.jsonl
+    python -m benchmarks.bad_feedback flipped --cycles 20 --output flipped.jsonl
+    python -m benchmarks.bad_feedback honest --cycles 5 --output honest.jsonl
 
 Each cycle begins in a new home: simulated people chat with v1 and give 64 thumbs, which are a coin's ("random"), all
 turned around ("flipped"), or, to see that these cycles could promote at all, as they were meant, one in ten slipping
@@ -24,18 +24,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import yaml
 
-import yaml  # noqa: E402
-
-from alignment.__main__ import main as alignment  # noqa: E402
-from alignment.cycle import cycle_state  # noqa: E402
-from alignment.evaluation.evaluate import suite  # noqa: E402
-from assistant.serving.loading import quiet_libraries  # noqa: E402
-from benchmarks.people import People, chat_and_rate  # noqa: E402
-from feedback_store.stats.intervals import wilson  # noqa: E402
+from alignment.__main__ import main as alignment
+from alignment.cycle import cycle_state
+from alignment.evaluation.evaluate import suite
+from assistant.serving.loading import quiet_libraries
+from benchmarks.people import People, chat_and_rate
+from feedback_store.stats.intervals import wilson
 
 THUMBS, RATERS = 64, 20
 PEOPLE = {

@@ -1,6 +1,6 @@
 """How long from the engine's first token to the first one on the screen, one person at the page.
 
-    python benchmarks/first_token.py [--questions 20]
+    python -m benchmarks.first_token [--questions 20]
 
 Starts the starter's engine and the page in this process, asks in Chromium, and notes two moments by one clock: when
 the engine hands over a reply's first chunk, and when the first letters of it stand in the page. Needs Chromium and the
@@ -9,9 +9,7 @@ dev packages.
 
 import argparse
 import asyncio
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
@@ -19,21 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT)]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from playwright.sync_api import expect, sync_playwright
 
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
-
-from assistant.chat.chat import Chat  # noqa: E402
-from assistant.page import build_page, launch_options  # noqa: E402
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import Versions  # noqa: E402
-from assistant.serving.loading import Placement, quiet_libraries  # noqa: E402
-from assistant.serving.sampling import Sampling  # noqa: E402
-from assistant.serving.transformers_engine import Chunk, Engine, Served  # noqa: E402
-from feedback_store import FeedbackStore  # noqa: E402
+from assistant.chat.chat import Chat
+from assistant.page import build_page, launch_options
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving.loading import Placement, quiet_libraries
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Chunk, Engine, Served
+from feedback_store import FeedbackStore
 
 # The browser's wall clock is this machine's; it is read when letters of thought or answer first stand in the page.
 WATCH = """() => new MutationObserver(() => {

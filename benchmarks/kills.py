@@ -1,6 +1,6 @@
 """kill -9 at random moments of a cycle, while people ask the app: is what is served always whole, and does it go on?
 
-    python benchmarks/kills.py [--kills 50] [--seed 1] [--output kills.json]
+    python -m benchmarks.kills [--kills 50] [--seed 1] [--output kills.json]
 
 Cycles are small (KTO for eight updates on the starter, a gate on a suite of 24 tasks that is easily convinced, so that
 versions are released as well), but run as a timer would run them. After each kill the released version and all others
@@ -22,21 +22,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import httpx
+import yaml
 
-import httpx  # noqa: E402
-import yaml  # noqa: E402
-from helpers.feedback import apples, rate_replies  # noqa: E402
-from helpers.running_app import running_app  # noqa: E402
-
-from alignment.cycle import cycle_state  # noqa: E402
-from alignment.evaluation.evaluate import suite  # noqa: E402
-from assistant.registry.versions import Versions  # noqa: E402
-from assistant.serving.loading import quiet_libraries  # noqa: E402
-from benchmarks.people import People, chat_and_rate  # noqa: E402
-from feedback_store import FeedbackStore  # noqa: E402
+from alignment.cycle import cycle_state
+from alignment.evaluation.evaluate import suite
+from assistant.registry.versions import Versions
+from assistant.serving.loading import quiet_libraries
+from benchmarks import ROOT
+from benchmarks.people import People, chat_and_rate
+from feedback_store import FeedbackStore
+from tests.helpers.feedback import apples, rate_replies
+from tests.helpers.running_app import running_app
 
 READERS = 2
 POLICY: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """How often the live comparison errs, and how many votes it takes: simulated thumbs, looked at after every vote.
 
-    python benchmarks/live.py [--runs 1000] [--plot docs/images/live.svg]
+    python -m benchmarks.live [--runs 1000] [--plot docs/images/live.svg]
 
 300 raters of unlike taste, if no other number is named: a rater's chance of a thumb up is Beta-distributed, and
 conversations of one to six votes lie each in one arm. "alike 60 %" means a correlation of 0.6 between one rater's
@@ -13,14 +13,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+import numpy as np
 
-import numpy as np  # noqa: E402
-
-from alignment.evaluation.release_policy import LivePolicy  # noqa: E402
-from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, settle  # noqa: E402
-from benchmarks.forest import Row, line, plot  # noqa: E402
+from alignment.evaluation.release_policy import LivePolicy
+from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, settle
+from benchmarks.forest import Row, line, plot
 
 VOTES = 3000
 

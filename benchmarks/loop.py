@@ -1,6 +1,6 @@
 """The whole circle, over and over: people chat and rate, a cycle learns, the gate decides, the next version serves.
 
-    python benchmarks/loop.py --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.svg]
+    python -m benchmarks.loop --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.svg]
 
 Simulated people ask word problems of two and three steps and like what is right and names its unit. One thumb in ten
 slips, and of the twenty people one always says the opposite. They do not wait to read, so that reports call many of
@@ -15,7 +15,6 @@ goes on from there; with more --cycles it adds to what there is. Exit code 1 if 
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 import time
@@ -24,20 +23,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import yaml
 
-import yaml  # noqa: E402
-
-from alignment.cycle import cycle_state  # noqa: E402
-from alignment.evaluation.evaluate import answer, suite  # noqa: E402
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import write_atomically  # noqa: E402
-from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
-from benchmarks.people import People, chat_and_rate  # noqa: E402
-from feedback_store import FeedbackStore  # noqa: E402
-from feedback_store.stats.intervals import wilson  # noqa: E402
+from alignment.cycle import cycle_state
+from alignment.evaluation.evaluate import answer, suite
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import write_atomically
+from assistant.serving.loading import load_for_serving, quiet_libraries
+from benchmarks import ROOT
+from benchmarks.people import People, chat_and_rate
+from feedback_store import FeedbackStore
+from feedback_store.stats.intervals import wilson
 
 POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "minimum_judgements": 100}}
 """Of the cycles: the defaults, but for the candidates, and for what 300 thumbs on 75 questions give the two judges.

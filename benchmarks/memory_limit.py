@@ -1,6 +1,6 @@
 """One person's speed on a model of Qwen3-0.6B's shape beside what the machine's memory allows, and where the time goes.
 
-    python benchmarks/memory_limit.py [--tokens 24] [--dtype fp32,bf16]
+    python -m benchmarks.memory_limit [--tokens 24] [--dtype fp32,bf16]
 
 Each token reads every weight once, so that no engine is faster than memory bandwidth divided by the weights' bytes.
 The bandwidth is measured here, by summing a tensor that no cache holds. The weights are random: speed is the same.
@@ -8,22 +8,18 @@ The bandwidth is measured here, by summing a tensor that no cache holds. The wei
 
 import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+import torch
+from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-import torch  # noqa: E402
-from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM  # noqa: E402
-
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import STARTER_FOLDER, Versions  # noqa: E402
-from assistant.serving.loading import Placement, load_for_serving, quiet_libraries  # noqa: E402
-from assistant.serving.sampling import Sampling  # noqa: E402
-from assistant.serving.transformers_engine import Engine  # noqa: E402
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
 
 
 def bandwidth() -> float:

@@ -1,6 +1,6 @@
 """What noisy thumbs change: every stage that learns from them, on a habit, on a skill, and on all the rest.
 
-    python benchmarks/noisy_thumbs.py --folder build/thumbs [--thumbs 500] [--stages dpo kto ppo] [--seeds 1 2 3]
+    python -m benchmarks.noisy_thumbs --folder build/thumbs [--thumbs 500] [--stages dpo kto ppo] [--seeds 1 2 3]
 
 Simulated people ask word problems of two and three steps, four answers each, and like what is right and names its
 unit; one thumb in ten slips. Then a stage runs as a command, on the store that they left: `ppo` after `reward`, which
@@ -12,7 +12,6 @@ Every part is kept in the folder as it is done, and is not done again: a run tha
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,22 +19,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
+from scipy.stats import binomtest
 
-import numpy as np  # noqa: E402
-from people import People, chat_and_rate, likes  # noqa: E402
-from scipy.stats import binomtest  # noqa: E402
-
-from alignment.evaluation import evaluate  # noqa: E402
-from alignment.evaluation.paired_tests import Paired, bounds  # noqa: E402
-from alignment.scoring import reward_model  # noqa: E402
-from alignment.starter.task import Task  # noqa: E402
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import Versions, write_atomically  # noqa: E402
-from assistant.serving import prompt  # noqa: E402
-from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
+from alignment.evaluation import evaluate
+from alignment.evaluation.paired_tests import Paired, bounds
+from alignment.scoring import reward_model
+from alignment.starter.task import Task
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions, write_atomically
+from assistant.serving import prompt
+from assistant.serving.loading import load_for_serving, quiet_libraries
+from benchmarks import ROOT
+from benchmarks.people import People, chat_and_rate, likes
 
 HABIT, SKILL = "word_two_step", "word_three_step"
 DIRECT = ("comparison", "concept", "division", "identity", "outside", "smalltalk")

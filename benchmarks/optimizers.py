@@ -1,30 +1,24 @@
 """Muon against AdamW on the starter's own text: held-out loss after the same tokens, and the seconds they took.
 
-    python benchmarks/optimizers.py [--tokens 600000]
+    python -m benchmarks.optimizers [--tokens 600000]
 
 Each optimiser is tried at several learning rates, from the same first weights, on the same blocks in the same order.
 """
 
 import argparse
 import itertools
-import os
-import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed  # noqa: E402
-
-from alignment.data.dataset import Blocks, pack  # noqa: E402
-from alignment.stages.pretrain import PretrainRecipe, train  # noqa: E402
-from alignment.starter import corpus  # noqa: E402
-from assistant.registry.versions import STARTER_FOLDER  # noqa: E402
-from assistant.serving.loading import quiet_libraries  # noqa: E402
+from alignment.data.dataset import Blocks, pack
+from alignment.stages.pretrain import PretrainRecipe, train
+from alignment.starter import corpus
+from assistant.registry.versions import STARTER_FOLDER
+from assistant.serving.loading import quiet_libraries
 
 TRIALS = (("adamw", 1e-3), ("adamw", 2e-3), ("adamw", 4e-3), ("muon", 2e-3), ("muon", 4e-3), ("muon", 8e-3))
 HELD_OUT_TOKENS = 32_768

@@ -1,15 +1,11 @@
 """Our PPO in the setting of `ppo_setting.py`, update by update. Started by `benchmarks/alignment.py`."""
 
 import argparse
-import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-import ppo_setting as setting
 import psutil
 import torch
 from peft import LoraConfig, get_peft_model
@@ -21,6 +17,7 @@ from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Source
 from alignment.stages.ppo import PPORecipe
 from alignment.stages.sft import SFTRecipe, with_new_adapter
+from benchmarks import ppo_setting as setting
 
 
 def judge_version(folder: Path) -> Any:

@@ -2,12 +2,9 @@
 
 import asyncio
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from alignment.starter.check import check
 from alignment.starter.corpus import task

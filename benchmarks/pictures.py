@@ -1,26 +1,21 @@
 """Pictures of the page with the embedded starter for the README: tokens, two answers, a phone in Chinese.
 
-    python benchmarks/pictures.py [--folder docs/images]
+    python -m benchmarks.pictures [--folder docs/images]
 
 Every other state, over scripted answers, on a desk and on a phone, light and dark, is drawn by the browser tests:
 `THUMBTUNE_SCREENSHOTS=folder python -m pytest -m browser`. Needs Chromium and the dev packages.
 """
 
 import argparse
-import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from playwright.sync_api import expect, sync_playwright
 
-from helpers.running_app import running_app  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
-
-from assistant.page.i18n.languages import CHINESE, ENGLISH, Words  # noqa: E402
+from assistant.page.i18n.languages import CHINESE, ENGLISH, Words
+from benchmarks import ROOT
+from tests.helpers.running_app import running_app
 
 WAIT = 60_000  # milliseconds
 

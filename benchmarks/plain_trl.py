@@ -1,6 +1,6 @@
 """The peer of a stage: a plain TRL script of the same setting, as TRL's own examples are written.
 
-    python benchmarks/plain_trl.py STAGE --rows rows.jsonl --output figures.json
+    python -m benchmarks.plain_trl STAGE --rows rows.jsonl --output figures.json
 
 The same model (the starter, its first adapter continued; all weights for `pretrain`), rows, batch, updates, rates,
 precision and optimiser as `benchmarks/alignment.py` gives the stage. Prompts are rendered beforehand, because TRL's
@@ -9,36 +9,19 @@ trainers take text; all else is theirs.
 
 import argparse
 import json
-import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
-from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
-from speed_setting import (  # noqa: E402  # noqa: E402
-    BATCH,
-    BLOCK,
-    NEW_TOKENS,
-    RATE,
-    TEMPERATURE,
-    UPDATES,
-    blocks_an_update,
-    evens_of,
-    read,
-)
-from transformers import (  # noqa: E402
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
 )
-from trl import (  # noqa: E402
+from trl import (
     DPOConfig,
     DPOTrainer,
     KTOConfig,
@@ -51,8 +34,19 @@ from trl import (  # noqa: E402
     SFTTrainer,
 )
 
-from alignment.training.stage import fast_bfloat16  # noqa: E402
-from assistant.registry.versions import STARTER_FOLDER  # noqa: E402
+from alignment.training.stage import fast_bfloat16
+from assistant.registry.versions import STARTER_FOLDER
+from benchmarks.speed_setting import (
+    BATCH,
+    BLOCK,
+    NEW_TOKENS,
+    RATE,
+    TEMPERATURE,
+    UPDATES,
+    blocks_an_update,
+    evens_of,
+    read,
+)
 
 BASE, ADAPTER = STARTER_FOLDER / "base", STARTER_FOLDER / "adapter"
 

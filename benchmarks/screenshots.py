@@ -1,13 +1,12 @@
 """The main job in a real browser, and the README's picture of it.
 
-    python benchmarks/screenshots.py [--folder docs/images] [--questions 40]
+    python -m benchmarks.screenshots [--folder docs/images] [--questions 40]
 
 Types word problems into the page, gives each answer a thumb (up if it is right and names its unit, else down, with a
 reason), trains and releases v2 while the page stays open, and asks again. Needs Chromium and the dev packages.
 """
 
 import argparse
-import os
 import random
 import subprocess
 import sys
@@ -15,17 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from playwright.sync_api import expect, sync_playwright
 
-from helpers.running_app import running_app  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
-
-from alignment.starter.check import check  # noqa: E402
-from alignment.starter.corpus import task  # noqa: E402
-from alignment.starter.task import Task  # noqa: E402
-from assistant.page.i18n.languages import ENGLISH  # noqa: E402
+from alignment.starter.check import check
+from alignment.starter.corpus import task
+from alignment.starter.task import Task
+from assistant.page.i18n.languages import ENGLISH
+from benchmarks import ROOT
+from tests.helpers.running_app import running_app
 
 expect.set_options(timeout=60_000)  # milliseconds; a machine that trains beside it is slow
 

@@ -1,6 +1,6 @@
 """Many people at once: this app, over its API and its page, beside Gradio's usual recipe and `transformers serve`.
 
-    python benchmarks/serving.py [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
+    python -m benchmarks.serving [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
 
 One run, one machine, one system after the other, each in a process of its own and all with the same model: the
 starter's weights in float32, merged, without an END, so that every reply has `--tokens` tokens. Clients come over HTTP,
@@ -26,11 +26,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import httpx
 
-import httpx  # noqa: E402
-from clients import TEMPERATURE, Result, measured, over_api, over_gradio, question, repeated  # noqa: E402
+from benchmarks.clients import TEMPERATURE, Result, measured, over_api, over_gradio, question, repeated
 
 # The systems, each in a process of its own
 
@@ -169,9 +167,9 @@ def endless_model(folder: Path) -> None:
 
 def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result], None]) -> None:
     """Every system, or those named in `only`, for every number of clients."""
-    from helpers.running_app import command, free_port
+    from tests.helpers.running_app import command, free_port
 
-    here = [sys.executable, __file__, "--tokens", str(tokens)]
+    here = [sys.executable, "-m", "benchmarks.serving", "--tokens", str(tokens)]
     with tempfile.TemporaryDirectory() as temporary:
         folder, port = Path(temporary), free_port()
         endless_model(folder)

@@ -1,6 +1,6 @@
 """From `python app.py` to the first streamed token on the starter, and where the time goes.
 
-    python benchmarks/startup.py [--runs 5]
+    python -m benchmarks.startup [--runs 5]
 
 Each run is a new process on a new home. Prints medians, in seconds.
 """
@@ -13,16 +13,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
 IMPORTS = ("torch", "transformers.models.qwen3.modeling_qwen3", "peft", "gradio", "sqlalchemy", "alembic")
 
 
 def first_token() -> tuple[float, float]:
     """Seconds until the page answers, and until the first token has arrived at a client."""
     from gradio_client import Client
-    from helpers.running_app import running_app
+
+    from tests.helpers.running_app import running_app
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()

@@ -1,7 +1,7 @@
 """The feedback store under load, on SQLite and on PostgreSQL.
 
-    python benchmarks/store.py writers [--ratings 100000] [--writers 32] [--no-queue]
-    python benchmarks/store.py size [--replies 1000000] [--ratings 200000]
+    python -m benchmarks.store writers [--ratings 100000] [--writers 32] [--no-queue]
+    python -m benchmarks.store size [--replies 1000000] [--ratings 200000]
 
 `writers`: ratings by many processes at once, none lost and none doubled, and how long one writer waits for one rating.
 `size`: a page of history, a snapshot with its memory, and `verify`, in a large store. `--engine` takes one engine
@@ -16,22 +16,17 @@ import multiprocessing
 import random
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from sqlalchemy import insert
 
-from helpers import postgres  # noqa: E402
-from sqlalchemy import insert  # noqa: E402
-
-from feedback_store import FeedbackStore, NewReply, StoreError  # noqa: E402
-from feedback_store.database import sessions  # noqa: E402
-from feedback_store.database.tables import (  # noqa: E402
+from feedback_store import FeedbackStore, NewReply, StoreError
+from feedback_store.database import sessions
+from feedback_store.database.tables import (
     ConversationRow,
     MessageRow,
     RaterRow,
@@ -39,7 +34,8 @@ from feedback_store.database.tables import (  # noqa: E402
     RatingRow,
     ReplyRow,
 )
-from feedback_store.rows import snapshot  # noqa: E402
+from feedback_store.rows import snapshot
+from tests.helpers import postgres
 
 TURNS = 5  # replies in a conversation
 AT_ONCE = 2_000

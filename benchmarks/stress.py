@@ -1,8 +1,8 @@
 """Long loads that must leave nothing broken: versions swapped all the while, and memory that stays as it is.
 
-    python benchmarks/stress.py swaps [--count 1000]
-    python benchmarks/stress.py memory [--count 10000]
-    python benchmarks/stress.py page-memory [--count 10000]
+    python -m benchmarks.stress swaps [--count 1000]
+    python -m benchmarks.stress memory [--count 10000]
+    python -m benchmarks.stress page-memory [--count 10000]
 
 `swaps` releases two versions in turn while eight readers ask without a pause, and compares each reply with what its
 version says alone. `memory` sends requests to the app's API, sixteen at once, and looks at the app's memory;
@@ -19,11 +19,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-import httpx  # noqa: E402
-import psutil  # noqa: E402
+import httpx
+import psutil
 
 READERS = 8
 AT_ONCE = 16
@@ -116,7 +113,7 @@ async def swaps(count: int, home: Path) -> Swaps:
 
 async def memory(count: int, home: Path, page: bool = False) -> Memory:
     """Ask `count` times over the API, or the page's endpoint, AT_ONCE people at a time."""
-    from helpers.running_app import running_app
+    from tests.helpers.running_app import running_app
 
     seen = Memory()
     with running_app(home, "--max-new-tokens", "8") as url:

@@ -1,6 +1,6 @@
 """A hundred thumbs to a released next version, timed; and what they changed.
 
-    python benchmarks/thumbs.py [--thumbs 100] [--learning-rate 1e-4]
+    python -m benchmarks.thumbs [--thumbs 100] [--learning-rate 1e-4]
 
 A simulated person asks two-step word problems and gives a thumb up to an answer that is right and names its unit,
 a thumb down to any other. Then `kto` and `release` run as commands. The habit is measured on held-out problems.
@@ -8,7 +8,6 @@ a thumb down to any other. Then `kto` and `release` run as commands. The habit i
 
 import argparse
 import asyncio
-import os
 import random
 import subprocess
 import sys
@@ -16,20 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-from alignment.evaluation.evaluate import answer, cells, suite, table  # noqa: E402
-from alignment.starter.check import check  # noqa: E402
-from alignment.starter.corpus import task  # noqa: E402
-from assistant.chat.chat import Chat  # noqa: E402
-from assistant.registry.first_version import version_to_serve  # noqa: E402
-from assistant.registry.versions import Versions  # noqa: E402
-from assistant.serving.loading import load_for_serving, quiet_libraries  # noqa: E402
-from assistant.serving.sampling import Sampling  # noqa: E402
-from assistant.serving.transformers_engine import Engine  # noqa: E402
-from feedback_store import FeedbackStore  # noqa: E402
+from alignment.evaluation.evaluate import answer, cells, suite, table
+from alignment.starter.check import check
+from alignment.starter.corpus import task
+from assistant.chat.chat import Chat
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving.loading import load_for_serving, quiet_libraries
+from assistant.serving.sampling import Sampling
+from assistant.serving.transformers_engine import Engine
+from benchmarks import ROOT
+from feedback_store import FeedbackStore
 
 
 async def chat_and_rate(home: Path, thumbs: int, seed: int) -> dict[int, int]:

@@ -7,15 +7,11 @@ float32, as ours is on a CPU.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-import ppo_setting as setting
 import psutil
 import torch
 from datasets import Dataset
@@ -27,6 +23,8 @@ from transformers import (
     TrainerCallback,
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+from benchmarks import ppo_setting as setting
 
 
 class Clock(TrainerCallback):

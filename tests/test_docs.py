@@ -20,6 +20,16 @@ def test_every_local_link_leads_to_a_file(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+def test_every_benchmark_that_a_document_names_is_there() -> None:
+    named = {
+        name
+        for document in DOCUMENTS
+        for name in re.findall(r"python -m benchmarks\.(\w+)", document.read_text(encoding="utf-8"))
+    }
+    assert {"loop", "serving", "store"} <= named
+    assert named <= {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+
+
 def test_every_setting_is_in_the_reference() -> None:
     for name in Settings.model_fields:
         assert f"`--{name.replace('_', '-')}`" in REFERENCE

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.paths import ROOT
+from tests.helpers.paths import ROOT
 
 
 def free_port() -> int:

@@ -1,0 +1,1 @@
+"""The tests; `helpers` are what they share with each other and with the benchmarks."""

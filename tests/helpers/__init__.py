@@ -1,0 +1,1 @@
+"""What several tests share: homes, fake servers, browsers, small models."""
