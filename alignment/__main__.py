@@ -50,12 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (AlignmentError, AssistantError, StoreError) as error:
         print(f"{chosen.stage}: {error}", file=sys.stderr)
         return 2
-    except ValueError as error:
-        # TRL's parser reports unknown keys this way.
-        if "not used by the" not in str(error) and "Unknown" not in str(error):
-            raise
-        print(f"{chosen.stage}: {error}", file=sys.stderr)
-        return 2
     except Exception as error:
         if not is_disk_full(error):
             raise
@@ -91,8 +85,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
         return cycle.main
     from alignment.stages import dpo, kto, ppo, pretrain, reward, rloo, sft
-    from alignment.training.processes import end_together
-    from alignment.training.stage import say
+    from alignment.training.processes import exit_together, say
 
     run = {
         "pretrain": pretrain.main,
@@ -108,7 +101,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
         # A dry run writes no version.
         if (version := run(arguments)) is not None:
             say(version)
-        end_together()
+        exit_together()
 
     return stage
 

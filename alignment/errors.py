@@ -15,6 +15,10 @@ class TrainingError(AlignmentError):
     """Training itself went wrong, for example a loss that is not a number."""
 
 
+class FlagError(AlignmentError):
+    """A stage has no such flag, or a configuration file has a key that is no flag of the stage."""
+
+
 class TrackerError(AlignmentError):
     """Curves cannot be sent where they should go: no such tracker, or it is not installed."""
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from alignment.data.dataset import pack
+from alignment.data.raw_text import join_documents
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER, Base, write_atomically
 from assistant.serving import prompt
@@ -123,7 +123,7 @@ def prepare(folder: Path, _: Path) -> dict[str, int]:
         _write(folder / f"{name}.jsonl", lines)
     text = "\n\n".join(row["text"] for row in some)
     blocks = blocks_an_update() * UPDATES
-    ids = pack([text], tokenizer, tokenizer.eos_token_id)
+    ids = join_documents([text], tokenizer, tokenizer.eos_token_id)
     # A few tokens more than the blocks hold, and too few for any to be held out.
     (folder / "text.txt").write_text(tokenizer.decode(ids[: blocks * BLOCK + 8]), encoding="utf-8")
     _rate(home, tokenizer, some)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed
 
-from alignment.data.dataset import Blocks, pack
+from alignment.data.raw_text import Blocks, join_documents
 from alignment.stages.pretrain import PretrainRecipe, train
 from alignment.starter import corpus
 from assistant.registry.versions import STARTER_FOLDER
@@ -43,8 +43,12 @@ def main() -> None:
     quiet_libraries()
     words = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     config = AutoConfig.from_pretrained(STARTER_FOLDER / "base", dtype="float32")
-    ids = pack(itertools.islice(corpus.documents(1), options.tokens // 100), words, words.pad_token_id)
-    unseen = pack(itertools.islice(corpus.documents(2), 2000), words, words.pad_token_id)[:HELD_OUT_TOKENS]
+    ids = join_documents(
+        itertools.islice(corpus.documents(1), options.tokens // 100), words, words.pad_token_id
+    )
+    unseen = join_documents(itertools.islice(corpus.documents(2), 2000), words, words.pad_token_id)[
+        :HELD_OUT_TOKENS
+    ]
     print(f"{'optimiser':<12}{'rate':>8}{'held-out loss':>16}{'seconds':>10}")
     for optimizer, rate in TRIALS:
         set_seed(1)

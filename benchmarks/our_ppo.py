@@ -12,11 +12,11 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.data.prompts import Asked
-from alignment.ppo.models import SharedBase
+from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Source
 from alignment.stages.ppo import PPORecipe
-from alignment.stages.sft import SFTRecipe, with_new_adapter
+from alignment.training.parent_version import with_new_adapter
 from benchmarks import ppo_setting as setting
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder / "base")
     before = psutil.Process().memory_info().rss / 2**20
     base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32).requires_grad_(False)
-    model = with_new_adapter(base, SFTRecipe(rank=setting.RANK, alpha=2 * setting.RANK))
+    model = with_new_adapter(base, rank=setting.RANK, alpha=2 * setting.RANK, seed=1)
     shared = SharedBase(model, False, 1.0, 1)
     shared.add_reward("reward", judge_version(folder))
 

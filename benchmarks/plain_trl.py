@@ -34,7 +34,7 @@ from trl import (
     SFTTrainer,
 )
 
-from alignment.training.stage import fast_bfloat16
+from alignment.training.processes import fast_bfloat16
 from assistant.registry.versions import STARTER_FOLDER
 from benchmarks.speed_setting import (
     BATCH,

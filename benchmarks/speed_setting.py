@@ -42,7 +42,7 @@ def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
     `prompt` is rendered text; of two answers the rejected one is the problem's before it, and every second one is
     disliked. `tokens` counts prompt, right answer and wrong answer.
     """
-    from alignment.data.dataset import held_out
+    from alignment.data.splits import is_held_out
     from alignment.starter.corpus import task
     from assistant.serving import prompt
 
@@ -51,7 +51,7 @@ def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
     while len(found) < count:
         one = task(rng, "en" if len(found) % 2 else "zh", "word_two_step", "train")
         messages = [dict(turn) for turn in one.messages]
-        if held_out(messages):
+        if is_held_out(messages):
             continue
         asked = prompt.render(tokenizer, messages, think=True)
         said = {"thought": one.thought, "answer": one.answer}

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from alignment.cycle.cycle_state import Journal
-from alignment.data.dataset import held_out
+from alignment.data.splits import is_held_out
 from alignment.errors import DataError, PolicyError, TrainingError
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.stages import dpo, kto, ppo, reward
-from alignment.training.held_out_curves import Run
-from alignment.training.stage import say
+from alignment.training.flags import RunOptions
+from alignment.training.processes import say
 from assistant.errors import VersionError
 from assistant.registry.versions import Manifest, Versions
 from feedback_store import FeedbackStore, rows
@@ -40,9 +40,9 @@ class Counted:
 
     @classmethod
     def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "Counted":
-        trained = [row for row in thumbs if not held_out(row.messages)]
+        trained = [row for row in thumbs if not is_held_out(row.messages)]
         up = sum(row.label for row in trained)
-        return cls(up, len(trained) - up, sum(not held_out(row.messages) for row in pairs))
+        return cls(up, len(trained) - up, sum(not is_held_out(row.messages) for row in pairs))
 
     @property
     def thumbs(self) -> int:
@@ -100,7 +100,7 @@ class Plan:
 def check_recipes(policy: CyclePolicy) -> None:
     """Raises PolicyError for a flag that its stage does not have: before the stages before it are trained in vain."""
     for stage, flags in policy.recipes.items():
-        known = [one.name for part in (RECIPES[stage], Run) for one in fields(part)]
+        known = [one.name for part in (RECIPES[stage], RunOptions) for one in fields(part)]
         if unknown := [name for name in flags if name not in known]:
             raise PolicyError(
                 f"cycle.recipes.{stage} has unknown key {', '.join(map(str, unknown))}. Known keys: {', '.join(known)}."

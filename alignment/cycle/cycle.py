@@ -24,14 +24,14 @@ from alignment.cycle.candidates import Plan
 from alignment.cycle.cycle_lock import held
 from alignment.cycle.cycle_state import Journal
 from alignment.data import served_ids
-from alignment.data.pairs import from_store
+from alignment.data.token_pairs import pairs_of_store
 from alignment.errors import AlignmentError, CycleError, LockError
 from alignment.evaluation import comparison, comparison_report, gate
 from alignment.evaluation.answers import questions
 from alignment.evaluation.compare_command import judgements
 from alignment.evaluation.release_policy import Policy, read_policy
 from alignment.live import live_run
-from alignment.training.stage import say
+from alignment.training.processes import say
 from assistant.errors import AssistantError
 from assistant.registry import live_comparison as trials
 from assistant.registry.first_version import add_first_version
@@ -186,8 +186,8 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], mine: Journal) -
     taken = snapshot.load(mine.whole)
     asked = questions(policy.evaluate, mine.number, home, list(taken.rows("prompt")))
     tokenizer = load_tokenizer(released.manifest.base, home)
-    thumbs = served_ids.thumbs(taken.rows("unpaired"), tokenizer)
-    judged = judgements(from_store(taken.rows("preference"), tokenizer), thumbs)
+    thumbs = served_ids.with_token_ids(taken.rows("unpaired"), tokenizer)
+    judged = judgements(pairs_of_store(taken.rows("preference"), tokenizer), thumbs)
     asked = comparison.with_judgements(asked, judged)
     judge = candidates.standing(home, mine).get("b")
     looks = cycle_state.looks(earlier, released.id)

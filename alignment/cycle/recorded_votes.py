@@ -57,7 +57,7 @@ def agreement(home: Path, judges: Mapping[str, str], given: list[Thumb]) -> dict
     """
     # Imported late: the thumbs of a live comparison are read where nothing for training is installed.
     from alignment.data import served_ids
-    from alignment.data.dataset import half
+    from alignment.data.splits import half_of
     from alignment.scoring import reward_model
     from assistant.serving.loading import load_tokenizer
 
@@ -66,7 +66,7 @@ def agreement(home: Path, judges: Mapping[str, str], given: list[Thumb]) -> dict
     for learned, version in judges.items():
         judge = versions.open(version)
         tokenizer = load_tokenizer(judge.manifest.base, home)
-        others = [one for one in given if half(one.messages) != learned]
+        others = [one for one in given if half_of(one.messages) != learned]
         read = [(one.cast, served_ids.reply_ids(one.reply, one.messages, tokenizer)) for one in others]
         unseen = [(cast, ids) for cast, ids in read if ids]
         if not unseen:

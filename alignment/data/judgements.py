@@ -1,92 +1,134 @@
-"""Judgements: what people preferred, liked and disliked, as token ids that a reward model learns from."""
+"""Judgements: pairs and thumbs in one form, as token ids that a reward model learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignment.data.dataset import held_out, standing
-from alignment.data.pairs import Pair
+import torch
+from torch import Tensor
+
+from alignment.data.batches import pad_right
+from alignment.data.splits import is_held_out
+from alignment.data.token_pairs import TokenPair, resolve_contradictions
 from alignment.errors import DataError
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One judgement: `better` was preferred to `worse`, or, where there is no rival, liked or disliked."""
+class JudgedCompletion:
+    """One judgement: a completion that was preferred to another, or was liked or disliked by itself."""
 
     messages: list[dict[str, str]]
-    prompt: int
-    """Length of the prompt in tokens."""
+    prompt_length: int
+    """In tokens."""
     first: list[int]
-    """Prompt and completion; the preferred one of a pair."""
+    """Token ids of prompt and completion; of a pair, the preferred one."""
     second: list[int] | None
-    """Prompt and the other completion; None for a thumb."""
+    """Token ids of prompt and the rejected completion; None for a thumb."""
     sign: int
     """-1 for a thumb down, else 1."""
 
 
-def of_pair(pair: Pair) -> Judged:
+def judgement_of_pair(pair: TokenPair) -> JudgedCompletion:
     """A pair as a judgement."""
-    asked = pair.prompt_ids
-    return Judged(pair.messages, len(asked), asked + pair.chosen_ids, asked + pair.rejected_ids, 1)
+    prompt_ids = pair.prompt_ids
+    first, second = prompt_ids + pair.chosen_ids, prompt_ids + pair.rejected_ids
+    return JudgedCompletion(pair.messages, len(prompt_ids), first, second, sign=1)
 
 
-def of_thumb(row: Any) -> Judged:
+def judgement_of_thumb(row: Any) -> JudgedCompletion:
     """An `UnpairedRow` as a judgement."""
-    whole = [*row.prompt_ids, *row.completion_ids]
-    return Judged(row.messages, len(row.prompt_ids), whole, None, 1 if row.label else -1)
+    ids = [*row.prompt_ids, *row.completion_ids]
+    return JudgedCompletion(row.messages, len(row.prompt_ids), ids, None, sign=1 if row.label else -1)
 
 
 @dataclass(frozen=True)
-class Usable:
-    """Judgements to train on, those to evaluate on, and how many of those given were left out."""
+class SortedJudgements:
+    """Judgements to train on and to evaluate on, and how many were left out and why."""
 
-    training: list[Judged]
-    held_out: list[Judged]
+    training: list[JudgedCompletion]
+    held_out: list[JudgedCompletion]
     too_long: int
     tied: int
     repeated: int
 
+    def counts(self) -> dict[str, int]:
+        """Numbers of rows for the manifest."""
+        thumbs = [row.sign for row in self.training if row.second is None]
+        return {
+            "pairs": len(self.training) - len(thumbs),
+            "thumbs_up": thumbs.count(1),
+            "thumbs_down": thumbs.count(-1),
+            "held_out": len(self.held_out),
+            "too_long": self.too_long,
+            "tied": self.tied,
+            "repeated": self.repeated,
+        }
 
-def usable(found: Sequence[Judged], window: int, left_out: str = "") -> Usable:
-    """Set aside what is held out, and leave out what cannot teach: too long for `window` tokens, tied, repeated.
 
-    Judgements that contradict each other equally often are tied; else the more frequent one stands, once. `left_out`:
-    what the store's rules took away, in words. Raises DataError where there is nothing to learn from: no judgements,
-    or thumbs of one kind and no pair.
+def sort_judgements(rows: Sequence[JudgedCompletion], window: int, left_out: str = "") -> SortedJudgements:
+    """Separate held-out judgements, and leave out those longer than `window` tokens, tied, or repeated.
+
+    See `resolve_contradictions`. `left_out`: what the store's rules left out, as text for the error. Raises DataError
+    if there is nothing to learn from: no judgements, or thumbs of one kind and no pair.
     """
-    if not found:
+    if not rows:
         raise DataError(
             f"There are no judgements yet{left_out}. Give thumbs, or compare answers, and run this again; or name a "
             "file with --pairs."
         )
-    kept, too_long, tied, repeated = standing(
-        found,
+    resolved = resolve_contradictions(
+        rows,
         _key,
-        _opposite,
-        says_nothing=lambda one: one.first == one.second,
-        fits=lambda one: max(len(one.first), len(one.second or [])) <= window,
+        _opposite_key,
+        is_empty=lambda row: row.first == row.second,
+        fits=lambda row: max(len(row.first), len(row.second or [])) <= window,
     )
-    training = [one for one in kept if not held_out(one.messages)]
-    aside = [one for one in kept if held_out(one.messages)]
+    training = [row for row in resolved.kept if not is_held_out(row.messages)]
+    held_out = [row for row in resolved.kept if is_held_out(row.messages)]
     if not training:
         raise DataError(
-            f"None of the {len(found)} judgements can be trained on: {tied} are tied, "
-            f"{too_long} are longer than the context window of {window} tokens, {len(aside)} held out."
+            f"None of the {len(rows)} judgements can be trained on: {resolved.tied} are tied, "
+            f"{resolved.too_long} are longer than the context window of {window} tokens, {len(held_out)} held out."
         )
-    if all(one.second is None for one in training) and len({one.sign for one in training}) == 1:
-        given, missing = ("up", "down") if training[0].sign > 0 else ("down", "up")
+    if all(row.second is None for row in training) and len({row.sign for row in training}) == 1:
+        present, missing = ("up", "down") if training[0].sign > 0 else ("down", "up")
         raise DataError(
-            f"All {len(training)} judgements are thumbs {given}. A reward model learns from the difference: give "
+            f"All {len(training)} judgements are thumbs {present}. A reward model learns from the difference: give "
             f"thumbs {missing} to some answers too, and run this again."
         )
-    return Usable(training, aside, too_long, tied, repeated)
+    return SortedJudgements(training, held_out, resolved.too_long, resolved.tied, resolved.repeated)
 
 
-def _key(one: Judged) -> tuple[Any, ...]:
-    return tuple(one.first), tuple(one.second or ()), one.sign
+def _key(row: JudgedCompletion) -> Hashable:
+    return tuple(row.first), tuple(row.second or ()), row.sign
 
 
-def _opposite(one: Judged) -> tuple[Any, ...]:
-    if one.second is None:
-        return tuple(one.first), (), -one.sign
-    return tuple(one.second), tuple(one.first), one.sign
+def _opposite_key(row: JudgedCompletion) -> Hashable:
+    if row.second is None:
+        return tuple(row.first), (), -row.sign
+    return tuple(row.second), tuple(row.first), row.sign
+
+
+@dataclass
+class JudgementCollator:
+    """Judgements → a padded batch: first all first completions, then the second ones of the pairs."""
+
+    pad: int
+
+    def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """`items`: {"judged": JudgedCompletion}. `paired` has the row of each second completion's first one.
+
+        `input_ids` and `attention_mask` are int64 [judgements + pairs, longest], `sign` float32 [judgements], `paired`
+        int64 [pairs].
+        """
+        rows = [item["judged"] for item in items]
+        paired = [index for index, row in enumerate(rows) if row.second is not None]
+        ids, mask = pad_right(
+            [row.first for row in rows] + [rows[index].second for index in paired], self.pad
+        )
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "sign": torch.tensor([float(row.sign) for row in rows]),
+            "paired": torch.tensor(paired, dtype=torch.long),
+        }

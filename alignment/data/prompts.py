@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alignment.data.dataset import conversation, held_out, read_json_lines
+from alignment.data.feedback_rows import feedback_rows
+from alignment.data.json_lines import parse_messages, read_json_lines
+from alignment.data.splits import is_held_out
 from alignment.errors import DataError
 from alignment.evaluation.evaluate import KINDS
 from alignment.starter.corpus import task
 from alignment.starter.task import LANGUAGES, Task
-from alignment.training.stage import Place, feedback
 from assistant.serving import prompt
 
 Thinking = Literal["on", "off", "both"]
@@ -62,23 +63,22 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path 
     for one in found:
         distinct.setdefault(tuple(one.rendered(tokenizer)), one)
     fits = [one for ids, one in distinct.items() if len(ids) <= room]
-    training = [one for one in fits if not held_out(one.messages)]
+    training = [one for one in fits if not is_held_out(one.messages)]
     if not training:
         raise DataError(
             f"None of the {len(found)} prompts can be trained on: {len(distinct) - len(fits)} leave no room for "
             f"{recipe.max_new_tokens} tokens in a window of {window}, {len(fits)} are held out "
             "for evaluation. Lower --max_new_tokens, or collect more."
         )
-    aside = [one for one in fits if held_out(one.messages)][: recipe.held_out]
+    aside = [one for one in fits if is_held_out(one.messages)][: recipe.held_out]
     return Prompts(training, aside, len(distinct) - len(fits), len(found) - len(distinct))
 
 
 def from_store(home: Path, snapshot: Path | None = None) -> list[Asked]:
     """Everything that people asked and consented to. Raises DataError where they asked nothing."""
-    place = Place(home=home, snapshot=snapshot)
     found = [
         Asked(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
-        for row in feedback(place, "prompt").rows
+        for row in feedback_rows(home, snapshot, "prompt").rows
     ]
     if not found:
         raise DataError(
@@ -142,8 +142,8 @@ def _order(count: int, seed: int, passed: int) -> list[int]:
 
 def _messages(row: dict[str, Any]) -> list[dict[str, str]]:
     if isinstance(row.get("prompt"), str):
-        return conversation([{"role": "user", "content": row["prompt"]}])
-    return conversation(row["messages"] if "messages" in row else row["prompt"])
+        return parse_messages([{"role": "user", "content": row["prompt"]}])
+    return parse_messages(row["messages"] if "messages" in row else row["prompt"])
 
 
 def _modes(thinking: Thinking) -> list[bool]:

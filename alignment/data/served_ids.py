@@ -1,6 +1,6 @@
-"""Token ids of rated rows: those that were served; where nothing was served here, the text rendered.
+"""Token ids of rated replies: those that were served, or the rendered text of a reply that was not served here.
 
-A reply that was imported from another system, and what a person wrote, come as text alone.
+A reply that was imported from another system, and a text that a person wrote, come without token ids.
 """
 
 from collections.abc import Iterable
@@ -11,31 +11,37 @@ from assistant.serving import prompt
 from feedback_store.rows import UnpairedRow
 
 
-def prompt_ids(said: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
-    """The tokens of what was said to. Raises PromptError where the model's template refuses imported messages."""
-    return list(said.prompt_ids) or prompt.render(tokenizer, messages, said.think)
+def prompt_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
+    """Token ids of the prompt `messages` that `reply` answers, a row or a stored reply.
+
+    Raises PromptError if the model's template refuses imported messages.
+    """
+    return list(reply.prompt_ids) or prompt.render(tokenizer, messages, reply.think)
 
 
-def completion_ids(said: Any, think: bool, tokenizer: Any) -> list[int]:
-    """The tokens of what was said: a thumb's row, or one side of a pair. Empty where it is no text at all."""
-    if said.completion_ids:
-        return list(said.completion_ids)
-    if not said.answer.strip() and not (said.thought or "").strip():
+def completion_ids(reply: Any, think: bool, tokenizer: Any) -> list[int]:
+    """Token ids of the completion of `reply`: a row, a stored reply, or one side of a pair. Empty if it has no text."""
+    if reply.completion_ids:
+        return list(reply.completion_ids)
+    if not reply.answer.strip() and not (reply.thought or "").strip():
         return []
-    return prompt.completion(tokenizer, said.thought or "", said.answer, think)
+    return prompt.completion(tokenizer, reply.thought or "", reply.answer, think)
 
 
 def reply_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
-    """The tokens of a stored reply to `messages`, prompt and completion. Empty where it says nothing.
+    """Token ids of a stored reply to `messages`, prompt and completion. Empty if it has no text.
 
-    Raises PromptError as above.
+    Raises PromptError if the model's template refuses imported messages.
     """
-    said = completion_ids(reply, reply.think, tokenizer)
-    return [*prompt_ids(reply, messages, tokenizer), *said] if said else []
+    completion = completion_ids(reply, reply.think, tokenizer)
+    return [*prompt_ids(reply, messages, tokenizer), *completion] if completion else []
 
 
-def thumbs(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
-    """The rows, each with the tokens of its prompt and its completion. Raises PromptError as above."""
+def with_token_ids(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
+    """The rows, each with the token ids of its prompt and its completion.
+
+    Raises PromptError if the model's template refuses imported messages.
+    """
     return [
         replace(
             row,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment.data.dataset import held_out
+from alignment.data.splits import is_held_out
 from alignment.errors import PolicyError
 from alignment.evaluation import evaluate
 from alignment.evaluation.evaluate import KINDS, Answered
@@ -87,7 +87,7 @@ def questions(policy: EvaluatePolicy, seed: int, home: Path, people: Sequence[An
             f"evaluate.primary names no kind of the suite's tasks, so nothing could show that a version is better. "
             f"They are: {', '.join(sorted({one.kind for one in tasks}))}."
         )
-    asked = [Asked(list(row.messages), row.think) for row in people if held_out(row.messages)]
+    asked = [Asked(list(row.messages), row.think) for row in people if is_held_out(row.messages)]
     if len(asked) > policy.prompts:
         asked = random.Random(f"people {seed}").sample(asked, policy.prompts)
     return Questions(tasks, asked, retention=policy.retention)

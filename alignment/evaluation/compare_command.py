@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from alignment.data import pairs, served_ids
-from alignment.data.dataset import held_out
+from alignment.data import served_ids, token_pairs
+from alignment.data.splits import is_held_out
 from alignment.evaluation import comparison, comparison_report
 from alignment.evaluation.answers import Judgement, questions
 from alignment.evaluation.gate import decide
@@ -43,20 +43,22 @@ def from_store(home: Path, version: Version) -> tuple[list[Any], list[Judgement]
         return [], []
     tokenizer = load_tokenizer(version.manifest.base, home)
     with FeedbackStore.open_home(home, create=False) as store:
-        found = pairs.from_store(rows.preferences(store), tokenizer)
-        return rows.prompts(store), judgements(found, served_ids.thumbs(rows.from_store(store), tokenizer))
+        found = token_pairs.pairs_of_store(rows.preferences(store), tokenizer)
+        return rows.prompts(store), judgements(
+            found, served_ids.with_token_ids(rows.from_store(store), tokenizer)
+        )
 
 
 def judgements(pairs: Sequence[Any], thumbs: Sequence[Any]) -> list[Judgement]:
-    """Held-out votes: `alignment.data.pairs.Pair`s, and `UnpairedRow`s of replies that are in no pair."""
+    """Held-out votes: `alignment.data.token_pairs.TokenPair`s, and `UnpairedRow`s of replies that are in no pair."""
     heard = {reply for pair in pairs for reply in pair.replies}
     found = [
         Judgement(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
         for pair in pairs
-        if held_out(pair.messages) and pair.chosen_ids and pair.rejected_ids
+        if is_held_out(pair.messages) and pair.chosen_ids and pair.rejected_ids
     ]
     return found + [
         Judgement(list(row.prompt_ids), list(row.completion_ids), liked=row.label)
         for row in thumbs
-        if held_out(row.messages) and row.completion_ids and row.reply_id not in heard
+        if is_held_out(row.messages) and row.completion_ids and row.reply_id not in heard
     ]

@@ -1,7 +1,8 @@
-"""PPO's loop: answer, score, look back, update. A function of (seed, update), so that a killed run goes on exactly.
+"""PPO's loop: draw answers, score them, estimate advantages, update.
 
-No random state is carried from one update to the next: every draw comes from a generator seeded with what it is
-for. What is carried is the adapter, the value head, the optimiser's moments and the history, in one file.
+An update is a function of seed and update number, so that a killed run continues exactly: every draw comes from a
+generator seeded for its purpose, and no random state is carried over. What is carried over is the adapter, the value
+head, the optimiser's moments and the history, in one file (`run_state`).
 """
 
 import math
@@ -16,18 +17,18 @@ from torch import Tensor
 
 from alignment.data.prompts import Asked
 from alignment.errors import TrainingError
-from alignment.ppo import losses as closed
-from alignment.ppo.models import POLICY, SharedBase, batch
+from alignment.ppo import losses
+from alignment.ppo.rollout import by_length, chunks, ends_of, generate, merged, seed_for
+from alignment.ppo.shared_base import POLICY, SharedBase, batch_episodes
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Said, Source
-from alignment.training.processes import add_up, share, together
-from alignment.training.rollout import by_length, chunks, ends_of, generate, merged, seed_of
+from alignment.training.processes import gather_shares, own_share, sum_over_processes
 from assistant.serving import prompt
 
 
 @dataclass(frozen=True)
 class Experience:
-    """What the policy did, as it was when it did it; all [episodes, longest completion]."""
+    """Drawn answers as the policy and the value function saw them then; all tensors [episodes, longest completion]."""
 
     mask: Tensor
     logps: Tensor
@@ -38,7 +39,7 @@ class Experience:
 
 
 class PPO:
-    """One run: its parts, and how far it has come."""
+    """One run of PPO: its models, rewards and optimiser, and how far it has come."""
 
     def __init__(
         self,
@@ -49,7 +50,7 @@ class PPO:
         watch: Source | None,
         recipe: Any,
     ) -> None:
-        """`recipe`: a PPORecipe. `watch` only looks: nothing is trained on its scores."""
+        """`recipe`: a PPORecipe. Nothing is trained on the scores of `watch`; they are only observed."""
         self.shared, self.tokenizer, self.window, self.recipe = shared, tokenizer, window, recipe
         self.sources, self.watch = sources, watch
         self.device = shared.model.device
@@ -63,226 +64,261 @@ class PPO:
             eps=1e-5,
             weight_decay=0.0,
         )
-        self.coefficient = closed.KLCoefficient(recipe.kl_coef, recipe.target_kl, recipe.kl_horizon)
+        self.coefficient = losses.KLCoefficient(recipe.kl_coef, recipe.target_kl, recipe.kl_horizon)
         self.done = 0
+        """Number of finished updates."""
         self.history: list[dict[str, float]] = []
+        """Metrics of updates and of evaluations, in order."""
         self.before: dict[str, float] = {}
+        """Metrics of the parent, from the pre-flight."""
         self.best: dict[str, Tensor] = {}
+        """Weights of the policy at the best evaluation."""
 
-    def answer(self, asked: Sequence[Asked], *purpose: object) -> list[Said]:
-        """One drawn answer to each prompt; the same for the same `purpose`, weights and seed. Processes share them."""
-        own = share(range(len(asked)))
-        seeds = [seed_of(self.recipe.seed, *purpose, row) for row in own]
-        return together(self._answer([asked[row] for row in own], seeds))
+    def answer(self, prompts: Sequence[Asked], *purpose: object) -> list[Said]:
+        """Draw one answer to each prompt; the same `purpose`, weights and seed give the same answers.
 
-    def _answer(self, asked: Sequence[Asked], seeds: Sequence[int]) -> list[Said]:
-        prompts = [one.rendered(self.tokenizer) for one in asked]
+        Processes share the work.
+        """
+        own = own_share(range(len(prompts)))
+        seeds = [seed_for(self.recipe.seed, *purpose, row) for row in own]
+        return gather_shares(self._answer([prompts[row] for row in own], seeds))
+
+    def _answer(self, prompts: Sequence[Asked], seeds: Sequence[int]) -> list[Said]:
+        prompt_ids = [item.rendered(self.tokenizer) for item in prompts]
         ends = ends_of(self.shared.model, self.tokenizer)
         completions: dict[int, list[int]] = {}
         with merged(self.shared.model, POLICY), self._precision():
-            # Answers of like length together: thinking takes much longer, and long prompts want much padding.
-            order = sorted(range(len(asked)), key=lambda row: (asked[row].think, len(prompts[row]), row))
+            # Answers of similar length together: thinking takes much longer, and long prompts want much padding.
+            order = sorted(
+                range(len(prompts)), key=lambda row: (prompts[row].think, len(prompt_ids[row]), row)
+            )
             for rows in chunks(order, self.recipe.generate_at_once):
-                limits = [min(self.recipe.max_new_tokens, self.window - len(prompts[row])) for row in rows]
                 drawn = generate(
                     self.shared.model,
-                    [prompts[row] for row in rows],
-                    limits,
+                    [prompt_ids[row] for row in rows],
+                    [min(self.recipe.max_new_tokens, self.window - len(prompt_ids[row])) for row in rows],
                     ends,
                     self.recipe.temperature,
                     [seeds[row] for row in rows],
                 )
                 completions.update(zip(rows, drawn, strict=True))
-        said = []
-        for row, one in enumerate(asked):
+        answers = []
+        for row, item in enumerate(prompts):
             ids = completions[row]
             ended = ids[-1] in ends
-            text = prompt.decode(self.tokenizer, ids[:-1] if ended else ids)
-            parsed = prompt.parse(text, one.think)
-            said.append(
+            reply = prompt.parse(prompt.decode(self.tokenizer, ids[:-1] if ended else ids), item.think)
+            answers.append(
                 Said(
-                    one.messages, one.think, one.task, prompts[row], ids, parsed.thought, parsed.answer, ended
+                    item.messages,
+                    item.think,
+                    item.task,
+                    prompt_ids[row],
+                    ids,
+                    reply.thought,
+                    reply.answer,
+                    ended,
                 )
             )
-        return said
+        return answers
 
-    def preflight(self, asked: Sequence[Asked], samples: int) -> None:
-        """Raises TrainingError where there is nothing to reinforce; see `rewards.preflight`."""
-        said = self.answer([one for one in asked for _ in range(samples)], "preflight")
-        self.before = reward_functions.preflight(self.sources, said, samples)
+    def preflight(self, prompts: Sequence[Asked], samples: int) -> None:
+        """Raises TrainingError if there is nothing to reinforce; see `reward_functions.preflight`."""
+        answers = self.answer([item for item in prompts for _ in range(samples)], "preflight")
+        self.before = reward_functions.preflight(self.sources, answers, samples)
         if self.watch is not None:
-            reward_functions.preflight([self.watch], said, samples)
+            reward_functions.preflight([self.watch], answers, samples)
 
-    def update(self, asked: Sequence[Asked]) -> dict[str, float]:
-        """Answer `asked` once each, learn from the answers, and return what is watched."""
+    def update(self, prompts: Sequence[Asked]) -> dict[str, float]:
+        """Answer each prompt once and learn from the answers. Returns the update's metrics."""
         recipe, number = self.recipe, self.done
-        said = self.answer(asked, "rollout", number)
-        parts = {source.name: together(source(share(said))) for source in self.sources}
+        answers = self.answer(prompts, "rollout", number)
+        parts = {source.name: self._score(source, answers) for source in self.sources}
         scores = reward_functions.total(self.sources, parts)
         # An answer that never ends is no answer, whatever its score (Huang et al. 2024, "EOS trick").
         penalised = [
-            score - recipe.missing_end_penalty * (not one.ended)
-            for score, one in zip(scores, said, strict=True)
+            score - recipe.missing_end_penalty * (not answer.ended)
+            for score, answer in zip(scores, answers, strict=True)
         ]
-        seen, figures = self._look_back(said, torch.tensor(penalised, device=self.device))
-        figures |= self._learn(said, seen, number)
-        self.coefficient.update(figures["kl"], len(said))
+        experience, metrics = self._gather_experience(answers, torch.tensor(penalised, device=self.device))
+        metrics |= self._learn(answers, experience, number)
+        self.coefficient.update(metrics["kl"], len(answers))
         self.done += 1
-        figures = {
+        metrics = {
             "step": float(self.done),
             "score": fmean(scores),
             **{f"score_{name}": fmean(part) for name, part in parts.items() if len(parts) > 1},
-            **({"watch": fmean(together(self.watch(share(said))))} if self.watch else {}),
-            "ended": fmean(float(one.ended) for one in said),
-            "length": fmean(len(one.completion_ids) for one in said),
-            **figures,
+            **({"watch": fmean(self._score(self.watch, answers))} if self.watch else {}),
+            "ended": fmean(float(answer.ended) for answer in answers),
+            "length": fmean(len(answer.completion_ids) for answer in answers),
+            **metrics,
             "kl_coef": self.coefficient.value,
         }
-        # Explained variance is no number where all returns are alike.
-        self.history.append({name: value for name, value in figures.items() if math.isfinite(value)})
-        return figures
+        # Explained variance is not a number if all returns are equal.
+        self.history.append({name: value for name, value in metrics.items() if math.isfinite(value)})
+        return metrics
+
+    def _score(self, source: Source, answers: Sequence[Said]) -> list[float]:
+        """The scores of all answers; processes share the work."""
+        return gather_shares(source(own_share(answers)))
 
     @torch.no_grad()
-    def _look_back(self, said: Sequence[Said], scores: Tensor) -> tuple[Experience, dict[str, float]]:
-        shape = len(said), max(len(one.completion_ids) for one in said)
+    def _gather_experience(
+        self, answers: Sequence[Said], scores: Tensor
+    ) -> tuple[Experience, dict[str, float]]:
+        """What the policy, the value function and the reference make of the answers, before any weight moves.
+
+        `scores`: [episodes]. Returns also the metrics that follow from it.
+        """
+        shape = len(answers), max(len(answer.completion_ids) for answer in answers)
         mask = torch.zeros(shape, dtype=torch.bool, device=self.device)
         logps, values, reference, entropy = (torch.zeros(shape, device=self.device) for _ in range(4))
-        for rows in chunks(by_length(said, share(range(len(said)))), self.recipe.micro_batch_size):
-            given = batch(
-                [said[row].prompt_ids for row in rows],
-                [said[row].completion_ids for row in rows],
+        for rows in chunks(by_length(answers, own_share(range(len(answers)))), self.recipe.micro_batch_size):
+            batch = batch_episodes(
+                [answers[row].prompt_ids for row in rows],
+                [answers[row].completion_ids for row in rows],
                 self.device,
             )
-            width = given.mask.shape[1]
+            width = batch.mask.shape[1]
             with self._precision():
-                judged = self.shared.judge(given, entropy=True)
-                of_parent = self.shared.reference_logps(given)
-            assert judged.entropy is not None and judged.values is not None
-            mask[rows, :width] = given.mask
-            logps[rows, :width], values[rows, :width] = judged.logps, judged.values
-            entropy[rows, :width], reference[rows, :width] = judged.entropy, of_parent
-        seen = mask.float()
-        add_up([seen, logps, values, entropy, reference])
-        mask = seen.bool()
-        kl = closed.k1(logps, reference)
-        earned = closed.token_rewards(scores, kl, mask, self.coefficient.value)
-        advantages, returns = closed.gae(earned, values, mask, self.recipe.gamma, self.recipe.lam)
-        never_negative = closed.k3(logps, reference)
-        return Experience(mask, logps, values, closed.whiten(advantages, mask), returns), {
+                output = self.shared.policy_output(batch, entropy=True)
+                reference_logps = self.shared.reference_logps(batch)
+            assert output.entropy is not None and output.values is not None
+            mask[rows, :width] = batch.mask
+            logps[rows, :width], values[rows, :width] = output.logps, output.values
+            entropy[rows, :width], reference[rows, :width] = output.entropy, reference_logps
+        float_mask = mask.float()
+        sum_over_processes([float_mask, logps, values, entropy, reference])
+        mask = float_mask.bool()
+        kl = losses.k1(logps, reference)
+        rewards = losses.token_rewards(scores, kl, mask, self.coefficient.value)
+        advantages, returns = losses.gae(rewards, values, mask, self.recipe.gamma, self.recipe.lam)
+        kl_k3 = losses.k3(logps, reference)
+        return Experience(mask, logps, values, losses.whiten(advantages, mask), returns), {
             "kl": float(torch.where(mask, kl, 0.0).sum(dim=1).mean()),
-            "kl_k3": float(torch.where(mask, never_negative, 0.0).sum(dim=1).mean()),
-            "entropy": closed.mean(entropy, mask),
-            "explained_variance": closed.explained_variance(values, returns, mask),
+            "kl_k3": float(torch.where(mask, kl_k3, 0.0).sum(dim=1).mean()),
+            "entropy": losses.mean(entropy, mask),
+            "explained_variance": losses.explained_variance(values, returns, mask),
         }
 
-    def _learn(self, said: Sequence[Said], seen: Experience, number: int) -> dict[str, float]:
+    def _learn(self, answers: Sequence[Said], experience: Experience, number: int) -> dict[str, float]:
+        """All optimiser steps of update `number`. Returns the mean of each step's metrics."""
         recipe = self.recipe
-        order = torch.Generator().manual_seed(seed_of(recipe.seed, "order", number))
+        generator = torch.Generator().manual_seed(seed_for(recipe.seed, "order", number))
         # Linear decay to zero, as the original code had it (Huang et al. 2024, detail on the learning rate).
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * (1.0 - number / recipe.updates)
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction"), 0.0)
-        size = math.ceil(len(said) / recipe.minibatches)
+        size = math.ceil(len(answers) / recipe.minibatches)
         for _ in range(recipe.epochs):
-            for place, rows in enumerate(chunks(torch.randperm(len(said), generator=order).tolist(), size)):
-                for name, value in self._step(
-                    said, seen, rows, f"update {number + 1}, minibatch {place + 1}"
-                ).items():
+            order = torch.randperm(len(answers), generator=generator).tolist()
+            for index, rows in enumerate(chunks(order, size)):
+                metrics = self._step(answers, experience, rows, f"update {number + 1}, minibatch {index + 1}")
+                for name, value in metrics.items():
                     sums[name] += value
-        return {name: value / (recipe.epochs * math.ceil(len(said) / size)) for name, value in sums.items()}
+        steps = recipe.epochs * math.ceil(len(answers) / size)
+        return {name: value / steps for name, value in sums.items()}
 
-    def _step(self, said: Sequence[Said], seen: Experience, rows: list[int], where: str) -> dict[str, float]:
-        """One step of the optimiser. Raises TrainingError, before any weight moves, where a gradient is no number."""
-        sums = self._gradients(said, seen, rows)
+    def _step(
+        self, answers: Sequence[Said], experience: Experience, rows: list[int], minibatch: str
+    ) -> dict[str, float]:
+        """One step of the optimiser on a minibatch, whose name the error uses.
+
+        Raises TrainingError, before any weight moves, if a gradient is not finite.
+        """
+        metrics = self._gradients(answers, experience, rows)
         for group in self.optimizer.param_groups:
             norm = torch.nn.utils.clip_grad_norm_(group["params"], self.recipe.max_grad_norm)
             if not bool(norm.isfinite()):
                 raise TrainingError(
-                    f"The gradient of {where} is not a finite number. No weight was moved by it, no version was "
+                    f"The gradient of {minibatch} is not a finite number. No weight was moved by it, no version was "
                     "written, and the last checkpoint is kept. Lower --learning_rate, or look for unbounded rewards."
                 )
         self.optimizer.step()
-        return sums
+        return metrics
 
-    def _gradients(self, said: Sequence[Said], seen: Experience, rows: list[int]) -> dict[str, float]:
-        """Losses of a minibatch; every trained weight has its gradient after it."""
-        recipe, tokens = self.recipe, int(seen.mask[rows].sum())
+    def _gradients(
+        self, answers: Sequence[Said], experience: Experience, rows: list[int]
+    ) -> dict[str, float]:
+        """Set the gradient of every trained weight for the minibatch of `rows`. Returns its losses."""
+        recipe, tokens = self.recipe, int(experience.mask[rows].sum())
         sums = dict.fromkeys(("policy_loss", "value_loss", "clip_fraction"), 0.0)
         self.optimizer.zero_grad(set_to_none=True)
         # Micro-batches bound memory; each adds its share of the mean over the minibatch's tokens.
-        for some in chunks(by_length(said, share(rows)), recipe.micro_batch_size):
-            given = batch(
-                [said[row].prompt_ids for row in some],
-                [said[row].completion_ids for row in some],
+        for micro_batch in chunks(by_length(answers, own_share(rows)), recipe.micro_batch_size):
+            batch = batch_episodes(
+                [answers[row].prompt_ids for row in micro_batch],
+                [answers[row].completion_ids for row in micro_batch],
                 self.device,
             )
-            width = given.mask.shape[1]
+            width = batch.mask.shape[1]
             with self._precision():
-                judged = self.shared.judge(given)
-            assert judged.values is not None
-            old = Experience(*(tensor[some, :width] for tensor in vars(seen).values()))
-            policy, clipped = closed.policy_loss(
-                judged.logps, old.logps, old.advantages, old.mask, recipe.clip
+                output = self.shared.policy_output(batch)
+            assert output.values is not None
+            old = Experience(*(tensor[micro_batch, :width] for tensor in vars(experience).values()))
+            policy_loss, clipped = losses.policy_loss(
+                output.logps, old.logps, old.advantages, old.mask, recipe.clip
             )
-            value = closed.value_loss(judged.values, old.values, old.returns, old.mask, recipe.value_clip)
-            # The two share no weight, so their sum needs no coefficient.
-            ((policy + value) / tokens).backward()
-            for name, one in zip(sums, (policy, value, clipped), strict=True):
-                sums[name] += float(one.detach()) / tokens
-        self._add_up(sums)
+            value_loss = losses.value_loss(
+                output.values, old.values, old.returns, old.mask, recipe.value_clip
+            )
+            # Policy and value head share no trained weight, so the sum of their losses needs no coefficient.
+            ((policy_loss + value_loss) / tokens).backward()
+            for name, value in zip(sums, (policy_loss, value_loss, clipped), strict=True):
+                sums[name] += float(value.detach()) / tokens
+        self._sum_over_processes(sums)
         return sums
 
-    def rehearse(self, said: Sequence[Said]) -> None:
-        """One pass of learning over answers, for its time and memory: no weight moves."""
-        seen, _ = self._look_back(said, torch.zeros(len(said), device=self.device))
-        self._gradients(said, seen, list(range(len(said))))
+    def rehearse(self, answers: Sequence[Said]) -> None:
+        """Evaluate `answers` and compute gradients once, to measure time and memory; no weight moves."""
+        experience, _ = self._gather_experience(answers, torch.zeros(len(answers), device=self.device))
+        self._gradients(answers, experience, list(range(len(answers))))
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _add_up(self, sums: dict[str, float]) -> None:
-        """Gradients and figures of all processes, each of which holds its rows' share of the mean."""
+    def _sum_over_processes(self, metrics: dict[str, float]) -> None:
+        """Sum gradients and metrics of all processes, each of which has its rows' share of the mean."""
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         for weight in weights:
             if weight.grad is None:
                 # This process had no row.
                 weight.grad = torch.zeros_like(weight)
-        told = torch.tensor(list(sums.values()), device=self.device)
-        add_up([*(weight.grad for weight in weights), told])
-        sums.update(zip(sums, told.tolist(), strict=True))
+        values = torch.tensor(list(metrics.values()), device=self.device)
+        sum_over_processes([*(weight.grad for weight in weights), values])
+        metrics.update(zip(metrics, values.tolist(), strict=True))
 
-    def look(self, asked: Sequence[Asked]) -> dict[str, float]:
-        """Answers to held-out prompts: score and its standard error; remembers the weights of the best look.
+    def evaluate(self, prompts: Sequence[Asked]) -> dict[str, float]:
+        """Answer held-out prompts and keep the weights if they are the best so far. Returns the metrics.
 
-        The best is the one that the watching judge likes most, where there is one.
+        The best weights are those whose answers score highest, by the watching reward model if there is one.
         """
-        said = self.answer(asked, "held out")
-        parts = {source.name: together(source(share(said))) for source in self.sources}
+        answers = self.answer(prompts, "held out")
+        parts = {source.name: self._score(source, answers) for source in self.sources}
         scores = reward_functions.total(self.sources, parts)
-        found = {
+        metrics = {
             "step": float(self.done),
             "eval_score": fmean(scores),
             "eval_error": stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0,
-            "eval_ended": fmean(float(one.ended) for one in said),
-            **({"eval_watch": fmean(together(self.watch(share(said))))} if self.watch else {}),
+            "eval_ended": fmean(float(answer.ended) for answer in answers),
+            **({"eval_watch": fmean(self._score(self.watch, answers))} if self.watch else {}),
         }
         key = "eval_watch" if self.watch else "eval_score"
-        before = [entry[key] for entry in self.history if key in entry]
-        if not before or found[key] > max(before):
+        earlier = [entry[key] for entry in self.history if key in entry]
+        if not earlier or metrics[key] > max(earlier):
             self.best = {name: weight.detach().clone() for name, weight in self.policy.items()}
-        self.history.append(found)
-        return found
+        self.history.append(metrics)
+        return metrics
 
-    def falls(self, patience: int) -> bool:
-        """Whether the last `patience` looks were each worse than the best by more than its standard error."""
-        looks = [entry for entry in self.history if "eval_score" in entry]
-        best = max(looks, key=lambda entry: entry["eval_score"], default=None)
-        if best is None or not patience or len(looks) <= patience:
+    def is_falling(self, patience: int) -> bool:
+        """Whether the last `patience` evaluations were each worse than the best by more than its standard error."""
+        evaluations = [entry for entry in self.history if "eval_score" in entry]
+        best = max(evaluations, key=lambda entry: entry["eval_score"], default=None)
+        if best is None or not patience or len(evaluations) <= patience:
             return False
         return all(
-            entry["eval_score"] < best["eval_score"] - best["eval_error"] for entry in looks[-patience:]
+            entry["eval_score"] < best["eval_score"] - best["eval_error"] for entry in evaluations[-patience:]
         )
 
-    def over_optimised(self) -> bool:
-        """See `rewards.over_optimised`."""
+    def is_over_optimised(self) -> bool:
+        """See `reward_functions.over_optimised`."""
         updates = [entry for entry in self.history if "score" in entry]
         return self.watch is not None and reward_functions.over_optimised(
             [entry["score"] for entry in updates],
@@ -290,16 +326,16 @@ class PPO:
             self.recipe.watch_window,
         )
 
-    def keep_best(self) -> None:
-        """Put back the weights of the best look."""
+    def restore_best(self) -> None:
+        """Restore the weights of the best evaluation."""
         with torch.no_grad():
             for name, weight in self.best.items():
                 self.policy[name].copy_(weight)
 
     def all_sources(self) -> list[Source]:
-        """What trains, and what only looks."""
+        """The rewards that are trained on, and the one that only watches."""
         return [*self.sources, *([self.watch] if self.watch else [])]
 
     def _precision(self) -> AbstractContextManager[Any]:
-        # float32 on the CPU: bfloat16 would blur the ratios, which live within a few hundredths of 1.
+        # float32 on the CPU: bfloat16 would blur the ratios, which are within a few hundredths of 1.
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")

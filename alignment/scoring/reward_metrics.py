@@ -28,8 +28,8 @@ def judge(scorer: Callable[[list[list[int]]], list[float]], judged: Sequence[Any
     interval = binomtest(right, len(margins)).proportion_ci(0.95, method="wilson")
     chances = [1 / (1 + math.exp(-max(min(margin, 500.0), -500.0))) for margin in margins]
     scores = firsts + [rival for one, rival in zip(judged, rivals, strict=True) if one.second is not None]
-    lengths = [len(one.first) - one.prompt for one in judged] + [
-        len(one.second) - one.prompt for one in paired
+    lengths = [len(one.first) - one.prompt_length for one in judged] + [
+        len(one.second) - one.prompt_length for one in paired
     ]
     return {
         "accuracy": right / len(margins),

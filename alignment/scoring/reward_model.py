@@ -14,8 +14,10 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, set_seed
 
+from alignment.data.batches import pad_right
 from alignment.errors import DataError
-from alignment.training.stage import Opened, on_cpu
+from alignment.training.parent_version import OpenedParent
+from alignment.training.processes import on_cpu
 from assistant.registry.versions import Base, Version
 from assistant.serving import loading as models
 from assistant.serving.quantization import keep_trainable
@@ -23,17 +25,17 @@ from assistant.serving.quantization import keep_trainable
 ROWS_AT_ONCE = 32
 
 
-def begin(opened: Opened, rank: int, seed: int) -> Any:
+def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
     """A reward model that has judged nothing yet: the parent's adapter with a head of zeros, all trainable.
 
     It begins from the parent's adapter because what helped to answer helps to judge (Ouyang et al. 2022, section 3.5),
     and stays one adapter on the shared base, so that PPO holds the base once. The head begins at zero: every score is
     0, and the first loss log 2, whatever the base.
     """
-    version = opened.parent
-    core = _classifier(opened.base, opened.versions.home).requires_grad_(False)
+    version = parent.version
+    core = _classifier(parent.base, parent.versions.home).requires_grad_(False)
     torch.nn.init.zeros_(core.score.weight)
-    core.config.get_text_config().pad_token_id = _padding(opened.loaded.tokenizer)
+    core.config.get_text_config().pad_token_id = _padding(parent.loaded.tokenizer)
     set_seed(seed)
     if version.manifest.adapter:
         parents = LoraConfig.from_pretrained(str(version.folder))
@@ -67,7 +69,7 @@ def begin(opened: Opened, rank: int, seed: int) -> Any:
                 "Train the reward model from another parent."
             )
     # PEFT asks for the base's configuration at each checkpoint; "starter" would be asked of the Hub.
-    model.peft_config["default"].base_model_name_or_path = core.config._name_or_path
+    model.peft_config["default"].base_model_name_or_path = core.config.name_or_path
     return model
 
 
@@ -83,6 +85,16 @@ def load(version: Version, home: Path) -> "Scorer":
     core.config.get_text_config().pad_token_id = _padding(models.load_tokenizer(base, home))
     model = PeftModel.from_pretrained(core, str(version.folder)).requires_grad_(False)
     return Scorer(model if base.quantize else model.to(models.best_device()))
+
+
+def check_same_tokens(parent: OpenedParent, version: Version) -> None:
+    """Raises DataError if the reward model `version` reads other tokens than the parent writes."""
+    tokenizer = models.load_tokenizer(version.manifest.base, parent.versions.home)
+    if tokenizer.get_vocab() != parent.loaded.tokenizer.get_vocab():
+        raise DataError(
+            f"The reward model {version.id} stands on {version.manifest.base.name}, whose tokens are others than those "
+            f"of {parent.version.id}. Train one with `python -m alignment reward --parent {parent.version.id}`."
+        )
 
 
 class Scorer:
@@ -107,14 +119,6 @@ class Scorer:
                 scores[row] = score
         self.model.train(was_training)
         return scores
-
-
-def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and attention mask, both [sequences, longest]."""
-    width = max(map(len, sequences))
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in sequences])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in sequences])
-    return ids, mask
 
 
 def padding(model: Any) -> int:

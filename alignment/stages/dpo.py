@@ -1,10 +1,10 @@
-"""DPO: learn from pairs. Of two answers to one prompt, the preferred one becomes likelier than the other.
+"""DPO: learn from pairs. Of two answers to one prompt, the chosen one becomes likelier than the rejected one.
 
     python -m alignment dpo --home DIR
 
 recipe → data → model → trainer → save. The loss is DPO's (Rafailov et al. 2023, eq. 7): the logistic loss of the
 difference between both answers' log-ratios to the reference; the optimiser is AdamW; the set of candidate functions
-is the parent's LoRA adapter, and the parent's frozen copy of it is the reference model.
+is the parent's LoRA adapter, and its frozen copy is the reference model.
 """
 
 import math
@@ -13,30 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets import Dataset
-from trl import DPOConfig, DPOTrainer, TrlParser
+from trl import DPOConfig
 
-from alignment.data import pairs
-from alignment.data.dataset import rows_hash
-from alignment.data.pairs import Pair
-from alignment.training import dry_run, held_out_curves
-from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.held_out_curves import Run, StopWhenHeldOutRises
-from alignment.training.stage import (
-    Opened,
-    Place,
-    alone,
-    feedback,
-    on_cpu,
-    open_parent,
-    outcome,
-    per_process,
-    say,
-    trainable,
-    work_folder,
-    write_child,
+from alignment.data.feedback_rows import feedback_rows
+from alignment.data.json_lines import rows_hash
+from alignment.data.token_pairs import (
+    SortedPairs,
+    TokenPair,
+    pair_columns,
+    pairs_of_store,
+    read_pairs,
+    sort_pairs,
 )
-from alignment.training.weights import in_float32
+from alignment.training import dry_run
+from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.output_version import work_folder, write_version
+from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
+from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
+from alignment.training.trl_compat import TokenDPOTrainer, in_float32
 from assistant.serving.quantization import Bits
 
 
@@ -50,19 +46,20 @@ class DPORecipe:
     learning_rate: float = 7e-5
     """For LoRA on the starter: at 2e-4 its second round made liked answers that it had not seen much less likely, and
     on fifty noisy pairs 1e-4 broke more of what was right than this. For models of 0.5B to 2B see configs/dpo-2b.yaml;
-    the paper's 1e-6 moved all weights."""
+    the paper's 1e-6 is for all weights."""
     beta: float = 0.1
     """How tightly the reference holds the policy; the paper's default."""
     loss_type: Literal["sigmoid", "ipo", "robust"] = "sigmoid"
-    """The paper's. IPO (Azar et al. 2023) overfits less where all agree; robust (Chowdhury et al. 2024) bears slips."""
+    """The paper's. IPO (Azar et al. 2023) overfits less where all people agree; robust (Chowdhury et al. 2024) allows
+    for mistaken votes."""
     flipped: float = 0.0
-    """With robust: the share of votes thought to be slips, at least 0 and below 0.5."""
+    """With robust: the assumed share of mistaken votes, at least 0 and below 0.5."""
     batch_size: int = 16
-    """The paper used 64 on 170,000 pairs; a hundred pairs want more, smaller steps."""
+    """The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
     epochs: float = 3.0
-    """One to three are usual (Tunstall et al. 2023, "Zephyr"); which was best, the held-out loss decides."""
+    """One to three are usual (Tunstall et al. 2023, "Zephyr"); the held-out loss decides which was best."""
     min_steps: int = 24
-    """Few pairs are passed over more often, until there are this many updates: nine moved no habit of the starter's."""
+    """Minimum number of updates, for which few pairs are passed over more often. Nine did not change behaviour."""
     warmup: float = 0.1
     full: bool = False
     """Train all weights instead of the adapter."""
@@ -71,38 +68,39 @@ class DPORecipe:
     seed: int = 1
 
 
-class TokenDPOTrainer(DPOTrainer):
-    """TRL's trainer on rows that are token ids already: what was served is trained on token for token."""
-
-    def _prepare_dataset(
-        self, dataset: Dataset, processing_class: Any, args: DPOConfig, dataset_name: str
-    ) -> Dataset:
-        return dataset
-
-
-def steps(count: int, recipe: DPORecipe) -> int:
-    """Updates for `count` pairs."""
+def updates(count: int, recipe: DPORecipe) -> int:
+    """Number of updates for `count` pairs."""
     return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
+
+
+def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) -> tuple[SortedPairs, str]:
+    """Pairs of the recipe's file or of the store, and as text what the store's rules left out."""
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    if recipe.pairs is not None:
+        return sort_pairs(read_pairs(recipe.pairs, tokenizer), window), ""
+    feedback = feedback_rows(location.home, location.snapshot, "preference")
+    left_out = feedback.left_out_text()
+    return sort_pairs(pairs_of_store(feedback.rows, tokenizer), window, left_out), left_out
 
 
 def train(
     model: Any,
     tokenizer: Any,
-    training: Sequence[Pair],
+    training: Sequence[TokenPair],
     recipe: DPORecipe,
     folder: Path,
-    held_out: Sequence[Pair] = (),
-    run: Run | None = None,
+    held_out: Sequence[TokenPair] = (),
+    run: RunOptions | None = None,
     reference: Any = None,
 ) -> dict[str, float]:
-    """Train `model`; resumes from a checkpoint in `folder`. Returns metrics.
+    """Train `model`, continuing a checkpoint in `folder`. Returns metrics.
 
-    The "default" adapter of a PEFT model is trained, and TRL keeps its frozen copy as the reference; a full model needs
-    its `reference` given.
+    The adapter "default" of a PEFT model is trained, and TRL keeps a frozen copy of it as the reference; a full model
+    needs a `reference`.
     """
-    run = run or Run()
+    run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
-    batch_size = per_process(min(recipe.batch_size, len(training)))
+    batch_size = rows_per_process(min(recipe.batch_size, len(training)))
     with in_float32(model):
         trainer = TokenDPOTrainer(
             model=model,
@@ -111,7 +109,7 @@ def train(
                 output_dir=str(folder),
                 per_device_train_batch_size=batch_size,
                 per_device_eval_batch_size=batch_size,
-                max_steps=steps(len(training), recipe),
+                max_steps=updates(len(training), recipe),
                 learning_rate=recipe.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=recipe.warmup,
@@ -120,82 +118,70 @@ def train(
                 loss_type=[recipe.loss_type],
                 label_smoothing=recipe.flipped,
                 max_length=None,
-                precompute_ref_log_probs=alone(),
+                precompute_ref_log_probs=is_single_process(),
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=5,
-                **held_out_curves.arguments(
-                    run, steps(len(training), recipe), len(held_out), checkpoint is not None
-                ),
+                **evaluation_arguments(run, updates(len(training), recipe), len(held_out), checkpoint),
             ),
-            train_dataset=pairs.columns(training),
-            eval_dataset=pairs.columns(held_out) if held_out else None,
+            train_dataset=pair_columns(training),
+            eval_dataset=pair_columns(held_out) if held_out else None,
             processing_class=tokenizer,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_state()
-    logged = [entry for entry in trainer.state.log_history if "rewards/accuracies" in entry]
+    metrics = run_trainer(trainer, checkpoint)
+    accuracies = [
+        entry["rewards/accuracies"] for entry in trainer.state.log_history if "rewards/accuracies" in entry
+    ]
     return {
-        **outcome(trainer, result),
-        **held_out_curves.held_out_metrics(trainer.state.log_history),
-        "training_accuracy": float(logged[-1]["rewards/accuracies"]) if logged else math.nan,
+        **metrics,
+        "training_accuracy": float(accuracies[-1]) if accuracies else math.nan,
         "steps": float(trainer.state.global_step),
     }
 
 
 def main(arguments: list[str]) -> str | None:
-    """Continue the parent on pairs. Returns the new version's id; None for a dry run."""
-    place, run, recipe = TrlParser((Place, Run, DPORecipe), allow_abbrev=False).parse_args_and_config(
-        arguments
-    )
-    opened = open_parent(place, recipe.quantize)
-    model, reference = trainable(opened, recipe.full, needs_reference=True)
-    given, left_out = _found(opened, place, recipe)
-    found = pairs.sort(given, opened.loaded.window, left_out)
-    what = "all weights" if recipe.full else "LoRA"
+    """Train the parent on pairs. Returns the new version's id; None for a dry run."""
+    location, run, recipe = parse_flags(arguments, DPORecipe)
+    parent = open_parent(location, recipe.quantize)
+    tokenizer = parent.loaded.tokenizer
+    model, reference = trainable_model(parent, recipe.full, needs_reference=True)
+    data, left_out = load_data(parent, location, recipe)
+    trained = "all weights" if recipe.full else "LoRA"
     say(
-        f"model: {what} of {opened.parent.id}; loss: DPO ({recipe.loss_type}), beta {recipe.beta}; optimiser: AdamW",
-        f"rows: {len(found.training)} pairs; {len(found.held_out)} held out, {found.too_long} too long, "
-        f"{found.tied} tied, {found.repeated} repeated{left_out}",
+        f"model: {trained} of {parent.version.id}; loss: DPO ({recipe.loss_type}), beta {recipe.beta}; "
+        "optimiser: AdamW",
+        f"rows: {len(data.training)} pairs; {len(data.held_out)} held out, {data.too_long} too long, "
+        f"{data.tied} tied, {data.repeated} repeated{left_out}",
     )
     if run.dry_run:
-        examples = [(pair.prompt_ids, pair.chosen_ids) for pair in found.training]
-        examples += [(pair.prompt_ids, pair.rejected_ids) for pair in found.training]
-        # Both answers of a pair are rows; the reference reads them too, without a backward pass.
+        examples = [(pair.prompt_ids, pair.chosen_ids) for pair in data.training]
+        examples += [(pair.prompt_ids, pair.rejected_ids) for pair in data.training]
         dry_run.report(
             model,
-            opened.loaded.tokenizer,
+            tokenizer,
             examples,
-            updates=steps(len(found.training), recipe),
-            rows_an_update=2 * min(recipe.batch_size, len(found.training)),
+            updates=updates(len(data.training), recipe),
+            # Both answers of a pair are read.
+            rows_an_update=2 * min(recipe.batch_size, len(data.training)),
             reference=True,
         )
         return None
 
-    data_hash = rows_hash({"pair": [p.prompt_ids, p.chosen_ids, p.rejected_ids]} for p in found.training)
-    work = work_folder(opened, place, "dpo", recipe, run, data_hash)
-    metrics = train(
-        model, opened.loaded.tokenizer, found.training, recipe, work, found.held_out, run, reference
+    data_hash = rows_hash(
+        {"pair": [pair.prompt_ids, pair.chosen_ids, pair.rejected_ids]} for pair in data.training
     )
-    return write_child(
-        opened,
-        place,
+    work = work_folder(parent, location, "dpo", recipe, run, data_hash)
+    metrics = train(model, tokenizer, data.training, recipe, work, data.held_out, run, reference)
+    return write_version(
+        parent,
+        location,
         model,
         stage="dpo",
         recipe=recipe,
-        seed=recipe.seed,
-        data={"hash": data_hash, **found.counts()},
+        data={"hash": data_hash, **data.counts()},
         metrics=metrics,
         work=work,
-    ).id
-
-
-def _found(opened: Opened, place: Place, recipe: DPORecipe) -> tuple[list[Pair], str]:
-    """Pairs, and what the store's rules left out, in words."""
-    if recipe.pairs is not None:
-        return pairs.read(recipe.pairs, opened.loaded.tokenizer), ""
-    given = feedback(place, "preference")
-    return pairs.from_store(given.rows, opened.loaded.tokenizer), given.words()
+    )

@@ -3,43 +3,32 @@
     python -m alignment kto --home DIR
 
 recipe → data → model → trainer → save. The loss is KTO's (Ethayarajh et al. 2024, eq. 8): a value function of the
-reply's log-ratio to the reference against a KL baseline; the optimiser is AdamW; the set of candidate functions
-is the parent's LoRA adapter, and the parent's frozen copy of it is the reference model.
+reply's log-ratio to the reference, compared with a KL baseline; the optimiser is AdamW; the set of candidate functions
+is the parent's LoRA adapter, and its frozen copy is the reference model.
 """
 
 import math
 import random
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
-from trl import KTOConfig, KTOTrainer, TrlParser
+from trl import KTOConfig
 
-from alignment.data import served_ids
-from alignment.data.dataset import rows_hash
-from alignment.errors import DataError
-from alignment.training import dry_run, held_out_curves
+from alignment.data.feedback_rows import feedback_rows
+from alignment.data.json_lines import rows_hash
+from alignment.data.served_ids import with_token_ids
+from alignment.data.thumb_rows import sort_thumbs, thumb_columns
+from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.held_out_curves import Run, StopWhenHeldOutRises
-from alignment.training.stage import (
-    Place,
-    alone,
-    feedback,
-    on_cpu,
-    open_parent,
-    outcome,
-    per_process,
-    say,
-    trainable,
-    work_folder,
-    write_child,
-)
-from alignment.training.weights import in_float32
+from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.output_version import work_folder, write_version
+from alignment.training.parent_version import open_parent, trainable_model
+from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
+from alignment.training.trl_compat import TokenKTOTrainer, in_float32
 from assistant.serving.quantization import Bits
-from feedback_store import rows
 from feedback_store.rows import UnpairedRow
 
 
@@ -53,11 +42,11 @@ class KTORecipe:
     beta: float = 0.1
     """How tightly the reference holds the policy; the paper's default."""
     batch_size: int = 16
-    """The KL baseline is estimated from the batch, so it wants company: the paper advises 8 or more."""
+    """The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
     epochs: float = 4.0
-    """Passes over the thumbs: a hundred rows need several to move anything."""
+    """Passes over the thumbs: a hundred rows need several to change behaviour."""
     min_steps: int = 24
-    """Few thumbs are passed over more often, until there are this many updates: nine moved no habit here."""
+    """Minimum number of updates, for which few thumbs are passed over more often. Nine did not change behaviour."""
     warmup: float = 0.1
     full: bool = False
     """Train all weights instead of the adapter."""
@@ -66,99 +55,41 @@ class KTORecipe:
     seed: int = 1
 
 
-class TokenKTOTrainer(KTOTrainer):
-    """TRL's trainer on rows that are token ids already: what was served is trained on token for token.
-
-    TRL tokenizes text; a sampled completion's text may tokenize to other ids than were drawn.
-    """
-
-    def _prepare_dataset(
-        self, dataset: Dataset, processing_class: Any, args: KTOConfig, dataset_name: str
-    ) -> Dataset:
-        def mismatch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            # The KL baseline pairs each prompt with its neighbour's completion, within a batch (paper, section 4.1).
-            completions = batch["completion_ids"]
-            return {**batch, "KL_completion_ids": [completions[-1], *completions[:-1]]}
-
-        # A batch is what all processes see in one update, so that their number changes nothing.
-        together = args.per_device_train_batch_size * args.world_size
-        return dataset.map(mismatch, batched=True, batch_size=together)
+def updates(count: int, recipe: KTORecipe) -> int:
+    """Number of updates for `count` thumbs."""
+    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
 
 
-def usable(
-    found: Sequence[UnpairedRow], window: int, held_out: int = 0, left_out: str = ""
-) -> tuple[list[UnpairedRow], int]:
-    """Rows that can be trained on, and how many are longer than `window` tokens. Never cut in the middle.
-
-    `held_out`: how many more there are for evaluation alone, and `left_out`: what the store's rules took away, in
-    words; both are told where the rest cannot teach. Raises DataError where there is nothing to learn from: no
-    thumbs, or thumbs of one kind.
-    """
-    if not found and not held_out:
-        raise DataError(
-            f"There are no ratings yet{left_out}. Chat, give thumbs up and thumbs down to answers, and run this again."
-        )
-    spoken = [row for row in found if row.completion_ids and row.finish_reason != "error"]
-    short = [row for row in spoken if fits(row, window)]
-    if not short:
-        raise DataError(
-            f"None of the {len(found)} rated replies can be trained on: they are empty, failed or too long."
-        )
-    up = sum(row.label for row in short)
-    if up in (0, len(short)):
-        given, missing = ("up", "down") if up else ("down", "up")
-        raise DataError(
-            f"All {len(short)} rated replies have thumbs {given}"
-            f"{f' ({held_out} more are held out for evaluation)' if held_out else ''}. KTO learns from the difference: "
-            f"give thumbs {missing} to some answers too, and run this again."
-        )
-    return short, len(spoken) - len(short)
-
-
-def fits(row: UnpairedRow, window: int) -> bool:
-    """Whether a row says something, and is no longer than `window` tokens."""
-    spoken = bool(row.completion_ids) and row.finish_reason != "error"
-    return spoken and len(row.prompt_ids) + len(row.completion_ids) <= window
-
-
-def weights(up: int, down: int) -> tuple[float, float]:
+def label_weights(up: int, down: int) -> tuple[float, float]:
     """Weights of thumbs up and thumbs down that balance their counts (paper, eq. 9: ratio between 1 and 4/3).
 
-    The rarer side is weighted up, the commoner stays at 1.
+    The less frequent label weighs more; the other has weight 1.
     """
     return (max(1.0, down / up), max(1.0, up / down))
-
-
-def steps(count: int, recipe: KTORecipe) -> int:
-    """Updates for `count` thumbs."""
-    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
 
 
 def train(
     model: Any,
     tokenizer: Any,
-    chosen: Sequence[UnpairedRow],
+    training: Sequence[UnpairedRow],
     recipe: KTORecipe,
-    folder: Path | None = None,
+    folder: Path,
     held_out: Sequence[UnpairedRow] = (),
-    run: Run | None = None,
+    run: RunOptions | None = None,
     reference: Any = None,
 ) -> dict[str, float]:
-    """Train `model`; resumes from a checkpoint in `folder`, where one is given. Returns metrics.
+    """Train `model`, continuing a checkpoint in `folder`. Returns metrics.
 
-    The "default" adapter of a PEFT model is trained, and TRL keeps its frozen copy as the reference; a full model needs
-    its `reference` given.
+    The adapter "default" of a PEFT model is trained, and TRL keeps a frozen copy of it as the reference; a full model
+    needs a `reference`.
     """
-    if folder is None:
-        with tempfile.TemporaryDirectory() as aside:
-            return train(model, tokenizer, chosen, recipe, Path(aside), held_out, run, reference)
-    run = run or Run()
+    run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
-    # KTO reads rows in order, because neighbours give the KL baseline; so the order is shuffled here, by seed.
-    order = random.Random(recipe.seed).sample(list(chosen), len(chosen))
+    # KTO reads rows in order, because neighbours give the KL baseline; so they are shuffled here, by seed.
+    order = random.Random(recipe.seed).sample(list(training), len(training))
     up = sum(row.label for row in order)
-    desirable, undesirable = weights(up, len(order) - up)
-    batch_size = per_process(min(recipe.batch_size, len(order)))
+    desirable_weight, undesirable_weight = label_weights(up, len(order) - up)
+    batch_size = rows_per_process(min(recipe.batch_size, len(order)))
     with in_float32(model):
         trainer = TokenKTOTrainer(
             model=model,
@@ -167,97 +98,67 @@ def train(
                 output_dir=str(folder),
                 per_device_train_batch_size=batch_size,
                 per_device_eval_batch_size=batch_size,
-                max_steps=steps(len(order), recipe),
+                max_steps=updates(len(order), recipe),
                 learning_rate=recipe.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=recipe.warmup,
                 beta=recipe.beta,
-                desirable_weight=desirable,
-                undesirable_weight=undesirable,
+                desirable_weight=desirable_weight,
+                undesirable_weight=undesirable_weight,
                 max_length=None,
-                precompute_ref_log_probs=alone(),
+                precompute_ref_log_probs=is_single_process(),
                 activation_checkpointing=False,
                 bf16=not on_cpu(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=5,
-                **held_out_curves.arguments(
-                    run, steps(len(order), recipe), len(held_out), checkpoint is not None
-                ),
+                **evaluation_arguments(run, updates(len(order), recipe), len(held_out), checkpoint),
             ),
-            train_dataset=_columns(order),
-            eval_dataset=_columns(held_out) if held_out else None,
+            train_dataset=thumb_columns(order),
+            eval_dataset=thumb_columns(held_out) if held_out else None,
             processing_class=tokenizer,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_state()
+    metrics = run_trainer(trainer, checkpoint)
     last = next(entry for entry in reversed(trainer.state.log_history) if "kl" in entry)
-    return {
-        **outcome(trainer, result),
-        **held_out_curves.held_out_metrics(trainer.state.log_history),
-        "kl": float(last["kl"]),
-        "steps": float(trainer.state.global_step),
-    }
-
-
-def _columns(thumbs: Sequence[UnpairedRow]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "prompt_ids": [row.prompt_ids for row in thumbs],
-            "completion_ids": [row.completion_ids for row in thumbs],
-            "label": [row.label for row in thumbs],
-        }
-    )
+    return {**metrics, "kl": float(last["kl"]), "steps": float(trainer.state.global_step)}
 
 
 def main(arguments: list[str]) -> str | None:
-    """Continue the parent on the store's thumbs. Returns the new version's id; None for a dry run."""
-    place, run, recipe = TrlParser((Place, Run, KTORecipe), allow_abbrev=False).parse_args_and_config(
-        arguments
-    )
-    given = feedback(place, "unpaired")
-    opened = open_parent(place, recipe.quantize)
-    window = opened.loaded.window
-    found = served_ids.thumbs(given.rows, opened.loaded.tokenizer)
-    trainable_rows = [row for row in found if not rows.held_out(row)]
-    chosen, too_long = usable(trainable_rows, window, len(found) - len(trainable_rows), given.words())
-    aside = [row for row in found if rows.held_out(row) and fits(row, window)]
-    model, reference = trainable(opened, recipe.full, needs_reference=True)
-    up = sum(row.label for row in chosen)
-    what = "all weights" if recipe.full else "LoRA"
+    """Train the parent on thumbs. Returns the new version's id; None for a dry run."""
+    location, run, recipe = parse_flags(arguments, KTORecipe)
+    feedback = feedback_rows(location.home, location.snapshot, "unpaired")
+    parent = open_parent(location, recipe.quantize)
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    data = sort_thumbs(with_token_ids(feedback.rows, tokenizer), window, feedback.left_out_text())
+    model, reference = trainable_model(parent, recipe.full, needs_reference=True)
+    trained = "all weights" if recipe.full else "LoRA"
     say(
-        f"model: {what} of {opened.parent.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW",
-        f"rows: {up} up, {len(chosen) - up} down; {len(aside)} held out, {too_long} too long{given.words()}",
+        f"model: {trained} of {parent.version.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW",
+        f"rows: {data.up} up, {data.down} down; {len(data.held_out)} held out, {data.too_long} too long"
+        f"{feedback.left_out_text()}",
     )
     if run.dry_run:
         dry_run.report(
             model,
-            opened.loaded.tokenizer,
-            [(row.prompt_ids, row.completion_ids) for row in chosen],
-            updates=steps(len(chosen), recipe),
-            rows_an_update=min(recipe.batch_size, len(chosen)),
+            tokenizer,
+            [(row.prompt_ids, row.completion_ids) for row in data.training],
+            updates=updates(len(data.training), recipe),
+            rows_an_update=min(recipe.batch_size, len(data.training)),
             reference=True,
         )
         return None
 
-    data_hash = rows_hash([{"reply": row.reply_id, "label": row.label} for row in chosen])
-    work = work_folder(opened, place, "kto", recipe, run, data_hash)
-    metrics = train(model, opened.loaded.tokenizer, chosen, recipe, work, aside, run, reference)
-    return write_child(
-        opened,
-        place,
+    data_hash = rows_hash({"reply": row.reply_id, "label": row.label} for row in data.training)
+    work = work_folder(parent, location, "kto", recipe, run, data_hash)
+    metrics = train(model, tokenizer, data.training, recipe, work, data.held_out, run, reference)
+    return write_version(
+        parent,
+        location,
         model,
         stage="kto",
         recipe=recipe,
-        seed=recipe.seed,
-        data={
-            "hash": data_hash,
-            "thumbs_up": up,
-            "thumbs_down": len(chosen) - up,
-            "held_out": len(found) - len(trainable_rows),
-            "too_long": too_long,
-        },
+        data={"hash": data_hash, **data.counts()},
         metrics=metrics,
         work=work,
-    ).id
+    )

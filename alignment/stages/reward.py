@@ -1,12 +1,12 @@
-"""Reward: a model that scores replies as people do, trained on pairs and thumbs. It judges and never chats.
+"""Reward: a model that scores replies as people do, trained on pairs and thumbs. It scores and never chats.
 
     python -m alignment reward --home DIR
 
 recipe → data → model → trainer → save. The loss of a pair is Bradley and Terry's (Ouyang et al. 2022, eq. 1):
 -log σ(s(chosen) - s(rejected)). The loss of a thumb is the binary cross-entropy of σ(s): the same formula against an
-imaginary reply of score 0, so one head learns both, without a bias of its own. Pairs say only which score is higher;
-thumbs put the zero where a reply is as likely liked as not. The optimiser is AdamW; the set of candidate functions is
-a LoRA adapter and one linear head on the last token's state.
+imaginary reply of score 0, so that one head learns both, without a bias of its own. Pairs say only which score is
+higher; thumbs put the zero where a reply is as likely liked as not. The optimiser is AdamW; the set of candidate
+functions is a LoRA adapter and one linear head on the last token's hidden state.
 """
 
 import math
@@ -15,41 +15,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch.nn.functional import logsigmoid
 from transformers import Trainer, TrainingArguments
-from trl import TrlParser
 
-from alignment.data import served_ids
-from alignment.data.dataset import half, rows_hash
-from alignment.data.judgements import Judged, of_pair, of_thumb, usable
-from alignment.data.pairs import from_store, read
+from alignment.data.feedback_rows import feedback_rows
+from alignment.data.json_lines import rows_hash
+from alignment.data.judgements import (
+    JudgedCompletion,
+    JudgementCollator,
+    SortedJudgements,
+    judgement_of_pair,
+    judgement_of_thumb,
+    sort_judgements,
+)
+from alignment.data.served_ids import with_token_ids
+from alignment.data.splits import half_of
+from alignment.data.token_pairs import pairs_of_store, read_pairs
 from alignment.scoring import reward_model
 from alignment.scoring.reward_metrics import judge
-from alignment.scoring.reward_model import Scorer, load
-from alignment.training import dry_run, held_out_curves
+from alignment.scoring.reward_model import Scorer
+from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.held_out_curves import Run, StopWhenHeldOutRises
-from alignment.training.stage import (
-    Opened,
-    Place,
-    feedback,
-    on_cpu,
-    open_parent,
-    outcome,
-    per_process,
-    say,
-    work_folder,
-    write_child,
-)
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.output_version import work_folder, write_version
+from alignment.training.parent_version import OpenedParent, open_parent
+from alignment.training.processes import on_cpu, rows_per_process, say
 from assistant.serving.quantization import Bits
-
-__all__ = ["Judged", "RewardRecipe", "Scorer", "load", "main", "train", "usable"]
 
 
 @dataclass
 class RewardRecipe:
-    """How to learn to judge."""
+    """How to learn to score replies."""
 
     pairs: Path | None = field(
         default=None, metadata={"help": "JSON Lines of pairs; the store's pairs and thumbs, if left out"}
@@ -62,23 +59,55 @@ class RewardRecipe:
     batch_size: int = 16
     epochs: float = 3.0
     """Ouyang et al. (2022, section 3.5) saw one pass overfit where many comparisons shared a prompt; thumbs are few and
-    of many prompts. The held-out loss decides what is kept."""
+    of many prompts. The held-out loss decides which weights are kept."""
     min_steps: int = 48
     warmup: float = 0.1
     rank: int = 16
-    """LoRA rank, where the parent has no adapter to begin from."""
+    """LoRA rank, if the parent has no adapter to begin from."""
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
 
 
+def updates(count: int, recipe: RewardRecipe) -> int:
+    """Number of updates for `count` judgements."""
+    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
+
+
+def load_data(
+    parent: OpenedParent, location: StageLocation, recipe: RewardRecipe
+) -> tuple[SortedJudgements, str]:
+    """Judgements of the recipe's file or of the store, and as text what the store's rules left out of the thumbs."""
+    judgements, left_out = load_judgements(parent, location, recipe)
+    in_split = [row for row in judgements if recipe.split in ("all", half_of(row.messages))]
+    return sort_judgements(in_split, parent.loaded.window, left_out), left_out
+
+
+def load_judgements(
+    parent: OpenedParent, location: StageLocation, recipe: RewardRecipe
+) -> tuple[list[JudgedCompletion], str]:
+    """All judgements, before any is left out here; see `load_data`."""
+    tokenizer = parent.loaded.tokenizer
+    if recipe.pairs is not None:
+        return [judgement_of_pair(pair) for pair in read_pairs(recipe.pairs, tokenizer)], ""
+    preferences = feedback_rows(location.home, location.snapshot, "preference")
+    pairs = pairs_of_store(preferences.rows, tokenizer)
+    thumbs = feedback_rows(location.home, location.snapshot, "unpaired")
+    # The thumb of a reply that is in a pair would count one vote twice.
+    in_pairs = {reply for pair in pairs for reply in pair.replies}
+    alone = with_token_ids((row for row in thumbs.rows if row.reply_id not in in_pairs), tokenizer)
+    complete = [row for row in alone if row.completion_ids and row.finish_reason != "error"]
+    judgements = [*map(judgement_of_pair, pairs), *map(judgement_of_thumb, complete)]
+    return judgements, thumbs.left_out_text()
+
+
 class RewardTrainer(Trainer):
-    """The two losses above. TRL's trainer of this name reads pairs alone."""
+    """A trainer of the two losses above. TRL's trainer of this name reads pairs alone."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Mean over judgements, a pair counting as much as a thumb."""
+        """Mean over judgements, a pair counting as much as a thumb. `inputs`: see `JudgementCollator`."""
         scores = model(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
         ).logits[:, 0]
@@ -87,160 +116,97 @@ class RewardTrainer(Trainer):
         loss = -logsigmoid(inputs["sign"] * (scores[:count] - rivals)).mean()
         return (loss, {}) if return_outputs else loss
 
-    def prediction_step(
-        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
-    ) -> tuple[torch.Tensor, None, None]:
-        """The held-out loss; there are no labels for the trainer to look for."""
-        with torch.no_grad(), self.compute_loss_context_manager():
-            return self.compute_loss(model, self._prepare_inputs(inputs)).detach(), None, None
-
-
-@dataclass
-class Collator:
-    """Judgements → padded token ids: every first reply, then the rivals; `paired` says whose rivals they are."""
-
-    pad: int
-
-    def __call__(self, judged: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`judged`: {"judged": Judged}."""
-        all_of_them = [one["judged"] for one in judged]
-        paired = [row for row, one in enumerate(all_of_them) if one.second is not None]
-        sequences = [one.first for one in all_of_them] + [all_of_them[row].second for row in paired]
-        ids, mask = reward_model.pad_right(sequences, self.pad)
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "sign": torch.tensor([float(one.sign) for one in all_of_them]),
-            "paired": torch.tensor(paired, dtype=torch.long),
-        }
-
-
-def steps(count: int, recipe: RewardRecipe) -> int:
-    """Updates for `count` judgements."""
-    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
-
 
 def train(
     model: Any,
-    training: Sequence[Judged],
+    training: Sequence[JudgedCompletion],
     recipe: RewardRecipe,
     folder: Path,
-    aside: Sequence[Judged] = (),
-    run: Run | None = None,
+    held_out: Sequence[JudgedCompletion] = (),
+    run: RunOptions | None = None,
 ) -> dict[str, Any]:
-    """Train adapter and head of a reward `model`; resumes from a checkpoint in `folder`. Returns metrics."""
-    run = run or Run()
+    """Train adapter and head of a reward `model`, continuing a checkpoint in `folder`. Returns metrics."""
+    run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
-    batch_size = per_process(min(recipe.batch_size, len(training)))
+    batch_size = rows_per_process(min(recipe.batch_size, len(training)))
     trainer = RewardTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder),
             per_device_train_batch_size=batch_size,
             per_device_eval_batch_size=batch_size,
-            max_steps=steps(len(training), recipe),
+            max_steps=updates(len(training), recipe),
             learning_rate=recipe.learning_rate,
             lr_scheduler_type="cosine",
             warmup_steps=recipe.warmup,
             weight_decay=0.0,
             remove_unused_columns=False,
+            # The trainer computes a held-out loss for batches with this key.
+            label_names=["sign"],
             bf16=not on_cpu(),
             use_cpu=on_cpu(),
             seed=recipe.seed,
             logging_steps=5,
-            **held_out_curves.arguments(
-                run, steps(len(training), recipe), len(aside), checkpoint is not None
-            ),
+            **evaluation_arguments(run, updates(len(training), recipe), len(held_out), checkpoint),
         ),
-        train_dataset=_items(training),
-        eval_dataset=_items(aside) if aside else None,
-        data_collator=Collator(reward_model.padding(model)),
-        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(aside))],
+        data_collator=JudgementCollator(reward_model.padding(model)),
+        train_dataset=[{"judged": row} for row in training],
+        eval_dataset=[{"judged": row} for row in held_out] if held_out else None,
+        callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
     )
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_state()
     return {
-        **outcome(trainer, result),
-        **held_out_curves.held_out_metrics(trainer.state.log_history),
-        **judge(Scorer(model), aside),
+        **run_trainer(trainer, checkpoint),
+        **judge(Scorer(model), held_out),
         "steps": float(trainer.state.global_step),
     }
 
 
-def _items(judged: Sequence[Judged]) -> Any:
-    return [{"judged": one} for one in judged]
-
-
 def main(arguments: list[str]) -> str | None:
-    """Train a judge on people's judgements. Returns the new version's id; None for a dry run."""
-    place, run, recipe = TrlParser((Place, Run, RewardRecipe), allow_abbrev=False).parse_args_and_config(
-        arguments
-    )
-    opened = open_parent(place, recipe.quantize)
-    given, left_out = _found(opened, place, recipe)
-    found = [one for one in given if recipe.split in ("all", half(one.messages))]
-    kept = usable(found, opened.loaded.window, left_out)
-    training, aside = kept.training, kept.held_out
-    data = {
-        "pairs": sum(one.second is not None for one in training),
-        "thumbs_up": sum(one.second is None and one.sign > 0 for one in training),
-        "thumbs_down": sum(one.second is None and one.sign < 0 for one in training),
-        "held_out": len(aside),
-        "too_long": kept.too_long,
-        "tied": kept.tied,
-        "repeated": kept.repeated,
-        "split": recipe.split,
-    }
-    model = reward_model.begin(opened, recipe.rank, recipe.seed)
+    """Train a reward model on judgements. Returns the new version's id; None for a dry run."""
+    location, run, recipe = parse_flags(arguments, RewardRecipe)
+    parent = open_parent(location, recipe.quantize)
+    tokenizer = parent.loaded.tokenizer
+    data, left_out = load_data(parent, location, recipe)
+    counts = data.counts()
+    model = reward_model.begin(parent, recipe.rank, recipe.seed)
     say(
-        f"model: LoRA and a head on {opened.parent.id}; loss: Bradley-Terry (pairs), binary (thumbs); optimiser: AdamW",
-        f"rows: {data['pairs']} pairs, {data['thumbs_up']} up, {data['thumbs_down']} down; "
-        f"{len(aside)} held out, {kept.too_long} too long, {kept.tied} tied, {kept.repeated} repeated{left_out}",
+        f"model: LoRA and a head on {parent.version.id}; loss: Bradley-Terry (pairs), binary (thumbs); "
+        "optimiser: AdamW",
+        f"rows: {counts['pairs']} pairs, {counts['thumbs_up']} up, {counts['thumbs_down']} down; "
+        f"{counts['held_out']} held out, {data.too_long} too long, {data.tied} tied, {data.repeated} repeated"
+        f"{left_out}",
     )
     if run.dry_run:
-        sequences = [(one.first, one.prompt) for one in training]
-        sequences += [(one.second, one.prompt) for one in training if one.second is not None]
+        sequences = [row.first for row in data.training]
+        sequences += [row.second for row in data.training if row.second is not None]
+        rows = math.ceil(min(recipe.batch_size, len(data.training)) * len(sequences) / len(data.training))
         dry_run.report(
             model,
-            opened.loaded.tokenizer,
-            # One score a sequence: it is read at the last token, which sees all the others.
-            [(whole[:-1], whole[-1:]) for whole, _ in sequences],
-            updates=steps(len(training), recipe),
-            rows_an_update=math.ceil(min(recipe.batch_size, len(training)) * len(sequences) / len(training)),
+            tokenizer,
+            # A sequence has one score, which is read at its last token.
+            [(ids[:-1], ids[-1:]) for ids in sequences],
+            updates=updates(len(data.training), recipe),
+            rows_an_update=rows,
             reference=False,
         )
         return None
 
-    data_hash = rows_hash({"judged": [one.first, one.second, one.sign]} for one in training)
-    work = work_folder(opened, place, "reward", recipe, run, data_hash)
-    metrics = train(model, training, recipe, work, aside, run)
-    accuracy = metrics.get("accuracy")
-    if accuracy is not None:
+    data_hash = rows_hash({"judged": [row.first, row.second, row.sign]} for row in data.training)
+    work = work_folder(parent, location, "reward", recipe, run, data_hash)
+    metrics = train(model, data.training, recipe, work, data.held_out, run)
+    if "accuracy" in metrics:
         low, high = metrics["accuracy_interval"]
-        say(f"held out: {accuracy:.1%} judged as people did ({low:.1%} to {high:.1%}, {len(aside)} rows)")
-    return write_child(
-        opened,
-        place,
+        say(
+            f"held out: {metrics['accuracy']:.1%} judged as people did ({low:.1%} to {high:.1%}, "
+            f"{len(data.held_out)} rows)"
+        )
+    return write_version(
+        parent,
+        location,
         model,
         stage="reward",
         recipe=recipe,
-        seed=recipe.seed,
-        data={"hash": data_hash, **data},
+        data={"hash": data_hash, **counts, "split": recipe.split},
         metrics=metrics,
         work=work,
-    ).id
-
-
-def _found(opened: Opened, place: Place, recipe: RewardRecipe) -> tuple[list[Judged], str]:
-    """Judgements, and what the store's rules left out of the thumbs, in words."""
-    tokenizer = opened.loaded.tokenizer
-    if recipe.pairs is not None:
-        return [of_pair(pair) for pair in read(recipe.pairs, tokenizer)], ""
-    found = from_store(feedback(place, "preference").rows, tokenizer)
-    rated = feedback(place, "unpaired")
-    # A reply in a pair has had its say there; its thumb would count one vote twice.
-    heard = {reply for pair in found for reply in pair.replies}
-    thumbs = [row for row in rated.rows if row.reply_id not in heard]
-    spoken = [row for row in served_ids.thumbs(thumbs, tokenizer) if row.completion_ids]
-    judged = [*map(of_pair, found), *(of_thumb(row) for row in spoken if row.finish_reason != "error")]
-    return judged, rated.words()
+    )

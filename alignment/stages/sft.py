@@ -1,9 +1,9 @@
-"""SFT: supervised fine-tuning of a LoRA adapter on demonstrations. A model that continues learns to answer.
+"""SFT: supervised fine-tuning of a LoRA adapter on demonstrations. A model that continues text learns to answer.
 
     python -m alignment sft --demonstrations rows.jsonl --home DIR
 
-recipe → data → model → trainer → save. The loss is the cross-entropy of the completion's tokens alone; the
-optimiser is AdamW; the set of candidate functions is the adapter's weights over the frozen base.
+recipe → data → model → trainer → save. The loss is the cross-entropy of the completion's tokens; the optimiser is AdamW
+or Muon; the set of candidate functions is the adapter's weights on the frozen base.
 """
 
 import math
@@ -11,39 +11,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
-from transformers import set_seed
-from transformers.trainer_pt_utils import get_length_grouped_indices
-from trl import SFTConfig, SFTTrainer, TrlParser
+from trl import SFTConfig
 
-from alignment.data.dataset import rows_hash
-from alignment.data.demonstrations import from_store, read, sort
-from alignment.data.packing import PackCollator, alone, packed
-from alignment.training import dry_run, held_out_curves
-from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.held_out_curves import Run, StopWhenHeldOutRises
-from alignment.training.muon import MuonWithAdamW
-from alignment.training.stage import (
-    Opened,
-    Place,
-    fast_bfloat16,
-    on_cpu,
-    open_parent,
-    outcome,
-    per_process,
-    say,
-    trainable,
-    work_folder,
-    write_child,
+from alignment.data.batches import PackCollator, one_row_packs, pack_rows
+from alignment.data.demonstration_rows import (
+    demonstrations_of_store,
+    read_demonstrations,
+    sort_demonstrations,
 )
-from alignment.training.weights import in_float32
+from alignment.data.json_lines import rows_hash
+from alignment.training import dry_run
+from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
+from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.muon import make_optimizer
+from alignment.training.output_version import work_folder, write_version
+from alignment.training.parent_version import OpenedParent, open_parent, trainable_model, with_new_adapter
+from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.trainer_compat import LengthGroupedTrainer
+from alignment.training.trl_compat import in_float32
 from assistant.serving.quantization import Bits
 
 MOST_PASSES = 4
 """Up to four passes teach almost as much as new rows do (Muennighoff et al. 2023, "Scaling Data-Constrained Language
-Models", section 6); beyond that a model learns its rows by heart."""
+Models", section 6); with more a model learns its rows by heart."""
 
 
 @dataclass
@@ -57,20 +49,20 @@ class SFTRecipe:
         },
     )
     rank: int = 32
-    """LoRA rank, where the parent has no adapter yet. "LoRA Without Regret" (Schulman 2025): SFT on small data fits."""
+    """LoRA rank of a new adapter. Enough for SFT on small data ("LoRA Without Regret", Schulman 2025)."""
     alpha: int = 64
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """Muon learns the starter's many answers in fewer rows; AdamW is the safer one for a few rows of one's own."""
+    """Muon learns the starter's many answers in fewer rows; AdamW is safer for few rows."""
     learning_rate: float = 1.5e-3
-    """LoRA wants about ten times the rate of full fine-tuning (same source); higher still for a 5M base."""
+    """LoRA wants about ten times the rate of full fine-tuning (same source), and a 5M base a higher one still."""
     batch_size: int = 32
     epochs: float = 1.0
     min_steps: int = 24
-    """Few rows are passed over more often, until there are this many updates, but not more than `MOST_PASSES` times."""
+    """Few rows are passed over more often, until there are this many updates, but at most `MOST_PASSES` times."""
     warmup: float = 0.03
     packing: bool = False
-    """Rows together in sequences as long as the window, of which `batch_size` are then a batch. For many rows of very
-    different length; the default groups rows of like length, which pads little, and leaves an update its few rows."""
+    """Pack rows into sequences as long as the window, of which `batch_size` are then a batch. Meant for many rows of
+    very different length. The default groups rows of similar length: it pads little, and an update sees few rows."""
     full: bool = False
     """Train all weights instead of an adapter."""
     quantize: Bits | None = None
@@ -79,71 +71,40 @@ class SFTRecipe:
     save_steps: int = 500
 
 
-def with_new_adapter(model: Any, recipe: SFTRecipe) -> Any:
-    """`model` with a fresh adapter, the same for the same seed: LoRA's first weights are drawn at random.
-
-    On every linear layer but the output (Dettmers et al. 2023: all layers are needed).
-    """
-    set_seed(recipe.seed)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules="all-linear",
-        lora_dropout=0.0,
-    )
-    return get_peft_model(model, config)
+def passes(count: int, recipe: SFTRecipe) -> float:
+    """How often `count` rows are passed over."""
+    return max(recipe.epochs, min(MOST_PASSES, recipe.min_steps / math.ceil(count / recipe.batch_size)))
 
 
-class LengthGroupedTrainer(SFTTrainer):
-    """TRL's trainer with rows of like length together, because padding is work for nothing.
-
-    The library's own sampler of this kind draws from the process's generator, so that a resumed run would see another
-    order than one that was not interrupted; and its groups depend on the number of processes.
-    """
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> "ByLength":
-        together = self.args.per_device_train_batch_size * self.args.world_size
-        lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        return ByLength(lengths, together, self.args.seed)
+def updates(count: int, recipe: SFTRecipe) -> int:
+    """Number of updates for `count` rows."""
+    return math.ceil(passes(count, recipe) * math.ceil(count / recipe.batch_size))
 
 
-class ByLength(torch.utils.data.Sampler[int]):
-    """Row numbers in an order that depends on seed and epoch alone."""
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Any:
-        drawn = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=drawn))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader."""
-        self.epoch = epoch
+def load_model(parent: OpenedParent, recipe: SFTRecipe) -> Any:
+    """The parent's model, with a new adapter if it has none."""
+    if parent.version.manifest.adapter or recipe.full:
+        return trainable_model(parent, recipe.full, needs_reference=False)[0]
+    return with_new_adapter(parent.loaded.model, recipe.rank, recipe.alpha, recipe.seed)
 
 
 def train(
     model: Any,
     tokenizer: Any,
-    rows: Dataset,
+    training: Dataset,
     recipe: SFTRecipe,
     folder: Path,
-    aside: Dataset | None = None,
-    run: Run | None = None,
+    held_out: Dataset | None = None,
+    run: RunOptions | None = None,
 ) -> dict[str, float]:
-    """Train `model` on `input_ids` and `labels`; resumes from a checkpoint. Returns metrics."""
-    run = run or Run()
+    """Train `model` on columns `input_ids` and `labels`, continuing a checkpoint in `folder`. Returns metrics."""
+    run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
-    watched = len(aside) if aside is not None else 0
-    collator = PackCollator(tokenizer.pad_token_id) if recipe.packing else None
-    batch_size = per_process(recipe.batch_size)
-    watch = held_out_curves.arguments(run, steps(len(rows), recipe), watched, checkpoint is not None)
-    if not watched:
-        watch["save_steps"] = recipe.save_steps
+    evaluated = len(held_out) if held_out is not None else 0
+    batch_size = rows_per_process(recipe.batch_size)
+    evaluation = evaluation_arguments(run, updates(len(training), recipe), evaluated, checkpoint)
+    if not evaluated:
+        evaluation["save_steps"] = recipe.save_steps
     with in_float32(model):
         trainer = LengthGroupedTrainer(
             model=model,
@@ -151,7 +112,7 @@ def train(
                 output_dir=str(folder),
                 per_device_train_batch_size=batch_size,
                 per_device_eval_batch_size=batch_size,
-                num_train_epochs=passes(len(rows), recipe),
+                num_train_epochs=passes(len(training), recipe),
                 learning_rate=recipe.learning_rate,
                 lr_scheduler_type="cosine",
                 warmup_steps=recipe.warmup,
@@ -164,96 +125,57 @@ def train(
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=20,
-                **watch,
+                **evaluation,
             ),
-            data_collator=collator,
-            train_dataset=rows,
-            eval_dataset=aside if watched else None,
+            data_collator=PackCollator(tokenizer.pad_token_id) if recipe.packing else None,
+            train_dataset=training,
+            eval_dataset=held_out if evaluated else None,
             processing_class=tokenizer,
-            callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, watched)],
-            optimizers=(_optimizer(model, recipe), None),
+            callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, evaluated)],
+            optimizers=(make_optimizer(model, recipe, weight_decay=0.0, adam_beta2=0.999), None),
         )
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_state()
-    return {
-        **outcome(trainer, result),
-        **held_out_curves.held_out_metrics(trainer.state.log_history),
-        "rows": float(len(rows)),
-    }
-
-
-def _optimizer(model: Any, recipe: SFTRecipe) -> torch.optim.Optimizer | None:
-    """Muon, or None for the trainer's own AdamW."""
-    if recipe.optimizer == "adamw":
-        return None
-    return MuonWithAdamW(model, recipe.learning_rate, weight_decay=0.0, adam_beta2=0.999)
-
-
-def steps(count: int, recipe: SFTRecipe) -> int:
-    """Updates for `count` rows."""
-    return math.ceil(passes(count, recipe) * math.ceil(count / recipe.batch_size))
-
-
-def passes(count: int, recipe: SFTRecipe) -> float:
-    """How often `count` rows are passed over."""
-    return max(recipe.epochs, min(MOST_PASSES, recipe.min_steps / math.ceil(count / recipe.batch_size)))
+    return {**run_trainer(trainer, checkpoint), "rows": float(len(training))}
 
 
 def main(arguments: list[str]) -> str | None:
-    """Continue the parent (or begin an adapter) on demonstrations. Returns the new version's id; None for a dry run."""
-    place, run, recipe = TrlParser((Place, Run, SFTRecipe), allow_abbrev=False).parse_args_and_config(
-        arguments
-    )
-    rows = read(recipe.demonstrations) if recipe.demonstrations else from_store(place.home)
-    opened = open_parent(place, recipe.quantize)
-    loaded = opened.loaded
-    found = sort(rows, loaded.tokenizer, loaded.window)
-    dataset, aside = found.training, found.held_out
-    model = _model(opened, recipe)
-    what = "all weights" if recipe.full else "LoRA"
+    """Train the parent, or a new adapter on it, on demonstrations. Returns the new version's id; None for a dry run."""
+    location, run, recipe = parse_flags(arguments, SFTRecipe)
+    file = recipe.demonstrations
+    rows = read_demonstrations(file) if file is not None else demonstrations_of_store(location.home)
+    parent = open_parent(location, recipe.quantize)
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    data = sort_demonstrations(rows, tokenizer, window)
+    model = load_model(parent, recipe)
+    trained = "all weights" if recipe.full else "LoRA"
     say(
-        f"model: {what} on {opened.parent.id}; loss: cross-entropy of completions; optimiser: {recipe.optimizer}",
-        f"rows: {len(dataset)} used, {len(aside)} held out, {found.too_long} too long for {loaded.window} tokens, "
-        f"{found.empty} empty, {found.repeated} repeated",
+        f"model: {trained} on {parent.version.id}; loss: cross-entropy of completions; optimiser: {recipe.optimizer}",
+        f"rows: {len(data.training)} used, {len(data.held_out)} held out, {data.too_long} too long for {window} "
+        f"tokens, {data.empty} empty, {data.repeated} repeated",
     )
     if run.dry_run:
-        split = [row["labels"].count(-100) for row in dataset]
         dry_run.report(
             model,
-            loaded.tokenizer,
-            [(row["input_ids"][:at], row["input_ids"][at:]) for row, at in zip(dataset, split, strict=True)],
-            updates=steps(len(dataset), recipe),
-            rows_an_update=min(recipe.batch_size, len(dataset)),
+            tokenizer,
+            [dry_run.split_supervised(row["input_ids"], row["labels"]) for row in data.training],
+            updates=updates(len(data.training), recipe),
+            rows_an_update=min(recipe.batch_size, len(data.training)),
             reference=False,
         )
         return None
 
     data_hash = rows_hash(rows)
+    training, held_out = data.training, data.held_out
     if recipe.packing:
-        dataset, aside = packed(dataset, loaded.window), alone(aside)
-    work = work_folder(opened, place, "sft", recipe, run, data_hash)
-    metrics = train(model, loaded.tokenizer, dataset, recipe, work, aside, run)
-    return write_child(
-        opened,
-        place,
+        training, held_out = pack_rows(training, window), one_row_packs(held_out)
+    work = work_folder(parent, location, "sft", recipe, run, data_hash)
+    metrics = train(model, tokenizer, training, recipe, work, held_out, run)
+    return write_version(
+        parent,
+        location,
         model,
         stage="sft",
         recipe=recipe,
-        seed=recipe.seed,
-        data={
-            "hash": data_hash,
-            "demonstrations": len(found.training),
-            "held_out": len(found.held_out),
-            "too_long": found.too_long,
-            "empty": found.empty,
-            "repeated": found.repeated,
-        },
+        data={"hash": data_hash, **data.counts()},
         metrics=metrics,
         work=work,
-    ).id
-
-
-def _model(opened: Opened, recipe: SFTRecipe) -> Any:
-    if opened.parent.manifest.adapter or recipe.full:
-        return trainable(opened, recipe.full, needs_reference=False)[0]
-    return with_new_adapter(opened.loaded.model, recipe)
+    )

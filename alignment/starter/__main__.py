@@ -21,11 +21,13 @@ from peft import PeftModel
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-from alignment.data.dataset import demonstrations, pack, rows_hash
+from alignment.data.demonstration_rows import tokenize_demonstrations
+from alignment.data.json_lines import rows_hash
+from alignment.data.raw_text import join_documents
 from alignment.stages import pretrain, sft
 from alignment.starter import card, corpus, practice, tokenizer
-from alignment.training.stage import libraries
-from alignment.training.weights import save_adapter
+from alignment.training.output_version import libraries, save_adapter
+from alignment.training.parent_version import with_new_adapter
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
 
 TOKENIZER_TEXTS = 40_000
@@ -146,7 +148,7 @@ def _raw_ids(recipe: StarterRecipe, folder: Path, words: Any) -> np.ndarray:
     texts = corpus.documents(recipe.seed)
     with tqdm(total=recipe.pretrain_tokens, desc="raw text", unit="tok", unit_scale=True) as progress:
         while progress.n < recipe.pretrain_tokens:
-            parts.append(pack(itertools.islice(texts, 2000), words, words.pad_token_id))
+            parts.append(join_documents(itertools.islice(texts, 2000), words, words.pad_token_id))
             progress.update(len(parts[-1]))
     ids = np.concatenate(parts)[: recipe.pretrain_tokens]
     np.save(path, ids)
@@ -157,7 +159,7 @@ def _make_taught(recipe: StarterRecipe, folder: Path) -> None:
     if (folder / "taught").exists():
         return
     settings = _course(recipe.sft_learning_rate, recipe.seed)
-    model = sft.with_new_adapter(_precise_base(folder), settings)
+    model = with_new_adapter(_precise_base(folder), settings.rank, settings.alpha, settings.seed)
     rows = list(itertools.islice(corpus.rows(settings.seed), recipe.demonstrations))
     _teach(recipe, settings, model, rows, folder, "taught", {})
 
@@ -194,7 +196,7 @@ def _teach(
 ) -> None:
     """Train on `rows` and write the adapter `name` with its record; `before` is what the record says of its parent."""
     words = AutoTokenizer.from_pretrained(folder / "base")
-    dataset, too_long = demonstrations(rows, words, recipe.window)
+    dataset, too_long = tokenize_demonstrations(rows, words, recipe.window)
     print(f"{name}: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
     metrics = sft.train(model, words, dataset, settings, folder / f"sft-{name}")
     data = {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long}

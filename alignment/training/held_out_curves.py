@@ -1,75 +1,36 @@
-"""Held-out curves: training loss alone proves nothing, so rows kept away from training are looked at all along.
+"""Held-out curves: the loss on rows that are never trained on, measured throughout training.
 
-The version that is written is the one with the lowest held-out loss, and training ends once that loss has risen for
-long enough: the oldest guard against overfitting (Prechelt 1998, "Early Stopping - But When?").
+The weights with the lowest held-out loss are kept, and training ends once that loss has risen for long enough: the
+oldest guard against overfitting (Prechelt 1998, "Early Stopping - But When?").
 """
 
 import json
 import math
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from alignment.errors import TrackerError
+from alignment.training.flags import RunOptions
 
-TRACKERS = {
-    "tensorboard": ("tensorboard", "tensorboardX"),
-    "trackio": ("trackio",),
-    "wandb": ("wandb",),
-}
-"""Where curves can be sent, and the modules of which any one does it."""
 ENOUGH_TO_STOP = 20
-"""Held-out rows below which their loss is noise: it is shown, but decides nothing. A share of 20 has a 95 % interval
+"""With fewer held-out rows their loss is noise: it is shown, but decides nothing. A share of 20 has a 95 % interval
 of about ±20 points."""
 
 
-@dataclass
-class Run:
-    """How a stage is run and watched; the same flags for every stage."""
+def evaluation_arguments(
+    run: RunOptions, updates: int, held_out: int, checkpoint: str | None
+) -> dict[str, Any]:
+    """Arguments of a Trainer that evaluates and saves at the same steps, so that the best weights can be kept.
 
-    dry_run: bool = field(
-        default=False, metadata={"help": "show rows, steps, time, memory and examples; train nothing"}
-    )
-    evaluations: int = field(
-        default=10, metadata={"help": "how often held-out rows are looked at, and saved"}
-    )
-    patience: int = field(
-        default=3, metadata={"help": "stop after so many looks without a lower held-out loss; 0: never"}
-    )
-    report_to: str = field(
-        default="none", metadata={"help": "also send curves to: tensorboard, trackio, wandb"}
-    )
-
-    def __post_init__(self) -> None:
-        """Raises TrackerError where curves cannot be sent to what was named."""
-        if self.report_to == "none":
-            return
-        if self.report_to not in TRACKERS:
-            raise TrackerError(
-                f"There is no tracker {self.report_to!r}. Give --report_to {', '.join(TRACKERS)}, or leave it out: "
-                "curves are written beside the version anyway."
-            )
-        if not any(find_spec(module) for module in TRACKERS[self.report_to]):
-            raise TrackerError(
-                f"{self.report_to} is not installed: pip install {self.report_to}. Or leave --report_to out: curves "
-                "are written beside the version anyway."
-            )
-
-
-def arguments(run: Run, steps: int, held_out: int, resumes: bool) -> dict[str, Any]:
-    """Trainer arguments that look at held-out rows and save at the same steps, so that the best can be kept.
-
-    `steps`: updates in all; `held_out`: rows; `resumes`: whether a checkpoint is continued.
+    `updates`: how many there are in all; `held_out`: number of held-out rows; `checkpoint`: the one that is continued.
     """
-    every = max(1, math.ceil(steps / max(run.evaluations, 1)))
+    every = max(1, math.ceil(updates / max(run.evaluations, 1)))
     return {
         "eval_strategy": "steps" if held_out else "no",
         "eval_steps": every,
-        # The parent's own figure begins the curve; a run that goes on has it already.
-        "eval_on_start": bool(held_out) and not resumes,
+        # The parent's own loss begins the curve; a continued run has measured it already.
+        "eval_on_start": bool(held_out) and checkpoint is None,
         "save_strategy": "steps",
         "save_steps": every,
         "save_total_limit": 2,
@@ -78,47 +39,63 @@ def arguments(run: Run, steps: int, held_out: int, resumes: bool) -> dict[str, A
         "greater_is_better": False,
         "prediction_loss_only": True,
         "logging_first_step": True,
-        # Else the trainer hides a loss that is no number behind the mean of those before.
+        # By default the trainer replaces a loss that is not a number by the mean of those before.
         "logging_nan_inf_filter": False,
         "report_to": run.report_to,
     }
 
 
 class StopWhenHeldOutRises(TrainerCallback):
-    """Stop after `patience` looks in a row at held-out rows without a new lowest loss.
+    """Stop after `patience` evaluations in a row without a new lowest held-out loss.
 
     It counts from the log, which a checkpoint keeps, so that a resumed run stops where an uninterrupted one does.
     """
 
-    def __init__(self, run: Run, held_out: int) -> None:
-        """Never stops with fewer than `ENOUGH_TO_STOP` rows, or a patience of 0."""
+    def __init__(self, run: RunOptions, held_out: int) -> None:
+        """Never stops with fewer than `ENOUGH_TO_STOP` held-out rows, or a patience of 0."""
         self.patience = run.patience if held_out >= ENOUGH_TO_STOP else 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask the trainer to stop."""
+        """Tell the trainer to stop."""
         losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
         if self.patience and len(losses) - 1 - losses.index(min(losses)) >= self.patience:
             control.should_training_stop = True
 
 
+def run_trainer(trainer: Any, checkpoint: str | None) -> dict[str, float]:
+    """Train, continuing `checkpoint` if there is one, and save the trainer's log. Returns losses and seconds.
+
+    `loss` is the mean of the last ten training losses that were logged.
+    """
+    result = trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_state()
+    history = trainer.state.log_history
+    last = [entry["loss"] for entry in history if "loss" in entry][-10:]
+    return {
+        "loss": sum(last) / len(last) if last else float(result.training_loss),
+        "seconds": float(result.metrics["train_runtime"]),
+        **held_out_metrics(history),
+    }
+
+
 def held_out_metrics(history: list[dict[str, Any]]) -> dict[str, float]:
-    """Held-out loss of the parent (step 0), of the version that was kept, and the step it comes from."""
-    looks = [entry for entry in history if "eval_loss" in entry]
-    if not looks:
+    """Held-out loss of the parent (step 0) and of the weights that were kept, and the step these come from."""
+    evaluations = [entry for entry in history if "eval_loss" in entry]
+    if not evaluations:
         return {}
-    trained = [entry for entry in looks if entry["step"] > 0] or looks
+    trained = [entry for entry in evaluations if entry["step"] > 0] or evaluations
     best = min(trained, key=lambda entry: entry["eval_loss"])
     return {
-        "held_out_loss_before": float(looks[0]["eval_loss"]),
+        "held_out_loss_before": float(evaluations[0]["eval_loss"]),
         "held_out_loss": float(best["eval_loss"]),
         "best_step": float(best["step"]),
     }
 
 
-def write(trainer_state: Path, folder: Path) -> None:
-    """Write a trainer's log as `curves.json`, and its losses as `curves.png` where matplotlib is installed.
+def write_curves(trainer_state: Path, folder: Path) -> None:
+    """Write a trainer's log as `curves.json`, and its losses as `curves.png` if matplotlib is installed.
 
-    Where answers are scored (PPO), the score is drawn: that loss says nothing of how well it goes.
+    If the log has scores (PPO), they are drawn instead: PPO's loss does not show how well it does.
     """
     history = json.loads(trainer_state.read_text(encoding="utf-8"))["log_history"]
     (folder / "curves.json").write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8")
@@ -128,17 +105,17 @@ def write(trainer_state: Path, folder: Path) -> None:
     except ImportError:
         print("curves.json is written; for a picture of it: pip install matplotlib")
         return
-    # A figure of its own, not pyplot: nothing global is changed, and no display is looked for.
+    # Not pyplot: a figure of its own changes nothing global and looks for no display.
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    what = "score" if any("score" in entry for entry in history) else "loss"
-    for key, label in ((what, "training"), (f"eval_{what}", "held out")):
+    quantity = "score" if any("score" in entry for entry in history) else "loss"
+    for key, label in ((quantity, "training"), (f"eval_{quantity}", "held out")):
         points = [(entry["step"], entry[key]) for entry in history if key in entry]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=label)
     axes.set_xlabel("updates")
-    axes.set_ylabel(what)
+    axes.set_ylabel(quantity)
     if axes.lines:
         axes.legend()
     figure.savefig(folder / "curves.png", dpi=120)

@@ -1,8 +1,8 @@
-"""Muon for matrices, AdamW for the rest, as one optimiser.
+"""Muon for matrices and AdamW for the rest, as one optimiser.
 
 Muon (Jordan et al. 2024) makes every matrix's step orthogonal, so that rare directions learn as fast as common ones;
 "Muon is Scalable for LLM Training" (Liu et al. 2025) scales that step to the size of AdamW's, so that one learning
-rate serves both. Embeddings and vectors are no linear maps between hidden states: they keep AdamW.
+rate serves both. Embeddings and vectors are not linear maps between hidden states: AdamW trains them.
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ import torch
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Two optimisers behind one face: their groups are shared, so that a schedule or a checkpoint reaches both."""
+    """Two optimisers with the interface of one. A schedule or a checkpoint reaches the parameter groups of both."""
 
     def __init__(
         self, model: torch.nn.Module, learning_rate: float, weight_decay: float, adam_beta2: float
     ) -> None:
-        """Every trainable matrix of `model` but the embeddings goes to Muon.
+        """Muon trains every trainable matrix of `model` but the embeddings, AdamW all other trainable weights.
 
         Raises ValueError if there is no such matrix.
         """
@@ -27,7 +27,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         muon = torch.optim.Muon(
             matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
         )
-        # An adapter has matrices alone.
+        # An adapter consists of matrices only.
         adam = (
             [torch.optim.AdamW(others, lr=learning_rate, weight_decay=0.0, betas=(0.9, adam_beta2))]
             if others
@@ -35,7 +35,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         )
         self._parts: tuple[torch.optim.Optimizer, ...] = (muon, *adam)
         super().__init__([group for part in self._parts for group in part.param_groups], {})
-        # The same dictionaries, not copies: what a schedule writes into a group is what its part reads.
+        # The same dictionaries, not copies, so that each part reads what a schedule writes into its groups.
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
     def step(self, closure: Any = None) -> Any:
@@ -56,6 +56,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 
+def make_optimizer(
+    model: torch.nn.Module, recipe: Any, weight_decay: float, adam_beta2: float
+) -> MuonWithAdamW | None:
+    """The optimiser that `recipe.optimizer` names: "muon", or None for "adamw", which a Trainer makes itself."""
+    if recipe.optimizer == "adamw":
+        return None
+    return MuonWithAdamW(model, recipe.learning_rate, weight_decay, adam_beta2)
+
+
 def _embeddings(model: torch.nn.Module) -> list[torch.nn.Module]:
-    found = [getattr(model, name)() for name in ("get_input_embeddings", "get_output_embeddings")]
-    return [layer for layer in found if layer is not None]
+    layers = [getattr(model, name)() for name in ("get_input_embeddings", "get_output_embeddings")]
+    return [layer for layer in layers if layer is not None]

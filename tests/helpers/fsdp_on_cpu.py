@@ -14,8 +14,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from alignment.training.processes import end_together
-from alignment.training.weights import gathered, save_adapter
+from alignment.training.output_version import save_adapter
+from alignment.training.processes import exit_together, whole_state_dict
 from assistant.registry.versions import Base
 
 
@@ -25,7 +25,7 @@ def share_out_and_save(folder: Path) -> None:
     model = tiny_model()
     fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
     assert all(isinstance(weight, DTensor) for weight in model.parameters())
-    state = gathered(model)
+    state = whole_state_dict(model)
     assert state is not None
     if get_rank() == 0:
         save_adapter(model, Base("tiny", ""), folder, state)
@@ -33,4 +33,4 @@ def share_out_and_save(folder: Path) -> None:
 
 init_process_group("gloo")
 share_out_and_save(Path(sys.argv[1]))
-end_together()
+exit_together()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from alignment.data.dataset import held_out
+from alignment.data.splits import is_held_out
 
 
 def row(number: int) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def row(number: int) -> dict[str, Any]:
 
 def numbers(aside: bool, count: int) -> list[int]:
     """The first numbers whose rows are held out, or are not."""
-    found = [number for number in range(1000) if held_out(row(number)["messages"]) == aside]
+    found = [number for number in range(1000) if is_held_out(row(number)["messages"]) == aside]
     return found[:count]
 
 

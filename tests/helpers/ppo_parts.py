@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from alignment.data.prompts import Asked
-from alignment.ppo.models import SharedBase
+from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Said, Source
 from alignment.stages.ppo import PPORecipe

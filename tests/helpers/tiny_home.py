@@ -6,7 +6,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from alignment.training.weights import save_adapter
+from alignment.training.output_version import save_adapter
 from assistant.registry.versions import STARTER_FOLDER, Base, Manifest, Versions, folder_hash, now
 
 

@@ -9,7 +9,7 @@ from datasets import Dataset
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
-from alignment.data.packing import PackCollator, packed
+from alignment.data.batches import PackCollator, pack_rows
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_training
 
@@ -23,7 +23,7 @@ def test_rows_in_a_pack_have_the_loss_that_they_have_alone(home: Path) -> None:
         "input_ids": [ids for ids, _ in ROWS],
         "labels": [[-100] * asked + ids[asked:] for ids, asked in ROWS],
     }
-    packs = packed(Dataset.from_dict(columns), 9)
+    packs = pack_rows(Dataset.from_dict(columns), 9)
     assert sorted(len(one["input_ids"]) for one in packs) == [5, 9]
     batch = PackCollator(pad=0)(list(packs))
     with torch.no_grad():

@@ -10,8 +10,8 @@ from transformers import AutoTokenizer
 
 from alignment.__main__ import main
 from alignment.cycle import recorded_votes
-from alignment.data import pairs, served_ids
-from alignment.data.dataset import half, held_out
+from alignment.data import served_ids, token_pairs
+from alignment.data.splits import half_of, is_held_out
 from alignment.evaluation import compare_command
 from alignment.scoring import reward_model
 from assistant.registry.versions import STARTER_FOLDER, Versions
@@ -46,8 +46,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_imported_thumbs_and_pairs_have_the_tokens_that_would_have_been_served(home: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     with FeedbackStore.open_home(home) as store:
-        thumbs = {row.answer: row for row in served_ids.thumbs(rows.from_store(store), tokenizer)}
-        found = pairs.from_store(rows.preferences(store), tokenizer)
+        thumbs = {row.answer: row for row in served_ids.with_token_ids(rows.from_store(store), tokenizer)}
+        found = token_pairs.pairs_of_store(rows.preferences(store), tokenizer)
     assert thumbs["5 apples"].prompt_ids == prompt.render(tokenizer, ask(3), think=False)
     assert thumbs["5 apples"].completion_ids == prompt.completion(tokenizer, "", "5 apples", think=False)
     (pair,) = [one for one in found if one.messages == ask(53)]
@@ -58,9 +58,9 @@ def test_imported_thumbs_and_pairs_have_the_tokens_that_would_have_been_served(h
 
 
 def test_kto_dpo_and_reward_learn_from_all_of_them(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    aside = sum(held_out(ask(n)) for n in range(12)), sum(held_out(ask(n + 50)) for n in range(12))
-    up = sum(not held_out(ask(n)) for n in range(0, 12, 2))
-    down = sum(not held_out(ask(n)) for n in range(1, 12, 2))
+    aside = sum(is_held_out(ask(n)) for n in range(12)), sum(is_held_out(ask(n + 50)) for n in range(12))
+    up = sum(not is_held_out(ask(n)) for n in range(0, 12, 2))
+    down = sum(not is_held_out(ask(n)) for n in range(1, 12, 2))
     counted = {
         "kto": f"rows: {up} up, {down} down; {aside[0]} held out, 0 too long",
         "dpo": f"rows: {12 - aside[1]} pairs; {aside[1]} held out, 0 too long, 0 tied",
@@ -73,7 +73,7 @@ def test_kto_dpo_and_reward_learn_from_all_of_them(home: Path, capsys: pytest.Ca
 
 def test_the_gate_hears_those_that_are_held_out(home: Path) -> None:
     _, judged = compare_command.from_store(home, Versions(home).open("v1"))
-    aside = [n for n in range(12) if held_out(ask(n))] + [n for n in range(12) if held_out(ask(n + 50))]
+    aside = [n for n in range(12) if is_held_out(ask(n))] + [n for n in range(12) if is_held_out(ask(n + 50))]
     assert len(judged) == len(aside) > 0
     assert all(one.prompt_ids and one.first for one in judged)
 
@@ -88,7 +88,7 @@ def test_a_judge_hears_them_as_it_hears_what_was_served(home: Path, monkeypatch:
     monkeypatch.setattr(reward_model, "load", lambda *_: scores)
     with FeedbackStore.open_home(home) as store:
         agreed = recorded_votes.agreement(home, {"a": "v1"}, list(recorded_votes.thumbs(store)))
-    others = [n for n in range(12) if half(ask(n)) != "a"]
+    others = [n for n in range(12) if half_of(ask(n)) != "a"]
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     asked = [prompt.render(tokenizer, ask(n), think=False) for n in others]
     said = [prompt.completion(tokenizer, "", f"{n + 2} apples", think=False) for n in others]
@@ -104,6 +104,6 @@ def test_served_tokens_stay_as_they_were_drawn_and_silence_is_not_rendered() -> 
             "id", ask(3), False, None, answer, prompt_ids, completion_ids, True, 1, "v1", "end"
         )
 
-    drawn, silent = served_ids.thumbs([row("5", [1, 2], [3]), row("", [1, 2], [])], tokenizer)
+    drawn, silent = served_ids.with_token_ids([row("5", [1, 2], [3]), row("", [1, 2], [])], tokenizer)
     assert (drawn.prompt_ids, drawn.completion_ids) == ([1, 2], [3])
     assert (silent.prompt_ids, silent.completion_ids) == ([1, 2], [])

@@ -13,13 +13,13 @@ from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
 
 from alignment.__main__ import main
-from alignment.data import prompts as asked
+from alignment.data import prompts as prompt_data
 from alignment.data.prompts import Asked
 from alignment.ppo import run_state
 from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Source
-from alignment.stages.ppo import PPORecipe, stopped
+from alignment.stages.ppo import PPORecipe, early_stop
 from assistant.registry.versions import Versions, file_hash
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving
@@ -50,7 +50,7 @@ def test_the_whole_loop_comes_to_the_known_optimum_of_a_reward_against_the_kl() 
     )
     before = shares_high(ppo)
     for number in range(16):
-        ppo.update(asked.drawn(QUESTIONS, number, 64, seed=1))
+        ppo.update(prompt_data.drawn(QUESTIONS, number, 64, seed=1))
     # The optimum is the reference times exp(reward / coefficient), as in a bandit with two arms.
     good = before * torch.tensor(1 / 0.5).exp()
     optimum = good / (good + 1 - before)
@@ -65,15 +65,15 @@ def test_the_whole_loop_comes_to_the_known_optimum_of_a_reward_against_the_kl() 
 def test_only_the_adapter_moves_and_the_first_ratio_is_one() -> None:
     ppo = tiny_ppo(tiny_recipe(epochs=1, minibatches=1, batch_size=8), Source("high", starts_high))
     before = {name: weight.clone() for name, weight in ppo.shared.model.state_dict().items()}
-    figures = ppo.update(QUESTIONS[:8])
+    metrics = ppo.update(QUESTIONS[:8])
     moved = {
         name
         for name, weight in ppo.shared.model.state_dict().items()
         if not torch.equal(weight, before[name])
     }
     assert moved and all("lora_" in name and ".default." in name for name in moved)
-    assert figures["clip_fraction"] == 0.0
-    assert figures["kl"] == pytest.approx(0.0, abs=1e-4)
+    assert metrics["clip_fraction"] == 0.0
+    assert metrics["kl"] == pytest.approx(0.0, abs=1e-4)
 
 
 def test_micro_batches_change_nothing_but_memory() -> None:
@@ -97,17 +97,17 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(t
 
     whole, killed, resumed = run(), run(), run()
     for number in range(4):
-        whole.update(asked.drawn(QUESTIONS, number, 8, seed=1))
-    whole.look(QUESTIONS[:4])
+        whole.update(prompt_data.drawn(QUESTIONS, number, 8, seed=1))
+    whole.evaluate(QUESTIONS[:4])
     for number in range(3):
         if number == 2:
             run_state.save(killed, tmp_path)
-        killed.update(asked.drawn(QUESTIONS, number, 8, seed=1))
+        killed.update(prompt_data.drawn(QUESTIONS, number, 8, seed=1))
     assert run_state.load(resumed, tmp_path)
     assert resumed.done == 2
     for number in range(2, 4):
-        resumed.update(asked.drawn(QUESTIONS, number, 8, seed=1))
-    resumed.look(QUESTIONS[:4])
+        resumed.update(prompt_data.drawn(QUESTIONS, number, 8, seed=1))
+    resumed.evaluate(QUESTIONS[:4])
     assert all(torch.equal(weight, resumed.policy[name]) for name, weight in whole.policy.items())
     assert json.dumps(resumed.history) == json.dumps(whole.history)
     assert [path.name for path in tmp_path.iterdir()] == [run_state.STATE]
@@ -139,20 +139,20 @@ def test_a_second_judge_that_falls_while_the_score_rises_is_called_over_optimisa
     )
     ppo.history = [{"score": a, "watch": b} for a, b in zip(rising, falling, strict=True)]
     run: Any = SimpleNamespace(patience=3)
-    assert "Over-optimisation" in stopped(ppo, run)
+    assert "Over-optimisation" in early_stop(ppo, run)
     ppo.history = [{"score": a, "watch": a} for a in rising]
-    assert stopped(ppo, run) == ""
+    assert early_stop(ppo, run) == ""
 
 
 def test_held_out_prompts_that_are_answered_worse_and_worse_end_training_with_the_best_weights() -> None:
     ppo = tiny_ppo(tiny_recipe(batch_size=8), Source("high", starts_high))
-    ppo.look(QUESTIONS[:8])
+    ppo.evaluate(QUESTIONS[:8])
     best = {name: weight.detach().clone() for name, weight in ppo.policy.items()}
     ppo.update(QUESTIONS[:8])
     score = ppo.history[0]["eval_score"]
     ppo.history += [{"eval_score": score - 1, "eval_error": 0.1} for _ in range(3)]
-    assert ppo.falls(3) and not ppo.falls(4) and not ppo.falls(0)
-    ppo.keep_best()
+    assert ppo.is_falling(3) and not ppo.is_falling(4) and not ppo.is_falling(0)
+    ppo.restore_best()
     assert all(torch.equal(weight, best[name]) for name, weight in ppo.policy.items())
 
 

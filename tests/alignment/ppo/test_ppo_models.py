@@ -11,8 +11,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import Qwen3ForSequenceClassification
 
 from alignment.errors import DataError
-from alignment.ppo.models import SharedBase, batch
-from alignment.training.rollout import generate, merged
+from alignment.ppo.rollout import generate, merged
+from alignment.ppo.shared_base import SharedBase, batch_episodes
 from assistant.registry.versions import Version
 
 PROMPTS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
@@ -68,9 +68,9 @@ def test_padding_changes_neither_probabilities_nor_values_nor_gradients() -> Non
     shared = SharedBase(tiny_model(), True, 1.0, 1)
     with torch.no_grad():
         shared.value_head.outer.weight.normal_()
-    together = shared.judge(batch(PROMPTS, COMPLETIONS, "cpu"), entropy=True)
+    together = shared.policy_output(batch_episodes(PROMPTS, COMPLETIONS, "cpu"), entropy=True)
     for row, (asked_ids, said_ids) in enumerate(zip(PROMPTS, COMPLETIONS, strict=True)):
-        alone = shared.judge(batch([asked_ids], [said_ids], "cpu"), entropy=True)
+        alone = shared.policy_output(batch_episodes([asked_ids], [said_ids], "cpu"), entropy=True)
         scores = torch.log_softmax(shared.model(torch.tensor([asked_ids + said_ids])).logits[0], dim=-1)
         plain = scores[len(asked_ids) - 1 : -1].gather(1, torch.tensor(said_ids)[:, None])[:, 0]
         length = len(said_ids)
@@ -89,7 +89,7 @@ def test_the_value_head_never_moves_the_policy() -> None:
     shared = SharedBase(tiny_model(), True, 1.0, 1)
     with torch.no_grad():
         shared.value_head.outer.weight.normal_()
-    values = shared.judge(batch(PROMPTS, COMPLETIONS, "cpu")).values
+    values = shared.policy_output(batch_episodes(PROMPTS, COMPLETIONS, "cpu")).values
     assert values is not None
     values.sum().backward()
     assert all(weight.grad is None for weight in shared.policy_weights().values())
@@ -101,12 +101,14 @@ def test_the_reference_stays_the_parent_while_the_policy_moves(continued: bool) 
     model = tiny_model(moved=continued)
     parent = SharedBase(tiny_model(moved=continued), True, 1.0, 1)
     shared = SharedBase(model, continued, 1.0, 1)
-    given = batch(PROMPTS, COMPLETIONS, "cpu")
+    given = batch_episodes(PROMPTS, COMPLETIONS, "cpu")
     with torch.no_grad():
-        before = parent.judge(given).logps
+        before = parent.policy_output(given).logps
         for weight in shared.policy_weights().values():
             weight.add_(0.1)
-        assert not torch.allclose(shared.judge(given).logps[given.mask], before[given.mask], atol=1e-2)
+        assert not torch.allclose(
+            shared.policy_output(given).logps[given.mask], before[given.mask], atol=1e-2
+        )
     assert torch.allclose(shared.reference_logps(given)[given.mask], before[given.mask], atol=1e-5)
     # Looking at the reference leaves the policy the one that is trained.
     assert shared.policy_weights()
@@ -138,8 +140,8 @@ def test_a_reward_model_on_the_shared_base_scores_as_it_does_alone(tmp_path: Pat
     version, alone = reward_version(tmp_path / "first", seed=1)
     other, _ = reward_version(tmp_path / "second", seed=2)
     shared = SharedBase(tiny_model(), True, 1.0, 1)
-    given = batch(PROMPTS, COMPLETIONS, "cpu")
-    before = shared.judge(given).logps.detach()
+    given = batch_episodes(PROMPTS, COMPLETIONS, "cpu")
+    before = shared.policy_output(given).logps.detach()
     shared.add_reward("reward", version)
     shared.add_reward("watch", other)
     sequences = [one + two for one, two in zip(PROMPTS, COMPLETIONS, strict=True)]
@@ -148,7 +150,7 @@ def test_a_reward_model_on_the_shared_base_scores_as_it_does_alone(tmp_path: Pat
     assert shared.reward("reward", sequences, at_once=2) == pytest.approx(expected, abs=1e-4)
     assert shared.reward("watch", sequences, at_once=2) != pytest.approx(expected, abs=1e-2)
     # Policy and trainable weights are what they were.
-    assert torch.equal(shared.judge(given).logps.detach(), before)
+    assert torch.equal(shared.policy_output(given).logps.detach(), before)
     assert all(".default." in name for name in shared.policy_weights())
 
 

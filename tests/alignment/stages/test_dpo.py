@@ -18,11 +18,14 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from alignment.__main__ import main
-from alignment.data import pairs
-from alignment.data.dataset import half
+from alignment.data import token_pairs
+from alignment.data.splits import half_of
 from alignment.errors import DataError
 from alignment.stages import dpo
 from alignment.training import held_out_curves
+from alignment.training.flags import RunOptions, StageLocation
+from alignment.training.output_version import work_folder
+from alignment.training.parent_version import open_parent
 from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, load_for_training
@@ -114,7 +117,7 @@ def test_the_reference_is_the_parent_and_of_a_second_round_the_child(
     home: Path, tmp_path: Path, tokenizer: Any
 ) -> None:
     tiny_home(home)
-    found = pairs.read(write(tmp_path / "pairs.jsonl", [row(n) for n in range(4)]), tokenizer)
+    found = token_pairs.read_pairs(write(tmp_path / "pairs.jsonl", [row(n) for n in range(4)]), tokenizer)
     recipe = dpo.DPORecipe(learning_rate=1e-2, min_steps=2, epochs=1, batch_size=4)
     versions = Versions(home)
     ids = torch.arange(10, 30)[None]
@@ -163,22 +166,19 @@ def _curve(home: Path) -> list[dict[str, Any]]:
 def test_another_recipe_data_or_parent_never_continues_a_foreign_checkpoint(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alignment.training.held_out_curves import Run
-    from alignment.training.stage import Place, open_parent, work_folder
+    monkeypatch.setattr("alignment.training.flags.find_spec", lambda name: "installed")
+    opened = open_parent(StageLocation(home=tiny_home(home)))
+    place, recipe = StageLocation(home=home), dpo.DPORecipe()
 
-    monkeypatch.setattr("alignment.training.held_out_curves.find_spec", lambda name: "installed")
-    opened = open_parent(Place(home=tiny_home(home)))
-    place, recipe = Place(home=home), dpo.DPORecipe()
-
-    def folder(recipe: dpo.DPORecipe = recipe, data: str = "one", run: Run | None = None) -> Path:
-        return work_folder(opened, place, "dpo", recipe, run or Run(), data)
+    def folder(recipe: dpo.DPORecipe = recipe, data: str = "one", run: RunOptions | None = None) -> Path:
+        return work_folder(opened, place, "dpo", recipe, run or RunOptions(), data)
 
     assert folder() == folder()
-    assert folder() == folder(run=Run(report_to="tensorboard"))
+    assert folder() == folder(run=RunOptions(report_to="tensorboard"))
     others = [
         folder(recipe=dpo.DPORecipe(**{**asdict(recipe), "seed": 2})),
         folder(data="two"),
-        folder(run=Run(patience=1)),
+        folder(run=RunOptions(patience=1)),
     ]
     assert len({folder(), *others}) == 4
 
@@ -194,7 +194,9 @@ def test_both_forms_of_a_file_give_the_same_pair(tmp_path: Path, tokenizer: Any)
         "chosen": [*ours["messages"], *conversational["chosen"]],
         "rejected": [*ours["messages"], *conversational["rejected"]],
     }
-    one, two, three = pairs.read(write(tmp_path / "p.jsonl", [ours, conversational, implicit]), tokenizer)
+    one, two, three = token_pairs.read_pairs(
+        write(tmp_path / "p.jsonl", [ours, conversational, implicit]), tokenizer
+    )
     assert one == two == three
     assert tokenizer.decode(one.chosen_ids) == "5 apples<|im_end|>"
 
@@ -206,7 +208,7 @@ def test_a_thought_in_trls_form_is_kept_and_asked_for(tmp_path: Path, tokenizer:
         "chosen": [said],
         "rejected": [{**said, "content": "<think>\n1+1=3\n</think>\n\n3"}],
     }
-    (pair,) = pairs.read(write(tmp_path / "p.jsonl", [line]), tokenizer)
+    (pair,) = token_pairs.read_pairs(write(tmp_path / "p.jsonl", [line]), tokenizer)
     assert pair.prompt_ids == prompt.render(tokenizer, line["prompt"], think=True)
     assert tokenizer.decode(pair.chosen_ids) == "<think>\n1+1=2\n</think>\n\n2<|im_end|>"
 
@@ -222,18 +224,18 @@ def test_served_tokens_are_trained_on_as_they_were_drawn(tokenizer: Any) -> None
         messages, think, prompt_ids = row(3)["messages"], False, [1, 2, 3]
         chosen, rejected = Said([7, 8]), Said(None)
 
-    (pair,) = pairs.from_store([Preference()], tokenizer)
+    (pair,) = token_pairs.pairs_of_store([Preference()], tokenizer)
     assert (pair.prompt_ids, pair.chosen_ids) == ([1, 2, 3], [7, 8])
     assert pair.rejected_ids == prompt.completion(tokenizer, "", "5 apples", think=False)
 
 
-def made(number: int, chosen: list[int], rejected: list[int]) -> pairs.Pair:
-    return pairs.Pair(row(number)["messages"], [1, 2], chosen, rejected)
+def made(number: int, chosen: list[int], rejected: list[int]) -> token_pairs.TokenPair:
+    return token_pairs.TokenPair(row(number)["messages"], [1, 2], chosen, rejected)
 
 
 def test_ties_repetitions_and_rows_longer_than_the_window_are_counted_and_never_cut() -> None:
     inside, also = numbers(False, 2)
-    found = pairs.sort(
+    found = token_pairs.sort_pairs(
         [
             made(inside, [3], [4]),
             made(inside, [3], [4]),
@@ -257,9 +259,9 @@ def test_ties_repetitions_and_rows_longer_than_the_window_are_counted_and_never_
         ([made(numbers(True, 1)[0], [3], [4])], "1 are held out"),
     ],
 )
-def test_pairs_that_cannot_teach_end_with_advice(given: list[pairs.Pair], why: str) -> None:
+def test_pairs_that_cannot_teach_end_with_advice(given: list[token_pairs.TokenPair], why: str) -> None:
     with pytest.raises(DataError, match=why):
-        pairs.sort(given, window=10)
+        token_pairs.sort_pairs(given, window=10)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +303,7 @@ def test_a_held_out_loss_that_rises_stops_training_and_the_best_is_kept() -> Non
     def stops(losses: list[float], rows: int = held_out_curves.ENOUGH_TO_STOP, patience: int = 2) -> bool:
         State.log_history = [{"eval_loss": loss, "step": step} for step, loss in enumerate(losses)]
         control = Control()
-        held_out_curves.StopWhenHeldOutRises(held_out_curves.Run(patience=patience), rows).on_evaluate(
+        held_out_curves.StopWhenHeldOutRises(RunOptions(patience=patience), rows).on_evaluate(
             None, State, control
         )
         return control.should_training_stop
@@ -319,8 +321,8 @@ def test_a_held_out_loss_that_rises_stops_training_and_the_best_is_kept() -> Non
 
 
 def test_halves_share_no_prompt_and_are_about_even() -> None:
-    letters = [half(row(number)["messages"]) for number in range(400)]
-    assert letters == [half(row(number)["messages"]) for number in range(400)]
+    letters = [half_of(row(number)["messages"]) for number in range(400)]
+    assert letters == [half_of(row(number)["messages"]) for number in range(400)]
     assert 150 < letters.count("a") < 250
     shouted = [{"role": "user", "content": row(7)["messages"][0]["content"].upper().replace("?", " ?!")}]
-    assert half(shouted) == letters[7]
+    assert half_of(shouted) == letters[7]

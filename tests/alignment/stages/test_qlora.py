@@ -18,8 +18,9 @@ from helpers.ppo_parts import quick
 from safetensors.torch import load_file
 
 from alignment.__main__ import main
-from alignment.training.stage import Place, open_parent
-from alignment.training.weights import in_float32
+from alignment.training.flags import StageLocation
+from alignment.training.parent_version import open_parent
+from alignment.training.trl_compat import in_float32
 from assistant.errors import ModelError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Base, Version, Versions
@@ -163,7 +164,7 @@ def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the
     parent, child = (Versions(home).open(name) for name in ("v2", "v3"))
     assert child.manifest.base == parent.manifest.base
     assert (child.manifest.parent, child.manifest.base.quantize) == ("v2", "4bit")
-    opened = open_parent(Place(home, "v2"))
+    opened = open_parent(StageLocation(home, "v2"))
     assert torch.equal(logits(opened.loaded.model), logits(load_for_training(parent, home).model))
     assert run(home, "kto", "--quantize=8bit") == 2
     assert "trained on starter in 4bit" in capsys.readouterr().err

@@ -15,12 +15,12 @@ RECIPES = {
     "dpo": dpo.DPORecipe(),
     "reward": reward.RewardRecipe(),
 }
-STEPS = {"sft": sft.steps, "kto": kto.steps, "dpo": dpo.steps, "reward": reward.steps}
+COUNTS = {"sft": sft.updates, "kto": kto.updates, "dpo": dpo.updates, "reward": reward.updates}
 
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_fifty_five_hundred_and_five_thousand_rows_get_as_many_updates_as_the_how_to_says(name: str) -> None:
-    counted = tuple(STEPS[name](count, RECIPES[name]) for count in (50, 500, 5000))  # type: ignore[operator]
+    counted = tuple(COUNTS[name](count, RECIPES[name]) for count in (50, 500, 5000))  # type: ignore[operator]
     assert counted == UPDATES[name]
     text = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
     assert f"| `{name}` | {counted[0]} | {counted[1]} | {counted[2]} |" in text
@@ -31,5 +31,5 @@ def test_few_demonstrations_are_passed_over_four_times_at_most() -> None:
     assert sft.passes(10, recipe) == sft.passes(50, recipe) == sft.MOST_PASSES
     assert sft.passes(500, recipe) == pytest.approx(1.5)
     assert sft.passes(100_000, recipe) == recipe.epochs
-    assert sft.steps(10, sft.SFTRecipe(epochs=6)) == 6
+    assert sft.updates(10, sft.SFTRecipe(epochs=6)) == 6
     assert math.ceil(sft.passes(3, sft.SFTRecipe(min_steps=1))) == 1

@@ -11,8 +11,9 @@ from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
 
 from alignment.__main__ import main
-from alignment.data.dataset import held_out
-from alignment.training.checkpoints import StopOnBadLoss
+from alignment.data.splits import is_held_out
+from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
+from alignment.training.trainer_compat import LengthGroupedTrainer
 from assistant.registry.versions import Versions
 
 
@@ -21,7 +22,7 @@ def demonstrations(folder: Path) -> Path:
     rows = []
     for number in range(40):
         messages = [{"role": "user", "content": f"What is {number} + 2? " + "Think. " * (number % 7)}]
-        if not held_out(messages):
+        if not is_held_out(messages):
             rows.append({"messages": messages, "think": False, "thought": "", "answer": f"{number + 2}"})
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[:24]), encoding="utf-8")
@@ -95,8 +96,6 @@ def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
 
 
 def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
-    from alignment.training.checkpoints import last_checkpoint
-
     for number, text in ((2, "{}"), (4, '{"log_hist'), (6, None)):
         folder = tmp_path / f"checkpoint-{number}"
         folder.mkdir()
@@ -108,15 +107,13 @@ def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
 def test_a_gradient_that_is_no_number_stops_before_it_moves_a_weight(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from alignment.stages import sft
-
-    loss = sft.LengthGroupedTrainer.compute_loss
+    loss = LengthGroupedTrainer.compute_loss
 
     def spoil(self: Any, *given: Any, **more: Any) -> Any:
         value = loss(self, *given, **more)
         return value * float("nan") if self.state.global_step == 1 else value
 
-    monkeypatch.setattr(sft.LengthGroupedTrainer, "compute_loss", spoil)
+    monkeypatch.setattr(LengthGroupedTrainer, "compute_loss", spoil)
     settings = ["--demonstrations", str(demonstrations(tmp_path)), "--batch_size=8", "--save_steps=1"]
     assert main(["sft", "--home", str(tiny_home(home)), *settings]) == 2
     assert "batch 2 is not a finite number" in capsys.readouterr().err

@@ -14,12 +14,15 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.__main__ import main
-from alignment.data.dataset import half
+from alignment.data.judgements import JudgedCompletion, JudgementCollator, sort_judgements
+from alignment.data.splits import half_of
 from alignment.errors import DataError
+from alignment.scoring import reward_model
 from alignment.scoring.reward_metrics import judge
 from alignment.stages import reward
-from alignment.stages.reward import Collator, Judged, RewardTrainer
-from alignment.training.stage import Place, open_parent
+from alignment.stages.reward import RewardTrainer
+from alignment.training.flags import StageLocation
+from alignment.training.parent_version import open_parent
 from assistant.errors import VersionError
 from assistant.registry.versions import STARTER_FOLDER, Versions
 
@@ -30,8 +33,8 @@ def run(home: Path, *arguments: str) -> int:
     return main(["reward", "--home", str(home), *arguments])
 
 
-def judged(number: int, first: list[int], second: list[int] | None = None, sign: int = 1) -> Judged:
-    return Judged(row(number)["messages"], 1, first, second, sign)
+def judged(number: int, first: list[int], second: list[int] | None = None, sign: int = 1) -> JudgedCompletion:
+    return JudgedCompletion(row(number)["messages"], 1, first, second, sign)
 
 
 class Fixed(torch.nn.Module):
@@ -42,8 +45,8 @@ class Fixed(torch.nn.Module):
         return type("Out", (), {"logits": last.float()})
 
 
-def loss(*given: Judged) -> float:
-    batch = Collator(pad=0)([{"judged": one} for one in given])
+def loss(*given: JudgedCompletion) -> float:
+    batch = JudgementCollator(pad=0)([{"judged": one} for one in given])
     return float(RewardTrainer.compute_loss(object.__new__(RewardTrainer), Fixed(), batch))
 
 
@@ -97,12 +100,12 @@ def test_thumbs_teach_a_judge_that_judges_unseen_replies_and_is_never_served(
     assert lines[-1] == "v2"
     versions = Versions(home)
     child = versions.open("v2")
-    scorer = reward.load(child, home)
+    scorer = reward_model.load(child, home)
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     pairs_file = write(home / "unseen.jsonl", [row(n) for n in range(200, 206)])
-    from alignment.data import pairs
+    from alignment.data import token_pairs
 
-    unseen = pairs.read(pairs_file, tokenizer)
+    unseen = token_pairs.read_pairs(pairs_file, tokenizer)
     liked = scorer([pair.prompt_ids + pair.chosen_ids for pair in unseen])
     disliked = scorer([pair.prompt_ids + pair.rejected_ids for pair in unseen])
     assert all(better > worse for better, worse in zip(liked, disliked, strict=True))
@@ -134,18 +137,16 @@ def test_thumbs_teach_a_judge_that_judges_unseen_replies_and_is_never_served(
         versions.release("v2")
     assert versions.released() == "v1"
     with pytest.raises(DataError, match="v2 is a reward model"):
-        open_parent(Place(home=home, parent="v2"))
+        open_parent(StageLocation(home=home, parent="v2"))
     with pytest.raises(DataError, match="v1 is no reward model"):
-        reward.load(versions.open("v1"), home)
+        reward_model.load(versions.open("v1"), home)
 
 
 def test_before_training_every_score_is_nought_and_the_adapter_is_the_parents(home: Path) -> None:
-    opened = open_parent(Place(home=tiny_home(home)))
-    from alignment.scoring import reward_model
-
+    opened = open_parent(StageLocation(home=tiny_home(home)))
     model = reward_model.begin(opened, rank=4, seed=1)
     assert reward_model.Scorer(model)([[5, 6, 7], [8]]) == [0.0, 0.0]
-    parents = load_file(opened.parent.folder / "adapter_model.safetensors")
+    parents = load_file(opened.version.folder / "adapter_model.safetensors")
     own = dict(model.named_parameters())
     for name, value in parents.items():
         assert torch.equal(own[name.replace(".weight", ".default.weight")], value.float())
@@ -158,16 +159,16 @@ def test_a_reply_in_a_pair_is_not_heard_a_second_time_as_a_thumb(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rate_replies(tiny_home(home), apples(4))
-    from alignment.data.pairs import Pair
+    from alignment.data.token_pairs import TokenPair
     from feedback_store import FeedbackStore, rows
 
     with FeedbackStore.open(home / "feedback.db") as store:
         thumbs = rows.from_store(store)
     one, other = thumbs[0], thumbs[1]
-    pair = Pair(one.messages, one.prompt_ids, [1], [2], (one.reply_id, other.reply_id))
-    monkeypatch.setattr(reward, "from_store", lambda found, tokenizer: [pair])
-    place = Place(home=home)
-    found, _ = reward._found(open_parent(place), place, reward.RewardRecipe())
+    pair = TokenPair(one.messages, one.prompt_ids, [1], [2], (one.reply_id, other.reply_id))
+    monkeypatch.setattr(reward, "pairs_of_store", lambda rows, tokenizer: [pair])
+    place = StageLocation(home=home)
+    found, _ = reward.load_judgements(open_parent(place), place, reward.RewardRecipe())
     assert [judged.second is not None for judged in found] == [True, False, False]
     assert {tuple(judged.first) for judged in found[1:]} == {
         tuple(thumb.prompt_ids + thumb.completion_ids) for thumb in thumbs[2:]
@@ -186,7 +187,7 @@ def test_two_splits_share_no_row(home: Path, tmp_path: Path, capsys: pytest.Capt
             if said.startswith("rows: ") and "pairs" in said
         )
         counted.append(int(line.split()[1]))
-    letters = [half(row(n)["messages"]) for n in numbers(False, 40)]
+    letters = [half_of(row(n)["messages"]) for n in numbers(False, 40)]
     assert counted == [letters.count("a"), letters.count("b")]
 
 
@@ -200,13 +201,13 @@ def test_two_splits_share_no_row(home: Path, tmp_path: Path, capsys: pytest.Capt
         ([judged(0, [1] * 30, [1, 2])], "1 are longer than the context window of 10"),
     ],
 )
-def test_judgements_that_cannot_teach_end_with_advice(given: list[Judged], why: str) -> None:
+def test_judgements_that_cannot_teach_end_with_advice(given: list[JudgedCompletion], why: str) -> None:
     with pytest.raises(DataError, match=why):
-        reward.usable(given, window=10)
+        sort_judgements(given, window=10)
 
 
 def test_a_pair_alone_is_never_one_sided() -> None:
-    found = reward.usable([judged(numbers(False, 1)[0], [1, 2], [1, 3])], window=10)
+    found = sort_judgements([judged(numbers(False, 1)[0], [1, 2], [1, 3])], window=10)
     assert (len(found.training), found.too_long) == (1, 0)
 
 
@@ -216,5 +217,5 @@ def test_curves_are_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     state = tmp_path / "trainer_state.json"
     state.write_text(json.dumps({"log_history": [{"loss": 1.0, "step": 1}, {"eval_loss": 0.9, "step": 1}]}))
-    held_out_curves.write(state, tmp_path)
+    held_out_curves.write_curves(state, tmp_path)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -9,13 +9,17 @@ import torch
 from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
+from trl import RLOOTrainer
 
 from alignment.__main__ import main
 from alignment.data.prompts import Asked
+from alignment.errors import TrainingError
 from alignment.scoring.reward_functions import Said, Source
 from alignment.stages import rloo
+from alignment.training.trl_compat import TokenRLOOTrainer
 from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.serving import prompt
+from assistant.serving.loading import load_for_training
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +27,55 @@ def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
 
 
-def test_a_prompt_is_asked_token_for_token_as_it_is_served(tokenizer: Any) -> None:
-    trainer = object.__new__(rloo.TokenRLOOTrainer)
-    trainer.processing_class = tokenizer
+def train(
+    home: Path, tokenizer: Any, folder: Path, trainer: type[TokenRLOOTrainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two updates of RLOO with a trainer of its own, on prompts of which one was served with other token ids."""
+    monkeypatch.setattr(rloo, "TokenRLOOTrainer", trainer)
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
-    given = [json.dumps({"messages": messages, "think": think}) for think in (True, False)]
-    ids, _, _ = trainer._tokenize_prompts(given)
-    assert ids == [prompt.render(tokenizer, messages, think) for think in (True, False)]
-    assert ids[0] != ids[1]
+    prompts = [Asked(messages, think=False), Asked(messages, think=True, prompt_ids=[5, 6, 7])]
+    model = load_for_training(Versions(tiny_home(home)).open("v1"), home).model
+    source = Source("length", lambda answers: [float(sum(answer.completion_ids)) for answer in answers])
+    recipe = rloo.RLOORecipe(updates=2, batch_size=2, answers=2, max_new_tokens=4)
+    rloo.train(model, tokenizer, prompts, [source], recipe, folder)
+
+
+def test_answers_are_drawn_for_the_token_ids_that_were_served(
+    home: Path, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generated: list[list[int]] = []
+
+    class Recording(TokenRLOOTrainer):
+        def _generate_single_turn(self, prompt_ids: Any, *rest: Any) -> Any:
+            generated.extend(prompt_ids)
+            return super()._generate_single_turn(prompt_ids, *rest)
+
+    train(home, tokenizer, tmp_path, Recording, monkeypatch)
+    rendered = prompt.render(tokenizer, [{"role": "user", "content": "What is 3 + 4?"}], think=False)
+    assert {tuple(ids) for ids in generated} == {tuple(rendered), (5, 6, 7)}
+
+
+def test_without_the_hook_the_tokenizer_refuses_token_ids_for_text(
+    home: Path, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Renamed(TokenRLOOTrainer):
+        """As if TRL called a method of another name."""
+
+        _tokenize_prompts = RLOOTrainer._tokenize_prompts
+
+    with pytest.raises((TypeError, ValueError)):
+        train(home, tokenizer, tmp_path, Renamed, monkeypatch)
+
+
+def test_a_loss_on_answers_to_other_token_ids_is_refused(
+    home: Path, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Changed(TokenRLOOTrainer):
+        def _tokenize_prompts(self, prompts: Any) -> Any:
+            return [[*ids, 9] for ids in prompts], None, {}
+
+    with pytest.raises(TrainingError, match=r"TRL \S+ drew answers for other token ids"):
+        train(home, tokenizer, tmp_path, Changed, monkeypatch)
 
 
 def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(tokenizer: Any) -> None:
@@ -43,7 +88,7 @@ def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(to
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
     prompts = [Asked(messages, think=False), Asked(messages, think=True)]
     whole = prompt.completion(tokenizer, "3+4=7", "7", think=True)
-    called = rloo.as_trl(Source("mine", score), prompts, tokenizer)
+    called = rloo.as_trl_reward(Source("mine", score), prompts, tokenizer)
     assert called(completion_ids=[whole, whole[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
     assert [(one.thought, one.answer, one.ended) for one in seen] == [
         ("3+4=7", "7", True),

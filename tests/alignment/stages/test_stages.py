@@ -12,9 +12,13 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from alignment.__main__ import main
-from alignment.data.dataset import Blocks, demonstrations, pack
+from alignment.data.demonstration_rows import tokenize_demonstrations
+from alignment.data.raw_text import Blocks, join_documents
+from alignment.data.thumb_rows import sort_thumbs
 from alignment.errors import DataError
-from alignment.stages import kto, sft
+from alignment.stages import kto
+from alignment.training.parent_version import with_new_adapter
+from alignment.training.trl_compat import TokenKTOTrainer
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Versions, file_hash, folder_hash
 from assistant.serving.loading import load_base, load_for_serving, load_for_training
@@ -55,7 +59,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_only_the_completion_is_supervised(tokenizer: Any) -> None:
-    dataset, too_long = demonstrations(ROWS[:1], tokenizer, max_length=200)
+    dataset, too_long = tokenize_demonstrations(ROWS[:1], tokenizer, max_length=200)
     row: Any = dataset[0]
     supervised = [token for token in row["labels"] if token != -100]
     assert tokenizer.decode(supervised) == "<think>\n0+2=2\n</think>\n\n0+2=2<|im_end|>"
@@ -68,13 +72,13 @@ def test_only_the_completion_is_supervised(tokenizer: Any) -> None:
 
 def test_of_a_corrected_answer_the_unknown_thought_is_not_supervised(tokenizer: Any) -> None:
     corrected = {**ROWS[0], "thought": "", "answer_only": True}
-    row: Any = demonstrations([corrected], tokenizer, max_length=200)[0][0]
+    row: Any = tokenize_demonstrations([corrected], tokenizer, max_length=200)[0][0]
     assert tokenizer.decode([token for token in row["labels"] if token != -100]) == "0+2=2<|im_end|>"
     assert tokenizer.decode(row["input_ids"]).endswith("<think>\n\n</think>\n\n0+2=2<|im_end|>")
 
 
 def test_a_row_that_is_too_long_is_left_out_whole_and_counted(tokenizer: Any) -> None:
-    dataset, too_long = demonstrations(ROWS, tokenizer, max_length=5)
+    dataset, too_long = tokenize_demonstrations(ROWS, tokenizer, max_length=5)
     assert (len(dataset), too_long) == (0, len(ROWS))
 
 
@@ -85,9 +89,9 @@ def version_base() -> Any:
 
 
 def test_packed_text_is_cut_into_whole_blocks(tokenizer: Any) -> None:
-    ids = pack(["one", "two"], tokenizer, end=0)
+    ids = join_documents(["one", "two"], tokenizer, end=0)
     assert (ids == 0).sum() == 2
-    blocks = Blocks(pack(["word " * 100] * 3, tokenizer, end=0), length=16)
+    blocks = Blocks(join_documents(["word " * 100] * 3, tokenizer, end=0), length=16)
     assert len(blocks) == len(blocks.ids)
     assert blocks[0]["input_ids"].shape == (16,)
     assert torch.equal(blocks[0]["labels"], blocks[0]["input_ids"])
@@ -181,7 +185,7 @@ def test_kto_makes_liked_answers_likelier_than_disliked_ones(
 def test_kto_reads_the_very_tokens_that_were_served(home: Path) -> None:
     from trl import KTOConfig
 
-    trainer = object.__new__(kto.TokenKTOTrainer)
+    trainer = object.__new__(TokenKTOTrainer)
     from datasets import Dataset
 
     made = trainer._prepare_dataset(
@@ -200,7 +204,7 @@ def test_kto_reads_the_very_tokens_that_were_served(home: Path) -> None:
     assert made["KL_completion_ids"][:] == [[20], [10], [30]]
 
 
-def test_the_reference_is_the_parents_adapter(home: Path) -> None:
+def test_the_reference_is_the_parents_adapter(home: Path, tmp_path: Path) -> None:
     version_to_serve(home, None)
     rate_replies(home, apples(8))
     version = Versions(home).open("v1")
@@ -209,10 +213,9 @@ def test_the_reference_is_the_parents_adapter(home: Path) -> None:
     from feedback_store import rows as training_rows
 
     with FeedbackStore.open(home / "feedback.db") as store:
-        chosen, _ = kto.usable(training_rows.from_store(store), loaded.window)
-    kto.train(
-        loaded.model, loaded.tokenizer, chosen, kto.KTORecipe(learning_rate=1e-3, epochs=2, min_steps=2)
-    )
+        training = sort_thumbs(training_rows.from_store(store), loaded.window).training
+    recipe = kto.KTORecipe(learning_rate=1e-3, epochs=2, min_steps=2)
+    kto.train(loaded.model, loaded.tokenizer, training, recipe, tmp_path)
     parent = load_for_serving(version, home).model
     loaded.model.set_adapter("ref")
     ids = torch.arange(10, 30)[None]
@@ -222,7 +225,7 @@ def test_the_reference_is_the_parents_adapter(home: Path) -> None:
 
 @pytest.mark.parametrize(("up", "down"), [(1, 1), (3, 1), (1, 3), (90, 10)])
 def test_the_rarer_vote_weighs_as_much_as_the_commoner(up: int, down: int) -> None:
-    desirable, undesirable = kto.weights(up, down)
+    desirable, undesirable = kto.label_weights(up, down)
     assert desirable * up == pytest.approx(undesirable * down)
     assert min(desirable, undesirable) == 1.0
 
@@ -324,10 +327,12 @@ def test_release_rollback_and_versions_from_the_command_line(
 def test_rows_that_are_empty_failed_or_too_long_are_left_out(home: Path) -> None:
     from feedback_store.rows import UnpairedRow
 
-    def row(completion: list[int], reason: str, label: bool) -> UnpairedRow:
-        return UnpairedRow("id", [], False, None, "", [1, 2], completion, label, 1, "v1", reason)
+    messages = ROWS[0]["messages"]
 
-    kept, too_long = kto.usable(
+    def row(completion: list[int], reason: str, label: bool) -> UnpairedRow:
+        return UnpairedRow("id", messages, False, None, "", [1, 2], completion, label, 1, "v1", reason)
+
+    sorted_rows = sort_thumbs(
         [
             row([3], "end", True),
             row([3], "length", False),
@@ -336,15 +341,16 @@ def test_rows_that_are_empty_failed_or_too_long_are_left_out(home: Path) -> None
         ],
         20,
     )
-    assert ([one.finish_reason for one in kept], too_long) == (["end", "length"], 1)
+    assert [one.finish_reason for one in sorted_rows.training] == ["end", "length"]
+    assert sorted_rows.too_long == 1
     with pytest.raises(DataError, match="None of the 1 rated replies"):
-        kto.usable([row([], "error", True)], 20)
+        sort_thumbs([row([], "error", True)], 20)
 
 
 def test_a_first_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
     def first_weights(seed: int) -> dict[str, torch.Tensor]:
         base = load_base(version_base(), home, torch.float32).model
-        model = sft.with_new_adapter(base, sft.SFTRecipe(seed=seed))
+        model = with_new_adapter(base, rank=32, alpha=64, seed=seed)
         return {name: value for name, value in model.named_parameters() if "lora_A" in name}
 
     one, again, other = first_weights(1), first_weights(1), first_weights(2)

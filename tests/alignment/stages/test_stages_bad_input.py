@@ -13,9 +13,9 @@ from helpers.tiny_home import tiny_home
 from safetensors import SafetensorError
 
 from alignment.__main__ import main
-from alignment.data.judgements import Judged, usable
+from alignment.data.judgements import JudgedCompletion, sort_judgements
 from alignment.ppo import run_state
-from alignment.training import stage
+from alignment.training import output_version
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
@@ -145,10 +145,12 @@ def test_preferences_that_contradict_each_other_are_ties(
 
 
 def test_a_thumb_against_the_same_reply_as_another_is_a_tie() -> None:
-    def thumb(sign: int) -> Judged:
-        return Judged(ask("What is 3 + 2?"), 1, [1, 2], None, sign)
+    def thumb(sign: int) -> JudgedCompletion:
+        return JudgedCompletion(ask("What is 3 + 2?"), 1, [1, 2], None, sign)
 
-    found = usable([thumb(1), thumb(-1), thumb(1), Judged(ask("What is 4 + 2?"), 1, [1, 3], None, -1)], 10)
+    found = sort_judgements(
+        [thumb(1), thumb(-1), thumb(1), JudgedCompletion(ask("What is 4 + 2?"), 1, [1, 3], None, -1)], 10
+    )
     assert [one.sign for one in found.training] == [1, -1]
     assert (found.tied, found.repeated) == (0, 2)
 
@@ -210,10 +212,10 @@ def full_for_safetensors(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "place", "what"),
     [
-        ("dpo", (stage, "save_adapter"), full_for_safetensors),
-        ("pretrain", (stage, "save_base"), full),
+        ("dpo", (output_version, "save_adapter"), full_for_safetensors),
+        ("pretrain", (output_version, "save_base"), full),
         ("reward", (Versions, "add"), full),
-        ("sft", (stage.held_out_curves, "write"), full),
+        ("sft", (output_version, "write_curves"), full),
         ("ppo", (run_state, "save_file"), full_for_safetensors),
     ],
 )
@@ -234,7 +236,7 @@ def test_a_full_disk_is_called_that_and_leaves_no_half_version(
 def test_a_tracker_that_is_none_or_is_not_installed_is_named(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alignment.training.held_out_curves.find_spec", lambda name: None)
+    monkeypatch.setattr("alignment.training.flags.find_spec", lambda name: None)
     for tracker, why in (("papyrus", "no tracker 'papyrus'"), ("trackio", "pip install trackio")):
         ended = run(tiny_home(home / tracker), "dpo", [], f"--report_to={tracker}")
         refused(home / tracker, capsys, ended, why)

@@ -1,13 +1,13 @@
-"""Policy, value function, reference and reward models of PPO: adapters and small heads over one frozen base.
+"""The models of PPO — policy, value function, reference, reward models — as adapters and heads on one frozen base.
 
-The policy is the adapter "default". The reference is a frozen copy of it as it was at the start, which is the
-parent; where the parent had no adapter, the reference is the base with its adapters off.
+The policy is the adapter "default". The reference is a frozen copy of it from the start of training, which is the
+parent; if the parent had no adapter, the reference is the base with its adapters off.
 
-The value function is a small head on the policy's hidden states, which it reads and never moves: its gradient stops
-there. So one pass over an episode gives log-probabilities and values, where a value model with an adapter of its
-own takes a second pass forward and back. A trunk that both losses move would hold the policy back (Cobbe et al.
-2021, "Phasic Policy Gradient", section 1). The head sees a middle layer beside the last one, because the last is
-shaped to name the next token, and the middle still holds what the prompt asked.
+The value function is a small head on the policy's hidden states. Its gradient stops there, so it never moves the
+policy: a trunk that both losses move would hold the policy back (Cobbe et al. 2021, "Phasic Policy Gradient", section
+1). One pass over an episode thus gives log-probabilities and values, while a value model with an adapter of its own
+takes a second pass forward and back. The head reads a middle layer beside the last one, because the last is shaped to
+predict the next token, and the middle still represents what the prompt asks.
 """
 
 import copy
@@ -21,15 +21,15 @@ from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dic
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from alignment.data.batches import pad_left, pad_right
 from alignment.errors import DataError
-from alignment.training.rollout import pad_left, pad_right
 from assistant.registry.versions import Version
 
 POLICY, REFERENCE = "default", "reference"
 
 
 class ValueHead(nn.Module):
-    """Hidden states of two layers, [..., 2 x hidden], → value, [...]. Zero before training, as Ziegler et al. began."""
+    """Hidden states of two layers, [..., 2 x hidden], → value, [...]. Zero before training (Ziegler et al. 2019)."""
 
     def __init__(self, hidden: int, seed: int) -> None:
         super().__init__()
@@ -47,15 +47,15 @@ class ValueHead(nn.Module):
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Prompts padded on the left, completions on the right, so that every completion begins in one column."""
+class EpisodeBatch:
+    """Episodes: prompts padded on the left, completions on the right, so that all completions begin in one column."""
 
     ids: Tensor
     """[episodes, prompt + completion], int64."""
     attention: Tensor
-    """1 where `ids` is no padding."""
+    """[episodes, prompt + completion]: 1 for a token, 0 for padding."""
     mask: Tensor
-    """[episodes, completion], bool."""
+    """[episodes, completion], bool: true for a token of the completion."""
 
     @property
     def completions(self) -> Tensor:
@@ -64,40 +64,42 @@ class Batch:
 
     @property
     def positions(self) -> Tensor:
-        """Of each token in its own row, as if nothing were padded."""
+        """Position of each token in its own row without the padding, [episodes, prompt + completion]."""
         return (self.attention.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def batch(prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], device: Any) -> Batch:
-    """Pad episodes together. Every completion has a token or more."""
-    before, before_mask = pad_left(prompts, 0)
-    after, after_mask = pad_right(completions, 0)
-    return Batch(
-        torch.cat([before, after], dim=1).to(device),
-        torch.cat([before_mask, after_mask], dim=1).to(device),
-        after_mask.bool().to(device),
+def batch_episodes(
+    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], device: Any
+) -> EpisodeBatch:
+    """Pad prompts and their completions, each of one token or more, to a batch on `device`."""
+    prompt_ids, prompt_mask = pad_left(prompts, 0)
+    completion_ids, completion_mask = pad_right(completions, 0)
+    return EpisodeBatch(
+        torch.cat([prompt_ids, completion_ids], dim=1).to(device),
+        torch.cat([prompt_mask, completion_mask], dim=1).to(device),
+        completion_mask.bool().to(device),
     )
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a pass over episodes says of every completion token; all float32, [episodes, completion]."""
+class PolicyOutput:
+    """The policy's output for every completion token; all tensors float32, [episodes, completion]."""
 
     logps: Tensor
     """Log-probability of the token at the sampling temperature."""
     entropy: Tensor | None
-    """Of the distribution that the token was drawn from, in nats."""
+    """Entropy of the distribution that the token was drawn from, in nats."""
     values: Tensor | None
-    """Of the state before the token."""
+    """Value of the state before the token."""
 
 
 class SharedBase:
-    """A PEFT model that plays all four parts."""
+    """A PEFT model that is policy, value function, reference and reward models at once."""
 
     def __init__(self, model: Any, continued: bool, temperature: float, seed: int) -> None:
-        """`continued`: the adapter "default" is the parent's, not a fresh one. Dropout is turned off for good.
+        """`continued`: whether the adapter "default" is the parent's, not a new one.
 
-        With dropout the ratio of the first minibatch would not be 1 (Huang et al. 2024, detail 4).
+        Dropout is turned off: with it the ratio of the first minibatch would not be 1 (Huang et al. 2024, detail 4).
         """
         self.model = model.eval()
         self.temperature = temperature
@@ -117,43 +119,43 @@ class SharedBase:
         """The trained adapter's parameters by name: the only weights of the model that move."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
-    def judge(self, given: Batch, values: bool = True, entropy: bool = False) -> Judged:
-        """The policy's pass, and the value head's on top of it."""
-        width = given.mask.shape[1]
-        out = self.model(
-            input_ids=given.ids,
-            attention_mask=given.attention,
-            position_ids=given.positions,
-            # The column before each completion token is where it was drawn: only those rows reach the vocabulary.
+    def policy_output(self, batch: EpisodeBatch, values: bool = True, entropy: bool = False) -> PolicyOutput:
+        """One pass of the policy and, for `values`, of the value head on its hidden states."""
+        width = batch.mask.shape[1]
+        output = self.model(
+            input_ids=batch.ids,
+            attention_mask=batch.attention,
+            position_ids=batch.positions,
+            # A completion token was drawn at the column before it: logits are computed for those columns alone.
             logits_to_keep=width + 1,
             output_hidden_states=values,
             use_cache=False,
         )
-        logits = out.logits[:, :-1].float() / self.temperature
+        logits = output.logits[:, :-1].float() / self.temperature
         normaliser = torch.logsumexp(logits, dim=-1)
-        logps = logits.gather(-1, given.completions.unsqueeze(-1)).squeeze(-1) - normaliser
-        spread = None
+        logps = logits.gather(-1, batch.completions.unsqueeze(-1)).squeeze(-1) - normaliser
+        entropies = None
         if entropy:
-            spread = normaliser - (torch.softmax(logits, dim=-1) * logits).sum(dim=-1)
-        return Judged(logps, spread, self._values(out.hidden_states, width) if values else None)
+            entropies = normaliser - (torch.softmax(logits, dim=-1) * logits).sum(dim=-1)
+        return PolicyOutput(logps, entropies, self._values(output.hidden_states, width) if values else None)
 
     def _values(self, states: Sequence[Tensor], width: int) -> Tensor:
-        seen = torch.cat([states[len(states) // 2], states[-1]], dim=-1)[:, -width - 1 : -1]
-        return self.value_head(seen.detach().float())
+        layers = torch.cat([states[len(states) // 2], states[-1]], dim=-1)[:, -width - 1 : -1]
+        return self.value_head(layers.detach().float())
 
     @torch.no_grad()
-    def reference_logps(self, given: Batch) -> Tensor:
-        """Log-probabilities under the parent, [episodes, completion]."""
+    def reference_logps(self, batch: EpisodeBatch) -> Tensor:
+        """Log-probabilities under the reference model, [episodes, completion]."""
         if self.reference is None:
             with self.model.disable_adapter():
-                return self.judge(given, values=False).logps
-        with self._playing(self.reference):
-            return self.judge(given, values=False).logps
+                return self.policy_output(batch, values=False).logps
+        with self._adapter(self.reference):
+            return self.policy_output(batch, values=False).logps
 
     def add_reward(self, name: str, version: Version) -> None:
-        """Load a reward version's adapter and head under `name`.
+        """Load the adapter and the head of a reward model under `name`.
 
-        Raises DataError if it is none, or was trained on another base.
+        Raises DataError if `version` is no reward model, or was trained on another base.
         """
         if version.manifest.stage != "reward":
             raise DataError(
@@ -164,10 +166,10 @@ class SharedBase:
         heads = {key: state.pop(key) for key in list(state) if ".score." in key}
         weight = next((value for key, value in heads.items() if key.endswith("weight")), None)
         config = LoraConfig.from_pretrained(str(version.folder))
-        # The head is kept here, beside the adapter; and to PEFT this is one more adapter of a model that writes.
+        # The head is kept in this object; to PEFT the rest is one more adapter of a causal language model.
         config.modules_to_save, config.task_type, config.inference_mode = None, "CAUSAL_LM", True
-        # PEFT asks for the base's configuration at this place; "starter" would be asked of the Hub.
-        config.base_model_name_or_path = self.model.config._name_or_path
+        # PEFT loads the base's configuration by this name; it would look for one called "starter" on the Hub.
+        config.base_model_name_or_path = self.model.config.name_or_path
         self.model.add_adapter(name, config)
         expected = get_peft_model_state_dict(self.model, adapter_name=name).keys()
         if weight is None or set(expected) != set(state):
@@ -183,25 +185,25 @@ class SharedBase:
 
     @torch.no_grad()
     def reward(self, name: str, sequences: Sequence[Sequence[int]], at_once: int) -> list[float]:
-        """The reward model's score of each prompt with its completion, read at the last token."""
+        """The reward model's score of each sequence of token ids, read at its last token; `at_once` rows a pass."""
         scores = [0.0] * len(sequences)
         order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
         trunk = self.model.get_base_model().base_model
-        with self._playing(name):
+        with self._adapter(name):
             for start in range(0, len(order), at_once):
                 rows = order[start : start + at_once]
-                ids, mask = (
-                    one.to(self.model.device) for one in pad_right([sequences[row] for row in rows], 0)
-                )
+                padded = pad_right([sequences[row] for row in rows], 0)
+                ids, mask = (tensor.to(self.model.device) for tensor in padded)
                 states = trunk(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
                 last = states[torch.arange(len(rows), device=states.device), mask.sum(dim=1) - 1]
-                found = self._reward_heads[name](last.float()).squeeze(-1).tolist()
-                for row, score in zip(rows, found, strict=True):
+                for row, score in zip(
+                    rows, self._reward_heads[name](last.float()).squeeze(-1).tolist(), strict=True
+                ):
                     scores[row] = score
         return scores
 
     @contextmanager
-    def _playing(self, adapter: str) -> Iterator[None]:
+    def _adapter(self, adapter: str) -> Iterator[None]:
         self.model.set_adapter(adapter, inference_mode=True)
         try:
             yield

@@ -1,0 +1,84 @@
+"""Command-line flags: those that every stage has, and how a stage's own recipe becomes flags beside them."""
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+from trl import TrlParser
+
+from alignment.errors import FlagError, TrackerError
+from assistant.settings import default_home
+
+Recipe = TypeVar("Recipe")
+
+TRACKERS = {
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "trackio": ("trackio",),
+    "wandb": ("wandb",),
+}
+"""Trackers that curves can be sent to, each with the modules of which one must be installed."""
+
+
+@dataclass
+class StageLocation:
+    """Where a stage reads and writes."""
+
+    home: Path = field(default_factory=default_home, metadata={"help": "folder of feedback and versions"})
+    parent: str | None = field(
+        default=None, metadata={"help": "version to continue; the released one if left out"}
+    )
+    output_version: str | None = field(
+        default=None, metadata={"help": "id of the new version; the next free one if left out"}
+    )
+    snapshot: Path | None = field(
+        default=None,
+        metadata={"help": "folder of a snapshot to learn from; the store as it is now if left out"},
+    )
+
+
+@dataclass
+class RunOptions:
+    """How a stage is run and observed. None of this changes what one update learns."""
+
+    dry_run: bool = field(
+        default=False, metadata={"help": "show rows, steps, time, memory and examples; train nothing"}
+    )
+    evaluations: int = field(
+        default=10, metadata={"help": "how often to measure the held-out loss and save a checkpoint"}
+    )
+    patience: int = field(
+        default=3,
+        metadata={"help": "stop after this many evaluations without a lower held-out loss; 0: never"},
+    )
+    report_to: str = field(
+        default="none", metadata={"help": "also send curves to: tensorboard, trackio, wandb"}
+    )
+
+    def __post_init__(self) -> None:
+        """Raises TrackerError if `report_to` is unknown or not installed."""
+        if self.report_to == "none":
+            return
+        if self.report_to not in TRACKERS:
+            raise TrackerError(
+                f"There is no tracker {self.report_to!r}. Give --report_to {', '.join(TRACKERS)}, or leave it out: "
+                "curves are written beside the version anyway."
+            )
+        if not any(find_spec(module) for module in TRACKERS[self.report_to]):
+            raise TrackerError(
+                f"{self.report_to} is not installed: pip install {self.report_to}. Or leave --report_to out: curves "
+                "are written beside the version anyway."
+            )
+
+
+def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocation, RunOptions, Recipe]:
+    """The flags of a stage; `--config FILE.yaml` gives defaults for them. Raises FlagError for an unknown one."""
+    parser = TrlParser((StageLocation, RunOptions, recipe), allow_abbrev=False)
+    try:
+        location, run, parsed = parser.parse_args_and_config(arguments)
+    except ValueError as error:
+        # The parser has no exception of its own for flags, or keys of a file, that it does not know.
+        if "not used by the" not in str(error) and "Unknown" not in str(error):
+            raise
+        raise FlagError(str(error)) from error
+    return location, run, parsed

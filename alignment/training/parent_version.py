@@ -1,0 +1,116 @@
+"""The parent: the version that a stage continues, and its model as the stage trains it."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+from accelerate import PartialState
+from peft import LoraConfig, get_peft_model
+from transformers import set_seed
+
+from alignment.errors import DataError, TrainingError
+from alignment.training.flags import StageLocation
+from alignment.training.processes import on_cpu, say
+from assistant.registry.first_version import add_first_version
+from assistant.registry.versions import STARTER, Base, Version, Versions
+from assistant.serving import loading
+from assistant.serving.loading import Loaded
+from assistant.serving.quantization import Bits
+
+
+@dataclass(frozen=True)
+class OpenedParent:
+    """A home, the version that a stage continues, and that version's model."""
+
+    versions: Versions
+    version: Version
+    loaded: Loaded
+    base: Base
+    """The base of parent and child during this stage: the parent's, quantized if that was asked for."""
+
+
+def open_parent(location: StageLocation, quantize: Bits | None = None) -> OpenedParent:
+    """Open the version that `location` names, else the released one, else the starter in a home without versions.
+
+    With `quantize` its base is held in so many bits; a parent that was trained on a quantized base stands on such a
+    base in any case. Raises DataError if the parent is a reward model, ModelError if its base has other bits.
+    """
+    state = PartialState(cpu=on_cpu())
+    if state.num_processes > 1:
+        say(f"processes: {state.num_processes}, each takes its share of a batch")
+    # One process adds the first version of a new home; the others then find it there.
+    with state.main_process_first():
+        versions = Versions(location.home)
+        parent = versions.open(
+            location.parent or versions.released() or add_first_version(versions, STARTER).id
+        )
+    if parent.manifest.stage == "reward":
+        raise DataError(
+            f"{parent.id} is a reward model: it scores replies and writes none. Name another version with --parent."
+        )
+    base = loading.quantized(parent.manifest.base, quantize)
+    if base.quantize:
+        say(
+            f"base: {base.name} in {base.quantize}; the new version will be served on it so, its adapter unmerged"
+        )
+    if base != parent.manifest.base and parent.manifest.adapter:
+        say(f"{parent.id} was trained on the whole base; as the reference it stands on the rounded one too")
+    model = loading.load_for_training(parent, location.home, base, str(state.device))
+    return OpenedParent(versions, parent, model, base)
+
+
+def trainable_model(parent: OpenedParent, full: bool, needs_reference: bool) -> tuple[Any, Any]:
+    """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
+
+    By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. With `full` all
+    weights of the merged model are trained, and the reference is a frozen copy. Raises DataError if there is no adapter
+    to continue, TrainingError if memory is too small.
+    """
+    model = parent.loaded.model
+    if not full:
+        if not parent.version.manifest.adapter:
+            raise DataError(
+                f"{parent.version.id} has no adapter to continue. Run `python -m alignment sft` first, or give --full."
+            )
+        return model, None
+    model = merged_model(parent)
+    weights = sum(weight.numel() for weight in model.parameters())
+    # float32: weights, gradients and AdamW's two moments, and the reference.
+    needed = weights * (20 if needs_reference else 16)
+    free = psutil.virtual_memory().available if on_cpu() else torch.cuda.mem_get_info()[0]
+    if needed > free:
+        raise TrainingError(
+            f"Training all {weights:,} weights takes about {needed / 2**30:.1f} GiB before any row is read, and "
+            f"{free / 2**30:.1f} GiB are free. Leave --full out: a LoRA adapter takes a fraction of it."
+        )
+    return model, copy.deepcopy(model).requires_grad_(False) if needs_reference else None
+
+
+def merged_model(parent: OpenedParent) -> Any:
+    """The parent's model with its adapter merged and all weights trainable. Raises DataError on a quantized base."""
+    if parent.base.quantize:
+        raise DataError(
+            f"The base of this round is in {parent.base.quantize}: its weights are rounded and cannot be trained, and "
+            "an adapter added to the whole base would give other answers. Train an adapter, or name a parent that "
+            "was not trained on a quantized base."
+        )
+    model = parent.loaded.model
+    return (model.merge_and_unload() if parent.version.manifest.adapter else model).requires_grad_(True)
+
+
+def with_new_adapter(model: Any, rank: int, alpha: int, seed: int) -> Any:
+    """`model` with a new LoRA adapter on every linear layer but the output (Dettmers et al. 2023: all are needed).
+
+    LoRA's first weights are drawn at random: the same seed gives the same adapter.
+    """
+    set_seed(seed)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=alpha,
+        target_modules="all-linear",
+        lora_dropout=0.0,
+    )
+    return get_peft_model(model, config)

@@ -1,0 +1,92 @@
+"""Library internals that training relies on. Each test names the library and its version if an internal has changed."""
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import torch
+from transformers import Trainer
+from transformers.trainer_pt_utils import get_length_grouped_indices
+from trl import DPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer
+
+from alignment.training.torch_compat import cpu_multiplies_bfloat16
+from alignment.training.trainer_compat import LengthGroupedTrainer
+from alignment.training.trl_compat import TokenDPOTrainer, TokenKTOTrainer, TokenRLOOTrainer
+
+
+def changed(library: str, internal: str) -> str:
+    """What a failing test says."""
+    return f"{library} {version(library)} has changed {internal}: see the module of alignment/training that uses it"
+
+
+def parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "override", "method", "expected", "caller"),
+    [
+        (
+            DPOTrainer,
+            TokenDPOTrainer,
+            "_prepare_dataset",
+            ["self", "dataset", "processing_class", "args", "dataset_name"],
+            "__init__",
+        ),
+        (
+            KTOTrainer,
+            TokenKTOTrainer,
+            "_prepare_dataset",
+            ["self", "dataset", "processing_class", "args", "dataset_name"],
+            "__init__",
+        ),
+        (RLOOTrainer, TokenRLOOTrainer, "_tokenize_prompts", ["self", "prompts"], "_generate"),
+    ],
+)
+def test_trl_still_calls_the_methods_that_are_overridden(
+    trainer: type, override: type, method: str, expected: list[str], caller: str
+) -> None:
+    failure = changed("trl", f"{trainer.__name__}.{method}")
+    assert parameters(getattr(trainer, method, None) or (lambda: None)) == expected, failure
+    assert parameters(getattr(override, method)) == expected, failure
+    assert f"self.{method}(" in inspect.getsource(getattr(trainer, caller)), failure
+
+
+def test_trl_still_returns_prompt_ids_images_and_fields_from_tokenize_prompts() -> None:
+    source = inspect.getsource(RLOOTrainer._generate)
+    assert "prompt_ids, images, multimodal_fields = self._tokenize_prompts(prompts)" in source, changed(
+        "trl", "what RLOOTrainer._tokenize_prompts returns"
+    )
+    source = inspect.getsource(RLOOTrainer._compute_loss)
+    assert 'inputs["prompt_ids"], inputs["prompt_mask"]' in source, changed(
+        "trl", "the inputs of RLOOTrainer.compute_loss"
+    )
+
+
+@pytest.mark.parametrize("trainer", [SFTTrainer, DPOTrainer, KTOTrainer, RLOOTrainer])
+def test_trl_still_rounds_adapters_on_quantized_bases(trainer: type) -> None:
+    # Once it does not, `in_float32` can go.
+    assert "param.data.to(torch.bfloat16)" in inspect.getsource(trainer.__init__), changed(  # type: ignore[misc]
+        "trl", f"how {trainer.__name__} rounds an adapter"
+    )
+
+
+def test_transformers_still_asks_for_the_sampler_and_groups_rows_by_length() -> None:
+    failure = changed("transformers", "Trainer._get_train_sampler")
+    assert parameters(Trainer._get_train_sampler) == ["self", "train_dataset"], failure
+    assert parameters(LengthGroupedTrainer._get_train_sampler) == ["self", "train_dataset"], failure
+    assert "self._get_train_sampler" in inspect.getsource(Trainer.get_train_dataloader), failure
+    assert "_get_train_sampler" not in vars(SFTTrainer), changed("trl", "SFTTrainer._get_train_sampler")
+    generator = torch.Generator().manual_seed(1)
+    order = get_length_grouped_indices([1, 9, 1, 9], 2, generator=generator)
+    assert sorted(order) == [0, 1, 2, 3] and {order[0], order[1]} == {1, 3}, changed(
+        "transformers", "get_length_grouped_indices"
+    )
+
+
+def test_torch_still_says_whether_the_cpu_multiplies_bfloat16() -> None:
+    assert hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"), changed(
+        "torch", "torch.ops.mkldnn._is_mkldnn_bf16_supported"
+    )
+    assert cpu_multiplies_bfloat16() in (True, False)
