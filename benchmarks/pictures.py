@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import expect, sync_playwright
 
-from assistant.page.i18n.languages import CHINESE, ENGLISH, Words
+from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 from benchmarks import ROOT
 from tests.helpers.running_app import running_app
 
@@ -43,10 +43,10 @@ def press(tab: Any, label: str) -> None:
     tab.get_by_role("button", name=label, exact=True).last.click()
 
 
-def tokens(tab: Any, words: Words) -> None:
+def tokens(tab: Any, texts: ChatTexts) -> None:
     """An answer, token by token, with what else could have come where it was least sure."""
-    ask(tab, words.examples[2])
-    press(tab, words.tokens)
+    ask(tab, texts.examples[2])
+    press(tab, texts.tokens)
     expect(tab.locator(".token").first).to_be_visible(timeout=WAIT)
     probabilities = tab.locator(".token").evaluate_all(
         "tokens => tokens.map(token => Number(token.style.getPropertyValue('--p')))"
@@ -55,23 +55,23 @@ def tokens(tab: Any, words: Words) -> None:
     expect(tab.locator(".alternatives")).to_be_visible(timeout=WAIT)
 
 
-def two_answers(tab: Any, words: Words) -> None:
+def two_answers(tab: Any, texts: ChatTexts) -> None:
     """With and without thinking, side by side, before the choice; asked until they are not the same."""
-    tab.get_by_label(words.mode_label).select_option("thinking")
+    tab.get_by_label(texts.mode_label).select_option("thinking")
     while True:
-        ask(tab, words.examples[2])
+        ask(tab, texts.examples[2])
         expect(tab.locator(".choices")).to_be_visible(timeout=WAIT)
         if len(set(tab.locator(".side-reply .answer").all_inner_texts())) == 2:
             return
-        press(tab, words.new_conversation)
+        press(tab, texts.new_conversation)
         expect(tab.locator(".welcome")).to_be_visible(timeout=WAIT)
 
 
-def thumb_down(tab: Any, words: Words) -> None:
+def thumb_down(tab: Any, texts: ChatTexts) -> None:
     """An answer with its thought open, and the reasons of a thumb down."""
-    ask(tab, words.examples[0])
+    ask(tab, texts.examples[0])
     tab.locator(".thought summary").last.click()
-    press(tab, words.bad)
+    press(tab, texts.bad)
     expect(tab.locator(".feedback")).to_be_visible(timeout=WAIT)
 
 
@@ -91,13 +91,13 @@ def main() -> None:
         browser = driver.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )
-        for name, draw, words, size, options in (
+        for name, draw, texts, size, options in (
             ("tokens", tokens, ENGLISH, (1080, 720), {}),
             ("pair", two_answers, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
             ("phone", thumb_down, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
         ):
             tab = opened(browser, address, size, **options)
-            draw(tab, words)
+            draw(tab, texts)
             tab.wait_for_timeout(400)  # transitions
             tab.screenshot(path=str(folder / f"{name}.png"), animations="disabled")
             print(folder / f"{name}.png")

@@ -38,7 +38,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
     people sign in, or may.
     """
     admins = office.admins if office else None
-    handlers, endpoints, words = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
+    handlers, endpoints, texts = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
     script = "".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
     def block(value: Any, name: str, **options: Any) -> gr.HTML:
@@ -53,7 +53,7 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
 
         with gr.Row(elem_id="frame"):
             with gr.Column(elem_id="side"):
-                side = block(sidebar.side(Session()), "side-head")
+                side = block(sidebar.sidebar_top(Session()), "side-head")
                 shelf = block("", "shelf")
             with gr.Column(elem_id="main"):
                 header = block("", "header")
@@ -62,8 +62,8 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
                 with gr.Column(elem_id="composer"):
                     with gr.Group(elem_id="box"):
                         box = gr.Textbox(
-                            label=words.message_label,
-                            placeholder=words.message_placeholder,
+                            label=texts.message_label,
+                            placeholder=texts.message_placeholder,
                             show_label=False,
                             container=False,
                             lines=1,
@@ -74,18 +74,18 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
                         with gr.Row(elem_id="tools"):
                             think = gr.Checkbox(
                                 True,
-                                label=words.think,
+                                label=texts.think,
                                 container=False,
                                 elem_id="think",
                                 min_width=60,
                                 scale=1,
                             )
-                            mode = block(view.mode(Session()), "mode")
+                            mode = block(view.answer_mode(Session()), "mode")
                             send = gr.Button(
-                                words.send, variant="primary", elem_id="send", min_width=70, scale=0
+                                texts.send, variant="primary", elem_id="send", min_width=70, scale=0
                             )
-                            stop = gr.Button(words.stop, visible=False, elem_id="stop", min_width=70, scale=0)
-                    footnote = gr.HTML(view.footnote(words), apply_default_css=False, elem_id="footnote")
+                            stop = gr.Button(texts.stop, visible=False, elem_id="stop", min_width=70, scale=0)
+                    footnote = gr.HTML(view.footnote(texts), apply_default_css=False, elem_id="footnote")
             panel = block("", "panel")
             outbox = block("", "outbox")
             if accounts is not None and accounts.way == "hugging_face":
@@ -193,7 +193,7 @@ def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
     by_password = accounts is not None and accounts.way == "password"
     return {
         "auth": accounts.check if accounts and by_password else None,
-        "auth_message": sidebar.door() if by_password else None,
+        "auth_message": sidebar.login_message() if by_password else None,
         "theme": theme(),
         "css_paths": [STATIC / name for name in STYLES],
         "favicon_path": STATIC / "favicon.svg",

@@ -41,7 +41,7 @@ class Branching:
         """Show the branch of another sibling."""
         self.desk.wake(session, memory)
         if session.busy:
-            return self.desk.hint(session, session.words.busy)
+            return self.desk.hint(session, session.texts.busy)
         session.quiet()
         session.pair = None
         try:
@@ -55,7 +55,7 @@ class Branching:
         """Take back the last exchange; its message returns to the box."""
         self.desk.wake(session, memory)
         if session.busy or session.conversation is None:
-            return self.desk.hint(session, session.words.busy)
+            return self.desk.hint(session, session.texts.busy)
         session.quiet()
         session.pair = None
         try:

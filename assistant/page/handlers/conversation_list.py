@@ -10,7 +10,7 @@ import gradio as gr
 from assistant.chat import conversation_file
 from assistant.errors import CarryError
 from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.updates import Screen, download, redrawn, shelf_only, whole_page
+from assistant.page.handlers.updates import Screen, download, list_only, redrawn, whole_page
 from assistant.page.session.chat_session import Session
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Shelving:
         return self._opened(session, event.turn)
 
     def find(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """List the conversations in which these words are."""
+        """List the conversations that contain this text."""
         self.desk.wake(session, memory)
         session.search = str(event.text)[:200]
         self.desk.list_again(session)
-        return shelf_only(session)
+        return list_only(session)
 
     def ask_rename(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open the form for another name."""
@@ -72,7 +72,7 @@ class Shelving:
         except ERRORS as error:
             report(session, error)
         else:
-            session.notice = session.words.deleted
+            session.notice = session.texts.deleted
             if event.turn == session.conversation:
                 session.conversation, session.turns = None, []
         self.desk.list_again(session)
@@ -81,12 +81,12 @@ class Shelving:
     def export_markdown(self, session: Session, memory: object = None) -> Screen:
         """The shown path as a file to read."""
         self.desk.wake(session, memory)
-        words = session.words
+        texts = session.texts
         names = {
-            "system": words.system,
-            "user": words.you,
-            "assistant": words.assistant,
-            "thought": words.thought,
+            "system": texts.system,
+            "user": texts.you,
+            "assistant": texts.assistant,
+            "thought": texts.thought,
         }
         conversation, tree = self._open_tree(session)
         if conversation is None:
@@ -109,18 +109,18 @@ class Shelving:
         """Open a saved file as a new conversation."""
         self.desk.wake(session, memory)
         if session.busy:
-            return self.desk.hint(session, session.words.busy)
+            return self.desk.hint(session, session.texts.busy)
         session.quiet()
         try:
             conversation = self.chat.bring(str(event.text), session.rater)
         except CarryError as error:
-            session.notice, session.notice_is_error = session.words.import_refused[error.reason], True
+            session.notice, session.notice_is_error = session.texts.import_refused[error.reason], True
             return redrawn(self.chat, session)
         except ERRORS as error:
             report(session, error)
             return redrawn(self.chat, session)
         screen = self._opened(session, conversation)
-        session.notice = session.words.imported
+        session.notice = session.texts.imported
         return screen._replace(view=redrawn(self.chat, session).view)
 
     def _opened(self, session: Session, conversation: str) -> Screen:

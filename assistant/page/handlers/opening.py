@@ -53,7 +53,7 @@ class Opening:
         self.desk.list_again(session)
         if sidebar.state(session) == before:
             return Screen()
-        header = conversation.header(session.words, self.chat.version, self.chat.about)
+        header = conversation.header(session.texts, self.chat.version, self.chat.about)
         return redrawn(self.chat, session)._replace(header=header)
 
     def set_think(self, think: bool, session: Session, memory: object = None) -> Screen:

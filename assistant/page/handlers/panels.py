@@ -49,7 +49,7 @@ class Panels:
     def card(self, session: Session, memory: object = None) -> Screen:
         """Open the card of the serving version."""
         self.desk.wake(session, memory)
-        return Screen(panel=dialogs.card(session.words, self.chat.manifest, self.chat.about))
+        return Screen(panel=dialogs.version_card(session.texts, self.chat.manifest, self.chat.about))
 
     def tokens(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open the view of how an answer was written."""
@@ -57,12 +57,12 @@ class Panels:
         try:
             steps = self.chat.tokens(event.turn, session.rater)
         except NoTokens as error:
-            return self.desk.hint(session, explained(session.words, error))
+            return self.desk.hint(session, explained(session.texts, error))
         except ERRORS as error:
             report(session, error)
             return redrawn(self.chat, session)
         session.tokens = TokenView(event.turn, steps)
-        return Screen(panel=token_panel.panel(session))
+        return Screen(panel=token_panel.token_panel(session))
 
     def token(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Look at one token."""
@@ -70,7 +70,7 @@ class Panels:
         if session.tokens is None:
             return redrawn(self.chat, session)
         session.tokens.chosen = int(event.position)
-        return Screen(panel=token_panel.panel(session))
+        return Screen(panel=token_panel.token_panel(session))
 
     def _own(self, values: object) -> Preferences:
         """What of a form differs from the server's settings: those may change, and the person follows them."""

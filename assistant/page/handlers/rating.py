@@ -68,7 +68,7 @@ class Judging:
         if not session.busy:
             self.desk.refresh(session)
         session.rating = event.turn if open_form else None
-        session.remark = (event.turn, session.words.thanks if value else session.words.withdrawn)
+        session.remark = (event.turn, session.texts.thanks if value else session.texts.withdrawn)
         return redrawn(self.chat, session)
 
     # Better answers
@@ -87,15 +87,15 @@ class Judging:
         session.quiet()
         if turn is None or not text or text == turn.content.strip():
             session.correcting = event.turn
-            session.remark = (event.turn, session.words.correction_same)
+            session.remark = (event.turn, session.texts.correction_same)
             return redrawn(self.chat, session)
-        return self._correct(session, event.turn, text, session.words.corrected)
+        return self._correct(session, event.turn, text, session.texts.corrected)
 
     def remove_correction(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Take the better answer back."""
         self.desk.wake(session, memory)
         session.quiet()
-        return self._correct(session, event.turn, "", session.words.uncorrected)
+        return self._correct(session, event.turn, "", session.texts.uncorrected)
 
     def _correct(self, session: Session, reply_id: str, text: str, remark: str) -> Screen:
         try:

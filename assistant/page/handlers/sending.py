@@ -78,7 +78,7 @@ class Sending:
         self.desk.wake(session, memory)
         session.switched(think, mode)
         turn, text = session.turn(event.turn), str(event.text)
-        if wrong := self._wrong(session, text) or (session.words.unknown_reply if turn is None else ""):
+        if wrong := self._wrong(session, text) or (session.texts.unknown_reply if turn is None else ""):
             yield self.desk.hint(session, wrong)
             return
         assert turn is not None
@@ -104,7 +104,7 @@ class Sending:
         session.switched(think, mode)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.desk.hint(session, session.words.busy if session.busy else session.words.unknown_reply)
+            yield self.desk.hint(session, session.texts.busy if session.busy else session.texts.unknown_reply)
             return
         session.turns = session.turns[: session.turns.index(turn) + (turn.role == "user")]
         wanted = getattr(event, "think", None)
@@ -126,7 +126,7 @@ class Sending:
         self.desk.wake(session, memory)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.desk.hint(session, session.words.busy if session.busy else session.words.unknown_reply)
+            yield self.desk.hint(session, session.texts.busy if session.busy else session.texts.unknown_reply)
             return
         session.tokens = None
         yield Screen(panel="")
@@ -149,7 +149,7 @@ class Sending:
         self.desk.wake(session, memory)
         session.ended()
         session.pair = None
-        session.notice, session.notice_is_error = session.words.unexpected, True
+        session.notice, session.notice_is_error = session.texts.unexpected, True
         self.desk.refresh(session)
         return settled(self.chat, session, box=_back(session, session.draft))
 
@@ -157,13 +157,13 @@ class Sending:
 
     def _wrong(self, session: Session, text: str) -> str:
         """Why this cannot be sent now; "" if it can."""
-        words = session.words
+        texts = session.texts
         if session.busy:
-            return words.busy
+            return texts.busy
         if not text.strip():
-            return words.empty_message
+            return texts.empty_message
         if len(text) > MAX_MESSAGE:
-            return words.too_long_format.format(count=f"{len(text):,}", limit=f"{MAX_MESSAGE:,}")
+            return texts.too_long_format.format(count=f"{len(text):,}", limit=f"{MAX_MESSAGE:,}")
         return ""
 
     def _ask(self, session: Session, text: str, parent: str | None) -> AsyncIterator[Any]:

@@ -48,7 +48,7 @@ class Desk:
                 session.turns = self.chat.history(session.conversation, session.rater)
             except ERRORS:
                 session.conversation = None
-                session.notice = session.words.lost_conversation
+                session.notice = session.texts.lost_conversation
         self.list_again(session)
 
     def refresh(self, session: Session) -> None:
@@ -63,7 +63,7 @@ class Desk:
     def list_again(self, session: Session) -> None:
         """Read the list of conversations again. If it cannot be read, what is on the screen stays."""
         try:
-            session.shelf = self.chat.library.conversations(session.rater, session.search)
+            session.conversations = self.chat.library.conversations(session.rater, session.search)
         except ERRORS as error:
             report(session, error)
 
@@ -88,4 +88,4 @@ def report(session: Session, error: Exception) -> None:
         logging.INFO if isinstance(error, (PromptError, ConversationError, EngineBusy)) else logging.WARNING
     )
     log.log(level, "told somebody of a %s: %s", type(error).__name__, error)
-    session.notice, session.notice_is_error = explained(session.words, error), True
+    session.notice, session.notice_is_error = explained(session.texts, error), True

@@ -28,7 +28,7 @@ def told(chat: Chat, handler: Callable[..., Any]) -> Callable[..., Any]:
     def failed(given: tuple[Any, ...]) -> Screen:
         log.exception("%s failed", handler.__qualname__)
         session = next(one for one in given if isinstance(one, Session))
-        session.notice, session.notice_is_error = session.words.unforeseen, True
+        session.notice, session.notice_is_error = session.texts.unforeseen, True
         return redrawn(chat, session)
 
     if inspect.iscoroutinefunction(handler):

@@ -11,7 +11,7 @@ import gradio as gr
 from assistant.page.session.chat_session import Session
 from assistant.page.views import conversation as view
 from assistant.page.views import sidebar
-from assistant.page.views.markdown import plain
+from assistant.page.views.templates import render
 
 if TYPE_CHECKING:
     from assistant.chat.chat import Chat
@@ -25,7 +25,7 @@ class Screen(NamedTuple):
     view: Any = SKIP
     header: Any = SKIP
     side: Any = SKIP
-    shelf: Any = SKIP
+    conversations: Any = SKIP
     box: Any = SKIP
     think: Any = SKIP
     mode: Any = SKIP
@@ -39,12 +39,12 @@ class Screen(NamedTuple):
 
 def redrawn(chat: Chat, session: Session) -> Screen:
     """Conversation and list drawn again, all else left alone."""
-    return Screen(view.conversation(session, chat.about), shelf=sidebar.shelf(session))
+    return Screen(view.conversation(session, chat.about), conversations=sidebar.conversation_list(session))
 
 
-def shelf_only(session: Session) -> Screen:
+def list_only(session: Session) -> Screen:
     """The list drawn again."""
-    return Screen(shelf=sidebar.shelf(session))
+    return Screen(conversations=sidebar.conversation_list(session))
 
 
 def writing(session: Session, box: Any = SKIP) -> Screen:
@@ -60,7 +60,7 @@ def growing(session: Session, memory: Any = SKIP) -> Screen:
 def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:
     """No reply is being written. The header too: the version may have changed meanwhile."""
     return redrawn(chat, session)._replace(
-        header=view.header(session.words, chat.version, chat.about),
+        header=view.header(session.texts, chat.version, chat.about),
         box=box,
         send=gr.Button(visible=True),
         stop=gr.Button(visible=False),
@@ -70,16 +70,16 @@ def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:
 
 def whole_page(chat: Chat, session: Session) -> Screen:
     """Everything, in the session's language."""
-    words = session.words
+    texts = session.texts
     return redrawn(chat, session)._replace(
-        header=view.header(words, chat.version, chat.about),
-        side=sidebar.side(session),
-        box=gr.Textbox(label=words.message_label, placeholder=words.message_placeholder),
-        think=gr.Checkbox(value=session.think, label=words.think),
-        mode=view.mode(session, chat.other_version),
-        send=gr.Button(words.send, visible=not session.busy),
-        stop=gr.Button(words.stop, visible=session.busy),
-        footnote=view.footnote(words),
+        header=view.header(texts, chat.version, chat.about),
+        side=sidebar.sidebar_top(session),
+        box=gr.Textbox(label=texts.message_label, placeholder=texts.message_placeholder),
+        think=gr.Checkbox(value=session.think, label=texts.think),
+        mode=view.answer_mode(session, chat.other_version),
+        send=gr.Button(texts.send, visible=not session.busy),
+        stop=gr.Button(texts.stop, visible=session.busy),
+        footnote=view.footnote(texts),
         panel="",
         memory=session.memory(),
     )
@@ -89,7 +89,5 @@ def download(session: Session, name: str, kind: str, text: str) -> Screen:
     """A file for the browser to save; the page's script follows the link."""
     data = base64.b64encode(text.encode()).decode()
     # A new number each time: the same file twice is two downloads.
-    return Screen(
-        outbox=f'<a hidden download="{plain(name)}" data-number="{secrets.token_hex(4)}" '
-        f'href="data:{kind};base64,{data}"></a>'
-    )
+    number = secrets.token_hex(4)
+    return Screen(outbox=render("chat/download.html", name=name, number=number, media_type=kind, data=data))

@@ -1,8 +1,8 @@
 """Every text of the page in Chinese."""
 
-from assistant.page.i18n.chat_texts import Words
+from assistant.page.i18n.chat_texts import ChatTexts
 
-CHINESE = Words(
+CHINESE = ChatTexts(
     code="zh",
     tagline="聊天，点赞或点踩，下一个版本就会从中学习。",
     new_conversation="新对话",
@@ -100,7 +100,7 @@ CHINESE = Words(
     sign_in_help="登录后，在任何浏览器里都能看到你的对话。",
     signed_in_format="已登录：{name}",
     sign_out="退出登录",
-    door="请先登录再聊天。在任何浏览器里登录，都能看到你的对话。",
+    login_reason="请先登录再聊天。在任何浏览器里登录，都能看到你的对话。",
     dashboard="管理",
     earlier_version="上一个版本",
     later_version="下一个版本",

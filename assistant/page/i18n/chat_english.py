@@ -1,8 +1,8 @@
 """Every text of the page in English."""
 
-from assistant.page.i18n.chat_texts import Words
+from assistant.page.i18n.chat_texts import ChatTexts
 
-ENGLISH = Words(
+ENGLISH = ChatTexts(
     code="en",
     tagline="Chat. Give a thumb. The next version learns from it.",
     new_conversation="New conversation",
@@ -105,7 +105,7 @@ ENGLISH = Words(
     sign_in_help="Your conversations are then there on every browser that you sign in on.",
     signed_in_format="Signed in as {name}",
     sign_out="Sign out",
-    door="Sign in to chat. Your conversations are there on every browser that you sign in on.",
+    login_reason="Sign in to chat. Your conversations are there on every browser that you sign in on.",
     dashboard="Dashboard",
     earlier_version="Earlier version",
     later_version="Later version",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class Words:
-    """The texts of one language. Fields ending in `_format` have named places for `str.format`."""
+@dataclass(frozen=True, eq=False)
+class ChatTexts:
+    """The texts of one language; each language has one object, which equals no other.
+
+    Fields ending in `_format` have named places for `str.format`.
+    """
 
     code: str
     tagline: str
@@ -97,7 +100,7 @@ class Words:
     sign_in_help: str
     signed_in_format: str
     sign_out: str
-    door: str
+    login_reason: str
     dashboard: str
 
     # Branches

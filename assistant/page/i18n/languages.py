@@ -1,6 +1,6 @@
 """Every word the page shows, in English and Chinese, from one place.
 
-A language is one `Words` value. A missing translation is therefore a missing argument, which fails on import;
+A language is one `ChatTexts` value. A missing translation is therefore a missing argument, which fails on import;
 the tests also look for empty texts and for page code that shows a text of its own.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from assistant.page.i18n.chat_chinese import CHINESE
 from assistant.page.i18n.chat_english import ENGLISH
-from assistant.page.i18n.chat_texts import Words
+from assistant.page.i18n.chat_texts import ChatTexts
 
-__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "Words", "browser_language", "explained"]
+__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "ChatTexts", "browser_language", "explained"]
 
-LANGUAGES = {words.code: words for words in (ENGLISH, CHINESE)}
+LANGUAGES = {texts.code: texts for texts in (ENGLISH, CHINESE)}
 
 
 def browser_language(accept_language: str) -> str:
@@ -27,7 +27,7 @@ def browser_language(accept_language: str) -> str:
     return ENGLISH.code
 
 
-def explained(words: Words, error: Exception) -> str:
+def explained(texts: ChatTexts, error: Exception) -> str:
     """What an error means for the person, by its nearest named class. Its own sentence is for whoever runs the app."""
-    named = (words.errors.get(kind.__name__) for kind in type(error).__mro__)
-    return next((text for text in named if text), words.unexpected).format_map(vars(error))
+    named = (texts.errors.get(kind.__name__) for kind in type(error).__mro__)
+    return next((text for text in named if text), texts.unexpected).format_map(vars(error))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assistant.auth.pseudonyms import is_given_out
-from assistant.page.i18n.languages import LANGUAGES, Words
+from assistant.page.i18n.languages import LANGUAGES, ChatTexts
 from assistant.page.session.preferences import Preferences, preferences
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Session:
     conversation: str | None = None
     turns: list[Turn] = field(default_factory=list)
 
-    shelf: list[Conversation] = field(default_factory=list)  # the person's conversations, as listed
+    conversations: list[Conversation] = field(default_factory=list)  # the person's conversations, as listed
     search: str = ""
     renaming: str | None = None  # id of the conversation whose name is being changed
     deleting: str | None = None  # id of the conversation about which the page asks
@@ -99,7 +99,7 @@ class Session:
         return self.account.rater if self.account else self.browser
 
     @property
-    def words(self) -> Words:
+    def texts(self) -> ChatTexts:
         """The texts in this tab's language."""
         return LANGUAGES[self.language]
 

@@ -1,66 +1,83 @@
-"""Small pieces of HTML that several views use."""
+"""Values for the pieces of HTML that several templates of the chat page share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
-
-from assistant.page.views import icons
-from assistant.page.views.markdown import plain
 
 if TYPE_CHECKING:
     from assistant.chat.chat import Turn
-    from assistant.page.i18n.languages import Words
+    from assistant.page.i18n.languages import ChatTexts
     from assistant.page.session.chat_session import Session
 
 
-def avatar(icon: str) -> str:
-    """The sign of who speaks; what reads aloud says it by the turn's own label."""
-    return f'<span class="avatar" aria-hidden="true">{icon}</span>'
+@dataclass(frozen=True)
+class SiblingArrows:
+    """The arrows that lead from one message to its siblings, for `sibling_arrows` in `chat/components.html`."""
+
+    label: str
+    number: int
+    total: int
+    earlier: str  # the id of the sibling before this message, "" for the first
+    later: str  # the id of the sibling after this message, "" for the last
+    can_go_back: bool
+    can_go_on: bool
 
 
-def icon_button(action: str, turn_id: str, label: str, icon: str, extra: str = "") -> str:
-    """A button that shows an icon and says `label`; `extra` is attributes that are HTML already."""
-    return (
-        f'<button type="button" class="icon" data-do="{action}" data-turn="{plain(turn_id)}" {extra}'
-        f'title="{plain(label)}" aria-label="{plain(label)}">{icon}</button>'
-    )
-
-
-def toast_words(words: Words) -> str:
-    """Attributes of the bar on top from which the script tells Gradio's own notices; see `toasts.js`."""
-    said = {
-        "title": words.error_title,
-        "lost": words.connection_lost,
-        "failed": words.unforeseen,
-        "close": words.close,
-    }
-    return "".join(f' data-toast-{key}="{plain(text)}"' for key, text in said.items())
-
-
-def places(session: Session, turn: Turn) -> str:
-    """Arrows between the messages at one place of the tree, as in "2/3"; nothing where there is one."""
-    words, siblings = session.words, turn.siblings
+def sibling_arrows(session: Session, turn: Turn) -> SiblingArrows | None:
+    """The arrows of a message, or None if it has no siblings."""
+    siblings = turn.siblings
     if len(siblings) < 2 or turn.id not in siblings:
-        return ""
-    at = siblings.index(turn.id)
-    before, after = at > 0 and not session.busy, at + 1 < len(siblings) and not session.busy
-    title = plain(words.place_format.format(number=at + 1, total=len(siblings)))
-    return (
-        f'<span class="places" role="group" aria-label="{title}">'
-        + icon_button(
-            "show",
-            siblings[at - 1] if at else "",
-            words.earlier_version,
-            icons.LEFT,
-            "" if before else "disabled ",
-        )
-        + f'<span aria-hidden="true">{at + 1}/{len(siblings)}</span>'
-        + icon_button(
-            "show",
-            siblings[at + 1] if at + 1 < len(siblings) else "",
-            words.later_version,
-            icons.RIGHT,
-            "" if after else "disabled ",
-        )
-        + "</span>"
+        return None
+    position, last = siblings.index(turn.id), len(siblings) - 1
+    return SiblingArrows(
+        label=session.texts.place_format.format(number=position + 1, total=len(siblings)),
+        number=position + 1,
+        total=len(siblings),
+        earlier=siblings[position - 1] if position else "",
+        later=siblings[position + 1] if position < last else "",
+        can_go_back=position > 0 and not session.busy,
+        can_go_on=position < last and not session.busy,
     )
+
+
+@dataclass(frozen=True)
+class Thought:
+    """The thought before an answer, for `thought_details` in `chat/components.html`."""
+
+    reply_id: str
+    title: str
+    text: str
+    open: bool
+
+
+def thought(
+    texts: ChatTexts, reply_id: str, text: str, seconds: float | None, is_open: bool
+) -> Thought | None:
+    """A thought that took this many seconds, still being written if `is_open`; None if there is none."""
+    if not text and not is_open:
+        return None
+    if is_open:
+        title = texts.thinking
+    elif seconds is None:
+        title = texts.thought
+    else:
+        title = texts.thought_for_format.format(seconds=f"{seconds:.1f}")
+    return Thought(reply_id, title, text.strip(), is_open)
+
+
+def queue_text(texts: ChatTexts, place: int) -> str:
+    """The place in the queue as a sentence, "" for 0: then the reply is already being written."""
+    return texts.queue_format.format(place=place) if place else ""
+
+
+def toast_words(texts: ChatTexts) -> str:
+    """`toast_attributes` for the dashboard's views that are not templates yet."""
+    attributes = {
+        "title": texts.error_title,
+        "lost": texts.connection_lost,
+        "failed": texts.unforeseen,
+        "close": texts.close,
+    }
+    return "".join(f' data-toast-{name}="{escape(text)}"' for name, text in attributes.items())

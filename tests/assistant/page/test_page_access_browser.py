@@ -8,7 +8,7 @@ import pytest
 from helpers.fake_chat import FakeChat
 from helpers.in_browser import DESKTOP, MARKS, PHONE, ask_axe, button, expect, send
 
-from assistant.page.i18n.languages import CHINESE, ENGLISH, Words
+from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 
 pytestmark = MARKS
 
@@ -21,44 +21,44 @@ def check(tab: Any, state: str, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
+    ("size", "texts"),
     [(DESKTOP, ENGLISH), (PHONE, CHINESE)],
     ids=["desk-english", "phone-chinese"],
 )
 def test_axe_finds_nothing_serious_in_any_state(
-    visit: Any, fake: FakeChat, size: dict[str, int], words: Words
+    visit: Any, fake: FakeChat, size: dict[str, int], texts: ChatTexts
 ) -> None:
     # Without transitions, which would be caught half way.
-    tab = visit(size, reduced_motion="reduce", locale="zh-CN" if words is CHINESE else "en-GB")
+    tab = visit(size, reduced_motion="reduce", locale="zh-CN" if texts is CHINESE else "en-GB")
     found: list[str] = []
     check(tab, "empty", found)
     tab.locator("#message textarea").fill("slow and long")
     tab.keyboard.press("Enter")
     expect(tab.locator(".answer")).to_contain_text("tick")
     check(tab, "writing", found)
-    button(tab, words.stop).click()
+    button(tab, texts.stop).click()
     expect(tab.locator("#send")).to_be_visible()
     send(tab, "table")
-    button(tab, words.retry).click()
+    button(tab, texts.retry).click()
     expect(tab.locator(".reply .places")).to_contain_text("2/2")
     expect(tab.locator("#send")).to_be_visible()
-    button(tab, words.bad).click()
+    button(tab, texts.bad).click()
     expect(tab.locator(".feedback")).to_be_visible()
     tab.locator(".thought summary").last.click()
     check(tab, "feedback", found)
-    button(tab, words.correct).click()
-    tab.get_by_label(words.correct_label).fill("Better.")
+    button(tab, texts.correct).click()
+    tab.get_by_label(texts.correct_label).fill("Better.")
     expect(tab.locator(".changes ins")).to_be_visible()
     check(tab, "correcting", found)
-    button(tab, words.correct_save).click()
+    button(tab, texts.correct_save).click()
     expect(tab.locator(".difference")).to_be_visible()
     check(tab, "corrected", found)
-    button(tab, words.tokens).click()
+    button(tab, texts.tokens).click()
     tab.locator(".token").last.click()
     expect(tab.locator(".alternatives")).to_be_visible()
     check(tab, "tokens", found)
     tab.keyboard.press("Escape")
-    button(tab, words.settings).click()
+    button(tab, texts.settings).click()
     check(tab, "settings", found)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
@@ -66,18 +66,18 @@ def test_axe_finds_nothing_serious_in_any_state(
     check(tab, "card", found)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
-    tab.get_by_label(words.mode_label).select_option("resample")
+    tab.get_by_label(texts.mode_label).select_option("resample")
     tab.locator("#message textarea").fill("broken wire")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_be_visible()
     check(tab, "error", found)
     send(tab, "which one?")
     check(tab, "pair", found)
-    button(tab, words.choices["left"]).click()
+    button(tab, texts.choices["left"]).click()
     expect(tab.locator(".side-reply .caption").first).to_be_visible()
     check(tab, "named", found)
     if size == PHONE:
-        button(tab, words.open_list).click()
+        button(tab, texts.open_list).click()
     tab.locator("#shelf li").first.hover()
     tab.locator("#shelf [data-do=ask_delete]").first.click()
     expect(tab.get_by_role("alertdialog")).to_be_visible()

@@ -8,11 +8,11 @@ import base64
 import pytest
 from helpers.fake_chat import FakeChat
 from helpers.on_page import collect, event, say, shown
+from markupsafe import escape
 
 from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.i18n.languages import ENGLISH
 from assistant.page.session.chat_session import Session
-from assistant.page.views.markdown import plain
 from feedback_store.rows import exporters
 
 
@@ -35,7 +35,7 @@ def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
     chat: FakeChat, handlers: Handlers, session: Session, text: str, reason: str
 ) -> None:
     screen = handlers.shelving.bring(session, event(text=text))
-    assert plain(ENGLISH.import_refused[reason]) in shown(screen)
+    assert escape(ENGLISH.import_refused[reason]) in shown(screen)
     assert chat.owners == {}
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from helpers.fake_chat import FakeChat
 from helpers.on_page import collect, event, request, say, shown
+from markupsafe import escape
 
 from assistant.chat.chat import Update
 from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.handlers.shared import Desk
 from assistant.page.handlers.updates import SKIP, Screen
-from assistant.page.i18n.languages import CHINESE, ENGLISH, Words
+from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 from assistant.page.session.chat_session import Session
 from assistant.page.views import conversation
 from assistant.page.views import reply as reply_view
-from assistant.page.views.markdown import plain
 from feedback_store.errors import StoreUnwritable
 
 
@@ -232,7 +232,7 @@ def test_after_an_unexpected_error_the_page_can_be_used_again(
     screen = handlers.sending.recover(session)
     assert not session.busy
     assert screen.box == "hello"
-    assert plain(ENGLISH.unexpected) in shown(screen)
+    assert escape(ENGLISH.unexpected) in shown(screen)
 
 
 def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
@@ -244,12 +244,12 @@ def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
     assert "written without the 4 oldest messages" in "".join(conversation.conversation(session, "v1"))
 
 
-@pytest.mark.parametrize("words", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(words: Words) -> None:
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(texts: ChatTexts) -> None:
     update = Update("r1", "c1", "", "", "v1", False, None, 0.0, None, waiting=3)
-    assert words.queue_format.format(place=3) in reply_view.live(words, update)
+    assert texts.queue_format.format(place=3) in reply_view.live_reply(texts, update)
     written = dataclasses.replace(update, waiting=0, answer="19")
-    assert words.queue_format.split("{place}")[0] not in reply_view.live(words, written)
+    assert texts.queue_format.split("{place}")[0] not in reply_view.live_reply(texts, written)
 
 
 def test_two_answers_that_wait_for_a_choice_are_not_offered_to_be_sent_again(

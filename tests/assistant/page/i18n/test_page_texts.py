@@ -20,7 +20,7 @@ from assistant.auth.accounts import Account
 from assistant.errors import AssistantError
 from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.handlers.updates import Screen
-from assistant.page.i18n.languages import CHINESE, ENGLISH, LANGUAGES, Words, browser_language, explained
+from assistant.page.i18n.languages import CHINESE, ENGLISH, LANGUAGES, ChatTexts, browser_language, explained
 from assistant.page.session.chat_session import Session
 from assistant.page.views import dialogs
 from feedback_store import StoreError
@@ -28,10 +28,10 @@ from feedback_store import StoreError
 PAGE = ROOT / "assistant" / "page"
 
 
-def texts(words: Words) -> dict[str, str]:
+def by_name(texts: ChatTexts) -> dict[str, str]:
     """Every text of a language by its name."""
     found: dict[str, str] = {}
-    for name, value in dataclasses.asdict(words).items():
+    for name, value in dataclasses.asdict(texts).items():
         if isinstance(value, dict):
             found |= {f"{name}.{key}": text for key, text in value.items()}
         elif isinstance(value, tuple | list):
@@ -42,27 +42,27 @@ def texts(words: Words) -> dict[str, str]:
 
 
 def test_every_text_exists_in_both_languages() -> None:
-    english, chinese = texts(ENGLISH), texts(CHINESE)
+    english, chinese = by_name(ENGLISH), by_name(CHINESE)
     assert english.keys() == chinese.keys()
     assert all(text.strip() for text in [*english.values(), *chinese.values()])
 
 
 def test_each_text_is_in_its_own_language() -> None:
     han = re.compile(r"[\u4e00-\u9fff]")
-    for name, text in texts(ENGLISH).items():
+    for name, text in by_name(ENGLISH).items():
         assert bool(han.search(text)) == (name in ("other_language", "switch_language")), name
-    for name, text in texts(CHINESE).items():
+    for name, text in by_name(CHINESE).items():
         assert bool(han.search(text)) == (name not in ("code", "other_language", "switch_language")), name
 
 
 def test_chinese_uses_its_own_punctuation() -> None:
-    for name, text in texts(CHINESE).items():
+    for name, text in by_name(CHINESE).items():
         assert not re.search(r"[\u4e00-\u9fff] ?[,.?!:;(]|\.\.\.", text), name
 
 
 def test_named_places_are_the_same_in_both_languages() -> None:
-    for name, text in texts(ENGLISH).items():
-        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", texts(CHINESE)[name])), name
+    for name, text in by_name(ENGLISH).items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", by_name(CHINESE)[name])), name
 
 
 class Seen(HTMLParser):
@@ -81,7 +81,7 @@ class Seen(HTMLParser):
         self.found.append(data)
 
 
-def marked(words: Words) -> Words:
+def marked(texts: ChatTexts) -> ChatTexts:
     """The same language with every text between ⟦ and ⟧, so that what stands outside is not from there."""
 
     def mark(value: Any) -> Any:
@@ -89,8 +89,8 @@ def marked(words: Words) -> Words:
             return {key: mark(text) for key, text in value.items()}
         return tuple(map(mark, value)) if isinstance(value, tuple) else f"⟦{value}⟧"
 
-    fields = {name: mark(value) for name, value in vars(words).items() if name != "code"}
-    return dataclasses.replace(words, **fields)
+    fields = {name: mark(value) for name, value in vars(texts).items() if name != "code"}
+    return dataclasses.replace(texts, **fields)
 
 
 def screens(handlers: Handlers, session: Session) -> Iterator[Screen]:
@@ -168,6 +168,20 @@ def test_code_and_scripts_give_no_component_and_no_element_a_text_of_their_own()
     for path in PAGE.glob("static/*.js"):
         own = r"(textContent|innerText|innerHTML|title|ariaLabel|placeholder)\s*=\s*[\"'`]|\b(alert|confirm|prompt)\("
         assert not re.search(own, path.read_text(encoding="utf-8")), path.name
+
+
+def test_templates_have_no_text_of_their_own() -> None:
+    not_text = re.compile(
+        r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>|data-[\w-]+=\"\"|Thumbtune", re.DOTALL
+    )
+    for path in (PAGE / "templates").rglob("*.html"):
+        html = path.read_text(encoding="utf-8")
+        seen = Seen()
+        while (shorter := not_text.sub("", html)) != html:
+            html = shorter
+        seen.feed(html)
+        own = [text for text in seen.found if re.search(r"[^\W\d_]{2,}", text)]
+        assert not own, f"{path.name} shows {own}"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_ids_versions_and_comments_are_escaped(chat: FakeChat, handlers: Handler
     html = shown(
         handlers.judging.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>"))
     )
-    html += conversation.header(session.words, chat.version, chat.about)
+    html += conversation.header(session.texts, chat.version, chat.about)
     assert "<i>" not in html.replace("<i></i>", "")
     assert "<script" not in html
     assert "<u>" not in html
