@@ -22,8 +22,7 @@ from feedback_store.database.home import remember_store
 
 if TYPE_CHECKING:
     from assistant.registry.versions import Version, Versions
-    from assistant.serving.remote import RemoteEngine
-    from assistant.serving.transformers_engine import Engine
+    from assistant.serving.engine import Engine
 
 
 def main(settings: Settings) -> None:
@@ -80,7 +79,7 @@ def main(settings: Settings) -> None:
             engine.close()
 
 
-def engine_for(settings: Settings, versions: "Versions", version: "Version") -> "Engine | RemoteEngine":
+def engine_for(settings: Settings, versions: "Versions", version: "Version") -> "Engine":
     """What makes the replies: a model in this process, or another server. Raises AssistantError."""
     if settings.engine_url is not None:
         from assistant.serving.remote import RemoteEngine
@@ -88,9 +87,11 @@ def engine_for(settings: Settings, versions: "Versions", version: "Version") -> 
         key = settings.engine_key.get_secret_value() if settings.engine_key else ""
         return RemoteEngine(versions, version, settings.engine_url, key, settings.engine_model)
     from assistant.serving.loading import Placement
-    from assistant.serving.transformers_engine import Engine
+    from assistant.serving.transformers_engine import TransformersEngine
 
-    return Engine(versions, version, Placement(settings.device, settings.dtype, settings.quantize))
+    return TransformersEngine(
+        versions, version, Placement(settings.device, settings.dtype, settings.quantize)
+    )
 
 
 def restore(settings: Settings) -> None:

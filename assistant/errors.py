@@ -1,12 +1,12 @@
-"""Errors meant for people: each message says what happened, why, and what to do."""
+"""Errors whose messages are shown to people: each says what happened, why, and what to do."""
 
 
 class AssistantError(Exception):
-    """Root of every error that serving raises on purpose; its text is safe to show."""
+    """Root of every error that the assistant raises on purpose; its message is safe to show."""
 
 
 class VersionError(AssistantError):
-    """A version is unknown, damaged, or not made for the base it is asked to run on."""
+    """A version is unknown, damaged, or made for another base."""
 
 
 class HomeError(AssistantError):
@@ -34,11 +34,11 @@ class PromptError(AssistantError):
 
 
 class EmptyMessage(PromptError):
-    """There is nothing to answer."""
+    """The message to answer is empty."""
 
 
 class TooLong(PromptError):
-    """A message is longer than the context window has room for. `tokens`: its length; `most`: the room."""
+    """A message is longer than the context window allows. `tokens`: its length; `most`: the room for it."""
 
     def __init__(self, message: str, tokens: int, most: int) -> None:
         super().__init__(message)
@@ -46,35 +46,35 @@ class TooLong(PromptError):
 
 
 class EngineError(AssistantError):
-    """The engine cannot take or finish a request."""
+    """The engine cannot accept or finish a request."""
 
 
 class EngineBusy(EngineError):
-    """So many replies are wanted at once that another would wait too long."""
+    """So many replies are in progress that another would wait too long."""
 
 
 class UnknownModel(AssistantError):
-    """A request names a model that does not serve here."""
+    """A request names a model or version that does not serve here."""
 
 
 class ConversationError(AssistantError):
-    """A conversation or reply is unknown, or belongs to somebody else."""
+    """A conversation or reply is unknown, or belongs to another rater."""
 
 
 class NotHere(ConversationError):
-    """A conversation, message or reply is not there, or not any more."""
+    """A conversation, message or reply does not exist, or does not exist any more."""
 
 
 class NotYours(ConversationError):
-    """A conversation belongs to somebody else."""
+    """A conversation belongs to another rater."""
 
 
 class NothingToUndo(ConversationError):
-    """The conversation is empty."""
+    """The conversation has no exchange to take back."""
 
 
 class VersionGone(ConversationError):
-    """The version that wrote a reply cannot write on. `version`: its id."""
+    """The version that wrote a reply cannot continue it. `version`: its id."""
 
     def __init__(self, message: str, version: str) -> None:
         super().__init__(message)
@@ -82,10 +82,10 @@ class VersionGone(ConversationError):
 
 
 class NoTokens(ConversationError):
-    """Of a reply no tokens are kept, or its version is gone."""
+    """A reply cannot be shown token by token: it has none, its version is gone, or the engine cannot."""
 
 
-class CarryError(AssistantError):
+class ConversationFileError(AssistantError):
     """A file is no conversation that was saved here. `reason`: not_json, not_ours, damaged or too_large."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -94,4 +94,4 @@ class CarryError(AssistantError):
 
 
 class LoopError(AssistantError):
-    """A command of alignment cannot be started here, or has failed."""
+    """A command of `python -m alignment` cannot be started here, or has failed."""

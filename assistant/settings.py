@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assistant.errors import SettingsError
+from assistant.serving.sampling import DEFAULT_MAX_NEW_TOKENS, DEFAULT_TEMPERATURE, MAX_TEMPERATURE
 
 
 def default_home() -> Path:
@@ -58,10 +59,14 @@ class Settings(BaseSettings):
         default_factory=default_host, description="address to listen on; 0.0.0.0 for every interface"
     )
     port: int = Field(7860, ge=1, le=65535, description="port to listen on")
-    max_new_tokens: int = Field(512, ge=1, description="longest reply, thought included, in tokens")
-    # Low, because the starter is unsure of a few words it has seldom written; a larger model bears 0.7.
+    max_new_tokens: int = Field(
+        DEFAULT_MAX_NEW_TOKENS, ge=1, description="longest reply, thought included, in tokens"
+    )
     temperature: float = Field(
-        0.3, ge=0.0, le=5.0, description="how varied replies are; 0 is always the likeliest"
+        DEFAULT_TEMPERATURE,
+        ge=0.0,
+        le=MAX_TEMPERATURE,
+        description="how varied replies are; 0 is always the likeliest",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="number type of the weights")

@@ -23,9 +23,11 @@ from assistant.chat.chat import Chat
 from assistant.page import build_page, launch_options
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.serving.batch import BatchedVersion
+from assistant.serving.engine import Chunk
 from assistant.serving.loading import Placement, quiet_libraries
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Chunk, Engine, Served
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
 # The browser's wall clock is this machine's; it is read when letters of thought or answer first stand in the page.
@@ -47,9 +49,9 @@ def main() -> None:
     options = parser.parse_args()
     quiet_libraries()
     handed: list[float] = []
-    stream = Served.stream
+    stream = BatchedVersion.stream
 
-    async def noting(self: Served, *given: Any) -> AsyncGenerator[Chunk, None]:
+    async def noting(self: BatchedVersion, *given: Any) -> AsyncGenerator[Chunk, None]:
         first = True
         async for chunk in stream(self, *given):
             if first:
@@ -57,11 +59,11 @@ def main() -> None:
             first = False
             yield chunk
 
-    Served.stream = noting  # type: ignore[method-assign]
+    BatchedVersion.stream = noting  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         versions = Versions(home)
-        engine = Engine(versions, version_to_serve(home, None), Placement("cpu", "auto", None))
+        engine = TransformersEngine(versions, version_to_serve(home, None), Placement("cpu", "auto", None))
         with FeedbackStore.open(home / "feedback.db") as store:
             page = build_page(Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=200), versions))
 

@@ -19,7 +19,7 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 
 
 def bandwidth() -> float:
@@ -59,7 +59,7 @@ def make(folder: Path) -> None:
     AutoTokenizer.from_pretrained(STARTER_FOLDER / "base").save_pretrained(folder)
 
 
-async def speed(engine: Engine, tokens: int) -> float:
+async def speed(engine: TransformersEngine, tokens: int) -> float:
     """Tokens a second of one reply after its first token."""
     with engine.lease() as served:
         times = []
@@ -100,8 +100,8 @@ def main() -> None:
         version = version_to_serve(home, str(folder / "model"))
         for dtype in options.dtype.split(","):
             placement = Placement(device="cpu", dtype=dtype)
-            engine = Engine(Versions(home), version, placement)
-            weights = sum(one.nbytes for one in engine._serving.loaded.model.parameters())
+            engine = TransformersEngine(Versions(home), version, placement)
+            weights = sum(one.nbytes for one in engine._released.loaded.model.parameters())
             asyncio.run(speed(engine, 4))
             found, limit = asyncio.run(speed(engine, options.tokens)), reads / weights
             engine.close()

@@ -9,11 +9,12 @@ from pathlib import Path
 from alignment.starter.check import check
 from alignment.starter.corpus import task
 from alignment.starter.task import Task
-from assistant.chat.chat import Chat, Update
+from assistant.chat.chat import Chat
+from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
 AT_ONCE = 24
@@ -71,7 +72,7 @@ def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
 
 
 async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
-    engine = Engine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
     rng = random.Random(f"people {seed}")
     # The last question is answered as often as thumbs are left.
     sizes = [min(people.answers, thumbs - first) for first in range(0, thumbs, people.answers)]
@@ -87,7 +88,7 @@ async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> 
                 for rater, replies in await asyncio.gather(*said):
                     for reply, liked in replies:
                         value = thumb(people, rater, liked, rng)
-                        chat.rate(reply, value, [], "", f"person {rater}")
+                        chat.library.rate(reply, value, [], "", f"person {rater}")
                         up, deserved = up + (value > 0), deserved + liked
     finally:
         engine.close()

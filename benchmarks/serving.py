@@ -68,7 +68,7 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
     from assistant.serving import prompt
     from assistant.serving.loading import load_for_serving, quiet_libraries
     from assistant.serving.sampling import Sampling
-    from assistant.serving.transformers_engine import Engine
+    from assistant.serving.transformers_engine import TransformersEngine
 
     def show(one: Result) -> None:
         print(json.dumps(asdict(one)), flush=True)
@@ -77,8 +77,8 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         version = version_to_serve(home, str(folder))
-        engine = Engine(Versions(home), version)
-        tokenizer = engine._serving.loaded.tokenizer
+        engine = TransformersEngine(Versions(home), version)
+        tokenizer = engine._released.tokenizer
 
         def ids_of(number: int) -> list[int]:
             return prompt.render(tokenizer, [{"role": "user", "content": question(number)}], True)

@@ -56,19 +56,19 @@ async def swaps(count: int, home: Path) -> Swaps:
     from assistant.serving import prompt
     from assistant.serving import transformers_engine as engine_module
     from assistant.serving.sampling import Sampling
-    from assistant.serving.transformers_engine import Engine
+    from assistant.serving.transformers_engine import TransformersEngine
 
     # A version that was replaced goes at once, so that the next swap to it loads it anew.
     engine_module.IDLE_SECONDS = 0.0
     versions = Versions(home)
-    engine = Engine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, None))
     names = (engine.version.id, changed(engine.version, versions, 8.0).id)
     greedy = Sampling(temperature=0.0, max_new_tokens=40)
 
     async def say(number: int, name: str | None = None) -> tuple[str, list[int]]:
         with engine.lease(name) as served:
             asked = [{"role": "user", "content": f"What is {12 + number} + 7?"}]
-            ids = prompt.render(served.loaded.tokenizer, asked, True)
+            ids = prompt.render(served.tokenizer, asked, True)
             tokens = [token async for chunk in served.stream(ids, greedy) for token in chunk.token_ids]
             return served.version.id, tokens
 
@@ -92,7 +92,7 @@ async def swaps(count: int, home: Path) -> Swaps:
         for number in range(1, count + 1):
             wanted = names[number % 2]
             # The one before has stopped first, so that each swap loads its version anew.
-            while engine.loaded != [engine.version.id]:
+            while engine.in_memory != [engine.version.id]:
                 await asyncio.sleep(0.02)
             began = time.monotonic()
             await asyncio.to_thread(versions.release, wanted)

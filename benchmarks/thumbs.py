@@ -23,7 +23,7 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_serving, quiet_libraries
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from benchmarks import ROOT
 from feedback_store import FeedbackStore
 
@@ -31,7 +31,7 @@ from feedback_store import FeedbackStore
 async def chat_and_rate(home: Path, thumbs: int, seed: int) -> dict[int, int]:
     """Chat on the starter and store a thumb for each answer; how many of each."""
     versions = Versions(home)
-    engine = Engine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, None))
     given = {1: 0, -1: 0}
     rng = random.Random(seed)
     try:
@@ -44,7 +44,7 @@ async def chat_and_rate(home: Path, thumbs: int, seed: int) -> dict[int, int]:
                 checked = check(asked, last.answer)
                 vote = 1 if checked.correct and checked.has_unit else -1
                 given[vote] += 1
-                chat.rate(last.reply_id, vote, [], "", "person")
+                chat.library.rate(last.reply_id, vote, [], "", "person")
 
             for start in range(0, thumbs, 16):
                 await asyncio.gather(*(one(number) for number in range(start, min(start + 16, thumbs))))

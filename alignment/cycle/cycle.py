@@ -219,7 +219,7 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], mine: Journal) -
         }
         # As JSON holds it, so that the same decision is known again.
         content = cycle_report.plain(content)
-        cycle_state.record_gate(versions, candidate.id, content)
+        versions.record_gate(candidate.id, content)
         say(decision.text())
         decisions.append(content)
     return decisions

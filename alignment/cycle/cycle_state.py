@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.errors import CycleError
-from assistant.registry.versions import Versions, now, write_atomically
+from assistant.registry.versions import now, write_atomically
 
 State = dict[str, Any]
 
@@ -100,21 +100,6 @@ def looks(earlier: list[Journal], released: str) -> int:
     """How many candidates were compared with this released version before."""
     decisions = [one for journal in earlier for one in journal.state.get("decisions", [])]
     return sum(one["released"] == released for one in decisions)
-
-
-def record_gate(versions: Versions, version_id: str, gate: dict[str, Any]) -> None:
-    """Write the gate's decision into a version's manifest, where it has none yet: nothing else ever changes there.
-
-    Raises CycleError if another decision stands there already, VersionError if the version is gone or damaged.
-    """
-    version = versions.open(version_id)
-    if version.manifest.gate == gate:
-        return
-    if version.manifest.gate is not None:
-        raise CycleError(f"{version_id} has been through the gate already. Train a new candidate.")
-    path = version.folder / "manifest.json"
-    raw = {**json.loads(path.read_text(encoding="utf-8")), "gate": gate}
-    write_atomically(path, json.dumps(raw, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
 def write_votes(mine: Journal, given: set[str], new: int) -> None:

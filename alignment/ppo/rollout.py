@@ -106,13 +106,6 @@ def merged(model: Any, adapter: str) -> Iterator[None]:
             layer.get_base_layer().weight.data = weight
 
 
-def ends_of(model: Any, tokenizer: Any) -> list[int]:
-    """Token ids that end an answer."""
-    configured = model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    return sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
-
-
 def seed_for(*purpose: object) -> int:
     """A seed that depends on what it is for and on nothing else."""
     digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=8).digest()

@@ -18,9 +18,11 @@ from alignment.data.batches import pad_right
 from alignment.errors import DataError
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import on_cpu
+from assistant.registry.bases import checked_source
 from assistant.registry.versions import Base, Version
 from assistant.serving import loading as models
-from assistant.serving.quantization import keep_trainable
+from assistant.serving.bitsandbytes_compat import keep_trainable
+from assistant.serving.peft_compat import name_base
 
 ROWS_AT_ONCE = 32
 
@@ -68,8 +70,7 @@ def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
                 f"The adapter of {version.id} changes layers that a reward model does not have ({unknown[0]}). "
                 "Train the reward model from another parent."
             )
-    # PEFT asks for the base's configuration at each checkpoint; "starter" would be asked of the Hub.
-    model.peft_config["default"].base_model_name_or_path = core.config.name_or_path
+    name_base(model)
     return model
 
 
@@ -135,9 +136,11 @@ def _padding(tokenizer: Any) -> int:
 
 
 def _classifier(base: Base, home: Path) -> Any:
-    source, revision = models.source_of(base, home)
+    source, revision = checked_source(base, home)
     # The head is trained whole.
-    squeezed = models.squeeze(base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"])
+    squeezed = models.quantization_for(
+        base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"]
+    )
     core = AutoModelForSequenceClassification.from_pretrained(
         source,
         num_labels=1,

@@ -35,7 +35,7 @@ from alignment.training.flags import RunOptions, parse_flags
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, with_new_adapter
 from alignment.training.processes import on_cpu, say
-from assistant.serving.quantization import Bits
+from assistant.registry.versions import Bits
 
 RANK = 32
 """LoRA rank of a new adapter, and half of its alpha: SFT's defaults."""

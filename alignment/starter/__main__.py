@@ -29,6 +29,7 @@ from alignment.starter import card, corpus, practice, tokenizer
 from alignment.training.output_version import libraries, save_adapter
 from alignment.training.parent_version import with_new_adapter
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
+from assistant.serving.peft_compat import name_base
 
 TOKENIZER_TEXTS = 40_000
 """Documents, and rows, that merges are learned from."""
@@ -170,7 +171,7 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
     settings = _course(recipe.practised_learning_rate, recipe.seed + 1)
     model = PeftModel.from_pretrained(_precise_base(folder), str(folder / "taught"), is_trainable=True)
     # An adapter names its base, not a path, and PEFT looks for that name on the Hub when it saves a checkpoint.
-    model.peft_config["default"].base_model_name_or_path = str(folder / "base")
+    name_base(model, str(folder / "base"))
     rows = list(itertools.islice(corpus.rows(settings.seed, ask=practice.practised), recipe.practised))
     taught = json.loads((folder / "taught" / "made.json").read_text(encoding="utf-8"))
     first = {"continues": {**taught["data"], "metrics": taught["metrics"]}}

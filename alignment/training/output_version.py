@@ -18,6 +18,7 @@ from alignment.training.held_out_curves import write_curves
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import StateDict, say, whole_state_dict
 from assistant.registry.versions import Base, Manifest, folder_hash, now
+from assistant.serving.peft_compat import name_base
 from feedback_store.rows import snapshot
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
@@ -108,7 +109,7 @@ def save_adapter(model: Any, base: Base, folder: Path, state: StateDict | None =
 
     `state`: the model's weights as `whole_state_dict` returns them.
     """
-    model.peft_config["default"].base_model_name_or_path = base.name
+    name_base(model, base.name)
     # Embeddings are never trained here; to find that out, "auto" would ask the Hub for the base's configuration.
     model.save_pretrained(
         str(folder), state_dict=state, selected_adapters=["default"], save_embedding_layers=False

@@ -14,10 +14,9 @@ from alignment.errors import DataError, TrainingError
 from alignment.training.flags import StageLocation
 from alignment.training.processes import on_cpu, say
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import STARTER, Base, Version, Versions
+from assistant.registry.versions import STARTER, Base, Bits, Version, Versions
 from assistant.serving import loading
 from assistant.serving.loading import Loaded
-from assistant.serving.quantization import Bits
 
 
 @dataclass(frozen=True)

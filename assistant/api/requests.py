@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from assistant.serving.sampling import MOST_LOGPROBS, Sampling
+from assistant.serving.sampling import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
 
 MOST_MESSAGES = 1_000
 SIXTY_FOUR_BITS = 2**63 - 1
@@ -87,13 +87,13 @@ class ChatRequest(BaseModel):
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0.0, le=5.0)
+    temperature: float | None = Field(None, ge=0.0, le=MAX_TEMPERATURE)
     top_p: float | None = Field(None, gt=0.0, le=1.0)
     top_k: int | None = Field(None, ge=-1)
     seed: int | None = Field(None, ge=-SIXTY_FOUR_BITS, le=SIXTY_FOUR_BITS)
     stop: str | list[str] | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS)
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
     min_tokens: int | None = Field(None, ge=0)
     ignore_eos: bool | None = None
     user: str | None = Field(None, max_length=1_000)

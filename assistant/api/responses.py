@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from assistant.chat.chat import Update
+from assistant.chat.reply_stream import Update
 from assistant.serving.sampling import Logprob
 
 FINISH = {"end": "stop", "length": "length", "stopped": "stop"}

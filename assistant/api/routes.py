@@ -22,7 +22,8 @@ from assistant.api.http_io import EventStream, as_api_error, error_response, jso
 from assistant.api.requests import ApiError, ChatRequest, FeedbackRequest, refusal
 from assistant.api.responses import Shape, answer_of, usage_of
 from assistant.auth.pseudonyms import Raters
-from assistant.chat.chat import Chat, Update
+from assistant.chat.chat import Chat
+from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError
 from feedback_store import StoreError, UnknownReply
 
@@ -74,7 +75,7 @@ class Api:
     async def health(self, request: Request, key: str | None) -> Response:
         """Whether replies can be made now, and by which version."""
         running = self._chat.engine.running
-        told = {"status": "ok" if running else "starting", "version": self._chat.version}
+        told = {"status": "ok" if running else "starting", "version": self._chat.engine.version.id}
         return JSONResponse(told, status_code=200 if running else 503)
 
     async def models(self, request: Request, key: str | None) -> Response:
@@ -108,7 +109,7 @@ class Api:
         # It may have to be loaded, and nobody else should wait for that.
         await asyncio.to_thread(self._chat.engine.prepare, version)
         with self._chat.engine.lease(version) as served:
-            window, tokenizer = served.loaded.window, served.loaded.tokenizer
+            window, tokenizer = served.window, served.tokenizer
         if (asked.limit or 0) > window:
             raise ApiError(
                 400,
@@ -150,7 +151,7 @@ class Api:
             if said.correction is not None:
                 self._chat.library.correct(reply_id, said.correction, rater)
             if said.value is not None:
-                self._chat.rate(reply_id, said.value, said.reasons, said.comment, rater)
+                self._chat.library.rate(reply_id, said.value, said.reasons, said.comment, rater)
         except (ConversationError, UnknownReply) as error:
             raise ApiError(404, str(error), param="id", code="reply_not_found") from error
         except StoreError as error:
@@ -175,7 +176,7 @@ class Api:
         return given
 
     def _names(self) -> list[str]:
-        return [ALIAS, *self._chat.engine.serving]
+        return [ALIAS, *self._chat.engine.versions]
 
     def _version_called(self, name: str) -> str | None:
         """The version that a model's name means; None is the released one."""
@@ -203,7 +204,7 @@ class Api:
             "root": base.name if base.is_absolute() else str(base),
             "parent": manifest.id if name == ALIAS else manifest.parent,
             # Of a version on another base it is known once it has been loaded.
-            "max_model_len": served.loaded.window if manifest.base == released.base else None,
+            "max_model_len": served.window if manifest.base == released.base else None,
         }
 
 

@@ -1,1 +1,1 @@
-"""One turn of a conversation: from a message to a stored reply, streamed."""
+"""One exchange of a conversation: from a message to a stored reply, streamed."""

@@ -1,88 +1,103 @@
-"""Replies while they are written: which version writes, how often each is shown, and how one is stopped."""
+"""Replies in progress: which version writes each, how often it is shown, how it is stopped, and that it is stored."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
-from assistant.chat.reply_stream import Request, Update, answer
+from assistant.chat.reply_stream import Draft, Request, Update, chunks_of, next_chunk
 from assistant.errors import AssistantError
-from assistant.registry.live_comparison import UnderWay
-from assistant.serving.remote import RemoteEngine, RemoteServed
-from assistant.serving.transformers_engine import Engine, Served
+from assistant.registry.live_comparison import TrialFollower
+from assistant.serving.engine import Engine, ServedVersion
 from feedback_store import FeedbackStore
 
 log = logging.getLogger(__name__)
 
-SMOOTH = 0.05
-"""Shortest time between two updates of a reply, in seconds: about twenty a second read as smooth."""
-UNHURRIED = 4
+UPDATE_SECONDS = 0.05
+"""Shortest time between two updates of a reply: about twenty a second read as smooth."""
+UNTHROTTLED_REPLIES = 4
 """Replies at once up to which each is shown as often as that. Beyond, all together get as many updates as these: each
-update takes the interpreter, which page, API and model share."""
-MOST_PAUSES = 10.0
-"""How many times as long the time between updates may become: two updates a second still say that somebody writes."""
+update takes the interpreter, which the page, the API and the model share."""
+MAX_SLOWDOWN = 10.0
+"""Largest factor by which the time between updates grows: two updates a second still show that the reply goes on."""
 
 
-class Writing:
+class RepliesInProgress:
     """The replies that are being written now."""
 
     def __init__(
         self,
         store: FeedbackStore,
-        engine: Engine | RemoteEngine,
-        trial: UnderWay | None,
-        smooth: float = SMOOTH,
+        engine: Engine,
+        trial: TrialFollower | None,
+        update_seconds: float = UPDATE_SECONDS,
     ) -> None:
-        """`trial`: the live comparison that may decide which version writes. `smooth`: as SMOOTH."""
+        """`trial`: the live comparison that may decide which version writes; None if there can be none."""
         self._store = store
         self._engine = engine
         self._trial = trial
-        self._smooth = smooth
+        self._update_seconds = update_seconds
         self._stops: dict[str, asyncio.Event] = {}
 
     def pause(self) -> float:
-        """Seconds until a reply is shown again: more while many are written, or showing would take the time."""
-        return self._smooth * min(max(len(self._stops) / UNHURRIED, 1.0), MOST_PAUSES)
+        """Seconds between two updates of a reply: more while many are written, or showing would take the time."""
+        slowdown = max(len(self._stops) / UNTHROTTLED_REPLIES, 1.0)
+        return self._update_seconds * min(slowdown, MAX_SLOWDOWN)
 
     @asynccontextmanager
-    async def leased(
+    async def lease(
         self, version: str | None, conversation: str | None = None
-    ) -> AsyncGenerator[Served | RemoteServed, None]:
-        """A version by its name; without one, the version that answers in this conversation.
+    ) -> AsyncGenerator[ServedVersion, None]:
+        """Lease a version by its id; if `version` is None, the version that answers in this conversation.
 
-        Raises what `Engine.prepare` raises for one that cannot serve.
+        Raises what `Engine.prepare` raises if it cannot serve.
         """
         if version is not None:
-            # It may have to be loaded, and nobody else should wait for that.
+            # It may have to be loaded, which must not block other replies.
             await asyncio.to_thread(self._engine.prepare, version)
         elif conversation is not None:
             version = await asyncio.to_thread(self._candidate, conversation)
         with self._engine.lease(version) as served:
             yield served
 
-    async def write(self, served: Served | RemoteServed, request: Request) -> AsyncGenerator[Update, None]:
-        """The reply, streamed and stored. Raises EngineError if generation fails."""
+    async def write(self, served: ServedVersion, request: Request) -> AsyncGenerator[Update, None]:
+        """Stream a reply, and store it once, when it ends: whole, stopped or failed.
+
+        Raises EngineError if generation fails; the tokens until then are stored.
+        """
         stop = self._stops[request.reply_id] = asyncio.Event()
+        draft, chunks = Draft(request, served), chunks_of(request, served)
         try:
-            async with aclosing(answer(self._store, served, request, stop, self.pause)) as updates:
-                async for update in updates:
-                    yield update
+            yield draft.update
+            while (chunk := await next_chunk(chunks, stop)) is not None and not draft.take(chunk):
+                yield draft.update
+                # The engine gathers what comes meanwhile into the next chunk. The first words do not wait.
+                if chunk.token_ids and draft.has_text:
+                    await asyncio.sleep(self.pause())
+        except AssistantError:
+            draft.finish_reason = "error"
+            raise
         finally:
             del self._stops[request.reply_id]
+            await chunks.aclose()
+            # Shielded: a reader who leaves must not leave a reply half recorded.
+            await asyncio.shield(asyncio.to_thread(self._store.add_reply, draft.finish()))
+        yield draft.update
 
     async def stop(self, reply_id: str) -> None:
-        """End a reply; what there is of it is kept. Nothing happens if it has ended already."""
+        """End a reply; its tokens so far are kept. Does nothing if it has ended already."""
         if reply_id in self._stops:
             self._stops[reply_id].set()
 
     def _candidate(self, conversation: str) -> str | None:
-        """The candidate, loaded, where a live comparison drew this conversation for it; None is the released one."""
-        drawn = self._trial.candidate(conversation, self._engine.version.id) if self._trial else None
+        """Id of the candidate, loaded, if a live comparison lets it answer in this conversation; else None."""
+        released = self._engine.version.id
+        candidate = self._trial.candidate(conversation, released) if self._trial else None
         try:
-            if drawn is not None:
-                self._engine.prepare(drawn)
+            if candidate is not None:
+                self._engine.prepare(candidate)
         except AssistantError as error:
-            # Nobody is to wait for an answer because an experiment fails; such a reply counts for neither arm.
-            log.warning("%s answers instead of %s: %s", self._engine.version.id, drawn, error)
+            # Nobody should wait for an answer because an experiment fails; such a reply counts for neither arm.
+            log.warning("%s answers instead of %s: %s", released, candidate, error)
             return None
-        return drawn
+        return candidate

@@ -1,6 +1,8 @@
-"""What a person has said here: their conversations, the branches in each, and their judgements on the replies.
+"""A rater's conversations, the branches in each, and the rater's feedback on replies. Needs no model.
 
-Nothing here needs a model. Every method takes the person's pseudonym and refuses what is somebody else's.
+Every method takes the rater's pseudonym. A conversation belongs to the rater who began it: methods that read or change
+one refuse another's. Only a rating may be given by whoever knows a reply's id, because the API and `/rate` promise it;
+it counts as the rating of the one who gives it, and reveals nothing of the conversation.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,8 @@ from feedback_store import (
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One message on the shown path of a conversation, with this rater's judgements on it."""
+class ConversationTurn:
+    """One message on the shown path of a conversation, with this rater's feedback on it."""
 
     id: str
     parent_id: str | None
@@ -36,7 +38,7 @@ class Turn:
     reasons: tuple[str, ...]
     comment: str
     siblings: tuple[str, ...] = ()
-    """Ids of all messages at this place, itself included, oldest first."""
+    """Ids of all messages with this parent and role, itself included, oldest first."""
     think: bool = False
     dropped: int = 0
     """How many of the oldest messages this reply's model did not read, because the conversation is too long."""
@@ -45,69 +47,70 @@ class Turn:
 
 
 class Library:
-    """A person's conversations in the store."""
+    """The conversations in a store, for one rater at a time."""
 
     def __init__(self, store: FeedbackStore) -> None:
         self._store = store
 
-    # The list
+    # All conversations
 
     def conversations(self, rater: str, search: str = "") -> list[Conversation]:
-        """The rater's conversations that have a message, the last touched first; with `search`, those it is in."""
-        found = self._store.search(rater, search) if search.strip() else self._store.conversations(rater)
-        return [conversation for conversation in found if conversation.title]
+        """The rater's conversations that have a message, the last changed first; those that contain `search`."""
+        store = self._store
+        conversations = store.search(rater, search) if search.strip() else store.conversations(rater)
+        return [conversation for conversation in conversations if conversation.title]
 
     def rename(self, conversation: str, title: str, rater: str) -> None:
-        """Raises ConversationError if it is not this rater's, StoreError if the title cannot be one."""
+        """Raises ConversationError if it is not this rater's, StoreError if the title is not valid."""
         self.owned(conversation, rater)
         self._store.rename(conversation, title)
 
     def delete(self, conversation: str, rater: str) -> None:
-        """Delete it with all its replies and votes; nothing will be trained on it. Raises ConversationError."""
+        """Delete it with all its replies and ratings; nothing will be trained on it. Raises ConversationError."""
         self.owned(conversation, rater)
         self._store.forget_conversation(conversation)
 
     # One conversation
 
     def owned(self, conversation: str, rater: str) -> Conversation:
-        """Raises ConversationError if it is unknown or somebody else's."""
+        """The conversation. Raises ConversationError if it is unknown or another rater's."""
         try:
-            found = self._store.conversation(conversation)
+            record = self._store.conversation(conversation)
         except UnknownConversation as error:
             raise NotHere("This conversation is not here any more. Start a new one.") from error
-        if found.rater != rater:
+        if record.rater != rater:
             raise NotYours("This conversation belongs to somebody else. Start one of your own.")
-        return found
+        return record
 
     def tree(self, conversation: str, rater: str) -> list[Message]:
-        """Every message, in the order they were made. Raises ConversationError."""
+        """Every message, in the order in which they were added. Raises ConversationError."""
         self.owned(conversation, rater)
         return self._store.messages(conversation)
 
-    def history(self, conversation: str, rater: str) -> list[Turn]:
+    def history(self, conversation: str, rater: str) -> list[ConversationTurn]:
         """The shown path, first message first. Raises ConversationError if it is not this rater's."""
         head = self.owned(conversation, rater).head
         messages = {message.id: message for message in self._store.messages(conversation)}
-        places: dict[str | None, list[str]] = {}
+        children: dict[str | None, list[str]] = {}
         for message in messages.values():
-            places.setdefault(message.parent_id, []).append(message.id)
-        path: list[Turn] = []
+            children.setdefault(message.parent_id, []).append(message.id)
+        path: list[ConversationTurn] = []
         while head is not None:
             message = messages[head]
             siblings = tuple(
-                other for other in places[message.parent_id] if messages[other].role == message.role
+                sibling for sibling in children[message.parent_id] if messages[sibling].role == message.role
             )
             path.append(replace(self._turn(message, rater), siblings=siblings))
             head = message.parent_id
         return path[::-1]
 
-    def turn(self, reply_id: str, rater: str) -> Turn:
-        """One reply, wherever in its conversation. Raises ConversationError."""
+    def turn(self, reply_id: str, rater: str) -> ConversationTurn:
+        """One reply, on the shown path or not. Raises ConversationError."""
         reply = self.reply(reply_id, rater)
         return self._turn(self._store.path(reply.id)[-1], rater)
 
     def reply(self, reply_id: str, rater: str) -> Reply:
-        """Raises ConversationError if there is no such reply in this rater's conversations."""
+        """Raises ConversationError if this rater's conversations have no such reply."""
         try:
             reply = self._store.reply(reply_id)
         except UnknownReply as error:
@@ -116,7 +119,7 @@ class Library:
         return reply
 
     def show(self, message_id: str, rater: str) -> None:
-        """Show the branch that goes through this message, to its newest end. Raises ConversationError."""
+        """Show the branch that goes through this message, down to its newest message. Raises ConversationError."""
         try:
             conversation = self._store.path(message_id)[-1].conversation_id
         except UnknownMessage as error:
@@ -124,35 +127,37 @@ class Library:
         below = {message_id}
         newest = message_id
         for message in self.tree(conversation, rater):
-            # Children are made after their parents, so the newest message below has none itself.
+            # Children are added after their parents, so that the newest message below has none itself.
             if message.parent_id in below:
                 below.add(message.id)
                 newest = message.id
         self._store.set_head(conversation, newest)
 
     def undo(self, conversation: str, rater: str) -> str:
-        """Take the last message and its answer off the path; the message's text. They stay in the store.
+        """Take the last message and its answer off the shown path; the message's text. Both stay in the store.
 
         Raises ConversationError if there is nothing to undo.
         """
         head = self.owned(conversation, rater).head
-        asked = [message for message in (self._store.path(head) if head else []) if message.role == "user"]
-        if not asked:
+        path = self._store.path(head) if head else []
+        messages = [message for message in path if message.role == "user"]
+        if not messages:
             raise NothingToUndo("There is nothing to undo: the conversation is empty.")
-        self._store.set_head(conversation, asked[-1].parent_id)
-        return asked[-1].content
+        self._store.set_head(conversation, messages[-1].parent_id)
+        return messages[-1].content
 
-    # Judgements
+    # Feedback
 
     def rate(self, reply_id: str, value: int, reasons: Sequence[str], comment: str, rater: str) -> None:
-        """Store a vote: 1, -1, or 0 to withdraw it. The last vote of a rater on a reply counts.
+        """Store a rating: 1, -1, or 0 to withdraw it. A rater's last rating of a reply counts.
 
-        Raises StoreError if the reply is unknown or a value out of range.
+        Any rater may rate any reply whose id they know. Raises StoreError if the reply is unknown or a value is out of
+        range.
         """
         self._store.rate(reply_id, rater, value, reasons, comment)
 
     def correct(self, reply_id: str, text: str, rater: str) -> None:
-        """Keep a better answer than this one; an empty text takes it back.
+        """Store a better answer than this one; an empty text withdraws it.
 
         Raises ConversationError, or StoreError if it cannot be stored.
         """
@@ -160,7 +165,7 @@ class Library:
         self._store.correct(reply_id, rater, text)
 
     def choose(self, left: str, right: str, choice: Choice, how: How, rater: str) -> None:
-        """Keep which of two replies to one message is better, and show the better one (the left if equal).
+        """Store which of two replies to one message is better, and show the better one (the left if they are equal).
 
         `choice`: left, right, both_good or both_bad. Raises ConversationError, StoreError.
         """
@@ -169,11 +174,11 @@ class Library:
         self._store.compare(left, right, rater, choice, blind=True, how=how)
         self.show(right if choice == "right" else left, rater)
 
-    def _turn(self, message: Message, rater: str) -> Turn:
+    def _turn(self, message: Message, rater: str) -> ConversationTurn:
         reply = message.reply
         rating = self._store.rating(message.id, rater) if reply else None
         correction = self._store.correction(message.id, rater) if reply else None
-        return Turn(
+        return ConversationTurn(
             id=message.id,
             parent_id=message.parent_id,
             role=message.role,

@@ -1,23 +1,20 @@
-"""One reply: from a prompt to a stored reply, streamed. It is stored once, when it ends: whole, stopped or failed."""
+"""One reply while it is written: what it is made from, its tokens so far, and the updates that readers see."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assistant.errors import AssistantError
 from assistant.serving import prompt
-from assistant.serving.remote import RemoteServed
+from assistant.serving.engine import Chunk, ServedVersion
 from assistant.serving.sampling import Logprob, Sampling
-from assistant.serving.stop_strings import until_stop
-from assistant.serving.transformers_engine import Chunk, Served
-from feedback_store import FeedbackStore, FinishReason, Message, NewReply
+from feedback_store import FinishReason, Message, NewReply
 
 
 @dataclass(frozen=True)
 class Update:
-    """A reply as it stands; texts are cumulative."""
+    """A reply so far; its texts are cumulative."""
 
     reply_id: str
     conversation: str
@@ -25,7 +22,7 @@ class Update:
     answer: str
     version: str
     thinking: bool
-    """The thought is still open."""
+    """Whether the thought is still open."""
     finish_reason: str | None
     """None while it streams; then "end", "length", "stopped" or "error"."""
     seconds: float
@@ -35,14 +32,14 @@ class Update:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     logprobs: tuple[Logprob, ...] = ()
-    """Of the tokens so far, where they were asked for."""
+    """One for each token so far, if the sampling settings ask for them."""
     waiting: int = 0
-    """Place in the queue, 1 for the next to begin; 0 once it is being written."""
+    """Position in the queue, 1 for the next reply to begin; 0 once it is being generated."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """All that makes one reply."""
+    """Everything that determines one reply."""
 
     reply_id: str
     question: Message
@@ -50,113 +47,153 @@ class Request:
     think: bool
     sampling: Sampling
     beginning: tuple[int, ...] = ()
-    """Tokens that the reply begins with, where somebody chose them."""
+    """Tokens that the reply begins with, if somebody chose them."""
     dropped: int = 0
     """How many messages the prompt leaves out."""
 
 
-async def answer(
-    store: FeedbackStore,
-    served: Served | RemoteServed,
-    asked: Request,
-    stop: asyncio.Event,
-    pause: Callable[[], float],
-) -> AsyncGenerator[Update, None]:
-    """Stream the reply, and store it however it ends.
+class Draft:
+    """A reply that is being written: it takes chunks, and gives the update to show and the reply to store."""
 
-    `pause` is asked after each update for the seconds until the next one at least. Raises EngineError if generation
-    fails; what there is of the reply is stored then too.
-    """
-    tokenizer, began = served.loaded.tokenizer, time.monotonic()
-    ids = list(asked.beginning)
-    begun = prompt.parse(prompt.decode(tokenizer, ids), asked.think)
-    state = Update(
-        asked.reply_id,
-        asked.question.conversation_id,
-        begun.thought,
-        begun.answer,
-        served.version.id,
-        begun.thinking,
-        None,
-        seconds=0.0,
-        thought_seconds=None,
-        dropped=asked.dropped,
-        prompt_tokens=len(asked.prompt_ids),
-        completion_tokens=len(ids),
-    )
-    first_token: float | None = None
-    reason: FinishReason = "stopped"
-    chunks = _until(_rest(served, asked), stop)
-    try:
-        yield state
-        async for chunk in chunks:
-            if chunk.waiting or state.waiting:
-                state = replace(state, waiting=chunk.waiting)
-            if not chunk.token_ids and chunk.finish_reason is None:
-                yield state
-                continue
-            ids += chunk.token_ids
-            elapsed = time.monotonic() - began
-            first_token = first_token if first_token is not None else elapsed
-            said, stopped = _said(tokenizer, ids, asked, chunk.finish_reason is not None)
-            parsed = prompt.parse(said, asked.think)
-            ended: FinishReason | None = "end" if stopped else chunk.finish_reason
-            thought_ended = elapsed if parsed.thought and not parsed.thinking else None
-            state = replace(
-                state,
-                thought=parsed.thought,
-                answer=parsed.answer,
-                thinking=parsed.thinking and ended is None,
-                seconds=elapsed,
-                thought_seconds=state.thought_seconds if state.thought_seconds is not None else thought_ended,
-                completion_tokens=len(ids),
-                logprobs=state.logprobs + chunk.logprobs,
-            )
-            if ended is not None:
-                reason = ended
-                break
-            yield state
-            # The engine gathers what comes meanwhile into the next chunk. Not before there is something to read:
-            # a thought begins with a tag, and its first word should not wait behind it.
-            if parsed.thought or parsed.answer:
-                await asyncio.sleep(pause())
-    except AssistantError:
-        reason = "error"
-        raise
-    finally:
-        await chunks.aclose()
-        state = replace(state, finish_reason=reason, thinking=False, seconds=time.monotonic() - began)
-        sampling = asked.sampling.kept()
-        if asked.beginning:
-            sampling["beginning"] = len(asked.beginning)
-        if asked.dropped:
-            sampling["dropped"] = asked.dropped
-        new = NewReply(
-            id=asked.reply_id,
-            conversation_id=asked.question.conversation_id,
-            parent_id=asked.question.id,
-            thought=state.thought or None,
-            answer=state.answer,
-            think=asked.think,
-            sampling=sampling,
-            seed=asked.sampling.seed,
-            version=served.version.id,
-            prompt_ids=asked.prompt_ids,
-            completion_ids=ids,
-            finish_reason=reason,
-            first_token_seconds=first_token,
-            seconds=state.seconds,
-            thought_seconds=state.thought_seconds,
+    def __init__(self, request: Request, served: ServedVersion) -> None:
+        self._request = request
+        self._tokenizer = served.tokenizer
+        self._version = served.version.id
+        self._started = time.monotonic()
+        self._ids = list(request.beginning)
+        self._first_token_seconds: float | None = None
+        self.finish_reason: FinishReason = "stopped"
+        """What the reply is stored with; "stopped" until something else ends it."""
+        parsed = prompt.parse(prompt.decode(self._tokenizer, self._ids), request.think)
+        self.update = Update(
+            request.reply_id,
+            request.question.conversation_id,
+            parsed.thought,
+            parsed.answer,
+            self._version,
+            parsed.thinking,
+            None,
+            seconds=0.0,
+            thought_seconds=None,
+            dropped=request.dropped,
+            prompt_tokens=len(request.prompt_ids),
+            completion_tokens=len(self._ids),
         )
-        # Shielded: a reader who leaves must not leave a reply half recorded.
-        await asyncio.shield(asyncio.to_thread(store.add_reply, new))
-    yield state
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is anything to read yet: a thought begins with a tag, which is not shown."""
+        return bool(self.update.thought or self.update.answer)
+
+    def take(self, chunk: Chunk) -> bool:
+        """Add a chunk to the reply, and tell whether the reply ends with it."""
+        if chunk.waiting or self.update.waiting:
+            self.update = replace(self.update, waiting=chunk.waiting)
+        if not chunk.token_ids and chunk.finish_reason is None:
+            return False
+        self._ids += chunk.token_ids
+        seconds = time.monotonic() - self._started
+        if self._first_token_seconds is None:
+            self._first_token_seconds = seconds
+        text, stopped = self._text(ended=chunk.finish_reason is not None)
+        parsed = prompt.parse(text, self._request.think)
+        finish_reason: FinishReason | None = "end" if stopped else chunk.finish_reason
+        thought_seconds = self.update.thought_seconds
+        if thought_seconds is None and parsed.thought and not parsed.thinking:
+            thought_seconds = seconds
+        self.update = replace(
+            self.update,
+            thought=parsed.thought,
+            answer=parsed.answer,
+            thinking=parsed.thinking and finish_reason is None,
+            seconds=seconds,
+            thought_seconds=thought_seconds,
+            completion_tokens=len(self._ids),
+            logprobs=self.update.logprobs + chunk.logprobs,
+        )
+        if finish_reason is None:
+            return False
+        self.finish_reason = finish_reason
+        return True
+
+    def finish(self) -> NewReply:
+        """Close the last update, and give the reply to store."""
+        request = self._request
+        self.update = replace(
+            self.update,
+            finish_reason=self.finish_reason,
+            thinking=False,
+            seconds=time.monotonic() - self._started,
+        )
+        sampling = request.sampling.as_stored()
+        if request.beginning:
+            sampling["beginning"] = len(request.beginning)
+        if request.dropped:
+            sampling["dropped"] = request.dropped
+        return NewReply(
+            id=request.reply_id,
+            conversation_id=request.question.conversation_id,
+            parent_id=request.question.id,
+            thought=self.update.thought or None,
+            answer=self.update.answer,
+            think=request.think,
+            sampling=sampling,
+            seed=request.sampling.seed,
+            version=self._version,
+            prompt_ids=request.prompt_ids,
+            completion_ids=self._ids,
+            finish_reason=self.finish_reason,
+            first_token_seconds=self._first_token_seconds,
+            seconds=self.update.seconds,
+            thought_seconds=self.update.thought_seconds,
+        )
+
+    def _text(self, ended: bool) -> tuple[str, bool]:
+        """Text of the completion so far, up to a stop text, and whether there was one."""
+        sampling = self._request.sampling
+        text = prompt.decode(self._tokenizer, self._ids)
+        stops = (*sampling.stop, *prompt.stops(self._tokenizer))
+        if not stops or sampling.ignore_eos:
+            return text, False
+        # A stop text counts only after the first `min_tokens` tokens.
+        unstoppable = len(prompt.decode(self._tokenizer, self._ids[: sampling.min_tokens]))
+        before, stopped = prompt.until_stop(text[unstoppable:], stops, ended)
+        return text[:unstoppable] + before, stopped
+
+
+def chunks_of(request: Request, served: ServedVersion) -> AsyncGenerator[Chunk, None]:
+    """The tokens after the reply's beginning; none if the beginning ends the reply already."""
+    beginning = list(request.beginning)
+    if beginning and beginning[-1] == served.tokenizer.eos_token_id:
+        return _only(Chunk([], "end"))
+    room = request.sampling.max_new_tokens - len(beginning)
+    if room < 1:
+        return _only(Chunk([], "length"))
+    sampling = replace(request.sampling, max_new_tokens=room)
+    return served.stream([*request.prompt_ids, *beginning], sampling)
+
+
+async def _only(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
+    yield chunk
+
+
+async def next_chunk(chunks: AsyncGenerator[Chunk, None], stop: asyncio.Event) -> Chunk | None:
+    """The next chunk; None if there is none any more, or if `stop` is set before or together with it."""
+    coming = asyncio.ensure_future(anext(chunks))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else coming.result()
+    except StopAsyncIteration:
+        return None
+    finally:
+        await _cancelled(stopped, coming)
 
 
 async def together(
     left: AsyncGenerator[Update, None], right: AsyncGenerator[Update, None]
 ) -> AsyncGenerator[tuple[Update, Update], None]:
-    """Two replies at once: both as they stand, whenever one has changed. Closing it ends both."""
+    """Two replies at once: both so far, whenever one has changed. Closing it closes both."""
     # The first update of a reply comes at once, before any token.
     streams, latest = (left, right), [await anext(left), await anext(right)]
     coming = {asyncio.ensure_future(anext(stream)): side for side, stream in enumerate(streams)}
@@ -173,64 +210,15 @@ async def together(
                 coming[asyncio.ensure_future(anext(streams[side]))] = side
             yield latest[0], latest[1]
     finally:
-        for task in coming:
-            task.cancel()
-        if coming:
-            await asyncio.wait(coming)
+        await _cancelled(*coming)
         for stream in streams:
             await stream.aclose()
 
 
-def _said(tokenizer: Any, ids: list[int], asked: Request, ended: bool) -> tuple[str, bool]:
-    """Text of the completion so far up to a stop text, and whether there was one."""
-    text = prompt.decode(tokenizer, ids)
-    stops = (*asked.sampling.stop, *prompt.stops(tokenizer))
-    if not stops:
-        return text, False
-    # A stop text counts from the fewest tokens on that were asked for.
-    free = len(prompt.decode(tokenizer, ids[: asked.sampling.min_tokens]))
-    if asked.sampling.ignore_eos:
-        return text, False
-    said, stopped = until_stop(text[free:], stops, ended)
-    return text[:free] + said, stopped
-
-
-async def _rest(served: Served | RemoteServed, asked: Request) -> AsyncGenerator[Chunk, None]:
-    """The tokens after the beginning; none if that ends the reply already."""
-    beginning = list(asked.beginning)
-    if beginning and beginning[-1] == served.loaded.tokenizer.eos_token_id:
-        yield Chunk([], "end")
-        return
-    left = asked.sampling.max_new_tokens - len(beginning)
-    if left < 1:
-        yield Chunk([], "length")
-        return
-    stream = served.stream([*asked.prompt_ids, *beginning], replace(asked.sampling, max_new_tokens=left))
-    try:
-        async for chunk in stream:
-            yield chunk
-    finally:
-        await stream.aclose()
-
-
-async def _until(items: AsyncGenerator[Chunk, None], stop: asyncio.Event) -> AsyncGenerator[Chunk, None]:
-    """`items` until they end or `stop` is set, whichever comes first."""
-    stopped = asyncio.ensure_future(stop.wait())
-    coming: asyncio.Future[Chunk] | None = None
-    try:
-        while True:
-            coming = asyncio.ensure_future(anext(items))
-            await asyncio.wait({coming, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            # Whatever came together with the stop is let go: one who presses stop wants no more.
-            if stop.is_set():
-                return
-            try:
-                yield coming.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        stopped.cancel()
-        if coming is not None and not coming.done():
-            coming.cancel()
-            await asyncio.wait({coming})
-        await items.aclose()
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks that have not ended, and wait until they have."""
+    pending = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    if pending:
+        await asyncio.wait(pending)

@@ -1,7 +1,7 @@
-"""Where a transcript belongs in the store: a stateless client sends the whole conversation with each turn.
+"""Transcripts of stateless clients, which send the whole conversation with each message, and where each is stored.
 
-A transcript that goes on from a reply made here, word for word, continues that reply's conversation. Any other
-begins one; assistant messages in it that no version here has written are kept as replies of `CLIENT`, without tokens.
+A transcript that continues a stored reply word for word is added to that reply's conversation. Any other begins one;
+assistant messages in it that no version here has written are stored as replies of `CLIENT`, without tokens.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from typing import Literal
 from feedback_store import FeedbackStore, Message, NewReply, StoreError
 
 CLIENT = "client"
-"""Stands for the version of an assistant message that the client brought along."""
-REMEMBERED = 10_000
-"""Messages whose transcripts are known again; the oldest are forgotten, and continued as new conversations."""
+"""Stands for the version of an assistant message that the client sent along."""
+MAX_REMEMBERED = 10_000
+"""Messages whose transcripts are recognised; older ones are forgotten, and continued as new conversations."""
 
 
 class Transcripts:
-    """Finds and makes the place of a transcript. Any thread may call it."""
+    """Recognises transcripts, and stores the messages of new ones. Any thread may call it."""
 
     def __init__(self, store: FeedbackStore) -> None:
         self._store = store
@@ -30,54 +30,54 @@ class Transcripts:
         self._lock = threading.Lock()
 
     def conversation(self, messages: Sequence[dict[str, str]], rater: str) -> str | None:
-        """The conversation that `messages` go on with; None where they begin one. Raises StoreError."""
+        """Id of the conversation that `messages` continue; None if they begin one. Raises StoreError."""
         known, _ = self._longest_known(messages, _keys(messages, rater))
         return known.conversation_id if known else None
 
-    def place(self, messages: Sequence[dict[str, str]], rater: str, new: str | None = None) -> Message:
-        """The stored user message that `messages` ends with, all before it stored too. Raises StoreError.
+    def add(self, messages: Sequence[dict[str, str]], rater: str, new_id: str | None = None) -> Message:
+        """Store those of `messages` that are not stored yet; the stored user message that they end with.
 
-        `new`: the id of a conversation that they begin, where it is drawn already.
+        `new_id`: the id of the conversation, if they begin one; None draws it. Raises StoreError.
         """
         keys = _keys(messages, rater)
-        parent, begin = self._longest_known(messages, keys)
-        if parent is not None and begin == len(messages):
+        parent, known = self._longest_known(messages, keys)
+        if parent is not None and known == len(messages):
             return parent
         message = parent
         if parent is None and (opening := _opening(messages)):
-            message, begin = self._store.begin(rater, opening, new), len(opening)
-        conversation = message.conversation_id if message else self._store.new_conversation(rater, new)
-        for turn in messages[begin:]:
+            message, known = self._store.begin(rater, opening, new_id), len(opening)
+        conversation = message.conversation_id if message else self._store.new_conversation(rater, new_id)
+        for added in messages[known:]:
             above = message.id if message else None
-            if turn["role"] != "assistant":
-                role: Literal["system", "user"] = "system" if turn["role"] == "system" else "user"
-                message = self._store.add_message(conversation, above, role, turn["content"])
+            if added["role"] != "assistant":
+                role: Literal["system", "user"] = "system" if added["role"] == "system" else "user"
+                message = self._store.add_message(conversation, above, role, added["content"])
                 continue
             if message is None or message.role != "user":
                 # A reply answers something: a greeting, or the second of two, gets an empty question.
                 message = self._store.add_message(conversation, above, "user", "")
-            reply = self._store.add_reply(_brought(conversation, message.id, turn["content"]))
+            reply = self._store.add_reply(_client_reply(conversation, message.id, added["content"]))
             message = self._store.path(reply.id)[-1]
         assert message is not None, "a transcript has at least one message"
-        self._keep(keys[-1], message.id)
+        self._remember(keys[-1], message.id)
         return message
 
     def remember(self, messages: Sequence[dict[str, str]], answer: str, rater: str, reply_id: str) -> None:
-        """From now on, a transcript that begins with `messages` and `answer` continues this reply."""
-        self._keep(_keys([*messages, {"role": "assistant", "content": answer}], rater)[-1], reply_id)
+        """Recognise a transcript that begins with `messages` and `answer` as continuing this reply."""
+        self._remember(_keys([*messages, {"role": "assistant", "content": answer}], rater)[-1], reply_id)
 
-    def _keep(self, key: str, message_id: str) -> None:
+    def _remember(self, key: str, message_id: str) -> None:
         with self._lock:
             self._known[key] = message_id
-            while len(self._known) > REMEMBERED:
+            while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
 
     def _longest_known(
         self, messages: Sequence[dict[str, str]], keys: Sequence[str]
     ) -> tuple[Message | None, int]:
-        """The stored message that the longest known beginning ends with, and that beginning's length.
+        """The stored message that the longest known beginning ends with, and the length of that beginning.
 
-        The whole transcript is known where an answer is asked for again: the reply becomes a sibling.
+        The whole transcript is known if a client asks for the same answer again: the reply becomes a sibling.
         """
         for end in range(len(messages), 0, -1):
             with self._lock:
@@ -86,28 +86,28 @@ class Transcripts:
                 try:
                     return self._store.path(message_id)[-1], end
                 except StoreError:
-                    # It was forgotten meanwhile.
+                    # It was deleted meanwhile.
                     continue
         return None, 0
 
 
 def _keys(messages: Sequence[dict[str, str]], rater: str) -> list[str]:
-    """For each message, a name of the transcript up to it."""
+    """For each message, a hash of the transcript up to it."""
     digest = hashlib.sha256(json.dumps(rater).encode())
     keys = []
-    for turn in messages:
-        digest.update(json.dumps([turn["role"], turn["content"].strip()]).encode())
+    for message in messages:
+        digest.update(json.dumps([message["role"], message["content"].strip()]).encode())
         keys.append(digest.hexdigest())
     return keys
 
 
 def _opening(messages: Sequence[dict[str, str]]) -> list[tuple[Literal["system", "user"], str]]:
-    """What is said before the first assistant message."""
-    before = takewhile(lambda turn: turn["role"] != "assistant", messages)
-    return [("system" if turn["role"] == "system" else "user", turn["content"]) for turn in before]
+    """Role and text of each message before the first assistant message."""
+    before = takewhile(lambda message: message["role"] != "assistant", messages)
+    return [("system" if message["role"] == "system" else "user", message["content"]) for message in before]
 
 
-def _brought(conversation: str, question: str, answer: str) -> NewReply:
+def _client_reply(conversation: str, question: str, answer: str) -> NewReply:
     return NewReply(
         id=uuid.uuid4().hex,
         conversation_id=conversation,

@@ -66,7 +66,7 @@ class Endpoints:
         if value not in (1, 0, -1) or isinstance(value, bool):
             raise gr.Error(f"value is {value!r}; it must be 1, -1 or 0 (withdraw).", print_exception=False)
         try:
-            self._chat.rate(reply_id, value, reasons or [], comment, rater)
+            self._chat.library.rate(reply_id, value, reasons or [], comment, rater)
         except (AssistantError, StoreError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {"reply_id": reply_id, "value": value, "reasons": reasons or [], "comment": comment}

@@ -5,23 +5,23 @@ import shutil
 from pathlib import Path
 
 from assistant.errors import VersionError
+from assistant.registry.bases import identify_base
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest, Version, Versions, now
-from assistant.serving.loading import identify_base
 
 
 def add_first_version(versions: Versions, name: str) -> Version:
     """Add the base `name` as a version without a parent and release it.
 
-    The starter brings its own LoRA adapter and manifest; any other base is served bare until it is trained.
+    The starter has its own LoRA adapter and manifest; any other base is served without one until it is trained.
     Raises ModelError if the base cannot be found.
     """
     base = identify_base(name, versions.home)
     with versions.staging() as folder:
         if name == STARTER:
-            made = json.loads((STARTER_FOLDER / "adapter" / "made.json").read_text(encoding="utf-8"))
+            recorded = json.loads((STARTER_FOLDER / "adapter" / "made.json").read_text(encoding="utf-8"))
             for file in ("adapter_config.json", "adapter_model.safetensors"):
                 shutil.copy(STARTER_FOLDER / "adapter" / file, folder / file)
-            manifest = Manifest(id=versions.next_id(), base=base, parent=None, created=now(), **made)
+            manifest = Manifest(id=versions.next_id(), base=base, parent=None, created=now(), **recorded)
         else:
             manifest = Manifest(
                 id=versions.next_id(), base=base, parent=None, stage="import", created=now(), adapter=False
@@ -32,7 +32,7 @@ def add_first_version(versions: Versions, name: str) -> Version:
 
 
 def version_to_serve(home: Path, model: str | None) -> Version:
-    """The released version of `home`, made from `model` (or the starter) where there is none yet.
+    """The released version of `home`; if there is none yet, `model` (or the starter) becomes the first.
 
     Raises VersionError if the home serves another model than `model` asks for.
     """

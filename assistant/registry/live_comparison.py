@@ -1,4 +1,7 @@
-"""Which arm of a live comparison a conversation belongs to: random over conversations, the same for all its replies."""
+"""A live comparison (trial) between the released version and a candidate, and the arm that each conversation is in.
+
+Arms are random over conversations, and the same for all replies of one conversation.
+"""
 
 import hashlib
 import json
@@ -12,7 +15,7 @@ from assistant.errors import SettingsError
 from assistant.registry.versions import write_atomically
 
 FILE = "trial.json"
-"""In the home, while a trial is under way."""
+"""Lies in the home for as long as a trial is under way."""
 
 Arm = Literal["candidate", "released"]
 ARMS: tuple[Arm, ...] = ("candidate", "released")
@@ -23,43 +26,44 @@ log = logging.getLogger(__name__)
 def arm(conversation: str, trial: str, share: float) -> Arm:
     """The arm of a conversation in a trial, of which `share` (0 to 1) go to the candidate.
 
-    Derived from both ids, so it needs no memory, survives a restart, and is drawn anew for every trial. Ids are made
-    by the server: who could choose them could choose the arm. Raises SettingsError for a share outside 0 to 1.
+    It is derived from both ids, so that it needs no memory, survives a restart, and is drawn anew for every trial. The
+    server makes the ids: a client that could choose them could choose the arm. Raises SettingsError for a share outside
+    0 to 1.
     """
     if not 0 <= share <= 1:
         raise SettingsError(
             f"A share of {share} of conversations is not possible. Give a number from 0 to 1."
         )
     digest = hashlib.sha256(f"{trial}\0{conversation}".encode()).digest()
-    drawn = int.from_bytes(digest[:8], "big") / 2**64
-    return "candidate" if drawn < share else "released"
+    number = int.from_bytes(digest[:8], "big") / 2**64
+    return "candidate" if number < share else "released"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A live comparison: for as long as its file lies in the home, a share of conversations get the candidate."""
+    """A live comparison: as long as its file lies in the home, the candidate answers a share of conversations."""
 
     id: str
-    """Drawn anew for every trial; with the conversation's id it decides the arm."""
+    """Random; with the conversation's id it decides the arm."""
     candidate: str
     released: str
     share: float
-    """Of conversations that the candidate serves, above 0 and at most 1."""
+    """Share of conversations that the candidate answers, above 0 and at most 1."""
     started: str
     """UTC, ISO 8601."""
 
     @property
     def began(self) -> datetime:
-        """The moment of `started`."""
+        """`started` as a moment."""
         return datetime.fromisoformat(self.started)
 
     def version(self, conversation: str) -> str:
-        """Which version answers in this conversation."""
+        """Id of the version that answers in this conversation."""
         return self.candidate if arm(conversation, self.id, self.share) == "candidate" else self.released
 
 
 def read(home: Path) -> Trial | None:
-    """The trial that is under way, None if there is none. Raises SettingsError if its file is damaged."""
+    """The trial that is under way; None if there is none. Raises SettingsError if its file is damaged."""
     path = home / FILE
     try:
         trial = Trial(**json.loads(path.read_text(encoding="utf-8")))
@@ -75,29 +79,29 @@ def read(home: Path) -> Trial | None:
 
 
 def write(home: Path, trial: Trial) -> None:
-    """Begin a trial: a running app follows with the next message."""
+    """Begin a trial. A running app applies it from the next message on."""
     write_atomically(home / FILE, json.dumps(asdict(trial), indent=2) + "\n")
 
 
-class UnderWay:
-    """The trial of a home as an app follows it: the file is read for every reply, so it needs no restart."""
+class TrialFollower:
+    """The trial of a home as a running app follows it: the file is read for every reply, without a restart."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._refused = ""
+        self._logged = ""
 
     def candidate(self, conversation: str, released: str) -> str | None:
-        """The candidate, where it answers in this conversation beside `released`, the version that serves now.
+        """Id of the candidate if it answers in this conversation; None if the released version does.
 
-        None without a trial, for the other arm, where another version was released meanwhile, and where the file is
-        damaged: then everybody gets the released version, and the log says why, once.
+        `released`: id of the version that serves now. The released version answers without a trial, in the other arm,
+        after another release, and if the file is damaged: the log then says why, once.
         """
         try:
             trial = read(self._home)
         except SettingsError as error:
-            if str(error) != self._refused:
+            if str(error) != self._logged:
                 log.error("No live comparison: %s", error)
-            self._refused = str(error)
+            self._logged = str(error)
             return None
         if trial is None or trial.released != released or trial.version(conversation) != trial.candidate:
             return None

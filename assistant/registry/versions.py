@@ -1,12 +1,13 @@
-"""The registry of versions on disk: list, open, add, release, roll back. Standard library only.
+"""The registry of versions on disk: list, open, add, release, roll back.
 
     HOME/versions/v2/manifest.json          what the version is and how it came to be
     HOME/versions/v2/adapter_config.json    a plain PEFT folder, absent for a bare base
     HOME/versions/v2/adapter_model.safetensors
     HOME/versions/released.json             the served version and the history of releases
 
-A version folder is written aside and renamed, and `released.json` is replaced atomically, so that
-neither a reader nor a killed writer ever sees half a version. Nothing is changed after it is added.
+A version folder is written aside and renamed, and `released.json` is replaced atomically, so that neither a reader nor
+a killed writer ever sees half a version. Once a version is added, its files never change; its manifest changes once,
+when `record_gate` writes the gate's decision into it. This module needs no model library.
 """
 
 import contextlib
@@ -20,14 +21,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assistant.errors import HomeError, VersionError
+from feedback_store.hashing import sha256_file
 
 STARTER = "starter"
 """Name of the embedded base; its files lie in `assistant/starter`."""
 
 STARTER_FOLDER = Path(__file__).parents[1] / "starter"
+
+Bits = Literal["4bit", "8bit"]
+"""How many bits a quantized weight has."""
 
 _ID = re.compile(r"v[1-9][0-9]*")
 
@@ -40,19 +45,19 @@ class Base:
     """`starter`, a Hub id, or a folder (absolute, or relative to the home)."""
     revision: str
     """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
-    quantize: str | None = None
-    """ "4bit" or "8bit" where adapters were trained on the base so rounded, and are right on no other."""
+    quantize: Bits | None = None
+    """Set if adapters were trained on the base so rounded: they are right on no other."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a version is: enough to serve it and to make it again."""
+    """What a version is: enough to serve it and to train it again."""
 
     id: str
     base: Base
     parent: str | None
     stage: str
-    """How it was made: "import", "pretrain", "sft", "kto", …"""
+    """The stage that trained it ("pretrain", "sft", "kto", …), or "import"."""
     created: str
     """UTC, ISO 8601."""
     adapter: bool = True
@@ -63,14 +68,14 @@ class Manifest:
     libraries: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     gate: dict[str, Any] | None = None
-    """The gate's decision, where one was made."""
+    """The gate's decision; None before there is one."""
     files: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each file of the folder but the manifest."""
+    """SHA-256 of each file of the folder except the manifest."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version on disk, checked."""
+    """A version on disk whose files were checked."""
 
     manifest: Manifest
     folder: Path
@@ -82,13 +87,10 @@ class Version:
 
 
 class Versions:
-    """The registry in `home/versions`. Cheap to make; every call reads the disk afresh."""
+    """The registry in `home/versions`. Cheap to construct; every call reads the disk again."""
 
     def __init__(self, home: Path) -> None:
-        """Create the folder where it is missing.
-
-        Raises HomeError if the place cannot be written.
-        """
+        """Create the folder if it is missing. Raises HomeError if the home cannot be written."""
         self.home = home
         self.folder = home / "versions"
         try:
@@ -103,13 +105,13 @@ class Versions:
 
     def ids(self) -> list[str]:
         """Ids in the order in which the versions were added."""
-        found = [
+        names = [
             entry.name for entry in self.folder.iterdir() if _ID.fullmatch(entry.name) and entry.is_dir()
         ]
-        return sorted(found, key=lambda name: int(name[1:]))
+        return sorted(names, key=lambda name: int(name[1:]))
 
     def manifest(self, version_id: str) -> Manifest:
-        """What a version is. Raises VersionError if it is unknown or its manifest cannot be read."""
+        """A version's manifest. Raises VersionError if it is unknown or its manifest cannot be read."""
         folder = self.folder / version_id
         if not _ID.fullmatch(version_id) or not folder.is_dir():
             known = ", ".join(self.ids()) or "none yet"
@@ -136,7 +138,7 @@ class Versions:
         manifest, folder = self.manifest(version_id), self.folder / version_id
         for name, expected in manifest.files.items():
             try:
-                actual = file_hash(folder / name)
+                actual = sha256_file(folder / name)
             except OSError as error:
                 raise VersionError(_damaged(folder, f"{name} cannot be read ({error.strerror})")) from error
             if actual != expected:
@@ -144,12 +146,12 @@ class Versions:
         return Version(manifest, folder)
 
     def servable(self) -> list[Manifest]:
-        """Versions that can chat, oldest first: no reward models. Their files are checked when they are opened."""
-        found = []
+        """Versions that can chat, oldest first: no reward models. Their files are not checked before `open`."""
+        manifests = []
         for version_id in self.ids():
             with contextlib.suppress(VersionError):
-                found.append(self.manifest(version_id))
-        return [manifest for manifest in found if manifest.stage != "reward"]
+                manifests.append(self.manifest(version_id))
+        return [manifest for manifest in manifests if manifest.stage != "reward"]
 
     def next_id(self) -> str:
         """The id after the newest one."""
@@ -158,7 +160,7 @@ class Versions:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder to write a version's files in; what is not handed to `add` is removed."""
+        """A folder to write a version's files in; it is removed unless `add` has made it a version."""
         folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=self.folder))
         try:
             yield folder
@@ -177,7 +179,7 @@ class Versions:
         files = {
             path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*")) if path.is_file()
         }
-        content = {**asdict(manifest), "files": {name: file_hash(path) for name, path in files.items()}}
+        content = {**asdict(manifest), "files": {name: sha256_file(path) for name, path in files.items()}}
         (staged / "manifest.json").write_text(_json(content), encoding="utf-8")
         staged.chmod(0o755)
         for path in [*files.values(), staged / "manifest.json"]:
@@ -196,6 +198,21 @@ class Versions:
         _flush(self.folder)
         return self.open(manifest.id)
 
+    def record_gate(self, version_id: str, decision: dict[str, Any]) -> None:
+        """Write the gate's decision, as JSON holds it, into the manifest of a version that has none yet.
+
+        The same decision again changes nothing, so that a cycle may repeat the step. Raises VersionError if another
+        decision stands there already, or if the version is unknown or damaged.
+        """
+        version = self.open(version_id)
+        if version.manifest.gate == decision:
+            return
+        if version.manifest.gate is not None:
+            raise VersionError(f"{version_id} has been through the gate already. Train a new candidate.")
+        path = version.folder / "manifest.json"
+        content = {**json.loads(path.read_text(encoding="utf-8")), "gate": decision}
+        write_atomically(path, _json(content))
+
     def released(self) -> str | None:
         """Id of the served version, None before the first release.
 
@@ -208,7 +225,7 @@ class Versions:
         return self._pointer()["history"]
 
     def release(self, version_id: str, why: str = "") -> None:
-        """Make a version the served one. Checks it first, so that a damaged one never gets served.
+        """Make a version the served one. It is checked first, so that a damaged one is never served.
 
         Raises VersionError for a reward model: it scores replies and cannot write one.
         """
@@ -246,23 +263,17 @@ class Versions:
             ) from error
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def folder_hash(folder: Path) -> str:
-    """SHA-256 over the safetensors files of a model folder, by name; empty where there are none."""
+    """SHA-256 over the safetensors files of a model folder in the order of their names; "" if there are none."""
     weights = sorted(folder.glob("*.safetensors"))
     digest = hashlib.sha256()
     for path in weights:
-        digest.update(f"{path.name}:{file_hash(path)}\n".encode())
+        digest.update(f"{path.name}:{sha256_file(path)}\n".encode())
     return digest.hexdigest() if weights else ""
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content so that readers see the old or the new text, never a part."""
+    """Replace a file's content so that readers see either the old or the new text, whole."""
     descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -277,7 +288,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def now() -> str:
-    """The present moment, UTC, to the second."""
+    """The present moment in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

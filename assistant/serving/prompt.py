@@ -1,11 +1,11 @@
 """Messages and a think flag become token ids; a completion's ids become (thought, answer). Pure.
 
-The only home of templates: what training and evaluation see is token for token what was served,
+The only place where prompts are rendered: what training and evaluation see is token for token what was served,
 because all of them call `render`.
 
-A model with a native thinking switch (Qwen3: `enable_thinking`) is asked through it. Any other is
-asked by an instruction, and the same `<think>` tags. Where a template refuses a system message or two
-messages of one role in a row, the same texts are put into turns that it takes.
+A model with a native thinking switch (Qwen3: `enable_thinking`) is asked through it. Any other is asked by an
+instruction, and answers with the same `<think>` tags. If a template refuses a system message or two messages of one
+role in a row, the same texts are put into messages that it accepts.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from assistant.errors import EmptyMessage, PromptError
+from assistant.errors import EmptyMessage, PromptError, TooLong
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -26,7 +26,7 @@ _INSTRUCTION = (
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a completion says so far."""
+    """Thought and answer of a completion so far."""
 
     thought: str
     answer: str
@@ -34,26 +34,96 @@ class Parsed:
     """Whether the thought is still open."""
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> list[int]:
-    """Token ids of the prompt that asks for the next reply.
+@dataclass(frozen=True)
+class Fitted:
+    """A prompt that leaves room for its reply."""
 
-    `messages` are {"role", "content"}; thoughts of earlier replies are not part of their content, and
-    so never reach a later prompt. Raises PromptError if the last message is empty, or if the model's template
-    refuses the conversation.
+    ids: list[int]
+    dropped: int
+    """How many messages were left out, from the oldest on."""
+
+
+# Messages → prompt
+
+
+def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> list[int]:
+    """Token ids of the prompt for the next reply.
+
+    `messages` are {"role", "content"}. Their content has no thoughts of earlier replies, so that these never reach a
+    later prompt. Raises EmptyMessage if the last message is empty, PromptError if the model's template refuses the
+    conversation.
     """
     if not messages or not messages[-1]["content"].strip():
         raise EmptyMessage("The message is empty. Write something to send it.")
-    turns = [{"role": turn["role"], "content": neutral(tokenizer, turn["content"])} for turn in messages]
+    neutral_messages = [
+        {"role": message["role"], "content": neutral(tokenizer, message["content"])} for message in messages
+    ]
     if not tokenizer.chat_template:
-        return list(tokenizer(_plain(turns, think)).input_ids)
+        return list(tokenizer(_plain(neutral_messages, think)).input_ids)
     if has_thinking_switch(tokenizer):
-        ids = _apply(tokenizer, turns, enable_thinking=think)
-    elif think:
-        last = turns[-1]
-        ids = _apply(tokenizer, [*turns[:-1], {**last, "content": f"{last['content']}\n\n{_INSTRUCTION}"}])
-    else:
-        ids = _apply(tokenizer, turns)
-    return ids
+        return _apply_template(tokenizer, neutral_messages, enable_thinking=think)
+    if think:
+        neutral_messages[-1]["content"] += f"\n\n{_INSTRUCTION}"
+    return _apply_template(tokenizer, neutral_messages)
+
+
+def fit(
+    tokenizer: Any, window: int, messages: Sequence[dict[str, str]], think: bool, max_new_tokens: int
+) -> Fitted:
+    """The prompt, with the oldest exchanges left out until a reply has room. Never cut inside a message.
+
+    `window`: longest sequence in tokens. A system message at the start always stays. An exchange is a user's message
+    with all that follows it. Room means `max_new_tokens`, but at most half of the window. Raises TooLong if the last
+    message alone is too long, and what `render` raises.
+    """
+    limit = window - min(max_new_tokens, window // 2)
+    system = [message for message in messages[:1] if message["role"] == "system"]
+    rest = list(messages[len(system) :])
+
+    def render_from(start: int) -> list[int]:
+        return render(tokenizer, [*system, *rest[start:]], think)
+
+    ids = render_from(0)
+    if len(ids) <= limit:
+        return Fitted(ids, 0)
+    starts = [position for position, message in enumerate(rest) if position and message["role"] == "user"]
+    if starts:
+        ids = render_from(starts[-1])
+    if len(ids) > limit:
+        raise TooLong(
+            f"The message is too long: {len(ids)} tokens, and there is room for {limit}. "
+            "Shorten it, or send it in parts.",
+            len(ids),
+            limit,
+        )
+    # Fewer exchanges are fewer tokens, so that bisection finds the longest prompt that fits.
+    fitting, too_long = len(starts) - 1, -1
+    while fitting - too_long > 1:
+        middle = (fitting + too_long) // 2
+        candidate = render_from(starts[middle])
+        if len(candidate) <= limit:
+            ids, fitting = candidate, middle
+        else:
+            too_long = middle
+    return Fitted(ids, starts[fitting])
+
+
+def has_thinking_switch(tokenizer: Any) -> bool:
+    """Whether the model's own template knows `enable_thinking`."""
+    return "enable_thinking" in (tokenizer.chat_template or "")
+
+
+def neutral(tokenizer: Any, text: str) -> str:
+    """`text` with the model's control tokens made harmless, so that nobody can type the end of a message.
+
+    A zero-width space after the first character keeps the text readable and breaks the token.
+    """
+    for token in _control_tokens(tokenizer, tokenizer.chat_template):
+        text = text.replace(token, f"{token[0]}\u200b{token[1:]}")
+    return text
+
+
+# Thought and answer ↔ completion
 
 
 def completion(tokenizer: Any, thought: str, answer: str, think: bool) -> list[int]:
@@ -63,10 +133,20 @@ def completion(tokenizer: Any, thought: str, answer: str, think: bool) -> list[i
     return [*ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
 
 
-def parse(text: str, think: bool) -> Parsed:
-    """Split a completion's text (special tokens kept where they mark the thought, END left out).
+def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Text of a completion without control tokens such as END and padding, but with thinking tags.
 
-    Works on unfinished text as it streams: a tag that has arrived only in part is not shown.
+    The bytes of a last character that has not arrived whole are left out.
+    """
+    hidden = _hidden_tokens(tokenizer)
+    text = tokenizer.decode([token for token in ids if token not in hidden], skip_special_tokens=False)
+    return text.rstrip("\ufffd")
+
+
+def parse(text: str, think: bool) -> Parsed:
+    """Split the text that `decode` gives into thought and answer.
+
+    Works on text that is still arriving: a tag that has arrived only in part is not shown.
     """
     if think:
         head = text.lstrip()
@@ -84,92 +164,91 @@ def parse(text: str, think: bool) -> Parsed:
     return Parsed("", text.strip(), thinking=False)
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """Text of a completion: control tokens such as END and padding left out, thinking tags kept.
-
-    A trailing part of a character that has not arrived whole is left out.
-    """
-    silent = _silent(tokenizer)
-    text = tokenizer.decode([token for token in ids if token not in silent], skip_special_tokens=False)
-    return text.rstrip("\ufffd")
+# Stop texts
 
 
 def stops(tokenizer: Any) -> tuple[str, ...]:
-    """Texts that end a reply by themselves: a model without a template would go on with the person's next line."""
+    """Stop texts of the model itself: without a template it would go on with the person's next message."""
     return () if tokenizer.chat_template else ("\nUser:",)
 
 
-def has_thinking_switch(tokenizer: Any) -> bool:
-    """Whether the model's own template knows `enable_thinking`."""
-    return "enable_thinking" in (tokenizer.chat_template or "")
+def until_stop(text: str, stops: Sequence[str], ended: bool) -> tuple[str, bool]:
+    """`text` before the earliest of `stops`, and whether there was one.
 
-
-def neutral(tokenizer: Any, text: str) -> str:
-    """`text` with the model's control tokens made harmless, so that nobody can type a turn's end.
-
-    A zero-width space after the first character keeps the text readable and breaks the token.
+    While more may come (`ended` false), an end of the text that a stop text could begin with is held back, so that
+    no part of a stop text is ever shown.
     """
-    for token in _control_tokens(tokenizer, tokenizer.chat_template):
-        text = text.replace(token, f"{token[0]}\u200b{token[1:]}")
-    return text
+    positions = [position for stop in stops if (position := text.find(stop)) >= 0]
+    if positions:
+        return text[: min(positions)], True
+    if ended:
+        return text, False
+    held_back = max((_overlap(text, stop) for stop in stops), default=0)
+    return text[: len(text) - held_back], False
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that `stop` begins with."""
+    longest = min(len(text), len(stop) - 1)
+    return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)
 
 
 @lru_cache(maxsize=8)
 def _control_tokens(tokenizer: Any, template: str | None) -> list[str]:
     # Not every added token is one: Gemma adds runs of spaces and line ends, which people do write.
-    marks = (THINK_OPEN, THINK_CLOSE)
+    tags = (THINK_OPEN, THINK_CLOSE)
     return [
         token.content
         for token in tokenizer.added_tokens_decoder.values()
         if len(token.content) > 1
         and token.content.strip()
-        and (token.special or token.content in marks or token.content in (template or ""))
+        and (token.special or token.content in tags or token.content in (template or ""))
     ]
 
 
 @lru_cache(maxsize=8)
-def _silent(tokenizer: Any) -> frozenset[int]:
-    marks = (THINK_OPEN, THINK_CLOSE)
+def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
+    tags = (THINK_OPEN, THINK_CLOSE)
     added = tokenizer.added_tokens_decoder.items()
-    special = {number for number, token in added if token.special and token.content not in marks}
+    special = {number for number, token in added if token.special and token.content not in tags}
     ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
     return frozenset(special | ends)
 
 
-def _apply(tokenizer: Any, turns: list[dict[str, str]], **switches: Any) -> list[int]:
-    def templated(taken: list[dict[str, str]]) -> list[int]:
+def _apply_template(tokenizer: Any, messages: list[dict[str, str]], **switches: Any) -> list[int]:
+    def templated(accepted: list[dict[str, str]]) -> list[int]:
         return list(
             tokenizer.apply_chat_template(
-                taken, add_generation_prompt=True, tokenize=True, return_dict=False, **switches
+                accepted, add_generation_prompt=True, tokenize=True, return_dict=False, **switches
             )
         )
 
     try:
-        return templated(turns)
+        return templated(messages)
     except TemplateError:
         try:
-            return templated(_alternating(turns))
+            return templated(_alternating(messages))
         except TemplateError as error:
             raise PromptError(
                 f"The model's chat template refuses this conversation: {error}. Begin with a user's message."
             ) from error
 
 
-def _alternating(turns: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The same texts with user and assistant in turn: system messages go to the user's, neighbours join."""
+def _alternating(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same texts, user and assistant in turn: system messages count as the user's, neighbours are joined."""
     joined: list[dict[str, str]] = []
-    for turn in turns:
-        role = "assistant" if turn["role"] == "assistant" else "user"
+    for message in messages:
+        role = "assistant" if message["role"] == "assistant" else "user"
         if joined and joined[-1]["role"] == role:
-            joined[-1]["content"] += f"\n\n{turn['content']}"
+            joined[-1]["content"] += f"\n\n{message['content']}"
         else:
-            joined.append({"role": role, "content": turn["content"]})
+            joined.append({"role": role, "content": message["content"]})
     return joined
 
 
-def _plain(turns: list[dict[str, str]], think: bool) -> str:
+def _plain(messages: list[dict[str, str]], think: bool) -> str:
     # A base model has no template: a labelled dialogue is the plainest text that it can continue.
-    lines = [f"{turn['role'].capitalize()}: {turn['content']}" for turn in turns]
+    lines = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
     return "\n".join([*lines, *([_INSTRUCTION] if think else []), "Assistant:"])
 
 

@@ -1,8 +1,8 @@
-"""The engine's interface over any OpenAI-compatible server: vLLM, llama.cpp, transformers serve.
+"""The engine over any OpenAI-compatible server: vLLM, llama.cpp's server, transformers serve.
 
-The prompt is rendered here and sent to `/v1/completions`, so that the model reads token for token what it would
-read in this process. A version is a model of its own on that server, named after its adapter's content: an
-answer can come from no other weights. vLLM loads such an adapter while it runs (`/v1/load_lora_adapter`).
+The prompt is rendered here and sent to `/v1/completions`, so that the model reads token for token what it would read in
+this process. Each version is a model of its own on that server, named after its adapter's content: an answer can come
+from no other weights. vLLM loads such an adapter while it runs (`/v1/load_lora_adapter`).
 """
 
 import json
@@ -14,60 +14,59 @@ from typing import Any
 
 import httpx
 
-from assistant.errors import AssistantError, EngineBusy, EngineError, TooLong, UnknownModel
+from assistant.errors import EngineBusy, EngineError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
-from assistant.serving.loading import Loaded, load_tokenizer, source_of, window_of
+from assistant.serving.engine import (
+    MAX_OTHER_VERSIONS,
+    Chunk,
+    ReleaseFollower,
+    TokenScore,
+    completion_limit,
+)
+from assistant.serving.loading import load_tokenizer, load_window
 from assistant.serving.sampling import Logprob, Sampling
-from assistant.serving.transformers_engine import BESIDE, Chunk
 
 log = logging.getLogger(__name__)
 
-PATIENCE = httpx.Timeout(10.0, read=300.0)
+STREAM_TIMEOUT = httpx.Timeout(10.0, read=300.0)
 """Seconds to connect, and until the next token."""
-CONTROL = httpx.Timeout(10.0, read=120.0)
-"""Seconds for loading an adapter."""
+LOAD_TIMEOUT = httpx.Timeout(10.0, read=120.0)
+"""Seconds to connect, and until an adapter is loaded."""
+CHECK_SECONDS = 0.5
+"""How often the registry is asked which version is released."""
 
 
 class RemoteEngine:
-    """Serves the released version of a registry on another server, and follows its releases."""
+    """An `Engine` whose models run on another server."""
 
     def __init__(
-        self, versions: Versions, version: Version, url: str, key: str = "", model: str | None = None
+        self, registry: Versions, version: Version, url: str, key: str = "", model: str | None = None
     ) -> None:
-        """`url`: of the server, with or without `/v1`. `model`: its name for the version, where it has its own.
+        """`url`: of the server, with or without `/v1`. `model`: the server's own name for the version, if it has one.
 
-        Raises EngineError if the server cannot be reached or does not have the version, ModelError if its
+        Raises EngineError if the server cannot be reached or does not have the version, ModelError if the version's
         tokenizer cannot be loaded here.
         """
-        self._versions = versions
+        self._registry = registry
         self._url = url.rstrip("/").removesuffix("/v1")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._model = model
-        self._refused = ""
-        self._serving = self._open(version)
-        self._beside: dict[str, RemoteServed] = {}
+        self._released = self._open(version)
+        self._others: dict[str, RemoteVersion] = {}
         self._opening = threading.Lock()
-        self._stop = threading.Event()
-        self._follower = threading.Thread(target=self._follow, name="follow-releases", daemon=True)
-        self._follower.start()
+        self._follower = ReleaseFollower(registry, lambda: self.version.id, self._swap, CHECK_SECONDS)
 
     @property
     def version(self) -> Version:
-        """The version that new replies come from."""
-        return self._serving.version
+        """The released version."""
+        return self._released.version
 
     @property
-    def serving(self) -> list[str]:
-        """Ids of the versions that a request may name, oldest first. Under a fixed name there is only one."""
-        return (
-            [self._serving.version.id]
-            if self._model is not None
-            else [manifest.id for manifest in self._versions.servable()]
-        )
-
-    def manifest(self, version_id: str) -> Manifest:
-        """What a version is, loaded or not. Raises VersionError if there is none of this name."""
-        return self._versions.manifest(version_id)
+    def versions(self) -> list[str]:
+        """Ids of the versions that a reply may name, oldest first. Under a fixed model name there is only one."""
+        if self._model is not None:
+            return [self.version.id]
+        return [manifest.id for manifest in self._registry.servable()]
 
     @property
     def running(self) -> bool:
@@ -77,70 +76,74 @@ class RemoteEngine:
         except httpx.HTTPError:
             return False
 
+    def manifest(self, version_id: str) -> Manifest:
+        """See `Engine.manifest`."""
+        return self._registry.manifest(version_id)
+
     @contextmanager
-    def lease(self, version_id: str | None = None) -> Iterator["RemoteServed"]:
-        """A version held through one reply, the released one if none is named. Raises as `prepare`."""
-        yield self._ready(version_id)
+    def lease(self, version_id: str | None = None) -> Iterator["RemoteVersion"]:
+        """See `Engine.lease`."""
+        yield self._find_or_open(version_id)
 
     def prepare(self, version_id: str | None) -> None:
-        """Let the server load a version, where it has not yet. None is the released one.
-
-        Raises UnknownModel if there is no such version that can chat, EngineError if the server cannot load it.
-        """
-        self._ready(version_id)
-
-    def _ready(self, version_id: str | None) -> "RemoteServed":
-        with self._opening:
-            serving = self._serving
-            if version_id in (None, serving.version.id):
-                return serving
-            name = str(version_id)
-            if name not in self.serving:
-                raise UnknownModel(f"{name} does not serve here; {', '.join(self.serving)} can.")
-            # Made anew at the end: the first is the one that nobody has asked for the longest.
-            served = self._beside.pop(name, None) or self._open(self._versions.open(name))
-            self._beside[name] = served
-            if len(self._beside) > BESIDE:
-                del self._beside[next(iter(self._beside))]
-            return served
+        """See `Engine.prepare`."""
+        self._find_or_open(version_id)
 
     def close(self) -> None:
-        """Follow releases no more. The server and what it has loaded stay as they are."""
-        self._stop.set()
-        self._follower.join()
+        """Stop following releases. The server and the adapters that it has loaded stay as they are."""
+        self._follower.close()
 
-    def _open(self, version: Version) -> "RemoteServed":
-        from transformers import AutoConfig
+    def _find_or_open(self, version_id: str | None) -> "RemoteVersion":
+        with self._opening:
+            released = self._released
+            if version_id in (None, released.version.id):
+                return released
+            name = str(version_id)
+            if name not in self.versions:
+                raise UnknownModel(f"{name} does not serve here; {', '.join(self.versions)} can.")
+            # Moved to the end: the first entry is the version that was named the longest ago.
+            served = self._others.pop(name, None) or self._open(self._registry.open(name))
+            self._others[name] = served
+            if len(self._others) > MAX_OTHER_VERSIONS:
+                del self._others[next(iter(self._others))]
+            return served
 
-        base = version.manifest.base
+    def _swap(self, version_id: str) -> None:
+        if self._model is not None:
+            raise EngineError(
+                f"{version_id} is released, and --engine-model names one model for all versions. "
+                "Start again without it."
+            )
+        self._released = self._open(self._registry.open(version_id))
+        log.info("Now serving %s", version_id)
+
+    def _open(self, version: Version) -> "RemoteVersion":
         name = self._model or name_on_server(version)
-        self._make_served(version, name)
-        source, revision = source_of(base, self._versions.home)
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
-        loaded = Loaded(None, load_tokenizer(base, self._versions.home), window_of(config, base.name))
-        return RemoteServed(version, loaded, self._url, self._headers, name)
+        self._ensure_model(version, name)
+        base, home = version.manifest.base, self._registry.home
+        tokenizer, window = load_tokenizer(base, home), load_window(base, home)
+        return RemoteVersion(version, tokenizer, window, self._url, self._headers, name)
 
-    def _make_served(self, version: Version, name: str) -> None:
+    def _ensure_model(self, version: Version, name: str) -> None:
         """Raises EngineError unless the server has a model `name`, or loads the version's adapter under it."""
         try:
-            with httpx.Client(base_url=self._url, headers=self._headers, timeout=CONTROL) as client:
-                listed = client.get("/v1/models")
-                if listed.status_code in (401, 403, 429):
-                    _check(listed, self._url)
+            with httpx.Client(base_url=self._url, headers=self._headers, timeout=LOAD_TIMEOUT) as client:
+                response = client.get("/v1/models")
+                if response.status_code in (401, 403, 429):
+                    _raise_refusal(response, self._url)
                 # A server may have no list, or fail to make one: transformers serve without a Hub cache does.
-                names = (
-                    {one.get("id") for one in listed.json().get("data", [])} if listed.is_success else set()
-                )
+                models = response.json().get("data", []) if response.is_success else []
+                names = {model.get("id") for model in models}
                 if name in names:
                     return
                 if self._model is None and version.manifest.adapter:
-                    wanted = {"lora_name": name, "lora_path": str(version.folder.resolve())}
-                    loaded = client.post("/v1/load_lora_adapter", json=wanted)
-                    if loaded.is_success:
+                    adapter = {"lora_name": name, "lora_path": str(version.folder.resolve())}
+                    response = client.post("/v1/load_lora_adapter", json=adapter)
+                    if response.is_success:
                         return
-                    why = f"it would not load the adapter ({loaded.status_code}: {_said(loaded)})"
+                    why = f"it would not load the adapter ({response.status_code}: {_text_of(response)})"
                 elif self._model is None:
-                    # transformers serve lists a Hub cache alone, and loads what a request names.
+                    # transformers serve lists only its Hub cache, and loads the model that a request names.
                     return
                 else:
                     why = f"it has {', '.join(sorted(map(str, names))) or 'none'}"
@@ -151,74 +154,59 @@ class RemoteEngine:
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True where it can read the home, or name its model with --engine-model."
         )
 
-    def _follow(self) -> None:
-        while not self._stop.wait(0.5):
-            try:
-                released = self._versions.released()
-                if released not in (None, self._serving.version.id):
-                    if self._model is not None:
-                        raise EngineError(
-                            f"{released} is released, and --engine-model names one model for all versions. "
-                            "Start again without it."
-                        )
-                    self._serving = self._open(self._versions.open(released))
-                    log.info("Now serving %s", released)
-                self._refused = ""
-            except AssistantError as error:
-                # The version before goes on serving, as in the engine of this process.
-                if str(error) != self._refused:
-                    log.error("Still serving %s: %s", self._serving.version.id, error)
-                self._refused = str(error)
 
+class RemoteVersion:
+    """A `ServedVersion` whose model runs on the server."""
 
-class RemoteServed:
-    """One version on the server. `loaded.model` is None: the weights are elsewhere."""
+    parameters = None
 
     def __init__(
-        self, version: Version, loaded: Loaded, url: str, headers: dict[str, str], name: str
+        self, version: Version, tokenizer: Any, window: int, url: str, headers: dict[str, str], name: str
     ) -> None:
+        """`name`: the model's name on the server at `url`. `headers` are sent with each request."""
         self.version = version
-        self.loaded = loaded
+        self.tokenizer = tokenizer
+        self.window = window
         self._url, self._headers, self._name = url, headers, name
         self._takes_ids = True
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
-        """As `Served.stream`; closing the iterator closes the connection, which is how such servers cancel.
+        """See `ServedVersion.stream`. Closing the iterator closes the connection, which is how such servers cancel.
 
-        Token ids are the server's where it sends them (vLLM), else its text is tokenized again here.
+        Token ids are the server's if it sends them (vLLM); else its text is tokenized again here.
         """
-        room = self.loaded.window - len(prompt_ids)
-        if room < 1:
-            raise TooLong(
-                f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {self.version.id} reads "
-                f"{self.loaded.window}. Shorten it, or start a new conversation.",
-                len(prompt_ids),
-                self.loaded.window,
-            )
-        limit = min(room, sampling.max_new_tokens)
+        limit = completion_limit(self, prompt_ids, sampling)
         try:
             async with httpx.AsyncClient(
-                base_url=self._url, headers=self._headers, timeout=PATIENCE
+                base_url=self._url, headers=self._headers, timeout=STREAM_TIMEOUT
             ) as client:
                 if self._takes_ids:
                     body = self._body(sampling, limit) | {"prompt": prompt_ids}
-                    async with client.stream("POST", "/v1/completions", json=body) as answer:
-                        if answer.status_code not in (400, 422):
-                            async for chunk in self._chunks(answer):
+                    async with client.stream("POST", "/v1/completions", json=body) as response:
+                        if response.status_code not in (400, 422):
+                            async for chunk in self._chunks(response):
                                 yield chunk
                             return
-                    # It takes texts alone. If it was something else, asking again says so.
+                    # Such a server takes text only. If it refused something else, the second request shows it.
                     self._takes_ids = False
                 body = self._body(sampling, limit) | {"prompt": self._as_text(prompt_ids)}
-                async with client.stream("POST", "/v1/completions", json=body) as answer:
-                    if not answer.is_success:
+                async with client.stream("POST", "/v1/completions", json=body) as response:
+                    if not response.is_success:
                         self._takes_ids = True
-                    async for chunk in self._chunks(answer):
+                    async for chunk in self._chunks(response):
                         yield chunk
         except httpx.HTTPError as error:
             raise EngineError(
                 f"The server {self._url} did not answer: {_reason(error)}. Send the message again."
             ) from error
+
+    def score(
+        self, prompt_ids: list[int], completion_ids: list[int], sampling: Sampling, alternatives: int
+    ) -> list[TokenScore]:
+        """Raises NoTokens: these servers report the likelihood of what they write, not of a text that exists."""
+        raise NoTokens(
+            f"The replies are written by the server {self._url}, which cannot read them again token by token."
+        )
 
     def _body(self, sampling: Sampling, limit: int) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -229,14 +217,14 @@ class RemoteServed:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
-        # Not OpenAI's: vLLM's and llama.cpp's. Only what was asked for is sent, because others may refuse it.
-        extras: dict[str, Any] = {
+        # Not OpenAI's but vLLM's and llama.cpp's: sent only if asked for, because other servers may refuse them.
+        extensions: dict[str, Any] = {
             "top_k": sampling.top_k,
             "stop": list(sampling.stop),
             "min_tokens": sampling.min_tokens,
             "ignore_eos": sampling.ignore_eos,
         }
-        body |= {name: value for name, value in extras.items() if value}
+        body |= {name: value for name, value in extensions.items() if value}
         if sampling.logprobs is not None:
             body["logprobs"] = sampling.logprobs
         if self._takes_ids:
@@ -245,18 +233,17 @@ class RemoteServed:
         return body
 
     def _as_text(self, prompt_ids: list[int]) -> str:
-        tokenizer = self.loaded.tokenizer
-        # The server puts the beginning-of-text token before a text itself.
-        begins = tokenizer("").input_ids
-        whole = prompt_ids[len(begins) :] if begins and prompt_ids[: len(begins)] == begins else prompt_ids
-        return str(tokenizer.decode(whole, skip_special_tokens=False))
+        # The server itself puts the beginning-of-text token before a text.
+        start = self.tokenizer("").input_ids
+        without_start = prompt_ids[len(start) :] if prompt_ids[: len(start)] == start else prompt_ids
+        return str(self.tokenizer.decode(without_start, skip_special_tokens=False))
 
-    async def _chunks(self, answer: httpx.Response) -> AsyncGenerator[Chunk, None]:
-        if not answer.is_success:
-            await answer.aread()
-            _check(answer, self._url)
+    async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
+        if not response.is_success:
+            await response.aread()
+            _raise_refusal(response, self._url)
         text, sent = "", 0
-        async for line in answer.aiter_lines():
+        async for line in response.aiter_lines():
             data = line.removeprefix("data:").strip()
             if not line.startswith("data:") or data == "[DONE]":
                 continue
@@ -268,10 +255,10 @@ class RemoteServed:
                 ids = choice.get("token_ids")
                 if ids is None:
                     text += choice.get("text") or ""
-                    known = self.loaded.tokenizer(text, add_special_tokens=False).input_ids
+                    tokenized = self.tokenizer(text, add_special_tokens=False).input_ids
                     # The last token may still grow with the text after it.
-                    stable = len(known) if reason else max(len(known) - 1, sent)
-                    ids, sent = known[sent:stable], stable
+                    stable = len(tokenized) if reason else max(len(tokenized) - 1, sent)
+                    ids, sent = tokenized[sent:stable], stable
                 if ids or reason:
                     yield Chunk(list(ids), reason, _logprobs(choice, list(ids)))  # type: ignore[arg-type]
                 if reason:
@@ -280,32 +267,34 @@ class RemoteServed:
 
 
 def name_on_server(version: Version) -> str:
-    """The model's name there: the base's for a bare version, else one made from the adapter's content."""
-    weights = version.manifest.files.get("adapter_model.safetensors", "")
-    return (
-        f"thumbtune-{version.id}-{weights[:12]}" if version.manifest.adapter else version.manifest.base.name
-    )
+    """The model's name there: the base's for a version without adapter, else one made from the adapter's content."""
+    if not version.manifest.adapter:
+        return version.manifest.base.name
+    adapter_hash = version.manifest.files.get("adapter_model.safetensors", "")
+    return f"thumbtune-{version.id}-{adapter_hash[:12]}"
 
 
 def _logprobs(choice: dict[str, Any], ids: list[int]) -> tuple[Logprob, ...]:
-    given = (choice.get("logprobs") or {}).get("token_logprobs") or []
-    if len(given) != len(ids):
+    values = (choice.get("logprobs") or {}).get("token_logprobs") or []
+    if len(values) != len(ids):
         return ()
-    return tuple(Logprob(token, float(value or 0.0)) for token, value in zip(ids, given, strict=True))
+    return tuple(Logprob(token, float(value or 0.0)) for token, value in zip(ids, values, strict=True))
 
 
-def _check(answer: httpx.Response, url: str) -> None:
-    """Raises EngineError unless the server did what it was asked."""
-    if answer.status_code == 429:
-        raise EngineBusy(f"The server {url} has too much to do: {_said(answer)}. Try again in a moment.")
-    if answer.status_code in (401, 403):
+def _raise_refusal(response: httpx.Response, url: str) -> None:
+    """Raises the EngineError that a response's status means; nothing for a success."""
+    if response.status_code == 429:
+        raise EngineBusy(f"The server {url} has too much to do: {_text_of(response)}. Try again in a moment.")
+    if response.status_code in (401, 403):
         raise EngineError(f"The server {url} refuses the key. Give the right one in THUMBTUNE_ENGINE_KEY.")
-    if not answer.is_success:
-        raise EngineError(f"The server {url} refused the request ({answer.status_code}): {_said(answer)}.")
+    if not response.is_success:
+        raise EngineError(
+            f"The server {url} refused the request ({response.status_code}): {_text_of(response)}."
+        )
 
 
-def _said(answer: httpx.Response) -> str:
-    return " ".join(answer.text.split())[:300] or "no reason given"
+def _text_of(response: httpx.Response) -> str:
+    return " ".join(response.text.split())[:300] or "no reason given"
 
 
 def _reason(error: Exception) -> str:
@@ -314,7 +303,7 @@ def _reason(error: Exception) -> str:
 
 def _parsed(data: str) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        event = json.loads(data)
     except ValueError as error:
         raise EngineError("The server sent something that is not JSON. Send the message again.") from error
-    return found if isinstance(found, dict) else {}
+    return event if isinstance(event, dict) else {}

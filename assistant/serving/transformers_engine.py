@@ -1,7 +1,7 @@
-"""Which versions serve: the released one, and others beside it for as long as somebody asks for them.
+"""The engine of this process: transformers' continuous batching over the released version, and others on request.
 
 A reply holds its version from its first token to its last: a version that is replaced finishes its replies, then
-stops. What two versions have in common is in memory once.
+stops. Weights that two versions share are in memory once.
 """
 
 import logging
@@ -9,76 +9,72 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from assistant.errors import AssistantError, EngineBusy, UnknownModel
+import torch
+
+from assistant.errors import EngineBusy, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
-from assistant.serving.batch import Chunk, Served, ends_of
+from assistant.serving.batch import BatchedVersion
+from assistant.serving.bitsandbytes_compat import share_memory
+from assistant.serving.engine import MAX_OTHER_VERSIONS, ReleaseFollower
 from assistant.serving.loading import Placement, load_for_serving
-from assistant.serving.weight_sharing import share_weights
-
-__all__ = ["Chunk", "Engine", "Served", "ends_of"]
+from assistant.serving.peft_compat import weights_by_name
 
 log = logging.getLogger(__name__)
 
-BESIDE = 2
-"""Versions that may serve beside the released one: a live trial's candidate, and one to compare with."""
-LOOK_SECONDS = 0.2
-"""How often the registry is asked what is released."""
+CHECK_SECONDS = 0.2
+"""How often the registry is asked which version is released."""
 IDLE_SECONDS = 300.0
-"""How long a version that was asked for by name stays loaded after its last reply."""
+"""How long a version that a request named stays in memory after its last reply."""
 
 
-class Engine:
-    """Serves the released version of a registry, follows its releases, and loads other versions as they are named."""
+class TransformersEngine:
+    """An `Engine` whose models run in this process."""
 
-    def __init__(self, versions: Versions, version: Version, placement: Placement | None = None) -> None:
-        """Loads `version` and starts to serve it. Raises ModelError or VersionError if it cannot be loaded.
+    def __init__(self, registry: Versions, version: Version, placement: Placement | None = None) -> None:
+        """Load `version` and start to serve it. Raises ModelError or VersionError if it cannot be loaded.
 
-        `placement`: on which device and how; the best one if left out.
+        `placement`: the device and number type; None chooses the best.
         """
-        self._versions = versions
+        self._registry = registry
         self._placement = placement or Placement()
-        self._serving = Served(version, load_for_serving(version, versions.home, self._placement))
-        self._beside: dict[str, Served] = {}
+        self._released = BatchedVersion(version, load_for_serving(version, registry.home, self._placement))
+        self._others: dict[str, BatchedVersion] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._refused = ""
-        self._stop = threading.Event()
-        self._follower = threading.Thread(target=self._follow, name="follow-releases", daemon=True)
-        self._follower.start()
+        self._follower = ReleaseFollower(
+            registry, lambda: self.version.id, self._swap, CHECK_SECONDS, self._retire_idle
+        )
 
     @property
     def version(self) -> Version:
-        """The version that new replies come from where no other is named."""
-        return self._serving.version
+        """The released version."""
+        return self._released.version
 
     @property
-    def serving(self) -> list[str]:
-        """Ids of the versions that a request may name, oldest first; one that is not loaded is loaded then."""
-        return [manifest.id for manifest in self._versions.servable()]
+    def versions(self) -> list[str]:
+        """Ids of the versions that a reply may name, oldest first."""
+        return [manifest.id for manifest in self._registry.servable()]
 
     @property
-    def loaded(self) -> list[str]:
-        """Ids of the versions that are in memory, the released one first."""
+    def in_memory(self) -> list[str]:
+        """Ids of the versions that are loaded, the released one first."""
         with self._lock:
-            return [self._serving.version.id, *self._beside]
-
-    def manifest(self, version_id: str) -> Manifest:
-        """What a version is, loaded or not. Raises VersionError if there is none of this name."""
-        return self._versions.manifest(version_id)
+            return [self._released.version.id, *self._others]
 
     @property
     def running(self) -> bool:
-        """Whether replies can be made now."""
-        return self._serving.running
+        """Whether replies can be generated now."""
+        return self._released.running
+
+    def manifest(self, version_id: str) -> Manifest:
+        """See `Engine.manifest`."""
+        return self._registry.manifest(version_id)
 
     @contextmanager
-    def lease(self, version_id: str | None = None) -> Iterator[Served]:
-        """A version held through one reply, the released one if none is named: a swap neither changes nor stops it.
-
-        One that is not in memory is loaded, which takes a while: on an event loop, await `prepare` in a thread
-        before. Raises UnknownModel, EngineBusy, VersionError and ModelError as `prepare` does.
-        """
+    def lease(self, version_id: str | None = None) -> Iterator[BatchedVersion]:
+        """See `Engine.lease`."""
         while (served := self._take(version_id)) is None:
             self.prepare(version_id)
         try:
@@ -87,98 +83,102 @@ class Engine:
             with self._lock:
                 served.leases -= 1
                 if version_id is not None:
-                    served.named_at = time.monotonic()
+                    served.last_named = time.monotonic()
 
     def prepare(self, version_id: str | None) -> None:
-        """Load a version beside the released one, where it is not in memory yet. None is the released one.
-
-        Raises UnknownModel if there is no such version that can chat, EngineBusy if as many as may are in use,
-        VersionError or ModelError if it cannot be loaded.
-        """
+        """See `Engine.prepare`."""
         with self._loading:
             with self._lock:
                 served = self._find(version_id)
                 if served is not None:
-                    served.named_at = time.monotonic() if version_id else served.named_at
+                    served.last_named = time.monotonic() if version_id else served.last_named
                     return
-            if version_id not in self.serving:
+            if version_id not in self.versions:
                 raise UnknownModel(f"There is no version {version_id!r} here that can chat.")
             self._make_room(str(version_id))
             served = self._load(str(version_id))
-            served.named_at = time.monotonic()
+            served.last_named = time.monotonic()
             with self._lock:
-                self._beside[served.version.id] = served
-        log.info("Serving %s beside %s", version_id, self._serving.version.id)
+                self._others[served.version.id] = served
+        log.info("Serving %s beside %s", version_id, self.version.id)
 
     def close(self) -> None:
-        """Stop serving; replies in flight fail."""
-        self._stop.set()
-        self._follower.join()
-        for served in [self._serving, *self._beside.values()]:
+        """See `Engine.close`."""
+        self._follower.close()
+        for served in [self._released, *self._others.values()]:
             served.stop()
 
-    def _take(self, version_id: str | None) -> Served | None:
+    def _take(self, version_id: str | None) -> BatchedVersion | None:
         with self._lock:
             served = self._find(version_id)
             if served is not None:
                 served.leases += 1
             return served
 
-    def _find(self, version_id: str | None) -> Served | None:
-        if version_id in (None, self._serving.version.id):
-            return self._serving
-        return self._beside.get(str(version_id))
+    def _find(self, version_id: str | None) -> BatchedVersion | None:
+        if version_id in (None, self._released.version.id):
+            return self._released
+        return self._others.get(str(version_id))
 
-    def _load(self, version_id: str) -> Served:
-        version = self._versions.open(version_id)
-        loaded = load_for_serving(version, self._versions.home, self._placement)
-        share_weights(loaded.model, self._serving.loaded.model)
-        return Served(version, loaded)
+    def _load(self, version_id: str) -> BatchedVersion:
+        version = self._registry.open(version_id)
+        loaded = load_for_serving(version, self._registry.home, self._placement)
+        share_weights(loaded.model, self._released.model)
+        return BatchedVersion(version, loaded)
 
     def _make_room(self, version_id: str) -> None:
         with self._lock:
             idle = sorted(
-                (served for served in self._beside.values() if not served.leases),
-                key=lambda served: served.named_at,
+                (served for served in self._others.values() if not served.leases),
+                key=lambda served: served.last_named,
             )
-            while len(self._beside) >= BESIDE and idle:
-                self._beside.pop(idle[0].version.id)
+            while len(self._others) >= MAX_OTHER_VERSIONS and idle:
+                self._others.pop(idle[0].version.id)
                 idle.pop(0).retire()
-            if len(self._beside) >= BESIDE:
+            if len(self._others) >= MAX_OTHER_VERSIONS:
                 raise EngineBusy(
-                    f"{version_id} cannot be loaded now: {', '.join(self._beside)} are in use beside "
-                    f"{self._serving.version.id}. Try again in a moment."
+                    f"{version_id} cannot be loaded now: {', '.join(self._others)} are in use beside "
+                    f"{self.version.id}. Try again in a moment."
                 )
 
-    def _follow(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            try:
-                released = self._versions.released()
-                if released not in (None, self._serving.version.id):
-                    self._swap(str(released))
-                self._refused = ""
-            except AssistantError as error:
-                # A damaged release must not take the assistant down: the version before goes on serving.
-                if str(error) != self._refused:
-                    log.error("Still serving %s: %s", self._serving.version.id, error)
-                self._refused = str(error)
-            self._retire_idle()
-
-    def _swap(self, released: str) -> None:
+    def _swap(self, version_id: str) -> None:
         with self._loading:
-            # One that serves beside already, or still, takes over as it is: a way back is at once.
-            served = self._beside.get(released) or self._load(released)
+            # A version that is in memory takes over as it is, so that a rollback happens at once.
+            served = self._others.get(version_id) or self._load(version_id)
             with self._lock:
-                self._beside.pop(released, None)
-                before, self._serving = self._serving, served
-                self._beside[before.version.id] = before
-        log.info("Now serving %s instead of %s", released, before.version.id)
+                self._others.pop(version_id, None)
+                before, self._released = self._released, served
+                self._others[before.version.id] = before
+        log.info("Now serving %s instead of %s", version_id, before.version.id)
 
     def _retire_idle(self) -> None:
-        """Stop what nobody uses: a version that was replaced at once, one that was named after a while."""
-        longest_ago = time.monotonic() - IDLE_SECONDS
+        """Stop idle versions: one that was replaced at once, one that a request named after a while."""
+        oldest = time.monotonic() - IDLE_SECONDS
         with self._lock:
-            over = [one for one in self._beside.values() if not one.leases and one.named_at < longest_ago]
-            for served in over:
-                del self._beside[served.version.id]
+            idle = [
+                served for served in self._others.values() if not served.leases and served.last_named < oldest
+            ]
+            for served in idle:
+                del self._others[served.version.id]
                 served.retire()
+
+
+def share_weights(model: Any, other: Any) -> int:
+    """Let `model` use `other`'s memory for every weight that is the same in both; returns the bytes saved.
+
+    With an adapter merged, these are the weights that the adapter does not change (embeddings, norms); with the
+    adapter beside a quantized base, the whole base. Neither model may be trained after this.
+    """
+    candidates, saved = weights_by_name(other), 0
+    for name, weight in weights_by_name(model).items():
+        same = candidates.get(name)
+        if same is None or _kind(same) != _kind(weight) or same.data_ptr() == weight.data_ptr():
+            continue
+        if torch.equal(same, weight):
+            share_memory(weight, same)
+            saved += weight.nbytes
+    return saved
+
+
+def _kind(weight: torch.Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return weight.shape, weight.dtype, weight.device

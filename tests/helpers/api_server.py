@@ -20,7 +20,7 @@ from assistant.chat.chat import Chat
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
 QUESTION = {"role": "user", "content": "What is 12 + 7?"}
@@ -33,16 +33,18 @@ class Serving:
 
     url: str
     store: FeedbackStore
-    engine: Engine
+    engine: TransformersEngine
     chat: Chat
     home: Path
 
 
 @contextmanager
-def serving_api(home: Path, keys: tuple[str, ...] = (), engine: Engine | None = None) -> Iterator[Serving]:
+def serving_api(
+    home: Path, keys: tuple[str, ...] = (), engine: TransformersEngine | None = None
+) -> Iterator[Serving]:
     """Start it on `home`, over `engine` or one of its own; yields once it listens."""
     home.mkdir(exist_ok=True)
-    own = engine or Engine(Versions(home), version_to_serve(home, None))
+    own = engine or TransformersEngine(Versions(home), version_to_serve(home, None))
     with FeedbackStore.open(home / "feedback.db") as store:
         chat = Chat(store, own, Sampling(temperature=0.0, max_new_tokens=60))
         application = Starlette(routes=routes(chat, Raters(home), keys))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from assistant.serving import prompt
+from assistant.serving.engine import ServedVersion
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Served
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=40)
 
 
-def ids_of(served: Served, message: str, think: bool = True) -> list[int]:
-    return prompt.render(served.loaded.tokenizer, [{"role": "user", "content": message}], think)
+def ids_of(served: ServedVersion, message: str, think: bool = True) -> list[int]:
+    return prompt.render(served.tokenizer, [{"role": "user", "content": message}], think)
 
 
-async def collect(served: Served, ids: list[int], sampling: Sampling) -> tuple[list[int], str | None]:
+async def collect(served: ServedVersion, ids: list[int], sampling: Sampling) -> tuple[list[int], str | None]:
     tokens: list[int] = []
     reason = None
     async for chunk in served.stream(ids, sampling):

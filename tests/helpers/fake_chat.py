@@ -22,11 +22,10 @@ from helpers.running_app import free_port
 
 from assistant.auth.accounts import Accounts
 from assistant.chat.chat import Chat
-from assistant.chat.token_steps import Alternative, Step
 from assistant.errors import EngineError
 from assistant.page import build_page, launch_options
+from assistant.serving.engine import Chunk, TokenScore
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Chunk
 from feedback_store import FeedbackStore, Message, Rating
 
 ANSWERS = {
@@ -84,8 +83,7 @@ class FakeServed:
             metrics={},
         )
         self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
-        model = SimpleNamespace(num_parameters=lambda: 4_900_000)
-        self.loaded = SimpleNamespace(model=model, tokenizer=FakeTokenizer(), window=20_000)
+        self.tokenizer, self.window, self.parameters = FakeTokenizer(), 20_000, 4_900_000
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         read = "".join(map(chr, prompt_ids))
@@ -109,6 +107,16 @@ class FakeServed:
             self.chat.closed.set()
             raise
 
+    def score(
+        self, prompt_ids: list[int], completion_ids: list[int], sampling: Sampling, alternatives: int
+    ) -> list[TokenScore]:
+        """Half of the characters are sure; the others could have been an "x"."""
+        shares = [0.55 if position % 2 else 1.0 for position in range(len(completion_ids))]
+        return [
+            TokenScore(share, ((token, share), (ord("x"), 1 - share)))
+            for token, share in zip(completion_ids, shares, strict=True)
+        ]
+
     def _thought(self) -> list[str]:
         return ["<think>\n", *(f"{line}\n" for line in THOUGHT.split("\n")), "</think>\n\n"]
 
@@ -128,7 +136,7 @@ class FakeEngine:
         yield FakeServed(self.chat, version_id or self.chat.version)
 
     @property
-    def serving(self) -> list[str]:
+    def versions(self) -> list[str]:
         """Versions that can be named."""
         return list(self.chat.versions)
 
@@ -166,20 +174,8 @@ class FakeChat(Chat):
             self.store,
             FakeEngine(self),  # type: ignore[arg-type]
             Sampling(temperature=0.3, max_new_tokens=512),
-            smooth=seconds_between,
+            update_seconds=seconds_between,
         )
-
-    def tokens(self, reply_id: str, rater: str) -> list[Step]:
-        """Each character, half of them sure; the others could have been an "x"."""
-        reply = self.library.reply(reply_id, rater)
-        closed, steps = not reply.think, []
-        for position, token in enumerate(reply.completion_ids):
-            text, share = chr(token), 0.55 if position % 2 else 1.0
-            others = (Alternative(token, text, share, token == END), Alternative(ord("x"), "x", 1 - share))
-            part = "end" if token == END else "answer" if closed else "thought"
-            closed = closed or "".join(map(chr, reply.completion_ids[: position + 1])).endswith("</think>")
-            steps.append(Step(position, token, text, share, part, others))  # type: ignore[arg-type]
-        return steps
 
     @property
     def votes(self) -> dict[tuple[str, str], Rating]:

@@ -222,14 +222,14 @@ class Acts:
         """End both answers; what there is of them stays."""
         for update in (session.duel.left, session.duel.right):
             if update is not None:
-                await self.office.chat.stop(update.reply_id)
+                await self.office.chat.in_progress.stop(update.reply_id)
         yield Screen()
 
     async def _end_duel(self, session: DashboardSession) -> None:
         session.run += 1
         for update in (session.duel.left, session.duel.right):
             if update is not None and session.duel.writing:
-                await self.office.chat.stop(update.reply_id)
+                await self.office.chat.in_progress.stop(update.reply_id)
 
     def choose(self, session: DashboardSession, given: Given, who: str) -> Screen:
         """Keep which answer is better, then say which was which."""

@@ -59,7 +59,7 @@ class Branching:
         session.quiet()
         session.pair = None
         try:
-            text = self.chat.undo(session.conversation, session.rater)
+            text = self.chat.library.undo(session.conversation, session.rater)
         except ERRORS as error:
             report(session, error)
             return redrawn(self.chat, session)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from assistant.chat import conversation_file
-from assistant.errors import CarryError
+from assistant.errors import ConversationFileError
 from assistant.page.handlers.shared import ERRORS, Desk, report
 from assistant.page.handlers.updates import Screen, download, list_only, redrawn, whole_page
 from assistant.page.session.chat_session import Session
@@ -112,8 +112,8 @@ class Shelving:
             return self.desk.hint(session, session.texts.busy)
         session.quiet()
         try:
-            conversation = self.chat.bring(str(event.text), session.rater)
-        except CarryError as error:
+            conversation = self.chat.import_conversation(str(event.text), session.rater)
+        except ConversationFileError as error:
             session.notice, session.notice_is_error = session.texts.import_refused[error.reason], True
             return redrawn(self.chat, session)
         except ERRORS as error:
@@ -127,7 +127,7 @@ class Shelving:
         session.quiet()
         session.pair = None
         try:
-            session.turns = self.chat.history(conversation, session.rater)
+            session.turns = self.chat.library.history(conversation, session.rater)
             session.conversation = conversation
         except ERRORS as error:
             report(session, error)

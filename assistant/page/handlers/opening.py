@@ -38,7 +38,9 @@ class Opening:
             return Screen()
         before, run = sidebar.state(session), session.run
         try:
-            turns = self.chat.history(session.conversation, session.rater) if session.conversation else []
+            turns = (
+                self.chat.library.history(session.conversation, session.rater) if session.conversation else []
+            )
         except NotHere as error:
             session.quiet()
             report(session, error)
@@ -53,7 +55,7 @@ class Opening:
         self.desk.list_again(session)
         if sidebar.state(session) == before:
             return Screen()
-        header = conversation.header(session.texts, self.chat.version, self.chat.about)
+        header = conversation.header(session.texts, self.chat.engine.version.id, self.chat.about)
         return redrawn(self.chat, session)._replace(header=header)
 
     def set_think(self, think: bool, session: Session, memory: object = None) -> Screen:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import gradio as gr
 
+from assistant.chat.token_steps import token_steps
 from assistant.errors import NoTokens
 from assistant.page.handlers.shared import ERRORS, Desk, report
 from assistant.page.handlers.updates import Screen, redrawn
@@ -49,13 +50,15 @@ class Panels:
     def card(self, session: Session, memory: object = None) -> Screen:
         """Open the card of the serving version."""
         self.desk.wake(session, memory)
-        return Screen(panel=dialogs.version_card(session.texts, self.chat.manifest, self.chat.about))
+        return Screen(
+            panel=dialogs.version_card(session.texts, self.chat.engine.version.manifest, self.chat.about)
+        )
 
     def tokens(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
         """Open the view of how an answer was written."""
         self.desk.wake(session, memory)
         try:
-            steps = self.chat.tokens(event.turn, session.rater)
+            steps = token_steps(self.chat.library.reply(event.turn, session.rater), self.chat.engine)
         except NoTokens as error:
             return self.desk.hint(session, explained(session.texts, error))
         except ERRORS as error:

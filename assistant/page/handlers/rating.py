@@ -59,7 +59,7 @@ class Judging:
         session.vote_order = event.order
         session.quiet()
         try:
-            self.chat.rate(
+            self.chat.library.rate(
                 event.turn, value, [str(reason) for reason in reasons], str(comment), session.rater
             )
         except ERRORS as error:

@@ -19,7 +19,7 @@ from assistant.page.handlers.updates import SKIP, Screen, growing, settled, writ
 from assistant.page.session.chat_session import Mode, Pair, Session
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Update
+    from assistant.chat.reply_stream import Update
 
 MAX_MESSAGE = 32_000
 """Characters. The model's window refuses what is too long for it; this keeps a slip of the hand from it."""
@@ -141,7 +141,7 @@ class Sending:
         self.desk.wake(session, memory)
         session.stop_wanted = True
         for reply_id in session.writing_ids():
-            await self.chat.stop(reply_id)
+            await self.chat.in_progress.stop(reply_id)
         return Screen()
 
     def recover(self, session: Session, memory: object = None) -> Screen:

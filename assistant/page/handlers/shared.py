@@ -45,7 +45,7 @@ class Desk:
         session.admin = is_admin(request, self._admins)
         if session.conversation is not None:
             try:
-                session.turns = self.chat.history(session.conversation, session.rater)
+                session.turns = self.chat.library.history(session.conversation, session.rater)
             except ERRORS:
                 session.conversation = None
                 session.notice = session.texts.lost_conversation
@@ -55,7 +55,7 @@ class Desk:
         """Read the conversation's current path again. If it cannot be read, what is on the screen stays."""
         try:
             if session.conversation is not None:
-                session.turns = self.chat.history(session.conversation, session.rater)
+                session.turns = self.chat.library.history(session.conversation, session.rater)
         except ERRORS as error:
             report(session, error)
         self.list_again(session)
@@ -79,7 +79,7 @@ class Desk:
         session.ended()
         session.pair = None
         for reply_id in ids:
-            await self.chat.stop(reply_id)
+            await self.chat.in_progress.stop(reply_id)
 
 
 def report(session: Session, error: Exception) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Update
+    from assistant.chat.reply_stream import Update
 
 
 def closing(updates: AsyncIterator[Update]) -> AbstractAsyncContextManager[AsyncGenerator[Update, None]]:

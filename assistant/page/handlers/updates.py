@@ -60,7 +60,7 @@ def growing(session: Session, memory: Any = SKIP) -> Screen:
 def settled(chat: Chat, session: Session, box: Any = SKIP) -> Screen:
     """No reply is being written. The header too: the version may have changed meanwhile."""
     return redrawn(chat, session)._replace(
-        header=view.header(session.texts, chat.version, chat.about),
+        header=view.header(session.texts, chat.engine.version.id, chat.about),
         box=box,
         send=gr.Button(visible=True),
         stop=gr.Button(visible=False),
@@ -72,7 +72,7 @@ def whole_page(chat: Chat, session: Session) -> Screen:
     """Everything, in the session's language."""
     texts = session.texts
     return redrawn(chat, session)._replace(
-        header=view.header(texts, chat.version, chat.about),
+        header=view.header(texts, chat.engine.version.id, chat.about),
         side=sidebar.sidebar_top(session),
         box=gr.Textbox(label=texts.message_label, placeholder=texts.message_placeholder),
         think=gr.Checkbox(value=session.think, label=texts.think),

@@ -12,7 +12,8 @@ from assistant.page.session.preferences import Preferences, preferences
 
 if TYPE_CHECKING:
     from assistant.auth.accounts import Account, Way
-    from assistant.chat.chat import Turn, Update
+    from assistant.chat.library import ConversationTurn
+    from assistant.chat.reply_stream import Update
     from assistant.chat.token_steps import Step
     from feedback_store import Conversation
     from feedback_store.records import How
@@ -69,7 +70,7 @@ class Session:
     mode: Mode = "one"  # how many answers to a message: one of MODES
     preferences: Preferences = field(default_factory=Preferences)
     conversation: str | None = None
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[ConversationTurn] = field(default_factory=list)
 
     conversations: list[Conversation] = field(default_factory=list)  # the person's conversations, as listed
     search: str = ""
@@ -124,7 +125,7 @@ class Session:
             ids = [self.pair.left_id, self.pair.right_id]
         return [reply_id for reply_id in ids if reply_id]
 
-    def turn(self, turn_id: str) -> Turn | None:
+    def turn(self, turn_id: str) -> ConversationTurn | None:
         """The turn on the screen with this id, if there is one."""
         return next((turn for turn in self.turns if turn.id == turn_id), None)
 

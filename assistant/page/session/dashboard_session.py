@@ -10,7 +10,7 @@ import gradio as gr
 from assistant.page.i18n.dashboard_languages import LANGUAGES, DashboardWords
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Update
+    from assistant.chat.reply_stream import Update
 
 SKIP: Any = gr.skip()
 

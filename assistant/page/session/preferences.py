@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from assistant.serving.sampling import Sampling
+from assistant.serving.sampling import MAX_PAGE_TEMPERATURE, Sampling
 
 MAX_SYSTEM = 8_000  # characters
 MAX_TOKENS = 4_096
@@ -45,7 +45,7 @@ def preferences(given: object) -> Preferences:
     system = values.get("system")
     return Preferences(
         system=system[:MAX_SYSTEM] if isinstance(system, str) else "",
-        temperature=_number(values.get("temperature"), 0.0, 2.0),
+        temperature=_number(values.get("temperature"), 0.0, MAX_PAGE_TEMPERATURE),
         top_p=_number(values.get("top_p"), 0.05, 1.0),
         top_k=_whole(values.get("top_k"), 0, 1_000),
         max_new_tokens=_whole(values.get("max_new_tokens"), 1, MAX_TOKENS),

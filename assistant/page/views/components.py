@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Turn
+    from assistant.chat.library import ConversationTurn
     from assistant.page.i18n.languages import ChatTexts
     from assistant.page.session.chat_session import Session
 
@@ -25,7 +25,7 @@ class SiblingArrows:
     can_go_on: bool
 
 
-def sibling_arrows(session: Session, turn: Turn) -> SiblingArrows | None:
+def sibling_arrows(session: Session, turn: ConversationTurn) -> SiblingArrows | None:
     """The arrows of a message, or None if it has no siblings."""
     siblings = turn.siblings
     if len(siblings) < 2 or turn.id not in siblings:

@@ -12,7 +12,7 @@ from assistant.page.views.reply import live_reply, reply, reply_pair
 from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Turn
+    from assistant.chat.library import ConversationTurn
     from assistant.page.session.chat_session import Session
 
 
@@ -57,7 +57,7 @@ def answer_mode(session: Session, other: str | None = None) -> Markup:
     return render("chat/answer_mode.html", texts=texts, modes=modes, chosen=session.mode)
 
 
-def _turn(session: Session, turn: Turn, is_last: bool) -> Markup:
+def _turn(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
     if turn.role == "system":
         return render_cached("chat/instructions.html", texts=session.texts, turn=turn)
     if turn.role == "assistant":
@@ -67,7 +67,7 @@ def _turn(session: Session, turn: Turn, is_last: bool) -> Markup:
     return _message(session, turn.content, turn)
 
 
-def _message(session: Session, text: str, turn: Turn | None) -> Markup:
+def _message(session: Session, text: str, turn: ConversationTurn | None) -> Markup:
     return render_cached(
         "chat/message.html",
         texts=session.texts,

@@ -13,7 +13,8 @@ from assistant.page.views.markdown import difference, markdown
 from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Turn, Update
+    from assistant.chat.library import ConversationTurn
+    from assistant.chat.reply_stream import Update
     from assistant.page.session.chat_session import Pair, Session
 
 
@@ -33,7 +34,7 @@ def live_reply(texts: ChatTexts, update: Update | None) -> Markup:
     )
 
 
-def reply(session: Session, turn: Turn, is_last: bool) -> Markup:
+def reply(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
     """A finished reply with its buttons; the last one of a conversation can be taken back or written again."""
     texts = session.texts
     has_remark = session.remark is not None and session.remark[0] == turn.id
@@ -94,7 +95,7 @@ def _answer(text: str) -> Markup:
     return markdown(text) if text.strip() else Markup()
 
 
-def _caption(texts: ChatTexts, turn: Turn) -> str:
+def _caption(texts: ChatTexts, turn: ConversationTurn) -> str:
     """The version that wrote the reply, and why it ended early or read less than the whole conversation."""
     dropped = texts.dropped_format.format(count=turn.dropped) if turn.dropped else ""
     parts = [turn.version or "", texts.finish_reasons.get(turn.finish_reason or "", ""), dropped]

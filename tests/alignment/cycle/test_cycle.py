@@ -9,10 +9,11 @@ from helpers.feedback import apples, rate_replies
 from helpers.small_cycle import Killed, add_twin, run, state, write_policy
 from helpers.tiny_home import tiny_home
 
-from alignment.cycle import candidates, cycle, cycle_state
+from alignment.cycle import candidates, cycle
 from alignment.errors import CycleError
 from alignment.live import live_run
 from assistant.admin import cycle_records
+from assistant.errors import VersionError
 from assistant.registry import live_comparison as trials
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
@@ -173,17 +174,17 @@ def test_every_goes_on_and_the_next_cycle_begins_that_much_later(
 
 def test_a_version_goes_through_the_gate_once(rated: Path) -> None:
     versions = Versions(rated)
-    cycle_state.record_gate(versions, "v1", {"verdict": "hold"})
-    cycle_state.record_gate(versions, "v1", {"verdict": "hold"})
-    with pytest.raises(CycleError, match="already"):
-        cycle_state.record_gate(versions, "v1", {"verdict": "promote"})
+    versions.record_gate("v1", {"verdict": "hold"})
+    versions.record_gate("v1", {"verdict": "hold"})
+    with pytest.raises(VersionError, match="already"):
+        versions.record_gate("v1", {"verdict": "promote"})
 
 
 def test_what_the_gate_did_not_promote_is_in_no_live_comparison(rated: Path) -> None:
     add_twin(rated, "v2")
     for gated in (None, {"verdict": "hold", "released": "v1"}):
         if gated:
-            cycle_state.record_gate(Versions(rated), "v2", gated)
+            Versions(rated).record_gate("v2", gated)
         with pytest.raises(CycleError, match="has not promoted v2"):
             live_run.start(rated, "v2", 0.5)
     assert trials.read(rated) is None

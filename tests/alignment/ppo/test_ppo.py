@@ -20,9 +20,10 @@ from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Source
 from alignment.stages.ppo import PPORecipe, early_stop
-from assistant.registry.versions import Versions, file_hash
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving
+from feedback_store.hashing import sha256_file
 
 
 def tiny_recipe(**changes: Any) -> PPORecipe:
@@ -160,7 +161,7 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = ("--reward_functions", "helpers.ppo_parts:evens")
-    base = file_hash(tiny_home(home) / "tiny" / "model.safetensors")
+    base = sha256_file(tiny_home(home) / "tiny" / "model.safetensors")
     assert main(quick(home, *flags)) == 0
     out = capsys.readouterr().out.splitlines()
     assert "loss: PPO" in out[0] and "optimiser: AdamW" in out[0]
@@ -186,7 +187,7 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
     )
     assert first.keys() == second.keys()
     assert any(not torch.equal(first[name], second[name]) for name in first)
-    assert file_hash(home / "tiny" / "model.safetensors") == base
+    assert sha256_file(home / "tiny" / "model.safetensors") == base
     assert load_for_serving(version, home).window > 0
 
     update = PPO.update

@@ -24,8 +24,8 @@ from alignment.training.trl_compat import in_float32
 from assistant.errors import ModelError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Base, Version, Versions
+from assistant.serving.bitsandbytes_compat import keep_trainable
 from assistant.serving.loading import Placement, load_for_serving, load_for_training, quantized
-from assistant.serving.quantization import keep_trainable
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"

@@ -20,8 +20,9 @@ from alignment.stages import kto
 from alignment.training.parent_version import with_new_adapter
 from alignment.training.trl_compat import TokenKTOTrainer
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER_FOLDER, Versions, file_hash, folder_hash
+from assistant.registry.versions import STARTER_FOLDER, Versions, folder_hash
 from assistant.serving.loading import load_base, load_for_serving, load_for_training
+from feedback_store.hashing import sha256_file
 
 ROWS = [
     {
@@ -101,10 +102,10 @@ def test_sft_moves_the_adapter_and_nothing_else(
     home: Path, rows: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = tiny_home(home) / "tiny" / "model.safetensors"
-    before = file_hash(base)
+    before = sha256_file(base)
     assert run(home, "sft", "--demonstrations", str(rows), "--batch_size", "4", "--epochs", "2") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "v2"
-    assert file_hash(base) == before
+    assert sha256_file(base) == before
     first, second = adapter(home, "v1"), adapter(home, "v2")
     assert first.keys() == second.keys()
     assert all(not torch.equal(first[name], second[name]) for name in first)

@@ -20,7 +20,8 @@ from alignment.starter import card, corpus, practice, tokenizer, word_problems
 from alignment.starter.__main__ import StarterRecipe, build, install
 from alignment.starter.check import check
 from alignment.starter.task import LANGUAGES, Language
-from assistant.registry.versions import STARTER_FOLDER, file_hash
+from assistant.registry.versions import STARTER_FOLDER
+from feedback_store.hashing import sha256_file
 
 # One step of each course would have a learning rate of zero: it begins at nothing.
 TINY = StarterRecipe(
@@ -62,11 +63,11 @@ def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -
     folder = tmp_path / "build"
     build(TINY, folder, compile_model=False)
     made = {
-        name: file_hash(folder / name)
+        name: sha256_file(folder / name)
         for name in ("base/model.safetensors", "adapter/adapter_model.safetensors")
     }
     build(TINY, folder, compile_model=False)
-    assert made == {name: file_hash(folder / name) for name in made}
+    assert made == {name: sha256_file(folder / name) for name in made}
     install(folder, tmp_path / "starter")
     assert (tmp_path / "starter" / "base" / "model.safetensors").exists()
     record = json.loads((tmp_path / "starter" / "adapter" / "made.json").read_text())
@@ -75,7 +76,7 @@ def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -
     assert record["data"]["continues"]["demonstrations"] > 0
     assert record["data"]["continues"]["hash"] != record["data"]["hash"]
     taught, practised = (
-        file_hash(folder / name / "adapter_model.safetensors") for name in ("taught", "adapter")
+        sha256_file(folder / name / "adapter_model.safetensors") for name in ("taught", "adapter")
     )
     assert taught != practised
 
@@ -155,7 +156,7 @@ def test_a_killed_build_goes_on_to_the_weights_of_one_that_was_not_killed(tmp_pa
     assert start(killed).wait(timeout=200) == 0
     assert np.array_equal(np.load(whole / "raw.npy"), np.load(killed / "raw.npy"))
     for name in ("base/model.safetensors", "adapter/adapter_model.safetensors"):
-        assert file_hash(whole / name) == file_hash(killed / name)
+        assert sha256_file(whole / name) == sha256_file(killed / name)
 
 
 def test_the_card_says_what_the_build_and_the_evaluations_measured(tmp_path: Path) -> None:

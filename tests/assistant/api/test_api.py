@@ -304,7 +304,7 @@ def test_every_version_that_can_chat_is_a_model_and_says_its_own_words(tmp_path:
             "v4",
         ]
         assert client.get("/v1/models/v2").json()["parent"] == "v1"
-        assert api.engine.loaded == ["v1"]
+        assert api.engine.in_memory == ["v1"]
         first, second = (complete(client, model=name, max_tokens=20) for name in ("v1", "v2"))
         assert first["choices"] != second["choices"]
         assert (first["system_fingerprint"], second["system_fingerprint"]) == ("v1", "v2")
@@ -328,7 +328,7 @@ def test_what_is_said_over_the_api_is_what_the_prompt_says(api: Serving, client:
     reply = api.store.reply(made["id"].removeprefix("chatcmpl-"))
     with api.engine.lease() as served:
         expected = prompt.render(
-            served.loaded.tokenizer, [{"role": "system", "content": "Be brief."}, QUESTION], think=True
+            served.tokenizer, [{"role": "system", "content": "Be brief."}, QUESTION], think=True
         )
     assert reply.prompt_ids == expected
 

@@ -131,7 +131,7 @@ def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
         else:
             with pytest.raises(httpx.ReadTimeout):
                 leaving.post("/v1/chat/completions", json=endless)
-    served = api.engine._serving
+    served = api.engine._released
     rater = Raters(api.home).pseudonym(None, f"gone {streamed}")
     deadline = time.monotonic() + 200
     while served._requests or not api.store.conversations(rater) or not _ended(api, rater):

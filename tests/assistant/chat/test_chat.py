@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from helpers.changed_version import changed
 
-from assistant.chat.chat import Chat, Update
+from assistant.chat.chat import Chat
+from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError, PromptError, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, UnknownReply
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=60)
@@ -22,9 +23,9 @@ RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     home = tmp_path_factory.mktemp("conversation")
-    made = Engine(Versions(home), version_to_serve(home, None))
+    made = TransformersEngine(Versions(home), version_to_serve(home, None))
     yield made
     made.close()
 
@@ -37,7 +38,7 @@ def store(home: Path) -> Iterator[FeedbackStore]:
 
 
 @pytest.fixture
-def chat(engine: Engine, store: FeedbackStore) -> Chat:
+def chat(engine: TransformersEngine, store: FeedbackStore) -> Chat:
     return Chat(store, engine, SAMPLING)
 
 
@@ -49,7 +50,7 @@ async def ask(chat: Chat, message: str, **options: object) -> Update:
 async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: FeedbackStore) -> None:
     last = await ask(chat, "What is 12 + 7?", think=True)
     reply = store.reply(last.reply_id)
-    tokenizer = chat._engine._serving.loaded.tokenizer
+    tokenizer = chat.engine._released.tokenizer
     assert (reply.answer, reply.thought or "", reply.version) == (last.answer, last.thought, "v1")
     assert reply.prompt_ids == prompt.render(
         tokenizer, [{"role": "user", "content": "What is 12 + 7?"}], True
@@ -66,7 +67,7 @@ async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: Feedba
 async def test_a_follow_up_sees_what_was_said_but_no_thoughts(chat: Chat, store: FeedbackStore) -> None:
     first = await ask(chat, "What is 12 + 7?", think=True)
     second = await ask(chat, "and plus 5?", conversation=first.conversation)
-    read = prompt.decode(chat._engine._serving.loaded.tokenizer, store.reply(second.reply_id).prompt_ids)
+    read = prompt.decode(chat.engine._released.tokenizer, store.reply(second.reply_id).prompt_ids)
     assert "What is 12 + 7?" in read
     assert first.answer in read
     assert first.thought
@@ -78,7 +79,7 @@ async def test_a_retry_is_a_sibling_and_an_edit_is_a_branch(chat: Chat, store: F
     again = [update async for update in chat.retry(first.reply_id, think=True, rater="ann")][-1]
     assert store.reply(again.reply_id).parent_id == store.reply(first.reply_id).parent_id
     edited = await ask(chat, "What is 13 + 7?", conversation=first.conversation, parent="")
-    shown = [turn.content for turn in chat.history(first.conversation, "ann")]
+    shown = [turn.content for turn in chat.library.history(first.conversation, "ann")]
     assert shown == ["What is 13 + 7?", edited.answer]
     assert len(store.messages(first.conversation)) == 5
 
@@ -87,12 +88,12 @@ async def test_both_branches_can_be_shown_again_and_each_keeps_what_came_after_i
     first = await ask(chat, "What is 12 + 7?")
     more = await ask(chat, "and plus 5?", conversation=first.conversation)
     again = [update async for update in chat.retry(first.reply_id, think=False, rater="ann")][-1]
-    shown = chat.history(first.conversation, "ann")
+    shown = chat.library.history(first.conversation, "ann")
     assert [turn.id for turn in shown][-1] == again.reply_id
     assert shown[-1].siblings == (first.reply_id, again.reply_id)
     assert shown[0].siblings == (shown[0].id,)
     chat.library.show(first.reply_id, "ann")
-    assert [turn.id for turn in chat.history(first.conversation, "ann")][-1] == more.reply_id
+    assert [turn.id for turn in chat.library.history(first.conversation, "ann")][-1] == more.reply_id
     with pytest.raises(ConversationError, match="somebody else"):
         chat.library.show(again.reply_id, "bob")
 
@@ -112,15 +113,15 @@ async def test_a_system_prompt_stands_before_the_first_message_and_every_later_p
 ) -> None:
     first = await ask(chat, "What is 12 + 7?", system="Be brief.")
     second = await ask(chat, "and plus 5?", conversation=first.conversation)
-    assert [turn.role for turn in chat.history(first.conversation, "ann")] == [
+    assert [turn.role for turn in chat.library.history(first.conversation, "ann")] == [
         "system",
         *["user", "assistant"] * 2,
     ]
-    tokenizer = chat._engine._serving.loaded.tokenizer
+    tokenizer = chat.engine._released.tokenizer
     for reply in (first, second):
         read = tokenizer.decode(store.reply(reply.reply_id).prompt_ids)
         assert read.startswith("<|im_start|>system\nBe brief.")
-    asked = chat.history(first.conversation, "ann")[1]
+    asked = chat.library.history(first.conversation, "ann")[1]
     edited = await ask(
         chat, "What is 1 + 1?", conversation=first.conversation, parent=asked.parent_id, system="Be long."
     )
@@ -130,7 +131,7 @@ async def test_a_system_prompt_stands_before_the_first_message_and_every_later_p
 
 @pytest.mark.parametrize("how", ["resample", "thinking"])
 async def test_two_answers_to_one_message_come_together_and_are_siblings(
-    engine: Engine, store: FeedbackStore, how: str
+    engine: TransformersEngine, store: FeedbackStore, how: str
 ) -> None:
     chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=40))
     pairs = [
@@ -141,14 +142,14 @@ async def test_two_answers_to_one_message_come_together_and_are_siblings(
     assert left.parent_id == right.parent_id
     assert {left.think, right.think} == ({True, False} if how == "thinking" else {False})
     assert all(side.finish_reason in ("end", "length") for side in pairs[-1])
-    assert engine._serving.leases == 0
+    assert engine._released.leases == 0
 
 
 async def test_a_named_version_answers_retries_stands_beside_the_released_one_and_continues_its_own(
-    engine: Engine, store: FeedbackStore
+    engine: TransformersEngine, store: FeedbackStore
 ) -> None:
     chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=10))
-    other = changed(engine.version, engine._versions, 8.0).id
+    other = changed(engine.version, engine._registry, 8.0).id
     first = await ask(chat, "What is 12 + 7?", version=other)
     again = [u async for u in chat.retry(first.reply_id, think=False, rater="ann")][-1]
     both = chat.compare("And 5 + 5?", how="versions", think=False, rater="ann", other=other)
@@ -163,11 +164,11 @@ async def test_a_named_version_answers_retries_stands_beside_the_released_one_an
     for how, named in (("versions", None), ("resample", other)):
         with pytest.raises(ConversationError, match="other one's name"):
             await anext(chat.compare("Hello", how=how, think=False, rater="ann", other=named))  # type: ignore[arg-type]
-    assert engine._serving.leases == engine._beside[other].leases == 0
+    assert engine._released.leases == engine._others[other].leases == 0
 
 
 async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
-    engine: Engine, store: FeedbackStore
+    engine: TransformersEngine, store: FeedbackStore
 ) -> None:
     chat = Chat(store, engine, RAMBLING)
     stream = chat.compare("Tell me a story.", how="resample", think=False, rater="ann")
@@ -175,12 +176,12 @@ async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
     await anext(stream)
     await stream.aclose()
     assert store.reply(left.reply_id).finish_reason == store.reply(right.reply_id).finish_reason == "stopped"
-    assert engine._serving.leases == 0
+    assert engine._released.leases == 0
 
 
 async def test_a_reply_goes_on_from_a_token_that_somebody_chose(chat: Chat, store: FeedbackStore) -> None:
     first = store.reply((await ask(chat, "What is 12 + 7?")).reply_id)
-    tokenizer = chat._engine._serving.loaded.tokenizer
+    tokenizer = chat.engine._released.tokenizer
     other = tokenizer("7", add_special_tokens=False).input_ids[0]
     updates = [u async for u in chat.continue_with(first.id, 1, other, rater="ann")]
     second = store.reply(updates[-1].reply_id)
@@ -200,24 +201,24 @@ async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
 ) -> None:
     first = await ask(chat, "What is 12 + 7?")
     await ask(chat, "and plus 5?", conversation=first.conversation)
-    assert chat.undo(first.conversation, "ann") == "and plus 5?"
-    assert [turn.content for turn in chat.history(first.conversation, "ann")] == [
+    assert chat.library.undo(first.conversation, "ann") == "and plus 5?"
+    assert [turn.content for turn in chat.library.history(first.conversation, "ann")] == [
         "What is 12 + 7?",
         first.answer,
     ]
-    assert chat.undo(first.conversation, "ann") == "What is 12 + 7?"
+    assert chat.library.undo(first.conversation, "ann") == "What is 12 + 7?"
     with pytest.raises(ConversationError, match="nothing to undo"):
-        chat.undo(first.conversation, "ann")
+        chat.library.undo(first.conversation, "ann")
     assert len(store.messages(first.conversation)) == 4
 
 
-async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: FeedbackStore) -> None:
+async def test_a_stopped_reply_keeps_what_was_said(engine: TransformersEngine, store: FeedbackStore) -> None:
     chat = Chat(store, engine, RAMBLING)
     updates = []
     async for update in chat.reply("Tell me a very long story.", think=False, rater="ann"):
         updates.append(update)
         if len(updates) == 3:
-            await chat.stop(update.reply_id)
+            await chat.in_progress.stop(update.reply_id)
     reply = store.reply(updates[-1].reply_id)
     assert updates[-1].finish_reason == reply.finish_reason == "stopped"
     assert reply.answer == updates[-1].answer
@@ -225,17 +226,19 @@ async def test_a_stopped_reply_keeps_what_was_said(engine: Engine, store: Feedba
 
 
 async def test_a_reader_who_leaves_mid_stream_leaves_a_stopped_reply(
-    engine: Engine, store: FeedbackStore
+    engine: TransformersEngine, store: FeedbackStore
 ) -> None:
     chat = Chat(store, engine, RAMBLING)
     stream = chat.reply("Tell me a very long story.", think=False, rater="ann")
     update = await anext(stream)
     await stream.aclose()
     assert store.reply(update.reply_id).finish_reason == "stopped"
-    assert engine._serving.leases == 0
+    assert engine._released.leases == 0
 
 
-async def test_a_cancelled_reader_leaves_a_stopped_reply(engine: Engine, store: FeedbackStore) -> None:
+async def test_a_cancelled_reader_leaves_a_stopped_reply(
+    engine: TransformersEngine, store: FeedbackStore
+) -> None:
     chat = Chat(store, engine, RAMBLING)
     seen: list[Update] = []
 
@@ -272,7 +275,7 @@ async def test_a_message_that_cannot_be_answered_is_refused_before_anything_is_s
 async def test_a_conversation_is_its_raters_own(chat: Chat) -> None:
     first = await ask(chat, "Hello")
     with pytest.raises(ConversationError, match="somebody else"):
-        chat.history(first.conversation, "bob")
+        chat.library.history(first.conversation, "bob")
     with pytest.raises(ConversationError, match="somebody else"):
         await ask(chat, "Hello", conversation=first.conversation, rater="bob")
     with pytest.raises(ConversationError, match="not here any more"):
@@ -281,14 +284,14 @@ async def test_a_conversation_is_its_raters_own(chat: Chat) -> None:
 
 async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
     first = await ask(chat, "Hello")
-    chat.rate(first.reply_id, -1, ["wrong"], "no", "ann")
-    turn = chat.history(first.conversation, "ann")[-1]
+    chat.library.rate(first.reply_id, -1, ["wrong"], "no", "ann")
+    turn = chat.library.history(first.conversation, "ann")[-1]
     assert (turn.rating, turn.reasons, turn.comment) == (-1, ("wrong",), "no")
 
 
 def test_updates_are_as_frequent_as_reads_smoothly_and_fewer_in_a_crowd(chat: Chat) -> None:
     pauses = []
     for replies in (1, 4, 16, 1000):
-        chat._writing._stops = {str(number): asyncio.Event() for number in range(replies)}
-        pauses.append(chat._writing.pause())
+        chat.in_progress._stops = {str(number): asyncio.Event() for number in range(replies)}
+        pauses.append(chat.in_progress.pause())
     assert pauses == pytest.approx([0.05, 0.05, 0.2, 0.5])

@@ -18,30 +18,31 @@ from alignment.cycle import recorded_votes
 from alignment.evaluation.release_policy import LivePolicy
 from alignment.live import live_run as trials
 from assistant.admin.cycle_runner import Follower, Loop
-from assistant.chat.chat import Chat, Update
+from assistant.chat.chat import Chat
+from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.live_comparison import FILE, Trial, arm, read, write
 from assistant.registry.versions import Versions, now
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, NewReply
 
 BRIEF = Sampling(temperature=0.0, max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     """The starter as v1, and v2 beside it, which says something else."""
     home = tmp_path_factory.mktemp("trial")
-    made = Engine(Versions(home), version_to_serve(home, None))
+    made = TransformersEngine(Versions(home), version_to_serve(home, None))
     changed(made.version, Versions(home), 8.0)
     yield made
     made.close()
 
 
 @pytest.fixture
-def under_way(engine: Engine) -> Iterator[Trial]:
-    home = engine._versions.home
+def under_way(engine: TransformersEngine) -> Iterator[Trial]:
+    home = engine._registry.home
     trial = Trial(uuid.uuid4().hex, "v2", "v1", 0.5, now())
     write(home, trial)
     yield trial
@@ -56,8 +57,8 @@ def store(home: Path) -> Iterator[FeedbackStore]:
 
 
 @pytest.fixture
-def chat(engine: Engine, store: FeedbackStore) -> Chat:
-    return Chat(store, engine, BRIEF, engine._versions)
+def chat(engine: TransformersEngine, store: FeedbackStore) -> Chat:
+    return Chat(store, engine, BRIEF, engine._registry)
 
 
 async def ask(chat: Chat, **options: Any) -> Update:
@@ -87,10 +88,10 @@ async def test_conversations_are_shared_out_and_the_reply_says_who_wrote_it(
 
 
 async def test_a_conversation_keeps_its_version_in_later_turns_and_after_a_restart(
-    chat: Chat, store: FeedbackStore, engine: Engine, under_way: Trial
+    chat: Chat, store: FeedbackStore, engine: TransformersEngine, under_way: Trial
 ) -> None:
     for version, first in (await one_of_each(chat)).items():
-        again = Chat(store, engine, BRIEF, engine._versions)
+        again = Chat(store, engine, BRIEF, engine._registry)
         assert (await ask(again, conversation=first.conversation)).version == version
         retried = [one async for one in again.retry(first.reply_id, think=False, rater="ann")]
         assert retried[-1].version == version
@@ -100,9 +101,11 @@ async def test_a_conversation_keeps_its_version_in_later_turns_and_after_a_resta
         assert {side.version for side in [pair async for pair in pairs][-1]} == {version}
 
 
-async def test_a_version_that_is_named_is_no_matter_of_the_draw(chat: Chat, under_way: Trial) -> None:
+async def test_a_version_that_is_named_is_no_matter_of_the_draw(
+    chat: Chat, engine: TransformersEngine, under_way: Trial
+) -> None:
     assert {(await ask(chat, version="v1")).version for _ in range(8)} == {"v1"}
-    write(chat._versions.home, Trial(under_way.id, "v2", "v1", 1.0, now()))  # type: ignore[union-attr]
+    write(engine._registry.home, Trial(under_way.id, "v2", "v1", 1.0, now()))
     pairs = chat.compare("2 + 2?", how="versions", think=False, rater="ann", other="v2")
     assert {side.version for side in [pair async for pair in pairs][-1]} == {"v1", "v2"}
 
@@ -127,9 +130,9 @@ async def test_a_transcript_of_the_api_stays_with_its_version(chat: Chat, under_
 
 @pytest.mark.parametrize("trouble", ["damaged file", "unknown candidate", "another release"])
 async def test_a_trial_that_cannot_be_served_leaves_everybody_with_the_released_version(
-    chat: Chat, engine: Engine, under_way: Trial, trouble: str
+    chat: Chat, engine: TransformersEngine, under_way: Trial, trouble: str
 ) -> None:
-    home = engine._versions.home
+    home = engine._registry.home
     if trouble == "damaged file":
         (home / FILE).write_text("{")
     elif trouble == "unknown candidate":
@@ -140,10 +143,10 @@ async def test_a_trial_that_cannot_be_served_leaves_everybody_with_the_released_
 
 
 async def test_the_end_of_a_trial_is_followed_with_the_next_message(
-    chat: Chat, engine: Engine, under_way: Trial
+    chat: Chat, engine: TransformersEngine, under_way: Trial
 ) -> None:
     candidate = (await one_of_each(chat))["v2"]
-    trials.end(engine._versions.home, under_way, "stopped", "somebody stopped it")
+    trials.end(engine._registry.home, under_way, "stopped", "somebody stopped it")
     assert (await ask(chat, conversation=candidate.conversation)).version == "v1"
 
 

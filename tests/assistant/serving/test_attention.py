@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.serving import attention
-from assistant.serving.attention import attend
+from assistant.serving.transformers_compat import attend
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 
@@ -80,7 +80,7 @@ def test_each_reply_attends_to_its_own_keys_alone(
 
 
 def test_replies_of_unlike_lengths_are_not_padded_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "WASTE", 100)
+    monkeypatch.setattr(attention, "MAX_PADDING", 100)
     lengths = [10, 20, 900, 890, 15]
     ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
     step = attention.plan(list(range(6)), ends, torch.arange(1, 1 + sum(lengths)), 0, None)
@@ -88,7 +88,22 @@ def test_replies_of_unlike_lengths_are_not_padded_to_the_longest(monkeypatch: py
     assert step.read_index.numel() - sum(lengths) == 10 + 10
 
 
-def test_a_model_that_serves_cannot_be_asked_directly() -> None:
-    states = torch.zeros(1, HEADS, 1, SIZE)
-    with pytest.raises(RuntimeError, match="Load it again"):
+@pytest.mark.parametrize("window", [None, 3])
+def test_outside_a_batch_one_sequence_is_read_causally(window: int | None) -> None:
+    torch.manual_seed(0)
+    query = torch.randn(1, HEADS, 7, SIZE)
+    key, value = torch.randn(2, 1, KEY_HEADS, 7, SIZE)
+    behind = torch.arange(7)[:, None] - torch.arange(7)
+    visible = (behind >= 0) & (behind < (window or 7))
+    expected = scaled_dot_product_attention(
+        query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1), attn_mask=visible, scale=0.3
+    )
+    output, _ = attend(torch.nn.Identity(), query, key, value, None, scaling=0.3, sliding_window=window)
+    assert torch.allclose(output, expected.transpose(1, 2), atol=1e-5)
+
+
+def test_outside_a_batch_several_sequences_are_refused() -> None:
+    # Nothing here says which of their tokens are padding.
+    states = torch.zeros(2, HEADS, 1, SIZE)
+    with pytest.raises(ValueError, match="one sequence at a time"):
         attend(torch.nn.Identity(), states, states, states, None)

@@ -1,4 +1,4 @@
-"""Long conversations: the oldest turns make room, no message is cut, and what was left out is counted."""
+"""Long conversations: the oldest exchanges make room, no message is cut, and left-out messages are counted."""
 
 from typing import Any
 
@@ -7,86 +7,90 @@ from helpers.plain_tokenizer import Plain
 
 from assistant.errors import PromptError, TooLong
 from assistant.serving import prompt
-from assistant.serving.context_window import fit
-from assistant.serving.loading import Loaded
-from assistant.serving.stop_strings import until_stop
+from assistant.serving.prompt import fit, until_stop
 
 WINDOW = 1000
 
 
 @pytest.fixture
-def loaded() -> Any:
-    """A model without a template, a token a character, so that lengths can be counted by hand."""
-    return Loaded(None, Plain(), WINDOW)
+def tokenizer() -> Any:
+    """A tokenizer without a template, one token for each character, so that lengths can be counted by hand."""
+    return Plain()
 
 
 def conversation(turns: int, system: str = "") -> list[dict[str, str]]:
-    said = [{"role": "system", "content": system}] if system else []
+    messages = [{"role": "system", "content": system}] if system else []
     for number in range(turns):
-        said += [
+        messages += [
             {"role": "user", "content": f"question {number} {'x' * 20}"},
             {"role": "assistant", "content": f"answer {number}"},
         ]
-    return [*said, {"role": "user", "content": "the last question"}]
+    return [*messages, {"role": "user", "content": "the last question"}]
 
 
 def read(ids: list[int]) -> str:
     return "".join(map(chr, ids))
 
 
-def test_a_conversation_that_fits_is_read_whole(loaded: Any) -> None:
+def test_a_conversation_that_fits_is_read_whole(tokenizer: Any) -> None:
     messages = conversation(5)
-    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
-    assert fitted.ids == prompt.render(loaded.tokenizer, messages, think=False)
+    fitted = fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=300)
+    assert fitted.ids == prompt.render(tokenizer, messages, think=False)
     assert fitted.dropped == 0
 
 
 @pytest.mark.parametrize("turns", [12, 13, 40, 41, 200])
-def test_the_oldest_turns_make_room_and_no_more_of_them_than_needed(loaded: Any, turns: int) -> None:
+def test_the_oldest_exchanges_make_room_and_no_more_of_them_than_needed(tokenizer: Any, turns: int) -> None:
     messages = conversation(turns)
-    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
+    fitted = fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=300)
     assert fitted.dropped > 0
     assert fitted.dropped % 2 == 0
-    assert fitted.ids == prompt.render(loaded.tokenizer, messages[fitted.dropped :], think=False)
+    assert fitted.ids == prompt.render(tokenizer, messages[fitted.dropped :], think=False)
     assert len(fitted.ids) <= WINDOW - 300
-    one_more = prompt.render(loaded.tokenizer, messages[fitted.dropped - 2 :], think=False)
+    one_more = prompt.render(tokenizer, messages[fitted.dropped - 2 :], think=False)
     assert len(one_more) > WINDOW - 300
 
 
-def test_the_system_prompt_stays(loaded: Any) -> None:
+def test_the_system_prompt_stays(tokenizer: Any) -> None:
     messages = conversation(40, system="Always brief.")
-    fitted = fit(loaded, messages, think=False, max_new_tokens=300)
-    said = read(fitted.ids)
-    assert said.startswith("System: Always brief.\nUser: question")
-    assert said.endswith("User: the last question\nAssistant:")
-    assert "question 0 x" not in said
+    fitted = fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=300)
+    text = read(fitted.ids)
+    assert text.startswith("System: Always brief.\nUser: question")
+    assert text.endswith("User: the last question\nAssistant:")
+    assert "question 0 x" not in text
     kept = [messages[0], *messages[1 + fitted.dropped :]]
-    assert fitted.ids == prompt.render(loaded.tokenizer, kept, think=False)
+    assert fitted.ids == prompt.render(tokenizer, kept, think=False)
 
 
-def test_a_reply_may_claim_half_of_the_window_at_most(loaded: Any) -> None:
-    fitted = fit(loaded, conversation(40), think=False, max_new_tokens=10 * WINDOW)
+def test_a_reply_may_claim_half_of_the_window_at_most(tokenizer: Any) -> None:
+    fitted = fit(tokenizer, WINDOW, conversation(40), think=False, max_new_tokens=10 * WINDOW)
     assert WINDOW // 2 - 60 < len(fitted.ids) <= WINDOW // 2
 
 
 @pytest.mark.parametrize("before", [0, 3])
-def test_a_single_message_over_the_window_is_refused_with_its_length(loaded: Any, before: int) -> None:
+def test_a_single_message_over_the_window_is_refused_with_its_length(tokenizer: Any, before: int) -> None:
     messages = [*conversation(before)[:-1], {"role": "user", "content": "x" * 5000}]
     with pytest.raises(TooLong, match=r"50\d\d tokens, and there is room for 700.*Shorten it"):
-        fit(loaded, messages, think=False, max_new_tokens=300)
+        fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=300)
 
 
-def test_a_system_prompt_that_leaves_no_room_is_refused(loaded: Any) -> None:
+def test_a_system_prompt_that_leaves_no_room_is_refused(tokenizer: Any) -> None:
     with pytest.raises(TooLong):
-        fit(loaded, conversation(3, system="x" * 900), think=False, max_new_tokens=300)
+        fit(tokenizer, WINDOW, conversation(3, system="x" * 900), think=False, max_new_tokens=300)
 
 
-def test_an_empty_message_is_refused_however_long_the_conversation(loaded: Any) -> None:
+def test_an_empty_message_is_refused_however_long_the_conversation(tokenizer: Any) -> None:
     with pytest.raises(PromptError, match="empty"):
-        fit(loaded, [*conversation(40)[:-1], {"role": "user", "content": " "}], think=False, max_new_tokens=9)
+        fit(
+            tokenizer,
+            WINDOW,
+            [*conversation(40)[:-1], {"role": "user", "content": " "}],
+            think=False,
+            max_new_tokens=9,
+        )
 
 
-# Stop texts: what the conversation's reply may not go beyond.
+# Stop texts: a reply ends before the first of them.
 
 
 @pytest.mark.parametrize(
@@ -108,5 +112,5 @@ def test_a_stop_text_is_held_back_as_it_arrives(
     assert until_stop(text, stops, ended=False) == (shown, stopped)
 
 
-def test_what_only_began_like_a_stop_text_is_shown_at_the_end() -> None:
+def test_a_text_that_only_began_like_a_stop_text_is_shown_at_the_end() -> None:
     assert until_stop("one tw", ("two",), ended=True) == ("one tw", False)

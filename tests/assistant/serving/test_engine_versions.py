@@ -14,29 +14,28 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving import transformers_engine as engine_module
 from assistant.serving.loading import Placement, load_for_serving
-from assistant.serving.transformers_engine import Engine
-from assistant.serving.weight_sharing import share_weights
+from assistant.serving.transformers_engine import TransformersEngine, share_weights
 
 
 @pytest.fixture
-def engine(home: Path) -> Iterator[Engine]:
-    made = Engine(Versions(home), version_to_serve(home, None))
+def engine(home: Path) -> Iterator[TransformersEngine]:
+    made = TransformersEngine(Versions(home), version_to_serve(home, None))
     yield made
     made.close()
 
 
-async def said(engine: Engine, version_id: str | None) -> list[int]:
+async def said(engine: TransformersEngine, version_id: str | None) -> list[int]:
     with engine.lease(version_id) as served:
         return (await collect(served, ids_of(served, "What is 12 + 7?"), GREEDY))[0]
 
 
-async def test_two_versions_at_once_each_say_their_own_words(engine: Engine) -> None:
-    versions = engine._versions
+async def test_two_versions_at_once_each_say_their_own_words(engine: TransformersEngine) -> None:
+    versions = engine._registry
     for factor in (8.0, -8.0):
         changed(engine.version, versions, factor)
     expected = {name: await said(engine, name) for name in ("v1", "v2")}
     assert expected["v1"] != expected["v2"]
-    assert engine.loaded == ["v1", "v2"]
+    assert engine.in_memory == ["v1", "v2"]
     together = await asyncio.gather(*(said(engine, name) for name in ["v1", "v2", None] * 4))
     assert together == [expected["v1"], expected["v2"], expected["v1"]] * 4
     # Its words are those that it says once it is released.
@@ -48,29 +47,31 @@ async def test_two_versions_at_once_each_say_their_own_words(engine: Engine) -> 
     assert await said(engine, "v1") == expected["v1"]
 
 
-async def test_a_release_of_a_version_that_serves_already_does_not_load_it_again(engine: Engine) -> None:
-    second = changed(engine.version, engine._versions, 8.0)
+async def test_a_release_of_a_version_that_serves_already_does_not_load_it_again(
+    engine: TransformersEngine,
+) -> None:
+    second = changed(engine.version, engine._registry, 8.0)
     with engine.lease(second.id) as served:
-        engine._versions.release(second.id)
+        engine._registry.release(second.id)
         async with asyncio.timeout(60):
             while engine.version.id != second.id:
                 await asyncio.sleep(0.05)
-        assert engine._serving is served
+        assert engine._released is served
     async with asyncio.timeout(60):
-        while engine.loaded != [second.id]:
+        while engine.in_memory != [second.id]:
             await asyncio.sleep(0.05)
 
 
 async def test_a_version_that_nobody_uses_is_unloaded_after_a_while(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changed(engine.version, engine._versions, 8.0)
+    changed(engine.version, engine._registry, 8.0)
     monkeypatch.setattr(engine_module, "IDLE_SECONDS", 0.0)
     with engine.lease("v2") as served:
         await asyncio.sleep(1.2)
-        assert engine.loaded == ["v1", "v2"]
+        assert engine.in_memory == ["v1", "v2"]
     async with asyncio.timeout(60):
-        while engine.loaded != ["v1"]:
+        while engine.in_memory != ["v1"]:
             await asyncio.sleep(0.05)
         while served._watcher.is_alive():
             await asyncio.sleep(0.05)
@@ -78,11 +79,11 @@ async def test_a_version_that_nobody_uses_is_unloaded_after_a_while(
 
 
 async def test_only_so_many_versions_are_in_memory_and_the_idle_ones_make_room(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BESIDE", 1)
+    monkeypatch.setattr(engine_module, "MAX_OTHER_VERSIONS", 1)
     for factor in (8.0, -8.0):
-        changed(engine.version, engine._versions, factor)
+        changed(engine.version, engine._registry, factor)
     with (
         engine.lease("v2"),
         pytest.raises(EngineBusy, match="v3 cannot be loaded now: v2"),
@@ -90,14 +91,16 @@ async def test_only_so_many_versions_are_in_memory_and_the_idle_ones_make_room(
     ):
         pass
     with engine.lease("v3"):
-        assert engine.loaded == ["v1", "v3"]
+        assert engine.in_memory == ["v1", "v3"]
 
 
-def test_a_version_that_cannot_chat_is_refused_and_the_released_one_serves_on(engine: Engine) -> None:
-    changed(engine.version, engine._versions, 1.0, stage="reward")
-    broken = changed(engine.version, engine._versions, 8.0)
+def test_a_version_that_cannot_chat_is_refused_and_the_released_one_serves_on(
+    engine: TransformersEngine,
+) -> None:
+    changed(engine.version, engine._registry, 1.0, stage="reward")
+    broken = changed(engine.version, engine._registry, 8.0)
     (broken.folder / "adapter_model.safetensors").write_bytes(b"damaged")
-    assert engine.serving == ["v1", "v3"]
+    assert engine.versions == ["v1", "v3"]
     for name, error in (
         ("v2", UnknownModel),
         ("v9", UnknownModel),
@@ -106,7 +109,7 @@ def test_a_version_that_cannot_chat_is_refused_and_the_released_one_serves_on(en
     ):
         with pytest.raises(error), engine.lease(name):
             pass
-    assert engine.loaded == ["v1"]
+    assert engine.in_memory == ["v1"]
     assert asyncio.run(said(engine, None))
 
 

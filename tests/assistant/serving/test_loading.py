@@ -16,10 +16,10 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Base, Version, Versions, folder_hash
 from assistant.serving import loading as model_module
 from assistant.serving import prompt
+from assistant.serving.bitsandbytes_compat import quantization
 from assistant.serving.loading import Placement, device_of, dtype_for, load_for_serving
-from assistant.serving.quantization import quantization
-from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine, ends_of
+from assistant.serving.sampling import Sampling, end_tokens
+from assistant.serving.transformers_engine import TransformersEngine
 
 TALK = [
     {"role": "system", "content": "Be brief."},
@@ -49,10 +49,14 @@ async def test_the_engine_says_what_generate_says(toys: dict[str, Path], name: s
     alone = loaded(toys, name, home)
     ids = prompt.render(alone.tokenizer, TALK, think=False)
     expected = alone.model.generate(
-        torch.tensor([ids]), max_new_tokens=12, do_sample=False, eos_token_id=ends_of(alone), pad_token_id=0
+        torch.tensor([ids]),
+        max_new_tokens=12,
+        do_sample=False,
+        eos_token_id=end_tokens(alone.model, alone.tokenizer),
+        pad_token_id=0,
     )[0, len(ids) :].tolist()
     versions = Versions(home)
-    engine = Engine(versions, versions.open("v1"), Placement(device="cpu"))
+    engine = TransformersEngine(versions, versions.open("v1"), Placement(device="cpu"))
     try:
         with engine.lease() as served:
             stream = served.stream(ids, Sampling(temperature=0.0, max_new_tokens=12))
@@ -74,9 +78,16 @@ def test_every_word_of_a_conversation_reaches_the_model_in_order(
 def test_ends_and_padding_are_no_text(toys: dict[str, Path], name: str, home: Path) -> None:
     ready = loaded(toys, name, home)
     assert ready.tokenizer.pad_token_id is not None
-    assert ready.tokenizer.convert_tokens_to_ids(FAMILIES[name].end) in ends_of(ready)
+    assert ready.tokenizer.convert_tokens_to_ids(FAMILIES[name].end) in end_tokens(
+        ready.model, ready.tokenizer
+    )
     ids = ready.tokenizer("fine", add_special_tokens=False).input_ids
-    assert prompt.decode(ready.tokenizer, [*ids, *ends_of(ready), ready.tokenizer.pad_token_id]) == "fine"
+    assert (
+        prompt.decode(
+            ready.tokenizer, [*ids, *end_tokens(ready.model, ready.tokenizer), ready.tokenizer.pad_token_id]
+        )
+        == "fine"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

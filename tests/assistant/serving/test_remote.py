@@ -29,7 +29,7 @@ from assistant.registry.versions import STARTER_FOLDER, Version, Versions
 from assistant.serving import prompt
 from assistant.serving.remote import RemoteEngine, name_on_server
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Engine
+from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=12)
@@ -137,7 +137,7 @@ def remote(home: Path) -> Iterator[Remote]:
     with listening(fake) as url:
         engine = RemoteEngine(versions, version, f"{url}/v1/", key="sk-there")
         with engine.lease() as served:
-            ids = prompt.completion(served.loaded.tokenizer, "", "The answer is 19.", think=False)
+            ids = prompt.completion(served.tokenizer, "", "The answer is 19.", think=False)
         fake.says = ids
         try:
             yield Remote(fake, engine, versions, url)
@@ -145,9 +145,9 @@ def remote(home: Path) -> Iterator[Remote]:
             engine.close()
 
 
-async def said(engine: Engine | RemoteEngine, sampling: Sampling = GREEDY) -> tuple[list[int], str | None]:
+async def said(engine: TransformersEngine, sampling: Sampling = GREEDY) -> tuple[list[int], str | None]:
     with engine.lease() as served:
-        ids = prompt.render(served.loaded.tokenizer, HELLO, think=False)
+        ids = prompt.render(served.tokenizer, HELLO, think=False)
         chunks = [chunk async for chunk in served.stream(ids, sampling)]
     return [token for chunk in chunks for token in chunk.token_ids], chunks[-1].finish_reason
 
@@ -168,7 +168,7 @@ async def test_a_version_is_loaded_under_a_name_of_its_own_and_asked_by_token_id
     ]
     (asked,) = remote.fake.asked
     with remote.engine.lease() as served:
-        assert asked["prompt"] == prompt.render(served.loaded.tokenizer, HELLO, think=False)
+        assert asked["prompt"] == prompt.render(served.tokenizer, HELLO, think=False)
     assert (asked["model"], asked["max_tokens"], asked["stream"]) == (name, 12, True)
     assert set(remote.fake.keys) == {"Bearer sk-there"}
 
@@ -185,7 +185,7 @@ async def test_settings_reach_the_server_and_only_those_that_were_asked_for(remo
 
 async def test_a_server_that_takes_texts_alone_gets_the_same_prompt_as_text(remote: Remote) -> None:
     with remote.engine.lease() as served:
-        tokenizer = served.loaded.tokenizer
+        tokenizer = served.tokenizer
     remote.fake.texts_only = lambda ids: prompt.decode(tokenizer, ids)
     for _ in range(2):
         tokens, reason = await said(remote.engine)
@@ -209,7 +209,7 @@ async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(
 
 async def test_two_versions_are_asked_for_under_two_names(remote: Remote) -> None:
     second = copy_of(remote.engine.version, remote.versions)
-    assert remote.engine.serving == ["v1", "v2"]
+    assert remote.engine.versions == ["v1", "v2"]
     for version_id in ("v2", "v1", None, "v2"):
         with remote.engine.lease(version_id) as served:
             assert [chunk async for chunk in served.stream([5, 6], GREEDY)]
@@ -302,9 +302,9 @@ async def test_transformers_own_server_says_what_the_engine_here_says(home: Path
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)
-        there, here = RemoteEngine(versions, version, url), Engine(versions, version)
+        there, here = RemoteEngine(versions, version, url), TransformersEngine(versions, version)
         try:
-            tokenizer = here._serving.loaded.tokenizer
+            tokenizer = here._released.tokenizer
             remotely = prompt.decode(tokenizer, (await said(there))[0])
             locally = prompt.decode(tokenizer, (await said(here))[0])
             assert remotely == locally

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from assistant.errors import EngineError
-from assistant.serving import sampling as sampling_module
-from assistant.serving.sampling import Sampling, draw, probabilities
+from assistant.serving import drawing
+from assistant.serving.drawing import draw, probabilities
+from assistant.serving.sampling import Sampling
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
 
@@ -70,7 +71,7 @@ def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:
 def test_a_token_that_cannot_come_is_never_drawn(
     number: float, token: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling_module, "_number", lambda seed, position: number)
+    monkeypatch.setattr(drawing, "_number", lambda seed, position: number)
     never = float("-inf")
     logits = torch.tensor([[never, 2.0, 1.0, never]])
     assert draw(logits, [Sampling(temperature=1.0)], [0]).tolist() == [token]

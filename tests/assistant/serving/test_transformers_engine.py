@@ -11,15 +11,16 @@ from transformers.generation.continuous_batching.requests import RequestState
 from assistant.errors import EngineError, PromptError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Manifest, Version, Versions, now
-from assistant.serving import batch as served_module
+from assistant.serving import batch
+from assistant.serving.engine import Chunk
 from assistant.serving.sampling import Sampling
-from assistant.serving.transformers_engine import Chunk, Engine
+from assistant.serving.transformers_engine import TransformersEngine
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     home = tmp_path_factory.mktemp("engine")
-    engine = Engine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
     yield engine
     engine.close()
 
@@ -36,7 +37,7 @@ def copy_of(version: Version, versions: Versions) -> Version:
         return versions.add(made, folder)
 
 
-async def test_greedy_replies_are_those_of_generate(shared: Engine) -> None:
+async def test_greedy_replies_are_those_of_generate(shared: TransformersEngine) -> None:
     with shared.lease() as served:
         ids = ids_of(served, "What is 12 + 7?")
         tokens, reason = await collect(served, ids, GREEDY)
@@ -45,7 +46,7 @@ async def test_greedy_replies_are_those_of_generate(shared: Engine) -> None:
 
     from assistant.serving.loading import load_for_serving
 
-    alone = load_for_serving(shared.version, shared._versions.home)
+    alone = load_for_serving(shared.version, shared._registry.home)
     expected = alone.model.generate(
         torch.tensor([ids]), max_new_tokens=40, do_sample=False, eos_token_id=alone.tokenizer.eos_token_id
     )
@@ -53,7 +54,7 @@ async def test_greedy_replies_are_those_of_generate(shared: Engine) -> None:
     assert reason == ("end" if tokens[-1] == alone.tokenizer.eos_token_id else "length")
 
 
-async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: Engine) -> None:
+async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: TransformersEngine) -> None:
     def sampling(seed: int) -> Sampling:
         return Sampling(temperature=1.5, seed=seed, max_new_tokens=30)
 
@@ -65,19 +66,19 @@ async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: Engine) -> 
     assert len({tuple(tokens) for tokens, _ in together}) > 1
 
 
-async def test_a_reply_ends_at_its_limit_and_says_so(shared: Engine) -> None:
+async def test_a_reply_ends_at_its_limit_and_says_so(shared: TransformersEngine) -> None:
     with shared.lease() as served:
         ids = ids_of(served, "What is 123 + 456?")
         tokens, reason = await collect(served, ids, Sampling(temperature=0.0, max_new_tokens=3))
     assert (len(tokens), reason) == (3, "length")
 
 
-async def test_a_prompt_as_long_as_the_window_is_refused(shared: Engine) -> None:
+async def test_a_prompt_as_long_as_the_window_is_refused(shared: TransformersEngine) -> None:
     with shared.lease() as served, pytest.raises(PromptError, match=r"too long: 1024 tokens.*Shorten"):
         await collect(served, [5] * 1024, GREEDY)
 
 
-async def test_a_reader_who_leaves_frees_the_place(shared: Engine) -> None:
+async def test_a_reader_who_leaves_frees_the_place(shared: TransformersEngine) -> None:
     with shared.lease() as served:
         stream = served.stream(
             ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900)
@@ -91,7 +92,7 @@ async def test_a_reader_who_leaves_frees_the_place(shared: Engine) -> None:
 
 async def test_a_release_is_followed_and_a_reply_in_flight_stays_with_its_version(home: Path) -> None:
     versions = Versions(home)
-    engine = Engine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, None))
     try:
         second = copy_of(engine.version, versions)
         with engine.lease() as served:
@@ -116,7 +117,7 @@ async def test_a_damaged_release_leaves_the_version_before_in_service(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     versions = Versions(home)
-    engine = Engine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, None))
     try:
         second = copy_of(engine.version, versions)
         versions.release(second.id)
@@ -131,10 +132,10 @@ async def test_a_damaged_release_leaves_the_version_before_in_service(
 
 
 async def test_who_must_wait_is_told_the_place_in_the_queue(
-    shared: Engine, monkeypatch: pytest.MonkeyPatch
+    shared: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served_module, "USERS", 1)
-    monkeypatch.setattr(served_module, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(batch, "MAX_RUNNING", 1)
+    monkeypatch.setattr(batch, "QUEUE_SECONDS", 0.02)
     long = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
     with shared.lease() as served:
         # What runs at once is the library's to keep; here it takes no more than one.
@@ -154,7 +155,7 @@ async def test_who_must_wait_is_told_the_place_in_the_queue(
 
 
 async def test_after_a_fatal_error_the_loop_starts_again(
-    shared: Engine, monkeypatch: pytest.MonkeyPatch
+    shared: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with shared.lease() as served:
         ids = ids_of(served, "What is 12 + 7?")
@@ -176,8 +177,8 @@ async def test_a_reply_that_had_to_make_room_goes_on_as_if_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
-    monkeypatch.setattr(served_module, "_cache_pages", lambda loaded: 10)
-    engine = Engine(Versions(home), version_to_serve(home, None))
+    monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 10)
+    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
     again = []
     restart = RequestState.create_equivalent_initial_request
 

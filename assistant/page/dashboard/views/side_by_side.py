@@ -10,7 +10,7 @@ from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown, plain
 
 if TYPE_CHECKING:
-    from assistant.chat.chat import Update
+    from assistant.chat.reply_stream import Update
 
 
 def form(office: Office, session: DashboardSession) -> str:

@@ -13,7 +13,7 @@ from helpers.fake_chat import FakeChat
 from helpers.on_page import collect, event, request, say, shown
 from markupsafe import escape
 
-from assistant.chat.chat import Update
+from assistant.chat.reply_stream import Update
 from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.handlers.shared import Desk
 from assistant.page.handlers.updates import SKIP, Screen
@@ -117,7 +117,7 @@ def test_an_error_of_the_store_is_shown_too(
     def full(*_: object) -> None:
         raise StoreUnwritable("sqlite: disk I/O error. Free some space.")
 
-    monkeypatch.setattr(chat, "rate", full)
+    monkeypatch.setattr(chat.library, "rate", full)
     html = shown(handlers.judging.vote(session, event(turn=session.turns[-1].id, value="1")))
     assert ENGLISH.errors["StoreUnwritable"] in html and "sqlite" not in html
     assert "You said: hello" in html

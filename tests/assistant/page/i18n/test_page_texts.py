@@ -218,7 +218,7 @@ def test_every_error_is_told_in_the_language_of_the_page_and_never_in_its_own_wo
 
 # Of these people are told otherwise, or nobody is: they stop the app before it has a page.
 ELSEWHERE = {
-    "CarryError",
+    "ConversationFileError",
     "HomeError",
     "NotAStore",
     "NewerSchema",

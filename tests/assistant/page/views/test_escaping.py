@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from assistant.auth.accounts import Account
-from assistant.chat.chat import Turn, Update
+from assistant.chat.library import ConversationTurn
+from assistant.chat.reply_stream import Update
 from assistant.chat.token_steps import Alternative, Step
 from assistant.page.handlers.updates import download
 from assistant.page.i18n.languages import ENGLISH, LANGUAGES
@@ -49,11 +50,11 @@ def hostile(value: Any) -> Any:
     return tuple(map(hostile, value)) if isinstance(value, tuple) else f"{value}{HOSTILE}"
 
 
-def turn(id: str, role: str, **fields: Any) -> Turn:
+def turn(id: str, role: str, **fields: Any) -> ConversationTurn:
     """A turn whose every text is hostile."""
     other = {"thought": None, "finish_reason": None, "thought_seconds": 1.0, "rating": 0, "reasons": ()}
     texts = {"content": f"x {HOSTILE}", "version": f"v1{HOSTILE}", "comment": HOSTILE}
-    return Turn(id=id + HOSTILE, parent_id=None, role=role, **{**other, **texts, **fields})
+    return ConversationTurn(id=id + HOSTILE, parent_id=None, role=role, **{**other, **texts, **fields})
 
 
 def update(**fields: Any) -> Update:

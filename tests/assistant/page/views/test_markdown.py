@@ -73,11 +73,11 @@ def test_ids_versions_and_comments_are_escaped(chat: FakeChat, handlers: Handler
     chat.version = '<i>"v1'
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    chat.rate(reply, 1, ["clear"], "</textarea><script>x</script>", "rater-1")
+    chat.library.rate(reply, 1, ["clear"], "</textarea><script>x</script>", "rater-1")
     html = shown(
         handlers.judging.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>"))
     )
-    html += conversation.header(session.texts, chat.version, chat.about)
+    html += conversation.header(session.texts, chat.engine.version.id, chat.about)
     assert "<i>" not in html.replace("<i></i>", "")
     assert "<script" not in html
     assert "<u>" not in html

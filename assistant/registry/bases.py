@@ -1,0 +1,72 @@
+"""The bases that versions are made on: where one lies, and the revision that tells it from another of its name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from assistant.errors import ModelError
+from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash
+
+
+def base_folder(name: str, home: Path) -> Path | None:
+    """Where a base lies on this machine; None for a Hub id."""
+    if name == STARTER:
+        return STARTER_FOLDER / "base"
+    return next((folder for folder in (home / name, Path(name).expanduser()) if folder.is_dir()), None)
+
+
+def identify_base(name: str, home: Path) -> Base:
+    """The base with its revision: a hash of local weights, or the Hub's commit.
+
+    Raises ModelError if it cannot be found.
+    """
+    folder = base_folder(name, home)
+    if folder is not None:
+        revision = folder_hash(folder)
+        if not revision:
+            raise ModelError(
+                f"The folder {folder} holds no .safetensors weights. Only safetensors models are loaded."
+            )
+        recorded = name if name == STARTER or (home / name).is_dir() else str(folder.resolve())
+        return Base(recorded, revision)
+    from transformers import AutoConfig
+
+    with explain_loading(name):
+        AutoConfig.from_pretrained(name, trust_remote_code=False)
+    return Base(name, _cached_commit(name))
+
+
+def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
+    """What `from_pretrained` takes: a folder or Hub id, and the revision as a keyword.
+
+    Raises ModelError if the folder's weights are not those that were recorded.
+    """
+    folder = base_folder(base.name, home)
+    if folder is None:
+        return base.name, {"revision": base.revision} if base.revision else {}
+    if base.revision and folder_hash(folder) != base.revision:
+        raise ModelError(
+            f"The base {base.name} in {folder} is not the one this version was made on: its weights differ. "
+            "Restore them, or start a new home with --home."
+        )
+    return str(folder), {}
+
+
+@contextmanager
+def explain_loading(name: str) -> Iterator[None]:
+    """Turn what a library raises while it loads the model `name` into a ModelError that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The model {name!r} cannot be loaded: {str(error).splitlines()[0]}. "
+            "Give --model a folder with safetensors weights, or a Hub id that this machine can reach."
+        ) from error
+
+
+def _cached_commit(name: str) -> str:
+    """The commit of a Hub model whose configuration was just read: it lies in `snapshots/COMMIT` of the cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(name, "config.json")
+    return Path(path).parent.name if isinstance(path, str) else ""

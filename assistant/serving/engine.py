@@ -1,0 +1,180 @@
+"""The `Engine` protocol: lease a version, stream token chunks. Prompt token ids go in, completion token ids come out.
+
+Every engine serves the released version of one registry, follows its releases, and serves other versions on request.
+`transformers_engine` runs models in this process; `remote` asks an OpenAI-compatible server. The rest of the tree uses
+only the protocols of this file, and this file needs no model library.
+"""
+
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from assistant.errors import AssistantError, TooLong
+from assistant.registry.versions import Manifest, Version, Versions
+from assistant.serving.sampling import Logprob, Sampling
+
+log = logging.getLogger(__name__)
+
+MAX_OTHER_VERSIONS = 2
+"""Versions that may serve beside the released one: a live comparison's candidate, and one to compare with."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The tokens that a reply gained since its last chunk."""
+
+    token_ids: list[int]
+    finish_reason: Literal["end", "length"] | None
+    """None while the reply goes on; then "end" (the model ended it) or "length" (it reached its limit)."""
+    logprobs: tuple[Logprob, ...] = ()
+    """One for each token, if the sampling settings ask for them."""
+    waiting: int = 0
+    """Position in the queue, 1 for the next reply to begin; 0 once the reply is being generated."""
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """How likely one token of a completion was, and which tokens were the likeliest in its place."""
+
+    probability: float
+    likeliest: tuple[tuple[int, float], ...]
+    """(token id, probability), the likeliest first; only tokens that could be drawn."""
+
+
+class ServedVersion(Protocol):
+    """One version in service, as a lease hands it out."""
+
+    @property
+    def version(self) -> Version:
+        """The version on disk."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's tokenizer."""
+
+    @property
+    def window(self) -> int:
+        """Longest sequence in tokens, prompt and completion together."""
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of the model's parameters; None if the engine does not know it."""
+
+    def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+        """Generate one completion and yield its tokens as they come, several a chunk if the reader is slow.
+
+        Closing the iterator cancels the generation. Raises TooLong if the prompt leaves no room in the window,
+        EngineBusy if too many replies wait already, EngineError if generation fails.
+        """
+
+    def score(
+        self, prompt_ids: list[int], completion_ids: list[int], sampling: Sampling, alternatives: int
+    ) -> list[TokenScore]:
+        """How likely each token of a completion was under these sampling settings, with its likeliest alternatives.
+
+        With temperature 0 the probabilities are the model's own. Blocks for one forward pass: not for an event loop.
+        Raises NoTokens if this engine cannot score.
+        """
+
+
+class Engine(Protocol):
+    """Serves the released version of a registry, follows its releases, and serves other versions by their id."""
+
+    @property
+    def version(self) -> Version:
+        """The released version: new replies come from it unless they name another."""
+
+    @property
+    def versions(self) -> list[str]:
+        """Ids of the versions that a reply may name, oldest first. One that is not in memory is loaded on demand."""
+
+    @property
+    def running(self) -> bool:
+        """Whether replies can be generated now."""
+
+    def manifest(self, version_id: str) -> Manifest:
+        """What a version is, whether it is in memory or not. Raises VersionError if it does not exist."""
+
+    def lease(self, version_id: str | None = None) -> AbstractContextManager[ServedVersion]:
+        """Hold a version for one reply; None is the released one. A release neither changes nor stops it meanwhile.
+
+        A version that is not in memory is loaded first, which blocks: on an event loop, await `prepare` in a thread
+        before. Raises what `prepare` raises.
+        """
+
+    def prepare(self, version_id: str | None) -> None:
+        """Load a version, if it is not in memory yet; None is the released one.
+
+        Raises UnknownModel if no such version can chat, EngineBusy if as many versions as fit are in use, EngineError,
+        VersionError or ModelError if it cannot be loaded.
+        """
+
+    def close(self) -> None:
+        """Stop serving. Replies that are being generated in this process fail."""
+
+
+def completion_limit(served: ServedVersion, prompt_ids: Sequence[int], sampling: Sampling) -> int:
+    """Most tokens that the completion may have: what is asked for, or what the window leaves if that is less.
+
+    Raises TooLong if the window leaves nothing.
+    """
+    room = served.window - len(prompt_ids)
+    if room < 1:
+        raise TooLong(
+            f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {served.version.id} reads "
+            f"{served.window}. Shorten it, or start a new conversation.",
+            len(prompt_ids),
+            served.window,
+        )
+    return min(room, sampling.max_new_tokens)
+
+
+class ReleaseFollower:
+    """A thread that calls `serve` with the id of a version when it is released.
+
+    If the released version cannot be served, the one before stays in service; the reason is logged once.
+    """
+
+    def __init__(
+        self,
+        registry: Versions,
+        current: Callable[[], str],
+        serve: Callable[[str], None],
+        seconds: float,
+        after_check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Starts the thread. `current`: id of the version in service. `seconds`: time between two checks.
+
+        `serve` may raise AssistantError. `after_check` is called after each check.
+        """
+        self._registry = registry
+        self._current = current
+        self._serve = serve
+        self._seconds = seconds
+        self._after_check = after_check
+        self._logged = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follow-releases", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and wait until it has ended."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                released = self._registry.released()
+                if released is not None and released != self._current():
+                    self._serve(released)
+                self._logged = ""
+            except AssistantError as error:
+                # A damaged release must not take the assistant down.
+                if str(error) != self._logged:
+                    log.error("Still serving %s: %s", self._current(), error)
+                self._logged = str(error)
+            self._after_check()
