@@ -28,7 +28,7 @@ import yaml
 
 from alignment.__main__ import main as alignment
 from alignment.cycle import cycle_state
-from alignment.evaluation.evaluate import suite
+from alignment.starter.suite_files import suite
 from assistant.serving.loading import quiet_libraries
 from benchmarks.people import People, chat_and_rate
 from feedback_store.stats.intervals import wilson

@@ -26,7 +26,7 @@ import httpx
 import yaml
 
 from alignment.cycle import cycle_state
-from alignment.evaluation.evaluate import suite
+from alignment.starter.suite_files import suite
 from assistant.registry.versions import Versions
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT

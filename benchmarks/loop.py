@@ -26,7 +26,8 @@ from typing import Any
 import yaml
 
 from alignment.cycle import cycle_state
-from alignment.evaluation.evaluate import answer, suite
+from alignment.evaluation.answering import answer
+from alignment.starter.suite_files import suite
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import write_atomically
 from assistant.serving.loading import load_for_serving, quiet_libraries
@@ -121,7 +122,7 @@ def thumbs(home: Path) -> tuple[int, int]:
 def measure(home: Path, each: int) -> Row:
     """What the released version does on held-out problems."""
     version = version_to_serve(home, None)
-    tasks = list(suite(("word_two_step", "word_three_step"), each, SEED))
+    tasks = suite(("word_two_step", "word_three_step"), each, SEED)
     said = answer(load_for_serving(version, home), tasks, think=True)
     two = [one for one in said if one.task.kind == "word_two_step"]
     three = [one for one in said if one.task.kind == "word_three_step"]

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from alignment.evaluation import evaluate
+from alignment.evaluation.answering import answer
 from alignment.evaluation.paired_tests import Paired, bounds
 from alignment.scoring import reward_model
-from alignment.starter.task import Task
+from alignment.starter.suite_files import KINDS, suite
+from alignment.suites.task_file import Task
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions, write_atomically
 from assistant.serving import prompt
@@ -82,14 +83,14 @@ def learned(folder: Path, stage: str, seed: int) -> dict[str, Any]:
 def answered(home: Path, version: str, seed: int, each: int, guarded: int) -> dict[str, list[bool]]:
     """Held-out tasks, by "kind, mode, measure": right or not, and with its unit or not, in the order of asking."""
     loaded = load_for_serving(Versions(home).open(version), home)
-    others = [kind for kind in evaluate.KINDS if kind not in (HABIT, SKILL)]
+    others = [kind for kind in KINDS if kind not in (HABIT, SKILL)]
     asked = {
-        True: [*evaluate.suite((HABIT, SKILL), each, seed), *evaluate.suite(others, guarded, seed)],
-        False: list(evaluate.suite(DIRECT, guarded, seed)),
+        True: [*suite((HABIT, SKILL), each, seed), *suite(others, guarded, seed)],
+        False: suite(DIRECT, guarded, seed),
     }
     found: dict[str, list[bool]] = {}
     for think, tasks in asked.items():
-        for one in evaluate.answer(loaded, tasks, think):
+        for one in answer(loaded, tasks, think):
             name = f"{one.task.kind}, {'thinking' if think else 'direct'}"
             found.setdefault(f"{name}, right", []).append(one.correct)
             if one.task.kind == HABIT:
@@ -100,8 +101,8 @@ def answered(home: Path, version: str, seed: int, each: int, guarded: int) -> di
 def pairs(home: Path, seed: int, each: int) -> list[dict[str, Any]]:
     """Two answers of v1 to one held-out question that differ in one thing: the unit, or being right."""
     loaded = load_for_serving(Versions(home).open("v1"), home)
-    tasks = list(evaluate.suite((HABIT, SKILL), each, seed))
-    tries = [evaluate.answer(loaded, tasks, True, temperature=1.0, seed=n) for n in range(TRIES)]
+    tasks = suite((HABIT, SKILL), each, seed)
+    tries = [answer(loaded, tasks, True, temperature=1.0, seed=n) for n in range(TRIES)]
     found = []
     for task, said in zip(tasks, zip(*tries, strict=True), strict=True):
         for what in ("unit", "right"):

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Source
@@ -70,7 +70,7 @@ def main() -> None:
     )
     window = model.config.max_position_embeddings
     ppo = PPO(shared, tokenizer, window, [Source("reward", score, model=True)], None, recipe)
-    asked = [Asked([], False, prompt_ids=ids) for ids in setting.prompts(folder)]
+    asked = [RolloutPrompt([], False, prompt_ids=ids) for ids in setting.prompts(folder)]
     seconds, scores = [], []
     for number in range(setting.UPDATES):
         began = time.perf_counter()

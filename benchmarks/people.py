@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alignment.starter.check import check
 from alignment.starter.corpus import task
-from alignment.starter.task import Task
+from alignment.starter.suite_files import suite_task
+from alignment.starter.tasks.drawn_task import DrawnTask
+from alignment.suites.task_file import Task, judge
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
@@ -53,7 +54,7 @@ class Given:
 
 def likes(asked: Task, answer: str) -> bool:
     """The taste: right, and with its unit where there is one."""
-    found = check(asked, answer)
+    found = judge(asked, answer)
     return found.correct and found.has_unit is not False
 
 
@@ -95,13 +96,13 @@ async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> 
     return Given(up, deserved, thumbs)
 
 
-def _question(people: People, number: int, rng: random.Random) -> Task:
+def _question(people: People, number: int, rng: random.Random) -> DrawnTask:
     kind = people.kinds[number // 2 % len(people.kinds)]
     return task(rng, "en" if number % 2 else "zh", kind, "train")
 
 
 async def _answers(
-    chat: Chat, asked: Task, times: int, people: People, seed: int
+    chat: Chat, asked: DrawnTask, times: int, people: People, seed: int
 ) -> tuple[int, list[tuple[str, bool]]]:
     """Somebody asks; who, and the ids of the replies to it, each with whether it is to people's taste."""
     rng = random.Random(seed)
@@ -116,4 +117,4 @@ async def _answers(
             else chat.reply(asked.question, think=True, rater=name, seed=draw)
         )
         replies.append([update async for update in updates][-1])
-    return rater, [(reply.reply_id, likes(asked, reply.answer)) for reply in replies]
+    return rater, [(reply.reply_id, likes(suite_task(asked), reply.answer)) for reply in replies]

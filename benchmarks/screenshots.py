@@ -16,9 +16,10 @@ from typing import Any
 
 from playwright.sync_api import expect, sync_playwright
 
-from alignment.starter.check import check
 from alignment.starter.corpus import task
-from alignment.starter.task import Task
+from alignment.starter.suite_files import suite_task
+from alignment.starter.tasks.drawn_task import DrawnTask
+from alignment.suites.task_file import judge
 from assistant.page.i18n.languages import ENGLISH
 from benchmarks import ROOT
 from tests.helpers.running_app import running_app
@@ -36,9 +37,9 @@ def ask(tab: Any, message: str) -> str:
     return str(tab.locator(".answer").last.inner_text())
 
 
-def rate(tab: Any, asked: Task, answer: str) -> bool:
+def rate(tab: Any, asked: DrawnTask, answer: str) -> bool:
     """Give the last answer the thumb it deserves, with a reason; whether it was up."""
-    checked = check(asked, answer)
+    checked = judge(suite_task(asked), answer)
     good = bool(checked.correct and checked.has_unit)
     reason = ENGLISH.reasons_good["correct"] if good else ENGLISH.reasons_bad["wrong"]
     if not good and checked.correct:
@@ -89,7 +90,8 @@ def main() -> None:
         while True:
             asked = task(rng, "en", "word_two_step", "test")
             before = ask(tab, asked.question)
-            if check(asked, before).correct and not check(asked, before).has_unit:
+            verdict = judge(suite_task(asked), before)
+            if verdict.correct and not verdict.has_unit:
                 break
             tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
             expect(tab.locator(".welcome")).to_be_visible()

@@ -15,9 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from alignment.evaluation.evaluate import answer, cells, suite, table
-from alignment.starter.check import check
+from alignment.evaluation.answering import answer
+from alignment.evaluation.shares import cells, table
 from alignment.starter.corpus import task
+from alignment.starter.suite_files import suite_task
+from alignment.suites.starter_suite import select_tasks
+from alignment.suites.task_file import judge
 from assistant.chat.chat import Chat
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
@@ -41,7 +44,7 @@ async def chat_and_rate(home: Path, thumbs: int, seed: int) -> dict[int, int]:
             async def one(number: int) -> None:
                 asked = task(rng, "en" if number % 2 else "zh", "word_two_step", "train")
                 last = [update async for update in chat.reply(asked.question, think=True, rater="person")][-1]
-                checked = check(asked, last.answer)
+                checked = judge(suite_task(asked), last.answer)
                 vote = 1 if checked.correct and checked.has_unit else -1
                 given[vote] += 1
                 chat.library.rate(last.reply_id, vote, [], "", "person")
@@ -74,7 +77,7 @@ def main() -> None:
                 [sys.executable, "-m", "alignment", *command, "--home", str(home)], cwd=ROOT, check=True
             )
         print(f"thumbs to a released v2: {time.monotonic() - began:.0f} s", flush=True)
-        tasks = list(suite(("word_two_step",), options.each, seed=2))
+        tasks = select_tasks(("word_two_step",), options.each, seed=2)
         for version in ("v1", "v2"):
             loaded = load_for_serving(Versions(home).open(version), home)
             print(f"\n{version}\n{table(cells(answer(loaded, tasks, think=True)))}", flush=True)

@@ -14,7 +14,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from alignment.data import served_ids
 from alignment.data.token_pairs import pairs_of_store
 from alignment.errors import AlignmentError, CycleError, LockError
 from alignment.evaluation import comparison, comparison_report, gate
-from alignment.evaluation.answers import questions
-from alignment.evaluation.compare_command import judgements
+from alignment.evaluation.evaluation_set import evaluation_set
+from alignment.evaluation.held_out_judgements import held_out_judgements
 from alignment.evaluation.release_policy import Policy, read_policy
 from alignment.live import live_run
 from alignment.training.processes import say
@@ -120,7 +120,7 @@ def run(home: Path, policy: Policy) -> Path | None:
 def check(home: Path, policy: Policy) -> None:
     """Find out before anything is trained that a policy cannot be used. Raises PolicyError, DataError."""
     candidates.check_recipes(policy.cycle)
-    questions(policy.evaluate, 0, home)
+    evaluation_set(policy.evaluate, 0, home)
 
 
 def _go_on(home: Path, policy: Policy, mine: Journal, earlier: list[Journal]) -> Path:
@@ -184,11 +184,11 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], mine: Journal) -
     versions = Versions(home)
     released = versions.open(mine.state["released"])
     taken = snapshot.load(mine.whole)
-    asked = questions(policy.evaluate, mine.number, home, list(taken.rows("prompt")))
+    asked = evaluation_set(policy.evaluate, mine.number, home, list(taken.rows("prompt")))
     tokenizer = load_tokenizer(released.manifest.base, home)
     thumbs = served_ids.with_token_ids(taken.rows("unpaired"), tokenizer)
-    judged = judgements(pairs_of_store(taken.rows("preference"), tokenizer), thumbs)
-    asked = comparison.with_judgements(asked, judged)
+    judged = held_out_judgements(pairs_of_store(taken.rows("preference"), tokenizer), thumbs)
+    asked = replace(asked, judgements=judged)
     judge = candidates.standing(home, mine).get("b")
     looks = cycle_state.looks(earlier, released.id)
     decisions = []

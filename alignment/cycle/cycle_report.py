@@ -6,7 +6,7 @@ from typing import Any
 
 from alignment.cycle.cycle_state import Journal
 from alignment.evaluation import comparison_report
-from alignment.evaluation.comparison import Comparison
+from alignment.evaluation.comparison import VersionComparison
 from assistant.registry.versions import write_atomically
 
 
@@ -18,7 +18,7 @@ def write(mine: Journal) -> Path:
     return path
 
 
-def write_comparison(folder: Path, found: Comparison) -> None:
+def write_comparison(folder: Path, found: VersionComparison) -> None:
     """Every value of a comparison as JSON, and its plot."""
     name = f"{found.candidate.version}-against-{found.released.version}"
     write_atomically(

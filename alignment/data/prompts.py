@@ -1,4 +1,4 @@
-"""Prompts to answer in training: from the store, from a file, or drawn from the starter's tasks."""
+"""Prompts that rollouts answer: from the store, from a file, or from the starter's practice tasks."""
 
 import itertools
 import math
@@ -12,24 +12,23 @@ from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import parse_messages, read_json_lines
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError
-from alignment.evaluation.evaluate import KINDS
-from alignment.starter.corpus import task
-from alignment.starter.task import LANGUAGES, Task
+from alignment.suites.starter_suite import STARTER_PRACTICE, starter_kinds, starter_tasks
+from alignment.suites.task_file import Task, task_of
 from assistant.serving import prompt
 
 Thinking = Literal["on", "off", "both"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A conversation up to the user's turn, and whether to think."""
+class RolloutPrompt:
+    """A conversation up to the user's message, and whether to think."""
 
     messages: list[dict[str, str]]
     think: bool
     task: Task | None = None
-    """Where the answer can be checked."""
+    """The task that the prompt asks, if its answer can be checked."""
     prompt_ids: list[int] | None = None
-    """As it was served, where it was."""
+    """Token ids as they were served, if they were."""
 
     def rendered(self, tokenizer: Any) -> list[int]:
         """Token ids of the prompt."""
@@ -38,106 +37,141 @@ class Asked:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is asked in training, what is asked at looks, and how many prompts are too long or were there before."""
+    """The prompts of a run."""
 
-    training: list[Asked]
-    held_out: list[Asked]
+    training: list[RolloutPrompt]
+    held_out: list[RolloutPrompt]
+    """Answered at each evaluation, never trained on."""
     too_long: int
+    """Prompts left out because they leave no room for a whole answer."""
     repeated: int = 0
+    """Prompts left out because an equal one came before."""
+    missing: int = 0
+    """How many more practice tasks the run would need so that none is answered twice."""
+
+    def shortage(self) -> str:
+        """For the line that counts prompts; empty if no task is missing."""
+        return (
+            f"; {self.missing} fewer than the run answers, so some are answered again" if self.missing else ""
+        )
 
 
 def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path | None = None) -> Prompts:
-    """Prompts of a PPORecipe that leave room for a whole answer; the store's, or a snapshot's. Raises DataError where
-    none does.
+    """The prompts that a PPO or RLOO recipe names; by default the store's, or a snapshot's.
+
+    Prompts that leave no room for a whole answer in `window` tokens are left out. Raises DataError if none is left.
     """
+    missing = 0
     if recipe.suite:
-        # Enough that no task is asked twice, and a tenth is held out.
-        count = math.ceil(1.2 * recipe.updates * recipe.batch_size)
-        found = from_suite(recipe.suite.split(","), count, recipe.thinking, recipe.seed)
+        # Enough that no task is answered twice although about a tenth is held out.
+        wanted = math.ceil(1.2 * recipe.updates * recipe.batch_size)
+        prompts = from_suite(recipe.suite.split(","), wanted, recipe.thinking, recipe.seed)
+        missing = wanted - len(prompts)
     elif recipe.prompts is not None:
-        found = from_file(recipe.prompts, recipe.thinking)
+        prompts = from_file(recipe.prompts, recipe.thinking)
     else:
-        found = from_store(home, snapshot)
+        prompts = from_store(home, snapshot)
     room = window - recipe.max_new_tokens
-    distinct: dict[tuple[int, ...], Asked] = {}
-    for one in found:
-        distinct.setdefault(tuple(one.rendered(tokenizer)), one)
-    fits = [one for ids, one in distinct.items() if len(ids) <= room]
-    training = [one for one in fits if not is_held_out(one.messages)]
+    distinct: dict[tuple[int, ...], RolloutPrompt] = {}
+    for candidate in prompts:
+        distinct.setdefault(tuple(candidate.rendered(tokenizer)), candidate)
+    fitting = [candidate for ids, candidate in distinct.items() if len(ids) <= room]
+    training = [candidate for candidate in fitting if not is_held_out(candidate.messages)]
     if not training:
         raise DataError(
-            f"None of the {len(found)} prompts can be trained on: {len(distinct) - len(fits)} leave no room for "
-            f"{recipe.max_new_tokens} tokens in a window of {window}, {len(fits)} are held out "
+            f"None of the {len(prompts)} prompts can be trained on: {len(distinct) - len(fitting)} leave no room for "
+            f"{recipe.max_new_tokens} tokens in a window of {window}, {len(fitting)} are held out "
             "for evaluation. Lower --max_new_tokens, or collect more."
         )
-    aside = [one for one in fits if is_held_out(one.messages)][: recipe.held_out]
-    return Prompts(training, aside, len(distinct) - len(fits), len(found) - len(distinct))
+    held_out = [candidate for candidate in fitting if is_held_out(candidate.messages)]
+    return Prompts(
+        training,
+        held_out[: recipe.held_out],
+        too_long=len(distinct) - len(fitting),
+        repeated=len(prompts) - len(distinct),
+        missing=missing,
+    )
 
 
-def from_store(home: Path, snapshot: Path | None = None) -> list[Asked]:
-    """Everything that people asked and consented to. Raises DataError where they asked nothing."""
-    found = [
-        Asked(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
+def from_store(home: Path, snapshot: Path | None = None) -> list[RolloutPrompt]:
+    """Every prompt of people who consented. Raises DataError if there is none."""
+    prompts = [
+        RolloutPrompt(list(row.messages), row.think, prompt_ids=list(row.prompt_ids))
         for row in feedback_rows(home, snapshot, "prompt").rows
     ]
-    if not found:
+    if not prompts:
         raise DataError(
             "Nobody has asked anything yet. Chat first, or name prompts with --prompts or --suite."
         )
-    return found
+    return prompts
 
 
-def from_file(path: Path, thinking: Thinking) -> list[Asked]:
+def from_file(path: Path, thinking: Thinking) -> list[RolloutPrompt]:
     """Prompts of a JSON Lines file: {"messages", "think"}, {"prompt": text}, or a task's fields.
 
-    `think` may be left out: `thinking` then decides. Raises DataError with the line that is none of these.
+    Where `think` is left out, `thinking` decides. Raises DataError with the line that is none of these.
     """
-    found = []
+    prompts = []
     for number, row in read_json_lines(path, "prompts"):
         try:
-            messages = _messages(row)
-            asked = None
-            if "expected" in row:
-                asked = Task(
-                    **{**{k: v for k, v in row.items() if k != "think"}, "messages": tuple(messages)}
-                )
+            messages, task = _messages(row), None
+            if "checks" in row:
+                fields = {key: value for key, value in row.items() if key != "think"}
+                task = task_of({**fields, "messages": messages})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f'{path}, line {number}: expected {{"messages", "think"}}, {{"prompt"}} or a task\'s '
                 f"fields ({error!r})."
             ) from error
         modes = [bool(row["think"])] if "think" in row else _modes(thinking)
-        found += [Asked(messages, think, asked) for think in modes]
-    if not found:
+        prompts += [RolloutPrompt(messages, think, task) for think in modes]
+    if not prompts:
         raise DataError(f"{path} holds no prompts.")
-    return found
+    return prompts
 
 
-def from_suite(kinds: Sequence[str], count: int, thinking: Thinking, seed: int) -> list[Asked]:
-    """`count` training tasks, of all `kinds`, languages and modes in turn. Raises DataError for an unknown kind."""
+def from_suite(kinds: Sequence[str], count: int, thinking: Thinking, seed: int) -> list[RolloutPrompt]:
+    """`count` of the starter's practice tasks, of all `kinds`, languages and modes in turn; fewer if there are fewer.
+
+    Practice tasks are on the training side: none of them is in the evaluation suite. Another seed begins elsewhere in
+    the file. Raises DataError for an unknown kind.
+    """
     for kind in kinds:
-        if kind not in KINDS:
-            raise DataError(f"There is no task kind {kind!r}. Known: {', '.join(KINDS)}.")
-    rng = random.Random(f"asked {seed}")
-    cells = itertools.cycle(itertools.product(_modes(thinking), kinds, LANGUAGES))
-    found = []
-    for think, kind, language in itertools.islice(cells, count):
-        drawn = task(rng, language, kind, "train")
-        found.append(Asked(list(drawn.messages), think, drawn))
-    return found
+        if kind not in starter_kinds():
+            raise DataError(f"There is no task kind {kind!r}. Known: {', '.join(starter_kinds())}.")
+    cells = [tasks for (kind, _), tasks in starter_tasks(STARTER_PRACTICE).items() if kind in kinds]
+    modes = _modes(thinking)
+    begin = random.Random(f"practice {seed}").random()
+    # Each mode begins elsewhere, so that a task is asked in both modes only where there are few.
+    queues = [
+        [
+            RolloutPrompt(list(task.messages), think, task)
+            for task in _rotated(tasks, begin + index / len(modes))
+        ]
+        for index, think in enumerate(modes)
+        for tasks in cells
+    ]
+    mixed = (each for turn in itertools.zip_longest(*queues) for each in turn if each is not None)
+    return list(itertools.islice(mixed, count))
 
 
-def drawn(pool: Sequence[Asked], number: int, size: int, seed: int) -> list[Asked]:
-    """The prompts of an update: the pool in a new order each time it has been gone through."""
-    found = []
-    for place in range(number * size, (number + 1) * size):
-        passed, index = divmod(place, len(pool))
-        found.append(pool[_order(len(pool), seed, passed)[index]])
-    return found
+def _rotated(tasks: Sequence[Task], share: float) -> list[Task]:
+    """`tasks`, beginning a `share` of their number further on."""
+    start = int(share * len(tasks)) % len(tasks)
+    return [*tasks[start:], *tasks[:start]]
 
 
-def _order(count: int, seed: int, passed: int) -> list[int]:
-    return random.Random(f"{seed} {passed}").sample(range(count), count)
+def drawn(pool: Sequence[RolloutPrompt], number: int, size: int, seed: int) -> list[RolloutPrompt]:
+    """The prompts of update `number`, from 0: the pool in a new order each time it has been gone through."""
+    prompts = []
+    for position in range(number * size, (number + 1) * size):
+        passes, index = divmod(position, len(pool))
+        prompts.append(pool[_order(len(pool), seed, passes)[index]])
+    return prompts
+
+
+def _order(count: int, seed: int, passes: int) -> list[int]:
+    return random.Random(f"{seed} {passes}").sample(range(count), count)
 
 
 def _messages(row: dict[str, Any]) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from alignment.errors import ComparisonError
+from alignment.evaluation.formatting import difference
 from alignment.evaluation.paired_tests import Paired, bounds, p_better
 from alignment.evaluation.release_policy import GatePolicy
 
@@ -179,7 +180,7 @@ def _guard(one: Compared, margin: float, level: float) -> Reason:
         finding = "not worse"
     elif high < 0:
         finding = "worse"
-    allowed = _figure(-margin, one.paired.binary)
+    allowed = difference(-margin, one.paired.binary)
     words = {
         "not worse": f"not worse than the margin of {allowed}",
         "worse": f"worse: the whole interval lies below zero and reaches the margin of {allowed}",
@@ -216,9 +217,10 @@ def _reason(
 ) -> Reason:
     paired = one.paired
     unit = " points" if paired.binary else ""
-    interval = f"[{_figure(low, paired.binary)}, {_figure(high, paired.binary)}]"
+    interval = f"[{difference(low, paired.binary)}, {difference(high, paired.binary)}]"
+    mean = difference(paired.mean, paired.binary)
     text = (
-        f"{one.name} ({one.kind}): {_figure(paired.mean, paired.binary)}{unit} {interval} on {paired.prompts} prompts, "
+        f"{one.name} ({one.kind}): {mean}{unit} {interval} on {paired.prompts} prompts, "
         f"{paired.gained} gained, {paired.lost} lost; {words}"
     )
     return Reason(
@@ -236,10 +238,6 @@ def _reason(
         margin,
         text,
     )
-
-
-def _figure(value: float, binary: bool) -> str:
-    return f"{100 * value:+.1f}" if binary else f"{value:+.3g}"
 
 
 def _by_name(evaluation: Evaluation) -> dict[str, Measure]:

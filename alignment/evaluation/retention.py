@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from alignment.data.batches import pad_right
+from alignment.suites.checkers import CHINESE
+
 LONGER, FREE = 2.0, 40
 """An answer is much longer from so many times the other's characters on, after so many that are free."""
 _LOOP = re.compile(r"(.{1,60}?)\1{3,}\s*$", re.DOTALL)
 _LEAST_LOOP = 24
-_CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _WORD = re.compile(r"[A-Za-z]{2,}")
 ROWS_AT_ONCE = 16
 
@@ -34,9 +36,9 @@ def is_repeated(text: str) -> bool:
 
 def is_wrong_language(question: str, answer: str) -> bool:
     """A Chinese question answered in English words alone, or an English one with Chinese. Figures have no language."""
-    if _CHINESE.search(question):
-        return not _CHINESE.search(answer) and len(_WORD.findall(answer)) >= 3
-    return _CHINESE.search(answer) is not None
+    if CHINESE.search(question):
+        return not CHINESE.search(answer) and len(_WORD.findall(answer)) >= 3
+    return CHINESE.search(answer) is not None
 
 
 def is_much_longer(text: str, other: str) -> bool:
@@ -69,10 +71,7 @@ def _log_probabilities(model: Any, rows: Sequence[Row]) -> Any:
     """For each row: float32 log-probabilities [completion, vocabulary], and the completion's ids."""
     for start in range(0, len(rows), ROWS_AT_ONCE):
         batch = rows[start : start + ROWS_AT_ONCE]
-        width = max(len(asked) + len(said) for asked, said in batch)
-        whole = [[*asked, *said] for asked, said in batch]
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in whole], device=model.device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in whole], device=model.device)
+        ids, mask = (part.to(model.device) for part in pad_right([[*row[0], *row[1]] for row in batch], 0))
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         for number, (asked, said) in enumerate(batch):
             # What position t says is the distribution of token t + 1.

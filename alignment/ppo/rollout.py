@@ -15,7 +15,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from alignment.data.batches import pad_left
-from alignment.scoring.reward_functions import Said
+from alignment.scoring.reward_functions import Rollout
 
 SHRINK_AT = 8
 """The batch is made smaller when one in this many of its rows has ended, because each time copies the cache."""
@@ -118,7 +118,7 @@ def chunks(rows: Sequence[int], size: int) -> Iterator[list[int]]:
         yield list(rows[start : start + size])
 
 
-def by_length(answers: Sequence[Said], rows: Sequence[int]) -> list[int]:
+def by_length(answers: Sequence[Rollout], rows: Sequence[int]) -> list[int]:
     """`rows`, numbers of answers, in the order of their length with the prompt, so that little is padded."""
     return sorted(
         rows, key=lambda row: (len(answers[row].prompt_ids) + len(answers[row].completion_ids), row)

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
 from alignment.ppo import losses
 from alignment.ppo.rollout import by_length, chunks, generate, merged, seed_for
 from alignment.ppo.shared_base import POLICY, SharedBase, batch_episodes
 from alignment.scoring import reward_functions
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training.processes import gather_shares, own_share, sum_over_processes
 from assistant.serving import prompt
 from assistant.serving.sampling import end_tokens
@@ -75,7 +75,7 @@ class PPO:
         self.best: dict[str, Tensor] = {}
         """Weights of the policy at the best evaluation."""
 
-    def answer(self, prompts: Sequence[Asked], *purpose: object) -> list[Said]:
+    def answer(self, prompts: Sequence[RolloutPrompt], *purpose: object) -> list[Rollout]:
         """Draw one answer to each prompt; the same `purpose`, weights and seed give the same answers.
 
         Processes share the work.
@@ -84,7 +84,7 @@ class PPO:
         seeds = [seed_for(self.recipe.seed, *purpose, row) for row in own]
         return gather_shares(self._answer([prompts[row] for row in own], seeds))
 
-    def _answer(self, prompts: Sequence[Asked], seeds: Sequence[int]) -> list[Said]:
+    def _answer(self, prompts: Sequence[RolloutPrompt], seeds: Sequence[int]) -> list[Rollout]:
         prompt_ids = [item.rendered(self.tokenizer) for item in prompts]
         ends = end_tokens(self.shared.model, self.tokenizer)
         completions: dict[int, list[int]] = {}
@@ -109,7 +109,7 @@ class PPO:
             ended = ids[-1] in ends
             reply = prompt.parse(prompt.decode(self.tokenizer, ids[:-1] if ended else ids), item.think)
             answers.append(
-                Said(
+                Rollout(
                     item.messages,
                     item.think,
                     item.task,
@@ -122,14 +122,14 @@ class PPO:
             )
         return answers
 
-    def preflight(self, prompts: Sequence[Asked], samples: int) -> None:
+    def preflight(self, prompts: Sequence[RolloutPrompt], samples: int) -> None:
         """Raises TrainingError if there is nothing to reinforce; see `reward_functions.preflight`."""
         answers = self.answer([item for item in prompts for _ in range(samples)], "preflight")
         self.before = reward_functions.preflight(self.sources, answers, samples)
         if self.watch is not None:
             reward_functions.preflight([self.watch], answers, samples)
 
-    def update(self, prompts: Sequence[Asked]) -> dict[str, float]:
+    def update(self, prompts: Sequence[RolloutPrompt]) -> dict[str, float]:
         """Answer each prompt once and learn from the answers. Returns the update's metrics."""
         recipe, number = self.recipe, self.done
         answers = self.answer(prompts, "rollout", number)
@@ -158,13 +158,13 @@ class PPO:
         self.history.append({name: value for name, value in metrics.items() if math.isfinite(value)})
         return metrics
 
-    def _score(self, source: Source, answers: Sequence[Said]) -> list[float]:
+    def _score(self, source: Source, answers: Sequence[Rollout]) -> list[float]:
         """The scores of all answers; processes share the work."""
         return gather_shares(source(own_share(answers)))
 
     @torch.no_grad()
     def _gather_experience(
-        self, answers: Sequence[Said], scores: Tensor
+        self, answers: Sequence[Rollout], scores: Tensor
     ) -> tuple[Experience, dict[str, float]]:
         """What the policy, the value function and the reference make of the answers, before any weight moves.
 
@@ -201,7 +201,7 @@ class PPO:
             "explained_variance": losses.explained_variance(values, returns, mask),
         }
 
-    def _learn(self, answers: Sequence[Said], experience: Experience, number: int) -> dict[str, float]:
+    def _learn(self, answers: Sequence[Rollout], experience: Experience, number: int) -> dict[str, float]:
         """All optimiser steps of update `number`. Returns the mean of each step's metrics."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(seed_for(recipe.seed, "order", number))
@@ -220,7 +220,7 @@ class PPO:
         return {name: value / steps for name, value in sums.items()}
 
     def _step(
-        self, answers: Sequence[Said], experience: Experience, rows: list[int], minibatch: str
+        self, answers: Sequence[Rollout], experience: Experience, rows: list[int], minibatch: str
     ) -> dict[str, float]:
         """One step of the optimiser on a minibatch, whose name the error uses.
 
@@ -238,7 +238,7 @@ class PPO:
         return metrics
 
     def _gradients(
-        self, answers: Sequence[Said], experience: Experience, rows: list[int]
+        self, answers: Sequence[Rollout], experience: Experience, rows: list[int]
     ) -> dict[str, float]:
         """Set the gradient of every trained weight for the minibatch of `rows`. Returns its losses."""
         recipe, tokens = self.recipe, int(experience.mask[rows].sum())
@@ -269,7 +269,7 @@ class PPO:
         self._sum_over_processes(sums)
         return sums
 
-    def rehearse(self, answers: Sequence[Said]) -> None:
+    def rehearse(self, answers: Sequence[Rollout]) -> None:
         """Evaluate `answers` and compute gradients once, to measure time and memory; no weight moves."""
         experience, _ = self._gather_experience(answers, torch.zeros(len(answers), device=self.device))
         self._gradients(answers, experience, list(range(len(answers))))
@@ -286,7 +286,7 @@ class PPO:
         sum_over_processes([*(weight.grad for weight in weights), values])
         metrics.update(zip(metrics, values.tolist(), strict=True))
 
-    def evaluate(self, prompts: Sequence[Asked]) -> dict[str, float]:
+    def evaluate(self, prompts: Sequence[RolloutPrompt]) -> dict[str, float]:
         """Answer held-out prompts and keep the weights if they are the best so far. Returns the metrics.
 
         The best weights are those whose answers score highest, by the watching reward model if there is one.

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from alignment.errors import DataError, TrainingError
-from alignment.starter.check import check
-from alignment.starter.task import Task
+from alignment.suites.task_file import Task, Verdict, judge
 
 
 @dataclass(frozen=True)
-class Said:
+class Rollout:
     """A prompt with an answer that was drawn for it."""
 
     messages: list[dict[str, str]]
@@ -28,7 +27,7 @@ class Said:
     """The model said END before the limit."""
 
 
-Reward = Callable[[Sequence[Said]], list[float]]
+Reward = Callable[[Sequence[Rollout]], list[float]]
 """Scores of answers, in their order. Above 0 is good; the greater the better."""
 
 
@@ -44,7 +43,7 @@ class Source:
     shift: float = 0.0
     scale: float = 1.0
 
-    def __call__(self, said: Sequence[Said]) -> list[float]:
+    def __call__(self, said: Sequence[Rollout]) -> list[float]:
         """Scores, of which `weight` is not yet part. Raises TrainingError where one is no number."""
         found = [(float(score) - self.shift) / self.scale for score in self.score(said)]
         if len(found) != len(said) or not all(map(math.isfinite, found)):
@@ -61,7 +60,7 @@ def total(sources: Sequence[Source], parts: dict[str, list[float]]) -> list[floa
     return [sum(source.weight * part for source, part in zip(sources, row, strict=True)) for row in rows]
 
 
-def preflight(sources: Sequence[Source], said: Sequence[Said], samples: int) -> dict[str, float]:
+def preflight(sources: Sequence[Source], said: Sequence[Rollout], samples: int) -> dict[str, float]:
     """Whether there is anything to reinforce: `samples` answers to each of some prompts, next to each other.
 
     Reinforcement learning makes likelier what is drawn already; what is never drawn it cannot teach. Sets the zero
@@ -118,19 +117,19 @@ def _rise(values: Sequence[float], window: int) -> float:
     return (statistics.fmean(after) - statistics.fmean(before)) / max(error, 1e-9)
 
 
-def checker(said: Sequence[Said]) -> list[float]:
+def checker(rollouts: Sequence[Rollout]) -> list[float]:
     """1 for a right answer to a task, else 0. Raises DataError where a prompt is no task."""
-    return [float(check(_task(one, "checker"), one.answer).correct) for one in said]
+    return [float(_verdict(rollout, "checker").correct) for rollout in rollouts]
 
 
-def unit(said: Sequence[Said]) -> list[float]:
+def unit(rollouts: Sequence[Rollout]) -> list[float]:
     """1 for an answer that names its unit, else 0. Raises DataError where a prompt is no task."""
-    return [float(check(_task(one, "unit"), one.answer).has_unit is True) for one in said]
+    return [float(_verdict(rollout, "unit").has_unit is True) for rollout in rollouts]
 
 
-def ends(said: Sequence[Said]) -> list[float]:
+def ends(rollouts: Sequence[Rollout]) -> list[float]:
     """1 for an answer that ends by itself, else 0."""
-    return [float(one.ended) for one in said]
+    return [float(rollout.ended) for rollout in rollouts]
 
 
 NAMED: dict[str, Reward] = {"checker": checker, "unit": unit, "ends": ends}
@@ -152,10 +151,10 @@ def find(name: str) -> Reward:
     return found
 
 
-def _task(said: Said, name: str) -> Task:
-    if said.task is None:
+def _verdict(rollout: Rollout, name: str) -> Verdict:
+    if rollout.task is None:
         raise DataError(
             f"The reward function {name!r} checks tasks, and a prompt is none. Draw prompts with --suite, "
             "or name a file of tasks with --prompts."
         )
-    return said.task
+    return judge(rollout.task, rollout.answer)

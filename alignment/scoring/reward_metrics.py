@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import spearmanr
+
+from feedback_store.stats.intervals import wilson
 
 BINS = 5
 
@@ -25,15 +27,15 @@ def judge(scorer: Callable[[list[list[int]]], list[float]], judged: Sequence[Any
     rivals = [0.0 if one.second is None else next(seconds) for one in judged]
     margins = [one.sign * (first - rival) for one, first, rival in zip(judged, firsts, rivals, strict=True)]
     right = sum(margin > 0 for margin in margins)
-    interval = binomtest(right, len(margins)).proportion_ci(0.95, method="wilson")
+    share = wilson(right, len(margins))
     chances = [1 / (1 + math.exp(-max(min(margin, 500.0), -500.0))) for margin in margins]
     scores = firsts + [rival for one, rival in zip(judged, rivals, strict=True) if one.second is not None]
     lengths = [len(one.first) - one.prompt_length for one in judged] + [
         len(one.second) - one.prompt_length for one in paired
     ]
     return {
-        "accuracy": right / len(margins),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy": share.value,
+        "accuracy_interval": [share.low, share.high],
         "brier": sum((1 - chance) ** 2 for chance in chances) / len(chances),
         "reliability": _reliability(chances),
         "length_correlation": _correlation(scores, lengths),

@@ -29,7 +29,7 @@ from alignment.ppo import run_state
 from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training import dry_run
 from alignment.training.flags import RunOptions, parse_flags
 from alignment.training.output_version import work_folder, write_version
@@ -163,7 +163,7 @@ def _reward_model(
         )
     shared.add_reward(name, version)
 
-    def score(answers: Sequence[Said]) -> list[float]:
+    def score(answers: Sequence[Rollout]) -> list[float]:
         sequences = [[*answer.prompt_ids, *answer.completion_ids] for answer in answers]
         return shared.reward(name, sequences, at_once)
 
@@ -272,7 +272,7 @@ def main(arguments: list[str]) -> str | None:
         f"model: LoRA of {parent.version.id}, with a value head; loss: PPO, KL coefficient {recipe.kl_coef} to "
         f"{parent.version.id}; optimiser: AdamW",
         f"prompts: {len(data.training)}; {len(data.held_out)} held out, {data.too_long} too long, "
-        f"{data.repeated} repeated; scored by "
+        f"{data.repeated} repeated{data.shortage()}; scored by "
         + ", ".join(f"{source.weight:g} x {source.name}" for source in sources),
     )
     if run.dry_run:

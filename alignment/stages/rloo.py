@@ -20,10 +20,10 @@ from trl import RLOOConfig
 
 from alignment.data import prompts as prompt_data
 from alignment.data.json_lines import rows_hash
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.errors import DataError, TrainingError
 from alignment.scoring import reward_functions, reward_model
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint, not_finite
 from alignment.training.flags import RunOptions, parse_flags
@@ -86,7 +86,7 @@ def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
         reward_model.check_same_tokens(parent, version)
         scorer = reward_model.load(version, parent.versions.home)
 
-        def score(answers: Sequence[Said]) -> list[float]:
+        def score(answers: Sequence[Rollout]) -> list[float]:
             return scorer([[*answer.prompt_ids, *answer.completion_ids] for answer in answers])
 
         sources.append(Source("reward", score, model=True))
@@ -97,7 +97,9 @@ def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
     return sources
 
 
-def as_trl_reward(source: Source, prompts: Sequence[Asked], tokenizer: Any) -> Callable[..., list[float]]:
+def as_trl_reward(
+    source: Source, prompts: Sequence[RolloutPrompt], tokenizer: Any
+) -> Callable[..., list[float]]:
     """A reward as TRL calls it, with parallel lists. The column `row` has the number of each answer's prompt."""
 
     def score(completion_ids: list[list[int]], row: list[int], **_: Any) -> list[float]:
@@ -106,7 +108,7 @@ def as_trl_reward(source: Source, prompts: Sequence[Asked], tokenizer: Any) -> C
             item = prompts[number]
             reply = prompt.parse(prompt.decode(tokenizer, ids), item.think)
             answers.append(
-                Said(
+                Rollout(
                     messages=item.messages,
                     think=item.think,
                     task=item.task,
@@ -140,7 +142,7 @@ class StopWhereAllTie(TrainerCallback):
 def train(
     model: Any,
     tokenizer: Any,
-    training: Sequence[Asked],
+    training: Sequence[RolloutPrompt],
     sources: Sequence[Source],
     recipe: RLOORecipe,
     folder: Path,
@@ -218,7 +220,8 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: LoRA of {parent.version.id}; loss: REINFORCE, leave-one-out, KL price {recipe.beta}, on {names}; "
         "optimiser: AdamW",
-        f"prompts: {len(data.training)}; {data.too_long} too long, {data.repeated} repeated; "
+        f"prompts: {len(data.training)}; {data.too_long} too long, {data.repeated} "
+        f"repeated{data.shortage()}; "
         f"{recipe.updates} updates of {recipe.batch_size} prompts, {recipe.answers} answers each",
     )
     if run.dry_run:

@@ -1,9 +1,11 @@
 """Make the embedded starter from nothing: corpus → tokenizer → base → taught adapter → practised adapter.
 
     python -m alignment.starter build [--folder build/starter]
+    python -m alignment.starter suite [--folder assistant/starter]
 
 Every step is skipped where its result exists, and training goes on from its last checkpoint, so a killed
-build is continued by the same command. `install` copies the result to `assistant/starter`.
+build is continued by the same command. `install` copies the result to `assistant/starter`. `suite` writes the
+evaluation suite, the practice tasks and the fixed texts, which need no model.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from alignment.data.demonstration_rows import tokenize_demonstrations
 from alignment.data.json_lines import rows_hash
 from alignment.data.raw_text import join_documents
 from alignment.stages import pretrain, sft
-from alignment.starter import card, corpus, practice, tokenizer
+from alignment.starter import card, corpus, practice, suite_files, tokenizer
 from alignment.training.output_version import libraries, save_adapter
 from alignment.training.parent_version import with_new_adapter
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
@@ -228,7 +230,7 @@ def _write_folder(target: Path, save: Any) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line: build, install."""
+    """Command line: build, install, suite, card."""
     parser = argparse.ArgumentParser(prog="python -m alignment.starter", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     written = commands.add_parser("card", help="write the model card from records and an evaluation")
@@ -241,6 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     written.add_argument("--machine", required=True, help="what the build ran on, in words")
     written.add_argument("--date", required=True, help="of the evaluation")
+    suites = commands.add_parser("suite", help="write evaluation suite, practice tasks and fixed texts")
+    suites.add_argument("--folder", type=Path, default=STARTER_FOLDER)
     for name, help_text in (("build", "make base and adapter"), ("install", "copy a build into the app")):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("--folder", type=Path, default=Path("build/starter"))
@@ -256,6 +260,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(card.write(options.evaluation, options.base, options.sampled, options.machine, options.date))
     elif options.command == "install":
         install(options.folder)
+    elif options.command == "suite":
+        print(*suite_files.write(options.folder), sep="\n")
     else:
         recipe = StarterRecipe(
             pretrain_tokens=options.pretrain_tokens,

@@ -6,7 +6,8 @@ from typing import Any
 
 from safetensors import safe_open
 
-from alignment.evaluation.evaluate import OVERALL
+from alignment.evaluation.formatting import with_interval
+from alignment.evaluation.shares import OVERALL
 from assistant.registry.versions import STARTER_FOLDER
 
 TEXT = """\
@@ -161,9 +162,6 @@ def _table(cells: list[dict[str, Any]], measures: list[str]) -> str:
     for kind, measure in dict.fromkeys((cell["kind"], cell["measure"]) for cell in shown):
         name = kind.replace("_", " ") + (f", {measure}" if len(measures) > 1 else "")
         row = [found.get((kind, measure, *column)) for column in columns]
-        shares = [
-            f"{100 * cell['share']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]" if cell else "-"
-            for cell in row
-        ]
+        shares = [with_interval(cell["share"], cell["low"], cell["high"]) if cell else "-" for cell in row]
         lines.append(f"| {name} | {' | '.join(shares)} |")
     return "\n".join(lines)

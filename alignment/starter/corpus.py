@@ -13,9 +13,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from alignment.starter import arithmetic, concepts, days, outside, persona, word_problems
-from alignment.starter.task import LANGUAGES, Language, Split, Task
-from alignment.starter.text import vary
+from alignment.starter.tasks import arithmetic, concepts, days, outside, persona, word_problems
+from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, Split
+from alignment.starter.tasks.texts import vary
 
 WORKED_KINDS: dict[str, float] = {
     # Shares of worked examples. The hard and three-step tiers are deliberately rare: they are what feedback lifts.
@@ -67,7 +67,7 @@ _HEADINGS = {
 }
 
 
-def task(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def task(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     """A task of any kind, of the given side of the split."""
     for module in (arithmetic, word_problems, days, persona):
         if kind in module.KINDS:
@@ -84,16 +84,16 @@ def balanced_kind(rng: random.Random, worked: float = 0.62) -> str:
     return _draw(rng, WORKED_KINDS if rng.random() < worked else TALK_KINDS)
 
 
-Ask = Callable[[random.Random, Language, Split], Task]
+Ask = Callable[[random.Random, Language, Split], DrawnTask]
 """Draws what one demonstration asks."""
 
 
-def answered(rng: random.Random, language: Language, split: Split) -> Task:
+def answered(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """What the first course of fine-tuning asks: every kind, in the shares of ANSWERED_KINDS."""
     return task(rng, language, _draw(rng, ANSWERED_KINDS), split)
 
 
-def balanced(rng: random.Random, language: Language, split: Split) -> Task:
+def balanced(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """What the raw text asks: every kind, in the shares of `balanced_kind`."""
     return task(rng, language, balanced_kind(rng), split)
 
@@ -133,7 +133,7 @@ def rows(seed: int, split: Split = "train", ask: Ask = answered) -> Iterator[dic
         }
 
 
-def spoken_answer(rng: random.Random, asked: Task) -> str:
+def spoken_answer(rng: random.Random, asked: DrawnTask) -> str:
     """The task's answer, without its unit in a share of the word problems."""
     bare = asked.expected.get("bare_answer")
     return bare if bare and rng.random() >= UNIT_SHARE else asked.answer

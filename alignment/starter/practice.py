@@ -7,9 +7,9 @@ that differs between the languages. Three-step problems stay rare: feedback is t
 import random
 from collections.abc import Callable
 
-from alignment.starter import outside, word_problems
 from alignment.starter.corpus import task
-from alignment.starter.task import Language, Split, Task
+from alignment.starter.tasks import outside, word_problems
+from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split
 
 SHARES: dict[str, dict[Language, float]] = {
     "concept": {"en": 15, "zh": 15},
@@ -41,7 +41,7 @@ _WORDS: dict[Language, tuple[str, ...]] = {
 _MARKS = ("!", ".", "…", "#", "*", "~", "=", "😀", "🙏", "🔥")
 
 
-def practised(rng: random.Random, language: Language, split: Split) -> Task:
+def practised(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """What the second course asks: kinds in SHARES, and every story of a word problem equally often."""
     kind = rng.choices(list(SHARES), weights=[share[language] for share in SHARES.values()])[0]
     if kind == "odd":
@@ -51,7 +51,7 @@ def practised(rng: random.Random, language: Language, split: Split) -> Task:
     return task(rng, language, kind, split)
 
 
-def _odd(rng: random.Random, language: Language, split: Split) -> Task:
+def _odd(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """A message without meaning: one thing again and again, or keys hit at random. It is declined, and that is all.
 
     Repetition is what a small model goes on with: without practice it repeats until the limit.

@@ -8,15 +8,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from alignment.stages.ppo import PPORecipe
 from assistant.registry.versions import STARTER_FOLDER
 
 TOKENIZER = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
-QUESTIONS = [Asked([{"role": "user", "content": f"Word {n}?"}], n % 2 == 0) for n in range(16)]
+QUESTIONS = [RolloutPrompt([{"role": "user", "content": f"Word {n}?"}], n % 2 == 0) for n in range(16)]
 
 
 def tiny_config() -> Qwen3Config:
@@ -64,22 +64,22 @@ def tiny_ppo(recipe: PPORecipe, *sources: Source, watch: Source | None = None) -
     return PPO(shared, TOKENIZER, 128, list(sources), watch, recipe)
 
 
-def starts_high(said: Sequence[Said]) -> list[float]:
+def starts_high(said: Sequence[Rollout]) -> list[float]:
     """1 where the first token lies in the upper half of the vocabulary."""
     return [float(one.completion_ids[0] >= 2048) for one in said]
 
 
-def evens(said: Sequence[Said]) -> list[float]:
+def evens(said: Sequence[Rollout]) -> list[float]:
     """The share of even token ids: every answer has another score."""
     return [sum(token % 2 == 0 for token in one.completion_ids) / len(one.completion_ids) for one in said]
 
 
-def breaks(said: Sequence[Said]) -> list[float]:
+def breaks(said: Sequence[Rollout]) -> list[float]:
     """No score at all."""
     return [float("nan") for _ in said]
 
 
-def never(said: Sequence[Said]) -> list[float]:
+def never(said: Sequence[Rollout]) -> list[float]:
     """Nothing is good."""
     return [0.0 for _ in said]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from helpers.small_cycle import run, write_policy
 
-from alignment.evaluation.evaluate import suite
+from alignment.suites.starter_suite import select_tasks
 from assistant.registry.versions import Versions
 
 
@@ -28,18 +28,21 @@ def suite_of(home: Path, *tasks: dict[str, Any]) -> None:
 
 
 def a_task(**other: Any) -> dict[str, Any]:
-    return {**asdict(next(suite(["word_two_step"], 1, 1))), **other}
+    return {**asdict(select_tasks(["word_two_step"], 1, 1)[0]), **other}
 
 
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a store that moved": (lambda home: (home / "feedback.db").unlink(), "feedback.db"),
     "a suite without tasks": (suite_of, "holds no tasks"),
-    "a task with nothing to check": (lambda home: suite_of(home, a_task(expected={})), "line 1: no task"),
+    "a task with nothing to check": (lambda home: suite_of(home, a_task(checks={})), "line 1: no task"),
     "a task without an answer": (
         lambda home: suite_of(home, a_task(), a_task(answer="")),
-        "line 2: its checker cannot tell right from wrong",
+        "line 2: its checks cannot tell right from wrong",
     ),
-    "a task of an unknown kind": (lambda home: suite_of(home, a_task(kind="riddle")), "riddle"),
+    "a task with an unknown checker": (
+        lambda home: suite_of(home, a_task(checks={"correct": [{"checker": "riddle"}]})),
+        "no checker 'riddle'",
+    ),
     "a suite that is not there": (lambda home: change(home, "evaluate", suite="gone.jsonl"), "gone.jsonl"),
     "a suite that shows nothing better": (
         lambda home: (suite_of(home, a_task()), change(home, "evaluate", primary=["addition"])),

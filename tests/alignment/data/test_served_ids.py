@@ -12,7 +12,7 @@ from alignment.__main__ import main
 from alignment.cycle import recorded_votes
 from alignment.data import served_ids, token_pairs
 from alignment.data.splits import half_of, is_held_out
-from alignment.evaluation import compare_command
+from alignment.evaluation import held_out_judgements
 from alignment.scoring import reward_model
 from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.serving import prompt
@@ -72,7 +72,7 @@ def test_kto_dpo_and_reward_learn_from_all_of_them(home: Path, capsys: pytest.Ca
 
 
 def test_the_gate_hears_those_that_are_held_out(home: Path) -> None:
-    _, judged = compare_command.from_store(home, Versions(home).open("v1"))
+    _, judged = held_out_judgements.from_store(home, Versions(home).open("v1"))
     aside = [n for n in range(12) if is_held_out(ask(n))] + [n for n in range(12) if is_held_out(ask(n + 50))]
     assert len(judged) == len(aside) > 0
     assert all(one.prompt_ids and one.first for one in judged)

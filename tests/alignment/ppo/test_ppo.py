@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from alignment.__main__ import main
 from alignment.data import prompts as prompt_data
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.ppo import run_state
 from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
@@ -192,7 +192,7 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
 
     update = PPO.update
 
-    def killed(self: PPO, questions: list[Asked]) -> dict[str, float]:
+    def killed(self: PPO, questions: list[RolloutPrompt]) -> dict[str, float]:
         if self.done == 1:
             raise KeyboardInterrupt
         return update(self, questions)

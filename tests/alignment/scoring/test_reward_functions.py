@@ -1,6 +1,7 @@
 """What PPO and RLOO ask, and what their answers are worth: prompts, reward functions, and the pre-flight."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ from helpers.ppo_parts import QUESTIONS, TOKENIZER
 from alignment.data import prompts
 from alignment.errors import DataError, TrainingError
 from alignment.scoring import reward_functions
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from assistant.serving import prompt
 from feedback_store import FeedbackStore
 
 
-def said(score: float) -> Said:
-    return Said([], False, None, [1], [int(score * 10)], "", "", True)
+def said(score: float) -> Rollout:
+    return Rollout([], False, None, [1], [int(score * 10)], "", "", True)
 
 
 def tens(some: Any) -> list[float]:
@@ -67,10 +68,10 @@ def test_the_checkers_reward_what_is_right_and_names_its_unit() -> None:
     assert asking.task is not None
     right = asking.task.answer
     answers = [
-        Said(asking.messages, False, asking.task, [1], [2], "", text, ended)
+        Rollout(asking.messages, False, asking.task, [1], [2], "", text, ended)
         for text, ended in (
             (right, True),
-            (str(asking.task.expected["number"]), True),
+            (re.sub(r"\D", "", right), True),
             ("I am not sure.", False),
         )
     ]
@@ -86,10 +87,8 @@ def test_prompts_are_read_in_every_form_and_a_bad_line_is_named(tmp_path: Path) 
     task = {
         "kind": "addition",
         "language": "en",
-        "template": "t",
-        "thought": "",
         "answer": "3",
-        "expected": {"number": 3},
+        "checks": {"correct": [{"checker": "number", "value": 3}]},
     }
     turns = [{"role": "user", "content": "What is 1 + 2?"}]
     lines = [{"prompt": "Hello"}, {"messages": turns, "think": True}, {**task, "messages": turns}]

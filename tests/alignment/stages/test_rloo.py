@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 from trl import RLOOTrainer
 
 from alignment.__main__ import main
-from alignment.data.prompts import Asked
+from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
-from alignment.scoring.reward_functions import Said, Source
+from alignment.scoring.reward_functions import Rollout, Source
 from alignment.stages import rloo
 from alignment.training.trl_compat import TokenRLOOTrainer
 from assistant.registry.versions import STARTER_FOLDER, Versions
@@ -33,7 +33,10 @@ def train(
     """Two updates of RLOO with a trainer of its own, on prompts of which one was served with other token ids."""
     monkeypatch.setattr(rloo, "TokenRLOOTrainer", trainer)
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
-    prompts = [Asked(messages, think=False), Asked(messages, think=True, prompt_ids=[5, 6, 7])]
+    prompts = [
+        RolloutPrompt(messages, think=False),
+        RolloutPrompt(messages, think=True, prompt_ids=[5, 6, 7]),
+    ]
     model = load_for_training(Versions(tiny_home(home)).open("v1"), home).model
     source = Source("length", lambda answers: [float(sum(answer.completion_ids)) for answer in answers])
     recipe = rloo.RLOORecipe(updates=2, batch_size=2, answers=2, max_new_tokens=4)
@@ -79,14 +82,14 @@ def test_a_loss_on_answers_to_other_token_ids_is_refused(
 
 
 def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(tokenizer: Any) -> None:
-    seen: list[Said] = []
+    seen: list[Rollout] = []
 
     def score(said: Any) -> list[float]:
         seen.extend(said)
         return [float(one.ended) for one in said]
 
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
-    prompts = [Asked(messages, think=False), Asked(messages, think=True)]
+    prompts = [RolloutPrompt(messages, think=False), RolloutPrompt(messages, think=True)]
     whole = prompt.completion(tokenizer, "3+4=7", "7", think=True)
     called = rloo.as_trl_reward(Source("mine", score), prompts, tokenizer)
     assert called(completion_ids=[whole, whole[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.running_app import ROOT
+from helpers.starter_tasks import check
 
-from alignment.starter import card, corpus, practice, tokenizer, word_problems
+from alignment.starter import card, corpus, practice, tokenizer
 from alignment.starter.__main__ import StarterRecipe, build, install
-from alignment.starter.check import check
-from alignment.starter.task import LANGUAGES, Language
+from alignment.starter.tasks import word_problems
+from alignment.starter.tasks.drawn_task import LANGUAGES, Language
 from assistant.registry.versions import STARTER_FOLDER
 from feedback_store.hashing import sha256_file
 

@@ -5,17 +5,17 @@ import re
 from itertools import pairwise
 
 import pytest
+from helpers.starter_tasks import check
 
-from alignment.starter import concepts, outside, persona
-from alignment.starter.check import check
-from alignment.starter.task import LANGUAGES, Language, Split, Task
-from alignment.starter.text import divide, load, normalised, vary
+from alignment.starter.tasks import concepts, outside, persona
+from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, Split
+from alignment.starter.tasks.texts import divide, load, normalised, vary
 
 DRAWS = 4000
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
-def draw(kind: str, language: Language, split: Split, count: int = DRAWS) -> list[Task]:
+def draw(kind: str, language: Language, split: Split, count: int = DRAWS) -> list[DrawnTask]:
     rng = random.Random(f"{kind} {language} {split}")
     if kind == "concept":
         return [concepts.tasks(rng, language, split) for _ in range(count)]
@@ -46,7 +46,7 @@ def test_every_concept_has_enough_phrasings_on_both_sides(language: Language) ->
 def test_a_concept_is_told_by_its_keywords_from_the_others(language: Language) -> None:
     every = concepts.concepts(language)
     for concept in every:
-        asked = Task("concept", language, concept.id, (), "", concept.answer, concept.expected)
+        asked = DrawnTask("concept", language, concept.id, (), "", concept.answer, concept.expected)
         assert check(asked, concept.answer).correct, concept.id
         passing = [other.id for other in every if other is not concept and check(asked, other.answer).correct]
         assert len(passing) <= 0.05 * len(every), (concept.id, passing)
@@ -137,7 +137,7 @@ def test_no_held_out_conversation_occurs_in_training(kind: str, language: Langua
     assert not [task for task in draw(kind, language, "test") if spoken(task) in trained]
 
 
-def spoken(task: Task) -> str:
+def spoken(task: DrawnTask) -> str:
     return "\n".join(normalised(message["content"]) for message in task.messages)
 
 

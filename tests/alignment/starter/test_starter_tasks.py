@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
+from helpers.starter_tasks import check
 
-from alignment.starter import arithmetic, columns, days, word_problems
-from alignment.starter.check import Checked, check
-from alignment.starter.task import LANGUAGES, Language, Split, Task, split_of, user
+from alignment.starter.tasks import arithmetic, columns, days, word_problems
+from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, Split, split_of, user
 
 MODULES = (arithmetic, word_problems, days)
 CELLS = [(module, kind, language) for module in MODULES for kind in module.KINDS for language in LANGUAGES]
@@ -20,7 +20,7 @@ DRAWS = 400
 
 
 @cache
-def drawn(language: Language, split: Split) -> tuple[Task, ...]:
+def drawn(language: Language, split: Split) -> tuple[DrawnTask, ...]:
     rng = random.Random(f"{language}/{split}")
     return tuple(
         module.tasks(rng, language, kind, split)
@@ -30,14 +30,14 @@ def drawn(language: Language, split: Split) -> tuple[Task, ...]:
     )
 
 
-def everything() -> Iterator[Task]:
+def everything() -> Iterator[DrawnTask]:
     for language in LANGUAGES:
         yield from drawn(language, "train")
         yield from drawn(language, "test")
 
 
-def a_task(kind: str, expected: dict[str, object]) -> Task:
-    return Task(kind, "en", "t", user("?"), "", "", expected)
+def a_task(kind: str, expected: dict[str, object]) -> DrawnTask:
+    return DrawnTask(kind, "en", "t", user("?"), "", "", expected)
 
 
 def test_every_answer_passes_its_own_check() -> None:
@@ -50,7 +50,8 @@ def test_every_answer_passes_its_own_check() -> None:
 def test_a_bare_number_is_right_and_has_no_unit() -> None:
     for task in everything():
         if task.kind in word_problems.KINDS:
-            assert check(task, task.expected["bare_answer"]) == Checked(True, False), task
+            bare = check(task, task.expected["bare_answer"])
+            assert (bare.correct, bare.has_unit) == (True, False), task
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -80,7 +81,7 @@ def test_no_calculation_of_the_suite_is_a_step_of_anything_in_training() -> None
                 assert (sign, int(a), int(b)) not in held_out, task
 
 
-def identity(task: Task) -> tuple[object, ...]:
+def identity(task: DrawnTask) -> tuple[object, ...]:
     if task.kind == "ordering":
         return (task.kind, *sorted(task.expected["order"]))
     operands = task.expected["operands"]
@@ -97,7 +98,7 @@ def test_no_phrasing_of_the_suite_occurs_in_training(language: Language) -> None
     assert {skeleton(task) for task in train}.isdisjoint(skeleton(task) for task in test)
 
 
-def skeleton(task: Task) -> tuple[str, str]:
+def skeleton(task: DrawnTask) -> tuple[str, str]:
     """The phrasing alone: the question without numbers, signs, capitals and final mark."""
     kind = task.kind.removesuffix("_hard")
     text = re.sub(r"\d+", "#", task.question.lower())
@@ -296,7 +297,8 @@ WORDS = a_task("word_two_step", {"number": 12, "units": ["apples", "apple"]})
     ],
 )
 def test_number_and_unit_are_judged_apart(answer: str, correct: bool, has_unit: bool) -> None:
-    assert check(WORDS, answer) == Checked(correct, has_unit)
+    verdict = check(WORDS, answer)
+    assert (verdict.correct, verdict.has_unit) == (correct, has_unit)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from alignment.cycle.candidates import Counted, Plan
 from alignment.cycle.cycle_report import markdown
 from alignment.cycle.cycle_state import Journal
 from alignment.evaluation import comparison_report, gate
-from alignment.evaluation.comparison import Comparison, Figure
+from alignment.evaluation.comparison import ShownShare, VersionComparison
 from alignment.evaluation.gate import Evaluation, Measure
 from alignment.evaluation.release_policy import CyclePolicy, GatePolicy, LivePolicy
 from alignment.live import sequential_test
@@ -76,12 +76,12 @@ def cast(rater: str, text: str, value: int, at: float) -> rater_audit.Cast:
 def test_a_whole_report_is_known_in_chinese(tmp_path: Any) -> None:
     new, old = (evaluation(version, 60, 0, 200, "guard") for version in ("v2", "v1"))
     figures = [
-        Figure("wins by the reward model v3", 3, 4, 0.3, 0.9),
-        Figure("held-out votes judged as people did (implicit reward)", 3, 4, 0.3, 0.9),
+        ShownShare("wins by the reward model v3", 3, 4, 0.3, 0.9),
+        ShownShare("held-out votes judged as people did (implicit reward)", 3, 4, 0.3, 0.9),
     ]
     decision = {
         **dataclasses.asdict(gate.decide(new, old, GatePolicy(), 1)),
-        "table": comparison_report.table(Comparison(new, old, figures=figures)),
+        "table": comparison_report.table(VersionComparison(new, old, shown=figures)),
     }
     odd = rater_audit.find(
         [cast("person 1", f"text {n}", -1, n) for n in range(60)]

@@ -7,31 +7,36 @@ so that what is learned from plain arithmetic serves here too.
 import random
 from functools import cache
 from itertools import product
+from typing import Any
 
-from alignment.starter import (
-    word_one_step_en,
-    word_one_step_zh,
-    word_stories_en,
-    word_stories_zh,
-    word_things,
-)
-from alignment.starter.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
-from alignment.starter.columns import WORDS, calculate, worked
-from alignment.starter.task import Language, Split, Task, split_of, user
-from alignment.starter.word_plans import PLANS, Plan, Story
+from alignment.starter.tasks import word_things
+from alignment.starter.tasks.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
+from alignment.starter.tasks.columns import WORDS, calculate, worked
+from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, Split, split_of, user
+from alignment.starter.tasks.texts import load
+from alignment.starter.tasks.word_plans import PLANS, ProblemPlan, Story
 
 KINDS = ("word_one_step", "word_two_step", "word_three_step")
 
-STORIES: dict[Language, dict[str, Story]] = {
-    "en": word_stories_en.STORIES | word_one_step_en.STORIES,
-    "zh": word_stories_zh.STORIES | word_one_step_zh.STORIES,
-}
+
+def _stories(language: Language) -> dict[str, Story]:
+    stories = {}
+    for name, entry in load(f"word_stories.{language}.yaml").items():
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        stories[name] = Story(**fields)
+    return stories
+
+
+STORIES: dict[Language, dict[str, Story]] = {language: _stories(language) for language in LANGUAGES}
+"""The stories of `text/word_stories.{en,zh}.yaml` by name; both languages tell the same."""
 
 Step = tuple[str, int, int]
 """Sign, left operand, right operand."""
 
 
-def tasks(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool = False) -> Task:
+def tasks(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool = False) -> DrawnTask:
     """Draw one word problem whose numbers and combination of sentences both belong to `split`.
 
     Every phrasing is as likely as another; `evenly` makes every story so instead, however many of its phrasings the
@@ -43,7 +48,7 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split, evenl
     return task
 
 
-def _problem(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool) -> Task:
+def _problem(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool) -> DrawnTask:
     steps = KINDS.index(kind) + 1
     phrasings = phrasings_of(language, steps, split)
     if evenly:
@@ -61,7 +66,7 @@ def _problem(rng: random.Random, language: Language, kind: str, split: Split, ev
     ]
     sentences = [part.format(**filling) for part in parts]
     question = (" " if language == "en" else "").join(sentences)
-    return Task(
+    return DrawnTask(
         kind=kind,
         language=language,
         template=template_id(language, (story_name, *parts)),
@@ -122,7 +127,7 @@ def _numbers_split(story: str, numbers: list[int], wanted: Split) -> Split:
     return split_of("word", story, *numbers[:3])
 
 
-def _steps(plan: Plan, numbers: list[int], steps: int) -> list[Step] | None:
+def _steps(plan: ProblemPlan, numbers: list[int], steps: int) -> list[Step] | None:
     """The steps with their operands, or None where one leaves what the arithmetic tasks teach."""
     values = dict(zip("abcd", numbers, strict=False))
     done: list[Step] = []

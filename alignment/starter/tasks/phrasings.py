@@ -7,7 +7,7 @@ phrasing is then a new combination of words that were each learned elsewhere, as
 import random
 from collections.abc import Sequence
 
-from alignment.starter.task import Language
+from alignment.starter.tasks.drawn_task import Language
 
 SIGNS = {
     "+": ("+", " + "),

@@ -10,10 +10,10 @@ import random
 from itertools import pairwise, product
 from typing import Any
 
-from alignment.starter import arithmetic, concepts
-from alignment.starter.columns import calculate, worked
-from alignment.starter.task import LANGUAGES, Language, Split, Task, user
-from alignment.starter.text import END_PUNCTUATION, divide, load, vary
+from alignment.starter.tasks import arithmetic, concepts
+from alignment.starter.tasks.columns import calculate, worked
+from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, Split, user
+from alignment.starter.tasks.texts import END_PUNCTUATION, divide, load, vary
 
 KINDS = ("identity", "smalltalk", "follow_up")
 
@@ -38,7 +38,7 @@ SWITCH_SHARE = 0.12
 """How often the turns before a follow-up are in the other language."""
 
 
-def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     """Draw one task of `kind`, one of KINDS. Raises ValueError for another kind."""
     if kind == "follow_up":
         return _follow_up(rng, language, split)
@@ -68,14 +68,14 @@ def rephrasings(language: Language) -> list[tuple[list[str], list[str]]]:
     ]
 
 
-def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     intent = rng.choice([entry for entry in load("persona.yaml") if entry["kind"] == kind])
     said = intent[language]
     usual = split == "train" and rng.random() < USUAL_SHARE
     phrasing = rng.choice(
         said["questions"][:COMMON] if usual else _intent_phrasings(intent["id"], language)[split]
     )
-    return Task(
+    return DrawnTask(
         kind=kind,
         language=language,
         template=f"{intent['id']}: {phrasing}",
@@ -87,13 +87,13 @@ def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
     )
 
 
-def _echo(rng: random.Random, language: Language, split: Split) -> Task:
+def _echo(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """After a concept was explained: the same again, or the same in the other language."""
     wanted = rng.choice(("repeat", "translate"))
     before = concepts.tasks(rng, language, split)
     explained = concepts.concept_of(before, language if wanted == "repeat" else _other(language))
     phrasing = rng.choice(_echo_phrasings(wanted, language)[split])
-    return Task(
+    return DrawnTask(
         kind="smalltalk",
         language=language,
         template=f"{wanted}: {phrasing}",
@@ -105,7 +105,7 @@ def _echo(rng: random.Random, language: Language, split: Split) -> Task:
     )
 
 
-def _follow_up(rng: random.Random, language: Language, split: Split) -> Task:
+def _follow_up(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     earlier_language = _other(language) if rng.random() < SWITCH_SHARE else language
     messages: tuple[dict[str, str], ...] = ()
     result = 1000
@@ -122,14 +122,14 @@ def _follow_up(rng: random.Random, language: Language, split: Split) -> Task:
 
 def _continued(
     rng: random.Random, language: Language, split: Split, messages: tuple[dict[str, str], ...], result: int
-) -> Task:
+) -> DrawnTask:
     """Compute on with `result`, the value of the last message."""
     sign, number = _operation(rng, result)
     while arithmetic.operand_split(OPERATIONS[sign], result, number) != split:
         sign, number = _operation(rng, result)
     phrasing = rng.choice(_echo_phrasings(sign, language)[split])
     value = calculate(sign, result, number)
-    return Task(
+    return DrawnTask(
         kind="follow_up",
         language=language,
         template=f"{sign}: {phrasing}",

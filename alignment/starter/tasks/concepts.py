@@ -9,8 +9,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from alignment.starter.task import Language, Split, Task, user
-from alignment.starter.text import divide, load, vary, without_article
+from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split, user
+from alignment.starter.tasks.texts import divide, load, vary, without_article
 
 COMMON = 2
 """The first questions of every concept are the plainest: nobody should meet them untrained."""
@@ -61,11 +61,11 @@ def concepts(language: Language) -> tuple[Concept, ...]:
     return tuple(found)
 
 
-def tasks(rng: random.Random, language: Language, split: Split) -> Task:
+def tasks(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """Draw one concept question of the split; every concept is equally likely."""
     concept = rng.choice(concepts(language))
     phrasing = rng.choice(concept.phrasings[split])
-    return Task(
+    return DrawnTask(
         kind="concept",
         language=language,
         template=f"{concept.id}: {phrasing}",
@@ -77,7 +77,7 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
     )
 
 
-def concept_of(task: Task, language: Language) -> Concept:
+def concept_of(task: DrawnTask, language: Language) -> Concept:
     """The concept that a concept task asks about, in either language."""
     concept_id = task.template.partition(":")[0]
     return next(concept for concept in concepts(language) if concept.id == concept_id)

@@ -1,13 +1,12 @@
 """Questions about days of the week and about times of the day, on one 24-hour day."""
 
 import random
-import re
 from functools import cache
 from itertools import product
 
-from alignment.starter.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
-from alignment.starter.columns import WORDS
-from alignment.starter.task import Language, Split, Task, split_of, user
+from alignment.starter.tasks.arithmetic import PHRASING_TEST_SHARE, casual, gives_away
+from alignment.starter.tasks.columns import WORDS
+from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split, split_of, user
 
 KINDS = ("calendar", "duration")
 
@@ -129,7 +128,7 @@ _DURATION: dict[tuple[Language, str], tuple[str, ...]] = {
 }
 
 
-def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     """Draw one task of `kind` whose numbers and phrasing both belong to `split`."""
     if kind == "calendar":
         return _calendar(rng, language, split)
@@ -137,17 +136,6 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Ta
     while split == "train" and gives_away(task.thought):
         task = _duration(rng, language, split)
     return task
-
-
-def days_named(text: str) -> list[int]:
-    """The days of the week that `text` names, in order, Monday as 0."""
-    found = re.findall(
-        r"\b(mon|tue|wed|thu|fri|sat|sun)[a-z]*\b|(?:星期|周|礼拜)([一二三四五六日天])", text, re.IGNORECASE
-    )
-    short = [day[:3].lower() for day in DAYS["en"]]
-    return [
-        short.index(en.lower()) if en else "一二三四五六日".index(zh.replace("天", "日")) for en, zh in found
-    ]
 
 
 @cache
@@ -177,7 +165,7 @@ def _calendar_operands(split: Split) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _calendar(rng: random.Random, language: Language, split: Split) -> Task:
+def _calendar(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     day, n = rng.choice(_calendar_operands(split))
     asked, template = rng.choice(_phrasings(language, split, "calendar"))
     names = DAYS[language]
@@ -186,7 +174,7 @@ def _calendar(rng: random.Random, language: Language, split: Split) -> Task:
     if language == "zh" and rng.random() < 0.4:
         day_name = day_name.replace("星期", "周")
     question = template.format(n=n, day=day_name, days="day" if n == 1 else "days")
-    return Task(
+    return DrawnTask(
         kind="calendar",
         language=language,
         template=f"calendar/{language}/{template}",
@@ -213,7 +201,7 @@ def _counted_days(day: int, n: int, step: int, language: Language) -> str:
     return "\n".join(lines)
 
 
-def _duration(rng: random.Random, language: Language, split: Split) -> Task:
+def _duration(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     start, end = _times(rng)
     while split_of("duration", start, end) != split:
         start, end = _times(rng)
@@ -241,7 +229,7 @@ def _duration(rng: random.Random, language: Language, split: Split) -> Task:
             _clock(start),
         )
         minutes = start
-    return Task(
+    return DrawnTask(
         kind="duration",
         language=language,
         template=f"duration/{language}/{template}",

@@ -8,9 +8,10 @@ inside the domain ("What is a volcano?"), so the frames of concept questions are
 import functools
 import random
 from dataclasses import dataclass
+from typing import Any
 
-from alignment.starter.task import Language, Split, Task, split_of, user
-from alignment.starter.text import divide, load, vary, without_article
+from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split, split_of, user
+from alignment.starter.tasks.texts import divide, load, vary, without_article
 
 THOUGHT: dict[Language, str] = {"en": "This is outside what I can do.", "zh": "这超出了我的能力。"}
 ZERO_THOUGHT: dict[Language, str] = {"en": "The divisor is zero.", "zh": "除数是零。"}
@@ -36,7 +37,7 @@ class Topic:
     fillers: dict[Split, list[str]]
 
 
-def tasks(rng: random.Random, language: Language, split: Split) -> Task:
+def tasks(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     """Draw one question outside the domain."""
     source = rng.choices(list(SOURCES), weights=list(SOURCES.values()))[0]
     if source == "zero":
@@ -51,10 +52,10 @@ def tasks(rng: random.Random, language: Language, split: Split) -> Task:
     return declined(rng, language, template, asked, split)
 
 
-def declined(rng: random.Random, language: Language, template: str, question: str, split: Split) -> Task:
+def declined(rng: random.Random, language: Language, template: str, question: str, split: Split) -> DrawnTask:
     """`question` as a task: the answer says that it is outside the domain."""
     said = load("outside.yaml")[language]
-    return Task(
+    return DrawnTask(
         kind="outside",
         language=language,
         template=template,
@@ -64,6 +65,11 @@ def declined(rng: random.Random, language: Language, template: str, question: st
         expected={"keywords": said["keywords"]},
         split=split,
     )
+
+
+def refusal_check(language: Language) -> dict[str, Any]:
+    """The check that an answer passes by saying that the question is outside the domain."""
+    return {"checker": "contains", "keywords": load("outside.yaml")[language]["keywords"]}
 
 
 def answers(language: Language) -> list[str]:
@@ -104,13 +110,13 @@ def _long_number(rng: random.Random) -> int:
     return rng.randint(10 ** (digits - 1), 10**digits - 1)
 
 
-def _division_by_zero(rng: random.Random, language: Language, split: Split) -> Task:
+def _division_by_zero(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     number = rng.randint(0, 999)
     while split_of("division by zero", number) != split:
         number = rng.randint(0, 999)
     said = load("outside.yaml")[language]["zero"]
     template = rng.choice(_sentences("zero", language)[split])
-    return Task(
+    return DrawnTask(
         kind="outside",
         language=language,
         template=template,

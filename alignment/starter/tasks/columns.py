@@ -7,11 +7,11 @@ symbols are the same in both languages; only the names of the columns differ.
 
 from dataclasses import dataclass
 
-from alignment.starter.task import Language
+from alignment.starter.tasks.drawn_task import Language
 
 
 @dataclass(frozen=True)
-class Words:
+class ColumnWords:
     """The words and marks around the symbols of a worked column."""
 
     columns: tuple[str, ...]
@@ -22,9 +22,9 @@ class Words:
     borrow: str
 
 
-WORDS: dict[Language, Words] = {
-    "en": Words(("ones", "tens", "hundreds", "thousands"), ": ", ", ", "write ", "carry ", "borrow "),
-    "zh": Words(("个位", "十位", "百位", "千位"), "：", "，", "写", "进", "借"),
+WORDS: dict[Language, ColumnWords] = {
+    "en": ColumnWords(("ones", "tens", "hundreds", "thousands"), ": ", ", ", "write ", "carry ", "borrow "),
+    "zh": ColumnWords(("个位", "十位", "百位", "千位"), "：", "，", "写", "进", "借"),
 }
 
 

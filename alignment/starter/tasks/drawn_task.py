@@ -17,7 +17,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 @dataclass(frozen=True)
-class Task:
+class DrawnTask:
     """A question put to the assistant, with all that is needed to teach and to check it."""
 
     kind: str

@@ -5,9 +5,9 @@ import re
 from functools import cache
 from typing import Any
 
-from alignment.starter import phrasings
-from alignment.starter.columns import WORDS, calculate, lined_up, worked
-from alignment.starter.task import Language, Split, Task, split_of, user
+from alignment.starter.tasks import phrasings
+from alignment.starter.tasks.columns import WORDS, calculate, lined_up, worked
+from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split, split_of, user
 
 KINDS = (
     "addition",
@@ -23,7 +23,7 @@ PHRASING_TEST_SHARE = 0.2
 """Share of the phrasings that only the held-out suite uses: enough that every kind has some."""
 
 
-def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     """Draw one task of `kind` whose operands and phrasing both belong to `split`."""
     if kind == "comparison":
         return _comparison(rng, language, split)
@@ -89,7 +89,7 @@ _BY_HEART = {"addition": 82, "subtraction": 20, "multiplication": 10}
 _SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
 
 
-def _calculation(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def _calculation(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     a, b = _operands(rng, kind)
     while operand_split(kind, a, b) != split:
         a, b = _operands(rng, kind)
@@ -97,7 +97,7 @@ def _calculation(rng: random.Random, language: Language, kind: str, split: Split
     template = rng.choice(phrasings_of(kind, language, split))
     question = template.format(a=a, b=b, op=rng.choice(phrasings.SIGNS[sign]))
     result = calculate(sign, a, b)
-    return Task(
+    return DrawnTask(
         kind=kind,
         language=language,
         template=f"{kind}/{language}/{template}",
@@ -139,7 +139,7 @@ def _number(rng: random.Random) -> int:
 # --- division ---------------------------------------------------------------------------------------
 
 
-def _division(rng: random.Random, language: Language, kind: str, split: Split) -> Task:
+def _division(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     """Within the table, some with a remainder. Quotients are known by heart: phrasings alone are held out."""
     b = rng.randint(2, 9)
     a = b * rng.randint(1, 9) + (rng.randint(1, b - 1) if rng.random() < 0.4 else 0)
@@ -147,7 +147,7 @@ def _division(rng: random.Random, language: Language, kind: str, split: Split) -
     template = rng.choice(phrasings_of(kind, language, split))
     lines = [f"{b}×{quotient}={b * quotient}", f"{a}-{b * quotient}={rest}"]
     remainder = f"{' remainder ' if language == 'en' else '余'}{rest}" if rest else ""
-    return Task(
+    return DrawnTask(
         kind=kind,
         language=language,
         template=f"{kind}/{language}/{template}",
@@ -162,7 +162,7 @@ def _division(rng: random.Random, language: Language, kind: str, split: Split) -
 # --- comparison and ordering ----------------------------------------------------------------------
 
 
-def _comparison(rng: random.Random, language: Language, split: Split) -> Task:
+def _comparison(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     a, b = _pair(rng)
     while operand_split("comparison", a, b) != split:
         a, b = _pair(rng)
@@ -186,7 +186,7 @@ def _comparison(rng: random.Random, language: Language, split: Split) -> Task:
         asked, found = f"{comparative}?", str(number)
         answer = f"{number} is {comparative}" if language == "en" else f"{number}{comparative}"
         expected["number"] = number
-    return Task(
+    return DrawnTask(
         kind="comparison",
         language=language,
         template=f"comparison/{language}/{template}",
@@ -226,7 +226,7 @@ def _compared_columns(a: int, b: int, language: Language) -> list[str]:
     return lines
 
 
-def _ordering(rng: random.Random, language: Language, split: Split) -> Task:
+def _ordering(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     numbers = _distinct(rng)
     while split_of("ordering", *sorted(numbers)) != split:
         numbers = _distinct(rng)
@@ -234,7 +234,7 @@ def _ordering(rng: random.Random, language: Language, split: Split) -> Task:
     falling = phrasings.ORDERINGS[template]
     listed = phrasings.listed(rng, numbers, language)
     ordered = sorted(numbers, reverse=falling)
-    return Task(
+    return DrawnTask(
         kind="ordering",
         language=language,
         template=f"ordering/{language}/{template}",

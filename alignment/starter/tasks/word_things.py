@@ -1,6 +1,6 @@
 """Who and what the word problems are about."""
 
-from alignment.starter.task import Language
+from alignment.starter.tasks.drawn_task import Language
 
 NAMES: dict[Language, tuple[str, ...]] = {
     "en": (

@@ -1,4 +1,4 @@
-"""The starter's written content, as data files, and what all who read it share.
+"""Access to the starter's written texts (`text/*.yaml`), and rules that all generators share for phrasings.
 
 A phrasing is known by its normalised text: case and punctuation vary freely on either side of the
 split, but a question held out of training is held out in every spelling.
@@ -8,20 +8,21 @@ import functools
 import random
 import re
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from alignment.starter.task import Language, Split, split_of
+from alignment.starter.tasks.drawn_task import Language, Split, split_of
 
+FOLDER = Path(__file__).with_name("text")
 END_PUNCTUATION = "?.!？。！"
 
 
 @functools.cache
 def load(name: str) -> Any:
-    """Read the data file `name` ("concepts.en.yaml") of this folder, once per process."""
-    text = (resources.files(__package__) / name).read_text(encoding="utf-8")
+    """Read the data file `name` ("concepts.en.yaml"), once per process."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 

@@ -1,0 +1,75 @@
+"""Held-out ratings of people as judgements of completions, and how often a version's implicit reward agrees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from alignment.data import served_ids
+from alignment.data.splits import is_held_out
+from alignment.data.token_pairs import TokenPair, pairs_of_store
+from alignment.evaluation.retention import Row, log_likelihoods
+from assistant.registry.versions import Version
+from assistant.serving.loading import load_tokenizer
+from feedback_store import FeedbackStore, rows
+from feedback_store.database.home import has_store
+
+
+@dataclass(frozen=True)
+class HeldOutJudgement:
+    """`first` was preferred to `second`, or, without a second, `liked` or not. Token ids."""
+
+    prompt_ids: list[int]
+    first: list[int]
+    second: list[int] | None = None
+    liked: bool = True
+
+
+def from_store(home: Path, version: Version) -> tuple[list[Any], list[HeldOutJudgement]]:
+    """Prompts that people consented to share, and their held-out judgements; both empty in a home without a store."""
+    if not has_store(home):
+        return [], []
+    tokenizer = load_tokenizer(version.manifest.base, home)
+    with FeedbackStore.open_home(home, create=False) as store:
+        preferred = pairs_of_store(rows.preferences(store), tokenizer)
+        thumbs = served_ids.with_token_ids(rows.from_store(store), tokenizer)
+        return rows.prompts(store), held_out_judgements(preferred, thumbs)
+
+
+def held_out_judgements(preferred: Sequence[TokenPair], thumbs: Sequence[Any]) -> list[HeldOutJudgement]:
+    """Judgements whose prompt is held out: token pairs, and unpaired rows of replies that are in no pair."""
+    paired = {reply for pair in preferred for reply in pair.replies}
+    judgements = [
+        HeldOutJudgement(pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)
+        for pair in preferred
+        if is_held_out(pair.messages) and pair.chosen_ids and pair.rejected_ids
+    ]
+    return judgements + [
+        HeldOutJudgement(list(row.prompt_ids), list(row.completion_ids), liked=row.label)
+        for row in thumbs
+        if is_held_out(row.messages) and row.completion_ids and row.reply_id not in paired
+    ]
+
+
+def implicit_accuracy(model: Any, reference: Any, judgements: Sequence[HeldOutJudgement]) -> list[bool]:
+    """Whether the implicit reward agrees with each judgement: the log-ratio of `model` to `reference`.
+
+    Rafailov et al. 2023, eq. 5. Of a pair the chosen completion's must be the larger; a thumb's is compared with the
+    median of all thumbs.
+    """
+
+    def ratios(completions: list[Row]) -> list[float]:
+        new, old = log_likelihoods(model, completions), log_likelihoods(reference, completions)
+        return [mine - other for mine, other in zip(new, old, strict=True)]
+
+    firsts = ratios([(judged.prompt_ids, judged.first) for judged in judgements])
+    seconds = iter(
+        ratios([(judged.prompt_ids, judged.second) for judged in judgements if judged.second is not None])
+    )
+    thumbs = [ratio for ratio, judged in zip(firsts, judgements, strict=True) if judged.second is None]
+    middle = median(thumbs) if thumbs else 0.0
+    return [
+        first > next(seconds) if judged.second is not None else (first > middle) is judged.liked
+        for first, judged in zip(firsts, judgements, strict=True)
+    ]

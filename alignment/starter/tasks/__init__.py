@@ -1,0 +1,1 @@
+"""The teaching domain: generators of tasks, with the texts that they draw from."""
