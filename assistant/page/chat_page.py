@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.events import Dependency, api
+from gradio.events import Dependency
 
 from assistant.page.dashboard import add_dashboard
 from assistant.page.endpoints import Endpoints
-from assistant.page.gradio_compat import Described
+from assistant.page.gradio_compat import describe_components_once
 from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.handlers.shared import Desk
 from assistant.page.handlers.unexpected import told
@@ -180,11 +180,11 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
         wire(panel.preset, panels.preset, **form)
         wire(panel.close, panels.close, **form)
 
-        api(endpoints.chat, api_name="chat", concurrency_limit=None)
-        api(endpoints.rate, api_name="rate", concurrency_limit=None)
+        gr.api(endpoints.chat, api_name="chat", concurrency_limit=None)
+        gr.api(endpoints.rate, api_name="rate", concurrency_limit=None)
     if office is not None:
         add_dashboard(page, office)
-    page.default_config = Described(page)
+    describe_components_once(page)
     return page
 
 

@@ -9,8 +9,9 @@ import gradio as gr
 
 from assistant.auth.pseudonyms import EVERYBODY
 from assistant.errors import AssistantError
+from assistant.page.gradio_compat import current_request
 from assistant.page.handlers.stream import closing
-from assistant.page.session.visitor import account_of, request_now
+from assistant.page.session.visitor import account_of
 from feedback_store import StoreError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Endpoints:
 
         Streams dictionaries with reply_id, conversation, thought, answer, version. The texts are cumulative.
         """
-        account = account_of(request_now(), self._accounts)
+        account = account_of(current_request(), self._accounts)
         rater = account.rater if account else EVERYBODY
         try:
             updates = self._chat.reply(message, think=think, rater=rater, conversation=conversation or None)

@@ -13,6 +13,7 @@ from assistant.admin.services import Office
 from assistant.auth.admins import NotAnAdmin, is_ours
 from assistant.page.dashboard.admin_handlers import ERRORS, Acts
 from assistant.page.dashboard.views.layout import door, head
+from assistant.page.gradio_compat import event_data, starlette_request
 from assistant.page.i18n.dashboard_languages import LANGUAGES, told
 from assistant.page.i18n.languages import browser_language
 from assistant.page.session.dashboard_session import DashboardSession, Screen
@@ -113,7 +114,7 @@ def guarded(office: Office, handler: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(
             session: DashboardSession, request: gr.Request, event: gr.EventData
         ) -> AsyncGenerator[Screen, None]:
-            given = sent(event)
+            given = event_data(event)
             name = admitted(session, request, given)
             if name is None:
                 yield shut(session, given)
@@ -127,7 +128,7 @@ def guarded(office: Office, handler: Callable[..., Any]) -> Callable[..., Any]:
         return stream
 
     def run(session: DashboardSession, request: gr.Request, event: gr.EventData) -> Screen:
-        given = sent(event)
+        given = event_data(event)
         name = admitted(session, request, given)
         if name is None:
             return shut(session, given)
@@ -142,14 +143,8 @@ def guarded(office: Office, handler: Callable[..., Any]) -> Callable[..., Any]:
 
 def who(office: Office, request: Any) -> str:
     """The admin behind a request of Gradio's or of Starlette's. Raises NotAnAdmin for anybody else."""
-    asked = getattr(request, "request", request)
+    asked = starlette_request(request)
     if not is_ours(asked.headers):
         raise NotAnAdmin("Another site has sent this.")
     account = login_session(asked).get("oauth_info") if office.admins.by_name else None
     return office.admins.who(asked.cookies, account)
-
-
-def sent(event: Any) -> dict[str, Any]:
-    """What the browser sent with an event: anything, from anybody."""
-    data = getattr(event, "_data", None)
-    return data if isinstance(data, dict) else {}

@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError, ConversationError, EngineBusy, PromptError
+from assistant.page.gradio_compat import current_request
 from assistant.page.handlers.updates import Screen, redrawn
 from assistant.page.i18n.languages import ENGLISH, explained
 from assistant.page.session.chat_session import Session
-from assistant.page.session.visitor import account_of, is_admin, request_now
+from assistant.page.session.visitor import account_of, is_admin
 from feedback_store import StoreError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Desk:
         Every handler begins with it: after the server was restarted, an open page goes on with a new session; and
         when somebody has signed in or out in another tab, this one is not the earlier person's any more.
         """
-        request = request_now()
+        request = current_request()
         account = account_of(request, self._accounts)
         if session.rater and session.account == account:
             return
