@@ -282,6 +282,28 @@ async def test_a_conversation_is_its_raters_own(chat: Chat) -> None:
         await ask(chat, "Hello", conversation="no-such-conversation")
 
 
+async def test_only_a_rating_may_come_from_a_rater_whose_conversation_it_is_not(
+    chat: Chat, store: FeedbackStore
+) -> None:
+    first = await ask(chat, "Hello")
+    again = [update async for update in chat.retry(first.reply_id, think=False, rater="ann")][-1]
+    for refused in (
+        lambda: chat.library.correct(first.reply_id, "Good day.", "bob"),
+        lambda: chat.library.choose(first.reply_id, again.reply_id, "left", "resample", "bob"),
+        lambda: chat.library.reply(first.reply_id, "bob"),
+        lambda: chat.library.undo(first.conversation, "bob"),
+        lambda: chat.library.rename(first.conversation, "Mine", "bob"),
+        lambda: chat.library.delete(first.conversation, "bob"),
+    ):
+        with pytest.raises(ConversationError, match="somebody else"):
+            refused()
+    # The API and /rate promise it: whoever knows a reply's id may rate it, and it counts as their own rating.
+    chat.library.rate(first.reply_id, -1, [], "", "bob")
+    ratings = {rating.rater: rating.value for rating, _ in store.ratings()}
+    assert ratings == {"bob": -1}
+    assert chat.library.turn(first.reply_id, "ann").rating == 0
+
+
 async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
     first = await ask(chat, "Hello")
     chat.library.rate(first.reply_id, -1, ["wrong"], "no", "ann")

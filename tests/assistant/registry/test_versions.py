@@ -50,6 +50,23 @@ def test_a_version_is_never_overwritten(home: Path) -> None:
     assert (versions.open("v1").folder / "adapter_model.safetensors").read_bytes() == b"first"
 
 
+def test_of_an_added_version_only_the_gates_decision_changes_and_that_once(home: Path) -> None:
+    versions = Versions(home)
+    version = add(versions)
+    before = {path.name: path.read_bytes() for path in version.folder.iterdir()}
+    for _ in range(2):
+        versions.record_gate("v1", {"verdict": "hold"})
+    assert versions.open("v1").manifest.gate == {"verdict": "hold"}
+    after = {path.name: path.read_bytes() for path in version.folder.iterdir()}
+    assert {name for name in after if after[name] != before.get(name)} == {"manifest.json"}
+    old, new = (json.loads(files["manifest.json"]) for files in (before, after))
+    assert new == {**old, "gate": {"verdict": "hold"}}
+    with pytest.raises(VersionError, match=r"through the gate already.*new candidate"):
+        versions.record_gate("v1", {"verdict": "promote"})
+    with pytest.raises(VersionError, match="no version 'v9'"):
+        versions.record_gate("v9", {"verdict": "hold"})
+
+
 def test_a_writer_that_fails_leaves_nothing_behind(home: Path) -> None:
     versions = Versions(home)
 

@@ -23,7 +23,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from assistant.chat.chat import Chat
-from assistant.errors import EngineBusy, EngineError, TooLong, UnknownModel
+from assistant.chat.token_steps import token_steps
+from assistant.errors import EngineBusy, EngineError, NoTokens, TooLong, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Version, Versions
 from assistant.serving import prompt
@@ -240,6 +241,14 @@ async def test_a_limit_is_kept_and_a_prompt_over_the_window_refused(remote: Remo
     assert (len(tokens), reason) == (2, "length")
     with remote.engine.lease() as served, pytest.raises(TooLong):
         await anext(served.stream([1] * 5000, GREEDY))
+
+
+async def test_a_reply_cannot_be_read_again_token_by_token(remote: Remote, tmp_path: Path) -> None:
+    with FeedbackStore.open(tmp_path / "feedback.db") as store:
+        chat = Chat(store, remote.engine, GREEDY)
+        last = [update async for update in chat.reply("Hello", think=False, rater="ann")][-1]
+        with pytest.raises(NoTokens, match=r"http://127.0.0.1:\d+, which cannot read them again"):
+            token_steps(store.reply(last.reply_id), remote.engine)
 
 
 async def test_closing_a_reply_closes_the_connection(remote: Remote) -> None:

@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from assistant.api.requests import ChatRequest
 from assistant.errors import EngineError
+from assistant.page.session.preferences import preferences
 from assistant.serving import drawing
 from assistant.serving.drawing import draw, probabilities
-from assistant.serving.sampling import Sampling
+from assistant.serving.sampling import DEFAULT_TEMPERATURE, MAX_PAGE_TEMPERATURE, MAX_TEMPERATURE, Sampling
+from assistant.settings import Settings
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
 
@@ -81,6 +85,21 @@ def test_top_k_then_top_p_leaves_probabilities_that_sum_to_one() -> None:
     (left,) = probabilities(LOGITS[None], [Sampling(temperature=1.0, top_k=3, top_p=0.9)])
     expected = torch.softmax(LOGITS[:2], dim=-1)
     assert torch.allclose(left, torch.tensor([*expected, 0.0, 0.0]))
+
+
+def test_every_bound_of_the_temperature_is_one_of_two_constants_and_there_is_one_default() -> None:
+    asked = ChatRequest(model="thumbtune", messages=[{"role": "user", "content": "Hello"}], temperature=5.0)  # type: ignore[list-item]
+    assert asked.sampling(Sampling()).temperature == MAX_TEMPERATURE == Sampling(temperature=5.0).temperature
+    assert Settings(temperature=5.0).temperature == MAX_TEMPERATURE
+    for out_of_range in (5.1, -0.1):
+        with pytest.raises(ValidationError):
+            Settings(temperature=out_of_range)
+        with pytest.raises(ValidationError):
+            ChatRequest(model="v1", messages=asked.messages, temperature=out_of_range)
+    # The page's slider stops earlier, on purpose.
+    assert preferences({"temperature": 2.0}).temperature == MAX_PAGE_TEMPERATURE == 2.0
+    assert preferences({"temperature": 2.1}).temperature is None
+    assert Settings().temperature == Sampling().temperature == DEFAULT_TEMPERATURE == 0.3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,117 @@
+"""What every engine shares: the protocol, the room in the window, following releases."""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from helpers.empty_versions import add
+from helpers.paths import ROOT
+
+from assistant.errors import TooLong, VersionError
+from assistant.registry.versions import Versions
+from assistant.serving.engine import ReleaseFollower, completion_limit
+from assistant.serving.sampling import Sampling
+
+CONCRETE = ("TransformersEngine", "RemoteEngine", "BatchedVersion", "RemoteVersion")
+
+
+def test_the_protocol_and_the_settings_need_no_model_library() -> None:
+    code = (
+        "import sys, assistant.serving.engine, assistant.serving.sampling, assistant.settings\n"
+        "print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_only_the_app_names_a_concrete_engine() -> None:
+    allowed = {ROOT / "app.py", *(ROOT / "assistant" / "serving").glob("*.py")}
+    for package in ("assistant", "alignment", "feedback_store"):
+        for path in set((ROOT / package).rglob("*.py")) - allowed:
+            text = path.read_text(encoding="utf-8")
+            assert not [name for name in CONCRETE if name in text], path
+
+
+@pytest.mark.parametrize(("prompt_tokens", "limit"), [(10, 40), (70, 30), (99, 1)])
+def test_a_completion_gets_the_room_that_the_window_leaves(prompt_tokens: int, limit: int) -> None:
+    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
+    assert completion_limit(served, [5] * prompt_tokens, Sampling(max_new_tokens=40)) == limit
+
+
+def test_a_prompt_that_fills_the_window_is_refused_with_both_lengths() -> None:
+    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
+    with pytest.raises(TooLong, match=r"too long: 100 tokens.*v1 reads 100.*Shorten it") as refusal:
+        completion_limit(served, [5] * 100, Sampling())
+    assert (refusal.value.tokens, refusal.value.most) == (100, 100)
+
+
+class Follower:
+    """A follower over a registry, and the versions that it was told to serve."""
+
+    def __init__(self, registry: Versions) -> None:
+        self.current = "v1"
+        self.broken = ""
+        self.checked = threading.Semaphore(0)
+        self.thread = ReleaseFollower(registry, lambda: self.current, self.serve, 0.01, self.checked.release)
+
+    def serve(self, version_id: str) -> None:
+        if self.broken:
+            raise VersionError(self.broken)
+        self.current = version_id
+
+    def check(self) -> None:
+        """Wait for two checks: the first may have begun before now."""
+        for _ in range(2):
+            assert self.checked.acquire(timeout=20)
+
+
+@pytest.fixture
+def registry(home: Path) -> Versions:
+    versions = Versions(home)
+    for _ in range(3):
+        add(versions)
+    versions.release("v1")
+    return versions
+
+
+@pytest.fixture
+def follower(registry: Versions) -> Iterator[Follower]:
+    follower = Follower(registry)
+    yield follower
+    follower.thread.close()
+
+
+def test_a_release_is_served(follower: Follower, registry: Versions) -> None:
+    follower.check()
+    assert follower.current == "v1"
+    registry.release("v2")
+    follower.check()
+    assert follower.current == "v2"
+
+
+def test_a_release_that_cannot_be_served_is_logged_once_and_the_next_one_served(
+    follower: Follower, registry: Versions, caplog: pytest.LogCaptureFixture
+) -> None:
+    follower.broken = "v2 is damaged."
+    with caplog.at_level(logging.ERROR):
+        registry.release("v2")
+        for _ in range(5):
+            follower.check()
+        assert caplog.text.count("Still serving v1: v2 is damaged.") == 1
+    follower.broken = ""
+    registry.release("v3")
+    follower.check()
+    assert follower.current == "v3"
+
+
+def test_a_closed_follower_follows_no_more(registry: Versions) -> None:
+    follower = Follower(registry)
+    follower.thread.close()
+    registry.release("v2")
+    assert follower.current == "v1"
