@@ -55,11 +55,11 @@ def main(settings: Settings) -> None:
         follower = Follower(loop, store)
         try:
             chat = Chat(store, engine, sampling, versions)
-            office = dashboard.Office(chat, store, Control(versions, loop), Admins.of(settings))
+            services = dashboard.AdminServices(chat, store, Control(versions, loop), Admins.of(settings))
             accounts = Accounts.of(settings)
-            page = build_page(chat, office, accounts)
+            page = build_page(chat, services, accounts)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)
-            if office.admins.by_password or office.admins.by_name:
+            if services.admins.by_password or services.admins.by_name:
                 print(f"Dashboard for admins: {dashboard.PATH} on the same address", flush=True)
             page.queue(default_concurrency_limit=None).launch(
                 server_name=settings.host,
@@ -69,7 +69,7 @@ def main(settings: Settings) -> None:
                 app_kwargs={
                     "routes": [
                         *routes(chat, Raters(settings.home), settings.keys),
-                        *dashboard.routes(office),
+                        *dashboard.routes(services),
                     ]
                 },
                 **launch_options(accounts),

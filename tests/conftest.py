@@ -170,7 +170,7 @@ def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def office(home: Path) -> Any:
+def services(home: Path) -> Any:
     """The dashboard over a home in which much has happened."""
     from helpers import fake_dashboard  # it imports Gradio, which most tests do without
 

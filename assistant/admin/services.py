@@ -1,4 +1,4 @@
-"""What the dashboard stands on: the chat with its engine, the store, the levers, and the door."""
+"""The parts of the app that the dashboard works with."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Office:
-    """All that handlers and views of the dashboard use."""
+class AdminServices:
+    """Everything that handlers and views of the dashboard use."""
 
     chat: Chat
     store: FeedbackStore
-    control: Control
+    actions: Control
     admins: Admins
 
     @property
     def home(self) -> Path:
-        """The folder of feedback and versions."""
-        return self.control.home
+        """The data directory of feedback and versions."""
+        return self.actions.home
 
     @property
     def versions(self) -> Versions:
         """The registry."""
-        return self.control.versions
+        return self.actions.versions
 
     def candidates(self) -> list[Manifest]:
-        """Versions that the gate promoted over the one that is released now, the newest first."""
+        """Versions that the gate promoted over the released one, the newest first."""
         released = self.versions.released()
         return [
-            one
-            for one in reversed(self.versions.servable())
-            if one.id != released
-            and one.gate is not None
-            and (one.gate.get("verdict"), one.gate.get("released")) == ("promote", released)
+            manifest
+            for manifest in reversed(self.versions.servable())
+            if manifest.id != released
+            and manifest.gate is not None
+            and (manifest.gate.get("verdict"), manifest.gate.get("released")) == ("promote", released)
         ]
+
+    def can_roll_back(self) -> bool:
+        """Whether more than one version has been released so far."""
+        return len({release["version"] for release in self.versions.history()}) > 1

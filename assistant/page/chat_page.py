@@ -24,20 +24,22 @@ from assistant.page.views import sidebar
 if TYPE_CHECKING:
     from assistant.auth.accounts import Accounts
     from assistant.chat.chat import Chat
-    from assistant.page.dashboard import Office
+    from assistant.page.dashboard import AdminServices
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("difference.js", "toasts.js", "page.js")
 STYLES = ("style.css", "panels.css", "dashboard.css", "charts.css")
 
 
-def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | None = None) -> gr.Blocks:
+def build_page(
+    chat: Chat, services: AdminServices | None = None, accounts: Accounts | None = None
+) -> gr.Blocks:
     """The page over `chat`, with the endpoints `/chat` and `/rate`; start it with `launch_options()`.
 
-    With an `office` the dashboard is there too, and needs its own routes: `dashboard.routes`. With `accounts`
+    With `services` the dashboard is there too, and needs its own routes: `dashboard.routes`. With `accounts`
     people sign in, or may.
     """
-    admins = office.admins if office else None
+    admins = services.admins if services else None
     handlers, endpoints, texts = Handlers(Desk(chat, accounts, admins)), Endpoints(chat, accounts), ENGLISH
     script = "".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
@@ -182,8 +184,8 @@ def build_page(chat: Chat, office: Office | None = None, accounts: Accounts | No
 
         gr.api(endpoints.chat, api_name="chat", concurrency_limit=None)
         gr.api(endpoints.rate, api_name="rate", concurrency_limit=None)
-    if office is not None:
-        add_dashboard(page, office)
+    if services is not None:
+        add_dashboard(page, services)
     describe_components_once(page)
     return page
 

@@ -24,7 +24,7 @@ from assistant.admin.actions import Control
 from assistant.admin.cycle_runner import Loop
 from assistant.auth.admins import Admins
 from assistant.page import build_page, launch_options
-from assistant.page.dashboard import Office, routes
+from assistant.page.dashboard import AdminServices, routes
 from assistant.registry.versions import Versions
 from feedback_store import NewReply
 from feedback_store.store import votes as voting
@@ -34,9 +34,9 @@ WHO = "Ada (password)"
 BEGAN = datetime(2026, 11, 14, 9, tzinfo=UTC)
 
 
-def click(office: Office, **data: str) -> tuple[Any, Any]:
+def click(services: AdminServices, **data: str) -> tuple[Any, Any]:
     """A signed-in admin's request, and the event with what was clicked, as Gradio hands them to a handler."""
-    cookies = {"thumbtune-admin": office.admins.sign_in(PASSWORD, "Ada", "")}
+    cookies = {"thumbtune-admin": services.admins.sign_in(PASSWORD, "Ada", "")}
     return SimpleNamespace(headers={}, cookies=cookies, scope={}), SimpleNamespace(_data=data)
 
 
@@ -151,7 +151,7 @@ def _template() -> tuple[Path, Path]:
     return home, fake.path
 
 
-def filled(home: Path, seconds_between: float = 0.0) -> Office:
+def filled(home: Path, seconds_between: float = 0.0) -> AdminServices:
     """The dashboard over a filled home."""
     source, database = _template()
     shutil.copytree(source, home)
@@ -159,7 +159,7 @@ def filled(home: Path, seconds_between: float = 0.0) -> Office:
     fake.store.close()
     # Into the same file: its connections are opened anew.
     shutil.copy(database, fake.path)
-    return office_of(fake, Versions(home))
+    return services_over(fake, Versions(home))
 
 
 def course(rng: random.Random, count: int, drift: float) -> dict[str, list[float]]:
@@ -233,20 +233,20 @@ def reply(fake: FakeChat, rater: str, version: str, beside: str | None = None) -
     return store.add_reply(new).id
 
 
-def office_of(fake: FakeChat, versions: Versions, admins: Admins | None = None) -> Office:
+def services_over(fake: FakeChat, versions: Versions, admins: Admins | None = None) -> AdminServices:
     """The dashboard's ground over a fake chat."""
-    return Office(fake, fake.store, Control(versions, Loop(versions.home)), admins or Admins(PASSWORD))
+    return AdminServices(fake, fake.store, Control(versions, Loop(versions.home)), admins or Admins(PASSWORD))
 
 
 @contextmanager
-def serving(office: Office) -> Iterator[str]:
+def serving(services: AdminServices) -> Iterator[str]:
     """Chat page and dashboard on a free port; yields the address."""
 
     async def start() -> tuple[Any, str]:
-        page = build_page(office.chat, office)
+        page = build_page(services.chat, services)
         options = {
             **launch_options(),
-            "app_kwargs": {"routes": routes(office)},
+            "app_kwargs": {"routes": routes(services)},
             "server_port": free_port(),
         }
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]

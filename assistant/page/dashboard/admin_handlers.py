@@ -1,6 +1,7 @@
-"""What happens on each click of an admin: named functions between the page's events and the levers.
+"""Handlers of the dashboard: one named method for each event of the page.
 
-`page.py` calls them for admins alone, with who it is. Each takes the tab's session, changes it, and returns a `Screen`.
+`dashboard_page.py` calls them for signed-in admins only, with the admin's name. Each takes the tab's session, changes
+it, and returns a `DashboardUpdate`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from markupsafe import Markup
+
 from assistant.admin import cycle_records
-from assistant.admin.services import Office
+from assistant.admin.services import AdminServices
 from assistant.errors import AssistantError
 from assistant.page.dashboard.views import (
+    confirmations,
     cycles,
     data_and_audit,
     live_comparisons,
@@ -20,11 +24,13 @@ from assistant.page.dashboard.views import (
     ratings,
     side_by_side,
     version_list,
+    version_panel,
 )
-from assistant.page.dashboard.views.layout import head, live
+from assistant.page.dashboard.views.layout import head, status
 from assistant.page.i18n.dashboard_languages import LANGUAGES, said, told
-from assistant.page.session.dashboard_session import DashboardSession, Duel, Screen
+from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate, SideBySide
 from feedback_store import StoreError
+from feedback_store.records import CHOICES
 
 ERRORS = (AssistantError, StoreError, OSError)
 VIEWS = {
@@ -36,218 +42,225 @@ VIEWS = {
     "duel": side_by_side.form,
     "trail": data_and_audit.view,
 }
-CHOICES = ("left", "right", "both_good", "both_bad")
 
-Given = dict[str, Any]
-"""What the browser sent with the event."""
+EventData = dict[str, Any]
+"""What the browser sent with the event: anything, from anybody."""
 
 
-class Acts:
-    """Handlers of the dashboard."""
+class AdminHandlers:
+    """Handlers of the dashboard's events."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, services: AdminServices) -> None:
+        self.services = services
 
-    def whole(self, session: DashboardSession, who: str, panel: str = "") -> Screen:
-        """Everything drawn again."""
+    def draw(self, session: DashboardSession, admin: str, panel: str = "") -> DashboardUpdate:
+        """Draw the whole page again."""
         try:
-            body = VIEWS[session.view](self.office, session)
+            body = VIEWS[session.view](self.services, session)
         except ERRORS as error:
-            session.say(told(session.words, error), error=True)
-            body = ""
-        shown = side_by_side.answers(session) if session.view == "duel" else ""
-        return Screen(head(session, who), self._live(session), body, shown, panel)
+            session.notify(told(session.words, error), error=True)
+            body = Markup()
+        answers = side_by_side.answers(session) if session.view == "duel" else ""
+        return DashboardUpdate(head(session, admin), self._status(session), body, answers, panel)
 
-    def _live(self, session: DashboardSession) -> str:
-        loop = self.office.control.loop
+    def _status(self, session: DashboardSession) -> str:
+        loop = self.services.actions.loop
         running = loop.running()
-        found = cycle_records.cycles(self.office.home) if running is not None else []
-        session.working, session.drawn = running is not None, session.drawn + 1
-        return live(session, running, found[0] if found else None, loop.said())
+        started = cycle_records.cycles(self.services.home) if running is not None else []
+        session.cycle_running, session.drawn = running is not None, session.drawn + 1
+        return status(session, running, started[0] if started else None, loop.said())
 
-    def open(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """The page was loaded, with the view and the language that the browser kept."""
-        if given.get("view") in VIEWS:
-            session.view = str(given["view"])
-        return self.whole(session, who)
+    def open(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Draw the page after it was loaded, with the view that the browser remembers."""
+        if data.get("view") in VIEWS:
+            session.view = str(data["view"])
+        return self.draw(session, admin)
 
-    def go(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Another view."""
-        session.say("")
+    def go(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Show another view."""
+        session.notify("")
         session.plan = []
-        return self.open(session, given, who)
+        return self.open(session, data, admin)
 
-    def language(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Switch between the page's two languages."""
+    def language(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Switch to the next language."""
         codes = list(LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
-        session.say("")  # it was said in the other one
-        return self.whole(session, who)
+        session.notify("")  # It is in the language before.
+        return self.draw(session, admin)
 
-    def tick(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Time has passed while a cycle is at work."""
-        worked = session.working
-        drawn = self._live(session)
-        if worked and not session.working:
-            log, words = self.office.control.loop.said(), session.words
-            session.say(words.cycle_ended_format.format(last=said(words, log[-1]) if log else ""))
-            return self.whole(session, who)
-        return Screen(live=drawn)
+    def tick(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Draw the progress of a running cycle; once it has ended, the whole page."""
+        was_running = session.cycle_running
+        progress = self._status(session)
+        if was_running and not session.cycle_running:
+            log, texts = self.services.actions.loop.said(), session.words
+            session.notify(texts.cycle_ended_format.format(last=said(texts, log[-1]) if log else ""))
+            return self.draw(session, admin)
+        return DashboardUpdate(status=progress)
 
-    def close(self, session: DashboardSession, given: Given, who: str) -> Screen:
+    def close(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Close the panel."""
-        return Screen(panel="")
+        return DashboardUpdate(panel="")
 
     # Versions
 
-    def open_version(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Show all about a version."""
-        return Screen(panel=version_list.panel(self.office, session, str(given.get("version"))))
+    def open_version(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Open the panel about a version."""
+        return DashboardUpdate(panel=version_panel.panel(self.services, session, str(data.get("version"))))
 
-    def ask_release(self, session: DashboardSession, given: Given, who: str) -> Screen:
+    def ask_release(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Ask before a release."""
-        return Screen(panel=version_list.ask_release(self.office, session, str(given.get("version"))))
+        return DashboardUpdate(panel=confirmations.release(self.services, session, str(data.get("version"))))
 
-    def release(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Serve a version."""
-        version = str(given.get("version"))
-        self.office.control.release(who, version, _line(given.get("why")))
-        session.say(session.words.released_now_format.format(version=version))
-        return self.whole(session, who)
+    def release(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Release a version."""
+        version = str(data.get("version"))
+        self.services.actions.release(admin, version, _line(data.get("why")))
+        session.notify(session.words.released_now_format.format(version=version))
+        return self.draw(session, admin)
 
-    def ask_roll_back(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Ask before a way back."""
-        return Screen(panel=version_list.ask_roll_back(self.office, session))
+    def ask_roll_back(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Ask before a rollback."""
+        return DashboardUpdate(panel=confirmations.roll_back(self.services, session))
 
-    def roll_back(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Serve what was served before."""
-        version = self.office.control.roll_back(who, _line(given.get("why")))
-        session.say(session.words.rolled_back_format.format(version=version))
-        return self.whole(session, who)
+    def roll_back(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Release the version again that was released before."""
+        version = self.services.actions.roll_back(admin, _line(data.get("why")))
+        session.notify(session.words.rolled_back_format.format(version=version))
+        return self.draw(session, admin)
 
-    def choose_candidate(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """To the live comparison, with this version."""
-        session.candidate, session.view = str(given.get("version")), "trial"
-        return self.whole(session, who)
+    def choose_candidate(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Show the form for a live comparison with this version."""
+        session.candidate, session.view = str(data.get("version")), "trial"
+        return self.draw(session, admin)
 
-    def choose_rival(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """To two answers, with this version beside the released one."""
+    def choose_rival(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Show the side-by-side form with this version and the released one."""
         session.view = "duel"
-        session.duel = Duel(first=self.office.versions.released() or "", second=str(given.get("version")))
-        return self.whole(session, who)
+        session.side_by_side = SideBySide(
+            version_a=self.services.versions.released() or "", version_b=str(data.get("version"))
+        )
+        return self.draw(session, admin)
 
     # Cycles
 
-    def run_cycle(self, session: DashboardSession, given: Given, who: str) -> Screen:
+    def run_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Start a cycle."""
-        self.office.control.begin_cycle(who)
+        self.services.actions.begin_cycle(admin)
         session.plan = []
-        session.say(session.words.cycle_began)
-        return self.whole(session, who)
+        session.notify(session.words.cycle_began)
+        return self.draw(session, admin)
 
-    def cancel_cycle(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """End the cycle at work."""
-        ended = self.office.control.cancel_cycle(who)
-        session.say(session.words.cycle_cancelled if ended else session.words.nothing_to_cancel)
-        return self.whole(session, who)
+    def cancel_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Cancel the running cycle."""
+        cancelled = self.services.actions.cancel_cycle(admin)
+        session.notify(session.words.cycle_cancelled if cancelled else session.words.nothing_to_cancel)
+        return self.draw(session, admin)
 
-    def plan(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Say what a cycle would do."""
-        session.plan = self.office.control.loop.plan()
-        return self.whole(session, who)
+    def plan(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Show what a cycle would do."""
+        session.plan = self.services.actions.loop.plan()
+        return self.draw(session, admin)
 
-    # The live comparison
+    # Live comparison
 
-    def start_trial(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Let a version serve a share of conversations."""
+    def start_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Let a candidate serve a share of conversations."""
         try:
-            share = float(given.get("share", "")) / 100
+            share = float(data.get("share", "")) / 100
         except (TypeError, ValueError):
             share = 0.0
-        started = self.office.control.start_trial(who, str(given.get("version")), share)
-        session.say(said(session.words, started))
-        return self.whole(session, who)
+        started = self.services.actions.start_trial(admin, str(data.get("version")), share)
+        session.notify(said(session.words, started))
+        return self.draw(session, admin)
 
-    def ask_stop_trial(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Ask before the end of a live comparison."""
-        return Screen(panel=live_comparisons.ask_stop(session))
+    def ask_stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Ask before the live comparison is stopped."""
+        return DashboardUpdate(panel=confirmations.stop_live_comparison(session))
 
-    def stop_trial(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """End the live comparison."""
-        session.say(said(session.words, self.office.control.stop_trial(who)))
-        return self.whole(session, who)
+    def stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Stop the live comparison."""
+        session.notify(said(session.words, self.services.actions.stop_trial(admin)))
+        return self.draw(session, admin)
 
-    # Two answers
+    # Side by side
 
-    def example(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Put an example into the form."""
-        session.duel.prompt = str(given.get("text", ""))
-        return Screen(body=side_by_side.form(self.office, session))
+    def example(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Put an example message into the form."""
+        session.side_by_side.prompt = str(data.get("text", ""))
+        return DashboardUpdate(body=side_by_side.form(self.services, session))
 
-    async def ask(self, session: DashboardSession, given: Given, who: str) -> AsyncGenerator[Screen, None]:
-        """Let two versions answer, streamed."""
-        words = session.words
-        prompt = str(given.get("prompt", "")).strip()
-        first, second = str(given.get("first")), str(given.get("second"))
-        await self._end_duel(session)
-        if not prompt or first == second:
-            session.say(words.same_version if prompt else words.empty_prompt, error=True)
-            yield Screen(live=self._live(session))
+    async def ask(
+        self, session: DashboardSession, data: EventData, admin: str
+    ) -> AsyncGenerator[DashboardUpdate, None]:
+        """Let two versions answer one message, streamed."""
+        texts = session.words
+        prompt = str(data.get("prompt", "")).strip()
+        version_a, version_b = str(data.get("first")), str(data.get("second"))
+        await self._end_side_by_side(session)
+        if not prompt or version_a == version_b:
+            session.notify(texts.same_version if prompt else texts.empty_prompt, error=True)
+            yield DashboardUpdate(status=self._status(session))
             return
-        session.say("")
-        mine = session.run
-        session.duel = Duel(prompt, first, second, bool(given.get("think")), writing=True)
-        yield Screen(live=self._live(session), duel=side_by_side.answers(session))
+        session.notify("")
+        run = session.run
+        think = bool(data.get("think"))
+        session.side_by_side = SideBySide(prompt, version_a, version_b, think, writing=True)
+        yield DashboardUpdate(status=self._status(session), answers=side_by_side.answers(session))
         try:
-            pairs = self.office.chat.compare(
+            pairs = self.services.chat.compare(
                 prompt,
                 how="versions",
-                think=session.duel.think,
-                rater=_rater(who),
-                version=first,
-                other=second,
+                think=think,
+                rater=_rater(admin),
+                version=version_a,
+                other=version_b,
             )
-            async with aclosing(pairs) as shown:
-                async for left, right in shown:
-                    if session.run != mine:
+            async with aclosing(pairs) as updates:
+                async for left, right in updates:
+                    if session.run != run:
                         return
-                    session.duel.left, session.duel.right = left, right
-                    yield Screen(duel=side_by_side.answers(session))
+                    session.side_by_side.left, session.side_by_side.right = left, right
+                    yield DashboardUpdate(answers=side_by_side.answers(session))
         finally:
-            if session.run == mine:
-                session.duel.writing = False
-        yield Screen(duel=side_by_side.answers(session))
+            if session.run == run:
+                session.side_by_side.writing = False
+        yield DashboardUpdate(answers=side_by_side.answers(session))
 
-    async def stop(self, session: DashboardSession, given: Given, who: str) -> AsyncGenerator[Screen, None]:
-        """End both answers; what there is of them stays."""
-        for update in (session.duel.left, session.duel.right):
+    async def stop(
+        self, session: DashboardSession, data: EventData, admin: str
+    ) -> AsyncGenerator[DashboardUpdate, None]:
+        """Stop both answers; what is written of them stays."""
+        for update in (session.side_by_side.left, session.side_by_side.right):
             if update is not None:
-                await self.office.chat.in_progress.stop(update.reply_id)
-        yield Screen()
+                await self.services.chat.in_progress.stop(update.reply_id)
+        yield DashboardUpdate()
 
-    async def _end_duel(self, session: DashboardSession) -> None:
+    async def _end_side_by_side(self, session: DashboardSession) -> None:
         session.run += 1
-        for update in (session.duel.left, session.duel.right):
-            if update is not None and session.duel.writing:
-                await self.office.chat.in_progress.stop(update.reply_id)
+        for update in (session.side_by_side.left, session.side_by_side.right):
+            if update is not None and session.side_by_side.writing:
+                await self.services.chat.in_progress.stop(update.reply_id)
 
-    def choose(self, session: DashboardSession, given: Given, who: str) -> Screen:
-        """Keep which answer is better, then say which was which."""
-        duel, choice = session.duel, given.get("choice")
-        if duel.left is None or duel.right is None or duel.writing or duel.choice or choice not in CHOICES:
-            return Screen(duel=side_by_side.answers(session))
-        self.office.chat.library.choose(
-            duel.left.reply_id, duel.right.reply_id, choice, "versions", _rater(who)
-        )
-        duel.choice = choice
-        return Screen(duel=side_by_side.answers(session))
+    def choose(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Store which answer is better, once, and show which version wrote which."""
+        comparison, choice = session.side_by_side, data.get("choice")
+        left, right = comparison.left, comparison.right
+        is_open = not comparison.writing and comparison.choice is None
+        if left is not None and right is not None and is_open and choice in CHOICES:
+            self.services.chat.library.choose(
+                left.reply_id, right.reply_id, choice, "versions", _rater(admin)
+            )
+            comparison.choice = choice
+        return DashboardUpdate(answers=side_by_side.answers(session))
 
 
 def _line(text: object) -> str:
-    """What was typed into a field, on one line."""
+    """What was typed into a field, on one line of at most 300 characters."""
     return " ".join(str(text or "").split())[:300]
 
 
-def _rater(who: str) -> str:
-    """An admin's pseudonym among the raters: apart from people's, the same each time."""
-    return f"admin-{who}"
+def _rater(admin: str) -> str:
+    """An admin's pseudonym as a rater: the same each time, and never that of a person on the chat page."""
+    return f"admin-{admin}"

@@ -1,4 +1,4 @@
-"""The dashboard's page: layout, which event calls which handler, and the guard before every one of them."""
+"""The dashboard's page: its blocks, which event calls which handler, and the access check before each of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from assistant.admin.services import Office
+from assistant.admin.services import AdminServices
 from assistant.auth.admins import NotAnAdmin, is_ours
-from assistant.page.dashboard.admin_handlers import ERRORS, Acts
-from assistant.page.dashboard.views.layout import door, head
+from assistant.page.dashboard.admin_handlers import ERRORS, AdminHandlers, EventData
+from assistant.page.dashboard.views.layout import head, sign_in
 from assistant.page.gradio_compat import event_data, starlette_request
 from assistant.page.i18n.dashboard_languages import LANGUAGES, told
 from assistant.page.i18n.languages import browser_language
-from assistant.page.session.dashboard_session import DashboardSession, Screen
+from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate
 from assistant.page.session.visitor import login_session
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -24,127 +24,132 @@ SCRIPTS = ("toasts.js", "dashboard.js")
 PATH = "/dashboard"
 
 
-def add_dashboard(page: gr.Blocks, office: Office) -> None:
-    """Add the dashboard to the chat page's blocks, at PATH; nobody but admins gets anything from it."""
+def add_dashboard(page: gr.Blocks, services: AdminServices) -> None:
+    """Add the dashboard to the chat page's blocks, at PATH. Whoever is no admin sees only the sign-in form."""
     with page.route("Dashboard", PATH, show_in_navbar=False):
         session = gr.State(DashboardSession())
         with gr.Column(elem_id="office"):
             blocks = [
                 gr.HTML("", apply_default_css=False, js_on_load=None, elem_id=f"office-{name}")
-                for name in Screen._fields
+                for name in DashboardUpdate._fields
             ]
-            if office.admins.by_name:
-                # It brings Hugging Face's login into the app.
+            if services.admins.by_name:
+                # This component adds the routes of Hugging Face's login to the app.
                 gr.LoginButton(elem_id="office-account")
-            desk = gr.HTML(
+            events = gr.HTML(
                 "",
                 apply_default_css=False,
                 js_on_load="".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS),
                 elem_id="office-desk",
             )
-
-        def wire(event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> None:
-            """One line an event: guarded, from the session to the whole screen."""
-            event(
-                guarded(office, handler),
-                [session],
-                blocks,
-                show_progress="hidden",
-                api_visibility="private",
-                trigger_mode="multiple",
-                concurrency_limit=options.pop("concurrency_limit", None),
-                **options,
-            )
-
-        acts = Acts(office)
-        wire(desk.open, acts.open)
-        wire(desk.go, acts.go)
-        wire(desk.language, acts.language)
-        wire(desk.tick, acts.tick)
-        wire(desk.close, acts.close)
-
-        wire(desk.open_version, acts.open_version)
-        wire(desk.ask_release, acts.ask_release)
-        wire(desk.ask_roll_back, acts.ask_roll_back)
-        wire(desk.choose_candidate, acts.choose_candidate)
-        wire(desk.choose_rival, acts.choose_rival)
-        # One at a time: two admins, or two clicks, must not cross.
-        lever = {"concurrency_limit": 1, "concurrency_id": "levers"}
-        wire(desk.release, acts.release, **lever)
-        wire(desk.roll_back, acts.roll_back, **lever)
-
-        wire(desk.run_cycle, acts.run_cycle, **lever)
-        wire(desk.cancel_cycle, acts.cancel_cycle, **lever)
-        wire(desk.plan, acts.plan)
-
-        wire(desk.start_trial, acts.start_trial, **lever)
-        wire(desk.ask_stop_trial, acts.ask_stop_trial)
-        wire(desk.stop_trial, acts.stop_trial, **lever)
-
-        wire(desk.example, acts.example)
-        wire(desk.ask, acts.ask)
-        wire(desk.stop, acts.stop)
-        wire(desk.choose, acts.choose)
+        _wire(events, session, blocks, services)
 
 
-def guarded(office: Office, handler: Callable[..., Any]) -> Callable[..., Any]:
-    """`handler` for admins, with who they are; everybody else gets the door, whatever they sent and however."""
+def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: AdminServices) -> None:
+    """Connect each event that the script triggers on the `events` block with its handler."""
 
-    def admitted(session: DashboardSession, request: gr.Request, given: dict[str, Any]) -> str | None:
-        if given.get("language") in LANGUAGES and "view" in given:
-            session.language = str(given["language"])
-        elif "view" in given:
+    def on(event: Callable[..., Any], handler: Callable[..., Any], **options: Any) -> None:
+        event(
+            guarded(services, handler),
+            [session],
+            blocks,
+            show_progress="hidden",
+            api_visibility="private",
+            trigger_mode="multiple",
+            concurrency_limit=options.pop("concurrency_limit", None),
+            **options,
+        )
+
+    handlers = AdminHandlers(services)
+    on(events.open, handlers.open)
+    on(events.go, handlers.go)
+    on(events.language, handlers.language)
+    on(events.tick, handlers.tick)
+    on(events.close, handlers.close)
+
+    on(events.open_version, handlers.open_version)
+    on(events.ask_release, handlers.ask_release)
+    on(events.ask_roll_back, handlers.ask_roll_back)
+    on(events.choose_candidate, handlers.choose_candidate)
+    on(events.choose_rival, handlers.choose_rival)
+    # Actions that change what is served run one at a time, whoever clicks.
+    exclusive = {"concurrency_limit": 1, "concurrency_id": "admin actions"}
+    on(events.release, handlers.release, **exclusive)
+    on(events.roll_back, handlers.roll_back, **exclusive)
+
+    on(events.run_cycle, handlers.run_cycle, **exclusive)
+    on(events.cancel_cycle, handlers.cancel_cycle, **exclusive)
+    on(events.plan, handlers.plan)
+
+    on(events.start_trial, handlers.start_trial, **exclusive)
+    on(events.ask_stop_trial, handlers.ask_stop_trial)
+    on(events.stop_trial, handlers.stop_trial, **exclusive)
+
+    on(events.example, handlers.example)
+    on(events.ask, handlers.ask)
+    on(events.stop, handlers.stop)
+    on(events.choose, handlers.choose)
+
+
+def guarded(services: AdminServices, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """`handler` as Gradio calls it: run for admins, with their name. Everybody else gets the sign-in form."""
+
+    def admin_of(session: DashboardSession, request: gr.Request, data: EventData) -> str | None:
+        if data.get("language") in LANGUAGES and "view" in data:
+            session.language = str(data["language"])
+        elif "view" in data:
             session.language = browser_language(request.headers.get("accept-language", ""))
         try:
-            return who(office, request)
+            return admin_name(services, request)
         except NotAnAdmin:
             return None
 
-    def shut(session: DashboardSession, given: dict[str, Any]) -> Screen:
-        if given.get("do") == "language":
+    def refused(session: DashboardSession, data: EventData) -> DashboardUpdate:
+        if data.get("do") == "language":
             session.language = next(code for code in LANGUAGES if code != session.language)
-        return Screen(head(session, None), "", door(session.words, office.admins), "", "")
+        form = sign_in(session.words, services.admins)
+        return DashboardUpdate(head(session, None), "", form, "", "")
 
-    def failed(session: DashboardSession, error: Exception, who: str) -> Screen:
-        session.say(told(session.words, error), error=True)
-        return Acts(office).whole(session, who)
+    def failed(session: DashboardSession, error: Exception, admin: str) -> DashboardUpdate:
+        session.notify(told(session.words, error), error=True)
+        return AdminHandlers(services).draw(session, admin)
 
     if inspect.isasyncgenfunction(handler):
 
         async def stream(
             session: DashboardSession, request: gr.Request, event: gr.EventData
-        ) -> AsyncGenerator[Screen, None]:
-            given = event_data(event)
-            name = admitted(session, request, given)
-            if name is None:
-                yield shut(session, given)
+        ) -> AsyncGenerator[DashboardUpdate, None]:
+            data = event_data(event)
+            admin = admin_of(session, request, data)
+            if admin is None:
+                yield refused(session, data)
                 return
             try:
-                async for screen in handler(session, given, name):
-                    yield screen
+                async for update in handler(session, data, admin):
+                    yield update
             except ERRORS as error:
-                yield failed(session, error, name)
+                yield failed(session, error, admin)
 
         return stream
 
-    def run(session: DashboardSession, request: gr.Request, event: gr.EventData) -> Screen:
-        given = event_data(event)
-        name = admitted(session, request, given)
-        if name is None:
-            return shut(session, given)
+    def run(session: DashboardSession, request: gr.Request, event: gr.EventData) -> DashboardUpdate:
+        data = event_data(event)
+        admin = admin_of(session, request, data)
+        if admin is None:
+            return refused(session, data)
         try:
-            screen: Screen = handler(session, given, name)
+            update: DashboardUpdate = handler(session, data, admin)
         except ERRORS as error:
-            return failed(session, error, name)
-        return screen
+            return failed(session, error, admin)
+        return update
 
     return run
 
 
-def who(office: Office, request: Any) -> str:
-    """The admin behind a request of Gradio's or of Starlette's. Raises NotAnAdmin for anybody else."""
-    asked = starlette_request(request)
-    if not is_ours(asked.headers):
-        raise NotAnAdmin("Another site has sent this.")
-    account = login_session(asked).get("oauth_info") if office.admins.by_name else None
-    return office.admins.who(asked.cookies, account)
+def admin_name(services: AdminServices, request: Any) -> str:
+    """The name of the admin who sent a request of Gradio's or Starlette's. Raises NotAnAdmin for anybody else."""
+    http_request = starlette_request(request)
+    if not is_ours(http_request.headers):
+        raise NotAnAdmin("The request was sent by a page of another site.")
+    account = login_session(http_request).get("oauth_info") if services.admins.by_name else None
+    return services.admins.who(http_request.cookies, account)

@@ -26,8 +26,10 @@ class DashboardWords:
     """Of `day` and `month`."""
     moment_format: str
     """Of a date and a `time`."""
-    share_format: str
-    """A share with its interval: value, low, high and of."""
+    percent_format: str
+    """Of a `value`."""
+    interval_format: str
+    """Of `low` and `high` in percent, and `of`, the count that the share is taken of."""
     interval_help: str
 
     # Signing in

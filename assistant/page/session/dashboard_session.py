@@ -1,4 +1,4 @@
-"""What one open dashboard knows. Lives on the server, one per browser tab; nothing of it says who is an admin."""
+"""The state of one open dashboard: one per browser tab, kept on the server. Nothing in it says who is an admin."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 SKIP: Any = gr.skip()
 
 
-class Screen(NamedTuple):
-    """New values of the page's blocks, in the order in which `page.py` lists them; SKIP leaves one alone."""
+class DashboardUpdate(NamedTuple):
+    """New values of the page's blocks, in the order of `dashboard_page.py`; SKIP leaves a block as it is."""
 
     head: Any = SKIP
-    live: Any = SKIP
+    status: Any = SKIP
     body: Any = SKIP
-    duel: Any = SKIP
+    answers: Any = SKIP
     panel: Any = SKIP
 
 
 @dataclass
-class Duel:
+class SideBySide:
     """A message that two versions answer."""
 
     prompt: str = ""
-    first: str = ""
-    second: str = ""
+    version_a: str = ""
+    version_b: str = ""
     think: bool = True
     left: Update | None = None
     right: Update | None = None
@@ -41,24 +41,29 @@ class Duel:
 
 @dataclass
 class DashboardSession:
-    """The state of one tab. Handlers change it in place; the views draw it."""
+    """The state of one tab. Handlers change it in place; views read it."""
 
     language: str = "en"
     view: str = "overview"
     notice: str = ""
     notice_is_error: bool = False
-    working: bool = False  # a cycle was seen at work when the page was last drawn
-    plan: list[str] = field(default_factory=list)  # what a cycle would do, in its words
-    candidate: str = ""  # chosen for a live comparison
-    duel: Duel = field(default_factory=Duel)
-    run: int = 0  # number of the latest duel; an older one that finds a newer number ends itself
-    drawn: int = 0  # how often the page was drawn: the same notice twice is two notices
+    cycle_running: bool = False
+    """Whether a cycle was running when the page was last drawn."""
+    plan: list[str] = field(default_factory=list)
+    """What a cycle would do, as the dry run printed it."""
+    candidate: str = ""
+    """The version that the form for a live comparison begins with."""
+    side_by_side: SideBySide = field(default_factory=SideBySide)
+    run: int = 0
+    """Number of the latest side-by-side run. An older run stops when it finds a newer number."""
+    drawn: int = 0
+    """How often the page was drawn, so that a screen reader announces a repeated notice again."""
 
     @property
     def words(self) -> DashboardWords:
         """The texts in this tab's language."""
         return LANGUAGES[self.language]
 
-    def say(self, text: str, error: bool = False) -> None:
-        """Show a line on top."""
+    def notify(self, text: str, error: bool = False) -> None:
+        """Show a notice on top of the page; an empty `text` clears it."""
         self.notice, self.notice_is_error = text, error

@@ -48,13 +48,13 @@ def test_gradio_still_has_each_internal_that_the_page_uses(path: str, parameters
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[gr.Blocks]:
-    office = filled(tmp_path / "home")
+    services = filled(tmp_path / "home")
 
     async def build() -> gr.Blocks:
-        return build_page(office.chat, office)
+        return build_page(services.chat, services)
 
     yield asyncio.run(build())
-    office.store.close()
+    services.store.close()
 
 
 def test_gradio_still_keeps_its_values_where_the_page_reads_them(page: gr.Blocks) -> None:

@@ -1,6 +1,6 @@
-"""Charts as HTML: lines and areas in an SVG that stretches with the page, points and labels over it in its own size.
+"""Charts as HTML: lines and areas in an SVG that stretches with the page, points and labels over it in their own size.
 
-So text stays readable on a phone, and colours come from the style sheet, light and dark. Pure.
+Text stays readable on a phone that way, and colours come from the style sheet, light and dark.
 """
 
 from __future__ import annotations
@@ -8,20 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from assistant.page.views.markdown import plain
+from markupsafe import Markup
+
+from assistant.page.views.templates import render
 
 TONES = 6
-"""Colours that the style sheet has for lines; after that they begin again."""
+"""Colours that the style sheet has for lines; further lines begin again with the first."""
 SIZE = 1000
-"""Of the drawing in its own units, both ways."""
-SMALLEST_DOTS = 40
-"""Points of a line beyond which it has no dots."""
+"""Width and height of a drawing in its own units."""
+MAX_DOTS = 40
+"""A line of more points is drawn without dots."""
+HEADROOM = 0.94
+"""Height of a histogram's highest bar as a share of the drawing."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value with its interval, where it has one, and what a pointer over it reads."""
+    """A value, its interval if it has one, and the text that is shown while a pointer is over it."""
 
     x: float
     y: float
@@ -32,15 +37,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A named line through points, in order of x."""
+    """A named line through points in order of x."""
 
     name: str
     points: Sequence[Point]
     tone: int = 0
+    """Number of its colour."""
 
 
 @dataclass(frozen=True)
-class Span:
+class Interval:
     """A row of an interval chart."""
 
     label: str
@@ -53,6 +59,38 @@ class Span:
     """A class of the style sheet: good, bad or calm."""
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """Values from `low` to `high` laid over a drawing."""
+
+    low: float
+    high: float
+
+    def units(self, value: float) -> float:
+        """Distance from the left in units of the drawing, 0 to SIZE."""
+        return SIZE * (value - self.low) / (self.high - self.low)
+
+    def units_down(self, value: float) -> float:
+        """Distance from the top in units of the drawing, 0 to SIZE."""
+        return SIZE * (1 - (value - self.low) / (self.high - self.low))
+
+    def left(self, value: float) -> str:
+        """Distance from the left in percent."""
+        return f"{self.units(value) / 10:.2f}"
+
+    def top(self, value: float) -> str:
+        """Distance from the top in percent."""
+        return f"{self.units_down(value) / 10:.2f}"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A path of the SVG."""
+
+    kind: str
+    path: str
+
+
 def line_chart(
     lines: Sequence[Line],
     label: str,
@@ -62,154 +100,188 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     zero: float | None = None,
     x_title: str = "",
-) -> str:
-    """Lines with their intervals as bands. `zero`: a value whose line is drawn stronger."""
-    values = [
-        y
-        for line in lines
-        for point in line.points
-        for y in (point.y, point.low, point.high)
-        if y is not None
-    ]
-    if zero is not None:
-        values.append(zero)
-    low, high = y_range or _padded(min(values), max(values))
+) -> Markup:
+    """Lines with their intervals as bands. `x_text` and `y_text` label the axes; `zero` is drawn as a stronger line."""
+    y = _Scale(*(y_range or _y_range(lines, zero)))
     first = min(point.x for line in lines for point in line.points)
     last = max(point.x for line in lines for point in line.points)
-    if first == last:
-        first, last = first - 1, last + 1
-
-    def x(value: float) -> float:
-        return SIZE * (value - first) / (last - first)
-
-    def y(value: float) -> float:
-        return SIZE * (1 - (value - low) / (high - low))
-
-    drawn, over = [], []
-    for tick in ticks(low, high):
-        strong = " strong" if zero is not None and math.isclose(tick, zero, abs_tol=1e-9) else ""
-        drawn.append(f'<path class="grid{strong}" d="M0 {y(tick):.1f}H{SIZE}"/>')
-        over.append(f'<span class="y" style="top:{y(tick) / 10:.2f}%">{plain(y_text(tick))}</span>')
-    for line in lines:
-        tone = f"tone-{line.tone % TONES}"
-        shaded = [point for point in line.points if point.low is not None and point.high is not None]
-        if len(shaded) > 1:
-            edge = [(x(p.x), y(p.high or 0)) for p in shaded] + [
-                (x(p.x), y(p.low or 0)) for p in reversed(shaded)
-            ]
-            drawn.append(f'<path class="band {tone}" d="{_path(edge)}Z"/>')
-        if len(line.points) > 1:
-            drawn.append(f'<path class="line {tone}" d="{_path([(x(p.x), y(p.y)) for p in line.points])}"/>')
-        for point in line.points if len(line.points) <= SMALLEST_DOTS else ():
-            if len(line.points) == 1 and point.low is not None and point.high is not None:
-                height = (y(point.low) - y(point.high)) / 10
-                over.append(
-                    f'<i class="whisker {tone}" style="left:{x(point.x) / 10:.2f}%;top:{y(point.high) / 10:.2f}%;'
-                    f'height:{height:.2f}%"></i>'
-                )
-            over.append(
-                f'<i class="dot {tone}" style="left:{x(point.x) / 10:.2f}%;top:{y(point.y) / 10:.2f}%" '
-                f'title="{plain(point.text)}"></i>'
-            )
-    marks = _x_marks(lines, first, last)
-    for mark in marks:
-        over.append(f'<span class="x" style="left:{x(mark) / 10:.2f}%">{plain(x_text(mark))}</span>')
-    return _figure(label, drawn, over, [(line.name, f"tone-{line.tone % TONES}") for line in lines], x_title)
+    x = _Scale(first, last) if first < last else _Scale(first - 1, last + 1)
+    grid = [
+        _Shape(
+            "grid strong" if zero is not None and math.isclose(tick, zero, abs_tol=1e-9) else "grid",
+            f"M0 {y.units_down(tick):.1f}H{SIZE}",
+        )
+        for tick in ticks(y.low, y.high)
+    ]
+    return _render(
+        label,
+        shapes=[*grid, *(shape for line in lines for shape in _line_shapes(line, x, y))],
+        y_marks=[{"at": y.top(tick), "text": y_text(tick)} for tick in ticks(y.low, y.high)],
+        dots=[dot for line in lines for dot in _dots(line, x, y)],
+        x_marks=[{"at": x.left(mark), "text": x_text(mark)} for mark in _x_marks(lines, x.low, x.high)],
+        key=[(line.name, line.tone % TONES) for line in lines],
+        x_title=x_title,
+    )
 
 
 def histogram(
     groups: Sequence[tuple[str, Sequence[float], int]], label: str, x_title: str, bins: int = 24
-) -> str:
-    """Groups (name, values, tone) as overlapping steps of their shares, with a line at each mean."""
-    everything = [value for _, values, _ in groups for value in values]
-    low, high = _padded(min(everything), max(everything))
+) -> Markup:
+    """Groups (name, values, tone) as overlapping steps, each bar a share of its group, with a line at each mean."""
+    x = _Scale(*_padded([value for _, values, _ in groups for value in values]))
     shares = []
     for _, values, _ in groups:
         counts = [0] * bins
         for value in values:
-            counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
+            counts[min(bins - 1, int((value - x.low) / (x.high - x.low) * bins))] += 1
         shares.append([count / len(values) for count in counts])
-    top = max(max(each) for each in shares)
-    drawn, over = [], []
-    for (name, values, tone), each in zip(groups, shares, strict=True):
+    highest = max(max(bars) for bars in shares)
+    areas, means = [], []
+    for (name, values, tone), bars in zip(groups, shares, strict=True):
         steps = [(0.0, float(SIZE))]
-        for number, share in enumerate(each):
-            height = SIZE * (1 - 0.94 * share / top)
+        for number, bar in enumerate(bars):
+            height = SIZE * (1 - HEADROOM * bar / highest)
             steps += [(SIZE * number / bins, height), (SIZE * (number + 1) / bins, height)]
         steps.append((float(SIZE), float(SIZE)))
-        drawn.append(f'<path class="area tone-{tone}" d="{_path(steps)}Z"/>')
+        areas.append(_Shape(f"area tone-{tone}", f"{_path(steps)}Z"))
         mean = sum(values) / len(values)
-        place = 100 * (mean - low) / (high - low)
-        over.append(
-            f'<i class="mean tone-{tone}" style="left:{place:.2f}%" title="{plain(f"{name}: {mean:.2f}")}"></i>'
-        )
-    for tick in ticks(low, high):
-        over.append(f'<span class="x" style="left:{100 * (tick - low) / (high - low):.2f}%">{tick:g}</span>')
-    drawn.append(f'<path class="grid strong" d="M0 {SIZE}H{SIZE}"/>')
-    key = [(name, f"tone-{tone}") for name, _, tone in groups]
-    return _figure(label, drawn, over, key, x_title, "low no-y")
+        means.append({"tone": tone, "left": x.left(mean), "text": f"{name}: {mean:.2f}"})
+    return _render(
+        label,
+        kind="low no-y",
+        shapes=[*areas, _Shape("grid strong", f"M0 {SIZE}H{SIZE}")],
+        means=means,
+        x_marks=[{"at": x.left(tick), "text": f"{tick:g}"} for tick in ticks(x.low, x.high)],
+        key=[(name, tone) for name, _, tone in groups],
+        x_title=x_title,
+    )
 
 
-def spans(rows: Sequence[Span], zero: float, low: float, high: float) -> str:
-    """Rows of label, interval and text; `zero` is where nothing differs. All on one scale from `low` to `high`."""
+def interval_chart(intervals: Sequence[Interval], zero: float, low: float, high: float) -> Markup:
+    """A row for each interval, on one scale from `low` to `high`. `zero`: the value at which nothing differs."""
 
-    def place(value: float) -> float:
+    def percent(value: float) -> float:
         return 100 * (min(max(value, low), high) - low) / (high - low)
 
-    drawn = []
-    for row in rows:
-        left, right = place(row.low), place(row.high)
-        drawn.append(
-            f'<div class="span {row.tone}"><span class="span-label">{plain(row.label)}'
-            + (f"<small>{plain(row.note)}</small>" if row.note else "")
-            + f'</span><span class="track" aria-hidden="true"><i class="zero" style="left:{place(zero):.2f}%"></i>'
-            f'<i class="reach" style="left:{left:.2f}%;width:{max(right - left, 0.4):.2f}%"></i>'
-            f'<i class="dot" style="left:{place(row.value):.2f}%"></i></span>'
-            f'<span class="span-text">{plain(row.text)}</span></div>'
-        )
-    return f'<div class="spans">{"".join(drawn)}</div>'
+    rows = [
+        {
+            "label": interval.label,
+            "note": interval.note,
+            "text": interval.text,
+            "tone": interval.tone,
+            "left": f"{percent(interval.low):.2f}",
+            "width": f"{max(percent(interval.high) - percent(interval.low), 0.4):.2f}",
+            "middle": f"{percent(interval.value):.2f}",
+        }
+        for interval in intervals
+    ]
+    return render("dashboard/interval_chart.html", rows=rows, zero=f"{percent(zero):.2f}")
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round values between `low` and `high`, both included where they are round: 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    """Round values from `low` to `high`, some `about` of them: steps are 1, 2 or 5 times a power of ten."""
+    smallest_step = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(smallest_step))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= smallest_step * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _y_range(lines: Sequence[Line], zero: float | None) -> tuple[float, float]:
+    values = [
+        value
+        for line in lines
+        for point in line.points
+        for value in (point.y, point.low, point.high)
+        if value is not None
+    ]
+    return _padded([*values, zero] if zero is not None else values)
+
+
+def _padded(values: Sequence[float]) -> tuple[float, float]:
+    """The range of `values` with some room on both sides, never empty."""
+    low, high = min(values), max(values)
     room = 0.06 * (high - low) or max(abs(high), 1.0) * 0.5
     return low - room, high + room
 
 
 def _x_marks(lines: Sequence[Line], first: float, last: float, most: int = 4) -> list[float]:
-    """Where there are points, spread out: a label never stands where nothing was measured."""
-    known = sorted({point.x for line in lines for point in line.points})
-    apart, kept = (last - first) / most, known[:1]
-    for value in known[1:]:
-        if value - kept[-1] >= apart:
-            kept.append(value)
-    return kept
+    """At most some `most` values of x that have points, spread out: nothing is labelled where nothing was measured."""
+    values = sorted({point.x for line in lines for point in line.points})
+    distance, marks = (last - first) / most, values[:1]
+    for value in values[1:]:
+        if value - marks[-1] >= distance:
+            marks.append(value)
+    return marks
+
+
+def _line_shapes(line: Line, x: _Scale, y: _Scale) -> list[_Shape]:
+    """The band of the intervals, and the line itself; nothing where there is a single point."""
+    tone = line.tone % TONES
+    shapes = []
+    intervals = [
+        (point.x, point.low, point.high)
+        for point in line.points
+        if point.low is not None and point.high is not None
+    ]
+    if len(intervals) > 1:
+        upper = [(x.units(at), y.units_down(high)) for at, _, high in intervals]
+        lower = [(x.units(at), y.units_down(low)) for at, low, _ in reversed(intervals)]
+        shapes.append(_Shape(f"band tone-{tone}", f"{_path(upper + lower)}Z"))
+    if len(line.points) > 1:
+        points = [(x.units(point.x), y.units_down(point.y)) for point in line.points]
+        shapes.append(_Shape(f"line tone-{tone}", _path(points)))
+    return shapes
+
+
+def _dots(line: Line, x: _Scale, y: _Scale) -> list[dict[str, Any]]:
+    """A dot for each point; with a whisker for the interval where there is a single point, and so no band."""
+    if len(line.points) > MAX_DOTS:
+        return []
+    dots = []
+    for point in line.points:
+        whisker = None
+        if len(line.points) == 1 and point.low is not None and point.high is not None:
+            height = (y.units_down(point.low) - y.units_down(point.high)) / 10
+            whisker = {"top": y.top(point.high), "height": f"{height:.2f}"}
+        dots.append(
+            {
+                "tone": line.tone % TONES,
+                "left": x.left(point.x),
+                "top": y.top(point.y),
+                "text": point.text,
+                "whisker": whisker,
+            }
+        )
+    return dots
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _figure(
+def _render(
     label: str,
-    drawn: Sequence[str],
-    over: Sequence[str],
-    key: Sequence[tuple[str, str]],
+    *,
+    shapes: Sequence[_Shape],
+    x_marks: Sequence[dict[str, str]],
+    key: Sequence[tuple[str, int]],
     x_title: str,
+    y_marks: Sequence[dict[str, str]] = (),
+    dots: Sequence[dict[str, Any]] = (),
+    means: Sequence[dict[str, Any]] = (),
     kind: str = "",
-) -> str:
-    names = "".join(f'<span class="{tone}"><b>{plain(name)}</b></span>' for name, tone in key)
-    title = f'<span class="x-title">{plain(x_title)}</span>' if x_title else ""
-    return (
-        f'<figure class="chart {kind}" role="img" aria-label="{plain(label)}"><div class="plot">'
-        f'<svg viewBox="0 0 {SIZE} {SIZE}" preserveAspectRatio="none" aria-hidden="true">{"".join(drawn)}</svg>'
-        f'{"".join(over)}</div><figcaption class="key">{names}{title}</figcaption></figure>'
+) -> Markup:
+    return render(
+        "dashboard/chart.html",
+        label=label,
+        size=SIZE,
+        shapes=shapes,
+        x_marks=x_marks,
+        y_marks=y_marks,
+        dots=dots,
+        means=means,
+        key=key,
+        x_title=x_title,
+        kind=kind,
     )

@@ -1,4 +1,4 @@
-"""The cycles: what each found and did, the gate's reasons, and the rewards before and after."""
+"""The view of cycles: what each did, why the gate decided as it did, and the rewards before and after."""
 
 from __future__ import annotations
 
@@ -6,114 +6,114 @@ import math
 from statistics import fmean, stdev
 from typing import Any
 
+from markupsafe import Markup
+
 from assistant.admin import cycle_records
 from assistant.admin.cycle_runner import missing
-from assistant.admin.services import Office
-from assistant.page.dashboard.views.charts import Span, histogram, spans
-from assistant.page.dashboard.views.widgets import badge, button, card, empty, moment
+from assistant.admin.services import AdminServices
+from assistant.page.dashboard.views.charts import Interval, histogram, interval_chart
+from assistant.page.dashboard.views.formatting import moment
 from assistant.page.i18n.dashboard_languages import DashboardWords, said, said_in_report
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views.markdown import markdown, plain
+from assistant.page.views.markdown import markdown
+from assistant.page.views.templates import render
 from feedback_store.stats.intervals import Z
 
 SHOWN = 12
-"""Cycles in the list."""
-TONES = {"better": "good", "not worse": "good", "worse": "bad"}
-VERDICTS = {"promote": "good", "reject": "bad"}
+"""Cycles in the list, the newest."""
+FINDING_TONES = {"better": "good", "not worse": "good", "worse": "bad"}
+VERDICT_TONES = {"promote": "good", "reject": "bad"}
+
+Gate = dict[str, Any]
+"""A decision of the gate as a manifest or a cycle's state holds it."""
 
 
-def view(office: Office, session: DashboardSession) -> str:
-    """Buttons, the plan where it was asked for, and the list."""
-    words = session.words
-    absent = missing()
-    actions = "" if absent else button("plan", words.plan)
-    if not absent and office.control.loop.running() is None:
-        actions += button("run_cycle", words.run_cycle, "strong")
-    body = ""
-    if absent:
-        body = f'<p class="notice">{plain(words.missing_format.format(packages=", ".join(absent)))}</p>'
-    if session.plan:
-        lines = "\n".join(said(words, line) for line in session.plan)
-        body += f'<h4>{plain(words.plan_title)}</h4><pre class="log">{plain(lines)}</pre>'
-    found = cycle_records.cycles(office.home)[:SHOWN]
-    if not found:
-        return card(words.views["cycles"], body + empty(words.no_cycles), words.cycles_help, actions)
-    drawn = "".join(_cycle(office, session, one, first=number == 0) for number, one in enumerate(found))
-    return card(words.views["cycles"], body, words.cycles_help, actions) + drawn
+def view(services: AdminServices, session: DashboardSession) -> Markup:
+    """Buttons that run or plan a cycle, the plan if it was asked for, and the newest cycles."""
+    texts = session.words
+    return render(
+        "dashboard/cycles.html",
+        texts=texts,
+        missing_packages=", ".join(missing()),
+        running=services.actions.loop.running() is not None,
+        plan="\n".join(said(texts, line) for line in session.plan),
+        cycles=[_cycle(services, session, cycle) for cycle in cycle_records.cycles(services.home)[:SHOWN]],
+    )
 
 
-def outcome(words: DashboardWords, cycle: cycle_records.Cycle) -> str:
-    """What came of a cycle, in a few words."""
+def outcome(texts: DashboardWords, cycle: cycle_records.Cycle) -> str:
+    """How a cycle ended, in a few words."""
     if not cycle.ended:
-        return words.unfinished
-    found = cycle.state.get("outcome") or {}
-    text = words.outcomes.get(str(found.get("what")), str(found.get("what")))
-    return text.format(version=found.get("version", ""))
+        return texts.unfinished
+    result = cycle.state.get("outcome") or {}
+    text = texts.outcomes.get(str(result.get("what")), str(result.get("what")))
+    return text.format(version=result.get("version", ""))
 
 
-def _cycle(office: Office, session: DashboardSession, cycle: cycle_records.Cycle, first: bool) -> str:
-    words, state = session.words, cycle.state
-    facts = [moment(words, state.get("began", ""))]
+def _cycle(services: AdminServices, session: DashboardSession, cycle: cycle_records.Cycle) -> dict[str, Any]:
+    texts, state = session.words, cycle.state
+    facts = [moment(texts, state.get("began", ""))]
     if "new_votes" in state:
-        facts.append(words.new_votes_format.format(count=state["new_votes"]))
-    judged = "".join(
-        f"<h4>{plain(str(one.get('candidate')))} {_verdict(words, one)}</h4>{decision(words, one)}"
-        + _titled_rewards(office, session, cycle.number, one)
-        for one in cycle.decisions
-    )
-    notes = "".join(f"<li>{plain(said(words, str(note)))}</li>" for note in state.get("notes") or [])
-    notes = f'<ul class="notes">{notes}</ul>' if notes else ""
-    report = cycle_records.report(office.home, cycle.number)
-    if report:
-        report = (
-            f'<details class="more" id="report-{cycle.number}"><summary>{plain(words.report)}</summary>'
-            f'<div class="answer">{markdown(said_in_report(words, report))}</div></details>'
-        )
-    return (
-        f'<details class="card cycle" id="cycle-{cycle.number}"{" open" if first else ""}><summary><h3>'
-        f"{plain(words.cycle_format.format(number=cycle.number))}</h3><span>{plain(outcome(words, cycle))}</span>"
-        f"<small>{plain(' · '.join(facts))}</small></summary>{judged}{notes}{report}</details>"
-    )
+        facts.append(texts.new_votes_format.format(count=state["new_votes"]))
+    report = cycle_records.report(services.home, cycle.number)
+    return {
+        "number": cycle.number,
+        "outcome": outcome(texts, cycle),
+        "facts": " · ".join(facts),
+        "decisions": [_decision(services, session, cycle.number, gate) for gate in cycle.decisions],
+        "notes": [said(texts, str(note)) for note in state.get("notes") or []],
+        "report": Markup(markdown(said_in_report(texts, report))),
+    }
 
 
-def _verdict(words: DashboardWords, gate: dict[str, Any]) -> str:
-    name = str(gate.get("verdict"))
-    return badge(words.verdicts.get(name, name), VERDICTS.get(name, "calm"))
+def _decision(services: AdminServices, session: DashboardSession, number: int, gate: Gate) -> dict[str, Any]:
+    candidate, verdict = str(gate.get("candidate")), str(gate.get("verdict"))
+    return {
+        "candidate": candidate,
+        "verdict": session.words.verdicts.get(verdict, verdict),
+        "tone": VERDICT_TONES.get(verdict, "calm"),
+        "reasons": gate_decision(session.words, gate),
+        "rewards": rewards(services, session, number, candidate, str(gate.get("released"))),
+    }
 
 
-def _titled_rewards(office: Office, session: DashboardSession, number: int, gate: dict[str, Any]) -> str:
-    drawn = rewards(office, session, number, str(gate.get("candidate")), str(gate.get("released")))
-    return f"<h4>{plain(session.words.rewards)}</h4>{drawn}" if drawn else ""
+def gate_decision(texts: DashboardWords, gate: Gate) -> Markup:
+    """The gate's reasons: every measure with its interval.
 
-
-def decision(words: DashboardWords, gate: dict[str, Any]) -> str:
-    """The gate's reasons: every measure with its interval, right-or-wrong ones on one scale of points."""
-    name = str(gate.get("verdict"))
-    head = words.gate_format.format(
-        verdict=words.verdicts.get(name, name),
+    Measures of right or wrong answers share one scale, in percentage points. Each of the others has a unit and so
+    a scale of its own.
+    """
+    verdict = str(gate.get("verdict"))
+    summary = texts.gate_format.format(
+        verdict=texts.verdicts.get(verdict, verdict),
         looks=gate.get("looks", "?"),
         released=gate.get("released", "?"),
     )
-    reasons = [one for one in gate.get("reasons") or [] if isinstance(one, dict)]
-    known = [one for one in reasons if all(_is_number(one.get(key)) for key in ("difference", "low", "high"))]
-    shares = [one for one in known if _in_points(one)]
-    reach = max((abs(100 * one[key]) for one in shares for key in ("low", "high")), default=10) or 10
-    drawn = spans([_span(words, one, 100) for one in shares], 0, -reach, reach) if shares else ""
-    for one in known:
-        # In a unit of its own, so on a scale of its own.
-        if not _in_points(one):
-            own = max(abs(one["low"]), abs(one["high"])) or 1
-            drawn += spans([_span(words, one, 1)], 0, -own, own)
-    words_of_it = "".join(f"<li>{plain(said(words, str(one.get('text', ''))))}</li>" for one in reasons)
-    return (
-        f'<p class="help">{plain(head)}</p>{drawn}<details class="more"><summary>'
-        f"{plain(words.reasons_format.format(count=len(reasons)))}</summary>"
-        f'<ul class="notes">{words_of_it}</ul></details>'
+    reasons = [reason for reason in gate.get("reasons") or [] if isinstance(reason, dict)]
+    measured = [
+        reason
+        for reason in reasons
+        if all(_is_number(reason.get(key)) for key in ("difference", "low", "high"))
+    ]
+    charts = []
+    if shares := [reason for reason in measured if _in_points(reason)]:
+        reach = max(abs(100 * reason[end]) for reason in shares for end in ("low", "high")) or 10
+        charts.append(interval_chart([_interval(texts, reason, 100) for reason in shares], 0, -reach, reach))
+    for reason in measured:
+        if not _in_points(reason):
+            reach = max(abs(reason["low"]), abs(reason["high"])) or 1
+            charts.append(interval_chart([_interval(texts, reason, 1)], 0, -reach, reach))
+    return render(
+        "dashboard/gate_decision.html",
+        texts=texts,
+        summary=summary,
+        charts=charts,
+        reasons=[said(texts, str(reason.get("text", ""))) for reason in reasons],
     )
 
 
 def _in_points(reason: dict[str, Any]) -> bool:
-    # What the gate writes in words says the unit: only right-or-wrong measures are in points.
+    # The gate's sentence names the unit: only measures of right or wrong answers are in points.
     return " points [" in str(reason.get("text", ""))
 
 
@@ -121,49 +121,51 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _span(words: DashboardWords, reason: dict[str, Any], scale: int) -> Span:
+def _interval(texts: DashboardWords, reason: dict[str, Any], scale: int) -> Interval:
     finding, kind = str(reason.get("finding")), str(reason.get("kind"))
     mean, low, high = (scale * reason[key] for key in ("difference", "low", "high"))
-    figures = "+.1f" if scale == 100 else "+.3f"
-    unit = f" {words.points}" if scale == 100 else ""
-    return Span(
-        said(words, str(reason.get("measure"))),
+    digits = "+.1f" if scale == 100 else "+.3f"
+    unit = f" {texts.points}" if scale == 100 else ""
+    return Interval(
+        said(texts, str(reason.get("measure"))),
         mean,
         low,
         high,
-        f"{mean:{figures}}{unit} [{low:{figures}}, {high:{figures}}]",
-        f"{words.kinds.get(kind, kind)} · {words.findings.get(finding, finding)}",
-        TONES.get(finding, "calm"),
+        f"{mean:{digits}}{unit} [{low:{digits}}, {high:{digits}}]",
+        f"{texts.kinds.get(kind, kind)} · {texts.findings.get(finding, finding)}",
+        FINDING_TONES.get(finding, "calm"),
     )
 
 
-def rewards(office: Office, session: DashboardSession, number: object, candidate: str, released: str) -> str:
-    """How a cycle's judge scored both versions' answers; "" where none did."""
-    words = session.words
-    if not isinstance(number, int):
-        return ""
-    found = cycle_records.rewards(office.home, number, candidate, released)
-    if found is None:
-        return ""
-    drawn = histogram(
+def rewards(
+    services: AdminServices, session: DashboardSession, number: object, candidate: str, released: str
+) -> Markup:
+    """How the reward model of cycle `number` scored both versions' answers; empty where none did."""
+    texts = session.words
+    scores = (
+        cycle_records.rewards(services.home, number, candidate, released) if isinstance(number, int) else None
+    )
+    if scores is None:
+        return Markup()
+    chart = histogram(
         [
-            (words.before_format.format(version=released), found.before, 5),
-            (words.after_format.format(version=candidate), found.after, 0),
+            (texts.before_format.format(version=released), scores.before, 5),
+            (texts.after_format.format(version=candidate), scores.after, 0),
         ],
-        words.rewards,
-        words.rewards_axis_format.format(judge=found.judge),
+        texts.rewards,
+        texts.rewards_axis_format.format(judge=scores.judge),
     )
-    differences = [new - old for new, old in zip(found.after, found.before, strict=False)]
+    differences = [after - before for after, before in zip(scores.after, scores.before, strict=False)]
     mean = fmean(differences)
-    # Of paired differences, by the normal distribution.
+    # The interval of a mean of paired differences, by the normal distribution.
     half = Z * stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
-    text = words.rewards_format.format(
-        before=f"{fmean(found.before):.2f}",
-        after=f"{fmean(found.after):.2f}",
+    summary = texts.rewards_format.format(
+        before=f"{fmean(scores.before):.2f}",
+        after=f"{fmean(scores.after):.2f}",
         difference=f"{mean:+.2f}",
         low=f"{mean - half:+.2f}",
         high=f"{mean + half:+.2f}",
         count=len(differences),
-        judge=found.judge,
+        judge=scores.judge,
     )
-    return f'{drawn}<p class="help">{plain(text)}</p>'
+    return render("dashboard/rewards.html", chart=chart, summary=summary)

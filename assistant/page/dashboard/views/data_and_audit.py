@@ -1,55 +1,49 @@
-"""Rows to take away, and who did what."""
+"""Links that export training rows, the audit trail, and the history of releases."""
 
 from __future__ import annotations
 
-from assistant.admin.services import Office
-from assistant.page.dashboard.views.widgets import card, empty, moment, table
+from markupsafe import Markup
+
+from assistant.admin.services import AdminServices
+from assistant.page.dashboard.views.formatting import moment
 from assistant.page.i18n.dashboard_languages import DashboardWords
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views import icons
-from assistant.page.views.markdown import plain
+from assistant.page.views.templates import render
 
 SHOWN = 200
+"""Entries of the audit trail, the newest."""
 FAILED = ": failed"
+"""Ends the name of an action in the trail that was tried and failed."""
 
 
-def view(office: Office, session: DashboardSession) -> str:
-    """Export, the trail, and the history of releases."""
-    words = session.words
-    links = "".join(
-        f'<a class="choice" href="admin/export/{name}" download>{icons.SAVE}{plain(label)}</a>'
-        for name, label in words.exports.items()
-    )
-    export = card(words.export, f'<div class="row">{links}</div>', words.export_help)
-    lines = office.control.audit.last(SHOWN)
-    rows = [
-        [
-            plain(moment(words, one["at"])),
-            plain(one["who"]),
-            plain(_act(words, one["what"])),
-            plain(one["detail"]),
-        ]
-        for one in lines
+def view(services: AdminServices, session: DashboardSession) -> Markup:
+    """Export links, audit trail and releases, the newest entries first."""
+    texts = session.words
+    entries = [
+        [moment(texts, entry["at"]), entry["who"], _action_name(texts, entry["what"]), entry["detail"]]
+        for entry in services.actions.audit.last(SHOWN)
     ]
-    listed = table(["", "", "", ""], rows) if rows else empty(words.no_trail)
     releases = [
         [
-            plain(moment(words, str(one.get("at", "")))),
-            plain(str(one.get("version", ""))),
-            plain(str(one.get("why", ""))),
+            moment(texts, str(release.get("at", ""))),
+            str(release.get("version", "")),
+            str(release.get("why", "")),
         ]
-        for one in reversed(office.versions.history())
+        for release in reversed(services.versions.history())
     ]
-    return (
-        export
-        + card(words.trail, listed, words.trail_help, kind="trail")
-        + card(words.history, table(["", "", ""], releases), kind="trail")
+    return render(
+        "dashboard/data_and_audit.html",
+        texts=texts,
+        entries=entries,
+        releases=releases,
+        save_icon=Markup(icons.SAVE),
     )
 
 
-def _act(words: DashboardWords, what: str) -> str:
-    if what in words.acts:
-        return words.acts[what]
-    if what.endswith(FAILED):
-        return words.acts["failed"].format(act=_act(words, what.removesuffix(FAILED)))
-    return what
+def _action_name(texts: DashboardWords, action: str) -> str:
+    if action in texts.acts:
+        return texts.acts[action]
+    if action.endswith(FAILED):
+        return texts.acts["failed"].format(act=_action_name(texts, action.removesuffix(FAILED)))
+    return action

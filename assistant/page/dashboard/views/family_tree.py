@@ -22,7 +22,7 @@ class Row:
     """Lanes from which lines of children come in."""
 
 
-def family(parents: Mapping[str, str | None], released: str | None) -> list[Row]:
+def family_rows(parents: Mapping[str, str | None], released: str | None) -> list[Row]:
     """A row for each version, the newest first. `parents`: by version, oldest first.
 
     The released version and its ancestors stand in the first lane. A parent that is not there any more is none.
@@ -57,7 +57,7 @@ def family(parents: Mapping[str, str | None], released: str | None) -> list[Row]
     return rows
 
 
-def width(rows: Sequence[Row]) -> int:
+def lane_count(rows: Sequence[Row]) -> int:
     """How many lanes there are."""
     return 1 + max((lane for row in rows for lane in (row.lane, *row.through, *row.joins)), default=0)
 

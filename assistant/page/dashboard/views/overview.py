@@ -1,71 +1,85 @@
-"""The first view: what is released, how people like it, what went on last."""
+"""The first view: the released version, its thumbs, the last cycle, and the live comparison under way."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
 from assistant.admin import cycle_records
-from assistant.admin.services import Office
+from assistant.admin.services import AdminServices
 from assistant.errors import SettingsError
 from assistant.page.dashboard.views import ratings
 from assistant.page.dashboard.views.cycles import outcome
-from assistant.page.dashboard.views.widgets import button, date, share_text, thumbs_share
+from assistant.page.dashboard.views.formatting import NONE, date, interval, percent, thumbs_share
 from assistant.page.i18n.dashboard_languages import told
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views.markdown import plain
+from assistant.page.views.templates import render
 from assistant.registry import live_comparison
 
 
-def view(office: Office, session: DashboardSession) -> str:
-    """Tiles, and the thumbs."""
-    words = session.words
-    counts = office.store.counts()
-    released, history = office.versions.released(), office.versions.history()
-    given = counts["versions"].get(released, {"up": 0, "down": 0})
-    cycles = cycle_records.cycles(office.home)
+@dataclass(frozen=True)
+class Tile:
+    """A large value with its label above and a note below; a click opens `view`."""
+
+    label: str
+    value: str
+    note: str
+    view: str
+
+
+def view(services: AdminServices, session: DashboardSession) -> Markup:
+    """Five tiles, and the thumbs over time."""
     tiles = [
-        (
-            "released",
-            released or "–",
-            words.since_format.format(date=date(words, history[-1]["at"])) if history else "",
-            "versions",
-        ),
-        ("liked", *_liked(session, given["up"], given["down"]), "people"),
-        (
-            "votes",
-            f"{counts['ratings']['up'] + counts['ratings']['down']:,}",
-            words.tile_votes_format.format(up=counts["ratings"]["up"], down=counts["ratings"]["down"]),
+        _released_tile(services, session),
+        *_thumbs_tiles(services, session),
+        _cycle_tile(services, session),
+        _live_comparison_tile(services, session),
+    ]
+    thumbs = ratings.thumbs(services, session, can_roll_back=services.can_roll_back())
+    return render("dashboard/overview.html", tiles=tiles, thumbs=thumbs)
+
+
+def _released_tile(services: AdminServices, session: DashboardSession) -> Tile:
+    texts, history = session.words, services.versions.history()
+    since = texts.since_format.format(date=date(texts, history[-1]["at"])) if history else ""
+    return Tile(texts.tiles["released"], services.versions.released() or NONE, since, "versions")
+
+
+def _thumbs_tiles(services: AdminServices, session: DashboardSession) -> list[Tile]:
+    texts, counts = session.words, services.store.counts()
+    of_released = counts["versions"].get(services.versions.released(), {"up": 0, "down": 0})
+    share = thumbs_share(of_released["up"], of_released["down"])
+    up, down = counts["ratings"]["up"], counts["ratings"]["down"]
+    return [
+        Tile(
+            texts.tiles["liked"],
+            percent(texts, share) if share else NONE,
+            interval(texts, share) if share else texts.none_yet,
             "people",
         ),
-        (
-            "cycle",
-            str(cycles[0].number) if cycles else "–",
-            outcome(words, cycles[0]) if cycles else words.none_yet,
-            "cycles",
+        Tile(
+            texts.tiles["votes"], f"{up + down:,}", texts.tile_votes_format.format(up=up, down=down), "people"
         ),
-        ("trial", *_trial(office, session), "trial"),
     ]
-    drawn = "".join(
-        f'<button type="button" class="tile" data-do="go" data-view="{where}"><span>{plain(words.tiles[name])}</span>'
-        f"<strong>{plain(value)}</strong><small>{plain(more)}</small></button>"
-        for name, value, more, where in tiles
-    )
-    back = button("ask_roll_back", words.roll_back) if len({one["version"] for one in history}) > 1 else ""
-    return f'<div class="tiles">{drawn}</div>' + ratings.thumbs(office, session, back)
 
 
-def _liked(session: DashboardSession, up: int, down: int) -> tuple[str, str]:
-    share = thumbs_share(up, down)
-    if share is None:
-        return "–", session.words.none_yet
-    text = share_text(session.words, share)
-    value, _, more = text.partition(" [")
-    return (value.removesuffix("%").strip() + " %", f"[{more}") if more else (text, "")
+def _cycle_tile(services: AdminServices, session: DashboardSession) -> Tile:
+    texts, cycles = session.words, cycle_records.cycles(services.home)
+    value, note = (str(cycles[0].number), outcome(texts, cycles[0])) if cycles else (NONE, texts.none_yet)
+    return Tile(texts.tiles["cycle"], value, note, "cycles")
 
 
-def _trial(office: Office, session: DashboardSession) -> tuple[str, str]:
+def _live_comparison_tile(services: AdminServices, session: DashboardSession) -> Tile:
+    texts = session.words
     try:
-        under_way = live_comparison.read(office.home)
+        under_way = live_comparison.read(services.home)
     except SettingsError as error:
-        return "?", told(session.words, error)
-    if under_way is None:
-        return "–", session.words.none_yet
-    return f"{under_way.candidate} / {under_way.released}", f"{100 * under_way.share:g} %"
+        value, note = "?", told(texts, error)
+    else:
+        if under_way is None:
+            value, note = NONE, texts.none_yet
+        else:
+            value = f"{under_way.candidate} / {under_way.released}"
+            note = f"{100 * under_way.share:g} %"
+    return Tile(texts.tiles["trial"], value, note, "trial")

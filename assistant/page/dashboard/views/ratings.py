@@ -1,98 +1,110 @@
-"""What people said: thumbs by version over time, and which versions they prefer side by side."""
+"""The view of people's ratings: thumbs by version over time, and which versions people prefer side by side."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
+from markupsafe import Markup
+
 from assistant.admin.bradley_terry import rate, wins_of
-from assistant.admin.services import Office
-from assistant.page.dashboard.views.charts import Line, Point, Span, line_chart, spans
-from assistant.page.dashboard.views.widgets import card, date, empty, moment, share_text, table, thumbs_share
+from assistant.admin.services import AdminServices
+from assistant.page.dashboard.views.charts import Interval, Line, Point, interval_chart, line_chart
+from assistant.page.dashboard.views.formatting import date, moment, share_text, thumbs_share
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views.markdown import plain
+from assistant.page.views.templates import render
 from feedback_store.stats.intervals import wilson
 
 HOUR, DAY = 3_600, 86_400
-MOST_SPANS = 24
-LINES = 5
-"""Versions in one chart: the ones whose thumbs are the newest."""
+MAX_POINTS = 24
+"""Points of a line at most; thumbs are summed over longer spans of time where there would be more."""
+MAX_LINES = 5
+"""Versions in one chart: the ones that were rated last."""
+
+HourlyThumbs = list[tuple[str, int, int, int]]
+"""(version, start of the hour in seconds since 1970, thumbs up, thumbs down), as the store counts them."""
 
 
-def view(office: Office, session: DashboardSession) -> str:
-    """Thumbs over time and in a table, and the ranking."""
-    return thumbs(office, session, with_table=True) + ratings(office, session)
+def view(services: AdminServices, session: DashboardSession) -> Markup:
+    """Thumbs over time with a table, and the ranking of the versions."""
+    return thumbs(services, session, with_table=True) + ranking(services, session)
 
 
-def thumbs(office: Office, session: DashboardSession, actions: str = "", with_table: bool = False) -> str:
-    """The share of thumbs up by version over time."""
-    words = session.words
-    given = office.store.thumbs_over_time(HOUR)
-    if not given:
-        return card(words.thumbs, empty(words.no_thumbs), actions=actions)
-    chart, width = _lines(session, given)
-    drawn = line_chart(
-        chart,
-        words.thumbs,
-        lambda at: date(words, at) if width >= DAY else moment(words, at),
-        lambda y: f"{100 * y:.0f} %",
-        y_range=(0, 1),
-        zero=0.5,
-    )
-    more = ""
-    if with_table:
-        rows = [
-            [
-                plain(version),
-                f"{of['replies']:,}",
-                f"{of['up']:,}",
-                f"{of['down']:,}",
-                plain(share_text(words, thumbs_share(of["up"], of["down"]))),
-            ]
-            for version, of in reversed(list(office.store.counts()["versions"].items()))
-        ]
-        more = table(list(words.columns.values()), rows, figures=4)
-    return card(words.thumbs, drawn + more, f"{words.thumbs_help} {words.interval_help}", actions)
-
-
-def ratings(office: Office, session: DashboardSession) -> str:
-    """Each version beside the released one, by choices between two answers."""
-    words, reference = session.words, office.versions.released() or ""
-    found = rate(wins_of(office.store.choices_between_versions()), reference)
-    if not found:
-        return card(words.ratings, empty(words.no_ratings))
-    rows = [
-        Span(
-            one.version,
-            one.chance,
-            one.low,
-            one.high,
-            words.released
-            if one.version == reference
-            else words.choices_format.format(
-                value=f"{100 * one.chance:.0f}",
-                low=f"{100 * one.low:.0f}",
-                high=f"{100 * one.high:.0f}",
-                count=one.choices,
-            ),
-            tone="good" if one.low > 0.5 else "bad" if one.high < 0.5 else "calm",
+def thumbs(
+    services: AdminServices, session: DashboardSession, can_roll_back: bool = False, with_table: bool = False
+) -> Markup:
+    """A chart of the share of thumbs up by version over time, on request with a table of the counts."""
+    texts = session.words
+    hourly = services.store.thumbs_over_time(HOUR)
+    chart = rows = None
+    if hourly:
+        lines, width = _lines(session, hourly)
+        chart = line_chart(
+            lines,
+            texts.thumbs,
+            lambda at: date(texts, at) if width >= DAY else moment(texts, at),
+            lambda share: f"{100 * share:.0f} %",
+            y_range=(0, 1),
+            zero=0.5,
         )
-        for one in found
+        if with_table:
+            rows = _count_rows(services, session)
+    return render("dashboard/thumbs.html", texts=texts, chart=chart, rows=rows, can_roll_back=can_roll_back)
+
+
+def ranking(services: AdminServices, session: DashboardSession) -> Markup:
+    """The chance that people prefer each version to the released one, from choices between two answers."""
+    texts, reference = session.words, services.versions.released() or ""
+    strengths = rate(wins_of(services.store.choices_between_versions()), reference)
+    intervals = [
+        Interval(
+            strength.version,
+            strength.chance,
+            strength.low,
+            strength.high,
+            texts.released
+            if strength.version == reference
+            else texts.choices_format.format(
+                value=f"{100 * strength.chance:.0f}",
+                low=f"{100 * strength.low:.0f}",
+                high=f"{100 * strength.high:.0f}",
+                count=strength.choices,
+            ),
+            tone="good" if strength.low > 0.5 else "bad" if strength.high < 0.5 else "calm",
+        )
+        for strength in strengths
     ]
-    return card(words.ratings, spans(rows, 0.5, 0, 1), words.ratings_help_format.format(reference=reference))
+    chart = interval_chart(intervals, 0.5, 0, 1) if intervals else None
+    return render("dashboard/ranking.html", texts=texts, chart=chart, reference=reference)
 
 
-def _lines(session: DashboardSession, given: list[tuple[str, int, int, int]]) -> tuple[list[Line], int]:
-    """Lines for the chart, and how many seconds a point stands for: whole days, but hours within three of them."""
-    first, last = given[0][1], given[-1][1]
-    unit = HOUR if last - first < 3 * DAY else DAY
-    width = unit * max(1, -(-(last - first + HOUR) // (unit * MOST_SPANS)))
+def _count_rows(services: AdminServices, session: DashboardSession) -> list[list[str]]:
+    return [
+        [
+            version,
+            f"{counts['replies']:,}",
+            f"{counts['up']:,}",
+            f"{counts['down']:,}",
+            share_text(session.words, thumbs_share(counts["up"], counts["down"])),
+        ]
+        for version, counts in reversed(list(services.store.counts()["versions"].items()))
+    ]
+
+
+def _lines(session: DashboardSession, hourly: HourlyThumbs) -> tuple[list[Line], int]:
+    """Lines for the chart, and the seconds that one point sums up: whole days, but hours if all lie within three days.
+
+    `hourly` is in order of time.
+    """
+    begin, end = hourly[0][1], hourly[-1][1]
+    unit = HOUR if end - begin < 3 * DAY else DAY
+    width = unit * max(1, -(-(end - begin + HOUR) // (unit * MAX_POINTS)))
     sums: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
-    newest: dict[str, int] = {}
-    for version, at, up, down in given:
-        here = sums[version][at - at % width]
-        here[0], here[1] = here[0] + up, here[1] + down
-        newest[version] = at
-    shown = sorted(newest, key=lambda version: (-newest[version], version))[:LINES]
+    last_rated: dict[str, int] = {}
+    for version, at, up, down in hourly:
+        counts = sums[version][at - at % width]
+        counts[0], counts[1] = counts[0] + up, counts[1] + down
+        last_rated[version] = at
+    shown = sorted(last_rated, key=lambda version: (-last_rated[version], version))[:MAX_LINES]
     lines = []
     for tone, version in enumerate(sorted(shown, key=_number)):
         points = []

@@ -15,14 +15,14 @@ import httpx
 import pytest
 from gradio_client import Client
 from helpers.fake_chat import FakeChat
-from helpers.fake_dashboard import PASSWORD, WHO, filled, office_of, serving
+from helpers.fake_dashboard import PASSWORD, WHO, filled, services_over, serving
 from helpers.fake_provider import CLIENT, SECRET, Provider, running_provider
 from itsdangerous import TimestampSigner
 
 from assistant.auth.admins import Admins
 from assistant.page import build_page
-from assistant.page.dashboard import Office
-from assistant.page.dashboard.views.layout import door
+from assistant.page.dashboard import AdminServices
+from assistant.page.dashboard.views.layout import sign_in
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.registry import live_comparison
 from assistant.registry.versions import Versions
@@ -35,16 +35,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, str]]:
-    office = filled(tmp_path_factory.mktemp("house") / "home")
-    with serving(office) as url:
-        yield office, url
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
+    services = filled(tmp_path_factory.mktemp("house") / "home")
+    with serving(services) as url:
+        yield services, url
 
 
-def dashboard_functions(office: Office) -> list[Any]:
+def dashboard_functions(services: AdminServices) -> list[Any]:
 
     async def build() -> Any:
-        return build_page(office.chat, office)
+        return build_page(services.chat, services)
 
     # In a running event loop: Gradio makes one for every lock otherwise, and never closes it.
     page = asyncio.run(build())
@@ -72,31 +72,31 @@ FORGED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_every_event_of_the_page_goes_through_the_guard(office: Office) -> None:
-    functions = dashboard_functions(office)
+def test_every_event_of_the_page_goes_through_the_guard(services: AdminServices) -> None:
+    functions = dashboard_functions(services)
     assert len(functions) >= 20
     assert {one.fn.__qualname__.split(".")[0] for one in functions} == {"guarded"}
     assert {one.api_visibility for one in functions} == {"private"}
 
 
-def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[Office, str]) -> None:
-    office, url = open_house
-    trail = office.control.audit.last(99)
+def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[AdminServices, str]) -> None:
+    services, url = open_house
+    trail = services.actions.audit.last(99)
     with httpx.Client() as client:
-        for one in dashboard_functions(office):
+        for one in dashboard_functions(services):
             said = call(client, url, one._id, FORGED)
             assert "process_completed" in said
             for secret in ("v4", "v6", "promoted", "trail-", "Ada"):
                 assert secret not in said, one.name
             assert 'class=\\"door' in said
-    assert office.versions.released() == "v4"
-    assert live_comparison.read(office.home) is None
-    assert office.control.loop.started() is None
-    assert office.chat.asked == []  # type: ignore[attr-defined]
-    assert office.control.audit.last(99) == trail
+    assert services.versions.released() == "v4"
+    assert live_comparison.read(services.home) is None
+    assert services.actions.loop.started() is None
+    assert services.chat.asked == []  # type: ignore[attr-defined]
+    assert services.actions.audit.last(99) == trail
 
 
-def test_the_page_that_is_sent_holds_no_data(open_house: tuple[Office, str]) -> None:
+def test_the_page_that_is_sent_holds_no_data(open_house: tuple[AdminServices, str]) -> None:
     _, url = open_house
     for page in ("dashboard", "config", "gradio_api/info"):
         sent = httpx.get(f"{url}{page}").text
@@ -104,15 +104,15 @@ def test_the_page_that_is_sent_holds_no_data(open_house: tuple[Office, str]) -> 
         assert "views" not in sent.partition("<body")[2] and "promoted" not in sent
 
 
-def test_the_python_client_finds_no_endpoint_of_the_dashboards(open_house: tuple[Office, str]) -> None:
-    office, url = open_house
+def test_the_python_client_finds_no_endpoint_of_the_dashboards(open_house: tuple[AdminServices, str]) -> None:
+    services, url = open_house
     client = Client(url, verbose=False)
     for name in ("/release", "/run", "/open", "/guarded"):
         with pytest.raises(ValueError, match=r"[Cc]annot find|not find"):
             client.predict(api_name=name)
     named = client.view_api(return_format="dict")["named_endpoints"]
     assert set(named) == {"/chat", "/rate"}
-    assert office.versions.released() == "v4"
+    assert services.versions.released() == "v4"
 
 
 @contextmanager
@@ -124,10 +124,10 @@ def signed_in(url: str) -> Iterator[httpx.Client]:
 
 
 def test_an_admin_gets_in_and_the_same_cookie_sent_by_another_site_does_not(
-    open_house: tuple[Office, str],
+    open_house: tuple[AdminServices, str],
 ) -> None:
-    office, url = open_house
-    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+    services, url = open_house
+    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
     with signed_in(url) as client:
         assert "v4" in call(client, url, number, {"view": "versions"})
         kept = client.cookies.get("thumbtune-admin")
@@ -143,7 +143,7 @@ def test_an_admin_gets_in_and_the_same_cookie_sent_by_another_site_does_not(
         assert client.get(f"{url}admin/export/audit").status_code == 403
 
 
-def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[Office, str]) -> None:
+def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[AdminServices, str]) -> None:
     _, url = open_house
     login = {"name": "Ada", "password": PASSWORD}
     plain = httpx.post(f"{url}admin/login", json=login).headers["set-cookie"].lower()
@@ -156,27 +156,29 @@ def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[
     ("body", "status"),
     [(b"", 400), (b"[]", 400), (b"{", 400), (b'{"password": 5}', 400), (b"x" * 5_000, 413)],
 )
-def test_nonsense_at_the_door_is_refused(open_house: tuple[Office, str], body: bytes, status: int) -> None:
+def test_nonsense_at_the_door_is_refused(
+    open_house: tuple[AdminServices, str], body: bytes, status: int
+) -> None:
     assert httpx.post(f"{open_house[1]}admin/login", content=body).status_code == status
 
 
 def test_wrong_passwords_are_refused_traced_and_then_not_looked_at(home: Path) -> None:
-    office = filled(home)
-    with serving(office) as url:
+    services = filled(home)
+    with serving(services) as url:
         for _ in range(5):
             answer = httpx.post(f"{url}admin/login", json={"name": "Eve", "password": "a guess of hers"})
             assert (answer.status_code, answer.json()) == (401, {"error": "wrong"})
             assert "set-cookie" not in answer.headers
         answer = httpx.post(f"{url}admin/login", json={"name": "Ada", "password": PASSWORD})
         assert answer.status_code == 429 and answer.json()["seconds"] > 200
-    lines = office.control.audit.last(99)
+    lines = services.actions.audit.last(99)
     assert [one["what"] for one in lines] == ["sign in: failed"] * 5
     assert "guess" not in json.dumps(lines)
 
 
 @pytest.mark.parametrize("what", ["trl-kto", "trl-preference", "trl-sft", "trl-prompt", "audit"])
-def test_an_export_is_for_admins_and_traced(open_house: tuple[Office, str], what: str) -> None:
-    office, url = open_house
+def test_an_export_is_for_admins_and_traced(open_house: tuple[AdminServices, str], what: str) -> None:
+    services, url = open_house
     assert httpx.get(f"{url}admin/export/{what}").status_code == 403
     with signed_in(url) as client:
         answer = client.get(f"{url}admin/export/{what}")
@@ -185,19 +187,19 @@ def test_an_export_is_for_admins_and_traced(open_house: tuple[Office, str], what
         assert rows or what == "trl-sft"
         assert client.get(f"{url}admin/export/../../feedback.db").status_code == 404
         assert client.get(f"{url}admin/export/passwd").status_code == 404
-    line = office.control.audit.last(1)[0]
+    line = services.actions.audit.last(1)[0]
     assert (line["who"], line["what"], line["detail"]) == (WHO, "export", what)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_without_a_password_or_names_the_page_says_how_to_switch_it_on(code: str) -> None:
     words = LANGUAGES[code]
-    drawn = door(words, Admins())
+    drawn = sign_in(words, Admins())
     assert words.no_door in drawn
     assert "THUMBTUNE_ADMIN_PASSWORD" in drawn and "hf_oauth: true" in drawn
     assert "<form" not in drawn
-    assert "<form" in door(words, Admins(PASSWORD))
-    assert "<form" not in door(words, Admins(names=["ada"]))
+    assert "<form" in sign_in(words, Admins(PASSWORD))
+    assert "<form" not in sign_in(words, Admins(names=["ada"]))
 
 
 class Visitor:
@@ -229,12 +231,14 @@ class Visitor:
 
 
 @pytest.fixture
-def by_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Office, Visitor, Provider]]:
+def by_account(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[AdminServices, Visitor, Provider]]:
     """A dashboard as on a Space, whose accounts a provider on this machine proves by the whole protocol."""
     from gradio import oauth
 
     filled(home).store.close()
-    office = office_of(FakeChat("v4"), Versions(home), Admins(names=["Ada"]))
+    services = services_over(FakeChat("v4"), Versions(home), Admins(names=["Ada"]))
     with running_provider() as provider:
         for name, value in {
             "OAUTH_CLIENT_ID": CLIENT,
@@ -244,17 +248,17 @@ def by_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Of
         }.items():
             monkeypatch.setattr(oauth, name, value)
         monkeypatch.setattr(oauth, "get_space", lambda: "somebody/thumbtune")
-        with serving(office) as url:
+        with serving(services) as url:
             visitor = Visitor(url)
             with visitor.client:
-                yield office, visitor, provider
+                yield services, visitor, provider
 
 
 def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_again(
-    by_account: tuple[Office, Visitor, Provider],
+    by_account: tuple[AdminServices, Visitor, Provider],
 ) -> None:
-    office, visitor, provider = by_account
-    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+    services, visitor, provider = by_account
+    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
 
     def seen() -> str:
         return call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
@@ -269,10 +273,10 @@ def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_ag
 
 
 def test_another_account_stays_at_the_door_and_a_login_ends_with_its_time(
-    by_account: tuple[Office, Visitor, Provider],
+    by_account: tuple[AdminServices, Visitor, Provider],
 ) -> None:
-    office, visitor, provider = by_account
-    number = next(one._id for one in dashboard_functions(office) if one.name == "run")
+    services, visitor, provider = by_account
+    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
     provider.name = "eve"
     visitor.sign_in()
     assert "v4" not in call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
@@ -283,7 +287,7 @@ def test_another_account_stays_at_the_door_and_a_login_ends_with_its_time(
 
 
 def test_a_cookie_that_the_login_did_not_sign_opens_nothing(
-    by_account: tuple[Office, Visitor, Provider],
+    by_account: tuple[AdminServices, Visitor, Provider],
 ) -> None:
     _, visitor, _ = by_account
     forged = base64.b64encode(

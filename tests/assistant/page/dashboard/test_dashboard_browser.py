@@ -11,7 +11,7 @@ import pytest
 from helpers.fake_dashboard import PASSWORD, filled, serving
 from helpers.in_browser import MARKS, PHONE, ask_axe, both_sizes, expect, picture, visits
 
-from assistant.page.dashboard import Office
+from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS
 from assistant.page.i18n.languages import ENGLISH
 from assistant.registry import live_comparison
@@ -27,28 +27,28 @@ CYCLE = (
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, str]]:
-    office = filled(tmp_path_factory.mktemp("house") / "home", seconds_between=0.02)
-    command = office.control.loop._command
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
+    services = filled(tmp_path_factory.mktemp("house") / "home", seconds_between=0.02)
+    command = services.actions.loop._command
 
     def stand_in(*arguments: str) -> list[str]:
         # A cycle trains for minutes; everything else is the real command.
         return [sys.executable, "-c", CYCLE] if arguments == ("cycle",) else command(*arguments)
 
-    office.control.loop._command = stand_in  # type: ignore[method-assign]
-    with serving(office) as url:
-        yield office, url
-    office.control.loop.cancel()
+    services.actions.loop._command = stand_in  # type: ignore[method-assign]
+    with serving(services) as url:
+        yield services, url
+    services.actions.loop.cancel()
 
 
 @pytest.fixture(scope="module")
-def served(house: tuple[Office, str]) -> tuple[Any, str]:
+def served(house: tuple[AdminServices, str]) -> tuple[Any, str]:
     """The name under which the browser's fixtures know the page."""
     return house[0].chat, house[1]
 
 
 @pytest.fixture
-def visit(browser: Any, house: tuple[Office, str]) -> Iterator[Callable[..., Any]]:
+def visit(browser: Any, house: tuple[AdminServices, str]) -> Iterator[Callable[..., Any]]:
     """Open the dashboard as somebody new; errors and foreign addresses fail the test."""
     with visits(browser, house[1], "dashboard", ".door") as open_page:
         yield open_page
@@ -90,7 +90,7 @@ def test_a_wrong_password_is_refused_and_the_right_one_opens_until_signing_out(
 
 
 def test_an_admin_reads_a_version_releases_it_and_rolls_back(
-    visit: Callable[..., Any], house: tuple[Office, str]
+    visit: Callable[..., Any], house: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "versions")
@@ -143,7 +143,7 @@ def test_two_versions_answer_and_are_named_after_the_choice(visit: Callable[...,
 
 
 def test_a_live_comparison_is_started_and_stopped(
-    visit: Callable[..., Any], house: tuple[Office, str]
+    visit: Callable[..., Any], house: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "trial")
@@ -162,7 +162,7 @@ def test_a_live_comparison_is_started_and_stopped(
 
 
 def test_a_cycle_is_started_followed_and_cancelled(
-    visit: Callable[..., Any], house: tuple[Office, str]
+    visit: Callable[..., Any], house: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "cycles")
@@ -235,7 +235,7 @@ def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
 
 @both_sizes
 def test_the_chat_page_shows_the_way_to_the_dashboard_to_admins_alone(
-    visit: Callable[..., Any], house: tuple[Office, str], size: dict[str, int]
+    visit: Callable[..., Any], house: tuple[AdminServices, str], size: dict[str, int]
 ) -> None:
     tab = visit(size)
     tab.goto(house[1])

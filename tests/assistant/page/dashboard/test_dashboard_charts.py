@@ -2,8 +2,16 @@
 
 import pytest
 
-from assistant.page.dashboard.views.charts import Line, Point, Span, histogram, line_chart, spans, ticks
-from assistant.page.dashboard.views.family_tree import family, width
+from assistant.page.dashboard.views.charts import (
+    Interval,
+    Line,
+    Point,
+    histogram,
+    interval_chart,
+    line_chart,
+    ticks,
+)
+from assistant.page.dashboard.views.family_tree import family_rows, lane_count
 
 
 def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
@@ -17,7 +25,7 @@ def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
         "v7": "v4",
         "v8": "gone",
     }
-    rows = family(parents, "v6")
+    rows = family_rows(parents, "v6")
     assert [row.version for row in rows] == ["v8", "v7", "v6", "v5", "v4", "v3", "v2", "v1"]
     lanes = {row.version: row.lane for row in rows}
     assert [lanes[one] for one in ("v1", "v4", "v5", "v6")] == [0, 0, 0, 0]
@@ -27,13 +35,13 @@ def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
         assert len(set(row.through)) == len(row.through)
     assert rows[-1].joins and rows[-1].above and not rows[-1].below
     assert not rows[0].below
-    assert width(rows) == 3
-    assert family({}, None) == []
+    assert lane_count(rows) == 3
+    assert family_rows({}, None) == []
 
 
 def test_a_long_line_of_versions_that_nobody_released_stays_in_one_lane() -> None:
     parents = {"v1": None, **{f"v{n}": f"v{n - 1}" for n in range(2, 30)}}
-    rows = family(parents, "v1")
+    rows = family_rows(parents, "v1")
     assert {row.lane for row in rows} == {0, 1}
 
 
@@ -56,4 +64,4 @@ def test_charts_bear_single_points_and_equal_values() -> None:
     flat = line_chart([Line("loss", [Point(0, 1.0), Point(1, 1.0)])], "x", str, str)
     assert "nan" not in flat
     assert "nan" not in histogram([("a", [1.0], 0), ("b", [1.0], 1)], "x", "y")
-    assert "50.00%" in spans([Span("a", 0, 0, 0, "0")], 0, -1, 1)
+    assert "50.00%" in interval_chart([Interval("a", 0, 0, 0, "0")], 0, -1, 1)

@@ -13,8 +13,8 @@ from helpers.fake_dashboard import click
 from helpers.paths import ROOT
 
 from assistant.errors import LoopError, TooLong, VersionError
-from assistant.page.dashboard import Office
-from assistant.page.dashboard.admin_handlers import Acts
+from assistant.page.dashboard import AdminServices
+from assistant.page.dashboard.admin_handlers import AdminHandlers
 from assistant.page.dashboard.dashboard_page import guarded
 from assistant.page.i18n.dashboard_languages import CHINESE, ENGLISH, told
 from assistant.page.i18n.loop_chinese import in_chinese
@@ -68,19 +68,19 @@ def test_every_error_at_the_levers_is_known_in_chinese() -> None:
 
 
 def test_a_version_that_is_not_there_is_told_in_chinese_also_where_it_is_the_released_one(
-    office: Office,
+    services: AdminServices,
 ) -> None:
     for version, known in (("v99", "已有的版本：v1, v2"), ("v4", "它正是当前使用的版本")):
-        shutil.rmtree(office.home / "versions" / version, ignore_errors=True)
+        shutil.rmtree(services.home / "versions" / version, ignore_errors=True)
         with pytest.raises(VersionError) as raised:
-            office.versions.manifest(version)
+            services.versions.manifest(version)
         assert known in told(CHINESE, raised.value)
 
 
-def test_a_damaged_version_is_told_in_chinese_with_what_is_wrong_with_it(office: Office) -> None:
-    (office.home / "versions" / "v2" / "manifest.json").write_text("{", encoding="utf-8")
+def test_a_damaged_version_is_told_in_chinese_with_what_is_wrong_with_it(services: AdminServices) -> None:
+    (services.home / "versions" / "v2" / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(VersionError) as raised:
-        office.versions.manifest("v2")
+        services.versions.manifest("v2")
     assert "is damaged" in told(ENGLISH, raised.value)
     chinese = told(CHINESE, raised.value)
     assert "v2 已损坏：读不出 manifest.json" in chinese
@@ -93,9 +93,9 @@ def test_an_error_that_is_not_known_is_told_by_its_kind_and_with_its_own_words()
     assert "Xyzzy" not in told(CHINESE, TooLong("Xyzzy", 7, 5))
 
 
-def test_a_refused_lever_answers_in_the_language_of_the_page(office: Office) -> None:
+def test_a_refused_lever_answers_in_the_language_of_the_page(services: AdminServices) -> None:
     session = DashboardSession(language="zh")
-    screen = guarded(office, Acts(office).release)(session, *click(office, version="v99"))
-    assert "里没有版本" in screen.live and "There is" not in screen.live
-    Acts(office).language(session, {}, "Ada")
+    screen = guarded(services, AdminHandlers(services).release)(session, *click(services, version="v99"))
+    assert "里没有版本" in screen.status and "There is" not in screen.status
+    AdminHandlers(services).language(session, {}, "Ada")
     assert not session.notice  # rather than in the other language

@@ -1,0 +1,74 @@
+"""Dialogs that ask the admin before an action changes what is served."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from assistant.admin.services import AdminServices
+from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.session.dashboard_session import DashboardSession
+from assistant.page.views import icons
+from assistant.page.views.templates import render
+
+
+def release(services: AdminServices, session: DashboardSession, version: str) -> Markup:
+    """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError."""
+    texts, manifest = session.words, services.versions.manifest(version)
+    promoted = any(candidate.id == version for candidate in services.candidates())
+    return _dialog(
+        texts,
+        texts.release_format.format(version=manifest.id),
+        texts.release_help_format.format(version=manifest.id, released=services.versions.released()),
+        action="release",
+        label=texts.release,
+        version=manifest.id,
+        warning="" if promoted else texts.release_warning,
+        with_reason=True,
+    )
+
+
+def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
+    """Ask before the version that was released before is served again."""
+    texts = session.words
+    return _dialog(
+        texts,
+        texts.roll_back,
+        texts.roll_back_help.format(released=services.versions.released()),
+        action="roll_back",
+        kind="strong danger",
+        with_reason=True,
+    )
+
+
+def stop_live_comparison(session: DashboardSession) -> Markup:
+    """Ask before the live comparison is stopped."""
+    texts = session.words
+    return _dialog(texts, texts.stop_trial, texts.stop_trial_help, action="stop_trial", kind="strong danger")
+
+
+def _dialog(
+    texts: DashboardWords,
+    title: str,
+    question: str,
+    *,
+    action: str,
+    label: str = "",
+    kind: str = "strong",
+    version: str = "",
+    warning: str = "",
+    with_reason: bool = False,
+) -> Markup:
+    """`label` of the button that acts is the title if left out; `with_reason` adds a field for the reason."""
+    return render(
+        "dashboard/confirmation.html",
+        texts=texts,
+        title=title,
+        question=question,
+        action=action,
+        label=label or title,
+        kind=kind,
+        version=version,
+        warning=warning,
+        with_reason=with_reason,
+        close_icon=Markup(icons.CROSS),
+    )

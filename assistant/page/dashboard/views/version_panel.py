@@ -1,0 +1,107 @@
+"""The panel about one version: the gate's decision, rewards, training curves, manifest and model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from markupsafe import Markup
+
+from assistant.admin import cycle_records
+from assistant.admin.services import AdminServices
+from assistant.page.dashboard.views.charts import Line, Point, line_chart
+from assistant.page.dashboard.views.cycles import gate_decision, rewards
+from assistant.page.dashboard.views.formatting import moment
+from assistant.page.dashboard.views.version_list import tags
+from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.session.dashboard_session import DashboardSession
+from assistant.page.views import icons
+from assistant.page.views.markdown import markdown
+from assistant.page.views.templates import render
+from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest
+
+
+def panel(services: AdminServices, session: DashboardSession, version: str) -> Markup:
+    """Everything known about one version. Raises VersionError if it is unknown or its manifest cannot be read."""
+    texts, manifest = session.words, services.versions.manifest(version)
+    is_judge, gate = manifest.stage == "reward", manifest.gate
+    return render(
+        "dashboard/version_panel.html",
+        texts=texts,
+        version=manifest.id,
+        tags=tags(services, texts, manifest),
+        can_release=not is_judge and version != services.versions.released(),
+        is_candidate=any(candidate.id == version for candidate in services.candidates()),
+        is_judge=is_judge,
+        gate=gate_decision(texts, gate) if gate is not None else None,
+        rewards=rewards(
+            services, session, (gate or {}).get("cycle"), version, str((gate or {}).get("released", ""))
+        ),
+        curves=_curves(services, texts, version),
+        facts=_facts(texts, manifest),
+        manifest=json.dumps(asdict(manifest), ensure_ascii=False, indent=1),
+        model_card=_model_card(services, manifest),
+        close_icon=Markup(icons.CROSS),
+    )
+
+
+def _curves(services: AdminServices, texts: DashboardWords, version: str) -> Markup | None:
+    """The training curves; None where the version kept none."""
+    curves = cycle_records.curves(services.home, version)
+    if not curves:
+        return None
+    lines = []
+    for tone, curve in enumerate(curves):
+        name = texts.curves.get(curve.name, curve.name)
+        points = [Point(step, value, text=f"{name} · {step:g}: {value:.4g}") for step, value in curve.points]
+        lines.append(Line(name, points, tone))
+    return line_chart(
+        lines,
+        texts.sections["curves"],
+        lambda step: f"{step:g}",
+        lambda value: f"{value:g}",
+        x_title=texts.updates,
+    )
+
+
+def _facts(texts: DashboardWords, manifest: Manifest) -> dict[str, str]:
+    """The manifest's fields as text, by their names in `DashboardWords.facts`; empty ones are left out."""
+    facts = {
+        "base": f"{manifest.base.name} {manifest.base.revision[:12]}".strip(),
+        "parent": manifest.parent,
+        "stage": manifest.stage,
+        "created": moment(texts, manifest.created),
+        "seed": manifest.seed,
+        "data": _short_values(manifest.data),
+        "metrics": _short_values(manifest.metrics),
+        "recipe": _short_values(manifest.recipe),
+        "libraries": _short_values(manifest.libraries),
+    }
+    return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def _short_values(values: dict[str, Any]) -> str:
+    """Texts and numbers as "name value, name value"; nested values stand only in the manifest."""
+    formats = {str: ".12", int: ",", bool: ",", float: ".4g"}
+    return ", ".join(
+        f"{name} {value:{formats[type(value)]}}"
+        for name, value in values.items()
+        if type(value) in formats and value != ""
+    )
+
+
+def _model_card(services: AdminServices, manifest: Manifest) -> Markup:
+    """The model card in the version's folder, else the starter's for versions on the starter; empty where none is."""
+    paths = [services.versions.folder / manifest.id / "README.md"]
+    if manifest.base.name == STARTER:
+        paths.append(STARTER_FOLDER / "README.md")
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError:
+            continue
+        if text.startswith("---\n"):  # The metadata that the Hub reads.
+            text = text.split("\n---\n", 1)[-1]
+        return Markup(markdown(text))
+    return Markup()
