@@ -173,7 +173,7 @@ def test_a_cycle_is_started_followed_and_cancelled(
     tab.get_by_role("button", name="Cancel the cycle").click()
     expect(tab.get_by_role("status").first).to_contain_text("Cancelled")
     expect(tab.locator(".working")).to_have_count(0)
-    assert house[0].control.loop.running() is None
+    assert house[0].actions.loop.running() is None
 
 
 def test_rows_are_taken_away_as_a_file(visit: Callable[..., Any]) -> None:
