@@ -58,7 +58,7 @@ class AdminHandlers:
         try:
             body = VIEWS[session.view](self.services, session)
         except ERRORS as error:
-            session.notify(told(session.words, error), error=True)
+            session.notify(told(session.texts, error), error=True)
             body = Markup()
         answers = side_by_side.answers(session) if session.view == "duel" else ""
         return DashboardUpdate(head(session, admin), self._status(session), body, answers, panel)
@@ -94,7 +94,7 @@ class AdminHandlers:
         was_running = session.cycle_running
         progress = self._status(session)
         if was_running and not session.cycle_running:
-            log, texts = self.services.actions.loop.said(), session.words
+            log, texts = self.services.actions.loop.said(), session.texts
             session.notify(texts.cycle_ended_format.format(last=said(texts, log[-1]) if log else ""))
             return self.draw(session, admin)
         return DashboardUpdate(status=progress)
@@ -117,7 +117,7 @@ class AdminHandlers:
         """Release a version."""
         version = str(data.get("version"))
         self.services.actions.release(admin, version, _line(data.get("why")))
-        session.notify(session.words.released_now_format.format(version=version))
+        session.notify(session.texts.released_now_format.format(version=version))
         return self.draw(session, admin)
 
     def ask_roll_back(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -127,7 +127,7 @@ class AdminHandlers:
     def roll_back(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Release the version again that was released before."""
         version = self.services.actions.roll_back(admin, _line(data.get("why")))
-        session.notify(session.words.rolled_back_format.format(version=version))
+        session.notify(session.texts.rolled_back_format.format(version=version))
         return self.draw(session, admin)
 
     def choose_candidate(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -149,13 +149,13 @@ class AdminHandlers:
         """Start a cycle."""
         self.services.actions.begin_cycle(admin)
         session.plan = []
-        session.notify(session.words.cycle_began)
+        session.notify(session.texts.cycle_began)
         return self.draw(session, admin)
 
     def cancel_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Cancel the running cycle."""
         cancelled = self.services.actions.cancel_cycle(admin)
-        session.notify(session.words.cycle_cancelled if cancelled else session.words.nothing_to_cancel)
+        session.notify(session.texts.cycle_cancelled if cancelled else session.texts.nothing_to_cancel)
         return self.draw(session, admin)
 
     def plan(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -172,7 +172,7 @@ class AdminHandlers:
         except (TypeError, ValueError):
             share = 0.0
         started = self.services.actions.start_trial(admin, str(data.get("version")), share)
-        session.notify(said(session.words, started))
+        session.notify(said(session.texts, started))
         return self.draw(session, admin)
 
     def ask_stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -181,7 +181,7 @@ class AdminHandlers:
 
     def stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Stop the live comparison."""
-        session.notify(said(session.words, self.services.actions.stop_trial(admin)))
+        session.notify(said(session.texts, self.services.actions.stop_trial(admin)))
         return self.draw(session, admin)
 
     # Side by side
@@ -195,7 +195,7 @@ class AdminHandlers:
         self, session: DashboardSession, data: EventData, admin: str
     ) -> AsyncGenerator[DashboardUpdate, None]:
         """Let two versions answer one message, streamed."""
-        texts = session.words
+        texts = session.texts
         prompt = str(data.get("prompt", "")).strip()
         version_a, version_b = str(data.get("first")), str(data.get("second"))
         await self._end_side_by_side(session)

@@ -107,11 +107,11 @@ def guarded(services: AdminServices, handler: Callable[..., Any]) -> Callable[..
     def refused(session: DashboardSession, data: EventData) -> DashboardUpdate:
         if data.get("do") == "language":
             session.language = next(code for code in LANGUAGES if code != session.language)
-        form = sign_in(session.words, services.admins)
+        form = sign_in(session.texts, services.admins)
         return DashboardUpdate(head(session, None), "", form, "", "")
 
     def failed(session: DashboardSession, error: Exception, admin: str) -> DashboardUpdate:
-        session.notify(told(session.words, error), error=True)
+        session.notify(told(session.texts, error), error=True)
         return AdminHandlers(services).draw(session, admin)
 
     if inspect.isasyncgenfunction(handler):

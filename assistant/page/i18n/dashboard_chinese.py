@@ -1,8 +1,8 @@
 """管理页面的全部中文文字。"""
 
-from assistant.page.i18n.dashboard_texts import DashboardWords
+from assistant.page.i18n.dashboard_texts import DashboardTexts
 
-CHINESE = DashboardWords(
+CHINESE = DashboardTexts(
     code="zh",
     title="管理",
     views={

@@ -1,8 +1,8 @@
 """Every text of the dashboard in English."""
 
-from assistant.page.i18n.dashboard_texts import DashboardWords
+from assistant.page.i18n.dashboard_texts import DashboardTexts
 
-ENGLISH = DashboardWords(
+ENGLISH = DashboardTexts(
     code="en",
     title="Dashboard",
     views={

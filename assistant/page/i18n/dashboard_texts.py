@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class DashboardWords:
+class DashboardTexts:
     """The texts of one language. Fields ending in `_format` have named places for `str.format`."""
 
     code: str

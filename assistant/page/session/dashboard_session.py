@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
-from assistant.page.i18n.dashboard_languages import LANGUAGES, DashboardWords
+from assistant.page.i18n.dashboard_languages import LANGUAGES, DashboardTexts
 
 if TYPE_CHECKING:
     from assistant.chat.reply_stream import Update
@@ -60,7 +60,7 @@ class DashboardSession:
     """How often the page was drawn, so that a screen reader announces a repeated notice again."""
 
     @property
-    def words(self) -> DashboardWords:
+    def texts(self) -> DashboardTexts:
         """The texts in this tab's language."""
         return LANGUAGES[self.language]
 

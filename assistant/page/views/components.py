@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,14 +69,3 @@ def thought(
 def queue_text(texts: ChatTexts, place: int) -> str:
     """The place in the queue as a sentence, "" for 0: then the reply is already being written."""
     return texts.queue_format.format(place=place) if place else ""
-
-
-def toast_words(texts: ChatTexts) -> str:
-    """`toast_attributes` for the dashboard's views that are not templates yet."""
-    attributes = {
-        "title": texts.error_title,
-        "lost": texts.connection_lost,
-        "failed": texts.unforeseen,
-        "close": texts.close,
-    }
-    return "".join(f' data-toast-{name}="{escape(text)}"' for name, text in attributes.items())

@@ -31,15 +31,3 @@ PATHS = {
     "open": "M12 15V4M8 8l4-4 4 4M5 19h14",
 }
 """The outline of each icon by its name, as the `d` attribute of an SVG path."""
-
-
-def _svg(name: str) -> str:
-    return (
-        '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" '
-        'stroke-width="1.7" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">'
-        f'<path d="{PATHS[name]}"/></svg>'
-    )
-
-
-# For the dashboard's views that are not templates yet.
-THUMB, CROSS, SAVE = _svg("thumb"), _svg("cross"), _svg("save")

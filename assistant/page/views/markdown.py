@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 from functools import lru_cache
-from html import escape
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -19,11 +18,6 @@ formulas(_MARKDOWN)
 
 # Words of letters and digits, runs of space, and any other character by itself: Chinese is compared by the character.
 _WORD = re.compile(r"[^\W\u3400-\u9fff]+|\s+|.", re.DOTALL)
-
-
-def plain(text: str) -> str:
-    """`text` escaped, for the dashboard's views that are not templates yet."""
-    return escape(text)
 
 
 @lru_cache(maxsize=1024)

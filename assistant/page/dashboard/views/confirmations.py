@@ -5,15 +5,14 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
-from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views import icons
 from assistant.page.views.templates import render
 
 
 def release(services: AdminServices, session: DashboardSession, version: str) -> Markup:
     """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError."""
-    texts, manifest = session.words, services.versions.manifest(version)
+    texts, manifest = session.texts, services.versions.manifest(version)
     promoted = any(candidate.id == version for candidate in services.candidates())
     return _dialog(
         texts,
@@ -29,7 +28,7 @@ def release(services: AdminServices, session: DashboardSession, version: str) ->
 
 def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
     """Ask before the version that was released before is served again."""
-    texts = session.words
+    texts = session.texts
     return _dialog(
         texts,
         texts.roll_back,
@@ -42,12 +41,12 @@ def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
 
 def stop_live_comparison(session: DashboardSession) -> Markup:
     """Ask before the live comparison is stopped."""
-    texts = session.words
+    texts = session.texts
     return _dialog(texts, texts.stop_trial, texts.stop_trial_help, action="stop_trial", kind="strong danger")
 
 
 def _dialog(
-    texts: DashboardWords,
+    texts: DashboardTexts,
     title: str,
     question: str,
     *,
@@ -70,5 +69,4 @@ def _dialog(
         version=version,
         warning=warning,
         with_reason=with_reason,
-        close_icon=Markup(icons.CROSS),
     )

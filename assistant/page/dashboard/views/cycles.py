@@ -13,7 +13,7 @@ from assistant.admin.cycle_runner import missing
 from assistant.admin.services import AdminServices
 from assistant.page.dashboard.views.charts import Interval, histogram, interval_chart
 from assistant.page.dashboard.views.formatting import moment
-from assistant.page.i18n.dashboard_languages import DashboardWords, said, said_in_report
+from assistant.page.i18n.dashboard_languages import DashboardTexts, said, said_in_report
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
@@ -30,7 +30,7 @@ Gate = dict[str, Any]
 
 def view(services: AdminServices, session: DashboardSession) -> Markup:
     """Buttons that run or plan a cycle, the plan if it was asked for, and the newest cycles."""
-    texts = session.words
+    texts = session.texts
     return render(
         "dashboard/cycles.html",
         texts=texts,
@@ -41,7 +41,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     )
 
 
-def outcome(texts: DashboardWords, cycle: cycle_records.Cycle) -> str:
+def outcome(texts: DashboardTexts, cycle: cycle_records.Cycle) -> str:
     """How a cycle ended, in a few words."""
     if not cycle.ended:
         return texts.unfinished
@@ -51,7 +51,7 @@ def outcome(texts: DashboardWords, cycle: cycle_records.Cycle) -> str:
 
 
 def _cycle(services: AdminServices, session: DashboardSession, cycle: cycle_records.Cycle) -> dict[str, Any]:
-    texts, state = session.words, cycle.state
+    texts, state = session.texts, cycle.state
     facts = [moment(texts, state.get("began", ""))]
     if "new_votes" in state:
         facts.append(texts.new_votes_format.format(count=state["new_votes"]))
@@ -62,7 +62,7 @@ def _cycle(services: AdminServices, session: DashboardSession, cycle: cycle_reco
         "facts": " · ".join(facts),
         "decisions": [_decision(services, session, cycle.number, gate) for gate in cycle.decisions],
         "notes": [said(texts, str(note)) for note in state.get("notes") or []],
-        "report": Markup(markdown(said_in_report(texts, report))),
+        "report": markdown(said_in_report(texts, report)),
     }
 
 
@@ -70,14 +70,14 @@ def _decision(services: AdminServices, session: DashboardSession, number: int, g
     candidate, verdict = str(gate.get("candidate")), str(gate.get("verdict"))
     return {
         "candidate": candidate,
-        "verdict": session.words.verdicts.get(verdict, verdict),
+        "verdict": session.texts.verdicts.get(verdict, verdict),
         "tone": VERDICT_TONES.get(verdict, "calm"),
-        "reasons": gate_decision(session.words, gate),
+        "reasons": gate_decision(session.texts, gate),
         "rewards": rewards(services, session, number, candidate, str(gate.get("released"))),
     }
 
 
-def gate_decision(texts: DashboardWords, gate: Gate) -> Markup:
+def gate_decision(texts: DashboardTexts, gate: Gate) -> Markup:
     """The gate's reasons: every measure with its interval.
 
     Measures of right or wrong answers share one scale, in percentage points. Each of the others has a unit and so
@@ -121,7 +121,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _interval(texts: DashboardWords, reason: dict[str, Any], scale: int) -> Interval:
+def _interval(texts: DashboardTexts, reason: dict[str, Any], scale: int) -> Interval:
     finding, kind = str(reason.get("finding")), str(reason.get("kind"))
     mean, low, high = (scale * reason[key] for key in ("difference", "low", "high"))
     digits = "+.1f" if scale == 100 else "+.3f"
@@ -141,7 +141,7 @@ def rewards(
     services: AdminServices, session: DashboardSession, number: object, candidate: str, released: str
 ) -> Markup:
     """How the reward model of cycle `number` scored both versions' answers; empty where none did."""
-    texts = session.words
+    texts = session.texts
     scores = (
         cycle_records.rewards(services.home, number, candidate, released) if isinstance(number, int) else None
     )

@@ -6,9 +6,8 @@ from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
 from assistant.page.dashboard.views.formatting import moment
-from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views import icons
 from assistant.page.views.templates import render
 
 SHOWN = 200
@@ -19,7 +18,7 @@ FAILED = ": failed"
 
 def view(services: AdminServices, session: DashboardSession) -> Markup:
     """Export links, audit trail and releases, the newest entries first."""
-    texts = session.words
+    texts = session.texts
     entries = [
         [moment(texts, entry["at"]), entry["who"], _action_name(texts, entry["what"]), entry["detail"]]
         for entry in services.actions.audit.last(SHOWN)
@@ -32,16 +31,10 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
         ]
         for release in reversed(services.versions.history())
     ]
-    return render(
-        "dashboard/data_and_audit.html",
-        texts=texts,
-        entries=entries,
-        releases=releases,
-        save_icon=Markup(icons.SAVE),
-    )
+    return render("dashboard/data_and_audit.html", texts=texts, entries=entries, releases=releases)
 
 
-def _action_name(texts: DashboardWords, action: str) -> str:
+def _action_name(texts: DashboardTexts, action: str) -> str:
     if action in texts.acts:
         return texts.acts[action]
     if action.endswith(FAILED):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from feedback_store.stats.intervals import Share, wilson
 
 NONE = "–"
 """Stands where there is no value yet."""
 
 
-def moment(texts: DashboardWords, when: str | float, time: bool = True) -> str:
+def moment(texts: DashboardTexts, when: str | float, time: bool = True) -> str:
     """Date and time in UTC of an ISO 8601 string or of seconds since 1970; a text that is no date is returned as is."""
     try:
         if isinstance(when, str):
@@ -24,7 +24,7 @@ def moment(texts: DashboardWords, when: str | float, time: bool = True) -> str:
     return texts.moment_format.format(date=day, time=f"{parsed:%H:%M}") if time else day
 
 
-def date(texts: DashboardWords, when: str | float) -> str:
+def date(texts: DashboardTexts, when: str | float) -> str:
     """The date of `when`, without the time."""
     return moment(texts, when, time=False)
 
@@ -34,18 +34,18 @@ def thumbs_share(up: int, down: int) -> Share | None:
     return wilson(up, up + down) if up + down else None
 
 
-def percent(texts: DashboardWords, share: Share) -> str:
+def percent(texts: DashboardTexts, share: Share) -> str:
     """A share without its interval, such as "61 %"."""
     return texts.percent_format.format(value=f"{100 * share.value:.0f}")
 
 
-def interval(texts: DashboardWords, share: Share) -> str:
+def interval(texts: DashboardTexts, share: Share) -> str:
     """The interval of a share and the count that it rests on, such as "[52, 69] of 120"."""
     return texts.interval_format.format(
         low=f"{100 * share.low:.0f}", high=f"{100 * share.high:.0f}", of=share.of
     )
 
 
-def share_text(texts: DashboardWords, share: Share | None) -> str:
+def share_text(texts: DashboardTexts, share: Share | None) -> str:
     """A share with its interval, in percent; NONE where there is no share."""
     return NONE if share is None else f"{percent(texts, share)} {interval(texts, share)}"

@@ -7,11 +7,9 @@ from markupsafe import Markup
 from assistant.admin.cycle_records import STEPS, Cycle
 from assistant.admin.cycle_runner import Started
 from assistant.auth.admins import Admins
-from assistant.page.i18n.dashboard_languages import DashboardWords, said_in_report
+from assistant.page.i18n.dashboard_languages import DashboardTexts, said_in_report
 from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views import icons
-from assistant.page.views.components import toast_words
 from assistant.page.views.templates import render
 
 LOG_LINES = 12
@@ -22,11 +20,10 @@ def head(session: DashboardSession, admin: str | None) -> Markup:
     """The bar: name, language, link to the chat; for an `admin` also the names of the views and a way to sign out."""
     return render(
         "dashboard/head.html",
-        texts=session.words,
+        texts=session.texts,
         view=session.view,
         admin=admin,
-        thumb_icon=Markup(icons.THUMB),
-        toast_attributes=Markup(toast_words(LANGUAGES[session.words.code])),
+        chat_texts=LANGUAGES[session.texts.code],
     )
 
 
@@ -34,16 +31,16 @@ def status(session: DashboardSession, running: Started | None, cycle: Cycle | No
     """The notice, and the running cycle: its steps, the end of its log, and a button that cancels it."""
     return render(
         "dashboard/status.html",
-        texts=session.words,
+        texts=session.texts,
         session=session,
         started_by=running.who if running is not None else None,
         steps=STEPS,
         done=cycle.done if cycle is not None and not cycle.ended else 0,
-        log=said_in_report(session.words, "\n".join(log[-LOG_LINES:])),
+        log=said_in_report(session.texts, "\n".join(log[-LOG_LINES:])),
     )
 
 
-def sign_in(texts: DashboardWords, admins: Admins) -> Markup:
+def sign_in(texts: DashboardTexts, admins: Admins) -> Markup:
     """The sign-in form; where no admin is configured, how to configure one."""
     return render(
         "dashboard/sign_in.html",

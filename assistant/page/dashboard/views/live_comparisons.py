@@ -26,7 +26,7 @@ Record = dict[str, Any]
 
 def view(services: AdminServices, session: DashboardSession) -> Markup:
     """The live comparison under way, or the form that starts one; and the earlier ones."""
-    texts, records = session.words, cycle_records.trials(services.home)
+    texts, records = session.texts, cycle_records.trials(services.home)
     try:
         under_way = live_comparison.read(services.home)
     except SettingsError as error:
@@ -52,7 +52,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
 
 
 def _ended(session: DashboardSession, record: Record) -> dict[str, Any]:
-    texts, verdict = session.words, str(record.get("verdict"))
+    texts, verdict = session.texts, str(record.get("verdict"))
     return {
         "id": str(record.get("id", record["started"])),
         "candidate": str(record["candidate"]),
@@ -67,7 +67,7 @@ def _ended(session: DashboardSession, record: Record) -> dict[str, Any]:
 
 def _course(session: DashboardSession, record: Record) -> Markup:
     """The difference between both versions' shares of thumbs up as thumbs came in, and a table of the thumbs."""
-    texts = session.words
+    texts = session.texts
     points = _points(record)
     chart = None
     if points:
@@ -98,7 +98,7 @@ def _thumbs_rows(session: DashboardSession, record: Record) -> list[list[str]]:
     for arm in ("candidate", "released") if outcome else ():
         counts = outcome.get(arm) or {}
         up, votes = int(counts.get("up", 0)), int(counts.get("votes", 0))
-        share = share_text(session.words, thumbs_share(up, votes - up))
+        share = share_text(session.texts, thumbs_share(up, votes - up))
         rows.append([str(record[arm]), f"{up:,}", f"{votes - up:,}", share])
     return rows
 

@@ -41,13 +41,13 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
 
 
 def _released_tile(services: AdminServices, session: DashboardSession) -> Tile:
-    texts, history = session.words, services.versions.history()
+    texts, history = session.texts, services.versions.history()
     since = texts.since_format.format(date=date(texts, history[-1]["at"])) if history else ""
     return Tile(texts.tiles["released"], services.versions.released() or NONE, since, "versions")
 
 
 def _thumbs_tiles(services: AdminServices, session: DashboardSession) -> list[Tile]:
-    texts, counts = session.words, services.store.counts()
+    texts, counts = session.texts, services.store.counts()
     of_released = counts["versions"].get(services.versions.released(), {"up": 0, "down": 0})
     share = thumbs_share(of_released["up"], of_released["down"])
     up, down = counts["ratings"]["up"], counts["ratings"]["down"]
@@ -65,13 +65,13 @@ def _thumbs_tiles(services: AdminServices, session: DashboardSession) -> list[Ti
 
 
 def _cycle_tile(services: AdminServices, session: DashboardSession) -> Tile:
-    texts, cycles = session.words, cycle_records.cycles(services.home)
+    texts, cycles = session.texts, cycle_records.cycles(services.home)
     value, note = (str(cycles[0].number), outcome(texts, cycles[0])) if cycles else (NONE, texts.none_yet)
     return Tile(texts.tiles["cycle"], value, note, "cycles")
 
 
 def _live_comparison_tile(services: AdminServices, session: DashboardSession) -> Tile:
-    texts = session.words
+    texts = session.texts
     try:
         under_way = live_comparison.read(services.home)
     except SettingsError as error:

@@ -33,7 +33,7 @@ def thumbs(
     services: AdminServices, session: DashboardSession, can_roll_back: bool = False, with_table: bool = False
 ) -> Markup:
     """A chart of the share of thumbs up by version over time, on request with a table of the counts."""
-    texts = session.words
+    texts = session.texts
     hourly = services.store.thumbs_over_time(HOUR)
     chart = rows = None
     if hourly:
@@ -53,7 +53,7 @@ def thumbs(
 
 def ranking(services: AdminServices, session: DashboardSession) -> Markup:
     """The chance that people prefer each version to the released one, from choices between two answers."""
-    texts, reference = session.words, services.versions.released() or ""
+    texts, reference = session.texts, services.versions.released() or ""
     strengths = rate(wins_of(services.store.choices_between_versions()), reference)
     intervals = [
         Interval(
@@ -84,7 +84,7 @@ def _count_rows(services: AdminServices, session: DashboardSession) -> list[list
             f"{counts['replies']:,}",
             f"{counts['up']:,}",
             f"{counts['down']:,}",
-            share_text(session.words, thumbs_share(counts["up"], counts["down"])),
+            share_text(session.texts, thumbs_share(counts["up"], counts["down"])),
         ]
         for version, counts in reversed(list(services.store.counts()["versions"].items()))
     ]
@@ -110,8 +110,8 @@ def _lines(session: DashboardSession, hourly: HourlyThumbs) -> tuple[list[Line],
         points = []
         for at, (up, down) in sorted(sums[version].items()):
             share = wilson(up, up + down)
-            when = date(session.words, at) if width >= DAY else moment(session.words, at)
-            text = f"{version} · {when}: {share_text(session.words, share)}"
+            when = date(session.texts, at) if width >= DAY else moment(session.texts, at)
+            text = f"{version} · {when}: {share_text(session.texts, share)}"
             points.append(Point(at + width / 2, share.value, share.low, share.high, text))
         lines.append(Line(version, points, tone))
     return lines, width

@@ -27,8 +27,7 @@ class Side:
     """No word has come yet."""
     thought: str = ""
     thinking: bool = False
-    answer: str = ""
-    """As HTML."""
+    answer: Markup | None = None
     ended: bool = False
 
 
@@ -43,7 +42,7 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
         version_b = next((version for version in versions if version != version_a), "")
     return render(
         "dashboard/side_by_side_form.html",
-        texts=session.words,
+        texts=session.texts,
         versions=versions,
         version_a=version_a,
         version_b=version_b,
@@ -54,7 +53,7 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
 
 def answers(session: DashboardSession) -> Markup:
     """Both answers as far as they are written; then the question which is better; then the names of the versions."""
-    texts, comparison = session.words, session.side_by_side
+    texts, comparison = session.texts, session.side_by_side
     if comparison.left is None and not comparison.writing:
         return Markup()
     result = None
@@ -75,7 +74,7 @@ def answers(session: DashboardSession) -> Markup:
 
 
 def _side(session: DashboardSession, name: str, update: Update | None) -> Side:
-    texts, choice = session.words, session.side_by_side.choice
+    texts, choice = session.texts, session.side_by_side.choice
     title = texts.left if name == "left" else texts.right
     if update is None:
         return Side(name, title, choice == name, waiting=True)
@@ -87,6 +86,6 @@ def _side(session: DashboardSession, name: str, update: Update | None) -> Side:
         waiting=not (update.answer or update.thought or ended),
         thought=update.thought or "",
         thinking=update.thinking,
-        answer=Markup(markdown(update.answer)),
+        answer=markdown(update.answer),
         ended=ended,
     )

@@ -11,7 +11,7 @@ from assistant.admin.services import AdminServices
 from assistant.errors import SettingsError, VersionError
 from assistant.page.dashboard.views.family_tree import Row, family_rows, lane_count
 from assistant.page.dashboard.views.formatting import date, share_text, thumbs_share
-from assistant.page.i18n.dashboard_languages import DashboardWords, told
+from assistant.page.i18n.dashboard_languages import DashboardTexts, told
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
 from assistant.registry import live_comparison
@@ -24,7 +24,7 @@ VERDICT_TONES = {"promote": "good", "hold": "calm", "reject": "bad"}
 
 def view(services: AdminServices, session: DashboardSession) -> Markup:
     """The family tree, the newest version on top. A version with an unreadable manifest is left out, with a notice."""
-    texts, manifests = session.words, {}
+    texts, manifests = session.texts, {}
     for version in services.versions.ids():
         try:
             manifests[version] = services.versions.manifest(version)
@@ -42,7 +42,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     )
 
 
-def tags(services: AdminServices, texts: DashboardWords, manifest: Manifest) -> list[tuple[str, str]]:
+def tags(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> list[tuple[str, str]]:
     """Labels of a version with their tones: released, in a live comparison, reward model, the gate's verdict."""
     labels = []
     if manifest.id == services.versions.released():
@@ -62,7 +62,7 @@ def tags(services: AdminServices, texts: DashboardWords, manifest: Manifest) -> 
 
 
 def _row(
-    services: AdminServices, texts: DashboardWords, row: Row, manifest: Manifest, counts: dict[str, Any]
+    services: AdminServices, texts: DashboardTexts, row: Row, manifest: Manifest, counts: dict[str, Any]
 ) -> dict[str, Any]:
     thumbs = counts.get(manifest.id, {"up": 0, "down": 0})
     origin = manifest.stage

@@ -14,9 +14,8 @@ from assistant.page.dashboard.views.charts import Line, Point, line_chart
 from assistant.page.dashboard.views.cycles import gate_decision, rewards
 from assistant.page.dashboard.views.formatting import moment
 from assistant.page.dashboard.views.version_list import tags
-from assistant.page.i18n.dashboard_languages import DashboardWords
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.page.views import icons
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest
@@ -24,7 +23,7 @@ from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest
 
 def panel(services: AdminServices, session: DashboardSession, version: str) -> Markup:
     """Everything known about one version. Raises VersionError if it is unknown or its manifest cannot be read."""
-    texts, manifest = session.words, services.versions.manifest(version)
+    texts, manifest = session.texts, services.versions.manifest(version)
     is_judge, gate = manifest.stage == "reward", manifest.gate
     return render(
         "dashboard/version_panel.html",
@@ -42,11 +41,10 @@ def panel(services: AdminServices, session: DashboardSession, version: str) -> M
         facts=_facts(texts, manifest),
         manifest=json.dumps(asdict(manifest), ensure_ascii=False, indent=1),
         model_card=_model_card(services, manifest),
-        close_icon=Markup(icons.CROSS),
     )
 
 
-def _curves(services: AdminServices, texts: DashboardWords, version: str) -> Markup | None:
+def _curves(services: AdminServices, texts: DashboardTexts, version: str) -> Markup | None:
     """The training curves; None where the version kept none."""
     curves = cycle_records.curves(services.home, version)
     if not curves:
@@ -65,8 +63,8 @@ def _curves(services: AdminServices, texts: DashboardWords, version: str) -> Mar
     )
 
 
-def _facts(texts: DashboardWords, manifest: Manifest) -> dict[str, str]:
-    """The manifest's fields as text, by their names in `DashboardWords.facts`; empty ones are left out."""
+def _facts(texts: DashboardTexts, manifest: Manifest) -> dict[str, str]:
+    """The manifest's fields as text, by their names in `DashboardTexts.facts`; empty ones are left out."""
     facts = {
         "base": f"{manifest.base.name} {manifest.base.revision[:12]}".strip(),
         "parent": manifest.parent,
@@ -103,5 +101,5 @@ def _model_card(services: AdminServices, manifest: Manifest) -> Markup:
             continue
         if text.startswith("---\n"):  # The metadata that the Hub reads.
             text = text.split("\n---\n", 1)[-1]
-        return Markup(markdown(text))
+        return markdown(text)
     return Markup()

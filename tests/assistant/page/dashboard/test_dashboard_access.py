@@ -193,13 +193,13 @@ def test_an_export_is_for_admins_and_traced(open_house: tuple[AdminServices, str
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_without_a_password_or_names_the_page_says_how_to_switch_it_on(code: str) -> None:
-    words = LANGUAGES[code]
-    drawn = sign_in(words, Admins())
-    assert words.no_door in drawn
+    texts = LANGUAGES[code]
+    drawn = sign_in(texts, Admins())
+    assert texts.no_door in drawn
     assert "THUMBTUNE_ADMIN_PASSWORD" in drawn and "hf_oauth: true" in drawn
     assert "<form" not in drawn
-    assert "<form" in sign_in(words, Admins(PASSWORD))
-    assert "<form" not in sign_in(words, Admins(names=["ada"]))
+    assert "<form" in sign_in(texts, Admins(PASSWORD))
+    assert "<form" not in sign_in(texts, Admins(names=["ada"]))
 
 
 class Visitor:

@@ -50,13 +50,13 @@ def test_every_view_is_drawn_with_what_happened_and_before_anything_has(
 
 
 def test_before_anything_has_happened_each_view_says_what_will_appear(bare: AdminServices) -> None:
-    words = LANGUAGES["en"]
+    texts = LANGUAGES["en"]
     for view, told in (
-        ("people", (words.no_thumbs, words.no_ratings)),
-        ("cycles", (words.no_cycles,)),
-        ("trial", (words.no_trial, words.no_candidates)),
-        ("duel", (words.two_needed,)),
-        ("trail", (words.no_trail,)),
+        ("people", (texts.no_thumbs, texts.no_ratings)),
+        ("cycles", (texts.no_cycles,)),
+        ("trial", (texts.no_trial, texts.no_candidates)),
+        ("duel", (texts.two_needed,)),
+        ("trail", (texts.no_trail,)),
     ):
         drawn = unescape(AdminHandlers(bare).open(DashboardSession(), {"view": view}, WHO).body)
         for sentence in told:
@@ -116,18 +116,18 @@ def test_damaged_records_leave_the_rest_of_the_page(services: AdminServices) -> 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_no_text_of_the_dashboard_is_empty_and_places_agree(code: str) -> None:
-    words, english = LANGUAGES[code], LANGUAGES["en"]
-    for field in dataclasses.fields(words):
-        value, other = getattr(words, field.name), getattr(english, field.name)
+    texts, english = LANGUAGES[code], LANGUAGES["en"]
+    for field in dataclasses.fields(texts):
+        value, other = getattr(texts, field.name), getattr(english, field.name)
         if isinstance(value, dict):
             assert value.keys() == other.keys(), field.name
-        texts = (
+        values = (
             list(value.values())
             if isinstance(value, dict)
             else value
             if isinstance(value, tuple)
             else [value]
         )
-        assert all(one.strip() for one in texts), field.name
+        assert all(text.strip() for text in values), field.name
         if isinstance(value, str):
             assert set(re.findall(r"{(\w+)}", value)) == set(re.findall(r"{(\w+)}", other)), field.name
