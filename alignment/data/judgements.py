@@ -50,6 +50,8 @@ class SortedJudgements:
     too_long: int
     tied: int
     repeated: int
+    left_out: str = ""
+    """What the store's rules left out, as text."""
 
     def counts(self) -> dict[str, int]:
         """Numbers of rows for the manifest."""
@@ -68,8 +70,8 @@ class SortedJudgements:
 def sort_judgements(rows: Sequence[JudgedCompletion], window: int, left_out: str = "") -> SortedJudgements:
     """Separate held-out judgements, and leave out those longer than `window` tokens, tied, or repeated.
 
-    See `resolve_contradictions`. `left_out`: what the store's rules left out, as text for the error. Raises DataError
-    if there is nothing to learn from: no judgements, or thumbs of one kind and no pair.
+    See `resolve_contradictions`. `left_out`: what the store's rules left out, as text. Raises DataError if
+    there is nothing to learn from: no judgements, or thumbs of one kind and no pair.
     """
     if not rows:
         raise DataError(
@@ -96,7 +98,7 @@ def sort_judgements(rows: Sequence[JudgedCompletion], window: int, left_out: str
             f"All {len(training)} judgements are thumbs {present}. A reward model learns from the difference: give "
             f"thumbs {missing} to some answers too, and run this again."
         )
-    return SortedJudgements(training, held_out, resolved.too_long, resolved.tied, resolved.repeated)
+    return SortedJudgements(training, held_out, resolved.too_long, resolved.tied, resolved.repeated, left_out)
 
 
 def _key(row: JudgedCompletion) -> Hashable:

@@ -20,6 +20,8 @@ class SortedThumbs:
     """Number of rows left out of `training` because they are longer than the context window."""
     held_out_in_all: int
     """Number of rows with a held-out prompt, also of those too long, empty or failed."""
+    left_out: str = ""
+    """What the store's rules left out, as text."""
 
     @property
     def up(self) -> int:
@@ -44,8 +46,8 @@ class SortedThumbs:
 def sort_thumbs(rows: Sequence[UnpairedRow], window: int, left_out: str = "") -> SortedThumbs:
     """Separate held-out rows, and leave out rows that are empty, failed, or longer than `window` tokens.
 
-    No row is cut. `left_out`: what the store's rules left out, as text for the error. Raises DataError if there is
-    nothing to learn from: no thumbs, or thumbs of one kind.
+    No row is cut. `left_out`: what the store's rules left out, as text. Raises DataError if there is nothing
+    to learn from: no thumbs, or thumbs of one kind.
     """
     if not rows:
         raise DataError(
@@ -70,8 +72,9 @@ def sort_thumbs(rows: Sequence[UnpairedRow], window: int, left_out: str = "") ->
     return SortedThumbs(
         training,
         [row for row in held_out if _is_complete(row) and _length(row) <= window],
-        len(complete) - len(training),
-        len(held_out),
+        too_long=len(complete) - len(training),
+        held_out_in_all=len(held_out),
+        left_out=left_out,
     )
 
 

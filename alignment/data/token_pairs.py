@@ -99,6 +99,8 @@ class SortedPairs:
     too_long: int
     tied: int
     repeated: int
+    left_out: str = ""
+    """What the store's rules left out, as text."""
 
     def counts(self) -> dict[str, int]:
         """Numbers of rows for the manifest."""
@@ -114,7 +116,7 @@ class SortedPairs:
 def sort_pairs(pairs: Sequence[TokenPair], window: int, left_out: str = "") -> SortedPairs:
     """Separate held-out pairs, and leave out pairs longer than `window` tokens, tied, or repeated.
 
-    See `resolve_contradictions`. No pair is cut. `left_out`: what the store's rules left out, as text for the error.
+    See `resolve_contradictions`. No pair is cut. `left_out`: what the store's rules left out, as text.
     Raises DataError if no pair is left to train on.
     """
     if not pairs:
@@ -140,7 +142,7 @@ def sort_pairs(pairs: Sequence[TokenPair], window: int, left_out: str = "") -> S
             f"are longer than the context window of {window} tokens, {len(held_out)} are held out for evaluation. "
             "Collect more."
         )
-    return SortedPairs(training, held_out, resolved.too_long, resolved.tied, resolved.repeated)
+    return SortedPairs(training, held_out, resolved.too_long, resolved.tied, resolved.repeated, left_out)
 
 
 def _key(pair: TokenPair) -> Hashable:

@@ -308,25 +308,6 @@ class PPO:
         self.history.append(metrics)
         return metrics
 
-    def is_falling(self, patience: int) -> bool:
-        """Whether the last `patience` evaluations were each worse than the best by more than its standard error."""
-        evaluations = [entry for entry in self.history if "eval_score" in entry]
-        best = max(evaluations, key=lambda entry: entry["eval_score"], default=None)
-        if best is None or not patience or len(evaluations) <= patience:
-            return False
-        return all(
-            entry["eval_score"] < best["eval_score"] - best["eval_error"] for entry in evaluations[-patience:]
-        )
-
-    def is_over_optimised(self) -> bool:
-        """See `reward_functions.over_optimised`."""
-        updates = [entry for entry in self.history if "score" in entry]
-        return self.watch is not None and reward_functions.over_optimised(
-            [entry["score"] for entry in updates],
-            [entry["watch"] for entry in updates],
-            self.recipe.watch_window,
-        )
-
     def restore_best(self) -> None:
         """Restore the weights of the best evaluation."""
         with torch.no_grad():

@@ -73,14 +73,18 @@ def updates(count: int, recipe: DPORecipe) -> int:
     return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
 
 
-def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) -> tuple[SortedPairs, str]:
-    """Pairs of the recipe's file or of the store, and as text what the store's rules left out."""
+def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) -> SortedPairs:
+    """Pairs of the recipe's file, or of the store."""
     tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
     if recipe.pairs is not None:
-        return sort_pairs(read_pairs(recipe.pairs, tokenizer), window), ""
+        return sort_pairs(read_pairs(recipe.pairs, tokenizer), window)
     feedback = feedback_rows(location.home, location.snapshot, "preference")
-    left_out = feedback.left_out_text()
-    return sort_pairs(pairs_of_store(feedback.rows, tokenizer), window, left_out), left_out
+    return sort_pairs(pairs_of_store(feedback.rows, tokenizer), window, feedback.left_out_text())
+
+
+def load_model(parent: OpenedParent, recipe: DPORecipe) -> tuple[Any, Any]:
+    """The parent's model to train and, with `full`, its reference model."""
+    return trainable_model(parent, recipe.full, needs_reference=True)
 
 
 def train(
@@ -147,14 +151,14 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, DPORecipe)
     parent = open_parent(location, recipe.quantize)
     tokenizer = parent.loaded.tokenizer
-    model, reference = trainable_model(parent, recipe.full, needs_reference=True)
-    data, left_out = load_data(parent, location, recipe)
+    data = load_data(parent, location, recipe)
+    model, reference = load_model(parent, recipe)
     trained = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {trained} of {parent.version.id}; loss: DPO ({recipe.loss_type}), beta {recipe.beta}; "
         "optimiser: AdamW",
         f"rows: {len(data.training)} pairs; {len(data.held_out)} held out, {data.too_long} too long, "
-        f"{data.tied} tied, {data.repeated} repeated{left_out}",
+        f"{data.tied} tied, {data.repeated} repeated{data.left_out}",
     )
     if run.dry_run:
         examples = [(pair.prompt_ids, pair.chosen_ids) for pair in data.training]

@@ -19,13 +19,13 @@ from trl import KTOConfig
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
 from alignment.data.served_ids import with_token_ids
-from alignment.data.thumb_rows import sort_thumbs, thumb_columns
+from alignment.data.thumb_rows import SortedThumbs, sort_thumbs, thumb_columns
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import open_parent, trainable_model
+from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenKTOTrainer, in_float32
 from assistant.registry.versions import Bits
@@ -58,6 +58,18 @@ class KTORecipe:
 def updates(count: int, recipe: KTORecipe) -> int:
     """Number of updates for `count` thumbs."""
     return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
+
+
+def load_data(parent: OpenedParent, location: StageLocation) -> SortedThumbs:
+    """The store's thumbs."""
+    feedback = feedback_rows(location.home, location.snapshot, "unpaired")
+    rows = with_token_ids(feedback.rows, parent.loaded.tokenizer)
+    return sort_thumbs(rows, parent.loaded.window, feedback.left_out_text())
+
+
+def load_model(parent: OpenedParent, recipe: KTORecipe) -> tuple[Any, Any]:
+    """The parent's model to train and, with `full`, its reference model."""
+    return trainable_model(parent, recipe.full, needs_reference=True)
 
 
 def label_weights(up: int, down: int) -> tuple[float, float]:
@@ -127,16 +139,15 @@ def train(
 def main(arguments: list[str]) -> str | None:
     """Train the parent on thumbs. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, KTORecipe)
-    feedback = feedback_rows(location.home, location.snapshot, "unpaired")
     parent = open_parent(location, recipe.quantize)
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    data = sort_thumbs(with_token_ids(feedback.rows, tokenizer), window, feedback.left_out_text())
-    model, reference = trainable_model(parent, recipe.full, needs_reference=True)
+    tokenizer = parent.loaded.tokenizer
+    data = load_data(parent, location)
+    model, reference = load_model(parent, recipe)
     trained = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {trained} of {parent.version.id}; loss: KTO, beta {recipe.beta}; optimiser: AdamW",
         f"rows: {data.up} up, {data.down} down; {len(data.held_out)} held out, {data.too_long} too long"
-        f"{feedback.left_out_text()}",
+        f"{data.left_out}",
     )
     if run.dry_run:
         dry_run.report(

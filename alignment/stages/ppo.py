@@ -11,14 +11,12 @@ adapters and small heads on one base (`alignment.ppo`).
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from tqdm import tqdm
 
 from alignment.data import prompts as prompt_data
@@ -26,12 +24,13 @@ from alignment.data.json_lines import rows_hash
 from alignment.data.prompts import Prompts
 from alignment.errors import DataError
 from alignment.ppo import run_state
+from alignment.ppo.progress import early_stop, open_tracker, run_metrics
 from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
-from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Rollout, Source
+from alignment.scoring.sources import sources_of
 from alignment.training import dry_run
-from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, with_new_adapter
 from alignment.training.processes import on_cpu, say
@@ -113,6 +112,12 @@ class PPORecipe:
     seed: int = 1
 
 
+def load_data(parent: OpenedParent, location: StageLocation, recipe: PPORecipe) -> Prompts:
+    """Prompts to answer: drawn tasks, those of the recipe's file, or the store's."""
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    return prompt_data.choose(recipe, location.home, tokenizer, window, location.snapshot)
+
+
 def load_model(parent: OpenedParent, recipe: PPORecipe) -> SharedBase:
     """The parent's model, with a new adapter if it has none, as the base that all models of PPO share."""
     model = parent.loaded.model
@@ -132,13 +137,11 @@ def load_sources(
 
     Raises DataError if nothing scores the answers, or the number of weights is not that of the rewards.
     """
-    sources = [Source(name, reward_functions.find(name)) for name in recipe.reward_functions]
-    if recipe.reward is not None:
-        sources.append(_reward_model(parent, shared, "reward", recipe.reward, recipe.micro_batch_size))
-    if not sources:
-        raise DataError(
-            "Nothing scores the answers. Name a reward model with --reward, or --reward_functions."
-        )
+
+    def open_reward_model(version: str) -> Source:
+        return _reward_model(parent, shared, "reward", version, recipe.micro_batch_size)
+
+    sources = sources_of(recipe, open_reward_model)
     weights = recipe.reward_weights or [1.0] * len(sources)
     if len(weights) != len(sources):
         raise DataError(
@@ -187,7 +190,7 @@ def train(ppo: PPO, data: Prompts, run: RunOptions, work: Path) -> dict[str, flo
     every = max(1, math.ceil(recipe.updates / max(run.evaluations, 1)))
     quiet = not PartialState().is_main_process
     with (
-        _tracker(run, work) as tracker,
+        open_tracker(run, work) as tracker,
         tqdm(total=recipe.updates, initial=ppo.done, unit="update", disable=quiet) as progress,
     ):
         while ppo.done < recipe.updates and not early_stop(ppo, run):
@@ -208,66 +211,14 @@ def train(ppo: PPO, data: Prompts, run: RunOptions, work: Path) -> dict[str, flo
     return run_metrics(ppo, stopped_early=bool(reason))
 
 
-@contextmanager
-def _tracker(run: RunOptions, work: Path) -> Iterator[Any]:
-    """The tracker that the run reports to, None if it reports to none."""
-    if run.report_to == "none":
-        yield None
-        return
-    tracker = Accelerator(cpu=on_cpu(), log_with=run.report_to, project_dir=str(work))
-    tracker.init_trackers("ppo")
-    yield tracker
-    tracker.end_training()
-
-
-def early_stop(ppo: PPO, run: RunOptions) -> str:
-    """Why training should end before its last update, as a sentence; empty if it should go on."""
-    kept = "The weights of the best evaluation of held-out prompts are kept."
-    if ppo.is_over_optimised():
-        return (
-            f"Over-optimisation at update {ppo.done}: the score rises while the watching reward model's falls, so the "
-            f"policy learns the reward's mistakes. {kept} Train the reward model on more ratings, or raise --kl_coef."
-        )
-    if ppo.is_falling(run.patience):
-        return f"Stopped at update {ppo.done}: held-out prompts are answered worse than before. {kept}"
-    return ""
-
-
-def run_metrics(ppo: PPO, stopped_early: bool) -> dict[str, float]:
-    """Metrics for the manifest: means over the last ten updates, held-out scores, and those of the pre-flight."""
-    updates = [entry for entry in ppo.history if "score" in entry][-10:]
-    evaluations = [entry for entry in ppo.history if "eval_score" in entry]
-    last = {
-        name: fmean(entry[name] for entry in updates if name in entry)
-        for name in updates[-1]
-        if name != "step"
-    }
-    held_out = {}
-    if evaluations:
-        key = "eval_watch" if ppo.watch else "eval_score"
-        kept = max(evaluations, key=lambda entry: entry[key]) if stopped_early else evaluations[-1]
-        held_out = {
-            "held_out_score_before": evaluations[0]["eval_score"],
-            "held_out_score": kept["eval_score"],
-        }
-    return {
-        **ppo.before,
-        **last,
-        **held_out,
-        "updates": float(ppo.done),
-        "stopped_early": float(stopped_early),
-    }
-
-
 def main(arguments: list[str]) -> str | None:
     """Train the parent's adapter on a reward. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, PPORecipe)
     parent = open_parent(location, recipe.quantize)
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    data = prompt_data.choose(recipe, location.home, tokenizer, window, location.snapshot)
+    data = load_data(parent, location, recipe)
     shared = load_model(parent, recipe)
     sources, watch = load_sources(parent, shared, recipe)
-    ppo = PPO(shared, tokenizer, window, sources, watch, recipe)
+    ppo = PPO(shared, parent.loaded.tokenizer, parent.loaded.window, sources, watch, recipe)
     say(
         f"model: LoRA of {parent.version.id}, with a value head; loss: PPO, KL coefficient {recipe.kl_coef} to "
         f"{parent.version.id}; optimiser: AdamW",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from transformers import Trainer, TrainingArguments
 
-from alignment.data.raw_text import Blocks, sort_texts
+from alignment.data.raw_text import Blocks, SortedText, sort_texts
 from alignment.errors import DataError
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
@@ -23,7 +23,7 @@ from alignment.training.flags import RunOptions, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import merged_model, open_parent
+from alignment.training.parent_version import OpenedParent, merged_model, open_parent
 from alignment.training.processes import fast_bfloat16, on_cpu, say
 
 ADAM_BETA2 = 0.95
@@ -54,6 +54,24 @@ class PretrainRecipe:
 def updates(count: int, recipe: PretrainRecipe) -> int:
     """Number of updates for `count` blocks."""
     return math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size))
+
+
+def load_data(parent: OpenedParent, recipe: PretrainRecipe) -> SortedText:
+    """The recipe's text. Raises DataError if there is none, or its blocks are longer than the window."""
+    window = parent.loaded.window
+    if not recipe.text:
+        raise DataError("There is no text to train on. Name files or folders with --text.")
+    if recipe.block_length > window:
+        raise DataError(
+            f"Blocks of {recipe.block_length} tokens are longer than the model's window of {window}. "
+            "Give a smaller --block_length."
+        )
+    return sort_texts(recipe.text, parent.loaded.tokenizer, recipe.block_length)
+
+
+def load_model(parent: OpenedParent) -> Any:
+    """The parent's model, its adapter merged."""
+    return merged_model(parent)
 
 
 def train(
@@ -113,17 +131,9 @@ def train(
 def main(arguments: list[str]) -> str | None:
     """Train the parent's base on raw text; the new version has no adapter. Returns its id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, PretrainRecipe)
-    if not recipe.text:
-        raise DataError("There is no text to train on. Name files or folders with --text.")
     parent = open_parent(location)
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    model = merged_model(parent)
-    if recipe.block_length > window:
-        raise DataError(
-            f"Blocks of {recipe.block_length} tokens are longer than the model's window of {window}. "
-            "Give a smaller --block_length."
-        )
-    data = sort_texts(recipe.text, tokenizer, recipe.block_length)
+    data = load_data(parent, recipe)
+    model = load_model(parent)
     say(
         f"model: {parent.version.id}, all weights; loss: cross-entropy; optimiser: {recipe.optimizer}",
         f"tokens: {len(data.training)} in blocks of {recipe.block_length}; {len(data.held_out)} held out; "
@@ -133,7 +143,7 @@ def main(arguments: list[str]) -> str | None:
         blocks = Blocks(data.training, recipe.block_length)
         dry_run.report(
             model,
-            tokenizer,
+            parent.loaded.tokenizer,
             # Every token but the first is supervised.
             [(block[:1].tolist(), block[1:].tolist()) for block in blocks.ids],
             updates=updates(len(blocks), recipe),

@@ -74,19 +74,17 @@ def updates(count: int, recipe: RewardRecipe) -> int:
     return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
 
 
-def load_data(
-    parent: OpenedParent, location: StageLocation, recipe: RewardRecipe
-) -> tuple[SortedJudgements, str]:
-    """Judgements of the recipe's file or of the store, and as text what the store's rules left out of the thumbs."""
+def load_data(parent: OpenedParent, location: StageLocation, recipe: RewardRecipe) -> SortedJudgements:
+    """Judgements of the recipe's file, or of the store."""
     judgements, left_out = load_judgements(parent, location, recipe)
     in_split = [row for row in judgements if recipe.split in ("all", half_of(row.messages))]
-    return sort_judgements(in_split, parent.loaded.window, left_out), left_out
+    return sort_judgements(in_split, parent.loaded.window, left_out)
 
 
 def load_judgements(
     parent: OpenedParent, location: StageLocation, recipe: RewardRecipe
 ) -> tuple[list[JudgedCompletion], str]:
-    """All judgements, before any is left out here; see `load_data`."""
+    """All judgements, and as text what the store's rules left out of the thumbs."""
     tokenizer = parent.loaded.tokenizer
     if recipe.pairs is not None:
         return [judgement_of_pair(pair) for pair in read_pairs(recipe.pairs, tokenizer)], ""
@@ -99,6 +97,11 @@ def load_judgements(
     complete = [row for row in alone if row.completion_ids and row.finish_reason != "error"]
     judgements = [*map(judgement_of_pair, pairs), *map(judgement_of_thumb, complete)]
     return judgements, thumbs.left_out_text()
+
+
+def load_model(parent: OpenedParent, recipe: RewardRecipe) -> Any:
+    """The parent's model with a head that scores, all zero."""
+    return reward_model.begin(parent, recipe.rank, recipe.seed)
 
 
 class RewardTrainer(Trainer):
@@ -166,15 +169,15 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, RewardRecipe)
     parent = open_parent(location, recipe.quantize)
     tokenizer = parent.loaded.tokenizer
-    data, left_out = load_data(parent, location, recipe)
+    data = load_data(parent, location, recipe)
     counts = data.counts()
-    model = reward_model.begin(parent, recipe.rank, recipe.seed)
+    model = load_model(parent, recipe)
     say(
         f"model: LoRA and a head on {parent.version.id}; loss: Bradley-Terry (pairs), binary (thumbs); "
         "optimiser: AdamW",
         f"rows: {counts['pairs']} pairs, {counts['thumbs_up']} up, {counts['thumbs_down']} down; "
         f"{counts['held_out']} held out, {data.too_long} too long, {data.tied} tied, {data.repeated} repeated"
-        f"{left_out}",
+        f"{data.left_out}",
     )
     if run.dry_run:
         sequences = [row.first for row in data.training]

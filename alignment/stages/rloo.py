@@ -9,7 +9,7 @@ of candidate functions is the parent's LoRA adapter, and its frozen copy is the 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,20 +20,20 @@ from trl import RLOOConfig
 
 from alignment.data import prompts as prompt_data
 from alignment.data.json_lines import rows_hash
-from alignment.data.prompts import RolloutPrompt
-from alignment.errors import DataError, TrainingError
-from alignment.scoring import reward_functions, reward_model
+from alignment.data.prompts import Prompts, RolloutPrompt
+from alignment.errors import TrainingError
+from alignment.scoring import reward_model
 from alignment.scoring.reward_functions import Rollout, Source
+from alignment.scoring.sources import as_trl_reward, sources_of
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint, not_finite
-from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
 from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.registry.versions import Bits
-from assistant.serving import prompt
 
 ENOUGH_TIES = 5
 """Updates in which all answers tie, after which it is no coincidence."""
@@ -78,51 +78,31 @@ class RLOORecipe:
     seed: int = 1
 
 
+def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe) -> Prompts:
+    """Prompts to answer: drawn tasks, those of the recipe's file, or the store's."""
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    return prompt_data.choose(recipe, location.home, tokenizer, window, location.snapshot)
+
+
+def load_model(parent: OpenedParent) -> Any:
+    """The parent's model; TRL copies its adapter as the reference."""
+    return trainable_model(parent, full=False, needs_reference=True)[0]
+
+
 def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
     """What answers are scored by. Raises DataError if nothing scores them."""
-    sources = [Source(name, reward_functions.find(name)) for name in recipe.reward_functions]
-    if recipe.reward is not None:
-        version = parent.versions.open(recipe.reward)
+
+    def open_reward_model(version_id: str) -> Source:
+        version = parent.versions.open(version_id)
         reward_model.check_same_tokens(parent, version)
         scorer = reward_model.load(version, parent.versions.home)
 
         def score(answers: Sequence[Rollout]) -> list[float]:
             return scorer([[*answer.prompt_ids, *answer.completion_ids] for answer in answers])
 
-        sources.append(Source("reward", score, model=True))
-    if not sources:
-        raise DataError(
-            "Nothing scores the answers. Name a reward model with --reward, or --reward_functions."
-        )
-    return sources
+        return Source("reward", score, model=True)
 
-
-def as_trl_reward(
-    source: Source, prompts: Sequence[RolloutPrompt], tokenizer: Any
-) -> Callable[..., list[float]]:
-    """A reward as TRL calls it, with parallel lists. The column `row` has the number of each answer's prompt."""
-
-    def score(completion_ids: list[list[int]], row: list[int], **_: Any) -> list[float]:
-        answers = []
-        for number, ids in zip(row, completion_ids, strict=True):
-            item = prompts[number]
-            reply = prompt.parse(prompt.decode(tokenizer, ids), item.think)
-            answers.append(
-                Rollout(
-                    messages=item.messages,
-                    think=item.think,
-                    task=item.task,
-                    prompt_ids=item.rendered(tokenizer),
-                    completion_ids=ids,
-                    thought=reply.thought,
-                    answer=reply.answer,
-                    ended=bool(ids) and ids[-1] == tokenizer.eos_token_id,
-                )
-            )
-        return source(answers)
-
-    score.__name__ = source.name
-    return score
+    return sources_of(recipe, open_reward_model)
 
 
 class StopWhereAllTie(TrainerCallback):
@@ -212,10 +192,10 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent's adapter on a reward. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, RLOORecipe)
     parent = open_parent(location, recipe.quantize)
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    tokenizer = parent.loaded.tokenizer
+    data = load_data(parent, location, recipe)
+    model = load_model(parent)
     sources = load_sources(parent, recipe)
-    data = prompt_data.choose(recipe, location.home, tokenizer, window, location.snapshot)
-    model, _ = trainable_model(parent, full=False, needs_reference=True)
     names = " + ".join(source.name for source in sources)
     say(
         f"model: LoRA of {parent.version.id}; loss: REINFORCE, leave-one-out, KL price {recipe.beta}, on {names}; "

@@ -16,6 +16,7 @@ from trl import SFTConfig
 
 from alignment.data.batches import PackCollator, one_row_packs, pack_rows
 from alignment.data.demonstration_rows import (
+    SortedDemonstrations,
     demonstrations_of_store,
     read_demonstrations,
     sort_demonstrations,
@@ -23,7 +24,7 @@ from alignment.data.demonstration_rows import (
 from alignment.data.json_lines import rows_hash
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
@@ -79,6 +80,15 @@ def passes(count: int, recipe: SFTRecipe) -> float:
 def updates(count: int, recipe: SFTRecipe) -> int:
     """Number of updates for `count` rows."""
     return math.ceil(passes(count, recipe) * math.ceil(count / recipe.batch_size))
+
+
+def load_data(
+    parent: OpenedParent, location: StageLocation, recipe: SFTRecipe
+) -> tuple[SortedDemonstrations, str]:
+    """Demonstrations of the recipe's file or of the store, and the hash of all rows."""
+    file = recipe.demonstrations
+    rows = read_demonstrations(file) if file is not None else demonstrations_of_store(location.home)
+    return sort_demonstrations(rows, parent.loaded.tokenizer, parent.loaded.window), rows_hash(rows)
 
 
 def load_model(parent: OpenedParent, recipe: SFTRecipe) -> Any:
@@ -140,11 +150,9 @@ def train(
 def main(arguments: list[str]) -> str | None:
     """Train the parent, or a new adapter on it, on demonstrations. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, SFTRecipe)
-    file = recipe.demonstrations
-    rows = read_demonstrations(file) if file is not None else demonstrations_of_store(location.home)
     parent = open_parent(location, recipe.quantize)
     tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    data = sort_demonstrations(rows, tokenizer, window)
+    data, data_hash = load_data(parent, location, recipe)
     model = load_model(parent, recipe)
     trained = "all weights" if recipe.full else "LoRA"
     say(
@@ -163,7 +171,6 @@ def main(arguments: list[str]) -> str | None:
         )
         return None
 
-    data_hash = rows_hash(rows)
     training, held_out = data.training, data.held_out
     if recipe.packing:
         training, held_out = pack_rows(training, window), one_row_packs(held_out)

@@ -16,10 +16,11 @@ from alignment.__main__ import main
 from alignment.data import prompts as prompt_data
 from alignment.data.prompts import RolloutPrompt
 from alignment.ppo import run_state
+from alignment.ppo.progress import early_stop, is_falling
 from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Source
-from alignment.stages.ppo import PPORecipe, early_stop
+from alignment.stages.ppo import PPORecipe
 from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving
@@ -152,7 +153,7 @@ def test_held_out_prompts_that_are_answered_worse_and_worse_end_training_with_th
     ppo.update(QUESTIONS[:8])
     score = ppo.history[0]["eval_score"]
     ppo.history += [{"eval_score": score - 1, "eval_error": 0.1} for _ in range(3)]
-    assert ppo.is_falling(3) and not ppo.is_falling(4) and not ppo.is_falling(0)
+    assert is_falling(ppo, 3) and not is_falling(ppo, 4) and not is_falling(ppo, 0)
     ppo.restore_best()
     assert all(torch.equal(weight, best[name]) for name, weight in ppo.policy.items())
 

@@ -214,7 +214,7 @@ def test_a_thought_in_trls_form_is_kept_and_asked_for(tmp_path: Path, tokenizer:
 
 
 def test_served_tokens_are_trained_on_as_they_were_drawn(tokenizer: Any) -> None:
-    class Said:
+    class Rollout:
         reply_id, thought, answer = "r1", None, "5 apples"
 
         def __init__(self, completion_ids: list[int] | None) -> None:
@@ -222,7 +222,7 @@ def test_served_tokens_are_trained_on_as_they_were_drawn(tokenizer: Any) -> None
 
     class Preference:
         messages, think, prompt_ids = row(3)["messages"], False, [1, 2, 3]
-        chosen, rejected = Said([7, 8]), Said(None)
+        chosen, rejected = Rollout([7, 8]), Rollout(None)
 
     (pair,) = token_pairs.pairs_of_store([Preference()], tokenizer)
     assert (pair.prompt_ids, pair.chosen_ids) == ([1, 2, 3], [7, 8])

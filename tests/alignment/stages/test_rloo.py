@@ -15,6 +15,7 @@ from alignment.__main__ import main
 from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
 from alignment.scoring.reward_functions import Rollout, Source
+from alignment.scoring.sources import as_trl_reward
 from alignment.stages import rloo
 from alignment.training.trl_compat import TokenRLOOTrainer
 from assistant.registry.versions import STARTER_FOLDER, Versions
@@ -91,7 +92,7 @@ def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(to
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
     prompts = [RolloutPrompt(messages, think=False), RolloutPrompt(messages, think=True)]
     whole = prompt.completion(tokenizer, "3+4=7", "7", think=True)
-    called = rloo.as_trl_reward(Source("mine", score), prompts, tokenizer)
+    called = as_trl_reward(Source("mine", score), prompts, tokenizer)
     assert called(completion_ids=[whole, whole[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
     assert [(one.thought, one.answer, one.ended) for one in seen] == [
         ("3+4=7", "7", True),
