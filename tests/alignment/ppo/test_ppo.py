@@ -1,4 +1,4 @@
-"""PPO as a whole: what moves, what is learned, what stops it, and what the stage writes."""
+"""PPO as a whole: what moves, what is learned, what ends it, and what the stage writes."""
 
 import json
 import re
@@ -28,25 +28,25 @@ from feedback_store.hashing import sha256_file
 
 
 def tiny_recipe(**changes: Any) -> PPORecipe:
-    given = {
+    settings = {
         "updates": 20,
         "batch_size": 64,
         "max_new_tokens": 1,
         "missing_end_penalty": 0.0,
         "learning_rate": 0.01,
     }
-    return PPORecipe(**{**given, **changes})
+    return PPORecipe(**{**settings, **changes})
 
 
 def shares_high(ppo: PPO) -> torch.Tensor:
     """Probability that an answer starts high, for each question, exactly."""
-    prompts = [prompt.render(TOKENIZER, one.messages, one.think) for one in QUESTIONS]
+    prompts = [prompt.render(TOKENIZER, item.messages, item.think) for item in QUESTIONS]
     with torch.no_grad():
         logits = [ppo.shared.model(torch.tensor([ids])).logits[0, -1] for ids in prompts]
     return torch.softmax(torch.stack(logits), dim=-1)[:, 2048:].sum(dim=1)
 
 
-def test_the_whole_loop_comes_to_the_known_optimum_of_a_reward_against_the_kl() -> None:
+def test_training_reaches_the_known_optimum_of_a_reward_with_a_kl_penalty() -> None:
     ppo = tiny_ppo(
         tiny_recipe(kl_coef=0.5, updates=16, minibatches=2, micro_batch_size=64), Source("high", starts_high)
     )
@@ -79,19 +79,19 @@ def test_only_the_adapter_moves_and_the_first_ratio_is_one() -> None:
 
 
 def test_micro_batches_change_nothing_but_memory() -> None:
-    one, other = (
+    small, large = (
         tiny_ppo(
             tiny_recipe(max_new_tokens=5, batch_size=8, micro_batch_size=size), Source("high", starts_high)
         )
         for size in (2, 16)
     )
-    one.update(QUESTIONS[:8])
-    other.update(QUESTIONS[:8])
-    for name, weight in one.policy.items():
-        assert torch.allclose(weight, other.policy[name], atol=1e-4), name
+    small.update(QUESTIONS[:8])
+    large.update(QUESTIONS[:8])
+    for name, weight in small.policy.items():
+        assert torch.allclose(weight, large.policy[name], atol=1e-4), name
 
 
-def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(tmp_path: Path) -> None:
+def test_a_killed_run_is_continued_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     def run() -> PPO:
         return tiny_ppo(
             tiny_recipe(updates=4, batch_size=8, max_new_tokens=4, target_kl=1.0), Source("high", starts_high)
@@ -115,22 +115,22 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(t
     assert [path.name for path in tmp_path.iterdir()] == [run_state.STATE]
 
 
-def test_the_ids_that_are_trained_on_are_the_prompt_as_served_and_the_completion_as_drawn() -> None:
+def test_training_uses_the_prompt_as_served_and_the_completion_as_drawn() -> None:
     ppo = tiny_ppo(tiny_recipe(max_new_tokens=6), Source("high", starts_high))
-    for one, said in zip(QUESTIONS, ppo.answer(QUESTIONS, "test"), strict=True):
-        assert said.prompt_ids == prompt.render(TOKENIZER, one.messages, one.think)
-        assert 1 <= len(said.completion_ids) <= 6
-        assert said.ended == (said.completion_ids[-1] == TOKENIZER.eos_token_id)
+    for item, answer in zip(QUESTIONS, ppo.answer(QUESTIONS, "test"), strict=True):
+        assert answer.prompt_ids == prompt.render(TOKENIZER, item.messages, item.think)
+        assert 1 <= len(answer.completion_ids) <= 6
+        assert answer.ended == (answer.completion_ids[-1] == TOKENIZER.eos_token_id)
     again = ppo.answer(QUESTIONS, "test")
-    assert [one.completion_ids for one in again] == [
-        one.completion_ids for one in ppo.answer(QUESTIONS, "test")
+    assert [answer.completion_ids for answer in again] == [
+        answer.completion_ids for answer in ppo.answer(QUESTIONS, "test")
     ]
-    assert [one.completion_ids for one in again] != [
-        one.completion_ids for one in ppo.answer(QUESTIONS, "else")
+    assert [answer.completion_ids for answer in again] != [
+        answer.completion_ids for answer in ppo.answer(QUESTIONS, "else")
     ]
 
 
-def test_a_second_judge_that_falls_while_the_score_rises_is_called_over_optimisation() -> None:
+def test_a_watching_reward_that_falls_while_the_score_rises_is_over_optimisation() -> None:
     rising, falling = [0.1 * n for n in range(16)], [2 - 0.1 * n for n in range(16)]
     assert reward_functions.over_optimised(rising, falling, window=8)
     assert not reward_functions.over_optimised(rising, rising, window=8)
@@ -146,7 +146,7 @@ def test_a_second_judge_that_falls_while_the_score_rises_is_called_over_optimisa
     assert early_stop(ppo, run) == ""
 
 
-def test_held_out_prompts_that_are_answered_worse_and_worse_end_training_with_the_best_weights() -> None:
+def test_training_ends_with_the_best_weights_when_held_out_scores_keep_falling() -> None:
     ppo = tiny_ppo(tiny_recipe(batch_size=8), Source("high", starts_high))
     ppo.evaluate(QUESTIONS[:8])
     best = {name: weight.detach().clone() for name, weight in ppo.policy.items()}
@@ -158,7 +158,7 @@ def test_held_out_prompts_that_are_answered_worse_and_worse_end_training_with_th
     assert all(torch.equal(weight, best[name]) for name, weight in ppo.policy.items())
 
 
-def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_kill(
+def test_only_the_adapter_moves_and_a_killed_stage_is_continued(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = ("--reward_functions", "helpers.ppo_parts:evens")
@@ -211,7 +211,7 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
 
 
 @pytest.mark.parametrize(
-    ("flags", "why"),
+    ("flags", "message"),
     [
         (
             ["--reward_functions", "helpers.ppo_parts:never"],
@@ -229,12 +229,12 @@ def test_the_stage_writes_a_child_whose_adapter_alone_moved_and_resumes_after_a_
         (["--reward_functions", "unit", "--suite", "cooking"], "no task kind 'cooking'"),
     ],
 )
-def test_what_cannot_be_learned_from_ends_with_advice_and_without_a_version(
-    home: Path, capsys: pytest.CaptureFixture[str], flags: list[str], why: str
+def test_a_run_that_cannot_learn_is_refused_with_advice_and_writes_no_version(
+    home: Path, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
 ) -> None:
     assert main(quick(tiny_home(home), *flags)) == 2
     error = capsys.readouterr().err
-    assert why in error
+    assert message in error
     assert "Traceback" not in error
     assert Versions(home).ids() == ["v1"]
 
@@ -246,5 +246,5 @@ def test_a_dry_run_shows_examples_and_writes_nothing(home: Path, capsys: pytest.
     assert re.search(r"expected: about \d+", out)
     assert re.search(r"memory: \d+ MiB", out)
     assert out.count("---") == 3
-    assert out.count("⟦") == 4  # one of them says what the brackets mean
+    assert out.count("⟦") == 4  # three examples, and the line that explains the brackets
     assert Versions(home).ids() == ["v1"]

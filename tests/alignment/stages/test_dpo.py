@@ -1,11 +1,10 @@
-"""DPO: what is read, what moves, what the reference is, and that a killed run goes on to the same weights."""
+"""DPO: what it learns, what its reference is, and that a killed run is continued to the same weights."""
 
 import json
 import re
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ from helpers.pair_rows import numbers, row, write
 from helpers.paths import ROOT
 from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
 
 from alignment.__main__ import main
-from alignment.data import token_pairs
-from alignment.data.splits import half_of
-from alignment.errors import DataError
+from alignment.data.token_pairs import read_pairs
 from alignment.stages import dpo
 from alignment.training import held_out_curves
-from alignment.training.flags import RunOptions, StageLocation
-from alignment.training.output_version import work_folder
-from alignment.training.parent_version import open_parent
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, load_for_training
 
@@ -42,7 +35,7 @@ def kill(self, args, state, control, **_):
 StopOnBadLoss.on_step_begin = kill
 sys.exit(main(sys.argv[1:]))
 """
-"""A stage that is killed once its first checkpoint is written, at the beginning of its second update."""
+"""A stage that is killed at the beginning of its second update, once its first checkpoint is written."""
 
 
 def run(home: Path, *arguments: str) -> int:
@@ -51,11 +44,6 @@ def run(home: Path, *arguments: str) -> int:
 
 def adapter(home: Path, version: str) -> dict[str, torch.Tensor]:
     return load_file(Versions(home).open(version).folder / "adapter_model.safetensors")
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Any:
-    return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
 
 
 @pytest.fixture
@@ -67,14 +55,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def preference(version: Any, home: Path, number: int) -> float:
-    """How much likelier the preferred answer is than the other, in nats."""
+    """Log-probability of the preferred answer minus that of the other, in nats."""
     loaded = load_for_serving(version, home)
-    asked = prompt.render(loaded.tokenizer, row(number)["messages"], think=False)
+    prompt_ids = prompt.render(loaded.tokenizer, row(number)["messages"], think=False)
     scores = []
-    for said in (f"{number + 2} apples", f"{number + 2}"):
-        ids = prompt.completion(loaded.tokenizer, "", said, think=False)
+    for answer in (f"{number + 2} apples", f"{number + 2}"):
+        ids = prompt.completion(loaded.tokenizer, "", answer, think=False)
         with torch.no_grad():
-            logits = loaded.model(torch.tensor([asked + ids])).logits[0, len(asked) - 1 : -1]
+            logits = loaded.model(torch.tensor([prompt_ids + ids])).logits[0, len(prompt_ids) - 1 : -1]
         scores.append(float(logits.log_softmax(-1).gather(1, torch.tensor(ids)[:, None]).sum()))
     return scores[0] - scores[1]
 
@@ -113,11 +101,11 @@ def test_the_preferred_answer_becomes_likelier_and_only_the_adapter_moves(
     assert not list((home / "training" / "dpo").iterdir())
 
 
-def test_the_reference_is_the_parent_and_of_a_second_round_the_child(
+def test_the_reference_is_the_parent_in_a_first_and_a_second_round(
     home: Path, tmp_path: Path, tokenizer: Any
 ) -> None:
     tiny_home(home)
-    found = token_pairs.read_pairs(write(tmp_path / "pairs.jsonl", [row(n) for n in range(4)]), tokenizer)
+    training = read_pairs(write(tmp_path / "pairs.jsonl", [row(n) for n in range(4)]), tokenizer)
     recipe = dpo.DPORecipe(learning_rate=1e-2, min_steps=2, epochs=1, batch_size=4)
     versions = Versions(home)
     ids = torch.arange(10, 30)[None]
@@ -126,7 +114,7 @@ def test_the_reference_is_the_parent_and_of_a_second_round_the_child(
     assert run(home, "--pairs", str(tmp_path / "pairs.jsonl"), *flags) == 0
     for parent in (versions.open("v1"), versions.open("v2")):
         model = load_for_training(parent, home).model
-        dpo.train(model, tokenizer, found, recipe, tmp_path / parent.id)
+        dpo.train(model, tokenizer, training, recipe, tmp_path / parent.id)
         served = load_for_serving(parent, home).model
         with torch.no_grad():
             trained = model.eval()(ids).logits
@@ -163,107 +151,6 @@ def _curve(home: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_another_recipe_data_or_parent_never_continues_a_foreign_checkpoint(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("alignment.training.flags.find_spec", lambda name: "installed")
-    opened = open_parent(StageLocation(home=tiny_home(home)))
-    place, recipe = StageLocation(home=home), dpo.DPORecipe()
-
-    def folder(recipe: dpo.DPORecipe = recipe, data: str = "one", run: RunOptions | None = None) -> Path:
-        return work_folder(opened, place, "dpo", recipe, run or RunOptions(), data)
-
-    assert folder() == folder()
-    assert folder() == folder(run=RunOptions(report_to="tensorboard"))
-    others = [
-        folder(recipe=dpo.DPORecipe(**{**asdict(recipe), "seed": 2})),
-        folder(data="two"),
-        folder(run=RunOptions(patience=1)),
-    ]
-    assert len({folder(), *others}) == 4
-
-
-def test_both_forms_of_a_file_give_the_same_pair(tmp_path: Path, tokenizer: Any) -> None:
-    ours = row(3)
-    conversational = {
-        "prompt": ours["messages"],
-        "chosen": [{"role": "assistant", "content": "5 apples"}],
-        "rejected": [{"role": "assistant", "content": "5"}],
-    }
-    implicit = {
-        "chosen": [*ours["messages"], *conversational["chosen"]],
-        "rejected": [*ours["messages"], *conversational["rejected"]],
-    }
-    one, two, three = token_pairs.read_pairs(
-        write(tmp_path / "p.jsonl", [ours, conversational, implicit]), tokenizer
-    )
-    assert one == two == three
-    assert tokenizer.decode(one.chosen_ids) == "5 apples<|im_end|>"
-
-
-def test_a_thought_in_trls_form_is_kept_and_asked_for(tmp_path: Path, tokenizer: Any) -> None:
-    said = {"role": "assistant", "content": "<think>\n1+1=2\n</think>\n\n2"}
-    line = {
-        "prompt": [{"role": "user", "content": "1+1?"}],
-        "chosen": [said],
-        "rejected": [{**said, "content": "<think>\n1+1=3\n</think>\n\n3"}],
-    }
-    (pair,) = token_pairs.read_pairs(write(tmp_path / "p.jsonl", [line]), tokenizer)
-    assert pair.prompt_ids == prompt.render(tokenizer, line["prompt"], think=True)
-    assert tokenizer.decode(pair.chosen_ids) == "<think>\n1+1=2\n</think>\n\n2<|im_end|>"
-
-
-def test_served_tokens_are_trained_on_as_they_were_drawn(tokenizer: Any) -> None:
-    class Rollout:
-        reply_id, thought, answer = "r1", None, "5 apples"
-
-        def __init__(self, completion_ids: list[int] | None) -> None:
-            self.completion_ids = completion_ids
-
-    class Preference:
-        messages, think, prompt_ids = row(3)["messages"], False, [1, 2, 3]
-        chosen, rejected = Rollout([7, 8]), Rollout(None)
-
-    (pair,) = token_pairs.pairs_of_store([Preference()], tokenizer)
-    assert (pair.prompt_ids, pair.chosen_ids) == ([1, 2, 3], [7, 8])
-    assert pair.rejected_ids == prompt.completion(tokenizer, "", "5 apples", think=False)
-
-
-def made(number: int, chosen: list[int], rejected: list[int]) -> token_pairs.TokenPair:
-    return token_pairs.TokenPair(row(number)["messages"], [1, 2], chosen, rejected)
-
-
-def test_ties_repetitions_and_rows_longer_than_the_window_are_counted_and_never_cut() -> None:
-    inside, also = numbers(False, 2)
-    found = token_pairs.sort_pairs(
-        [
-            made(inside, [3], [4]),
-            made(inside, [3], [4]),
-            made(inside, [3], [3]),
-            made(inside, [3], []),
-            made(also, [3] * 9, [4]),
-            made(numbers(True, 1)[0], [3], [5]),
-        ],
-        window=10,
-    )
-    assert [pair.chosen_ids for pair in found.training] == [[3]]
-    assert (len(found.held_out), found.too_long, found.tied, found.repeated) == (1, 1, 2, 1)
-
-
-@pytest.mark.parametrize(
-    ("given", "why"),
-    [
-        ([], "There are no preferences yet"),
-        ([made(0, [3], [3])] * 3, "None of the 3 preferences.*3 are tied"),
-        ([made(0, [3] * 20, [4])], "1 are longer than the context window of 10"),
-        ([made(numbers(True, 1)[0], [3], [4])], "1 are held out"),
-    ],
-)
-def test_pairs_that_cannot_teach_end_with_advice(given: list[token_pairs.TokenPair], why: str) -> None:
-    with pytest.raises(DataError, match=why):
-        token_pairs.sort_pairs(given, window=10)
-
-
 @pytest.mark.parametrize(
     "line", ["not json", "[]", '{"messages": []}', '{"chosen": [{"role": "user"}], "rejected": []}']
 )
@@ -276,7 +163,7 @@ def test_a_bad_line_of_pairs_is_named_and_nothing_is_written(
     assert Versions(home).ids() == ["v1"]
 
 
-def test_a_dry_run_shows_what_would_be_done_and_does_none_of_it(
+def test_a_dry_run_shows_an_estimate_and_writes_nothing(
     home: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny_home(home), "--pairs", str(file), "--dry_run") == 0
@@ -287,42 +174,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_none_of_it(
     assert re.search(r"memory: \d+ MiB", shown)
     assert shown.count("---") == 3
     assert shown.count(" apples<|im_end|>⟧") == 3
-    asked = row(numbers(False, 1)[0])["messages"][0]["content"]
-    assert asked in shown.split("---")[1].partition("⟦")[0]
+    question = row(numbers(False, 1)[0])["messages"][0]["content"]
+    assert question in shown.split("---")[1].partition("⟦")[0]
     assert Versions(home).ids() == ["v1"]
     assert not (home / "training").exists()
-
-
-def test_a_held_out_loss_that_rises_stops_training_and_the_best_is_kept() -> None:
-    class State:
-        log_history: list[dict[str, Any]] = []  # noqa: RUF012
-
-    class Control:
-        should_training_stop = False
-
-    def stops(losses: list[float], rows: int = held_out_curves.ENOUGH_TO_STOP, patience: int = 2) -> bool:
-        State.log_history = [{"eval_loss": loss, "step": step} for step, loss in enumerate(losses)]
-        control = Control()
-        held_out_curves.StopWhenHeldOutRises(RunOptions(patience=patience), rows).on_evaluate(
-            None, State, control
-        )
-        return control.should_training_stop
-
-    assert not stops([0.7, 0.6, 0.65])
-    assert stops([0.7, 0.6, 0.65, 0.61])
-    assert not stops([0.7, 0.6, 0.65, 0.5])
-    assert not stops([0.7, 0.6, 0.65, 0.61], rows=held_out_curves.ENOUGH_TO_STOP - 1)
-    assert not stops([0.7, 0.6, 0.65, 0.61], patience=0)
-    assert held_out_curves.held_out_metrics(State.log_history) == {
-        "held_out_loss_before": 0.7,
-        "held_out_loss": 0.6,
-        "best_step": 1.0,
-    }
-
-
-def test_halves_share_no_prompt_and_are_about_even() -> None:
-    letters = [half_of(row(number)["messages"]) for number in range(400)]
-    assert letters == [half_of(row(number)["messages"]) for number in range(400)]
-    assert 150 < letters.count("a") < 250
-    shouted = [{"role": "user", "content": row(7)["messages"][0]["content"].upper().replace("?", " ?!")}]
-    assert half_of(shouted) == letters[7]

@@ -1,4 +1,4 @@
-"""Rounds on a base in 4 or 8 bits: they learn, and what they learned is served as it was trained."""
+"""Training on a base in 4 or 8 bits: it learns, and the new version is served as it was trained."""
 
 import importlib.util
 import json
@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from alignment.__main__ import main
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
-from alignment.training.trl_compat import in_float32
 from assistant.errors import ModelError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Base, Version, Versions
@@ -39,7 +38,7 @@ def run(home: Path, stage: str, *arguments: str) -> int:
 
 
 def learn(home: Path, stage: str, bits: str) -> None:
-    """Run a stage on a rounded base; its version is v2."""
+    """Run a stage on a quantized base; its version is v2."""
     version_to_serve(home, None)
     settings = ["--quantize", bits]
     if stage == "sft":
@@ -69,27 +68,27 @@ def learn(home: Path, stage: str, bits: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def rounds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The home of a stage on a rounded base. A round takes seconds, and several tests begin with the same one."""
+def trained_homes(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Homes after a stage on a quantized base, made once each: that takes seconds, and several tests begin there."""
 
     @cache
-    def made(stage: str, bits: str) -> Path:
+    def home_after(stage: str, bits: str) -> Path:
         home = tmp_path_factory.mktemp("round") / "home"
         learn(home, stage, bits)
         return home
 
-    return made
+    return home_after
 
 
 @pytest.fixture
-def learned(rounds: Callable[[str, str], Path], home: Path) -> Callable[[str, str], Version]:
-    """Makes `home` a copy of such a round's; its new version."""
+def learned(trained_homes: Callable[[str, str], Path], home: Path) -> Callable[[str, str], Version]:
+    """A function that copies such a home to `home` and returns its new version."""
 
-    def copied(stage: str, bits: str) -> Version:
-        shutil.copytree(rounds(stage, bits), home)
+    def copy_version(stage: str, bits: str) -> Version:
+        shutil.copytree(trained_homes(stage, bits), home)
         return Versions(home).open("v2")
 
-    return copied
+    return copy_version
 
 
 def weights(version: Version) -> dict[str, torch.Tensor]:
@@ -100,7 +99,7 @@ def weights(version: Version) -> dict[str, torch.Tensor]:
     ("stage", "bits"),
     [("sft", "4bit"), ("sft", "8bit"), ("kto", "4bit"), ("dpo", "4bit"), ("reward", "8bit")],
 )
-def test_a_round_on_a_rounded_base_learns_and_says_so_in_its_manifest(
+def test_training_on_a_quantized_base_learns_and_the_manifest_records_it(
     home: Path, stage: str, bits: str, learned: Callable[[str, str], Version]
 ) -> None:
     version = learned(stage, bits)
@@ -124,7 +123,7 @@ def logits(model: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
-def test_what_was_trained_on_a_rounded_base_is_served_on_it_and_not_on_the_whole_one(
+def test_a_version_trained_on_a_quantized_base_is_served_on_it_and_not_on_the_whole_base(
     home: Path, bits: str, learned: Callable[[str, str], Version]
 ) -> None:
     version = learned("sft", bits)
@@ -133,12 +132,12 @@ def test_what_was_trained_on_a_rounded_base_is_served_on_it_and_not_on_the_whole
     spread = trained.std()
     # On a CPU with a bfloat16 kernel the served base computes in bfloat16.
     assert (logits(served) - trained).square().mean().sqrt() < 0.02 * spread
-    named = load_for_serving(version, home, Placement(device="cpu", quantize=bits)).model  # type: ignore[arg-type]
-    assert torch.equal(logits(named), logits(served))
-    bare = replace(version.manifest, base=replace(version.manifest.base, quantize=None))
-    whole = load_for_serving(replace(version, manifest=bare), home, Placement(device="cpu")).model
-    lost = (logits(whole) - trained).square().mean().sqrt() / spread
-    assert lost > {"4bit": 0.1, "8bit": 0.01}[bits]
+    explicit = load_for_serving(version, home, Placement(device="cpu", quantize=bits)).model  # type: ignore[arg-type]
+    assert torch.equal(logits(explicit), logits(served))
+    unquantized = replace(version.manifest, base=replace(version.manifest.base, quantize=None))
+    whole = load_for_serving(replace(version, manifest=unquantized), home, Placement(device="cpu")).model
+    difference = (logits(whole) - trained).square().mean().sqrt() / spread
+    assert difference > {"4bit": 0.1, "8bit": 0.01}[bits]
     other = "8bit" if bits == "4bit" else "4bit"
     with pytest.raises(ModelError, match=f"trained on starter in {bits}.*Give --quantize {bits} instead"):
         load_for_serving(version, home, Placement(device="cpu", quantize=other))  # type: ignore[arg-type]
@@ -146,13 +145,13 @@ def test_what_was_trained_on_a_rounded_base_is_served_on_it_and_not_on_the_whole
 
 def test_merging_an_adapter_into_a_whole_base_changes_no_logit(home: Path) -> None:
     version = version_to_serve(home, None)
-    beside = logits(load_for_training(version, home).model)
+    unmerged = logits(load_for_training(version, home).model)
     assert torch.allclose(
-        logits(load_for_serving(version, home, Placement(device="cpu")).model), beside, atol=1e-4
+        logits(load_for_serving(version, home, Placement(device="cpu")).model), unmerged, atol=1e-4
     )
 
 
-def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the_parent(
+def test_the_next_stage_keeps_the_quantized_base_and_its_reference_is_the_parent(
     home: Path, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
     learned("sft", "4bit")
@@ -164,14 +163,14 @@ def test_the_next_round_stands_on_the_same_rounded_base_and_its_reference_is_the
     parent, child = (Versions(home).open(name) for name in ("v2", "v3"))
     assert child.manifest.base == parent.manifest.base
     assert (child.manifest.parent, child.manifest.base.quantize) == ("v2", "4bit")
-    opened = open_parent(StageLocation(home, "v2"))
-    assert torch.equal(logits(opened.loaded.model), logits(load_for_training(parent, home).model))
+    reopened = open_parent(StageLocation(home, "v2"))
+    assert torch.equal(logits(reopened.loaded.model), logits(load_for_training(parent, home).model))
     assert run(home, "kto", "--quantize=8bit") == 2
     assert "trained on starter in 4bit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
-def test_all_weights_of_a_rounded_base_are_never_trained(
+def test_all_weights_of_a_quantized_base_are_never_trained(
     home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
     learned("sft", "4bit")
@@ -187,7 +186,7 @@ def test_all_weights_of_a_rounded_base_are_never_trained(
 
 
 @pytest.mark.parametrize("stage", ["ppo", "rloo"])
-def test_a_judge_and_the_policy_share_a_rounded_base(
+def test_a_reward_model_and_the_policy_share_a_quantized_base(
     home: Path, stage: str, capsys: pytest.CaptureFixture[str], learned: Callable[[str, str], Version]
 ) -> None:
     learned("reward", "4bit")
@@ -195,7 +194,7 @@ def test_a_judge_and_the_policy_share_a_rounded_base(
         "ppo": quick(home, "--reward", "v2")[3:],
         "rloo": [
             *("--reward", "v2", "--suite=addition", "--updates=2"),
-            # Hotter, because of two answers that are the same there is nothing to learn.
+            # A high temperature, because nothing can be learned from answers that are the same.
             *("--batch_size=2", "--answers=4", "--max_new_tokens=6", "--temperature=1.5"),
         ],
     }[stage]
@@ -207,17 +206,17 @@ def test_a_judge_and_the_policy_share_a_rounded_base(
     assert version.manifest.base.quantize == "4bit"
     before, after = weights(Versions(home).open("v1")), weights(version)
     assert any(not torch.equal(before[name], after[name]) for name in before)
-    assert all(one.isfinite().all() for one in after.values())
+    assert all(weight.isfinite().all() for weight in after.values())
 
 
 def gradients(model: Any) -> dict[str, torch.Tensor]:
     model.train()
     model.zero_grad()
     model(IDS, labels=IDS).loss.backward()
-    return {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
 
 
-def test_a_look_in_evaluation_mode_leaves_the_gradients_as_they_were(home: Path) -> None:
+def test_an_evaluation_does_not_change_later_gradients(home: Path) -> None:
     version = version_to_serve(home, None)
     model = load_for_training(version, home, quantized(version.manifest.base, "4bit")).model
     before = gradients(model)
@@ -227,24 +226,14 @@ def test_a_look_in_evaluation_mode_leaves_the_gradients_as_they_were(home: Path)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_layers_are_told_not_to_repack_themselves() -> None:
+def test_layers_are_kept_from_repacking_their_weights() -> None:
     layer = torch.nn.Linear(2, 2)
     layer.support_avx512bf16_for_cpu = True  # type: ignore[assignment]
     keep_trainable(torch.nn.Sequential(layer))
     assert layer.support_avx512bf16_for_cpu is False
 
 
-def test_the_adapter_keeps_its_precision_while_a_trainer_is_made() -> None:
-    model = torch.nn.Linear(4, 4)
-    exact = model.weight.detach().clone()
-    with in_float32(model):
-        for weight in model.parameters():
-            weight.data = weight.data.bfloat16()
-    assert model.weight.dtype is torch.float32
-    assert torch.equal(model.weight, exact)
-
-
-def test_a_rounded_base_can_be_rounded_in_one_way_only() -> None:
+def test_a_quantized_base_cannot_be_quantized_to_other_bits() -> None:
     base = Base("starter", "1")
     assert quantized(base, None) == base
     assert quantized(base, "4bit") == quantized(quantized(base, "4bit"), None) == Base("starter", "1", "4bit")

@@ -1,4 +1,4 @@
-"""A stage that was stopped anywhere goes on to the very weights of one that was not."""
+"""A stage that was stopped is continued to exactly the weights of an uninterrupted run."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 
 from alignment.__main__ import main
 from alignment.data.splits import is_held_out
-from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
+from alignment.training.checkpoints import StopOnBadLoss
 from alignment.training.trainer_compat import LengthGroupedTrainer
 from assistant.registry.versions import Versions
 
 
 def demonstrations(folder: Path) -> Path:
-    """Of very different lengths, so that rows are grouped by it."""
+    """A file of rows of very different lengths, so that they are grouped by length."""
     rows = []
     for number in range(40):
         messages = [{"role": "user", "content": f"What is {number} + 2? " + "Think. " * (number % 7)}]
@@ -30,19 +30,19 @@ def demonstrations(folder: Path) -> Path:
 
 
 def trained(home: Path) -> dict[str, torch.Tensor]:
-    """The weights that v2 has of its own."""
+    """The weights in the folder of v2."""
     (file,) = Versions(home).open("v2").folder.rglob("*model.safetensors")
     return load_file(file)
 
 
 class Stopped(BaseException):
-    """Like a kill: nothing catches it, nothing is tidied."""
+    """Stands for a kill: nothing catches it, and nothing is cleaned up."""
 
 
 def settings_of(stage: str, folder: Path) -> list[str]:
-    """More than four updates, with a checkpoint at least at every second."""
+    """Flags for more than four updates, with a checkpoint after every second one or more often."""
     if stage == "sft":
-        # Several passes, so that the later ones' order must come out the same too.
+        # Several passes, so that the order of the later ones must be the same too.
         return ["--demonstrations", str(demonstrations(folder)), "--batch_size=8", "--save_steps=2"]
     if stage == "pretrain":
         text = folder / "text.txt"
@@ -62,13 +62,13 @@ def settings_of(stage: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft", "kto", "reward", "rloo"])
-def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
+def test_a_stopped_stage_is_continued_to_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     homes = [tiny_home(tmp_path / "straight"), tiny_home(tmp_path / "stopped")]
     settings = settings_of(stage, tmp_path)
     if stage in ("kto", "reward"):
-        # The same replies in both, ids included: the fingerprint covers them.
+        # The same replies in both homes, ids included, because the fingerprint covers them.
         rate_replies(homes[0], apples(20))
         (homes[1] / "feedback.db").write_bytes((homes[0] / "feedback.db").read_bytes())
     assert main([stage, "--home", str(homes[0]), *settings]) == 0
@@ -76,9 +76,9 @@ def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
     check = StopOnBadLoss.on_pre_optimizer_step
 
     def stop(
-        self: StopOnBadLoss, args: Any, state: Any, control: Any, model: Any = None, **more: Any
+        self: StopOnBadLoss, args: Any, state: Any, control: Any, model: Any = None, **options: Any
     ) -> None:
-        check(self, args, state, control, model, **more)
+        check(self, args, state, control, model, **options)
         if state.global_step == 3:
             raise Stopped
 
@@ -95,22 +95,13 @@ def test_a_stopped_stage_goes_on_to_the_very_weights_of_one_that_was_not(
     assert not list((homes[1] / "training" / stage).iterdir())
 
 
-def test_half_a_checkpoint_is_not_gone_on_from(tmp_path: Path) -> None:
-    for number, text in ((2, "{}"), (4, '{"log_hist'), (6, None)):
-        folder = tmp_path / f"checkpoint-{number}"
-        folder.mkdir()
-        if text is not None:
-            (folder / "trainer_state.json").write_text(text)
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
-
-
-def test_a_gradient_that_is_no_number_stops_before_it_moves_a_weight(
+def test_a_gradient_that_is_not_finite_ends_training_before_it_moves_a_weight(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loss = LengthGroupedTrainer.compute_loss
 
-    def spoil(self: Any, *given: Any, **more: Any) -> Any:
-        value = loss(self, *given, **more)
+    def spoil(self: Any, *arguments: Any, **options: Any) -> Any:
+        value = loss(self, *arguments, **options)
         return value * float("nan") if self.state.global_step == 1 else value
 
     monkeypatch.setattr(LengthGroupedTrainer, "compute_loss", spoil)
@@ -118,6 +109,6 @@ def test_a_gradient_that_is_no_number_stops_before_it_moves_a_weight(
     assert main(["sft", "--home", str(tiny_home(home)), *settings]) == 2
     assert "batch 2 is not a finite number" in capsys.readouterr().err
     assert Versions(home).ids() == ["v1"]
-    (kept,) = (home / "training" / "sft").glob("*/checkpoint-*")
-    weights = load_file(kept / "adapter_model.safetensors")
+    (checkpoint,) = (home / "training" / "sft").glob("*/checkpoint-*")
+    weights = load_file(checkpoint / "adapter_model.safetensors")
     assert all(torch.isfinite(value).all() for value in weights.values())

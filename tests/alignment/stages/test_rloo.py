@@ -1,4 +1,4 @@
-"""RLOO through TRL: prompts are asked as they are served, rewards see what was said, and the reward rises."""
+"""RLOO through TRL: it answers the token ids that were served, and rewards receive whole answers."""
 
 import json
 from pathlib import Path
@@ -82,51 +82,49 @@ def test_a_loss_on_answers_to_other_token_ids_is_refused(
         train(home, tokenizer, tmp_path, Changed, monkeypatch)
 
 
-def test_a_reward_sees_the_prompt_the_thought_the_answer_and_whether_it_ended(tokenizer: Any) -> None:
-    seen: list[Rollout] = []
+def test_a_reward_receives_prompt_thought_answer_and_whether_it_ended(tokenizer: Any) -> None:
+    scored: list[Rollout] = []
 
-    def score(said: Any) -> list[float]:
-        seen.extend(said)
-        return [float(one.ended) for one in said]
+    def score(answers: Any) -> list[float]:
+        scored.extend(answers)
+        return [float(answer.ended) for answer in answers]
 
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
     prompts = [RolloutPrompt(messages, think=False), RolloutPrompt(messages, think=True)]
-    whole = prompt.completion(tokenizer, "3+4=7", "7", think=True)
-    called = as_trl_reward(Source("mine", score), prompts, tokenizer)
-    assert called(completion_ids=[whole, whole[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
-    assert [(one.thought, one.answer, one.ended) for one in seen] == [
+    completion = prompt.completion(tokenizer, "3+4=7", "7", think=True)
+    reward = as_trl_reward(Source("mine", score), prompts, tokenizer)
+    assert reward(completion_ids=[completion, completion[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
+    assert [(answer.thought, answer.answer, answer.ended) for answer in scored] == [
         ("3+4=7", "7", True),
         ("3+4=7", "7", False),
     ]
-    assert seen[0].prompt_ids == prompt.render(tokenizer, messages, think=True)
-    assert called.__name__ == "mine"
+    assert scored[0].prompt_ids == prompt.render(tokenizer, messages, think=True)
+    assert reward.__name__ == "mine"
 
 
-def test_a_run_writes_a_child_whose_adapter_alone_moved(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_only_the_adapter_moves(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "prompts.jsonl"
     lines = [json.dumps({"prompt": f"Tom has {n} apples and buys 2 more. How many?"}) for n in range(12)]
     file.write_text("\n".join(lines), encoding="utf-8")
     settings = ["--prompts", str(file), "--thinking=off", "--updates=2", "--batch_size=2", "--answers=2"]
     # Answers to one prompt must score differently: RLOO learns from the difference alone.
-    (tmp_path / "judge_by_tokens.py").write_text(
-        "def score(said):\n    return [float(1 + sum(one.completion_ids) % 7) for one in said]\n",
+    (tmp_path / "score_by_tokens.py").write_text(
+        "def score(answers):\n    return [float(1 + sum(answer.completion_ids) % 7) for answer in answers]\n",
         encoding="utf-8",
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(str(tmp_path))
-        ended = main(
+        exit_code = main(
             [
                 "rloo",
                 "--home",
                 str(tiny_home(home)),
                 *settings,
                 "--max_new_tokens=8",
-                "--reward_functions=judge_by_tokens:score",
+                "--reward_functions=score_by_tokens:score",
             ]
         )
-    assert ended == 0
+    assert exit_code == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("model: LoRA of v1; loss: REINFORCE, leave-one-out")
     assert lines[-1] == "v2"
@@ -141,6 +139,6 @@ def test_a_run_writes_a_child_whose_adapter_alone_moved(
     assert manifest.metrics["reward"] > 0
 
 
-def test_without_anything_that_scores_it_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_reward_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rloo", "--home", str(home), "--suite", "word_two_step"]) == 2
     assert "Nothing scores the answers" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Muon and AdamW behind one face: who trains what, one schedule for both, and a checkpoint that goes on exactly."""
+"""Muon and AdamW as one optimiser: which weights each trains, a schedule for both, and an exact resume."""
 
 import io
 
@@ -57,7 +57,7 @@ def test_matrices_go_to_muon_and_embeddings_and_vectors_to_adamw(tied: bool) -> 
     assert muon | adamw == set(names.values()) and not muon & adamw
 
 
-def test_frozen_weights_belong_to_neither_and_stay() -> None:
+def test_frozen_weights_belong_to_neither_and_do_not_move() -> None:
     trained = model()
     trained.model.layers[0].requires_grad_(False)
     by = optimizer(trained)
@@ -77,7 +77,7 @@ def test_a_schedule_reaches_both_parts() -> None:
     step(trained, by, 1)
     schedule.step()
     before = weights(trained)
-    # At a rate of nought neither part may move anything.
+    # At a learning rate of 0 neither part may move a weight.
     step(trained, by, 2)
     assert all(torch.equal(value, before[name]) for name, value in weights(trained).items())
 
@@ -94,7 +94,7 @@ def test_a_schedule_reaches_both_parts_after_a_checkpoint_was_loaded() -> None:
     assert all(torch.equal(value, before[name]) for name, value in weights(trained).items())
 
 
-def test_training_goes_on_from_a_checkpoint_to_the_same_weights() -> None:
+def test_training_continues_from_a_checkpoint_to_the_same_weights() -> None:
     straight = model()
     by = optimizer(straight)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Two processes joined by gloo learn what one does."""
+"""Two processes, connected by gloo, learn what a single process does."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ REACHES_TESTS = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}
 
 
 def settings(stage: str, folder: Path) -> list[str]:
-    # Rows fill whole batches: what is left over is shared out in another way than one process does.
+    # Rows fill whole batches, because two processes divide an incomplete one in another way.
     if stage == "sft":
         rows = [
             {"messages": row(n)["messages"], "think": False, "thought": "", "answer": f"{n + 2} apples"}
@@ -42,16 +42,16 @@ def settings(stage: str, folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["sft", "dpo", "kto", "reward", "ppo"])
-def test_two_processes_reach_the_weights_of_one(tmp_path: Path, stage: str) -> None:
-    found = []
+def test_two_processes_reach_the_weights_of_a_single_one(tmp_path: Path, stage: str) -> None:
+    results = []
     curve = "score" if stage == "ppo" else "loss"
-    given = settings(stage, tmp_path)
+    flags = settings(stage, tmp_path)
     for number in (1, 2):
         home = tmp_path / f"home{number}"
         version_to_serve(home, None)
         if stage == "kto":
-            rate_replies(home, apples(17))  # one of which is held out
-        command = [sys.executable, "-m", "alignment", stage, "--home", str(home), *given]
+            rate_replies(home, apples(17))  # a single one is held out
+        command = [sys.executable, "-m", "alignment", stage, "--home", str(home), *flags]
         if number == 2:
             launch = [sys.executable, "-m", "accelerate.commands.launch"]
             command = [*launch, "--config_file", "alignment/configs/cpu.yaml", *command[1:]]
@@ -59,25 +59,26 @@ def test_two_processes_reach_the_weights_of_one(tmp_path: Path, stage: str) -> N
             command, cwd=ROOT, env=REACHES_TESTS, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        # One process of the two speaks.
+        # Only one of the two processes prints.
         assert done.stdout.count("model: ") == 1
         assert ("processes: 2" in done.stdout) == (number == 2)
         assert done.stdout.splitlines()[-1] == "v2"
         folder = Versions(home).open("v2").folder
         history = json.loads((folder / "curves.json").read_text())
-        found.append(
+        results.append(
             ([e[curve] for e in history if curve in e], load_file(folder / "adapter_model.safetensors"))
         )
-    (losses, one), (others, two) = found
-    assert losses == pytest.approx(others, rel=0.02, abs=0.01)
+    (losses, single), (losses_of_two, double) = results
+    assert losses == pytest.approx(losses_of_two, rel=0.02, abs=0.01)
     parent = load_file(Versions(tmp_path / "home1").open("v1").folder / "adapter_model.safetensors")
-    moved = torch.cat([(one[name] - parent[name].float()).flatten() for name in parent])
-    also = torch.cat([(two[name] - parent[name].float()).flatten() for name in parent])
-    # Sums in another order: Adam's first steps make tiny gradients' signs count, so the whole way is compared.
-    assert float(torch.cosine_similarity(moved, also, dim=0)) > 0.98
+    moved = torch.cat([(single[name] - parent[name].float()).flatten() for name in parent])
+    moved_by_two = torch.cat([(double[name] - parent[name].float()).flatten() for name in parent])
+    # Sums are added in another order, and Adam's first steps follow even the signs of tiny gradients. So the whole
+    # distance is compared, not each weight.
+    assert float(torch.cosine_similarity(moved, moved_by_two, dim=0)) > 0.98
 
 
-def test_weights_that_fsdp_shared_out_are_saved_whole(tmp_path: Path) -> None:
+def test_weights_that_fsdp_divides_are_saved_whole(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     done = subprocess.run(
         [*launch, "tests/helpers/fsdp_on_cpu.py", str(tmp_path)],
@@ -90,9 +91,9 @@ def test_weights_that_fsdp_shared_out_are_saved_whole(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     torch.manual_seed(0)
     expected = get_peft_model_state_dict(tiny_model())
-    found = load_file(tmp_path / "adapter_model.safetensors")
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    saved = load_file(tmp_path / "adapter_model.safetensors")
+    assert saved.keys() == expected.keys()
+    assert all(torch.equal(saved[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize(
@@ -100,15 +101,15 @@ def test_weights_that_fsdp_shared_out_are_saved_whole(tmp_path: Path) -> None:
     [("cpu", "MULTI_GPU"), ("ddp", "MULTI_GPU"), ("fsdp", "FSDP"), ("deepspeed", "DEEPSPEED")],
 )
 def test_accelerate_reads_the_configurations(name: str, kind: str) -> None:
-    # It refuses keys that it does not know.
-    found = load_config_from_file(str(ROOT / "alignment" / "configs" / f"{name}.yaml"))
-    assert (found.distributed_type, found.num_processes, found.use_cpu) == (kind, 2, name == "cpu")
+    # It refuses unknown keys.
+    config = load_config_from_file(str(ROOT / "alignment" / "configs" / f"{name}.yaml"))
+    assert (config.distributed_type, config.num_processes, config.use_cpu) == (kind, 2, name == "cpu")
     if name == "fsdp":
         names = {field.name for field in dataclasses.fields(FullyShardedDataParallelPlugin)}
-        assert {key.removeprefix("fsdp_") for key in found.fsdp_config} <= names | {
+        assert {key.removeprefix("fsdp_") for key in config.fsdp_config} <= names | {
             "version",
             "offload_params",
         }
     if name == "deepspeed":
         names = {field.name for field in dataclasses.fields(DeepSpeedPlugin)}
-        assert set(found.deepspeed_config) <= names
+        assert set(config.deepspeed_config) <= names

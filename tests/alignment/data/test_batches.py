@@ -1,4 +1,4 @@
-"""Packed rows are learned as if each stood alone."""
+"""Batches: padding on either side, and packed rows that are learned as if each were alone."""
 
 import json
 from pathlib import Path
@@ -9,22 +9,29 @@ from datasets import Dataset
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
-from alignment.data.batches import PackCollator, pack_rows
+from alignment.data.batches import PackCollator, pack_rows, pad_left, pad_right
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_training
 
 ROWS = [([5, 6, 7, 8], 2), ([9, 10, 11], 1), ([12, 13], 1), ([14, 15, 16, 17, 18], 3)]
-"""Token ids, and how many of them are the prompt."""
+"""Token ids, and how many of them belong to the prompt."""
+
+
+def test_rows_are_padded_on_either_side() -> None:
+    ids, mask = pad_right([[5, 6], [7]], 0)
+    assert (ids.tolist(), mask.tolist()) == ([[5, 6], [7, 0]], [[1, 1], [1, 0]])
+    ids, mask = pad_left([[5, 6], [7]], 0)
+    assert (ids.tolist(), mask.tolist()) == ([[5, 6], [0, 7]], [[1, 1], [0, 1]])
 
 
 def test_rows_in_a_pack_have_the_loss_that_they_have_alone(home: Path) -> None:
     model = load_for_training(Versions(tiny_home(home)).open("v1"), home).model.eval()
     columns = {
         "input_ids": [ids for ids, _ in ROWS],
-        "labels": [[-100] * asked + ids[asked:] for ids, asked in ROWS],
+        "labels": [[-100] * prompt + ids[prompt:] for ids, prompt in ROWS],
     }
     packs = pack_rows(Dataset.from_dict(columns), 9)
-    assert sorted(len(one["input_ids"]) for one in packs) == [5, 9]
+    assert sorted(len(pack["input_ids"]) for pack in packs) == [5, 9]
     batch = PackCollator(pad=0)(list(packs))
     with torch.no_grad():
         together = model(**batch, use_cache=False).loss
@@ -32,7 +39,7 @@ def test_rows_in_a_pack_have_the_loss_that_they_have_alone(home: Path) -> None:
             model(torch.tensor([ids]), labels=torch.tensor([labels]), use_cache=False).loss
             for ids, labels in zip(columns["input_ids"], columns["labels"], strict=True)
         ]
-    supervised = [len(ids) - asked for ids, asked in ROWS]
+    supervised = [len(ids) - prompt for ids, prompt in ROWS]
     expected = sum(loss * count for loss, count in zip(alone, supervised, strict=True)) / sum(supervised)
     assert float(together) == pytest.approx(float(expected), abs=1e-5)
 

@@ -1,0 +1,32 @@
+"""The parent's model as a stage trains it: a new adapter, and an adapter's precision."""
+
+from pathlib import Path
+
+import torch
+
+from alignment.training.parent_version import with_new_adapter
+from alignment.training.trl_compat import in_float32
+from assistant.registry.versions import STARTER_FOLDER, Base, folder_hash
+from assistant.serving.loading import load_base
+
+
+def test_a_new_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
+    def first_weights(seed: int) -> dict[str, torch.Tensor]:
+        base = load_base(Base("starter", folder_hash(STARTER_FOLDER / "base")), home, torch.float32).model
+        model = with_new_adapter(base, rank=32, alpha=64, seed=seed)
+        return {name: value for name, value in model.named_parameters() if "lora_A" in name}
+
+    first, again, other = first_weights(1), first_weights(1), first_weights(2)
+    assert first
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert all(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_adapter_keeps_its_precision_while_a_trainer_is_constructed() -> None:
+    model = torch.nn.Linear(4, 4)
+    exact = model.weight.detach().clone()
+    with in_float32(model):
+        for weight in model.parameters():
+            weight.data = weight.data.bfloat16()
+    assert model.weight.dtype is torch.float32
+    assert torch.equal(model.weight, exact)
