@@ -8,11 +8,9 @@ update (its prefix cache must not outlive the weights); transformers' `generate`
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
 
 from alignment.data.batches import pad_left
 from alignment.scoring.reward_functions import Rollout
@@ -73,37 +71,6 @@ def generate(
             cache.batch_select_indices(kept)
             ids, positions, mask = ids[kept], positions[kept], mask[kept]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-
-
-@contextmanager
-def merged(model: Any, adapter: str) -> Iterator[None]:
-    """Within this context, one LoRA adapter of a PEFT model is added into the base's weights, so that drawing a token
-    costs no more than with the base alone.
-
-    Afterwards the base's weights are those from before, not computed back: adding and subtracting a thousand times
-    would move them. An adapter that cannot be added exactly (on quantized weights, DoRA, another kind than LoRA) is
-    left beside them.
-    """
-    layers = [
-        module for module in model.modules() if isinstance(module, LoraLayer) and adapter in module.lora_A
-    ]
-    mergeable = all(
-        type(layer.get_base_layer()) is torch.nn.Linear and not layer.use_dora.get(adapter, False)
-        for layer in layers
-    )
-    if not mergeable or not layers:
-        yield
-        return
-    originals = [layer.get_base_layer().weight.data for layer in layers]
-    try:
-        with torch.no_grad():
-            for layer, weight in zip(layers, originals, strict=True):
-                layer.get_base_layer().weight.data = weight + layer.get_delta_weight(adapter).to(weight.dtype)
-        with model.disable_adapter():
-            yield
-    finally:
-        for layer, weight in zip(layers, originals, strict=True):
-            layer.get_base_layer().weight.data = weight
 
 
 def seed_for(*purpose: object) -> int:

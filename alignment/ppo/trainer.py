@@ -18,12 +18,13 @@ from torch import Tensor
 from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
 from alignment.ppo import losses
-from alignment.ppo.rollout import by_length, chunks, generate, merged, seed_for
+from alignment.ppo.rollout import by_length, chunks, generate, seed_for
 from alignment.ppo.shared_base import POLICY, SharedBase, batch_episodes
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training.processes import gather_shares, own_share, sum_over_processes
 from assistant.serving import prompt
+from assistant.serving.peft_compat import temporarily_merged
 from assistant.serving.sampling import end_tokens
 
 
@@ -88,7 +89,7 @@ class PPO:
         prompt_ids = [item.rendered(self.tokenizer) for item in prompts]
         ends = end_tokens(self.shared.model, self.tokenizer)
         completions: dict[int, list[int]] = {}
-        with merged(self.shared.model, POLICY), self._precision():
+        with temporarily_merged(self.shared.model, POLICY), self._precision():
             # Answers of similar length together: thinking takes much longer, and long prompts want much padding.
             order = sorted(
                 range(len(prompts)), key=lambda row: (prompts[row].think, len(prompt_ids[row]), row)

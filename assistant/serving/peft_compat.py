@@ -5,6 +5,8 @@
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +42,38 @@ def merge_adapter(with_adapter: Any) -> Any:
         return with_adapter.merge_and_unload()
     finally:
         torch.set_num_threads(cores)
+
+
+@contextmanager
+def temporarily_merged(model: Any, adapter: str) -> Iterator[None]:
+    """Within this context, a LoRA adapter of a PEFT model is added to the base's weights: a token costs no more then.
+
+    Afterwards the base's weights are those from before, not computed back: adding and subtracting a thousand times
+    would move them. An adapter that cannot be added exactly (on quantized weights, DoRA, another kind than LoRA) is
+    left beside them.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    layers = [
+        module for module in model.modules() if isinstance(module, LoraLayer) and adapter in module.lora_A
+    ]
+    mergeable = all(
+        type(layer.get_base_layer()) is torch.nn.Linear and not layer.use_dora.get(adapter, False)
+        for layer in layers
+    )
+    if not mergeable or not layers:
+        yield
+        return
+    originals = [layer.get_base_layer().weight.data for layer in layers]
+    try:
+        with torch.no_grad():
+            for layer, weight in zip(layers, originals, strict=True):
+                layer.get_base_layer().weight.data = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+        with model.disable_adapter():
+            yield
+    finally:
+        for layer, weight in zip(layers, originals, strict=True):
+            layer.get_base_layer().weight.data = weight
 
 
 def name_base(model: Any, name: str | None = None, adapter: str = "default") -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from alignment.__main__ import main
 from assistant.registry.versions import Versions
+from feedback_store.hashing import sha256_file
 
 ROWS = [
     {
@@ -20,7 +21,6 @@ ROWS = [
     }
     for n in (0, *range(2, 9))  # rows that are not held out
 ]
-from feedback_store.hashing import sha256_file
 
 
 def run(home: Path, *arguments: str) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.ppo_parts import tiny_model
+from peft.tuners.lora import LoraLayer
 from transformers import Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import DPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer
@@ -90,3 +92,14 @@ def test_torch_still_says_whether_the_cpu_multiplies_bfloat16() -> None:
         "torch", "torch.ops.mkldnn._is_mkldnn_bf16_supported"
     )
     assert cpu_multiplies_bfloat16() in (True, False)
+
+
+def test_peft_still_has_what_a_temporary_merge_uses() -> None:
+    layers = [module for module in tiny_model().modules() if isinstance(module, LoraLayer)]
+    assert layers, changed("peft", "LoraLayer")
+    for layer in layers:
+        assert "default" in layer.lora_A and not layer.use_dora["default"], changed("peft", "LoraLayer")
+        delta = layer.get_delta_weight("default")
+        assert delta.shape == layer.get_base_layer().weight.shape, changed(
+            "peft", "LoraLayer.get_delta_weight"
+        )
