@@ -1,6 +1,8 @@
 """The documents say what is there: links lead somewhere, commands and flags exist, CI runs what the README says."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ def test_every_setting_is_in_the_reference() -> None:
     for name in Settings.model_fields:
         assert f"`--{name.replace('_', '-')}`" in REFERENCE
         assert f"`THUMBTUNE_{name.upper()}`" in REFERENCE
+
+
+def test_the_reference_shows_the_flags_that_the_programs_have() -> None:
+    command = [sys.executable, str(ROOT / ".ci" / "reference.py"), "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^\| `(?:--)?[a-z][^|]*\|.*\|$", REFERENCE, re.MULTILINE)
+    assert len(rows) > 150
+    assert not [row for row in rows if row.endswith("|  |")], "a flag without a meaning"
 
 
 def test_every_stage_and_command_is_in_the_reference() -> None:

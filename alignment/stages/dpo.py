@@ -55,14 +55,13 @@ class DPORecipe:
     flipped: float = 0.0
     """With robust: the assumed share of mistaken votes, at least 0 and below 0.5."""
     batch_size: int = 16
-    """The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
+    """Pairs in an update. The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
     epochs: float = 3.0
     """One to three are usual (Tunstall et al. 2023, "Zephyr"); the held-out loss decides which was best."""
     min_steps: int = 24
-    """Minimum number of updates, for which few pairs are passed over more often. Nine did not change behaviour."""
+    """Nine did not change behaviour."""
     warmup: float = 0.1
     full: bool = False
-    """Train all weights instead of the adapter."""
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1

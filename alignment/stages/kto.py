@@ -42,14 +42,13 @@ class KTORecipe:
     beta: float = 0.1
     """How tightly the reference holds the policy; the paper's default."""
     batch_size: int = 16
-    """The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
+    """Thumbs in an update. The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
     epochs: float = 4.0
-    """Passes over the thumbs: a hundred rows need several to change behaviour."""
+    """A hundred thumbs need several to change behaviour."""
     min_steps: int = 24
-    """Minimum number of updates, for which few thumbs are passed over more often. Nine did not change behaviour."""
+    """Nine did not change behaviour."""
     warmup: float = 0.1
     full: bool = False
-    """Train all weights instead of the adapter."""
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1

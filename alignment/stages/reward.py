@@ -57,13 +57,14 @@ class RewardRecipe:
     learning_rate: float = 3e-4
     """For LoRA on the starter; the head begins at zero and has far to go. For 0.5B to 2B see configs/reward-2b.yaml."""
     batch_size: int = 16
+    """Pairs and thumbs in an update."""
     epochs: float = 3.0
     """Ouyang et al. (2022, section 3.5) saw one pass overfit where many comparisons shared a prompt; thumbs are few and
     of many prompts. The held-out loss decides which weights are kept."""
     min_steps: int = 48
     warmup: float = 0.1
     rank: int = 16
-    """LoRA rank, if the parent has no adapter to begin from."""
+    """It counts only if the parent has no adapter to begin from."""
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1

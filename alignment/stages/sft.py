@@ -50,22 +50,22 @@ class SFTRecipe:
         },
     )
     rank: int = 32
-    """LoRA rank of a new adapter. Enough for SFT on small data ("LoRA Without Regret", Schulman 2025)."""
+    """Enough for SFT on small data ("LoRA Without Regret", Schulman 2025)."""
     alpha: int = 64
     optimizer: Literal["adamw", "muon"] = "adamw"
     """Muon learns the starter's many answers in fewer rows; AdamW is safer for few rows."""
     learning_rate: float = 1.5e-3
     """LoRA wants about ten times the rate of full fine-tuning (same source), and a 5M base a higher one still."""
     batch_size: int = 32
+    """Rows in an update."""
     epochs: float = 1.0
     min_steps: int = 24
-    """Few rows are passed over more often, until there are this many updates, but at most `MOST_PASSES` times."""
+    """There are at most `MOST_PASSES` passes."""
     warmup: float = 0.03
     packing: bool = False
     """Pack rows into sequences as long as the window, of which `batch_size` are then a batch. Meant for many rows of
     very different length. The default groups rows of similar length: it pads little, and an update sees few rows."""
     full: bool = False
-    """Train all weights instead of an adapter."""
     quantize: Bits | None = None
     """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
     seed: int = 1
