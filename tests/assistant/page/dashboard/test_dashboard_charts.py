@@ -1,4 +1,4 @@
-"""The dashboard's drawings: the family tree's lanes, and charts that bear whatever figures come."""
+"""The lanes of the family tree, and charts of unusual values."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from assistant.page.dashboard.views.charts import (
 from assistant.page.dashboard.views.family_tree import family_rows, lane_count
 
 
-def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
+def test_no_line_of_the_family_tree_crosses_another_version() -> None:
     parents = {
         "v1": None,
         "v2": "v1",
@@ -28,7 +28,7 @@ def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
     rows = family_rows(parents, "v6")
     assert [row.version for row in rows] == ["v8", "v7", "v6", "v5", "v4", "v3", "v2", "v1"]
     lanes = {row.version: row.lane for row in rows}
-    assert [lanes[one] for one in ("v1", "v4", "v5", "v6")] == [0, 0, 0, 0]
+    assert [lanes[version] for version in ("v1", "v4", "v5", "v6")] == [0, 0, 0, 0]
     assert lanes["v7"] > 0 and lanes["v2"] != lanes["v3"]
     for row in rows:
         assert row.lane not in row.through
@@ -39,7 +39,7 @@ def test_the_family_stands_in_lanes_that_do_not_cross_other_versions() -> None:
     assert family_rows({}, None) == []
 
 
-def test_a_long_line_of_versions_that_nobody_released_stays_in_one_lane() -> None:
+def test_a_long_line_of_unreleased_versions_stays_in_one_lane() -> None:
     parents = {"v1": None, **{f"v{n}": f"v{n - 1}" for n in range(2, 30)}}
     rows = family_rows(parents, "v1")
     assert {row.lane for row in rows} == {0, 1}
@@ -58,9 +58,9 @@ def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None
     assert ticks(low, high) == pytest.approx(expected)
 
 
-def test_charts_bear_single_points_and_equal_values() -> None:
-    one = line_chart([Line("v1", [Point(5, 0.5, 0.2, 0.8)])], "x", str, str, y_range=(0, 1))
-    assert "whisker" in one and "nan" not in one
+def test_charts_can_draw_single_points_and_equal_values() -> None:
+    single = line_chart([Line("v1", [Point(5, 0.5, 0.2, 0.8)])], "x", str, str, y_range=(0, 1))
+    assert "whisker" in single and "nan" not in single
     flat = line_chart([Line("loss", [Point(0, 1.0), Point(1, 1.0)])], "x", str, str)
     assert "nan" not in flat
     assert "nan" not in histogram([("a", [1.0], 0), ("b", [1.0], 1)], "x", "y")
