@@ -3,7 +3,8 @@
     python .ci/reference.py            # write
     python .ci/reference.py --check    # exit with 1 if the page is not up to date
 
-Each table stands between `<!-- flags: COMMAND -->` and `<!-- end -->`. COMMAND is `app.py`, or what follows `python -m`.
+Each table stands between `<!-- flags: COMMAND -->` and `<!-- end -->`; COMMAND is `app.py`, or what follows
+`python -m`.
 """
 
 import argparse
@@ -103,9 +104,8 @@ def setting_rows() -> Iterator[str]:
             "home": "per user; `/data` on Spaces",
             "host": "`127.0.0.1`; `0.0.0.0` on Spaces",
         }.get(name) or shown(field.default)
-        yield (
-            f"| `--{name.replace('_', '-')}` | `THUMBTUNE_{name.upper()}` | {default} | {cell(field.description or '')} |"
-        )
+        flag, variable = f"--{name.replace('_', '-')}", f"THUMBTUNE_{name.upper()}"
+        yield f"| `{flag}` | `{variable}` | {default} | {cell(field.description or '')} |"
 
 
 def stages() -> list[str]:

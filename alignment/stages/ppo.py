@@ -72,7 +72,7 @@ class PPORecipe:
     """Answers in an update. Huang et al. 2024 take 512 for 1B models; 64 fit ten minutes on two cores."""
     minibatches: int = 4
     epochs: int = 2
-    """Over each batch of answers: the sources take 4; at LoRA's higher rate two have the same effect in half the time."""
+    """Over each batch: the sources take 4; at LoRA's higher rate two have the same effect in half the time."""
     learning_rate: float = 2e-4
     """For LoRA on the starter, as in KTO here; 3e-6 is Huang et al.'s for all weights of a 1B model."""
     value_learning_rate: float = 1e-3
