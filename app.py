@@ -41,8 +41,8 @@ def main(settings: Settings) -> None:
     from assistant.page import build_page, dashboard, launch_options
     from assistant.registry.first_version import version_to_serve
     from assistant.registry.versions import Versions
+    from assistant.sampling_settings import Sampling
     from assistant.serving.loading import quiet_libraries
-    from assistant.serving.sampling import Sampling
 
     quiet_libraries()
     versions = Versions(settings.home)

@@ -23,10 +23,10 @@ from assistant.chat.chat import Chat
 from assistant.page import build_page, launch_options
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving.batch import BatchedVersion
 from assistant.serving.engine import Chunk
 from assistant.serving.loading import Placement, quiet_libraries
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 

@@ -17,8 +17,8 @@ from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 
 

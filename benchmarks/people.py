@@ -14,7 +14,7 @@ from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
-from assistant.serving.sampling import Sampling
+from assistant.sampling_settings import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 

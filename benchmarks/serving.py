@@ -65,9 +65,9 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
 
     from assistant.registry.first_version import version_to_serve
     from assistant.registry.versions import Versions
+    from assistant.sampling_settings import Sampling
     from assistant.serving import prompt
     from assistant.serving.loading import load_for_serving, quiet_libraries
-    from assistant.serving.sampling import Sampling
     from assistant.serving.transformers_engine import TransformersEngine
 
     def show(one: Result) -> None:

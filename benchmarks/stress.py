@@ -53,9 +53,9 @@ async def swaps(count: int, home: Path) -> Swaps:
 
     from assistant.registry.first_version import version_to_serve
     from assistant.registry.versions import Versions
+    from assistant.sampling_settings import Sampling
     from assistant.serving import prompt
     from assistant.serving import transformers_engine as engine_module
-    from assistant.serving.sampling import Sampling
     from assistant.serving.transformers_engine import TransformersEngine
 
     # A version that was replaced goes at once, so that the next swap to it loads it anew.

@@ -24,8 +24,8 @@ from alignment.suites.task_file import judge
 from assistant.chat.chat import Chat
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving.loading import load_for_serving, quiet_libraries
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from benchmarks import ROOT
 from feedback_store import FeedbackStore

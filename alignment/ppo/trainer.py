@@ -24,8 +24,8 @@ from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training.processes import gather_shares, own_share, sum_over_processes
 from assistant.serving import prompt
+from assistant.serving.loading import end_tokens
 from assistant.serving.peft_compat import temporarily_merged
-from assistant.serving.sampling import end_tokens
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from assistant.serving.sampling import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
+from assistant.sampling_settings import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
 
 MOST_MESSAGES = 1_000
 SIXTY_FOUR_BITS = 2**63 - 1

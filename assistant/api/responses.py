@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from assistant.chat.reply_stream import Update
-from assistant.serving.sampling import Logprob
+from assistant.serving.engine import Logprob
 
 FINISH = {"end": "stop", "length": "length", "stopped": "stop"}
 

@@ -21,9 +21,10 @@ from assistant.chat.transcripts import Transcripts
 from assistant.errors import AssistantError, ConversationError, NotHere, VersionGone
 from assistant.registry.live_comparison import TrialFollower
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
+from assistant.serving.context_window import Fitted, fit
 from assistant.serving.engine import Engine, ServedVersion
-from assistant.serving.sampling import Sampling
 from feedback_store import FeedbackStore, Message
 
 How = Literal["resample", "thinking", "versions"]
@@ -100,7 +101,7 @@ class Chat:
         async with self.in_progress.lease(version, conversation_id) as served:
             path = await asyncio.to_thread(self._tree.path_to, conversation, parent, rater, system)
             messages = texts([*path, {"role": "user", "content": message}])
-            fitted = prompt.fit(served.tokenizer, served.window, messages, think, sampling.max_new_tokens)
+            fitted = fit(served.tokenizer, served.window, messages, think, sampling.max_new_tokens)
             question = await asyncio.to_thread(
                 self._tree.add, conversation_id, conversation is None, path, message, rater
             )
@@ -126,7 +127,7 @@ class Chat:
         sampling = self._with_seed(sampling, seed)
         path = await asyncio.to_thread(self._tree.path_to_question, message_id, rater)
         async with self.in_progress.lease(version, path[-1].conversation_id) as served:
-            fitted = prompt.fit(served.tokenizer, served.window, texts(path), think, sampling.max_new_tokens)
+            fitted = fit(served.tokenizer, served.window, texts(path), think, sampling.max_new_tokens)
             async with aclosing(self._write(served, path[-1], fitted, think, sampling)) as updates:
                 async for update in updates:
                     yield update
@@ -166,7 +167,7 @@ class Chat:
             path = await asyncio.to_thread(self._tree.path_to, conversation, parent, rater, system)
             messages = texts([*path, {"role": "user", "content": message}])
             prompts = [
-                prompt.fit(side.tokenizer, side.window, messages, thinks, sampling.max_new_tokens)
+                fit(side.tokenizer, side.window, messages, thinks, sampling.max_new_tokens)
                 for side, thinks in sides
             ]
             question = await asyncio.to_thread(
@@ -204,7 +205,7 @@ class Chat:
                 think = prompt.has_thinking_switch(served.tokenizer)
             # Off the event loop: a long transcript takes a while to tokenize.
             fitted = await asyncio.to_thread(
-                prompt.fit, served.tokenizer, served.window, messages, think, sampling.max_new_tokens
+                fit, served.tokenizer, served.window, messages, think, sampling.max_new_tokens
             )
             question = await asyncio.to_thread(self._transcripts.add, messages, rater, conversation_id)
             async with aclosing(self._write(served, question, fitted, think, sampling)) as updates:
@@ -259,7 +260,7 @@ class Chat:
         self,
         served: ServedVersion,
         question: Message,
-        fitted: prompt.Fitted,
+        fitted: Fitted,
         think: bool,
         sampling: Sampling,
     ) -> AsyncGenerator[Update, None]:

@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assistant.chat.stop_strings import model_stops, until_stop
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.engine import Chunk, ServedVersion
-from assistant.serving.sampling import Logprob, Sampling
+from assistant.serving.engine import Chunk, Logprob, ServedVersion
 from feedback_store import FinishReason, Message, NewReply
 
 
@@ -152,12 +153,12 @@ class Draft:
         """Text of the completion so far, up to a stop text, and whether there was one."""
         sampling = self._request.sampling
         text = prompt.decode(self._tokenizer, self._ids)
-        stops = (*sampling.stop, *prompt.stops(self._tokenizer))
+        stops = (*sampling.stop, *model_stops(self._tokenizer))
         if not stops or sampling.ignore_eos:
             return text, False
         # A stop text counts only after the first `min_tokens` tokens.
         unstoppable = len(prompt.decode(self._tokenizer, self._ids[: sampling.min_tokens]))
-        before, stopped = prompt.until_stop(text[unstoppable:], stops, ended)
+        before, stopped = until_stop(text[unstoppable:], stops, ended)
         return text[:unstoppable] + before, stopped
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from assistant.errors import NoTokens
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Engine, TokenScore
-from assistant.serving.sampling import Sampling
 from feedback_store import Reply
 
 ALTERNATIVES = 8

@@ -19,10 +19,11 @@ import torch
 
 from assistant.errors import EngineBusy, EngineError, NoTokens
 from assistant.registry.versions import Version
-from assistant.serving.drawing import Drawing, probabilities
-from assistant.serving.engine import Chunk, TokenScore, completion_limit
-from assistant.serving.loading import Loaded
-from assistant.serving.sampling import Sampling, end_tokens
+from assistant.sampling_settings import Sampling
+from assistant.serving.context_window import completion_limit
+from assistant.serving.engine import Chunk, TokenScore
+from assistant.serving.loading import Loaded, end_tokens
+from assistant.serving.sampling import Drawing, probabilities
 from assistant.serving.transformers_compat import (
     Progress,
     accepts_requests,

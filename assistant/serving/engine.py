@@ -7,19 +7,29 @@ only the protocols of this file, and this file needs no model library.
 
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from assistant.errors import AssistantError, TooLong
+from assistant.errors import AssistantError
 from assistant.registry.versions import Manifest, Version, Versions
-from assistant.serving.sampling import Logprob, Sampling
+from assistant.sampling_settings import Sampling
 
 log = logging.getLogger(__name__)
 
 MAX_OTHER_VERSIONS = 2
 """Versions that may serve beside the released one: a live comparison's candidate, and one to compare with."""
+
+
+@dataclass(frozen=True)
+class Logprob:
+    """One token of a reply and its natural log-probability under the model, before temperature, top-k and top-p."""
+
+    token_id: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...] = ()
+    """(token id, log-probability), the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -114,22 +124,6 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop serving. Replies that are being generated in this process fail."""
-
-
-def completion_limit(served: ServedVersion, prompt_ids: Sequence[int], sampling: Sampling) -> int:
-    """Most tokens that the completion may have: what is asked for, or what the window leaves if that is less.
-
-    Raises TooLong if the window leaves nothing.
-    """
-    room = served.window - len(prompt_ids)
-    if room < 1:
-        raise TooLong(
-            f"The message is too long: {len(prompt_ids)} tokens with its conversation, and {served.version.id} reads "
-            f"{served.window}. Shorten it, or start a new conversation.",
-            len(prompt_ids),
-            served.window,
-        )
-    return min(room, sampling.max_new_tokens)
 
 
 class ReleaseFollower:

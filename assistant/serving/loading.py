@@ -195,3 +195,10 @@ def window_of(config: Any, name: str) -> int:
             f"The configuration of {name!r} has no max_position_embeddings. Choose another model."
         )
     return int(window)
+
+
+def end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Ids of every token that ends a reply: a model may have several (Llama 3, Gemma 3), or none."""
+    configured = model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})

@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from assistant.errors import EmptyMessage, PromptError, TooLong
+from assistant.errors import EmptyMessage, PromptError
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -32,15 +32,6 @@ class Parsed:
     answer: str
     thinking: bool
     """Whether the thought is still open."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A prompt that leaves room for its reply."""
-
-    ids: list[int]
-    dropped: int
-    """How many messages were left out, from the oldest on."""
 
 
 # Messages → prompt
@@ -65,47 +56,6 @@ def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> l
     if think:
         neutral_messages[-1]["content"] += f"\n\n{_INSTRUCTION}"
     return _apply_template(tokenizer, neutral_messages)
-
-
-def fit(
-    tokenizer: Any, window: int, messages: Sequence[dict[str, str]], think: bool, max_new_tokens: int
-) -> Fitted:
-    """The prompt, with the oldest exchanges left out until a reply has room. Never cut inside a message.
-
-    `window`: longest sequence in tokens. A system message at the start always stays. An exchange is a user's message
-    with all that follows it. Room means `max_new_tokens`, but at most half of the window. Raises TooLong if the last
-    message alone is too long, and what `render` raises.
-    """
-    limit = window - min(max_new_tokens, window // 2)
-    system = [message for message in messages[:1] if message["role"] == "system"]
-    rest = list(messages[len(system) :])
-
-    def render_from(start: int) -> list[int]:
-        return render(tokenizer, [*system, *rest[start:]], think)
-
-    ids = render_from(0)
-    if len(ids) <= limit:
-        return Fitted(ids, 0)
-    starts = [position for position, message in enumerate(rest) if position and message["role"] == "user"]
-    if starts:
-        ids = render_from(starts[-1])
-    if len(ids) > limit:
-        raise TooLong(
-            f"The message is too long: {len(ids)} tokens, and there is room for {limit}. "
-            "Shorten it, or send it in parts.",
-            len(ids),
-            limit,
-        )
-    # Fewer exchanges are fewer tokens, so that bisection finds the longest prompt that fits.
-    fitting, too_long = len(starts) - 1, -1
-    while fitting - too_long > 1:
-        middle = (fitting + too_long) // 2
-        candidate = render_from(starts[middle])
-        if len(candidate) <= limit:
-            ids, fitting = candidate, middle
-        else:
-            too_long = middle
-    return Fitted(ids, starts[fitting])
 
 
 def has_thinking_switch(tokenizer: Any) -> bool:
@@ -162,35 +112,6 @@ def parse(text: str, think: bool) -> Parsed:
         if closed:
             return Parsed(thought.strip(), answer.strip(), thinking=False)
     return Parsed("", text.strip(), thinking=False)
-
-
-# Stop texts
-
-
-def stops(tokenizer: Any) -> tuple[str, ...]:
-    """Stop texts of the model itself: without a template it would go on with the person's next message."""
-    return () if tokenizer.chat_template else ("\nUser:",)
-
-
-def until_stop(text: str, stops: Sequence[str], ended: bool) -> tuple[str, bool]:
-    """`text` before the earliest of `stops`, and whether there was one.
-
-    While more may come (`ended` false), an end of the text that a stop text could begin with is held back, so that
-    no part of a stop text is ever shown.
-    """
-    positions = [position for stop in stops if (position := text.find(stop)) >= 0]
-    if positions:
-        return text[: min(positions)], True
-    if ended:
-        return text, False
-    held_back = max((_overlap(text, stop) for stop in stops), default=0)
-    return text[: len(text) - held_back], False
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that `stop` begins with."""
-    longest = min(len(text), len(stop) - 1)
-    return next((length for length in range(longest, 0, -1) if text.endswith(stop[:length])), 0)
 
 
 @lru_cache(maxsize=8)

@@ -16,15 +16,16 @@ import httpx
 
 from assistant.errors import EngineBusy, EngineError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
+from assistant.sampling_settings import Sampling
+from assistant.serving.context_window import completion_limit
 from assistant.serving.engine import (
     MAX_OTHER_VERSIONS,
     Chunk,
+    Logprob,
     ReleaseFollower,
     TokenScore,
-    completion_limit,
 )
 from assistant.serving.loading import load_tokenizer, load_window
-from assistant.serving.sampling import Logprob, Sampling
 
 log = logging.getLogger(__name__)
 

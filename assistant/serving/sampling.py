@@ -1,87 +1,113 @@
-"""Sampling settings of a reply, their bounds and defaults, and the tokens that end a reply. Needs no model library."""
+"""Drawing the next token, reproducibly: temperature, top-k, top-p and a seed for each request.
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+transformers samples all requests from one global generator, so that a reply would depend on who else is chatting. Here
+the n-th token of a reply is found by inverse transform sampling (Devroye 1986, III.2): the probabilities are laid end
+to end, and a number between 0 and 1 that depends on (seed, n) alone falls on one of them. The rows of a batch are
+drawn together.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from assistant.errors import EngineError
+import torch
 
-DEFAULT_TEMPERATURE = 0.3
-"""Low, because the starter is unsure of a few words that it has seldom written; a larger model bears 0.7."""
-MAX_TEMPERATURE = 5.0
-"""What the API and `--temperature` accept. OpenAI's bound is 2; researchers ask for more."""
-MAX_PAGE_TEMPERATURE = 2.0
-"""What the page's slider offers: above it, replies are word salad, and the useful range would be a fraction of it."""
-DEFAULT_MAX_NEW_TOKENS = 512
-MAX_LOGPROBS = 20
-"""OpenAI's bound on `top_logprobs`."""
-
-OPTIONAL_SETTINGS = ("stop", "min_tokens", "ignore_eos", "logprobs")
-"""Settings that a stored reply keeps only if they were asked for."""
+from assistant.sampling_settings import Sampling
+from assistant.serving.engine import Logprob
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How a reply is drawn. Raises EngineError if a value is out of its range."""
+class Drawing:
+    """How one request is drawn, and the log-probabilities of its tokens so far, if it asks for them."""
 
-    temperature: float = DEFAULT_TEMPERATURE
-    """0 takes the likeliest token each time."""
-    top_p: float = 1.0
-    """Draw from the smallest set of tokens that holds this share of the probability; 1 keeps all."""
-    top_k: int = 0
-    """Draw from this many of the likeliest tokens; 0 keeps all."""
-    max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    """Texts that end the reply; they are not part of it."""
-    min_tokens: int = 0
-    """Fewest tokens of the reply: until then neither the model nor a stop text ends it."""
-    ignore_eos: bool = False
-    """Generate `max_new_tokens` tokens whatever the model says: for measurements of a fixed length."""
-    logprobs: int | None = None
-    """How many of the likeliest tokens to report at each position; None reports no log-probabilities."""
+    sampling: Sampling
+    logprobs: list[Logprob] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stop", tuple(self.stop))
-        if not 0.0 <= self.temperature <= MAX_TEMPERATURE:
-            raise EngineError(
-                f"The temperature must lie between 0 and {MAX_TEMPERATURE:g}, not {self.temperature}."
-            )
-        if not 0.0 < self.top_p <= 1.0:
-            raise EngineError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
-        if self.top_k < 0 or self.max_new_tokens < 1:
-            raise EngineError("top_k must be 0 or more, and max_new_tokens 1 or more.")
-        if not 0 <= self.min_tokens <= self.max_new_tokens:
-            raise EngineError("min_tokens must lie between 0 and max_new_tokens.")
-        if self.logprobs is not None and not 0 <= self.logprobs <= MAX_LOGPROBS:
-            raise EngineError(f"At most {MAX_LOGPROBS} log-probabilities are reported at each position.")
-
-    def as_stored(self) -> dict[str, Any]:
-        """The settings that a stored reply keeps. The seed is not among them: the reply has a field for it."""
-        settings = asdict(self) | {"stop": list(self.stop)}
-        optional = {name: settings[name] for name in OPTIONAL_SETTINGS if settings[name]}
-        always = {name: value for name, value in settings.items() if name not in ("seed", *OPTIONAL_SETTINGS)}
-        return always | optional
-
-    @classmethod
-    def from_stored(cls, stored: Mapping[str, Any], seed: int = 0) -> Self:
-        """The settings that a stored reply keeps; notes beside them ("dropped", "beginning") are ignored."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in known}, seed=seed)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: a request that the library starts again keeps the same list of log-probabilities."""
+        return self
 
 
-@dataclass(frozen=True)
-class Logprob:
-    """One token of a reply and its natural log-probability under the model, before temperature, top-k and top-p."""
+def draw_next(
+    scores: torch.Tensor, drawings: Sequence[Drawing], positions: Sequence[int], ends: Sequence[int]
+) -> torch.Tensor:
+    """The next token of each request, int64, shape [rows]; its log-probability is appended to its drawing.
 
-    token_id: int
-    logprob: float
-    likeliest: tuple[tuple[int, float], ...] = ()
-    """(token id, log-probability), the likeliest first."""
+    `scores`: logits, shape [rows, vocabulary]. `positions`: how many tokens each request has already. `ends`: the
+    tokens that end a reply; a request that has fewer than its `min_tokens` cannot draw them.
+    """
+    allowed = scores
+    early = [
+        row
+        for row, (drawing, position) in enumerate(zip(drawings, positions, strict=True))
+        if position < drawing.sampling.min_tokens
+    ]
+    if early and ends:
+        allowed = allowed.clone()
+        allowed[torch.tensor(early)[:, None], torch.tensor(list(ends))] = float("-inf")
+    tokens = draw(allowed, [drawing.sampling for drawing in drawings], positions)
+    for row, drawing in enumerate(drawings):
+        if drawing.sampling.logprobs is not None:
+            drawing.logprobs.append(_logprob(scores[row], int(tokens[row]), drawing.sampling.logprobs))
+    return tokens
 
 
-def end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Ids of every token that ends a reply: a model may have several (Llama 3, Gemma 3), or none."""
-    configured = model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    return sorted({end for end in [*ends, tokenizer.eos_token_id] if end is not None})
+def draw(logits: torch.Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> torch.Tensor:
+    """The next token of each reply, int64, shape [rows].
+
+    `logits`: shape [rows, vocabulary], a row for each reply. `positions`: how many tokens each reply has already.
+    """
+    tokens = logits.argmax(dim=-1)
+    random_rows = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0.0]
+    if random_rows:
+        shares = probabilities(logits[random_rows], [samplings[row] for row in random_rows])
+        # Apple's GPUs have no float64, and sums of many small shares need it.
+        sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(dim=-1)
+        numbers = [_number(samplings[row].seed, positions[row]) for row in random_rows]
+        targets = torch.tensor(numbers, dtype=torch.float64, device=sums.device)[:, None] * sums[:, -1:]
+        # The first token whose sum lies beyond the target: never a token of probability 0.
+        tokens[random_rows] = torch.searchsorted(sums, targets, right=True)[:, 0].to(tokens.device)
+    return tokens
+
+
+def probabilities(logits: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
+    """The distribution that each row is drawn from, float32, shape [rows, vocabulary]; excluded tokens have 0.
+
+    `logits`: shape [rows, vocabulary]. The temperatures must be above 0.
+    """
+    temperatures = torch.tensor([sampling.temperature for sampling in samplings], device=logits.device)
+    shares = (logits.float() / temperatures[:, None]).softmax(dim=-1)
+    truncated = [row for row, sampling in enumerate(samplings) if sampling.top_k > 0 or sampling.top_p < 1.0]
+    if truncated:
+        shares[truncated] = _truncate(shares[truncated], [samplings[row] for row in truncated])
+    return shares
+
+
+def _truncate(shares: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
+    """Apply top-k, then top-p to what top-k leaves."""
+    vocabulary, device = shares.shape[-1], shares.device
+    ordered, order = shares.sort(dim=-1, descending=True)
+    top_k = torch.tensor([min(row.top_k or vocabulary, vocabulary) for row in samplings], device=device)
+    kept = ordered.masked_fill(ordered < ordered.gather(-1, top_k[:, None] - 1), 0.0)
+    # With top_p 1 no token may go, whatever rounding makes of the last sums.
+    top_p = torch.tensor([row.top_p if row.top_p < 1.0 else 2.0 for row in samplings], device=device)
+    # A token goes if those likelier than it already hold top_p of the mass; the likeliest always stays.
+    before = kept.cumsum(dim=-1) - kept
+    kept = kept.masked_fill(before >= top_p[:, None] * kept.sum(dim=-1, keepdim=True), 0.0)
+    kept = kept / kept.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(shares).scatter(-1, order, kept)
+
+
+def _number(seed: int, position: int) -> float:
+    """A number from 0 up to but not including 1, the same for the same seed and position; 52 bits."""
+    # Hashed, because generators seeded with neighbouring numbers give related streams.
+    digest = hashlib.blake2b(f"{seed}/{position}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 12) / 2**52
+
+
+def _logprob(logits: torch.Tensor, token: int, count: int) -> Logprob:
+    logprobs = logits.float().log_softmax(dim=-1)
+    top = logprobs.topk(count) if count else None
+    likeliest = zip(top.indices.tolist(), top.values.tolist(), strict=True) if top else ()
+    return Logprob(token, float(logprobs[token]), tuple(likeliest))

@@ -19,7 +19,7 @@ from transformers.generation.continuous_batching.continuous_api import OutputRou
 from transformers.generation.continuous_batching.requests import GenerationOutput
 
 from assistant.serving.attention import AttentionPlan, attend_alone, attend_groups, plan
-from assistant.serving.drawing import Drawing, draw_next
+from assistant.serving.sampling import Drawing, draw_next
 
 PER_REPLY_ATTENTION = "per_reply"
 """The name under which transformers finds `attend`."""

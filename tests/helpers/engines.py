@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import ServedVersion
-from assistant.serving.sampling import Sampling
 
 GREEDY = Sampling(temperature=0.0, max_new_tokens=40)
 

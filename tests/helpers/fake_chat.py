@@ -24,8 +24,8 @@ from assistant.auth.accounts import Accounts
 from assistant.chat.chat import Chat
 from assistant.errors import EngineError
 from assistant.page import build_page, launch_options
+from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Chunk, TokenScore
-from assistant.serving.sampling import Sampling
 from feedback_store import FeedbackStore, Message, Rating
 
 ANSWERS = {

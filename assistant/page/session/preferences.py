@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from assistant.serving.sampling import MAX_PAGE_TEMPERATURE, Sampling
+from assistant.sampling_settings import MAX_PAGE_TEMPERATURE, Sampling
 
 MAX_SYSTEM = 8_000  # characters
 MAX_TOKENS = 4_096

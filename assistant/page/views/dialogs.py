@@ -15,7 +15,7 @@ from assistant.registry.versions import STARTER, STARTER_FOLDER
 if TYPE_CHECKING:
     from assistant.page.session.chat_session import Session
     from assistant.registry.versions import Manifest
-    from assistant.serving.sampling import Sampling
+    from assistant.sampling_settings import Sampling
 
 
 def settings(session: Session, default: Sampling) -> Markup:

@@ -12,8 +12,8 @@ from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError, PromptError, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, UnknownReply
 

@@ -23,7 +23,7 @@ from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.live_comparison import FILE, Trial, arm, read, write
 from assistant.registry.versions import Versions, now
-from assistant.serving.sampling import Sampling
+from assistant.sampling_settings import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, NewReply
 

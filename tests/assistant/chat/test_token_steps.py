@@ -16,10 +16,10 @@ from assistant.chat.token_steps import ALTERNATIVES, token_steps
 from assistant.errors import NoTokens
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving import transformers_engine
-from assistant.serving.drawing import probabilities
 from assistant.serving.loading import Placement, load_for_serving
-from assistant.serving.sampling import Sampling
+from assistant.serving.sampling import probabilities
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, Reply
 

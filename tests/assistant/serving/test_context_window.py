@@ -1,13 +1,15 @@
 """Long conversations: the oldest exchanges make room, no message is cut, and left-out messages are counted."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from helpers.plain_tokenizer import Plain
 
 from assistant.errors import PromptError, TooLong
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.prompt import fit, until_stop
+from assistant.serving.context_window import completion_limit, fit
 
 WINDOW = 1000
 
@@ -90,27 +92,14 @@ def test_an_empty_message_is_refused_however_long_the_conversation(tokenizer: An
         )
 
 
-# Stop texts: a reply ends before the first of them.
+@pytest.mark.parametrize(("prompt_tokens", "limit"), [(10, 40), (70, 30), (99, 1)])
+def test_a_completion_gets_the_room_that_the_window_leaves(prompt_tokens: int, limit: int) -> None:
+    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
+    assert completion_limit(served, [5] * prompt_tokens, Sampling(max_new_tokens=40)) == limit
 
 
-@pytest.mark.parametrize(
-    ("text", "stops", "shown", "stopped"),
-    [
-        ("one two", ("two",), "one ", True),
-        ("one two three", ("three", "two"), "one ", True),
-        ("one tw", ("two",), "one ", False),
-        ("one t", ("two", "tea"), "one ", False),
-        ("one tx", ("two",), "one tx", False),
-        ("aab", ("aabc",), "", False),
-        ("", ("x",), "", False),
-        ("text", (), "text", False),
-    ],
-)
-def test_a_stop_text_is_held_back_as_it_arrives(
-    text: str, stops: tuple[str, ...], shown: str, stopped: bool
-) -> None:
-    assert until_stop(text, stops, ended=False) == (shown, stopped)
-
-
-def test_a_text_that_only_began_like_a_stop_text_is_shown_at_the_end() -> None:
-    assert until_stop("one tw", ("two",), ended=True) == ("one tw", False)
+def test_a_prompt_that_fills_the_window_is_refused_with_both_lengths() -> None:
+    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
+    with pytest.raises(TooLong, match=r"too long: 100 tokens.*v1 reads 100.*Shorten it") as refusal:
+        completion_limit(served, [5] * 100, Sampling())
+    assert (refusal.value.tokens, refusal.value.most) == (100, 100)

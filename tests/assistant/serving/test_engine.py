@@ -1,4 +1,4 @@
-"""What every engine shares: the protocol, the room in the window, following releases."""
+"""What every engine shares: the protocol, and following releases."""
 
 import logging
 import subprocess
@@ -6,24 +6,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from helpers.empty_versions import add
 from helpers.paths import ROOT
 
-from assistant.errors import TooLong, VersionError
+from assistant.errors import VersionError
 from assistant.registry.versions import Versions
-from assistant.serving.engine import ReleaseFollower, completion_limit
-from assistant.serving.sampling import Sampling
+from assistant.serving.engine import ReleaseFollower
 
 CONCRETE = ("TransformersEngine", "RemoteEngine", "BatchedVersion", "RemoteVersion")
 
 
 def test_the_protocol_and_the_settings_need_no_model_library() -> None:
     code = (
-        "import sys, assistant.serving.engine, assistant.serving.sampling, assistant.settings\n"
+        "import sys, assistant.serving.engine, assistant.sampling_settings, assistant.settings\n"
         "print([name for name in ('torch', 'transformers', 'peft') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -36,19 +33,6 @@ def test_only_the_app_names_a_concrete_engine() -> None:
         for path in set((ROOT / package).rglob("*.py")) - allowed:
             text = path.read_text(encoding="utf-8")
             assert not [name for name in CONCRETE if name in text], path
-
-
-@pytest.mark.parametrize(("prompt_tokens", "limit"), [(10, 40), (70, 30), (99, 1)])
-def test_a_completion_gets_the_room_that_the_window_leaves(prompt_tokens: int, limit: int) -> None:
-    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
-    assert completion_limit(served, [5] * prompt_tokens, Sampling(max_new_tokens=40)) == limit
-
-
-def test_a_prompt_that_fills_the_window_is_refused_with_both_lengths() -> None:
-    served: Any = SimpleNamespace(version=SimpleNamespace(id="v1"), window=100)
-    with pytest.raises(TooLong, match=r"too long: 100 tokens.*v1 reads 100.*Shorten it") as refusal:
-        completion_limit(served, [5] * 100, Sampling())
-    assert (refusal.value.tokens, refusal.value.most) == (100, 100)
 
 
 class Follower:

@@ -11,14 +11,15 @@ import pytest
 import torch
 from helpers.toy_models import FAMILIES, make
 
+from assistant.chat.stop_strings import model_stops
 from assistant.errors import ModelError, PromptError, QuantizeError, VersionError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Base, Version, Versions, folder_hash
+from assistant.sampling_settings import Sampling
 from assistant.serving import loading as model_module
 from assistant.serving import prompt
 from assistant.serving.bitsandbytes_compat import quantization
-from assistant.serving.loading import Placement, device_of, dtype_for, load_for_serving
-from assistant.serving.sampling import Sampling, end_tokens
+from assistant.serving.loading import Placement, device_of, dtype_for, end_tokens, load_for_serving
 from assistant.serving.transformers_engine import TransformersEngine
 
 TALK = [
@@ -137,7 +138,7 @@ def test_a_model_without_a_template_stops_before_it_speaks_for_the_person(
     toys: dict[str, Path], home: Path
 ) -> None:
     tokenizer = loaded(toys, "base", home).tokenizer
-    assert prompt.stops(tokenizer) == ("\nUser:",)
+    assert model_stops(tokenizer) == ("\nUser:",)
     assert written(tokenizer, TALK).endswith("User: Three?\nAssistant:")
 
 

@@ -27,9 +27,9 @@ from assistant.chat.token_steps import token_steps
 from assistant.errors import EngineBusy, EngineError, NoTokens, TooLong, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Version, Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.remote import RemoteEngine, name_on_server
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 

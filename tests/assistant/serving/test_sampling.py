@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from assistant.api.requests import ChatRequest
 from assistant.errors import EngineError
 from assistant.page.session.preferences import preferences
-from assistant.serving import drawing
-from assistant.serving.drawing import draw, probabilities
-from assistant.serving.sampling import DEFAULT_TEMPERATURE, MAX_PAGE_TEMPERATURE, MAX_TEMPERATURE, Sampling
+from assistant.sampling_settings import DEFAULT_TEMPERATURE, MAX_PAGE_TEMPERATURE, MAX_TEMPERATURE, Sampling
+from assistant.serving import sampling
+from assistant.serving.sampling import draw, probabilities
 from assistant.settings import Settings
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
@@ -75,7 +75,7 @@ def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:
 def test_a_token_that_cannot_come_is_never_drawn(
     number: float, token: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "_number", lambda seed, position: number)
+    monkeypatch.setattr(sampling, "_number", lambda seed, position: number)
     never = float("-inf")
     logits = torch.tensor([[never, 2.0, 1.0, never]])
     assert draw(logits, [Sampling(temperature=1.0)], [0]).tolist() == [token]

@@ -13,9 +13,9 @@ from helpers.engines import GREEDY, collect
 
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.sampling_settings import Sampling
 from assistant.serving import transformers_compat
-from assistant.serving.drawing import Drawing
-from assistant.serving.sampling import Sampling
+from assistant.serving.sampling import Drawing
 from assistant.serving.transformers_compat import RequestSampler
 from assistant.serving.transformers_engine import TransformersEngine
 

@@ -11,9 +11,9 @@ from transformers.generation.continuous_batching.requests import RequestState
 from assistant.errors import EngineError, PromptError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Manifest, Version, Versions, now
+from assistant.sampling_settings import Sampling
 from assistant.serving import batch
 from assistant.serving.engine import Chunk
-from assistant.serving.sampling import Sampling
 from assistant.serving.transformers_engine import TransformersEngine
 
 

@@ -9,7 +9,7 @@ from assistant.page.handlers.chat_handlers import Handlers
 from assistant.page.i18n.languages import CHINESE, ENGLISH
 from assistant.page.session.chat_session import Session
 from assistant.page.session.preferences import Preferences, preferences
-from assistant.serving.sampling import Sampling
+from assistant.sampling_settings import Sampling
 
 
 def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers) -> None:

@@ -20,7 +20,7 @@ from assistant.page.session.chat_session import Pair, Session, TokenView
 from assistant.page.session.preferences import Preferences
 from assistant.page.views import conversation, dialogs, sidebar, token_panel
 from assistant.page.views.markdown import difference
-from assistant.serving.sampling import Sampling
+from assistant.sampling_settings import Sampling
 
 HOSTILE = """</textarea></script>'"><hostile x-hostile='1'>&lt;"""
 
