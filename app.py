@@ -31,8 +31,8 @@ def main(settings: Settings) -> None:
     restore(settings)
 
     # Imported once the settings are known to be good, and the backups reached: torch and gradio take seconds.
-    from assistant.admin.actions import Control
-    from assistant.admin.cycle_runner import Follower, Loop
+    from assistant.admin.actions import AdminActions
+    from assistant.admin.cycle_runner import CycleRunner, Follower
     from assistant.api.routes import routes
     from assistant.auth.accounts import Accounts
     from assistant.auth.admins import Admins
@@ -51,11 +51,13 @@ def main(settings: Settings) -> None:
         remember_store(settings.home, settings.store_url.get_secret_value())
     with backed_up(settings), FeedbackStore.open_home(settings.home) as store:
         engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
-        loop = Loop(settings.home, settings.policy)
-        follower = Follower(loop, store)
+        runner = CycleRunner(settings.home, settings.policy)
+        follower = Follower(runner, store)
         try:
             chat = Chat(store, engine, sampling, versions)
-            services = dashboard.AdminServices(chat, store, Control(versions, loop), Admins.of(settings))
+            services = dashboard.AdminServices(
+                chat, store, AdminActions(versions, runner), Admins.of(settings)
+            )
             accounts = Accounts.of(settings)
             page = build_page(chat, services, accounts)
             print(f"Serving {engine.version.id} from {settings.home}", flush=True)

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alignment.errors import AlignmentError, is_disk_full
+from alignment.event_output import LOG_FORMATS, emit, set_log_format, writes_json
 from assistant.errors import AssistantError
+from assistant.events.describe import describe
+from assistant.events.event import Event
+from assistant.events.event_error import event_of
 from assistant.registry.versions import Versions
 from assistant.serving.loading import quiet_libraries
 from assistant.settings import default_home
@@ -23,7 +27,7 @@ STAGES = {
 }
 COMMANDS = {
     "evaluate": "how often a version is right, by kind, language and thinking mode",
-    "cycle": "the loop: new feedback, candidates, comparison, gate, release, report",
+    "cycle": "one round: new feedback, candidates, comparison, gate, release, report",
     "trial": "show, follow, start or stop a live comparison",
     "release": "make a version the served one; a running app follows",
     "rollback": "serve again what was served before",
@@ -32,39 +36,63 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a stage or a command; its exit code: 0, or 2 after an error in plain words."""
+    """Run a stage or a command. Returns the exit code: 0, or 2 after an error that was explained."""
     arguments = sys.argv[1:] if arguments is None else arguments
     width = max(map(len, [*STAGES, *COMMANDS]))
     table = "\n".join(f"  {name:<{width}}  {text}" for name, text in {**STAGES, **COMMANDS}.items())
     parser = argparse.ArgumentParser(
         prog="python -m alignment",
-        description=f"Turn feedback into better versions.\n\n{table}\n\nFlags of one: python -m alignment STAGE --help",
+        description=f"Turn feedback into better versions.\n\n{table}\n\n"
+        "Flags of a stage: python -m alignment STAGE --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default="text",
+        help="json: one event a line, errors included, for programs that start this one",
+    )
     parser.add_argument("stage", choices=[*STAGES, *COMMANDS], metavar="STAGE")
-    chosen = parser.parse_args(arguments[:1])
-    # argparse names the program in its help after this.
-    sys.argv[0] = f"alignment {chosen.stage}"
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    set_log_format(options.log_format)
+    # argparse takes the program's name in the help of a stage from here.
+    sys.argv[0] = f"alignment {options.stage}"
     try:
-        _command(chosen.stage)(arguments[1:])
+        _command(options.stage)(options.flags)
     except (AlignmentError, AssistantError, StoreError) as error:
-        print(f"{chosen.stage}: {error}", file=sys.stderr)
+        _explain(options.stage, event_of(error))
         return 2
     except Exception as error:
         if not is_disk_full(error):
+            _crashed(error)
             raise
-        print(
-            f"{chosen.stage}: The disk is full. No version was written, and none that was there has changed. Free some "
-            "space (what lies in HOME/training may be deleted, but is what an unfinished run goes on from) and give "
-            "the same command again: it goes on from its last whole checkpoint.",
-            file=sys.stderr,
-        )
+        _explain(options.stage, Event.of("disk_full"))
         return 2
     return 0
 
 
+def _explain(stage: str, event: Event) -> None:
+    """Write an error: as an event among the others, or in English to standard error."""
+    if writes_json():
+        emit(event)
+    else:
+        print(f"{stage}: {describe(event)}", file=sys.stderr)
+
+
+def _crashed(error: Exception) -> None:
+    # Programs get an event; the traceback follows on standard error.
+    if writes_json():
+        emit(Event.of("unexpected", kind=type(error).__name__, text=str(error)))
+
+
+def _print_version(version: str) -> None:
+    """Write a version's id, alone on the last line, for scripts."""
+    emit(Event.of("version_id", version=version))
+
+
 def _command(name: str) -> Callable[[list[str]], object]:
-    # Imported late: `--help` and `release` need none of the training libraries.
+    # Imported late: `--help` and `release` need no training library.
     if name == "release":
         return _release
     if name == "rollback":
@@ -84,8 +112,10 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment.cycle import cycle
 
         return cycle.main
+    from accelerate import PartialState
+
     from alignment.stages import dpo, kto, ppo, pretrain, reward, rloo, sft
-    from alignment.training.processes import exit_together, say
+    from alignment.training.processes import exit_together
 
     run = {
         "pretrain": pretrain.main,
@@ -99,8 +129,8 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
     def stage(arguments: list[str]) -> None:
         # A dry run writes no version.
-        if (version := run(arguments)) is not None:
-            say(version)
+        if (version := run(arguments)) is not None and PartialState().is_main_process:
+            _print_version(version)
         exit_together()
 
     return stage
@@ -112,14 +142,14 @@ def _release(arguments: list[str]) -> None:
     parser.add_argument("--why", default="", help="kept in the history of releases")
     options = parser.parse_args(arguments)
     Versions(options.home).release(options.version, options.why)
-    print(options.version)
+    _print_version(options.version)
 
 
 def _roll_back(arguments: list[str]) -> None:
     parser = _parser("rollback", "Serve again what was served before.")
     parser.add_argument("--why", default="", help="kept in the history of releases")
     options = parser.parse_args(arguments)
-    print(Versions(options.home).roll_back(options.why))
+    _print_version(Versions(options.home).roll_back(options.why))
 
 
 def _list(arguments: list[str]) -> None:

@@ -1,9 +1,11 @@
-"""Errors of training, meant for the person who started it: what happened, why, what to do."""
+"""Errors of training. Each message says what happened, why, and what to do."""
 
 import errno
 
+from assistant.events.event_error import EventError
 
-class AlignmentError(Exception):
+
+class AlignmentError(EventError):
     """Root of every error that training raises on purpose."""
 
 
@@ -12,7 +14,7 @@ class DataError(AlignmentError):
 
 
 class TrainingError(AlignmentError):
-    """Training itself went wrong, for example a loss that is not a number."""
+    """Training failed, for example with a loss that is not a number."""
 
 
 class FlagError(AlignmentError):
@@ -20,7 +22,7 @@ class FlagError(AlignmentError):
 
 
 class TrackerError(AlignmentError):
-    """Curves cannot be sent where they should go: no such tracker, or it is not installed."""
+    """The tracker for training curves is unknown or not installed."""
 
 
 class PolicyError(AlignmentError):
@@ -28,11 +30,11 @@ class PolicyError(AlignmentError):
 
 
 class ComparisonError(AlignmentError):
-    """Two versions cannot be compared: not the same measures, not the same prompts, or no answers."""
+    """Two versions cannot be compared: their measures or prompts differ, or there are no answers."""
 
 
 class LockError(AlignmentError):
-    """Another process is at work on the same home."""
+    """Another process is running a cycle on the same home."""
 
 
 class CycleError(AlignmentError):
@@ -40,11 +42,14 @@ class CycleError(AlignmentError):
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it came of, is that the disk is full. Libraries say it in words of their own."""
+    """Whether an error, or its cause, is a full disk.
+
+    Libraries written in Rust and SQLite raise errors without an errno, so their texts are searched too.
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if any(words in str(error) for words in ("No space left on device", "os error 28", "disk is full")):
+        if any(text in str(error) for text in ("No space left on device", "os error 28", "disk is full")):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -1,7 +1,9 @@
 """Errors whose messages are shown to people: each says what happened, why, and what to do."""
 
+from assistant.events.event_error import EventError
 
-class AssistantError(Exception):
+
+class AssistantError(EventError):
     """Root of every error that the assistant raises on purpose; its message is safe to show."""
 
 
@@ -93,5 +95,5 @@ class ConversationFileError(AssistantError):
         self.reason = reason
 
 
-class LoopError(AssistantError):
+class CommandError(AssistantError):
     """A command of `python -m alignment` cannot be started here, or has failed."""

@@ -1,7 +1,7 @@
-"""Which stages fit the data, and their runs: two reward models, one a half of the prompts, and the candidates.
+"""Which stages fit the data, and their runs: two reward models, one on each half of the prompts, and the candidates.
 
-Each stage's version is named before it begins, so that a cycle that was killed finds it again; a stage that was killed
-goes on from its own checkpoint.
+The id of each stage's version is written down before the stage begins, so that a cycle that was killed recognises it;
+a stage that was killed goes on from its own checkpoint.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,12 @@ from alignment.cycle.cycle_state import Journal
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError, PolicyError, TrainingError
 from alignment.evaluation.release_policy import CyclePolicy, Policy
+from alignment.event_output import emit
 from alignment.stages import dpo, kto, ppo, reward
 from alignment.training.flags import RunOptions
-from alignment.training.processes import say
 from assistant.errors import VersionError
+from assistant.events.event import Event
+from assistant.events.event_error import event_of
 from assistant.registry.versions import Manifest, Versions
 from feedback_store import FeedbackStore, rows
 from feedback_store.rows import snapshot
@@ -31,196 +33,200 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
-class Counted:
-    """How many rows there are to train on; what is held out is not counted."""
+class RowCounts:
+    """Numbers of rows to train on, without those that are held out."""
 
     up: int
     down: int
     pairs: int
 
     @classmethod
-    def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "Counted":
+    def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "RowCounts":
+        """Count rows of thumbs and of preferences."""
         trained = [row for row in thumbs if not is_held_out(row.messages)]
         up = sum(row.label for row in trained)
         return cls(up, len(trained) - up, sum(not is_held_out(row.messages) for row in pairs))
 
     @property
     def thumbs(self) -> int:
+        """Thumbs up and down together."""
         return self.up + self.down
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What candidates learn from, and what reward models learn from: everything."""
+class CandidatePlan:
+    """The rows that candidates learn from, and those that reward models learn from: all there are."""
 
-    own: Counted
-    whole: Counted
+    own: RowCounts
+    whole: RowCounts
 
     @classmethod
-    def of_store(cls, store: FeedbackStore, policy: Policy, released: str | None) -> "Plan":
-        """By the rows that snapshots taken now would hold."""
+    def of_store(cls, store: FeedbackStore, policy: Policy, released: str | None) -> "CandidatePlan":
+        """Count the rows that snapshots taken now would hold."""
 
-        def counted(version: str | None) -> Counted:
+        def count(version: str | None) -> RowCounts:
             pairs = rows.preferences(store, policy.rules, version)
-            return Counted.of(rows.from_store(store, version, policy.rules), pairs)
+            return RowCounts.of(rows.from_store(store, version, policy.rules), pairs)
 
-        whole = counted(None)
-        return cls(whole if policy.cycle.learn_from == "all" else counted(released), whole)
+        whole = count(None)
+        return cls(whole if policy.cycle.learn_from == "all" else count(released), whole)
 
-    def missing(self, policy: CyclePolicy) -> dict[str, str]:
-        """What each stage lacks, in words; empty for one that can run. PPO needs the judges' figures too."""
+    @classmethod
+    def of_cycle(cls, journal: Journal) -> "CandidatePlan":
+        """Count the rows of a cycle's snapshots."""
+
+        def count(folder: Path) -> RowCounts:
+            loaded = snapshot.load(folder)
+            return RowCounts.of(list(loaded.rows("unpaired")), list(loaded.rows("preference")))
+
+        return cls(count(journal.own), count(journal.whole))
+
+    def missing(self, policy: CyclePolicy) -> dict[str, Event | None]:
+        """What each stage lacks; None for a stage that can run. PPO also needs an accurate reward model."""
         own, whole = self.own, self.whole
-        found = {
-            "dpo": _lack(own.pairs, policy.minimum_pairs, "pairs"),
-            "kto": _lack(own.thumbs, policy.minimum_thumbs, "thumbs"),
-            "reward": _lack(whole.thumbs + whole.pairs, policy.minimum_judgements, "pairs and thumbs"),
+        lacks = {
+            "dpo": _lack("too_few_pairs", own.pairs, policy.minimum_pairs),
+            "kto": _lack("too_few_thumbs", own.thumbs, policy.minimum_thumbs),
+            "reward": _lack("too_few_judgements", whole.thumbs + whole.pairs, policy.minimum_judgements),
         }
-        if not found["kto"] and not (own.up and own.down):
-            way = "up" if own.up else "down"
-            found["kto"] = f"all {own.thumbs} thumbs point {way}, and it learns from the difference"
-        if not found["reward"] and not whole.pairs and not (whole.up and whole.down):
-            found["reward"] = "all thumbs point one way, and it learns from the difference"
-        return found
+        if lacks["kto"] is None and not (own.up and own.down):
+            direction = "up" if own.up else "down"
+            lacks["kto"] = Event.of("thumbs_all_alike", count=own.thumbs, thumb=direction)
+        if lacks["reward"] is None and not whole.pairs and not (whole.up and whole.down):
+            lacks["reward"] = Event.of("judgements_all_alike")
+        return lacks
 
-    def words(self, policy: CyclePolicy) -> list[str]:
-        """A line a stage, for a dry run."""
-        lines = [
-            f"rows to train on: {self.own.up} thumbs up, {self.own.down} thumbs down, {self.own.pairs} pairs"
-        ]
+    def events(self, policy: CyclePolicy) -> list[Event]:
+        """What each stage would do, for a dry run."""
+        events = [Event.of("plan_rows", up=self.own.up, down=self.own.down, pairs=self.own.pairs)]
         for stage, lack in self.missing(policy).items():
-            if stage == "reward" or stage in policy.stages:
-                lines.append(f"{stage}: {'would not run: ' + lack if lack else 'would run'}")
+            if stage != "reward" and stage not in policy.stages:
+                continue
+            if lack is None:
+                events.append(Event.of("plan_stage_runs", stage=stage))
+            else:
+                events.append(Event.of("plan_stage_lacks", stage=stage, why=lack))
         if "ppo" in policy.stages:
-            lines.append(
-                f"ppo: would run if a judge is right on more than {100 * policy.reward_accuracy:g} % of held-out votes"
-            )
-        return lines
+            events.append(Event.of("plan_ppo", needed=policy.reward_accuracy))
+        return events
 
 
 def check_recipes(policy: CyclePolicy) -> None:
-    """Raises PolicyError for a flag that its stage does not have: before the stages before it are trained in vain."""
+    """Raises PolicyError for a flag that its stage does not have, before the stages before it are trained in vain."""
     for stage, flags in policy.recipes.items():
-        known = [one.name for part in (RECIPES[stage], RunOptions) for one in fields(part)]
+        known = [field.name for part in (RECIPES[stage], RunOptions) for field in fields(part)]
         if unknown := [name for name in flags if name not in known]:
             raise PolicyError(
                 f"cycle.recipes.{stage} has unknown key {', '.join(map(str, unknown))}. Known keys: {', '.join(known)}."
             )
 
 
-def standing(home: Path, mine: Journal) -> dict[str, str]:
-    """The cycle's reward models that are still there: who deletes one takes its figures away, not the cycle."""
-    versions, found = Versions(home), {}
-    for split, version in mine.state["judges"].items():
-        if is_ours(versions, version, "reward", mine):
-            found[split] = version
+def existing_judges(home: Path, journal: Journal) -> dict[str, str]:
+    """The cycle's reward models that still exist, by half. One that was deleted is noted, and the cycle goes on."""
+    versions, existing = Versions(home), {}
+    for split, version in journal.state["judges"].items():
+        if is_ours(versions, version, "reward", journal):
+            existing[split] = version
         else:
-            mine.note(f"{version}, a reward model, is not there any more: it judged nothing")
-    return found
+            journal.note(Event.of("reward_model_gone", version=version))
+    return existing
 
 
-def _lack(have: int, needed: int, what: str) -> str:
-    return "" if have >= needed else f"{have} of {needed} {what}; {needed - have} more are needed"
+def _lack(code: str, have: int, needed: int) -> Event | None:
+    return None if have >= needed else Event.of(code, have=have, needed=needed, missing=needed - have)
 
 
-def judges(home: Path, policy: Policy, mine: Journal) -> dict[str, str]:
-    """Reward models by the half of the prompts that they learned from, "a" and "b"; none where the data do not do."""
-    lack = _plan(mine).missing(policy.cycle)["reward"]
-    if lack:
-        mine.note(f"no reward models: {lack}")
+def train_judges(home: Path, policy: Policy, journal: Journal) -> dict[str, str]:
+    """Train reward models; by the half of the prompts that they learned from, "a" and "b". Empty for too few rows."""
+    lack = CandidatePlan.of_cycle(journal).missing(policy.cycle)["reward"]
+    if lack is not None:
+        journal.note(Event.of("no_reward_models", why=lack))
         return {}
-    found = {}
+    judges = {}
     for split in ("a", "b"):
-        version = _run(home, policy, mine, "reward", f"reward {split}", {"split": split})
+        version = _run(home, policy, journal, "reward", f"reward {split}", {"split": split})
         if version is None:
             return {}
-        found[split] = version
-    return found
+        judges[split] = version
+    return judges
 
 
-def candidates(home: Path, policy: Policy, mine: Journal) -> list[dict[str, str]]:
-    """A version for every stage that the policy allows and the data bear."""
-    lacks = _plan(mine).missing(policy.cycle)
-    found = []
+def train_candidates(home: Path, policy: Policy, journal: Journal) -> list[dict[str, str]]:
+    """Train a version with every stage that the policy allows and the data suffice for."""
+    lacks = CandidatePlan.of_cycle(journal).missing(policy.cycle)
+    candidates = []
     for stage in policy.cycle.stages:
-        given: dict[str, Any] = {}
-        lack = lacks.get(stage, "")
+        flags: dict[str, Any] = {}
+        lack = lacks.get(stage)
         if stage == "ppo":
-            lack, given = _ppo(home, policy.cycle, standing(home, mine))
-        if lack:
-            mine.note(f"no {stage}: {lack}")
+            lack, flags = _ppo(home, policy.cycle, existing_judges(home, journal))
+        if lack is not None:
+            journal.note(Event.of("stage_not_run", stage=stage, why=lack))
             continue
-        version = _run(home, policy, mine, stage, stage, given)
+        version = _run(home, policy, journal, stage, stage, flags)
         if version is not None:
-            found.append({"stage": stage, "version": version})
-    return found
+            candidates.append({"stage": stage, "version": version})
+    return candidates
 
 
-def _ppo(home: Path, policy: CyclePolicy, found: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """What PPO lacks, or the judges that it learns from and is watched by."""
-    if "a" not in found or "b" not in found:
-        return "there are no reward models to learn from", {}
-    low = Versions(home).open(found["a"]).manifest.metrics.get("accuracy_interval", [0.0])[0]
+def _ppo(home: Path, policy: CyclePolicy, judges: dict[str, str]) -> tuple[Event | None, dict[str, Any]]:
+    """What PPO lacks, or its flags: the reward model that it learns from, and the one that watches it."""
+    if "a" not in judges or "b" not in judges:
+        return Event.of("reward_models_missing"), {}
+    low = Versions(home).open(judges["a"]).manifest.metrics.get("accuracy_interval", [0.0])[0]
     if low <= policy.reward_accuracy:
-        return (
-            f"the judge {found['a']} is right on {100 * low:.0f} % of held-out votes for sure, and more than "
-            f"{100 * policy.reward_accuracy:g} % are needed"
-        ), {}
-    return "", {"reward": found["a"], "watch_reward": found["b"]}
-
-
-def _plan(mine: Journal) -> Plan:
-    def counted(folder: Path) -> Counted:
-        taken = snapshot.load(folder)
-        return Counted.of(list(taken.rows("unpaired")), list(taken.rows("preference")))
-
-    return Plan(counted(mine.own), counted(mine.whole))
+        lack = Event.of(
+            "reward_model_too_weak", version=judges["a"], accuracy=low, needed=policy.reward_accuracy
+        )
+        return lack, {}
+    return None, {"reward": judges["a"], "watch_reward": judges["b"]}
 
 
 def _run(
-    home: Path, policy: Policy, mine: Journal, stage: str, name: str, given: dict[str, Any]
+    home: Path, policy: Policy, journal: Journal, stage: str, name: str, extra_flags: dict[str, Any]
 ) -> str | None:
     """The version that a stage makes of the cycle's snapshot; None, and a note, where it cannot."""
     versions = Versions(home)
-    folder, taken = _taken(stage, mine)
-    planned: dict[str, str] = mine.state.setdefault("planned", {})
-    if name in planned and is_ours(versions, planned[name], stage, mine):
+    folder, snapshot_id = _snapshot_of(stage, journal)
+    planned: dict[str, str] = journal.state.setdefault("planned", {})
+    if name in planned and is_ours(versions, planned[name], stage, journal):
         version = planned[name]
     else:
         version = planned[name] = versions.next_id()
-        mine.save(planned=planned)
-        say(f"cycle {mine.number}: {name} → {version}")
+        journal.save(planned=planned)
+        emit(Event.of("cycle_stage_begins", number=journal.number, stage=name, version=version))
         flags = {
             **policy.cycle.recipes.get(stage, {}),
-            **given,
+            **extra_flags,
             "home": home,
-            "parent": mine.state["released"],
+            "parent": journal.state["released"],
             "output_version": version,
             "snapshot": folder,
         }
         try:
             STAGES[stage](_as_flags(flags))
         except (DataError, TrainingError) as error:
-            mine.note(f"no {name}: {error}")
+            journal.note(Event.of("stage_not_run", stage=name, why=event_of(error)))
             return None
     with FeedbackStore.open_home(home, create=False) as store:
-        store.record_use(version, taken, mine.state["released"])
+        store.record_use(version, snapshot_id, journal.state["released"])
     return version
 
 
-def is_ours(versions: Versions, version: str, stage: str, mine: Journal) -> bool:
-    """Whether a version is there and was made by this cycle; a deleted one's number may be another's by now."""
-    _, taken = _taken(stage, mine)
+def is_ours(versions: Versions, version: str, stage: str, journal: Journal) -> bool:
+    """Whether a version exists and this cycle made it: after one is deleted, another may get its number."""
+    _, snapshot_id = _snapshot_of(stage, journal)
     try:
-        made: Manifest = versions.open(version).manifest
+        manifest: Manifest = versions.open(version).manifest
     except VersionError:
         return False
-    return (made.stage, made.data.get("snapshot")) == (stage, taken)
+    return (manifest.stage, manifest.data.get("snapshot")) == (stage, snapshot_id)
 
 
-def _taken(stage: str, mine: Journal) -> tuple[Path, str]:
+def _snapshot_of(stage: str, journal: Journal) -> tuple[Path, str]:
     """The folder and the id of the snapshot that a stage learns from."""
-    found = mine.state["snapshot"]
-    return (mine.own, found["own"]["id"]) if stage in ("dpo", "kto") else (mine.whole, found["id"])
+    whole = journal.state["snapshot"]
+    return (journal.own, whole["own"]["id"]) if stage in ("dpo", "kto") else (journal.whole, whole["id"])
 
 
 def _as_flags(values: dict[str, Any]) -> list[str]:

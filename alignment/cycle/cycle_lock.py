@@ -1,8 +1,8 @@
-"""One cycle at a time in a home: a file that names the process which holds it.
+"""One cycle at a time in a home: a lock file that names the process which holds it.
 
-A process that was killed leaves its file. It is recognised by what no other process shares: the machine, its boot, the
-process id, and when that process started in ticks since the boot. No clock of the wall is asked, so that one set back
-changes nothing.
+A process that was killed leaves its file behind. A process is identified by what no other shares: the machine, its
+boot, the process id, and the process's start in ticks since the boot. The wall clock, which may be set back, plays no
+part.
 """
 
 import contextlib
@@ -17,82 +17,82 @@ from typing import Any
 import psutil
 
 from alignment.errors import LockError
+from assistant.events.event import Event
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def cycle_lock(path: Path) -> Iterator[None]:
     """Hold the lock at `path`. Raises LockError if a living process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    mine.write_text(json.dumps(holder(os.getpid())), encoding="utf-8")
+    own = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    own.write_text(json.dumps(process_identity(os.getpid())), encoding="utf-8")
     try:
-        _take(path, mine)
+        _acquire(path, own)
         yield
     finally:
-        # Only what is ours: links to one file have one inode.
+        # Remove the lock only if it is ours: links to one file share its inode.
         with contextlib.suppress(OSError):
-            if path.samefile(mine):
+            if path.samefile(own):
                 path.unlink()
-        mine.unlink(missing_ok=True)
+        own.unlink(missing_ok=True)
 
 
-def _take(path: Path, mine: Path) -> None:
+def _acquire(path: Path, own: Path) -> None:
     for _ in range(10):
         try:
-            # Making a link fails where the name is taken, whoever else tries at the same moment.
-            os.link(mine, path)
+            # Making a link fails where the name exists, whichever process tries at the same moment.
+            os.link(own, path)
             return
         except FileExistsError:
-            there = _read(path)
-            if there is not None and is_alive(there):
+            holder = _read(path)
+            if holder is not None and is_alive(holder):
                 raise LockError(
-                    f"Another cycle is at work on this home: process {there['pid']} on {there['host']} holds {path}. "
-                    "Wait until it has ended. If it runs on another machine and is gone, delete that file."
+                    Event.of("cycle_locked", pid=holder["pid"], host=holder["host"], path=str(path))
                 ) from None
-            _remove_stale(path, there)
-    raise LockError(f"The lock {path} cannot be had: others take it all the time. Try again.")
+            _remove_stale(path, holder)
+    raise LockError(Event.of("cycle_lock_contested", path=str(path)))
 
 
-def _remove_stale(path: Path, judged: dict[str, Any] | None) -> None:
+def _remove_stale(path: Path, stale: dict[str, Any] | None) -> None:
     aside = path.with_name(f".{path.name}-stale-{uuid.uuid4().hex}")
     with contextlib.suppress(FileNotFoundError):
         os.rename(path, aside)
-        # Somebody may have taken the lock since it was judged: theirs goes back.
-        if _read(aside) != judged:
+        # Another process may have acquired the lock since it was read: then put that lock back.
+        if _read(aside) != stale:
             with contextlib.suppress(FileExistsError):
                 os.link(aside, path)
         aside.unlink()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Who holds the lock; None where the file is gone or damaged, which nobody living wrote: links are whole."""
+    """The identity of the holder; None where the file is gone or damaged, which no living process leaves."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: found[name] for name in ("pid", "started", "boot", "host")}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: content[name] for name in ("pid", "started", "boot", "host")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def holder(pid: int) -> dict[str, Any]:
-    """What names a process on this machine."""
+def process_identity(pid: int) -> dict[str, Any]:
+    """What identifies a process of this machine."""
     return {"pid": pid, "started": _started(pid), "boot": _boot(), "host": socket.gethostname()}
 
 
-def is_alive(there: dict[str, Any]) -> bool:
-    """Whether the process that wrote this still runs. What another machine holds counts as alive: nobody can tell."""
-    if there["host"] != socket.gethostname():
+def is_alive(identity: dict[str, Any]) -> bool:
+    """Whether a process still runs. One on another machine counts as alive, since it cannot be seen from here."""
+    if identity["host"] != socket.gethostname():
         return True
     return bool(
-        there["boot"] == _boot()
-        and psutil.pid_exists(there["pid"])
-        and _started(there["pid"]) == there["started"]
+        identity["boot"] == _boot()
+        and psutil.pid_exists(identity["pid"])
+        and _started(identity["pid"]) == identity["started"]
     )
 
 
 def _boot() -> str:
-    # Where there is no such file, process ids and start times must do.
+    # Without such a file, process ids and start times must do.
     return _BOOT.read_text().strip() if _BOOT.exists() else ""
 
 

@@ -1,21 +1,26 @@
-"""What a cycle has done so far, step by step, so that one that was killed goes on from there.
+"""The state of a cycle, step by step, so that one that was killed goes on where it was; and its reports.
 
-HOME/cycles/N/state.json is replaced whole after every step; a cycle without "ended" in it is unfinished.
+HOME/cycles/NUMBER/state.json is replaced as a whole after every step; a cycle without "ended" in it is unfinished.
+`assistant.admin.cycle_records` reads it.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from alignment.errors import CycleError
+from alignment.evaluation import comparison_report
+from alignment.evaluation.comparison import VersionComparison
+from assistant.admin import cycle_records, cycle_report
+from assistant.events.describe import describe
+from assistant.events.event import Event
 from assistant.registry.versions import now, write_atomically
 
 State = dict[str, Any]
 
 
 class Journal:
-    """The state of one cycle, in its folder."""
+    """The state of one cycle, and its folder. Every change is written at once."""
 
     def __init__(self, folder: Path, state: State) -> None:
         self.folder = folder
@@ -23,11 +28,12 @@ class Journal:
 
     @property
     def number(self) -> int:
+        """Cycles of a home are numbered from 1."""
         return int(self.folder.name)
 
     @property
     def whole(self) -> Path:
-        """The folder of the snapshot that reward models and evaluations read: everything that people said."""
+        """The folder of the snapshot of all feedback, which reward models and evaluations read."""
         return self.folder / str(self.state["snapshot"]["folder"])
 
     @property
@@ -36,58 +42,44 @@ class Journal:
         return self.folder / str(self.state["snapshot"]["own"]["folder"])
 
     def free(self, name: str) -> Path:
-        """A folder in the cycle's that is not there yet: a kill leaves whole snapshots that nobody knows of."""
-        tries = [name, *(f"{name}-{number}" for number in range(2, 1000))]
-        return next(self.folder / one for one in tries if not (self.folder / one).exists())
+        """A path in the cycle's folder that does not exist yet: a killed run leaves snapshots that no state names."""
+        names = [name, *(f"{name}-{number}" for number in range(2, 1000))]
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
 
     def save(self, **new: Any) -> None:
         """Add to the state, and write it."""
         self.state.update(new)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(
-            self.folder / "state.json", json.dumps(self.state, ensure_ascii=False, indent=1) + "\n"
-        )
+        write_atomically(self.folder / "state.json", _json(self.state))
 
-    def note(self, text: str) -> None:
-        """Keep a sentence for the report, once."""
-        notes = self.state.setdefault("notes", [])
+    def note(self, event: Event) -> None:
+        """Keep an event for the report, once: its English text in "notes", and its data in "note_events"."""
+        text = describe(event)
+        notes, events = self.state.get("notes", []), self.state.get("note_events", {})
         if text not in notes:
-            self.save(notes=[*notes, text])
+            self.save(notes=[*notes, text], note_events={**events, text: event.content()})
 
 
 def cycles(home: Path) -> list[Journal]:
     """All cycles of a home, first to last. Raises CycleError for a state that cannot be read."""
-    return list(_read(home))
+    return [Journal(cycle.folder, cycle.state) for cycle in reversed(cycle_records.cycles(home, _refuse))]
 
 
-def _read(home: Path) -> Iterator[Journal]:
-    folder = home / "cycles"
-    found = [entry for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-    for entry in sorted(found, key=lambda entry: int(entry.name)):
-        path = entry / "state.json"
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(state, dict):
-                raise ValueError("it is no object")
-        except FileNotFoundError:
-            continue  # Killed before its first step.
-        except (OSError, ValueError) as error:
-            raise CycleError(
-                f"{path} cannot be read ({error}). Restore it, or delete the folder {entry}: "
-                "its candidates stay registered and unreleased."
-            ) from error
-        yield Journal(entry, state)
+def _refuse(path: Path, error: Exception) -> None:
+    raise CycleError(
+        Event.of("cycle_state_unreadable", path=str(path), error=str(error), folder=str(path.parent))
+    ) from error
 
 
 def begin(home: Path, earlier: list[Journal], released: str) -> Journal:
-    """A new cycle; its folder appears with its first state."""
-    number = 1 + max((one.number for one in earlier), default=0)
+    """A new cycle. Its folder appears with its first state."""
+    number = 1 + max((journal.number for journal in earlier), default=0)
     journal = Journal(home / "cycles" / str(number), {"number": number, "began": now(), "released": released})
     journal.save()
     return journal
 
 
-def seen(earlier: list[Journal]) -> set[str]:
+def known_votes(earlier: list[Journal]) -> set[str]:
     """Names of the votes that the last ended cycle knew."""
     for journal in reversed(earlier):
         path = journal.folder / "votes.json"
@@ -98,11 +90,30 @@ def seen(earlier: list[Journal]) -> set[str]:
 
 def looks(earlier: list[Journal], released: str) -> int:
     """How many candidates were compared with this released version before."""
-    decisions = [one for journal in earlier for one in journal.state.get("decisions", [])]
-    return sum(one["released"] == released for one in decisions)
+    decisions = [decision for journal in earlier for decision in journal.state.get("decisions", [])]
+    return sum(decision["released"] == released for decision in decisions)
 
 
-def write_votes(mine: Journal, given: set[str], new: int) -> None:
-    """Keep which votes this cycle knows: the next one counts what is new since then."""
-    write_atomically(mine.folder / "votes.json", json.dumps(sorted(given)) + "\n")
-    mine.save(new_votes=new)
+def write_votes(journal: Journal, votes: set[str], new: int) -> None:
+    """Keep the names of the votes that this cycle knows, so that the next one can count those that are new."""
+    write_atomically(journal.folder / "votes.json", json.dumps(sorted(votes)) + "\n")
+    journal.save(new_votes=new)
+
+
+def write_report(journal: Journal) -> Path:
+    """Write report.md for people and report.json for programs; the path of report.md."""
+    path = journal.folder / "report.md"
+    write_atomically(path, cycle_report.markdown(journal.number, journal.state, plots=True))
+    write_atomically(journal.folder / "report.json", _json(journal.state))
+    return path
+
+
+def write_comparison(folder: Path, comparison: VersionComparison) -> None:
+    """Write every value of a comparison as JSON, and its plot."""
+    name = f"{comparison.candidate.version}-against-{comparison.released.version}"
+    write_atomically(folder / f"{name}.json", _json(comparison_report.content(comparison)))
+    comparison_report.plot(comparison, folder / f"{name}.png")
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1) + "\n"

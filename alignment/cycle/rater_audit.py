@@ -1,8 +1,8 @@
-"""Whose votes look as if they were not meant: raters who contradict others or themselves, flood, copy. Pure.
+"""Find raters whose votes look unintended: they contradict others or themselves, flood, or copy. Pure functions.
 
-Each finding names a rater and says why in figures. It accuses nobody: a person may simply see things otherwise.
-Nothing is left out because of it; the caps of `feedback_store.rows.Rules` and the gate stand whoever votes. Tests are
-binomial, one a rater, and their level is shared out among all raters tested (Bonferroni).
+Each finding names a rater and its reason in numbers. It is no accusation: a person may simply see things otherwise.
+Nothing is left out because of it; the caps of `feedback_store.rows.Rules` and the gate protect against any rater.
+Disagreement is tested with one binomial test a rater, whose level is divided by the number of raters (Bonferroni).
 """
 
 from collections import Counter, defaultdict
@@ -12,28 +12,32 @@ from typing import Literal
 
 from scipy.stats import binomtest
 
-What = Literal["against the others", "against the judges", "flood", "copies", "contradicts themselves"]
+from assistant.events.describe import describe
+from assistant.events.event import Event
+
+Finding = Literal["against the others", "against the judges", "flood", "copies", "contradicts themselves"]
 
 LEVEL = 0.01
-"""Chance of naming anybody at all for disagreeing, where everybody votes like a coin."""
-LEAST = 10
-"""Votes or texts below which nothing is said of a rater."""
+"""Chance of naming any rater for disagreement if all vote at random."""
+MINIMUM = 10
+"""Number of votes or texts below which a rater is not judged."""
 FLOOD_SHARE = 3.0
-"""So many times the share of votes that each rater would have if all gave alike; with a half of all votes, always."""
+"""Multiple of an equal share of votes that counts as a flood; half of all votes always does."""
 BURST, WINDOW = 20, 60.0
-"""Votes within so many seconds that nobody reads so fast."""
-TWINS = 0.95
-"""Share of the smaller one's texts that two raters judged alike, from which on one may be the other's copy …"""
-ODD = 4
-"""… if both are against the majority of the others as often as this."""
+"""Number of votes within so many seconds that is faster than anybody reads."""
+TWIN_SHARE = 0.95
+"""Share of the texts of the rater with fewer of them that two raters must judge alike to be named as copies …"""
+TWIN_ODD = 4
+"""… and how often both must differ from the majority of all others."""
 
 
 @dataclass(frozen=True)
-class Cast:
-    """One standing thumb. `text` names what was judged: equal for equal answers to nearly equal prompts."""
+class CastVote:
+    """One standing thumb."""
 
     rater: str
     text: str
+    """A digest of the rated answer and its prompt; equal for equal answers to nearly equal prompts."""
     value: int
     """1 or -1."""
     at: float
@@ -42,148 +46,143 @@ class Cast:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A rater, what is odd, and the figures."""
+    """A rater who stands out, with the kind of finding and its reason."""
 
     rater: str
-    what: What
+    what: Finding
+    event: Event
+    """The reason in numbers."""
     text: str
+    """The event in English."""
 
 
-def find(cast: Sequence[Cast], judged: Mapping[str, tuple[int, int]] | None = None) -> list[Suspect]:
-    """Everyone who stands out, by rater and kind of finding.
+def find(votes: Sequence[CastVote], judged: Mapping[str, tuple[int, int]] | None = None) -> list[Suspect]:
+    """All findings, sorted by rater and kind.
 
     `judged`: by rater, on how many votes a reward model that never saw their prompts agrees, and of how many.
     """
-    found = [
-        *against_the_others(cast),
-        *against_the_judges(judged or {}),
-        *floods(cast),
-        *copies(cast),
-        *contradictions(cast),
+    suspects = [
+        *disagreeing_with_others(votes),
+        *disagreeing_with_judges(judged or {}),
+        *floods(votes),
+        *copies(votes),
+        *contradictions(votes),
     ]
-    return sorted(found, key=lambda one: (one.rater, one.what))
+    return sorted(suspects, key=lambda suspect: (suspect.rater, suspect.what))
 
 
-def against_the_others(cast: Sequence[Cast]) -> list[Suspect]:
-    """Raters who say the opposite of the others' majority, on texts that several judged, more often than a coin."""
-    votes = _last_word(cast)
-    by_text: dict[str, dict[str, int]] = defaultdict(dict)
-    for (rater, text), value in votes.items():
-        by_text[text][rater] = value
+def disagreeing_with_others(votes: Sequence[CastVote]) -> list[Suspect]:
+    """Raters who vote against the majority of the others on shared texts, more often than by chance."""
+    values_by_text: dict[str, dict[str, int]] = defaultdict(dict)
+    for (rater, text), value in _last_votes(votes).items():
+        values_by_text[text][rater] = value
     agreed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for said in by_text.values():
-        for rater, value in said.items():
-            others = sum(said.values()) - value
+    for values in values_by_text.values():
+        for rater, value in values.items():
+            others = sum(values.values()) - value
             if others:
                 agreed[rater][0] += others * value > 0
                 agreed[rater][1] += 1
-    return _disagreeing(
-        {rater: (a, of) for rater, (a, of) in agreed.items()}, "against the others", "the others"
-    )
+    counts = {rater: (right, of) for rater, (right, of) in agreed.items()}
+    return _disagreeing(counts, "against the others", "others")
 
 
-def against_the_judges(judged: Mapping[str, tuple[int, int]]) -> list[Suspect]:
-    """Raters whose votes reward models get wrong more often than a coin would."""
-    return _disagreeing(judged, "against the judges", "reward models that learned from other prompts")
+def disagreeing_with_judges(judged: Mapping[str, tuple[int, int]]) -> list[Suspect]:
+    """Raters with whom reward models disagree more often than by chance."""
+    return _disagreeing(judged, "against the judges", "reward models")
 
 
-def _disagreeing(agreed: Mapping[str, tuple[int, int]], what: What, whom: str) -> list[Suspect]:
-    tested = {rater: counts for rater, counts in agreed.items() if counts[1] >= LEAST}
-    found = []
+def _disagreeing(agreed: Mapping[str, tuple[int, int]], what: Finding, whom: str) -> list[Suspect]:
+    tested = {rater: counts for rater, counts in agreed.items() if counts[1] >= MINIMUM}
+    suspects = []
     for rater, (right, of) in tested.items():
         p = float(binomtest(right, of, 0.5, alternative="less").pvalue)
         if p <= LEVEL / len(tested):
-            found.append(
-                Suspect(
-                    rater, what, f"agrees with {whom} on {right} of {of} votes (p = {p:.1g}): flipped labels?"
-                )
-            )
-    return found
+            event = Event.of("rater_disagrees", whom=whom, right=right, of=of, p=p)
+            suspects.append(_suspect(rater, what, event))
+    return suspects
 
 
-def floods(cast: Sequence[Cast]) -> list[Suspect]:
-    """Raters who give far more than their share of all votes, or more than anybody reads."""
-    given = Counter(one.rater for one in cast)
-    found = []
-    for rater, count in given.items():
-        share = count / len(cast)
-        fair = 1 / len(given)
+def floods(votes: Sequence[CastVote]) -> list[Suspect]:
+    """Raters who give far more than their share of all votes, or give them faster than anybody reads."""
+    counts = Counter(vote.rater for vote in votes)
+    suspects = []
+    for rater, count in counts.items():
+        share = count / len(votes)
+        equal = 1 / len(counts)
         reasons = []
-        if len(given) > 1 and count >= LEAST and share >= min(FLOOD_SHARE * fair, 0.5) and share > fair:
+        if len(counts) > 1 and count >= MINIMUM and equal < share >= min(FLOOD_SHARE * equal, 0.5):
             reasons.append(
-                f"gave {count} of all {len(cast)} votes, {100 * share:.0f} %, as one of {len(given)} raters"
+                Event.of("rater_share", count=count, of=len(votes), share=share, raters=len(counts))
             )
-        fastest = _fastest(sorted(one.at for one in cast if one.rater == rater))
+        fastest = _most_in_window(sorted(vote.at for vote in votes if vote.rater == rater))
         if fastest >= BURST:
-            reasons.append(f"gave {fastest} votes within {WINDOW:.0f} seconds")
+            reasons.append(Event.of("rater_burst", count=fastest, seconds=round(WINDOW)))
         if reasons:
-            found.append(Suspect(rater, "flood", "; ".join(reasons)))
-    return found
+            suspects.append(_suspect(rater, "flood", Event.of("rater_flood", reasons=reasons)))
+    return suspects
 
 
-def _fastest(times: Sequence[float]) -> int:
-    """Most votes in any window."""
-    most = first = 0
-    for last, time in enumerate(times):
-        while time - times[first] > WINDOW:
-            first += 1
-        most = max(most, last - first + 1)
+def _most_in_window(times: Sequence[float]) -> int:
+    """The largest number of ascending `times` within any WINDOW seconds."""
+    most = start = 0
+    for end, time in enumerate(times):
+        while time - times[start] > WINDOW:
+            start += 1
+        most = max(most, end - start + 1)
     return most
 
 
-def copies(cast: Sequence[Cast]) -> list[Suspect]:
-    """Raters who judge one text over and over, and pairs of raters who say the same of the same texts."""
-    found = []
-    repeated = Counter((one.rater, one.text) for one in cast)
+def copies(votes: Sequence[CastVote]) -> list[Suspect]:
+    """Raters who judge one text over and over, and pairs of raters who give the same votes to the same texts."""
+    suspects = []
+    repeated = Counter((vote.rater, vote.text) for vote in votes)
     most: dict[str, int] = defaultdict(int)
     for (rater, _), count in repeated.items():
         most[rater] = max(most[rater], count)
     for rater, count in most.items():
-        if count >= LEAST:
-            found.append(
-                Suspect(rater, "copies", f"judged the same answer to the same question {count} times")
-            )
-    votes: dict[str, dict[str, int]] = defaultdict(dict)
-    for (rater, text), value in _last_word(cast).items():
-        votes[rater][text] = value
+        if count >= MINIMUM:
+            suspects.append(_suspect(rater, "copies", Event.of("rater_repeats", count=count)))
+    values: dict[str, dict[str, int]] = defaultdict(dict)
+    for (rater, text), value in _last_votes(votes).items():
+        values[rater][text] = value
     majority: Counter[str] = Counter()
-    for said in votes.values():
-        majority.update(said)
-    raters = sorted(rater for rater, said in votes.items() if len(said) >= LEAST)
-    for place, one in enumerate(raters):
-        for other in raters[place + 1 :]:
-            shared = votes[one].keys() & votes[other].keys()
-            alike = [text for text in shared if votes[one][text] == votes[other][text]]
-            # Right answers are right to everybody; who is odd in the same places has the same source.
-            odd = [text for text in alike if (majority[text] - 2 * votes[one][text]) * votes[one][text] < 0]
-            if len(alike) >= TWINS * min(len(votes[one]), len(votes[other])) and len(odd) >= ODD:
-                words = f"says the same as {one} of {len(alike)} texts, {len(odd)} times against all others"
-                found.append(Suspect(other, "copies", words))
-    return found
+    for by_text in values.values():
+        majority.update(by_text)
+    raters = sorted(rater for rater, by_text in values.items() if len(by_text) >= MINIMUM)
+    for index, rater in enumerate(raters):
+        for other in raters[index + 1 :]:
+            mine, theirs = values[rater], values[other]
+            alike = [text for text in mine.keys() & theirs.keys() if mine[text] == theirs[text]]
+            # Everybody likes a right answer; raters who differ from the rest on the same texts have one source.
+            odd = [text for text in alike if (majority[text] - 2 * mine[text]) * mine[text] < 0]
+            if len(alike) >= TWIN_SHARE * min(len(mine), len(theirs)) and len(odd) >= TWIN_ODD:
+                event = Event.of("rater_copies", rater=rater, count=len(alike), odd=len(odd))
+                suspects.append(_suspect(other, "copies", event))
+    return suspects
 
 
-def contradictions(cast: Sequence[Cast]) -> list[Suspect]:
-    """Raters who call the same text now good, now bad, more often than not."""
-    said: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+def contradictions(votes: Sequence[CastVote]) -> list[Suspect]:
+    """Raters who call at least half of the texts that they judged repeatedly both good and bad."""
+    values: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     times: Counter[tuple[str, str]] = Counter()
-    for one in cast:
-        said[one.rater][one.text].add(one.value)
-        times[one.rater, one.text] += 1
-    found = []
-    for rater, texts in said.items():
-        again = [text for text in texts if times[rater, text] > 1]
-        both = sum(len(texts[text]) > 1 for text in again)
-        if len(again) >= LEAST // 2 and 2 * both >= len(again):
-            found.append(
-                Suspect(
-                    rater,
-                    "contradicts themselves",
-                    f"called {both} of {len(again)} texts that they judged more than once both good and bad",
-                )
-            )
-    return found
+    for vote in votes:
+        values[vote.rater][vote.text].add(vote.value)
+        times[vote.rater, vote.text] += 1
+    suspects = []
+    for rater, by_text in values.items():
+        again = [text for text in by_text if times[rater, text] > 1]
+        both = sum(len(by_text[text]) > 1 for text in again)
+        if len(again) >= MINIMUM // 2 and 2 * both >= len(again):
+            event = Event.of("rater_contradicts", both=both, again=len(again))
+            suspects.append(_suspect(rater, "contradicts themselves", event))
+    return suspects
 
 
-def _last_word(cast: Sequence[Cast]) -> dict[tuple[str, str], int]:
-    """By rater and text."""
-    return {(one.rater, one.text): one.value for one in sorted(cast, key=lambda one: one.at)}
+def _suspect(rater: str, what: Finding, event: Event) -> Suspect:
+    return Suspect(rater, what, event, describe(event))
+
+
+def _last_votes(votes: Sequence[CastVote]) -> dict[tuple[str, str], int]:
+    """The last vote of each rater on each text, by rater and text."""
+    return {(vote.rater, vote.text): vote.value for vote in sorted(votes, key=lambda vote: vote.at)}

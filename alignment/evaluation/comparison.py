@@ -57,6 +57,8 @@ class ShownShare:
     of: int
     low: float
     high: float
+    version: str = ""
+    """The reward model that judged, where the share is of its judgements."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def compare(
         if judge_decides:
             measures.append(wins)
         else:
-            shown.append(_shown(f"wins by the reward model {judge.id}", wins[0].values.values()))
+            share = _shown(f"wins by the reward model {judge.id}", wins[0].values.values())
+            shown.append(replace(share, version=judge.id))
     if asked.retention:
         measures += _retention(loaded[0], loaded[1], asked.retention)
     if asked.judgements:

@@ -5,67 +5,64 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from alignment.evaluation.comparison import VersionComparison
-from alignment.evaluation.formatting import aligned, amount, difference, with_interval
+from alignment.evaluation.comparison import ShownShare, VersionComparison
+from alignment.evaluation.formatting import aligned
 from alignment.evaluation.gate import compare
 from alignment.evaluation.paired_tests import bounds
 from alignment.evaluation.shares import table as table_of_shares
+from assistant.admin.cycle_report import measure_cells
+from assistant.events.describe import describe
+from assistant.events.event import Event
 
 LEVEL = 0.025
 """Each bound of a 95 % interval."""
 
 
-def table(compared: VersionComparison) -> str:
-    """A line a measure: both versions, the paired difference with its 95 % interval, gained and lost prompts."""
+def measures(compared: VersionComparison) -> list[dict[str, Any]]:
+    """A row a measure: the means of both versions, the paired difference with its 95 % interval, counts of prompts."""
     new, old = compared.candidate, compared.released
-    rows = [
-        (
-            "measure",
-            "kind",
-            old.version,
-            new.version,
-            "better by",
-            "95 % interval",
-            "gained",
-            "lost",
-            "prompts",
-        )
-    ]
+    rows = []
     for measure, mine, other in zip(compare(new, old), new.measures, old.measures, strict=True):
         paired = measure.paired
-        low, high = (difference(bound, paired.binary) for bound in bounds(paired, LEVEL))
+        low, high = bounds(paired, LEVEL)
         rows.append(
-            (
-                measure.name,
-                measure.kind,
-                amount(fmean(other.values.values()), paired.binary),
-                amount(fmean(mine.values.values()), paired.binary),
-                difference(paired.mean, paired.binary),
-                f"[{low}, {high}]",
-                str(paired.gained),
-                str(paired.lost),
-                str(paired.prompts),
-            )
+            {
+                "measure": measure.name,
+                "kind": measure.kind,
+                "unit": "points" if paired.binary else "",
+                "released": fmean(other.values.values()),
+                "candidate": fmean(mine.values.values()),
+                "difference": paired.mean,
+                "low": low,
+                "high": high,
+                "gained": paired.gained,
+                "lost": paired.lost,
+                "prompts": paired.prompts,
+            }
         )
-    lines = aligned(rows)
-    for share in compared.shown:
-        percent = with_interval(share.count / share.of, share.low, share.high)
-        lines.append(f"{share.name}: {percent} of {share.of} (shown only)")
-    return "\n".join(lines)
+    return rows
 
 
-def markdown(text: str) -> str:
-    """What `table` gives, in Markdown."""
-    lines: list[str] = []
-    for number, line in enumerate(text.splitlines()):
-        cells = [cell.strip() for cell in line.split("  ") if cell.strip()]
-        if len(cells) == 1:
-            lines += ["", line] if lines and lines[-1].startswith("|") else [line]
-            continue
-        lines.append(f"| {' | '.join(cells)} |")
-        if number == 0:
-            lines.append(f"|{'---|' * len(cells)}")
-    return "\n".join(lines)
+def shown_shares(compared: VersionComparison) -> list[Event]:
+    """The shares that are shown and decide nothing."""
+    return [_share_event(share) for share in compared.shown]
+
+
+def _share_event(share: ShownShare) -> Event:
+    values = {"share": share.count / share.of, "low": share.low, "high": share.high, "of": share.of}
+    if share.version:
+        return Event.of("report_reward_model_share", version=share.version, **values)
+    return Event.of("report_share", measure=share.name, **values)
+
+
+def table(compared: VersionComparison) -> str:
+    """The measures as a table in plain text, a line each, and the shares below it."""
+    headings = ("measure", "kind", compared.released.version, compared.candidate.version)
+    rows = [
+        (*headings, "better by", "95 % interval", "gained", "lost", "prompts"),
+        *((row["measure"], row["kind"], *measure_cells(row)) for row in measures(compared)),
+    ]
+    return "\n".join([*aligned(rows), *map(describe, shown_shares(compared))])
 
 
 def cells(compared: VersionComparison) -> str:

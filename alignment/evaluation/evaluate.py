@@ -22,8 +22,10 @@ from alignment.evaluation.gate import decide
 from alignment.evaluation.held_out_judgements import from_store
 from alignment.evaluation.release_policy import Policy, read_policy
 from alignment.evaluation.shares import Cell, any_correct, cells, overall, table
+from alignment.event_output import emit
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
+from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import STARTER, Version, Versions, write_atomically
 from assistant.serving.loading import load_for_serving
@@ -90,7 +92,9 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     )
     decision = decide(compared.candidate, compared.released, comparison.with_margins(policy.gate), looks=1)
     print(comparison_report.table(compared))
-    print(f"\nAt a first look the gate would say: {decision.text()}")
+    print()
+    reasons = [reason.event for reason in decision.reasons]
+    emit(Event.of("gate_at_first_look", decision=decision.event(), reasons=reasons))
     content = {
         **comparison_report.content(compared),
         "seed": options.seed,

@@ -17,12 +17,14 @@ from typing import Literal
 import numpy as np
 
 from alignment.errors import ComparisonError
-from alignment.evaluation.formatting import difference
 from alignment.evaluation.paired_tests import Paired, bounds, p_better
 from alignment.evaluation.release_policy import GatePolicy
+from assistant.events.describe import describe
+from assistant.events.event import Event
 
 Kind = Literal["primary", "guard"]
 Verdict = Literal["promote", "hold", "reject"]
+Unit = Literal["points", ""]
 Finding = Literal["better", "not worse", "worse", "undecided", "too few prompts"]
 
 
@@ -64,7 +66,11 @@ class Reason:
     """One-sided p-value of "no better"; primary measures only."""
     margin: float | None
     """Guards only."""
+    unit: Unit
+    """Of the differences: "points" where values are right or wrong, so that 0.1 is ten points."""
+    event: Event
     text: str
+    """The event in English."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,17 @@ class Decision:
 
     def text(self) -> str:
         """For people: a line for the verdict and one a measure."""
-        first = f"{self.verdict} {self.candidate} against {self.released} (look {self.looks})"
-        return "\n".join([first, *(f"- {reason.text}" for reason in self.reasons)])
+        return "\n".join([describe(self.event()), *(f"- {reason.text}" for reason in self.reasons)])
+
+    def event(self) -> Event:
+        """The verdict without its reasons."""
+        return Event.of(
+            "gate_decision",
+            candidate=self.candidate,
+            released=self.released,
+            verdict=self.verdict,
+            look=self.looks,
+        )
 
 
 @dataclass(frozen=True)
@@ -165,12 +180,13 @@ def _primary(one: Compared, p: float, level: float) -> Reason:
         finding = "better"
     elif high < 0:
         finding = "worse"
-    words = {
-        "better": f"better; p = {p:.2g}, needed {level:.2g}",
-        "worse": "worse: the whole interval lies below zero",
-        "undecided": f"not shown to be better; p = {p:.2g}, needed {level:.2g}",
+    tested = {"p": p, "level": level}
+    event = {
+        "better": Event.of("measure_better", **tested),
+        "worse": Event.of("measure_worse"),
+        "undecided": Event.of("measure_not_shown_better", **tested),
     }[finding]
-    return _reason(one, finding, low, high, level, words, p=p)
+    return _reason(one, finding, low, high, level, event, p=p)
 
 
 def _guard(one: Compared, margin: float, level: float) -> Reason:
@@ -180,18 +196,14 @@ def _guard(one: Compared, margin: float, level: float) -> Reason:
         finding = "not worse"
     elif high < 0:
         finding = "worse"
-    allowed = difference(-margin, one.paired.binary)
-    words = {
-        "not worse": f"not worse than the margin of {allowed}",
-        "worse": f"worse: the whole interval lies below zero and reaches the margin of {allowed}",
-        "undecided": f"undecided: the interval holds both zero and the margin of {allowed}",
-    }[finding]
-    return _reason(one, finding, low, high, level, words, margin=margin)
+    code = {"not worse": "guard_not_worse", "worse": "guard_worse", "undecided": "guard_undecided"}[finding]
+    event = Event.of(code, margin=-margin, unit=_unit(one))
+    return _reason(one, finding, low, high, level, event, margin=margin)
 
 
 def _too_few(one: Compared, policy: GatePolicy, level: float) -> Reason:
-    words = f"too few prompts: at least {policy.minimum_prompts} must be answered by both"
-    return _reason(one, "too few prompts", *bounds(one.paired, level), level, words)
+    event = Event.of("too_few_prompts", needed=policy.minimum_prompts)
+    return _reason(one, "too few prompts", *bounds(one.paired, level), level, event)
 
 
 def _margin(one: Compared, policy: GatePolicy) -> float:
@@ -211,17 +223,23 @@ def _reason(
     low: float,
     high: float,
     level: float,
-    words: str,
+    finding_event: Event,
     p: float | None = None,
     margin: float | None = None,
 ) -> Reason:
     paired = one.paired
-    unit = " points" if paired.binary else ""
-    interval = f"[{difference(low, paired.binary)}, {difference(high, paired.binary)}]"
-    mean = difference(paired.mean, paired.binary)
-    text = (
-        f"{one.name} ({one.kind}): {mean}{unit} {interval} on {paired.prompts} prompts, "
-        f"{paired.gained} gained, {paired.lost} lost; {words}"
+    event = Event.of(
+        "gate_reason",
+        measure=one.name,
+        kind=one.kind,
+        difference=paired.mean,
+        low=low,
+        high=high,
+        unit=_unit(one),
+        prompts=paired.prompts,
+        gained=paired.gained,
+        lost=paired.lost,
+        finding=finding_event,
     )
     return Reason(
         one.name,
@@ -236,8 +254,14 @@ def _reason(
         paired.lost,
         p,
         margin,
-        text,
+        _unit(one),
+        event,
+        describe(event),
     )
+
+
+def _unit(one: Compared) -> Unit:
+    return "points" if one.paired.binary else ""
 
 
 def _by_name(evaluation: Evaluation) -> dict[str, Measure]:

@@ -5,8 +5,8 @@
     python -m alignment trial start v3 --share 0.2 --home DIR
     python -m alignment trial stop --home DIR
 
-`alignment.live.sequential_test` decides. A cycle follows it each time it runs, and a running app does where there are
-new thumbs. Its state, and how earlier ones ended, are kept in HOME/trials.
+`alignment.live.sequential_test` decides. Every cycle follows the live comparison, and a running app does so when there
+are new thumbs. HOME/trial.json names the one under way; HOME/trials keeps the course and the end of each.
 """
 
 import argparse
@@ -18,134 +18,169 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alignment.cycle import recorded_votes
 from alignment.errors import CycleError
 from alignment.evaluation.release_policy import LivePolicy, Policy, read_policy
+from alignment.event_output import emit
 from alignment.live import sequential_test
-from alignment.live.sequential_test import Outcome
-from assistant.registry import live_comparison as trials
-from assistant.registry.live_comparison import Trial
+from alignment.live.sequential_test import ArmVote, Outcome
+from assistant.events.describe import describe
+from assistant.events.event import Event
+from assistant.registry import live_comparison
+from assistant.registry.live_comparison import Trial, arm
 from assistant.registry.versions import Versions, now, write_atomically
 from assistant.settings import default_home
 from feedback_store import FeedbackStore
 
 POINTS = 200
-"""Of a course that are written down."""
+"""Maximum number of points of a course that are saved for plotting."""
 
 
 def start(home: Path, candidate: str, share: float) -> Trial:
     """Let `candidate` serve a share of conversations beside the released version.
 
-    Raises CycleError if a trial is under way, nothing is released, or the gate did not promote the candidate over the
-    released version; VersionError if it is unknown or damaged.
+    Raises CycleError if a live comparison is under way, nothing is released, the gate did not promote the candidate
+    over the released version, or the share is impossible; VersionError if the candidate is unknown or damaged.
     """
     versions = Versions(home)
-    under_way, released = trials.read(home), versions.released()
+    under_way, released = live_comparison.read(home), versions.released()
     if under_way is not None:
         raise CycleError(
-            f"{under_way.candidate} is being compared with {under_way.released} already. "
-            "Wait until that has ended, or end it with `python -m alignment trial stop`."
+            Event.of("live_already_under_way", candidate=under_way.candidate, released=under_way.released)
         )
-    if released is None or released == candidate:
-        raise CycleError(
-            f"There is nothing to compare {candidate} with: {released or 'nothing'} is released."
-        )
+    if released is None:
+        raise CycleError(Event.of("live_nothing_released", candidate=candidate))
+    if released == candidate:
+        raise CycleError(Event.of("live_same_version", candidate=candidate))
     gate = versions.open(candidate).manifest.gate
     if gate is None or gate.get("verdict") != "promote" or gate.get("released") != released:
-        raise CycleError(
-            f"The gate has not promoted {candidate} over {released}, so nobody is served by it. Run "
-            "`python -m alignment cycle`, or release it by hand with `python -m alignment release`."
-        )
+        raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
     if not 0 < share <= 1:
-        raise CycleError(
-            f"A share of {share} of conversations is not possible: give more than 0 and at most 1."
-        )
+        raise CycleError(Event.of("live_share_impossible", share=share))
     trial = Trial(uuid.uuid4().hex, candidate, released, share, now())
-    trials.write(home, trial)
+    live_comparison.write(home, trial)
     return trial
 
 
-def outcome(home: Path, trial: Trial, policy: LivePolicy) -> Outcome:
-    """Where the comparison stands. Raises StoreError if the store cannot be read."""
-    return sequential_test.follow(_votes(home, trial), policy)
+def status(home: Path, trial: Trial, policy: LivePolicy) -> Event:
+    """Where a live comparison stands. Raises StoreError if the store cannot be read."""
+    outcome = sequential_test.follow(_votes(home, trial), policy)
+    return _under_way(trial, outcome.event)
 
 
-def follow(home: Path, policy: LivePolicy) -> str | None:
-    """Look at the trial under way, if there is one, and end it if it is decided. What was found, in words.
+def follow(home: Path, policy: LivePolicy) -> Event | None:
+    """Test the live comparison under way, and end it if it is decided; None if there is none.
 
-    The winner is released. Killed at any moment, the next look goes on from there.
+    The winner is released. If the process is killed at any moment, the next call goes on from there.
     """
-    trial = trials.read(home)
+    trial = live_comparison.read(home)
     if trial is None:
         return None
     versions = Versions(home)
     released = versions.released()
     if released == trial.candidate:
-        return end(home, trial, "candidate wins", f"{trial.candidate} is the released version")
+        why = Event.of("candidate_is_released", version=trial.candidate)
+        return end(home, trial, "candidate wins", why)
     if released != trial.released:
-        return end(home, trial, "void", f"{released} was released meanwhile, which was no part of it")
+        return end(home, trial, "void", Event.of("other_version_released", version=str(released)))
     if trial.candidate not in versions.ids():
-        return end(home, trial, "void", f"{trial.candidate} is not there any more")
-    given = _votes(home, trial)
-    found, course = sequential_test.follow(given, policy), _course(given, policy)
-    if found.verdict == "candidate wins":
-        versions.release(trial.candidate, f"won its live comparison with {trial.released}: {found.text}")
-        return end(home, trial, found.verdict, found.text, found, course)
-    if found.verdict == "roll back":
-        return end(home, trial, found.verdict, found.text, found, course)
-    text = found.text
+        return end(home, trial, "void", Event.of("version_gone", version=trial.candidate))
+    votes = _votes(home, trial)
+    outcome, course = sequential_test.follow(votes, policy), _course(votes, policy)
+    if outcome.verdict == "candidate wins":
+        why = Event.of("released_by_live_comparison", released=trial.released, outcome=outcome.event)
+        versions.release(trial.candidate, why)
+    if outcome.verdict != "continue":
+        return end(home, trial, outcome.verdict, outcome.event, outcome, course)
+    event = outcome.event
     if datetime.now(UTC) < trial.began:
-        text += f"; the clock stands before {trial.started}, when it began: thumbs on replies until then do not count"
-    _record(home, trial, {"verdict": found.verdict, "why": text, "seen": now()}, found, course)
-    return f"{trial.candidate} is being compared with {trial.released}: {text}"
+        event = Event.of("live_clock_behind", outcome=event, started=trial.started)
+    _record(home, trial, outcome.verdict, event, {"seen": now()}, outcome, course)
+    return _under_way(trial, event)
 
 
 def end(
     home: Path,
     trial: Trial,
     verdict: str,
-    why: str,
-    found: Outcome | None = None,
+    why: Event,
+    outcome: Outcome | None = None,
     course: dict[str, Any] | None = None,
-) -> str:
-    """Write down how it ended, then take its file away: from then on everybody gets the released version."""
-    _record(home, trial, {"ended": now(), "verdict": verdict, "why": why}, found, course)
-    (home / trials.FILE).unlink(missing_ok=True)
-    return f"the live comparison of {trial.candidate} with {trial.released} has ended ({verdict}): {why}"
+) -> Event:
+    """Record how a live comparison ended, then remove its file: from then on everybody gets the released version."""
+    _record(home, trial, verdict, why, {"ended": now()}, outcome, course)
+    (home / live_comparison.FILE).unlink(missing_ok=True)
+    return Event.of(
+        "live_ended", candidate=trial.candidate, released=trial.released, verdict=verdict, why=why
+    )
+
+
+def _under_way(trial: Trial, outcome: Event) -> Event:
+    return Event.of("live_under_way", candidate=trial.candidate, released=trial.released, outcome=outcome)
 
 
 def _record(
-    home: Path, trial: Trial, said: dict[str, str], found: Outcome | None, course: dict[str, Any] | None
+    home: Path,
+    trial: Trial,
+    verdict: str,
+    why: Event,
+    moment: dict[str, str],
+    outcome: Outcome | None,
+    course: dict[str, Any] | None,
 ) -> None:
-    content: dict[str, Any] = {**asdict(trial), **said}
-    if found is not None:
-        content |= {"outcome": asdict(found), "course": course}
+    content: dict[str, Any] = {
+        **asdict(trial),
+        **moment,
+        "verdict": verdict,
+        "why": describe(why),
+        "event": why.content(),
+    }
+    if outcome is not None:
+        content |= {"outcome": {**asdict(outcome), "event": outcome.event.content()}, "course": course}
     (home / "trials").mkdir(exist_ok=True)
     write_atomically(home / "trials" / f"{trial.id}.json", json.dumps(content, indent=2) + "\n")
 
 
-def _votes(home: Path, trial: Trial) -> list[sequential_test.Vote]:
+def votes_of(store: FeedbackStore, trial: Trial) -> list[ArmVote]:
+    """The thumbs of both arms, in the order in which they were given.
+
+    A thumb counts if its reply was made since the live comparison began, by the version that the conversation was
+    assigned to. Replies side by side, or by a version that was chosen by name, take no part in the comparison.
+    """
+    ordered = []
+    for name, version in (("candidate", trial.candidate), ("released", trial.released)):
+        for rating, reply in store.ratings(version, consented=True):
+            assigned = arm(reply.conversation_id, trial.id, trial.share)
+            if assigned == name and reply.created_at >= trial.began:
+                ordered.append((rating.created_at, rating.reply_id, assigned, rating))
+    ordered.sort(key=lambda entry: entry[:2])
+    return [
+        ArmVote(assigned, rating.rater, rating.value, order)
+        for order, (_, _, assigned, rating) in enumerate(ordered)
+    ]
+
+
+def _votes(home: Path, trial: Trial) -> list[ArmVote]:
     with FeedbackStore.open_home(home, create=False) as store:
-        return recorded_votes.of_trial(store, trial)
+        return votes_of(store, trial)
 
 
-def _course(given: list[sequential_test.Vote], policy: LivePolicy) -> dict[str, Any]:
+def _course(votes: list[ArmVote], policy: LivePolicy) -> dict[str, Any]:
     """The interval after each counted vote, at most POINTS of them, for a plot."""
-    found = sequential_test.course(given, policy)
-    known = [i for i in range(len(found.low)) if math.isfinite(found.difference[i])]
+    course = sequential_test.course(votes, policy)
+    known = [i for i in range(len(course.low)) if math.isfinite(course.difference[i])]
     kept = [known[round(i * (len(known) - 1) / (POINTS - 1))] for i in range(POINTS)] if known else []
     kept = sorted(set(kept))
     return {
         "votes": [i + 1 for i in kept],
         **{
-            name: [round(float(getattr(found, name)[i]), 4) for i in kept]
+            name: [round(float(getattr(course, name)[i]), 4) for i in kept]
             for name in ("difference", "low", "high")
         },
     }
 
 
 def main(arguments: list[str]) -> None:
-    """Show, follow, start or stop."""
+    """Show, follow, start or stop the live comparison of a home."""
     parser = argparse.ArgumentParser(
         prog="python -m alignment trial",
         description=__doc__,
@@ -163,16 +198,15 @@ def main(arguments: list[str]) -> None:
             parser.error("start needs a version, such as v3")
         share = policy.cycle.share if options.share is None else options.share
         trial = start(options.home, options.version, share)
-        print(f"{trial.candidate} serves {100 * trial.share:g} % of conversations beside {trial.released}")
+        emit(Event.of("live_started", candidate=trial.candidate, released=trial.released, share=trial.share))
         return
     if options.action == "follow":
-        print(follow(options.home, policy.live) or "no live comparison is under way")
+        emit(follow(options.home, policy.live) or Event.of("live_none"))
         return
-    under_way = trials.read(options.home)
+    under_way = live_comparison.read(options.home)
     if under_way is None:
-        print("no live comparison is under way")
+        emit(Event.of("live_none"))
     elif options.action == "stop":
-        print(end(options.home, under_way, "stopped", "somebody stopped it"))
+        emit(end(options.home, under_way, "stopped", Event.of("live_stopped")))
     else:
-        found = outcome(options.home, under_way, policy.live)
-        print(f"{under_way.candidate} is being compared with {under_way.released}: {found.text}")
+        emit(status(options.home, under_way, policy.live))

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from alignment.errors import ComparisonError
 from alignment.evaluation.release_policy import LivePolicy
+from assistant.events.describe import describe
+from assistant.events.event import Event
 from assistant.registry.live_comparison import ARMS, Arm
 
 Floats = NDArray[np.float64]
@@ -31,7 +33,7 @@ CANDIDATE, RELEASED = ARMS.index("candidate"), ARMS.index("released")
 
 
 @dataclass(frozen=True)
-class Vote:
+class ArmVote:
     """A thumb on a reply of one arm."""
 
     arm: Arm
@@ -74,8 +76,10 @@ class Outcome:
     high: float
     candidate: Side
     released: Side
+    event: Event
+    """The reason in numbers: `live_outcome`, or `live_outcome_unknown` until both arms have a vote."""
     text: str
-    """The reason in words and figures."""
+    """The event in English."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Stream:
         return Stream(self.arm[which], self.rater[which], self.up[which])
 
 
-def follow(votes: Sequence[Vote], policy: LivePolicy) -> Outcome:
+def follow(votes: Sequence[ArmVote], policy: LivePolicy) -> Outcome:
     """Go through the votes in order and stop at the first that decides; the rest changes nothing.
 
     So the outcome does not depend on how often anyone looked. Raises ComparisonError for a vote that is none.
@@ -124,18 +128,18 @@ def settle(stream: Stream, policy: LivePolicy) -> tuple[Verdict, int]:
     return "continue", len(stream.arm)
 
 
-def course(votes: Sequence[Vote], policy: LivePolicy) -> Course:
+def course(votes: Sequence[ArmVote], policy: LivePolicy) -> Course:
     """The confidence sequence after each counted vote, for a plot; it goes on beyond a decision."""
     stream = read(votes).first_of_each(policy.votes_per_rater)
     return Course(*_interval(_sums_after_each(stream), policy))
 
 
-def read(votes: Sequence[Vote]) -> Stream:
+def read(votes: Sequence[ArmVote]) -> Stream:
     """Votes in their order, without those taken back. Raises ComparisonError for one that is none."""
     for vote in votes:
         if vote.value not in (-1, 0, 1) or vote.arm not in ARMS:
             raise ComparisonError(
-                f"Vote {vote.order} is {vote.value!r} for {vote.arm!r}. A vote is 1, -1 or 0 for one of: "
+                f"ArmVote {vote.order} is {vote.value!r} for {vote.arm!r}. A vote is 1, -1 or 0 for one of: "
                 f"{', '.join(ARMS)}."
             )
     standing = sorted((vote for vote in votes if vote.value), key=lambda vote: vote.order)
@@ -225,8 +229,8 @@ def _outcome(verdict: Verdict, last: Floats, policy: LivePolicy) -> Outcome:
     if not known:
         low, high = -1.0, 1.0
     missing = [
-        f"{name} has {have} of {floor} {what}"
-        for name, side in (("the candidate", candidate), ("the released version", released))
+        Event.of(f"{name}_lacks_{what}", have=have, needed=floor)
+        for name, side in (("candidate", candidate), ("released", released))
         for have, floor, what in (
             (side.votes, policy.minimum_votes, "votes"),
             (side.raters, policy.minimum_raters, "raters"),
@@ -234,22 +238,28 @@ def _outcome(verdict: Verdict, last: Floats, policy: LivePolicy) -> Outcome:
         if have < floor
     ]
     if missing:
-        words = f"too little to decide: {', '.join(missing)}"
+        finding = Event.of("live_too_little", missing=missing)
     elif verdict == "candidate wins":
-        words = "people like the candidate more, and would without any one rater"
+        finding = Event.of("candidate_liked_more")
     elif verdict == "roll back":
-        words = "people like the candidate less, and would without any one rater"
+        finding = Event.of("candidate_liked_less")
     elif known and (low > 0 or high < 0):
-        words = "clear of zero only by one rater's votes"
+        finding = Event.of("decided_by_one_rater")
     else:
-        words = "undecided: the interval holds zero"
-    figure = (
-        f"{100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-        if known
-        else "no difference yet"
+        finding = Event.of("live_undecided")
+    arms = {
+        "up": candidate.up,
+        "votes": candidate.votes,
+        "raters": candidate.raters,
+        "released_up": released.up,
+        "released_votes": released.votes,
+        "released_raters": released.raters,
+        "finding": finding,
+    }
+    if known:
+        event = Event.of("live_outcome", difference=difference, low=low, high=high, **arms)
+    else:
+        event = Event.of("live_outcome_unknown", **arms)
+    return Outcome(
+        verdict, difference if known else None, low, high, candidate, released, event, describe(event)
     )
-    text = (
-        f"{figure}: candidate {candidate.up} of {candidate.votes} thumbs up by {candidate.raters} raters, "
-        f"released {released.up} of {released.votes} by {released.raters}; {words}"
-    )
-    return Outcome(verdict, difference if known else None, low, high, candidate, released, text)

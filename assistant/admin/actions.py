@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assistant.admin.audit import Audit
-from assistant.admin.cycle_runner import Loop
-from assistant.errors import AssistantError, LoopError
+from assistant.admin.cycle_runner import CycleRunner
+from assistant.errors import AssistantError, CommandError
+from assistant.events.event import Event
 from assistant.registry import live_comparison
 from assistant.registry.versions import Manifest, Versions
 
 Done = TypeVar("Done")
 
 
-class Control:
+class AdminActions:
     """The levers of one home. Every method that changes something says who pulled it."""
 
-    def __init__(self, versions: Versions, loop: Loop) -> None:
+    def __init__(self, versions: Versions, runner: CycleRunner) -> None:
         self.versions = versions
-        self.loop = loop
+        self.runner = runner
         self.audit = Audit(versions.home)
 
     @property
@@ -35,7 +36,7 @@ class Control:
             f"{version} instead of {before}; gate: {verdict(self.versions.manifest(version))}; {why}".rstrip(
                 "; "
             ),
-            lambda: self.versions.release(version, f"by {who}: {why}".rstrip(": ")),
+            lambda: self.versions.release(version, Event.of("released_by", who=who, why=why)),
         )
 
     def roll_back(self, who: str, why: str = "") -> str:
@@ -45,34 +46,38 @@ class Control:
             who,
             "roll back",
             f"from {before}; {why}".rstrip("; "),
-            lambda: self.versions.roll_back(f"rolled back from {before} by {who}: {why}".rstrip(": ")),
+            lambda: self.versions.roll_back(
+                Event.of("rolled_back_by", version=str(before), who=who, why=why)
+            ),
         )
 
     def begin_cycle(self, who: str) -> None:
-        """Start a cycle as a process. Raises LoopError if one runs already, or none can here."""
-        self._traced(who, "run a cycle", "", lambda: self.loop.begin_cycle(who))
+        """Start a cycle as a process. Raises CommandError if one runs already, or none can here."""
+        self._traced(who, "run a cycle", "", lambda: self.runner.begin_cycle(who))
 
     def cancel_cycle(self, who: str) -> bool:
         """End the cycle that runs; whether there was one. The next goes on from its last finished step."""
-        return self._traced(who, "cancel the cycle", "", self.loop.cancel)
+        return self._traced(who, "cancel the cycle", "", self.runner.cancel)
 
-    def start_trial(self, who: str, version: str, share: float) -> str:
-        """Let a version serve a share (0 to 1) of conversations; what was started, in words. Raises LoopError."""
+    def start_trial(self, who: str, version: str, share: float) -> Event:
+        """Let a version serve a share (0 to 1) of conversations; an event of what was started. Raises CommandError."""
         if not 0 < share <= 1:
-            raise LoopError(f"A share of {100 * share:g} % of conversations is not possible: give 1 to 100.")
+            raise CommandError(Event.of("live_share_impossible", share=share))
         self.versions.manifest(version)  # Known by name: nothing else is handed to a command.
         return self._traced(
             who,
             "start a live comparison",
             f"{version}, {100 * share:g} % of conversations",
-            lambda: self.loop.call("trial", "start", version, "--share", f"{share:g}"),
+            lambda: self.runner.call("trial", "start", version, "--share", f"{share:g}"),
         )
 
-    def stop_trial(self, who: str) -> str:
-        """End the live comparison; how it ended, in words. Raises LoopError."""
+    def stop_trial(self, who: str) -> Event:
+        """End the live comparison; an event of how it ended. Raises CommandError."""
         under_way = live_comparison.read(self.home)
         detail = f"{under_way.candidate} beside {under_way.released}" if under_way else ""
-        return self._traced(who, "stop the live comparison", detail, lambda: self.loop.call("trial", "stop"))
+        return self._traced(
+            who, "stop the live comparison", detail, lambda: self.runner.call("trial", "stop")
+        )
 
     def exported(self, who: str, what: str) -> None:
         """Write down that somebody takes rows away."""
@@ -82,9 +87,8 @@ class Control:
         try:
             self.audit.write(who, what, detail)
         except OSError as error:
-            raise LoopError(
-                f"{self.audit.path} cannot be written ({error.strerror}), and what cannot be traced is not done. "
-                "Make room for it, or correct its permissions."
+            raise CommandError(
+                Event.of("audit_unwritable", path=str(self.audit.path), error=str(error.strerror))
             ) from error
         try:
             return act()

@@ -1,10 +1,11 @@
-"""What cycles, evaluations and live comparisons have written into a home, read for people: nothing here writes.
+"""Read what cycles, evaluations and live comparisons have written into a home. Nothing here writes.
 
-A file that is missing or damaged is left out, and the log says so: a page of figures must not fail for one of them.
+A file that is missing or damaged is left out, and the log says so: one file must not make a whole page fail.
 """
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,34 +13,39 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 STEPS = ("snapshot", "judges", "suspects", "candidates", "decisions", "outcome")
-"""Of a cycle, in order; each stands in its state once it is done."""
+"""Steps of a cycle in order. Each is a key of the cycle's state once it is done."""
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle as HOME/cycles/N holds it."""
+    """One cycle as HOME/cycles/NUMBER holds it."""
 
-    number: int
+    folder: Path
     state: dict[str, Any]
 
     @property
+    def number(self) -> int:
+        """Cycles of a home are numbered from 1."""
+        return int(self.folder.name)
+
+    @property
     def ended(self) -> bool:
-        """Whether it has run to its end; one that has not goes on with the next run."""
+        """Whether it has run to its end; the next run goes on with one that has not."""
         return "ended" in self.state
 
     @property
-    def done(self) -> int:
-        """How many of STEPS are done."""
-        return sum(step in self.state for step in STEPS)
+    def done(self) -> list[str]:
+        """Steps that are done, in order."""
+        return [step for step in STEPS if step in self.state]
 
     @property
     def decisions(self) -> list[dict[str, Any]]:
-        """What the gate said of each candidate."""
-        return [one for one in self.state.get("decisions") or [] if isinstance(one, dict)]
+        """The gate's decision on each candidate."""
+        return [decision for decision in self.state.get("decisions") or [] if isinstance(decision, dict)]
 
 
 @dataclass(frozen=True)
-class Rewards:
+class RewardHistogram:
     """Scores that one reward model gave to two versions' answers to the same held-out prompts of people."""
 
     judge: str
@@ -56,63 +62,70 @@ class Curve:
     points: list[tuple[float, float]]
 
 
-def cycles(home: Path) -> list[Cycle]:
-    """All cycles of a home, the newest first."""
+def _log_damage(path: Path, error: Exception) -> None:
+    log.warning("%s cannot be read: %s", path, error)
+
+
+def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damage) -> list[Cycle]:
+    """All cycles of a home, the newest first.
+
+    `on_damage` is called with the path of a state that cannot be read; the cycle is left out unless it raises. A cycle
+    that was killed before it wrote its first state is left out.
+    """
     folder = home / "cycles"
-    numbers = (
-        [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-    )
+    folders = [entry for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
     found = []
-    for number in sorted(numbers, reverse=True):
-        state = _read(folder / str(number) / "state.json")
-        if isinstance(state, dict):
-            found.append(Cycle(number, state))
+    for entry in sorted(folders, key=lambda entry: int(entry.name), reverse=True):
+        path = entry / "state.json"
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(state, dict):
+                raise ValueError("it holds no JSON object")
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            on_damage(path, error)
+            continue
+        found.append(Cycle(entry, state))
     return found
 
 
-def report(home: Path, number: int) -> str:
-    """A cycle's report in Markdown, "" where there is none yet. Its pictures are left out."""
-    try:
-        text = (home / "cycles" / str(int(number)) / "report.md").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
-
-
-def rewards(home: Path, cycle: int, candidate: str, released: str) -> Rewards | None:
-    """How the judge of a cycle scored both versions; None where there was no judge, or no prompt to answer."""
+def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHistogram | None:
+    """The scores of a cycle's reward model; None where it had none, or no prompt of a person to answer."""
     content = _read(home / "cycles" / str(cycle) / f"{candidate}-against-{released}.json")
     try:
         raw = content["rewards"]
-        found = Rewards(
+        scores = RewardHistogram(
             raw["judge"], [float(x) for x in raw["released"]], [float(x) for x in raw["candidate"]]
         )
     except (TypeError, KeyError, ValueError):
         return None
-    return found if found.before and found.after else None
+    return scores if scores.before and scores.after else None
 
 
 def trials(home: Path) -> list[dict[str, Any]]:
-    """Where each live comparison stands or how it ended, the newest first."""
-    found = [_read(path) for path in (home / "trials").glob("*.json")]
+    """The state or the end of each live comparison, the newest first."""
+    records = [_read(path) for path in (home / "trials").glob("*.json")]
     known = [
-        one for one in found if isinstance(one, dict) and {"candidate", "released", "started"} <= one.keys()
+        record
+        for record in records
+        if isinstance(record, dict) and {"candidate", "released", "started"} <= record.keys()
     ]
-    return sorted(known, key=lambda one: str(one["started"]), reverse=True)
+    return sorted(known, key=lambda record: str(record["started"]), reverse=True)
 
 
 def curves(home: Path, version: str) -> list[Curve]:
-    """The loss, and where answers are scored the score, of a version's training; none where it kept no curves."""
+    """The training curves of a version: its scores where answers were scored, else its loss; none if it kept none."""
     history = _read(home / "versions" / version / "curves.json")
-    entries = [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
-    # Where answers are scored, the loss says nothing of how well it goes.
-    what = "score" if any("score" in one for one in entries) else "loss"
+    entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    # Where answers are scored, the loss does not tell how well training goes.
+    quantity = "score" if any("score" in entry for entry in entries) else "loss"
     found = []
-    for name in (what, f"eval_{what}"):
+    for name in (quantity, f"eval_{quantity}"):
         points = [
-            (float(one["step"]), float(one[name]))
-            for one in entries
-            if isinstance(one.get("step"), int | float) and isinstance(one.get(name), int | float)
+            (float(entry["step"]), float(entry[name]))
+            for entry in entries
+            if isinstance(entry.get("step"), int | float) and isinstance(entry.get(name), int | float)
         ]
         if points:
             found.append(Curve(name, points))
@@ -125,5 +138,5 @@ def _read(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s cannot be read: %s", path, error)
+        _log_damage(path, error)
         return None

@@ -1,7 +1,7 @@
-"""The loop as the app sees it: alignment runs as processes of their own, and serving imports nothing of it.
+"""Start cycles and other commands of `alignment` as processes: the app imports nothing of it.
 
 HOME/cycles/run.json    the cycle that was started from the dashboard: process, moment, person
-HOME/cycles/run.log     what it says
+HOME/cycles/run.log     its output: events as JSON Lines among the lines of libraries
 """
 
 import contextlib
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from assistant.errors import LoopError
+from assistant.errors import CommandError
+from assistant.events.describe import describe
+from assistant.events.event import Event, event_from_line, text_event
 from assistant.registry import live_comparison
 from assistant.registry.versions import now, write_atomically
 from feedback_store import FeedbackStore, StoreError
@@ -29,12 +31,12 @@ NEEDED = ("trl", "datasets", "scipy", "yaml")
 FOLLOW_SECONDS = 30.0
 """How often an app looks for new thumbs while a live comparison is under way."""
 CLOSE_SECONDS = 5.0
-"""Of waiting at shutdown: a Space that is stopped has a last backup to make."""
-LONGEST_SECONDS = 300.0
-"""For a command that is waited for."""
+"""How long a shutdown waits for a command: a Space that is stopped must still make its last backup."""
+COMMAND_SECONDS = 300.0
+"""How long a command may take whose end is waited for."""
 
 
-def missing() -> list[str]:
+def missing_packages() -> list[str]:
     """Training packages that are not installed here."""
     return [name for name in NEEDED if find_spec(name) is None]
 
@@ -59,8 +61,8 @@ class Started:
         return found if alive else None
 
 
-class Loop:
-    """Starts alignment on one home."""
+class CycleRunner:
+    """Starts commands of `alignment` on one home."""
 
     def __init__(self, home: Path, policy: Path | None = None) -> None:
         """`policy`: the YAML file that cycles and live comparisons obey; their defaults if left out."""
@@ -69,44 +71,47 @@ class Loop:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def call(self, *arguments: str) -> str:
-        """Run a short command, such as ("trial", "stop"), to its end; its last line. Raises LoopError."""
-        return _last_line(self._run(*arguments))
+    def call(self, *arguments: str) -> Event:
+        """Run a short command, such as ("trial", "stop"), to its end; its last event. Raises CommandError."""
+        events = self._run(*arguments)
+        return events[-1] if events else text_event("")
 
-    def plan(self) -> list[str]:
-        """What a cycle would do now, in words; nothing is changed. Raises LoopError."""
+    def plan(self) -> list[Event]:
+        """What a cycle would do now; nothing is changed. Raises CommandError."""
         self._check_packages()
-        return [line for line in self._run("cycle", "--dry-run").splitlines() if line.strip()]
+        return self._run("cycle", "--dry-run")
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str) -> list[Event]:
+        command = f"python -m alignment {arguments[0]}"
         try:
             done = subprocess.run(
                 self._command(*arguments),
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
-                timeout=LONGEST_SECONDS,
+                timeout=COMMAND_SECONDS,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise LoopError(f"`python -m alignment {arguments[0]}` did not end: {error}.") from error
+            raise CommandError(Event.of("command_not_ended", command=command, error=str(error))) from error
+        events = [event for event in _events(done.stdout) if event.code != "text"]
         if done.returncode:
-            raise LoopError(_last_line(done.stderr) or f"`python -m alignment {arguments[0]}` failed.")
-        return done.stdout
+            # Without an event, the command ended before it could write one: show the last line of its complaint.
+            complaint = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+            failed = Event.of("command_failed", command=command, error="".join(complaint))
+            raise CommandError(events[-1] if events else failed)
+        return events
 
     def _check_packages(self) -> None:
-        if absent := missing():
-            raise LoopError(
-                f"A cycle needs packages that are not installed here: {', '.join(absent)}. "
-                "Install them with `pip install -r requirements-train.txt`, or run cycles on another machine."
-            )
+        if absent := missing_packages():
+            raise CommandError(Event.of("packages_missing", packages=absent))
 
     def begin_cycle(self, who: str) -> Started:
-        """Start a cycle that outlives this process. Raises LoopError if one runs already, or cannot here."""
+        """Start a cycle that outlives this process. Raises CommandError if one is running, or packages are missing."""
         self._check_packages()
         with self._lock:
             if self.running() is not None:
-                raise LoopError("A cycle is at work already. Wait until it has ended, or cancel it.")
+                raise CommandError(Event.of("cycle_running"))
             folder = self.home / "cycles"
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / "run.log").open("wb") as output:
@@ -135,14 +140,14 @@ class Loop:
             return None
 
     def running(self) -> Started | None:
-        """That cycle, while it is at work; also one that an earlier run of the app has started."""
+        """The cycle that was started last, while it runs; an earlier run of the app may have started it."""
         if self._child is not None:
-            self._child.poll()  # Else an ended child stays a zombie.
+            self._child.poll()  # Reap a child that has ended, which else stays a zombie.
         started = self.started()
         return started if started is not None and started.process() is not None else None
 
     def cancel(self) -> bool:
-        """End it; whether there was one. The next cycle goes on from its last finished step."""
+        """End the running cycle. Returns whether there was one; the next cycle goes on from its last finished step."""
         started = self.running()
         process = started.process() if started else None
         if process is None:
@@ -151,35 +156,35 @@ class Loop:
             family = [process, *process.children(recursive=True)]
         except psutil.Error:
             family = [process]
-        for one in family:
+        for member in family:
             with contextlib.suppress(psutil.Error):
-                one.terminate()
+                member.terminate()
         _, left = psutil.wait_procs(family, timeout=5)
-        for one in left:
+        for member in left:
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                member.kill()
         psutil.wait_procs(left, timeout=5)
         return True
 
-    def said(self, lines: int = 200) -> list[str]:
-        """The last lines of what the last cycle wrote."""
+    def log(self, lines: int = 200) -> list[Event]:
+        """The last lines of the last cycle's output: its events, and lines of libraries as `text` events."""
         try:
             text = (self.home / "cycles" / "run.log").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return []
-        # A progress bar draws itself over and over with carriage returns.
-        return [line.rsplit("\r", 1)[-1].rstrip() for line in text.splitlines() if line.strip()][-lines:]
+        return _events(text)[-lines:]
 
     def _command(self, *arguments: str) -> list[str]:
         policy = ["--policy", str(self._policy)] if self._policy else []
-        return [sys.executable, "-m", "alignment", *arguments, "--home", str(self.home), *policy]
+        command = [sys.executable, "-m", "alignment", "--log-format", "json", *arguments]
+        return [*command, "--home", str(self.home), *policy]
 
 
 class Follower:
-    """Follows the live comparison of a home while the app runs: wins and rollbacks wait for no cycle."""
+    """Follows the live comparison of a home while the app runs, so that it ends without waiting for a cycle."""
 
-    def __init__(self, loop: Loop, store: FeedbackStore, seconds: float = FOLLOW_SECONDS) -> None:
-        self._loop = loop
+    def __init__(self, runner: CycleRunner, store: FeedbackStore, seconds: float = FOLLOW_SECONDS) -> None:
+        self._runner = runner
         self._store = store
         self._seconds = seconds
         self._stop = threading.Event()
@@ -188,30 +193,30 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """Follow no more. A look that has begun is a process of its own: it is waited for, but not for long."""
+        """Stop following. A command that is running is waited for at most CLOSE_SECONDS."""
         self._stop.set()
         self._thread.join(CLOSE_SECONDS)
 
     def _follow(self) -> None:
         seen: tuple[float, ...] = ()
         while not self._stop.wait(self._seconds):
-            if not (self._loop.home / live_comparison.FILE).exists():
+            if not (self._runner.home / live_comparison.FILE).exists():
                 continue
             try:
                 stamp = self._stamp()
                 if stamp == seen:
                     continue
-                log.info("%s", self._loop.call("trial", "follow"))
+                log.info("%s", describe(self._runner.call("trial", "follow")))
                 seen, self._refused = stamp, ""
-            except (LoopError, StoreError) as error:
+            except (CommandError, StoreError) as error:
                 if str(error) != self._refused:
                     log.error("The live comparison cannot be followed: %s", error)
                 self._refused = str(error)
 
     def _stamp(self) -> tuple[float, ...]:
-        """When anything changed that a decision rests on: thumbs, the comparison itself, the released version."""
+        """When the thumbs, the live comparison and the released version last changed: what a decision rests on."""
         names = (live_comparison.FILE, "versions/released.json")
-        return (self._store.said(), *(_changed(self._loop.home / name) for name in names))
+        return (self._store.said(), *(_changed(self._runner.home / name) for name in names))
 
 
 def _changed(path: Path) -> float:
@@ -221,6 +226,7 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def _events(output: str) -> list[Event]:
+    # A progress bar draws itself over and over with carriage returns.
+    lines = [line.rstrip().rsplit("\r", 1)[-1] for line in output.split("\n") if line.strip()]
+    return [event_from_line(line) for line in lines]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assistant.admin.actions import Control
+    from assistant.admin.actions import AdminActions
     from assistant.auth.admins import Admins
     from assistant.chat.chat import Chat
     from assistant.registry.versions import Manifest, Versions
@@ -20,7 +20,7 @@ class AdminServices:
 
     chat: Chat
     store: FeedbackStore
-    actions: Control
+    actions: AdminActions
     admins: Admins
 
     @property

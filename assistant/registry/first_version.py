@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from assistant.errors import VersionError
+from assistant.events.event import Event
 from assistant.registry.bases import identify_base
 from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest, Version, Versions, now
 
@@ -27,7 +28,7 @@ def add_first_version(versions: Versions, name: str) -> Version:
                 id=versions.next_id(), base=base, parent=None, stage="import", created=now(), adapter=False
             )
         version = versions.add(manifest, folder)
-    versions.release(version.id, "first version of this home")
+    versions.release(version.id, Event.of("first_version"))
     return version
 
 

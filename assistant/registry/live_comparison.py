@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from assistant.errors import SettingsError
+from assistant.events.event import Event
 from assistant.registry.versions import write_atomically
 
 FILE = "trial.json"
@@ -72,9 +73,7 @@ def read(home: Path) -> Trial | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise SettingsError(
-            f"{path} cannot be read ({error}). Delete it, which ends the live comparison, and start another."
-        ) from error
+        raise SettingsError(Event.of("live_file_unreadable", path=str(path), error=str(error))) from error
     return trial
 
 

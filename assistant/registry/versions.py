@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.errors import HomeError, VersionError
+from assistant.events.describe import describe
+from assistant.events.event import Event
 from feedback_store.hashing import sha256_file
 
 STARTER = "starter"
@@ -114,21 +116,13 @@ class Versions:
         """A version's manifest. Raises VersionError if it is unknown or its manifest cannot be read."""
         folder = self.folder / version_id
         if not _ID.fullmatch(version_id) or not folder.is_dir():
-            known = ", ".join(self.ids()) or "none yet"
-            hint = ""
-            if version_id == self.released():
-                hint = (
-                    " It is the released one: bring its folder back, or release another with "
-                    "`python -m alignment release`."
-                )
-            raise VersionError(
-                f"There is no version {version_id!r} in {self.home}. Known versions: {known}.{hint}"
-            )
+            code = "released_version_unknown" if version_id == self.released() else "version_unknown"
+            raise VersionError(Event.of(code, version=version_id, home=str(self.home), known=self.ids()))
         try:
             raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
             return Manifest(**{**raw, "base": Base(**raw["base"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise VersionError(_damaged(folder, f"its manifest.json cannot be read ({error})")) from error
+            raise VersionError(_damaged(folder, Event.of("manifest_unreadable", error=str(error)))) from error
 
     def open(self, version_id: str) -> Version:
         """Read a version and check its files against its manifest.
@@ -140,9 +134,10 @@ class Versions:
             try:
                 actual = sha256_file(folder / name)
             except OSError as error:
-                raise VersionError(_damaged(folder, f"{name} cannot be read ({error.strerror})")) from error
+                why = Event.of("file_unreadable", path=name, error=str(error.strerror))
+                raise VersionError(_damaged(folder, why)) from error
             if actual != expected:
-                raise VersionError(_damaged(folder, f"{name} is not the file that was written"))
+                raise VersionError(_damaged(folder, Event.of("file_changed", path=name)))
         return Version(manifest, folder)
 
     def servable(self) -> list[Manifest]:
@@ -208,7 +203,7 @@ class Versions:
         if version.manifest.gate == decision:
             return
         if version.manifest.gate is not None:
-            raise VersionError(f"{version_id} has been through the gate already. Train a new candidate.")
+            raise VersionError(Event.of("gate_already_decided", version=version_id))
         path = version.folder / "manifest.json"
         content = {**json.loads(path.read_text(encoding="utf-8")), "gate": decision}
         write_atomically(path, _json(content))
@@ -220,24 +215,29 @@ class Versions:
         """
         return self._pointer()["version"]
 
-    def history(self) -> list[dict[str, str]]:
-        """Every release in order: {"version", "at", "why"}."""
+    def history(self) -> list[dict[str, Any]]:
+        """Every release in order: {"version", "at", "why"}, and "event" where a program gave the reason."""
         return self._pointer()["history"]
 
-    def release(self, version_id: str, why: str = "") -> None:
+    def release(self, version_id: str, why: str | Event = "") -> None:
         """Make a version the served one. It is checked first, so that a damaged one is never served.
 
-        Raises VersionError for a reward model: it scores replies and cannot write one.
+        `why`: the reason that the history keeps, as a text or as an event. Raises VersionError for a reward model: it
+        scores replies and cannot write one.
         """
         if self.open(version_id).manifest.stage == "reward":
-            raise VersionError(
-                f"{version_id} is a reward model: it scores replies and cannot chat. Release a version trained "
-                "with it, for example by `python -m alignment ppo`."
-            )
-        history = [*self.history(), {"version": version_id, "at": now(), "why": why}]
+            raise VersionError(Event.of("reward_model_released", version=version_id))
+        entry: dict[str, Any] = {
+            "version": version_id,
+            "at": now(),
+            "why": describe(why) if isinstance(why, Event) else why,
+        }
+        if isinstance(why, Event):
+            entry["event"] = why.content()
+        history = [*self.history(), entry]
         write_atomically(self.folder / "released.json", _json({"version": version_id, "history": history}))
 
-    def roll_back(self, why: str = "") -> str:
+    def roll_back(self, why: str | Event = "") -> str:
         """Release the version that was served before this one; its id.
 
         Raises VersionError if none was.
@@ -245,8 +245,8 @@ class Versions:
         served = self.released()
         before = [entry["version"] for entry in self.history() if entry["version"] != served]
         if not before:
-            raise VersionError("There is no earlier release to go back to.")
-        self.release(before[-1], why or f"rolled back from {served}")
+            raise VersionError(Event.of("no_earlier_release"))
+        self.release(before[-1], why or Event.of("rolled_back", version=str(served)))
         return before[-1]
 
     def _pointer(self) -> dict[str, Any]:
@@ -258,8 +258,7 @@ class Versions:
             return {"version": None, "history": []}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise VersionError(
-                f"{path} cannot be read ({error}). It names the served version: restore it from a backup, or delete it "
-                "and release a version again with `python -m alignment release`."
+                Event.of("release_pointer_unreadable", path=str(path), error=str(error))
             ) from error
 
 
@@ -296,10 +295,8 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n"
 
 
-def _damaged(folder: Path, why: str) -> str:
-    return (
-        f"Version {folder.name} in {folder.parent} is damaged: {why}. Restore it, or release another version."
-    )
+def _damaged(folder: Path, why: Event) -> Event:
+    return Event.of("version_damaged", version=folder.name, home=str(folder.parent), why=why)
 
 
 def _flush(path: Path) -> None:

@@ -20,9 +20,11 @@ from helpers.empty_versions import add
 from helpers.fake_chat import FakeChat
 from helpers.running_app import free_port
 
-from assistant.admin.actions import Control
-from assistant.admin.cycle_runner import Loop
+from assistant.admin.actions import AdminActions
+from assistant.admin.cycle_runner import CycleRunner
 from assistant.auth.admins import Admins
+from assistant.events.describe import describe
+from assistant.events.event import Event
 from assistant.page import build_page, launch_options
 from assistant.page.dashboard import AdminServices, routes
 from assistant.registry.versions import Versions
@@ -41,18 +43,25 @@ def click(services: AdminServices, **data: str) -> tuple[Any, Any]:
 
 
 def reason(
-    name: str, kind: str, finding: str, mean: float, low: float, high: float, unit: str = " points"
+    name: str, kind: str, finding: str, mean: float, low: float, high: float, unit: str = "points"
 ) -> dict[str, Any]:
-    scale = 100 if unit else 1
-    words = {
-        "better": "better; p = 0.001, needed 0.013",
-        "worse": "worse: the whole interval lies below zero",
-        "undecided": "not shown to be better; p = 0.2, needed 0.013",
-        "not worse": "not worse than the margin of -5.0",
-    }[finding]
-    text = (
-        f"{name} ({kind}): {scale * mean:+.3g}{unit} [{scale * low:+.3g}, {scale * high:+.3g}] on 300 prompts, "
-        f"60 gained, 30 lost; {words}"
+    event = Event.of(
+        "gate_reason",
+        measure=name,
+        kind=kind,
+        difference=mean,
+        low=low,
+        high=high,
+        unit=unit,
+        prompts=300,
+        gained=60,
+        lost=30,
+        finding={
+            "better": Event.of("measure_better", p=0.001, level=0.013),
+            "worse": Event.of("measure_worse"),
+            "undecided": Event.of("measure_not_shown_better", p=0.2, level=0.013),
+            "not worse": Event.of("guard_not_worse", margin=-0.05, unit=unit),
+        }[finding],
     )
     return {
         "measure": name,
@@ -67,7 +76,9 @@ def reason(
         "lost": 30,
         "p": 0.2 if kind == "primary" else None,
         "margin": 0.05 if kind == "guard" else None,
-        "text": text,
+        "unit": unit,
+        "event": event.content(),
+        "text": describe(event),
     }
 
 
@@ -110,6 +121,7 @@ def fill(home: Path, fake: FakeChat) -> Versions:
     add(versions, "v4", gate=gate("promote", "v6", "v4", 2), **made)
     for version in ("v4", "v5", "v6"):
         (versions.folder / version / "curves.json").write_text(json.dumps(curve))
+    note = Event.of("stage_not_run", stage="ppo", why=Event.of("reward_models_missing"))
     for number, chosen, old, candidates in ((1, "v4", "v1", ("v4", "v5")), (2, "v6", "v4", ("v6",))):
         folder = home / "cycles" / str(number)
         folder.mkdir(parents=True)
@@ -128,7 +140,8 @@ def fill(home: Path, fake: FakeChat) -> Versions:
                 "version": chosen,
                 "why": "see above",
             },
-            "notes": ["no ppo: there are no reward models to learn from"],
+            "notes": [describe(note)],
+            "note_events": {describe(note): note.content()},
             "ended": (BEGAN + timedelta(days=4 * number, minutes=7)).isoformat(),
         }
         (folder / "state.json").write_text(json.dumps(state))
@@ -235,7 +248,9 @@ def reply(fake: FakeChat, rater: str, version: str, beside: str | None = None) -
 
 def services_over(fake: FakeChat, versions: Versions, admins: Admins | None = None) -> AdminServices:
     """The dashboard's ground over a fake chat."""
-    return AdminServices(fake, fake.store, Control(versions, Loop(versions.home)), admins or Admins(PASSWORD))
+    return AdminServices(
+        fake, fake.store, AdminActions(versions, CycleRunner(versions.home)), admins or Admins(PASSWORD)
+    )
 
 
 @contextmanager

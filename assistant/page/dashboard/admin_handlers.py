@@ -15,6 +15,7 @@ from markupsafe import Markup
 from assistant.admin import cycle_records
 from assistant.admin.services import AdminServices
 from assistant.errors import AssistantError
+from assistant.events.describe import describe
 from assistant.page.dashboard.views import (
     confirmations,
     cycles,
@@ -27,7 +28,7 @@ from assistant.page.dashboard.views import (
     version_panel,
 )
 from assistant.page.dashboard.views.layout import head, status
-from assistant.page.i18n.dashboard_languages import LANGUAGES, said, told
+from assistant.page.i18n.dashboard_languages import LANGUAGES, error_text
 from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate, SideBySide
 from feedback_store import StoreError
 from feedback_store.records import CHOICES
@@ -58,17 +59,17 @@ class AdminHandlers:
         try:
             body = VIEWS[session.view](self.services, session)
         except ERRORS as error:
-            session.notify(told(session.texts, error), error=True)
+            session.notify(error_text(session.texts, error), error=True)
             body = Markup()
         answers = side_by_side.answers(session) if session.view == "duel" else ""
         return DashboardUpdate(head(session, admin), self._status(session), body, answers, panel)
 
     def _status(self, session: DashboardSession) -> str:
-        loop = self.services.actions.loop
-        running = loop.running()
+        runner = self.services.actions.runner
+        running = runner.running()
         started = cycle_records.cycles(self.services.home) if running is not None else []
         session.cycle_running, session.drawn = running is not None, session.drawn + 1
-        return status(session, running, started[0] if started else None, loop.said())
+        return status(session, running, started[0] if started else None, runner.log())
 
     def open(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Draw the page after it was loaded, with the view that the browser remembers."""
@@ -94,8 +95,11 @@ class AdminHandlers:
         was_running = session.cycle_running
         progress = self._status(session)
         if was_running and not session.cycle_running:
-            log, texts = self.services.actions.loop.said(), session.texts
-            session.notify(texts.cycle_ended_format.format(last=said(texts, log[-1]) if log else ""))
+            texts, log = session.texts, self.services.actions.runner.log()
+            # Libraries may write lines after the last event.
+            last = next((event for event in reversed(log) if event.code != "text"), None)
+            text = describe(last, texts.code) if last is not None else ""
+            session.notify(texts.cycle_ended_format.format(last=text))
             return self.draw(session, admin)
         return DashboardUpdate(status=progress)
 
@@ -160,7 +164,7 @@ class AdminHandlers:
 
     def plan(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Show what a cycle would do."""
-        session.plan = self.services.actions.loop.plan()
+        session.plan = self.services.actions.runner.plan()
         return self.draw(session, admin)
 
     # Live comparison
@@ -172,7 +176,7 @@ class AdminHandlers:
         except (TypeError, ValueError):
             share = 0.0
         started = self.services.actions.start_trial(admin, str(data.get("version")), share)
-        session.notify(said(session.texts, started))
+        session.notify(describe(started, session.language))
         return self.draw(session, admin)
 
     def ask_stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -181,7 +185,8 @@ class AdminHandlers:
 
     def stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Stop the live comparison."""
-        session.notify(said(session.texts, self.services.actions.stop_trial(admin)))
+        ended = self.services.actions.stop_trial(admin)
+        session.notify(describe(ended, session.language))
         return self.draw(session, admin)
 
     # Side by side

@@ -14,7 +14,7 @@ from assistant.auth.admins import NotAnAdmin, is_ours
 from assistant.page.dashboard.admin_handlers import ERRORS, AdminHandlers, EventData
 from assistant.page.dashboard.views.layout import head, sign_in
 from assistant.page.gradio_compat import event_data, starlette_request
-from assistant.page.i18n.dashboard_languages import LANGUAGES, told
+from assistant.page.i18n.dashboard_languages import LANGUAGES, error_text
 from assistant.page.i18n.languages import browser_language
 from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate
 from assistant.page.session.visitor import login_session
@@ -111,7 +111,7 @@ def guarded(services: AdminServices, handler: Callable[..., Any]) -> Callable[..
         return DashboardUpdate(head(session, None), "", form, "", "")
 
     def failed(session: DashboardSession, error: Exception, admin: str) -> DashboardUpdate:
-        session.notify(told(session.texts, error), error=True)
+        session.notify(error_text(session.texts, error), error=True)
         return AdminHandlers(services).draw(session, admin)
 
     if inspect.isasyncgenfunction(handler):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
+from assistant.events.event import Event
 from assistant.page.i18n.dashboard_languages import LANGUAGES, DashboardTexts
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class DashboardSession:
     notice_is_error: bool = False
     cycle_running: bool = False
     """Whether a cycle was running when the page was last drawn."""
-    plan: list[str] = field(default_factory=list)
-    """What a cycle would do, as the dry run printed it."""
+    plan: list[Event] = field(default_factory=list)
+    """What a cycle would do: the events of a dry run."""
     candidate: str = ""
     """The version that the form for a live comparison begins with."""
     side_by_side: SideBySide = field(default_factory=SideBySide)

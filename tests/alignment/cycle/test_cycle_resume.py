@@ -16,7 +16,7 @@ from helpers.feedback import rate_replies
 from helpers.running_app import ROOT
 from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
 
-from alignment.cycle.cycle_lock import holder
+from alignment.cycle.cycle_lock import process_identity
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
@@ -109,13 +109,13 @@ def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
 ) -> None:
     lock = rated / "cycles" / "lock"
     lock.parent.mkdir()
-    lock.write_text(json.dumps(holder(os.getpid())))
+    lock.write_text(json.dumps(process_identity(os.getpid())))
     assert run(rated, policy) == 2
     assert "Another cycle is at work" in capsys.readouterr().err
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    gone = {**holder(os.getpid()), "pid": int(done.stdout)}
+    gone = {**process_identity(os.getpid()), "pid": int(done.stdout)}
     lock.write_text(json.dumps(gone))
     assert run(rated, policy) == 0
     assert not lock.exists()
@@ -135,7 +135,7 @@ def test_a_lock_whose_process_is_another_by_now_is_stale(
 ) -> None:
     lock = rated / "cycles" / "lock"
     lock.parent.mkdir()
-    lock.write_text(json.dumps(spoil(holder(os.getpid()))))
+    lock.write_text(json.dumps(spoil(process_identity(os.getpid()))))
     assert run(rated, policy) == 0
 
 
@@ -144,6 +144,6 @@ def test_a_lock_of_another_machine_stands(
 ) -> None:
     lock = rated / "cycles" / "lock"
     lock.parent.mkdir()
-    lock.write_text(json.dumps({**holder(os.getpid()), "host": "elsewhere"}))
+    lock.write_text(json.dumps({**process_identity(os.getpid()), "host": "elsewhere"}))
     assert run(rated, policy) == 2
     assert "on elsewhere" in capsys.readouterr().err

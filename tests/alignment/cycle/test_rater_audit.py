@@ -2,14 +2,14 @@
 
 import random
 
-from alignment.cycle.rater_audit import Cast, Suspect, find
+from alignment.cycle.rater_audit import CastVote, Suspect, find
 
 
-def honest(raters: int, texts: int, seed: int = 1, noise: float = 0.1) -> list[Cast]:
+def honest(raters: int, texts: int, seed: int = 1, noise: float = 0.1) -> list[CastVote]:
     """Every rater judges every text once, minutes apart; even texts are good; a share of votes are slips."""
     rng = random.Random(seed)
     return [
-        Cast(
+        CastVote(
             f"rater{rater}",
             f"text{text}",
             (1 if text % 2 == 0 else -1) * (-1 if rng.random() < noise else 1),
@@ -35,7 +35,7 @@ def test_raters_who_vote_like_a_coin_are_seldom_named() -> None:
 
 def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
     cast = [
-        Cast(one.rater, one.text, -one.value if one.rater == "rater3" else one.value, one.at)
+        CastVote(one.rater, one.text, -one.value if one.rater == "rater3" else one.value, one.at)
         for one in honest(6, 30, noise=0.05)
     ]
     (found,) = find(cast)
@@ -44,7 +44,7 @@ def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
 
 
 def test_flipped_labels_are_found_by_judges_where_no_text_was_judged_twice() -> None:
-    cast = [Cast(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
+    cast = [CastVote(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
     assert find(cast) == []
     found = find(cast, {"rater0": (17, 20), "rater1": (3, 20), "rater2": (12, 20), "rater3": (1, 4)})
     assert named(found) == {("rater1", "against the judges")}
@@ -53,8 +53,8 @@ def test_flipped_labels_are_found_by_judges_where_no_text_was_judged_twice() -> 
 
 def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
     calm = honest(5, 20)
-    loud = [Cast("loud", f"other{n}", 1, 1e6 + 60.0 * n) for n in range(200)]
-    fast = [Cast("fast", f"more{n}", 1, 2e6 + n) for n in range(25)]
+    loud = [CastVote("loud", f"other{n}", 1, 1e6 + 60.0 * n) for n in range(200)]
+    fast = [CastVote("fast", f"more{n}", 1, 2e6 + n) for n in range(25)]
     found = find([*calm, *loud, *fast])
     assert named(found) == {("loud", "flood"), ("fast", "flood")}
     assert "200 of all 325 votes" in next(one.text for one in found if one.rater == "loud")
@@ -62,13 +62,13 @@ def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
 
 
 def test_the_only_rater_of_a_home_floods_nobody() -> None:
-    assert find([Cast("me", f"text{n}", 1, 60.0 * n) for n in range(300)]) == []
+    assert find([CastVote("me", f"text{n}", 1, 60.0 * n) for n in range(300)]) == []
 
 
 def test_copies_of_one_text_and_of_another_rater_are_named() -> None:
     calm = honest(5, 20, noise=0.3)
-    again = [Cast("again", "text0", 1, 1e6 + 60.0 * n) for n in range(12)]
-    twin = [Cast("twin", one.text, one.value, one.at + 2e6) for one in calm if one.rater == "rater2"]
+    again = [CastVote("again", "text0", 1, 1e6 + 60.0 * n) for n in range(12)]
+    twin = [CastVote("twin", one.text, one.value, one.at + 2e6) for one in calm if one.rater == "rater2"]
     found = find([*calm, *again, *twin])
     assert {("again", "copies"), ("twin", "copies")} <= named(found)
     assert "rater2" in next(one.text for one in found if one.rater == "twin")
@@ -76,7 +76,7 @@ def test_copies_of_one_text_and_of_another_rater_are_named() -> None:
 
 
 def test_a_rater_who_contradicts_themselves_is_named() -> None:
-    torn = [Cast("torn", f"text{n % 8}", 1 if n < 8 else -1, 1e6 + 60.0 * n) for n in range(16)]
+    torn = [CastVote("torn", f"text{n % 8}", 1 if n < 8 else -1, 1e6 + 60.0 * n) for n in range(16)]
     found = find([*honest(4, 20), *torn])
     assert ("torn", "contradicts themselves") in named(found)
     assert "8 of 8" in next(one.text for one in found if one.what == "contradicts themselves")

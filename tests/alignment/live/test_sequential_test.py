@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from alignment.errors import ComparisonError
 from alignment.evaluation.release_policy import LivePolicy
-from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, Vote, course, follow, settle
+from alignment.live.sequential_test import CANDIDATE, RELEASED, ArmVote, Stream, course, follow, settle
 from assistant.errors import SettingsError
 from assistant.registry.live_comparison import ARMS, Arm, arm
 
@@ -44,17 +44,17 @@ def test_a_share_that_is_none_is_refused() -> None:
         arm("c1", "t1", 1.5)
 
 
-def votes_of(candidate: list[int], released: list[int], each: int = 1) -> list[Vote]:
+def votes_of(candidate: list[int], released: list[int], each: int = 1) -> list[ArmVote]:
     """Arms in turn; `each` votes in a row by one rater of an arm."""
 
-    def one_arm(name: Arm, values: list[int]) -> Iterator[Vote]:
+    def one_arm(name: Arm, values: list[int]) -> Iterator[ArmVote]:
         for i, value in enumerate(values):
-            yield Vote(name, f"{name}{i // each}", value, 2 * i + ARMS.index(name))
+            yield ArmVote(name, f"{name}{i // each}", value, 2 * i + ARMS.index(name))
 
     return [*one_arm("candidate", candidate), *one_arm("released", released)]
 
 
-def drawn(seed: int, count: int, candidate: float, released: float) -> list[Vote]:
+def drawn(seed: int, count: int, candidate: float, released: float) -> list[ArmVote]:
     rng = np.random.default_rng(seed)
     return votes_of(
         [1 if x < candidate else -1 for x in rng.random(count)],
@@ -95,8 +95,10 @@ def test_nothing_is_decided_below_the_floors_of_votes_and_raters() -> None:
 
 
 def test_only_the_first_votes_of_a_rater_count_and_votes_taken_back_do_not() -> None:
-    flood = [Vote("candidate", "loud", -1, i) for i in range(500)]
-    found = follow([*flood, Vote("released", "quiet", 1, 600), Vote("released", "gone", 0, 601)], POLICY)
+    flood = [ArmVote("candidate", "loud", -1, i) for i in range(500)]
+    found = follow(
+        [*flood, ArmVote("released", "quiet", 1, 600), ArmVote("released", "gone", 0, 601)], POLICY
+    )
     assert (found.candidate.votes, found.candidate.raters) == (5, 1)
     assert (found.released.votes, found.released.raters) == (1, 1)
 
@@ -112,7 +114,7 @@ def test_a_decision_that_hangs_on_one_rater_is_not_taken() -> None:
     assert follow(votes, POLICY).verdict == "candidate wins"
 
 
-def by_hand(votes: list[Vote], policy: LivePolicy) -> tuple[float, float, float]:
+def by_hand(votes: list[ArmVote], policy: LivePolicy) -> tuple[float, float, float]:
     """The interval from each rater's residual, one after the other, as a textbook would write it."""
     tables = {name: [vote for vote in votes if vote.arm == name] for name in ARMS}
     share = {name: np.mean([vote.value > 0 for vote in mine]) for name, mine in tables.items()}
@@ -139,7 +141,9 @@ def test_the_running_sums_give_the_interval_that_is_computed_rater_by_rater() ->
     rng = np.random.default_rng(5)
     lenient = rng.random(40) < 0.5
     votes = [
-        Vote(ARMS[int(rng.integers(2))], f"r{who}", 1 if rng.random() < 0.3 + 0.5 * lenient[who] else -1, i)
+        ArmVote(
+            ARMS[int(rng.integers(2))], f"r{who}", 1 if rng.random() < 0.3 + 0.5 * lenient[who] else -1, i
+        )
         for i, who in enumerate(rng.integers(0, 40, 150))
     ]
     policy = LivePolicy(votes_per_rater=1000)
@@ -160,7 +164,7 @@ def test_without_votes_the_comparison_goes_on_and_says_what_is_missing() -> None
     found = follow([], POLICY)
     assert (found.verdict, found.difference, found.low, found.high) == ("continue", None, -1.0, 1.0)
     assert found.text.startswith("no difference yet")
-    one = follow([Vote("candidate", "a", 1, 1)], POLICY)
+    one = follow([ArmVote("candidate", "a", 1, 1)], POLICY)
     assert (one.difference, one.candidate.votes) == (None, 1)
 
 
@@ -173,8 +177,8 @@ def test_a_reason_tells_the_figures_of_both_arms() -> None:
     )
 
 
-@pytest.mark.parametrize("vote", [Vote("candidate", "a", 2, 1), Vote("other", "a", 1, 1)])  # type: ignore[arg-type]
-def test_a_vote_that_is_none_is_refused(vote: Vote) -> None:
+@pytest.mark.parametrize("vote", [ArmVote("candidate", "a", 2, 1), ArmVote("other", "a", 1, 1)])  # type: ignore[arg-type]
+def test_a_vote_that_is_none_is_refused(vote: ArmVote) -> None:
     with pytest.raises(ComparisonError, match="A vote is 1, -1 or 0"):
         follow([vote], POLICY)
 

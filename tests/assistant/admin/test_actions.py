@@ -10,26 +10,26 @@ import pytest
 from helpers.empty_versions import add
 
 from assistant.admin import cycle_records
-from assistant.admin.actions import Control
+from assistant.admin.actions import AdminActions
 from assistant.admin.audit import Audit
-from assistant.admin.cycle_runner import Loop
-from assistant.errors import LoopError, VersionError
+from assistant.admin.cycle_runner import CycleRunner
+from assistant.errors import CommandError, VersionError
 from assistant.registry.versions import Versions
 
 
 @pytest.fixture
-def control(home: Path) -> Control:
+def control(home: Path) -> AdminActions:
     versions = Versions(home)
     versions.release(add(versions))
     add(versions, "v1", gate={"verdict": "reject", "released": "v1"})
-    return Control(versions, Loop(home))
+    return AdminActions(versions, CycleRunner(home))
 
 
-def trail(control: Control) -> list[tuple[str, str, str]]:
+def trail(control: AdminActions) -> list[tuple[str, str, str]]:
     return [(one["who"], one["what"], one["detail"]) for one in control.audit.last(50)]
 
 
-def test_a_release_and_a_way_back_are_traced_with_who_and_what_the_gate_said(control: Control) -> None:
+def test_a_release_and_a_way_back_are_traced_with_who_and_what_the_gate_said(control: AdminActions) -> None:
     control.release("Ada", "v2", "I know better")
     assert control.versions.released() == "v2"
     assert control.roll_back("Bob") == "v1"
@@ -43,30 +43,30 @@ def test_a_release_and_a_way_back_are_traced_with_who_and_what_the_gate_said(con
     ]
 
 
-def test_what_fails_is_traced_as_failed(control: Control) -> None:
+def test_what_fails_is_traced_as_failed(control: AdminActions) -> None:
     with pytest.raises(VersionError):
         control.roll_back("Ada")
     assert [one[1] for one in trail(control)] == ["roll back: failed", "roll back"]
     assert control.versions.released() == "v1"
 
 
-def test_what_cannot_be_traced_is_not_done(control: Control) -> None:
+def test_what_cannot_be_traced_is_not_done(control: AdminActions) -> None:
     control.audit.path.mkdir()
-    with pytest.raises(LoopError, match="cannot be traced"):
+    with pytest.raises(CommandError, match="cannot be traced"):
         control.release("Ada", "v2")
     assert control.versions.released() == "v1"
 
 
-def test_an_unknown_version_is_not_handed_to_a_command(control: Control) -> None:
+def test_an_unknown_version_is_not_handed_to_a_command(control: AdminActions) -> None:
     with pytest.raises(VersionError):
         control.start_trial("Ada", "--help", 0.2)
-    with pytest.raises(LoopError, match="1 to 100"):
+    with pytest.raises(CommandError, match="more than 0 %"):
         control.start_trial("Ada", "v2", 1.5)
     assert trail(control) == []
 
 
-def test_a_live_comparison_that_the_gate_did_not_promote_is_refused_in_words(control: Control) -> None:
-    with pytest.raises(LoopError, match="has not promoted v2"):
+def test_a_live_comparison_that_the_gate_did_not_promote_is_refused_in_words(control: AdminActions) -> None:
+    with pytest.raises(CommandError, match="has not promoted v2"):
         control.start_trial("Ada", "v2", 0.2)
     assert [one[1] for one in trail(control)] == [
         "start a live comparison: failed",
@@ -101,14 +101,14 @@ def test_cycles_are_read_newest_first_and_a_damaged_one_is_passed_over(home: Pat
     written(home, "cycles/10/state.json", {"snapshot": {}})
     written(home, "cycles/run.json", {})
     found = cycle_records.cycles(home)
-    assert [(one.number, one.done, one.ended) for one in found] == [(10, 1, False), (1, 2, True)]
+    assert [(one.number, one.done, one.ended) for one in found] == [
+        (10, ["snapshot"], False),
+        (1, ["snapshot", "judges"], True),
+    ]
     assert cycle_records.cycles(home / "nowhere") == []
-
-
-def test_the_report_comes_without_its_pictures(home: Path) -> None:
-    written(home, "cycles/3/report.md", "# Cycle 3\n\n![The differences](v2-against-v1.png)\nText")
-    assert cycle_records.report(home, 3) == "# Cycle 3\n\nText"
-    assert cycle_records.report(home, 4) == ""
+    damaged = []
+    cycle_records.cycles(home, lambda path, error: damaged.append(path.parent.name))
+    assert damaged == ["2"]
 
 
 def test_rewards_are_read_where_a_judge_was(home: Path) -> None:
@@ -117,7 +117,9 @@ def test_rewards_are_read_where_a_judge_was(home: Path) -> None:
     written(home, name, {"rewards": None})
     assert cycle_records.rewards(home, 3, "v2", "v1") is None
     written(home, name, {"rewards": {"judge": "v4", "candidate": [1, 2.5], "released": [0, -1]}})
-    assert cycle_records.rewards(home, 3, "v2", "v1") == cycle_records.Rewards("v4", [0.0, -1.0], [1.0, 2.5])
+    assert cycle_records.rewards(home, 3, "v2", "v1") == cycle_records.RewardHistogram(
+        "v4", [0.0, -1.0], [1.0, 2.5]
+    )
 
 
 def test_curves_are_losses_or_scores_where_there_are_scores(home: Path) -> None:

@@ -14,12 +14,13 @@ from gradio_client import Client
 from helpers.changed_version import changed
 from helpers.running_app import running_app
 
-from alignment.cycle import recorded_votes
 from alignment.evaluation.release_policy import LivePolicy
 from alignment.live import live_run as trials
-from assistant.admin.cycle_runner import Follower, Loop
+from assistant.admin.cycle_runner import CycleRunner, Follower
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
+from assistant.events.describe import describe
+from assistant.events.event import Event, text_event
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.live_comparison import FILE, Trial, arm, read, write
 from assistant.registry.versions import Versions, now
@@ -146,7 +147,7 @@ async def test_the_end_of_a_trial_is_followed_with_the_next_message(
     chat: Chat, engine: TransformersEngine, under_way: Trial
 ) -> None:
     candidate = (await one_of_each(chat))["v2"]
-    trials.end(engine._registry.home, under_way, "stopped", "somebody stopped it")
+    trials.end(engine._registry.home, under_way, "stopped", Event.of("live_stopped"))
     assert (await ask(chat, conversation=candidate.conversation)).version == "v1"
 
 
@@ -209,7 +210,7 @@ def test_thumbs_of_both_arms_are_counted_and_those_of_the_wrong_version_are_not(
         stray = store.new_conversation("stray")
         other = "v1" if compared.version(stray) == "v2" else "v2"
         store.rate(reply_of(store, stray, other), "stray", 1)
-        counted = recorded_votes.of_trial(store, compared)
+        counted = trials.votes_of(store, compared)
     assert (
         sorted((vote.arm, vote.value) for vote in counted) == [("candidate", -1)] * 3 + [("released", 1)] * 3
     )
@@ -222,7 +223,7 @@ def test_a_running_app_ends_a_decided_trial_by_itself(
     home: Path, store: FeedbackStore, compared: Trial, liked: str, verdict: str, served: str
 ) -> None:
     thumbs(home, compared, liked)
-    follower = Follower(Loop(home), store, seconds=0.05)
+    follower = Follower(CycleRunner(home), store, seconds=0.05)
     try:
         deadline = time.monotonic() + 60
         while (home / FILE).exists():
@@ -239,8 +240,8 @@ def test_a_running_app_ends_a_decided_trial_by_itself(
 
 def test_an_undecided_trial_goes_on_and_where_it_stands_is_written_down(home: Path, compared: Trial) -> None:
     thumbs(home, compared, "v1", each=5)
-    told = Loop(home).call("trial", "follow")
-    assert told.startswith("v2 is being compared with v1")
+    event = CycleRunner(home).call("trial", "follow")
+    assert describe(event).startswith("v2 is being compared with v1")
     assert read(home) == compared
     kept = json.loads((home / "trials" / f"{compared.id}.json").read_text())
     assert (kept["verdict"], kept["outcome"]["candidate"]["votes"]) == ("continue", 5)
@@ -250,8 +251,8 @@ def test_a_clock_that_was_set_back_before_the_start_is_told(home: Path, compared
     later = replace(compared, started=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
     write(home, later)
     thumbs(home, later, "v2")
-    told = trials.follow(home, LivePolicy())
-    assert told is not None and f"the clock stands before {later.started}" in told
+    event = trials.follow(home, LivePolicy())
+    assert event is not None and f"the clock stands before {later.started}" in describe(event)
     assert read(home) == later
 
 
@@ -260,8 +261,8 @@ def test_a_follower_does_not_look_again_before_something_has_changed(
 ) -> None:
     thumbs(home, compared, "v1", each=1)
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(Loop, "call", lambda self, *given: calls.append(given) or "")
-    follower = Follower(Loop(home), store, seconds=0.01)
+    monkeypatch.setattr(CycleRunner, "call", lambda self, *given: calls.append(given) or text_event(""))
+    follower = Follower(CycleRunner(home), store, seconds=0.01)
     time.sleep(0.5)
     assert calls == [("trial", "follow")]
     thumbs(home, compared, "v1", each=1)

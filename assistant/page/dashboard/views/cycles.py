@@ -8,12 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assistant.admin import cycle_records
-from assistant.admin.cycle_runner import missing
+from assistant.admin import cycle_records, cycle_report
+from assistant.admin.cycle_report import note_texts
+from assistant.admin.cycle_runner import missing_packages
 from assistant.admin.services import AdminServices
+from assistant.events.describe import describe, describe_stored, term
 from assistant.page.dashboard.views.charts import Interval, histogram, interval_chart
 from assistant.page.dashboard.views.formatting import moment
-from assistant.page.i18n.dashboard_languages import DashboardTexts, said, said_in_report
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
@@ -23,6 +25,8 @@ SHOWN = 12
 """Cycles in the list, the newest."""
 FINDING_TONES = {"better": "good", "not worse": "good", "worse": "bad"}
 VERDICT_TONES = {"promote": "good", "reject": "bad"}
+
+IN_NATS = ("surprise at fixed texts", "KL on fixed texts")
 
 Gate = dict[str, Any]
 """A decision of the gate as a manifest or a cycle's state holds it."""
@@ -34,9 +38,9 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     return render(
         "dashboard/cycles.html",
         texts=texts,
-        missing_packages=", ".join(missing()),
-        running=services.actions.loop.running() is not None,
-        plan="\n".join(said(texts, line) for line in session.plan),
+        missing_packages=", ".join(missing_packages()),
+        running=services.actions.runner.running() is not None,
+        plan="\n".join(describe(event, texts.code) for event in session.plan),
         cycles=[_cycle(services, session, cycle) for cycle in cycle_records.cycles(services.home)[:SHOWN]],
     )
 
@@ -55,14 +59,14 @@ def _cycle(services: AdminServices, session: DashboardSession, cycle: cycle_reco
     facts = [moment(texts, state.get("began", ""))]
     if "new_votes" in state:
         facts.append(texts.new_votes_format.format(count=state["new_votes"]))
-    report = cycle_records.report(services.home, cycle.number)
+    report = cycle_report.markdown(cycle.number, state, texts.code) if cycle.ended else ""
     return {
         "number": cycle.number,
         "outcome": outcome(texts, cycle),
         "facts": " · ".join(facts),
         "decisions": [_decision(services, session, cycle.number, gate) for gate in cycle.decisions],
-        "notes": [said(texts, str(note)) for note in state.get("notes") or []],
-        "report": markdown(said_in_report(texts, report)),
+        "notes": note_texts(state, texts.code),
+        "report": markdown(report),
     }
 
 
@@ -108,13 +112,14 @@ def gate_decision(texts: DashboardTexts, gate: Gate) -> Markup:
         texts=texts,
         summary=summary,
         charts=charts,
-        reasons=[said(texts, str(reason.get("text", ""))) for reason in reasons],
+        reasons=[describe_stored(reason, "text", texts.code) for reason in reasons],
     )
 
 
 def _in_points(reason: dict[str, Any]) -> bool:
-    # The gate's sentence names the unit: only measures of right or wrong answers are in points.
-    return " points [" in str(reason.get("text", ""))
+    """Whether a measure is one of right or wrong answers, so that its values are shown in points."""
+    # A gate of release 0.1.0 kept no unit; only these measures were in nats.
+    return reason.get("unit", "" if reason.get("measure") in IN_NATS else "points") == "points"
 
 
 def _is_number(value: object) -> bool:
@@ -127,7 +132,7 @@ def _interval(texts: DashboardTexts, reason: dict[str, Any], scale: int) -> Inte
     digits = "+.1f" if scale == 100 else "+.3f"
     unit = f" {texts.points}" if scale == 100 else ""
     return Interval(
-        said(texts, str(reason.get("measure"))),
+        term("measure", str(reason.get("measure")), texts.code),
         mean,
         low,
         high,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
+from assistant.events.describe import describe_stored
 from assistant.page.dashboard.views.formatting import moment
 from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
@@ -27,7 +28,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
         [
             moment(texts, str(release.get("at", ""))),
             str(release.get("version", "")),
-            str(release.get("why", "")),
+            describe_stored(release, "why", texts.code),
         ]
         for release in reversed(services.versions.history())
     ]

@@ -7,7 +7,9 @@ from markupsafe import Markup
 from assistant.admin.cycle_records import STEPS, Cycle
 from assistant.admin.cycle_runner import Started
 from assistant.auth.admins import Admins
-from assistant.page.i18n.dashboard_languages import DashboardTexts, said_in_report
+from assistant.events.describe import describe
+from assistant.events.event import Event
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
@@ -27,7 +29,9 @@ def head(session: DashboardSession, admin: str | None) -> Markup:
     )
 
 
-def status(session: DashboardSession, running: Started | None, cycle: Cycle | None, log: list[str]) -> Markup:
+def status(
+    session: DashboardSession, running: Started | None, cycle: Cycle | None, log: list[Event]
+) -> Markup:
     """The notice, and the running cycle: its steps, the end of its log, and a button that cancels it."""
     return render(
         "dashboard/status.html",
@@ -35,8 +39,8 @@ def status(session: DashboardSession, running: Started | None, cycle: Cycle | No
         session=session,
         started_by=running.who if running is not None else None,
         steps=STEPS,
-        done=cycle.done if cycle is not None and not cycle.ended else 0,
-        log=said_in_report(session.texts, "\n".join(log[-LOG_LINES:])),
+        done=len(cycle.done) if cycle is not None and not cycle.ended else 0,
+        log="\n".join(describe(event, session.language) for event in log[-LOG_LINES:]),
     )
 
 

@@ -9,9 +9,10 @@ from markupsafe import Markup
 from assistant.admin import cycle_records
 from assistant.admin.services import AdminServices
 from assistant.errors import SettingsError
+from assistant.events.describe import describe_stored
 from assistant.page.dashboard.views.charts import Line, Point, line_chart
 from assistant.page.dashboard.views.formatting import moment, share_text, thumbs_share
-from assistant.page.i18n.dashboard_languages import said, told
+from assistant.page.i18n.dashboard_languages import error_text
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
 from assistant.registry import live_comparison
@@ -30,7 +31,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     try:
         under_way = live_comparison.read(services.home)
     except SettingsError as error:
-        session.notify(told(texts, error), error=True)
+        session.notify(error_text(texts, error), error=True)
         under_way = None
     current = None
     if under_way is not None:
@@ -60,7 +61,7 @@ def _ended(session: DashboardSession, record: Record) -> dict[str, Any]:
         "verdict": texts.trial_verdicts.get(verdict, verdict),
         "tone": TONES.get(verdict, "calm"),
         "period": f"{moment(texts, str(record['started']))} – {moment(texts, str(record['ended']))}",
-        "why": said(texts, str(record.get("why", ""))),
+        "why": describe_stored(record, "why", texts.code),
         "course": _course(session, record),
     }
 

@@ -12,7 +12,7 @@ from assistant.errors import SettingsError
 from assistant.page.dashboard.views import ratings
 from assistant.page.dashboard.views.cycles import outcome
 from assistant.page.dashboard.views.formatting import NONE, date, interval, percent, thumbs_share
-from assistant.page.i18n.dashboard_languages import told
+from assistant.page.i18n.dashboard_languages import error_text
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
 from assistant.registry import live_comparison
@@ -75,7 +75,7 @@ def _live_comparison_tile(services: AdminServices, session: DashboardSession) ->
     try:
         under_way = live_comparison.read(services.home)
     except SettingsError as error:
-        value, note = "?", told(texts, error)
+        value, note = "?", error_text(texts, error)
     else:
         if under_way is None:
             value, note = NONE, texts.none_yet

@@ -11,7 +11,7 @@ from assistant.admin.services import AdminServices
 from assistant.errors import SettingsError, VersionError
 from assistant.page.dashboard.views.family_tree import Row, family_rows, lane_count
 from assistant.page.dashboard.views.formatting import date, share_text, thumbs_share
-from assistant.page.i18n.dashboard_languages import DashboardTexts, told
+from assistant.page.i18n.dashboard_languages import DashboardTexts, error_text
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
 from assistant.registry import live_comparison
@@ -29,7 +29,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
         try:
             manifests[version] = services.versions.manifest(version)
         except VersionError as error:
-            session.notify(told(texts, error), error=True)
+            session.notify(error_text(texts, error), error=True)
     parents = {version: manifest.parent for version, manifest in manifests.items()}
     rows = family_rows(parents, services.versions.released())
     counts = services.store.counts()["versions"]

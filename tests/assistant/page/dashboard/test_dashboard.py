@@ -10,7 +10,8 @@ import pytest
 from helpers.fake_dashboard import WHO, click
 
 from assistant.admin import cycle_runner
-from assistant.errors import LoopError
+from assistant.errors import CommandError
+from assistant.events.event import Event
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import AdminHandlers
 from assistant.page.dashboard.dashboard_page import guarded
@@ -35,6 +36,11 @@ def test_a_promoted_version_is_released_without_a_warning_and_a_rejected_one_wit
     assert services.versions.released() == "v4"
 
 
+def printing(*lines: str) -> list[str]:
+    """A command that prints lines and ends."""
+    return [sys.executable, "-c", f"print({chr(10).join(lines)!r})"]
+
+
 def test_what_a_cycle_would_do_is_shown_and_nothing_is_done(
     services: AdminServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,9 +48,10 @@ def test_what_a_cycle_would_do_is_shown_and_nothing_is_done(
 
     def stand_in(*arguments: str) -> list[str]:
         asked.append(arguments)
-        return [sys.executable, "-c", "print('new votes: 7; 50 are needed\\ndry run: nothing was written')"]
+        events = [Event.of("plan_votes", votes=7, needed=50), Event.of("plan_wrote_nothing")]
+        return printing("Loading weights: 100%", *(event.line() for event in events))
 
-    monkeypatch.setattr(services.actions.loop, "_command", stand_in)
+    monkeypatch.setattr(services.actions.runner, "_command", stand_in)
     drawn = AdminHandlers(services).plan(DashboardSession(view="cycles"), {}, WHO).body
     assert "new votes: 7; 50 are needed\ndry run: nothing was written" in drawn
     assert asked == [("cycle", "--dry-run")]
@@ -58,19 +65,19 @@ def test_without_the_training_packages_no_cycle_is_offered(
     handlers, session = AdminHandlers(services), DashboardSession(view="cycles")
     drawn = handlers.open(session, {}, WHO).body
     assert "not_installed_here" in drawn and "run_cycle" not in drawn
-    with pytest.raises(LoopError, match="requirements-train"):
+    with pytest.raises(CommandError, match="requirements-train"):
         handlers.run_cycle(session, {}, WHO)
 
 
 def test_a_cycle_that_ended_is_told_once(services: AdminServices, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        services.actions.loop, "_command", lambda *given: [sys.executable, "-c", "print('cycle 3: all done')"]
-    )
+    event = Event.of("cycle_released", number=3, version="v7")
+    command = printing(event.line(), "a library's last words")
+    monkeypatch.setattr(services.actions.runner, "_command", lambda *arguments: command)
     handlers, session = AdminHandlers(services), DashboardSession(view="cycles")
     handlers.run_cycle(session, {}, WHO)
     session.cycle_running = True
-    services.actions.loop._child.wait(20)  # type: ignore[union-attr]
-    assert "The cycle has ended: cycle 3: all done" in handlers.tick(session, {}, WHO).status
+    services.actions.runner._child.wait(20)  # type: ignore[union-attr]
+    assert "The cycle has ended: cycle 3: v7 is released" in handlers.tick(session, {}, WHO).status
     assert not session.cycle_running and services.actions.audit.last(1)[0]["what"] == "run a cycle"
 
 

@@ -91,7 +91,7 @@ def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[
             assert 'class=\\"door' in said
     assert services.versions.released() == "v4"
     assert live_comparison.read(services.home) is None
-    assert services.actions.loop.started() is None
+    assert services.actions.runner.started() is None
     assert services.chat.asked == []  # type: ignore[attr-defined]
     assert services.actions.audit.last(99) == trail
 

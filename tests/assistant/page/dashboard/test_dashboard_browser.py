@@ -29,16 +29,16 @@ CYCLE = (
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
     services = filled(tmp_path_factory.mktemp("house") / "home", seconds_between=0.02)
-    command = services.actions.loop._command
+    command = services.actions.runner._command
 
     def stand_in(*arguments: str) -> list[str]:
         # A cycle trains for minutes; everything else is the real command.
         return [sys.executable, "-c", CYCLE] if arguments == ("cycle",) else command(*arguments)
 
-    services.actions.loop._command = stand_in  # type: ignore[method-assign]
+    services.actions.runner._command = stand_in  # type: ignore[method-assign]
     with serving(services) as url:
         yield services, url
-    services.actions.loop.cancel()
+    services.actions.runner.cancel()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_a_cycle_is_started_followed_and_cancelled(
     tab.get_by_role("button", name="Cancel the cycle").click()
     expect(tab.get_by_role("status").first).to_contain_text("Cancelled")
     expect(tab.locator(".working")).to_have_count(0)
-    assert house[0].actions.loop.running() is None
+    assert house[0].actions.runner.running() is None
 
 
 def test_rows_are_taken_away_as_a_file(visit: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from helpers.fake_dashboard import BEGAN, WHO
 
 from assistant.admin.cycle_runner import Started
+from assistant.events.event import text_event
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
 from assistant.page.dashboard.views.charts import Interval, Line, Point, histogram, interval_chart, line_chart
@@ -186,13 +187,13 @@ def test_the_live_comparison_under_way_is_text(
 def test_a_running_cycle_and_a_plan_are_text(
     services: AdminServices, tab: DashboardSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = services.actions.loop
-    monkeypatch.setattr(loop, "running", lambda: Started(1, 0.0, BEGAN.isoformat(), EVIL))
+    runner = services.actions.runner
+    monkeypatch.setattr(runner, "running", lambda: Started(1, 0.0, BEGAN.isoformat(), EVIL))
     assert_only_text(opened(services, tab, "cycles").status)
-    monkeypatch.setattr(loop, "running", lambda: Started(1, 0.0, BEGAN.isoformat(), WHO))
-    monkeypatch.setattr(loop, "said", lambda: [EVIL])
+    monkeypatch.setattr(runner, "running", lambda: Started(1, 0.0, BEGAN.isoformat(), WHO))
+    monkeypatch.setattr(runner, "log", lambda: [text_event(EVIL)])
     assert_only_text(opened(services, tab, "cycles").status)
-    tab.plan = [EVIL]
+    tab.plan = [text_event(EVIL)]
     assert_only_text(opened(services, tab, "cycles").body)
 
 

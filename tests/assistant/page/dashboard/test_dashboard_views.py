@@ -13,6 +13,7 @@ from helpers.empty_versions import add
 from helpers.fake_chat import FakeChat
 from helpers.fake_dashboard import WHO, services_over
 
+from assistant.events.event import Event
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
 from assistant.page.i18n.dashboard_languages import LANGUAGES
@@ -91,7 +92,7 @@ def test_what_the_loop_says_is_in_the_pages_language(services: AdminServices) ->
     ):
         assert part in drawn
     assert "not shown to be better" not in drawn
-    session.plan = ["new votes: 7; 50 are needed"]
+    session.plan = [Event.of("plan_votes", votes=7, needed=50)]
     assert "新评价：7；需要 50" in AdminHandlers(services).draw(session, WHO).body
 
 

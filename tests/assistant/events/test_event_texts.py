@@ -1,7 +1,7 @@
-"""What the loop says in English is known in Chinese: the sentences come from the loop itself, not from a copy."""
+"""Events of the gate, live comparisons, cycles and the rater audit are wholly Chinese in Chinese."""
 
 import dataclasses
-import re
+import json
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,15 @@ from helpers.chinese_text import english_left
 from helpers.fake_dashboard import gate as made_up
 
 from alignment.cycle import rater_audit
-from alignment.cycle.candidates import Counted, Plan
-from alignment.cycle.cycle_report import markdown
-from alignment.cycle.cycle_state import Journal
+from alignment.cycle.candidates import CandidatePlan, RowCounts
 from alignment.evaluation import comparison_report, gate
 from alignment.evaluation.comparison import ShownShare, VersionComparison
 from alignment.evaluation.gate import Evaluation, Measure
 from alignment.evaluation.release_policy import CyclePolicy, GatePolicy, LivePolicy
 from alignment.live import sequential_test
-from assistant.page.i18n.loop_chinese import SENTENCES, in_chinese, report_in_chinese
+from assistant.admin.cycle_report import markdown
+from assistant.events.describe import describe
+from assistant.events.event import Event, event_from
 
 
 def evaluation(version: str, gained: int, lost: int, prompts: int, kind: Any) -> Evaluation:
@@ -46,42 +46,46 @@ def test_every_reason_of_the_gate_is_known_in_chinese(
     gained: int, lost: int, prompts: int, kind: Any
 ) -> None:
     new, old = (evaluation(version, gained, lost, prompts, kind) for version in ("v2", "v1"))
-    for line in gate.decide(new, old, GatePolicy(), 1).text().splitlines():
-        assert english_left(report_in_chinese(line)) == []
+    decision = gate.decide(new, old, GatePolicy(), 1)
+    for event in (decision.event(), *(reason.event for reason in decision.reasons)):
+        assert english_left(describe(event, "zh")) == []
 
 
 @pytest.mark.parametrize("votes", [0, 8, 60])
 @pytest.mark.parametrize("liked", ["candidate", "released", "neither"])
 def test_every_state_of_a_live_comparison_is_known_in_chinese(votes: int, liked: str) -> None:
     given = [
-        sequential_test.Vote(
+        sequential_test.ArmVote(
             arm, f"person {number % 30}", 1 if liked in (arm, "neither") else -1, 2 * number + place
         )
         for number in range(votes)
         for place, arm in enumerate(sequential_test.ARMS)
     ]
-    assert english_left(in_chinese(sequential_test.follow(given, LivePolicy()).text)) == []
+    assert english_left(describe(sequential_test.follow(given, LivePolicy()).event, "zh")) == []
 
 
 def test_what_a_cycle_would_do_is_known_in_chinese() -> None:
-    for counted in (Counted(0, 0, 0), Counted(60, 0, 0), Counted(400, 0, 0), Counted(200, 200, 200)):
-        for line in Plan(counted, counted).words(CyclePolicy()):
-            assert english_left(in_chinese(line)) == []
+    for counted in (RowCounts(0, 0, 0), RowCounts(60, 0, 0), RowCounts(400, 0, 0), RowCounts(200, 200, 200)):
+        for event in CandidatePlan(counted, counted).events(CyclePolicy()):
+            assert english_left(describe(event, "zh")) == []
 
 
-def cast(rater: str, text: str, value: int, at: float) -> rater_audit.Cast:
-    return rater_audit.Cast(rater, text, value, at)
+def cast(rater: str, text: str, value: int, at: float) -> rater_audit.CastVote:
+    return rater_audit.CastVote(rater, text, value, at)
 
 
-def test_a_whole_report_is_known_in_chinese(tmp_path: Any) -> None:
+def test_a_whole_report_is_known_in_chinese() -> None:
     new, old = (evaluation(version, 60, 0, 200, "guard") for version in ("v2", "v1"))
     figures = [
-        ShownShare("wins by the reward model v3", 3, 4, 0.3, 0.9),
+        ShownShare("wins by the reward model v3", 3, 4, 0.3, 0.9, "v3"),
         ShownShare("held-out votes judged as people did (implicit reward)", 3, 4, 0.3, 0.9),
     ]
+    compared = VersionComparison(new, old, shown=figures)
     decision = {
         **dataclasses.asdict(gate.decide(new, old, GatePolicy(), 1)),
-        "table": comparison_report.table(VersionComparison(new, old, shown=figures)),
+        "table": comparison_report.table(compared),
+        "measures": comparison_report.measures(compared),
+        "shares": [share.content() for share in comparison_report.shown_shares(compared)],
     }
     odd = rater_audit.find(
         [cast("person 1", f"text {n}", -1, n) for n in range(60)]
@@ -97,6 +101,10 @@ def test_a_whole_report_is_known_in_chinese(tmp_path: Any) -> None:
         "copies",
         "contradicts themselves",
     }
+    notes = [
+        Event.of("stage_not_run", stage="ppo", why=Event.of("reward_models_missing")),
+        Event.of("stage_not_run", stage="dpo", why=Event.of("too_few_pairs", have=0, needed=50, missing=50)),
+    ]
     state = {
         "began": "2026-11-25T10:00:16+00:00",
         "released": "v1",
@@ -110,11 +118,9 @@ def test_a_whole_report_is_known_in_chinese(tmp_path: Any) -> None:
         "suspects": [dataclasses.asdict(one) for one in odd],
         "candidates": [{"stage": "kto", "version": "v2"}],
         "decisions": [decision],
-        "notes": [
-            "no ppo: there are no reward models to learn from",
-            "no dpo: 0 of 50 pairs; 50 more are needed",
-        ],
-        "outcome": {"what": "nothing", "why": "no candidate was promoted"},
+        "notes": [describe(note) for note in notes],
+        "note_events": {describe(note): note.content() for note in notes},
+        "outcome": {"what": "nothing", "event": Event.of("none_promoted").content()},
         "seconds": {
             "snapshot": 0.5,
             "judges": 84.7,
@@ -128,11 +134,14 @@ def test_a_whole_report_is_known_in_chinese(tmp_path: Any) -> None:
         state["outcome"],
         {"what": "at once", "version": "v2"},
         {"what": "trial", "version": "v2"},
-        {"what": "by hand", "version": "v2", "why": "release it with `python -m alignment release v2`"},
+        {"what": "by hand", "version": "v2", "event": Event.of("release_by_hand", version="v2").content()},
     ):
-        report = markdown(Journal(tmp_path / "1", {**state, "outcome": outcome}))
-        text = "\n".join(line for line in report.splitlines() if not line.startswith("!["))
-        assert english_left(report_in_chinese(text)) == []
+        # As a cycle's state.json holds it.
+        read = json.loads(json.dumps({**state, "outcome": outcome}, default=str))
+        assert english_left(markdown(1, read, "zh")) == []
+        english = markdown(1, read)
+        assert "| right, thinking | primary |" in english
+        assert "wins by the reward model v3: 75.0 [30.0, 90.0] of 4 (shown only)" in english
 
 
 def test_the_gates_reasons_on_the_dashboards_test_home_are_the_gates() -> None:
@@ -140,14 +149,38 @@ def test_the_gates_reasons_on_the_dashboards_test_home_are_the_gates() -> None:
     names = {field.name for field in dataclasses.fields(gate.Reason)}
     for reason in made_up("promote", "v2", "v1", 1)["reasons"]:
         assert reason.keys() == names
-        assert english_left(in_chinese(reason["text"])) == []
+        event = event_from(reason["event"])
+        assert event is not None and english_left(describe(event, "zh")) == []
 
 
-def test_what_is_no_sentence_of_the_loops_stays_as_it_is() -> None:
-    for text in ("", "Loading weights: 100%", "no parent has an adapter", "v3"):
-        assert in_chinese(text) == text
+def test_the_report_of_an_older_home_shows_its_texts_as_they_are() -> None:
+    state = {
+        "began": "2026-11-25T10:00:16+00:00",
+        "released": "v1",
+        "suspects": [{"rater": "`eve`", "what": "flood", "text": "gave 20 votes"}],
+        "decisions": [
+            {
+                "candidate": "v2",
+                "released": "v1",
+                "verdict": "hold",
+                "looks": 1,
+                "table": "measure  kind",
+                "reasons": [{"text": "ends (guard): fine"}],
+            }
+        ],
+        "notes": ["no dpo: 0 of 50 pairs; 50 more are needed"],
+        "outcome": {"what": "nothing", "why": "no candidate was promoted"},
+    }
+    report = markdown(3, state, "zh")
+    for text in (
+        "没有发布新版本：no candidate was promoted",
+        "`'eve'`：评价过多：gave 20 votes",
+        "```\nmeasure  kind\n```",
+        "- ends (guard): fine",
+        "- no dpo: 0 of 50 pairs",
+    ):
+        assert text in report
 
 
-def test_places_of_both_languages_agree() -> None:
-    for english, chinese in SENTENCES.items():
-        assert set(re.findall(r"{(\w+)}", english)) == set(re.findall(r"{(\w+)}", chinese)), english
+def test_a_report_is_made_of_any_state() -> None:
+    assert markdown(3, {}).startswith("# Cycle 3\n")

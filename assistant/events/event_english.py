@@ -1,0 +1,185 @@
+"""The English text of every event and of every term. `describe` explains the places in braces."""
+
+_ARMS = (
+    "candidate {up} of {votes:#thumb|thumbs} up by {raters:#rater|raters}, released {released_up} of {released_votes} "
+    "by {released_raters}; {finding}"
+)
+
+TEMPLATES = {
+    "text": "{text}",
+    "error": "{text}",
+    "unexpected": "An unexpected error stopped the command: {kind}: {text}",
+    "disk_full": "The disk is full. No version was written, and none that was there has changed. Free some space "
+    "(what lies in HOME/training may be deleted, but an unfinished run goes on from it) and give the same command "
+    "again: it goes on from its last whole checkpoint.",
+    # Versions
+    "version_id": "{version}",
+    "version_unknown": "There is no version '{version}' in {home}. Known versions: {known:, |none yet}.",
+    "released_version_unknown": "There is no version '{version}' in {home}. Known versions: {known:, |none yet}. It is "
+    "the released one: bring its folder back, or release another with `python -m alignment release`.",
+    "version_damaged": "Version {version} in {home} is damaged: {why}. Restore it, or release another version.",
+    "manifest_unreadable": "its manifest.json cannot be read ({error})",
+    "file_unreadable": "{path} cannot be read ({error})",
+    "file_changed": "{path} is not the file that was written",
+    "reward_model_released": "{version} is a reward model: it scores replies and cannot chat. Release a version "
+    "trained with it, for example by `python -m alignment ppo`.",
+    "no_earlier_release": "There is no earlier release to go back to.",
+    "release_pointer_unreadable": "{path} cannot be read ({error}). It names the served version: restore it from a "
+    "backup, or delete it and release a version again with `python -m alignment release`.",
+    "first_version": "first version of this home",
+    "released_by": "by {who}{why:?: }",
+    "rolled_back": "rolled back from {version}",
+    "rolled_back_by": "rolled back from {version} by {who}{why:?: }",
+    "released_by_cycle": "cycle {number}: promoted by the gate over {released}",
+    "released_by_live_comparison": "won its live comparison with {released}: {outcome}",
+    # Admin actions
+    "audit_unwritable": "{path} cannot be written ({error}), and what cannot be traced is not done. Make room for it, "
+    "or correct its permissions.",
+    "command_not_ended": "`{command}` did not end: {error}.",
+    "command_failed": "`{command}` failed.{error:? }",
+    "packages_missing": "A cycle needs packages that are not installed here: {packages:, }. Install them with "
+    "`pip install -r requirements-train.txt`, or run cycles on another machine.",
+    "cycle_running": "A cycle is running already. Wait until it has ended, or cancel it.",
+    # Gate
+    "gate_decision": "{verdict} {candidate} against {released} (look {look})",
+    "gate_reason": "{measure} ({kind}): {difference:signed}{unit} [{low:signed}, {high:signed}] on "
+    "{prompts:#prompt|prompts}, {gained} gained, {lost} lost; {finding}",
+    "measure_better": "better; p = {p:.2g}, needed {level:.2g}",
+    "measure_not_shown_better": "not shown to be better; p = {p:.2g}, needed {level:.2g}",
+    "measure_worse": "worse: the whole interval lies below zero",
+    "guard_not_worse": "not worse than the margin of {margin:signed}",
+    "guard_worse": "worse: the whole interval lies below zero and reaches the margin of {margin:signed}",
+    "guard_undecided": "undecided: the interval holds both zero and the margin of {margin:signed}",
+    "too_few_prompts": "too few prompts: at least {needed} must be answered by both",
+    "gate_at_first_look": "At a first look the gate would say: {decision}\n- {reasons:\n- }",
+    # Live comparison
+    "live_started": "{candidate} serves {share:percent} % of conversations beside {released}",
+    "live_under_way": "{candidate} is being compared with {released}: {outcome}",
+    "live_ended": "the live comparison of {candidate} with {released} has ended ({verdict}): {why}",
+    "live_none": "no live comparison is under way",
+    "live_outcome": "{difference:points} points [{low:points}, {high:points}]: " + _ARMS,
+    "live_outcome_unknown": "no difference yet: " + _ARMS,
+    "live_too_little": "too little to decide: {missing:, }",
+    "candidate_lacks_votes": "the candidate has {have} of {needed:#vote|votes}",
+    "candidate_lacks_raters": "the candidate has {have} of {needed:#rater|raters}",
+    "released_lacks_votes": "the released version has {have} of {needed:#vote|votes}",
+    "released_lacks_raters": "the released version has {have} of {needed:#rater|raters}",
+    "candidate_liked_more": "people like the candidate more, and would without any one rater",
+    "candidate_liked_less": "people like the candidate less, and would without any one rater",
+    "decided_by_one_rater": "clear of zero only by one rater's votes",
+    "live_undecided": "undecided: the interval holds zero",
+    "live_clock_behind": "{outcome}; the clock stands before {started}, when it began: thumbs on replies until then do "
+    "not count",
+    "candidate_is_released": "{version} is the released version",
+    "other_version_released": "{version}, which takes no part in it, was released meanwhile",
+    "version_gone": "{version} is not there any more",
+    "live_stopped": "it was stopped by hand",
+    "live_already_under_way": "{candidate} is being compared with {released} already. Wait until that has ended, or "
+    "end it with `python -m alignment trial stop`.",
+    "live_nothing_released": "There is nothing to compare {candidate} with: nothing is released.",
+    "live_same_version": "There is nothing to compare {candidate} with: {candidate} is released.",
+    "live_not_promoted": "The gate has not promoted {candidate} over {released}, so nobody is served by it. Run "
+    "`python -m alignment cycle`, or release it by hand with `python -m alignment release`.",
+    "live_share_impossible": "A share of {share:percent} % of conversations is not possible: give more than 0 %, and "
+    "at most 100 %.",
+    "live_file_unreadable": "{path} cannot be read ({error}). Delete it, which ends the live comparison, and start "
+    "another.",
+    # Cycle
+    "cycle_too_little_feedback": "too little new feedback: {votes:#new vote|new votes}, {needed:#is|are} needed. "
+    "{missing} more, and a cycle begins.",
+    "cycle_waits_for_live_comparison": "no new candidate while a live comparison is under way",
+    "cycle_continues": "going on with cycle {number}, which has not ended",
+    "cycle_snapshot": "snapshot {snapshot}: {rows:, |no rows}",
+    "cycle_own_snapshot": "snapshot of {version}'s answers {snapshot}: {rows:, |no rows}",
+    "row_count": "{count} {rows}",
+    "cycle_stage_begins": "cycle {number}: {stage} → {version}",
+    "cycle_report_written": "report: {path}",
+    "cycle_nothing_released": "cycle {number}: nothing was released: {why}",
+    "cycle_released": "cycle {number}: {version} is released",
+    "cycle_began_live_comparison": "cycle {number}: {version} serves a share of conversations, and people's thumbs "
+    "decide",
+    "cycle_waits_for_release": "cycle {number}: {version} is promoted and waits: {why}",
+    "cycle_cannot_go_on": "{why}\nCycle {number} cannot go on without that. If it cannot be mended, delete {folder}: "
+    "its candidates stay registered and unreleased, and the next run begins a new cycle.",
+    "cycle_locked": "Another cycle is running on this home: process {pid} on {host} holds {path}. Wait until it has "
+    "ended. If it runs on another machine and is gone, delete that file.",
+    "cycle_lock_contested": "The lock {path} cannot be taken: other processes take it again and again. Try again.",
+    "cycle_state_unreadable": "{path} cannot be read ({error}). Restore it, or delete the folder {folder}: its "
+    "candidates stay registered and unreleased.",
+    "gate_already_decided": "{version} has been through the gate already. Train a new candidate.",
+    "none_promoted": "no candidate was promoted",
+    "released_meanwhile": "{other} was released meanwhile; {version} was compared with {released}, and is not served",
+    "release_by_hand": "release it with `python -m alignment release {version}`",
+    # Notes of a cycle
+    "no_reward_models": "no reward models: {why}",
+    "stage_not_run": "no {stage}: {why}",
+    "too_few_pairs": "{have} of {needed:#pair|pairs}; {missing:#more is|more are} needed",
+    "too_few_thumbs": "{have} of {needed:#thumb|thumbs}; {missing:#more is|more are} needed",
+    "too_few_judgements": "{have} of {needed} pairs and thumbs; {missing:#more is|more are} needed",
+    "thumbs_all_alike": "all {count:#thumb points|thumbs point} {thumb}, and it learns from the difference",
+    "judgements_all_alike": "all thumbs point one way, and it learns from the difference",
+    "reward_models_missing": "there are no reward models to learn from",
+    "reward_model_too_weak": "the reward model {version} is right on {accuracy:percent.0} % of held-out votes for "
+    "sure, and more than {needed:percent} % are needed",
+    "reward_model_gone": "{version}, a reward model, is not there any more: it judged nothing",
+    "candidate_gone": "{version} is not there any more: it was compared with nothing",
+    # Dry run
+    "plan_no_version": "{home} has no version yet: a cycle would make v1 from the starter, and find no feedback",
+    "plan_continues": "would go on with cycle {number}; done: {steps:, |nothing yet}",
+    "step_done": "{step}",
+    "plan_votes": "new votes: {votes}; {needed:#is|are} needed",
+    "plan_rows": "rows to train on: {up:#thumb|thumbs} up, {down:#thumb|thumbs} down, {pairs:#pair|pairs}",
+    "plan_stage_runs": "{stage}: would run",
+    "plan_stage_lacks": "{stage}: would not run: {why}",
+    "plan_ppo": "ppo: would run if a reward model is right on more than {needed:percent} % of held-out votes",
+    "plan_wrote_nothing": "dry run: nothing was written",
+    # Rater audit
+    "rater_suspect": "suspect: {rater}, {finding}: {reason}",
+    "rater_disagrees": "agrees with {whom} on {right} of {of:#vote|votes} (p = {p:.1g}): flipped labels?",
+    "rater_flood": "{reasons:; }",
+    "rater_share": "gave {count} of all {of:#vote|votes}, {share:percent.0} %, as one of {raters:#rater|raters}",
+    "rater_burst": "gave {count:#vote|votes} within {seconds:#second|seconds}",
+    "rater_repeats": "judged the same answer to the same question {count:#time|times}",
+    "rater_copies": "says the same as {rater} of {count:#text|texts}, {odd:#time|times} against all others",
+    "rater_contradicts": "called {both} of {again:#text|texts} that they judged more than once both good and bad",
+    # Report
+    "report_title": "Cycle {number}",
+    "report_summary": "Began {began}, released then: {released}. New votes: {votes}. Snapshot {snapshot}: "
+    "{rows:, |no rows}.",
+    "report_left_out": "Left out by the rules: {rules:, }.",
+    "report_left_out_rule": "{count} {rows} by {rule}",
+    "report_raters": "Raters who stand out",
+    "report_no_raters": "Nobody.",
+    "report_rater": "`{rater}`: {finding}: {reason}",
+    "report_reward_models": "Reward models: {models:, }.",
+    "report_reward_model": "{version} (half {half})",
+    "report_candidate": "{candidate}, by {stage}: {verdict}",
+    "report_measure_column": "measure",
+    "report_kind_column": "kind",
+    "report_difference_column": "better by",
+    "report_interval_column": "95 % interval",
+    "report_gained_column": "gained",
+    "report_lost_column": "lost",
+    "report_prompts_column": "prompts",
+    "report_share": "{measure}: {share:percent.1} [{low:percent.1}, {high:percent.1}] of {of} (shown only)",
+    "report_reward_model_share": "wins by the reward model {version}: {share:percent.1} [{low:percent.1}, "
+    "{high:percent.1}] of {of} (shown only)",
+    "report_look": "Look {look} at {released}:",
+    "report_not_done": "What was not done",
+    "report_seconds": "Seconds: {steps:, }.",
+    "report_step_seconds": "{step} {seconds}",
+}
+
+TERMS = {
+    "finding": {},
+    "kind": {},
+    "measure": {},
+    "rows": {},
+    "stage": {},
+    "step": {},
+    "thumb": {},
+    "unit": {"points": " points"},
+    "verdict": {},
+    "whom": {"others": "the others", "reward models": "reward models that learned from other prompts"},
+}
+"""By type: the terms whose text differs from their identifier."""
