@@ -115,7 +115,7 @@ TEMPLATES = {
     "stage_not_run": "no {stage}: {why}",
     "too_few_pairs": "{have} of {needed:#pair|pairs}; {missing:#more is|more are} needed",
     "too_few_thumbs": "{have} of {needed:#thumb|thumbs}; {missing:#more is|more are} needed",
-    "too_few_judgements": "{have} of {needed} pairs and thumbs; {missing:#more is|more are} needed",
+    "too_few_judgements": "{have} of {needed:#pair or thumb|pairs and thumbs}; {missing:#more is|more are} needed",
     "thumbs_all_alike": "all {count:#thumb points|thumbs point} {thumb}, and it learns from the difference",
     "judgements_all_alike": "all thumbs point one way, and it learns from the difference",
     "reward_models_missing": "there are no reward models to learn from",
