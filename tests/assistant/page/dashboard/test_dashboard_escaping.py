@@ -13,7 +13,7 @@ import pytest
 from helpers.fake_dashboard import BEGAN, WHO
 
 from assistant.admin.cycle_runner import Started
-from assistant.events.event import text_event
+from assistant.events.event import Event, text_event
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
 from assistant.page.dashboard.views.charts import Interval, Line, Point, histogram, interval_chart, line_chart
@@ -103,10 +103,13 @@ def test_a_model_card_is_markdown_without_html(services: AdminServices, tab: Das
     assert_only_text(AdminHandlers(services).open_version(tab, {"version": "v5"}, WHO).panel)
 
 
-@pytest.mark.parametrize("name", ["measure", "kind", "finding", "text"])
+@pytest.mark.parametrize("name", ["measure", "kind", "finding", "text", "event"])
 def test_the_gates_reasons_are_text(services: AdminServices, tab: DashboardSession, name: str) -> None:
+    # The text is shown where an older home has no event.
+    changed = {"event": text_event(EVIL).content()} if name == "event" else {"event": None, name: EVIL}
+
     def edit(gate: dict[str, Any]) -> dict[str, Any]:
-        return {**gate, "reasons": [{**reason, name: EVIL} for reason in gate["reasons"]]}
+        return {**gate, "reasons": [{**reason, **changed} for reason in gate["reasons"]]}
 
     change(
         services.versions.folder / "v5" / "manifest.json",
@@ -146,9 +149,16 @@ def test_a_cycles_state_is_text(
 def test_a_cycles_report_with_raters_and_their_comments_is_markdown_without_html(
     services: AdminServices, tab: DashboardSession
 ) -> None:
-    report = f"# Cycle 2\n\n| rater | comment |\n|---|---|\n| {EVIL} | {EVIL} |\n\n- {EVIL}\n"
-    (services.home / "cycles" / "2" / "report.md").write_text(report)
-    assert_only_text(opened(services, tab, "cycles").body)
+    reason = Event.of("rater_copies", rater=EVIL, count=9, odd=4).content()
+    for suspect in (
+        {"rater": EVIL, "what": "copies", "text": ""},
+        {"rater": "eve", "what": EVIL, "text": ""},
+        {"rater": "eve", "what": "copies", "text": EVIL},
+        {"rater": "eve", "what": "copies", "text": "", "event": reason},
+    ):
+        path = services.home / "cycles" / "2" / "state.json"
+        change(path, lambda state, suspect=suspect: {**state, "suspects": [suspect]})  # type: ignore[misc]
+        assert_only_text(opened(services, tab, "cycles").body)
 
 
 def test_the_name_of_a_reward_model_is_text(services: AdminServices, tab: DashboardSession) -> None:
