@@ -11,6 +11,7 @@ from alignment.data.batches import pad_left
 from alignment.suites.task_file import Task, judge
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded
+from assistant.serving.sampling import end_tokens
 
 BATCH = 128
 
@@ -24,7 +25,7 @@ class EvaluatedAnswer:
     thought: str
     answer: str
     ended: bool
-    """The model wrote its end token before the limit."""
+    """The model wrote an end token before the limit."""
     correct: bool
     has_unit: bool | None
     """None where the task has no unit; likewise `refused`."""
@@ -44,6 +45,7 @@ def answer(
     """Answer every task once, in batches of similar length; results in the order of `tasks`."""
     torch.manual_seed(seed)
     prompts = [prompt.render(loaded.tokenizer, list(task.messages), think) for task in tasks]
+    ends = end_tokens(loaded.model, loaded.tokenizer)
     order = sorted(range(len(tasks)), key=lambda i: (tasks[i].kind, len(prompts[i])))
     answers: dict[int, EvaluatedAnswer] = {}
     with tqdm(total=len(tasks), desc=f"thinking {'on' if think else 'off'}", unit="task") as progress:
@@ -51,16 +53,16 @@ def answer(
             batch = order[start : start + BATCH]
             room = loaded.window - max(len(prompts[i]) for i in batch)
             completions = _generate(
-                loaded, [prompts[i] for i in batch], min(max_new_tokens, room), temperature
+                loaded, [prompts[i] for i in batch], ends, min(max_new_tokens, room), temperature
             )
             for index, ids in zip(batch, completions, strict=True):
-                answers[index] = _evaluated(loaded, tasks[index], think, ids)
+                answers[index] = _evaluated(loaded, tasks[index], think, ids, ends)
             progress.update(len(batch))
     return [answers[i] for i in range(len(tasks))]
 
 
 def _generate(
-    loaded: Loaded, prompts: list[list[int]], max_new_tokens: int, temperature: float
+    loaded: Loaded, prompts: list[list[int]], ends: list[int], max_new_tokens: int, temperature: float
 ) -> list[list[int]]:
     """Completions as token ids; what follows a completion's end token is padding."""
     ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, loaded.tokenizer.pad_token_id))
@@ -72,17 +74,16 @@ def _generate(
             input_ids=ids,
             attention_mask=mask,
             max_new_tokens=max_new_tokens,
-            eos_token_id=loaded.tokenizer.eos_token_id,
+            eos_token_id=ends,
             pad_token_id=loaded.tokenizer.pad_token_id,
             **sampling,
         )
     return [row.tolist() for row in out[:, ids.shape[1] :]]
 
 
-def _evaluated(loaded: Loaded, task: Task, think: bool, ids: list[int]) -> EvaluatedAnswer:
-    end = loaded.tokenizer.eos_token_id
-    ended = end in ids
-    text = prompt.decode(loaded.tokenizer, ids[: ids.index(end)] if ended else ids)
+def _evaluated(loaded: Loaded, task: Task, think: bool, ids: list[int], ends: list[int]) -> EvaluatedAnswer:
+    length = next((index for index, token in enumerate(ids) if token in ends), None)
+    text = prompt.decode(loaded.tokenizer, ids[:length])
     reply = prompt.parse(text, think)
     verdict = judge(task, reply.answer)
     return EvaluatedAnswer(
@@ -90,7 +91,7 @@ def _evaluated(loaded: Loaded, task: Task, think: bool, ids: list[int]) -> Evalu
         think,
         reply.thought,
         reply.answer,
-        ended,
+        length is not None,
         verdict.correct,
         verdict.has_unit,
         verdict.refused,

@@ -1,11 +1,13 @@
-"""Is one version better than another on the same prompts? Tests and intervals for paired values.
+"""Tests and intervals for paired values: is one version better than another on the same prompts?
 
-Right-or-wrong values: the exact McNemar test (SciPy's binomial test on the prompts where the two differ) and Tango's
-score interval for the difference of paired shares (Tango 1998, "Equivalence test and confidence interval for the
-difference in proportions for the paired-sample design", Statistics in Medicine 17), which stays honest where the two
-never differ, and also tests a margin. Real values: Student's t after Hall's transformation, because rewards and
-perplexities are skewed and a plain t-test is then wrong up to three times as often as it says (Hall 1992, "On the
-removal of skewness by transformation", JRSS B 54; without skewness it is the plain t-test).
+Right-or-wrong values get the exact McNemar test (SciPy's binomial test on the prompts where the versions differ) and
+Tango's score interval for the difference of paired shares (Tango 1998, "Equivalence test and confidence interval for
+the difference in proportions for the paired-sample design", Statistics in Medicine 17), which keeps its coverage where
+the versions never differ, and also tests a margin.
+
+Real values get Student's t after Hall's transformation (Hall 1992, "On the removal of skewness by transformation",
+JRSS B 54). Rewards and perplexities are skewed, and a plain t-test on them is wrong up to three times as often as it
+claims. Without skewness the result is the plain t-test.
 """
 
 import math
@@ -20,19 +22,21 @@ from scipy.stats import binomtest, norm, skew, t
 
 @dataclass(frozen=True)
 class Paired:
-    """One measure on prompts that both versions answered."""
+    """One measure on the prompts that both versions answered."""
 
     differences: NDArray[np.float64]
     """Shape (prompts,): positive where the candidate is better."""
     binary: bool
-    """Each version is right or wrong, so that differences are -1, 0 and 1."""
+    """Each value is right or wrong, so that differences are -1, 0 and 1."""
 
     @property
     def prompts(self) -> int:
+        """Number of prompts."""
         return len(self.differences)
 
     @property
     def mean(self) -> float:
+        """Mean difference."""
         return float(self.differences.mean())
 
     @property
@@ -47,7 +51,7 @@ class Paired:
 
 
 def p_better(paired: Paired) -> float:
-    """One-sided p-value of "the candidate is no better"."""
+    """One-sided p-value of the hypothesis that the candidate is no better."""
     if paired.binary:
         return _mcnemar(paired.gained, paired.lost)
     if np.ptp(paired.differences) == 0:
@@ -58,7 +62,7 @@ def p_better(paired: Paired) -> float:
 
 
 def bounds(paired: Paired, level: float) -> tuple[float, float]:
-    """Lower and upper bound of the mean difference; each is wrong with chance `level`."""
+    """Lower and upper bound of the mean difference; each is wrong with probability `level`."""
     if paired.binary:
         gained, lost, prompts = paired.gained, paired.lost, paired.prompts
         return _tango_lower(gained, lost, prompts, level), -_tango_lower(lost, gained, prompts, level)
@@ -69,9 +73,9 @@ def bounds(paired: Paired, level: float) -> tuple[float, float]:
 
 
 def _hall(paired: Paired, quantile: float) -> float:
-    """The mean at which Hall's transformed statistic, over the root of the number of prompts, is `quantile`."""
+    """The mean at which Hall's statistic, divided by the root of the number of prompts, equals `quantile`."""
     g = float(skew(paired.differences))
-    if abs(g) < 1e-6:  # The formula's limit; itself it would lose its digits.
+    if abs(g) < 1e-6:  # The formula's limit for g → 0, where the formula itself loses its digits.
         return paired.mean - _deviation(paired) * quantile
     root = math.cbrt(1 + g * (quantile - g / (6 * paired.prompts)))
     return paired.mean - _deviation(paired) * 3 / g * (root - 1)
@@ -83,7 +87,7 @@ def _deviation(paired: Paired) -> float:
 
 @lru_cache(maxsize=100_000)
 def _mcnemar(gained: int, lost: int) -> float:
-    """Exact: of the prompts where the two differ, each is a gain with chance 1/2 if neither is better."""
+    """Exact p-value: if neither version is better, each differing prompt is a gain with probability 1/2."""
     if gained + lost == 0:
         return 1.0
     return float(binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue)
@@ -105,6 +109,6 @@ def _tango_lower(gained: int, lost: int, prompts: int, level: float) -> float:
         q = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
         return gained - lost - n * d - z * math.sqrt(max(n * (2 * q + d * (1 - d)), 0.0))
 
-    # Just below the observed difference: without a single gain or loss the statistic is 0/0 exactly there.
+    # Search to just below the observed difference: at it, without any gain or loss, the statistic is 0/0.
     just_below = observed - 1e-9
     return float(brentq(excess, -1.0, just_below, xtol=1e-10)) if just_below > -1 else -1.0

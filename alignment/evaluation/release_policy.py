@@ -1,4 +1,4 @@
-"""What the owner decides about releases, read from one YAML file; an unknown key fails.
+"""The owner's policy for evaluation, gate, live comparison and cycle, read from one YAML file.
 
     gate:
       margin: 0.05
@@ -8,7 +8,8 @@
     cycle:
       release: trial
 
-Every key has a default; what the defaults reach is measured by `benchmarks/gate.py` and `benchmarks/live.py`.
+Every key has a default, and an unknown key is an error. `benchmarks/gate.py` and `benchmarks/live.py` measure the error
+rates that the defaults give.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,13 +33,13 @@ class GatePolicy:
     """When a candidate is promoted. Raises PolicyError for a value out of range."""
 
     alpha: float = 0.05
-    """Chance, over all looks at one released version together, of promoting a candidate that does not deserve it."""
+    """Probability, over all looks at one released version together, of promoting a candidate that is no better."""
     margin: float = 0.05
-    """How much worse a guard of right-or-wrong values may be, as a share: 0.05 is five points of a hundred."""
+    """How much worse a guard of right-or-wrong values may be, as a share: 0.05 is five percentage points."""
     margins: Mapping[str, float] = field(default_factory=dict)
-    """Margins of single guards by name, in the guard's own unit. A guard of real values must be named here."""
+    """Margins of single guards by name, in the guard's own unit. A guard of real values needs one."""
     minimum_prompts: int = 100
-    """Held-out prompts below which a measure decides nothing."""
+    """Minimum number of held-out prompts; a measure on fewer decides nothing."""
 
     def __post_init__(self) -> None:
         _number("gate.alpha", self.alpha, 0, 0.5)
@@ -55,15 +56,15 @@ class LivePolicy:
     """When a live comparison ends. Raises PolicyError for a value out of range."""
 
     alpha: float = 0.05
-    """Chance of a false win, and also of a false rollback, however often one looks."""
+    """Probability of a false win, and also of a false rollback, however often the test is evaluated."""
     effect: float = 0.1
-    """Difference between the arms' shares of thumbs up that the test is tuned to find soonest."""
+    """Difference between the arms' shares of thumbs up that the test detects soonest."""
     votes_per_rater: int = 5
-    """A rater's first so many votes count."""
+    """How many ratings of one rater count, from the first."""
     minimum_votes: int = 30
-    """Counted votes in each arm before anything is decided."""
+    """Minimum number of counted ratings in each arm before the test decides."""
     minimum_raters: int = 10
-    """Raters in each arm before anything is decided."""
+    """Minimum number of raters in each arm before the test decides."""
 
     def __post_init__(self) -> None:
         _number("live.alpha", self.alpha, 0, 0.5)
@@ -75,21 +76,22 @@ class LivePolicy:
 
 @dataclass(frozen=True)
 class EvaluatePolicy:
-    """What two versions are asked before the gate compares them. Raises PolicyError for a value out of range."""
+    """What two versions are compared on. Raises PolicyError for a value out of range."""
 
     suite: str = ""
-    """JSON Lines of tasks with their checkers; the embedded suite's held-out side if left out."""
+    """File of tasks with their checks (JSON Lines); the starter's suite if left out."""
     primary: Sequence[str] = ("word_two_step", "word_three_step", "multiplication_hard")
-    """Kinds of task whose right answers, and units, may show that a candidate is better. The others are guarded."""
+    """Kinds of task whose right answers, and units, may show that a candidate is better. Other kinds are guards."""
     each: int = 50
-    """Tasks of each primary kind and language, in each thinking mode."""
+    """Tasks of each primary kind and language, in each thinking mode. At most as many as the suite has."""
     guarded: int = 15
-    """Tasks of each other kind and language, likewise."""
+    """Tasks of each other kind and language, in each thinking mode."""
     prompts: int = 200
-    """Most held-out prompts of people that are answered."""
+    """Maximum number of held-out prompts of people that are answered."""
     retention: int = 150
-    """Fixed texts on which perplexity and KL are measured."""
+    """Number of fixed texts on which perplexity and KL are measured."""
     max_new_tokens: int = 400
+    """Longest answer."""
 
     def __post_init__(self) -> None:
         _texts("evaluate.primary", self.primary)
@@ -99,29 +101,33 @@ class EvaluatePolicy:
 
 @dataclass(frozen=True)
 class CyclePolicy:
-    """What a cycle needs, makes and does. Raises PolicyError for a value out of range."""
+    """When a cycle runs, which candidates it makes, and what it does with a promoted one.
+
+    Raises PolicyError for a value out of range.
+    """
 
     minimum_feedback: int = 50
-    """New votes since the last cycle below which it does nothing."""
+    """Minimum number of new ratings since the last cycle; with fewer, a cycle does nothing."""
     minimum_thumbs: int = 50
-    """Rows of thumbs that KTO needs."""
+    """Minimum number of unpaired rows for KTO."""
     minimum_pairs: int = 50
-    """Pairs that DPO needs."""
+    """Minimum number of pairs for DPO."""
     minimum_judgements: int = 200
-    """Pairs and thumbs that the two reward models need together, half of them each."""
+    """Minimum number of pairs and thumbs for the two reward models, each of which gets half of them."""
     reward_accuracy: float = 0.6
-    """PPO needs a judge whose accuracy on held-out judgements lies above this with its whole 95 % interval."""
+    """PPO needs a reward model whose accuracy on held-out judgements has its whole 95 % interval above this."""
     stages: Sequence[str] = STAGES
     """Stages that may make candidates."""
     learn_from: str = "released"
-    """Whose answers DPO and KTO learn from: those of the "released" version, which is their reference model, or "all".
-    What was said of earlier versions, it has learned already; and so a cycle takes no longer with the years."""
+    """Whose answers DPO and KTO learn from: the "released" version's, which is their reference model, or "all".
+    Earlier cycles have learned from the ratings of earlier versions, so by default a cycle takes no longer as they grow
+    in number."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Flags of the stages by name, "reward" included, as in {kto: {learning_rate: 0.0001}}."""
     release: str = "at once"
-    """What becomes of a promoted candidate: "at once", "trial" (a live comparison decides) or "by hand"."""
+    """How a promoted candidate is released: "at once", after a live comparison ("trial"), or "by hand"."""
     share: float = 0.2
-    """Of a live comparison: the share of conversations that the candidate serves."""
+    """Share of conversations that the candidate serves in a live comparison."""
 
     def __post_init__(self) -> None:
         for name in ("minimum_feedback", "minimum_thumbs", "minimum_pairs", "minimum_judgements"):
@@ -146,18 +152,18 @@ class CyclePolicy:
 
 @dataclass(frozen=True)
 class Policy:
-    """The whole file, a field a section."""
+    """The whole file; each field is a section."""
 
     gate: GatePolicy = field(default_factory=GatePolicy)
     live: LivePolicy = field(default_factory=LivePolicy)
     evaluate: EvaluatePolicy = field(default_factory=EvaluatePolicy)
     cycle: CyclePolicy = field(default_factory=CyclePolicy)
     rules: Rules = field(default_factory=Rules)
-    """How votes become rows: `feedback_store.rows.Rules`."""
+    """How feedback becomes rows."""
 
 
 def read_policy(path: Path) -> Policy:
-    """The policy in a YAML file. Raises PolicyError that names the file and what is wrong in it."""
+    """Read a policy from a YAML file. Raises PolicyError that names the file and what is wrong in it."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -176,10 +182,10 @@ def read_policy(path: Path) -> Policy:
 
 
 def _known(section: type[Any], raw: object, where: str) -> dict[str, Any]:
-    """`raw` as keyword arguments of `section`; an empty section is one of defaults."""
+    """`raw` as keyword arguments of `section`; an empty section has the defaults."""
     if raw is None:
         return {}
-    names = [one.name for one in fields(section)]
+    names = [key.name for key in fields(section)]
     if not isinstance(raw, dict):
         raise PolicyError(f"{where} must hold keys and values. Known keys: {', '.join(names)}.")
     unknown = [str(key) for key in raw if key not in names]

@@ -1,7 +1,7 @@
-"""A reward model: a base with a LoRA adapter and one linear head, which gives a conversation one number.
+"""A reward model: a base with a LoRA adapter and one linear head that gives a conversation a score.
 
-Its folder is a plain PEFT folder of a sequence classifier with one label: `AutoModelForSequenceClassification` with
-`num_labels=1` on the base, and `PeftModel.from_pretrained` on top.
+Its folder is a plain PEFT folder of a sequence classifier with one label: load the base by
+`AutoModelForSequenceClassification` with `num_labels=1`, and the folder by `PeftModel.from_pretrained`.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,12 @@ ROWS_AT_ONCE = 32
 
 
 def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
-    """A reward model that has judged nothing yet: the parent's adapter with a head of zeros, all trainable.
+    """An untrained reward model: the parent's adapter with a head of zeros, both trainable.
 
     It begins from the parent's adapter because what helped to answer helps to judge (Ouyang et al. 2022, section 3.5),
-    and stays one adapter on the shared base, so that PPO holds the base once. The head begins at zero: every score is
-    0, and the first loss log 2, whatever the base.
+    and it stays one adapter on the shared base, so that PPO holds the base once. With a head of zeros every score is 0
+    and the first loss is log 2, whatever the base. A parent without adapter gets a new one of `rank`. Raises DataError
+    if the parent's adapter changes layers that a classifier does not have.
     """
     version = parent.version
     core = _classifier(parent.base, parent.versions.home).requires_grad_(False)
@@ -61,7 +62,7 @@ def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
         )
     model = get_peft_model(core, config)
     if version.manifest.adapter:
-        # The head has no counterpart there; every other weight has.
+        # The parent's adapter has every weight but the head.
         state = load_file(version.folder / "adapter_model.safetensors")
         state["base_model.model.score.weight"] = torch.zeros(1, core.config.get_text_config().hidden_size)
         unknown = set_peft_model_state_dict(model, state).unexpected_keys
@@ -75,10 +76,10 @@ def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
 
 
 def load(version: Version, home: Path) -> "Scorer":
-    """A trained reward model, ready to score. Raises DataError if `version` is none."""
+    """A trained reward model, ready to score. Raises DataError if `version` is not a reward model."""
     if version.manifest.stage != "reward":
         raise DataError(
-            f"{version.id} is no reward model but was made by {version.manifest.stage!r}. Train one with "
+            f"{version.id} is not a reward model: it was made by {version.manifest.stage!r}. Train one with "
             "`python -m alignment reward`."
         )
     base = version.manifest.base
@@ -99,14 +100,14 @@ def check_same_tokens(parent: OpenedParent, version: Version) -> None:
 
 
 class Scorer:
-    """Token ids of prompt and completion → a number; above 0 where the reply is more likely liked than not."""
+    """Scores token ids of prompt and completion; above 0, a person more likely likes the reply than not."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
     @torch.no_grad()
     def __call__(self, sequences: Sequence[Sequence[int]]) -> list[float]:
-        """One score a sequence, in their order; sequences of like length are read together."""
+        """The score of each sequence. Sequences of similar length go through the model together."""
         was_training = self.model.training
         self.model.eval()
         scores = [0.0] * len(sequences)
@@ -115,20 +116,20 @@ class Scorer:
             rows = order[start : start + ROWS_AT_ONCE]
             ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
             device = self.model.device
-            found = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
-            for row, score in zip(rows, found.logits[:, 0].float().tolist(), strict=True):
+            output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            for row, score in zip(rows, output.logits[:, 0].float().tolist(), strict=True):
                 scores[row] = score
         self.model.train(was_training)
         return scores
 
 
 def padding(model: Any) -> int:
-    """The id that fills rows up; the head reads the last token that is another."""
+    """The padding id; the head reads the last token that is not padding."""
     return int(model.config.get_text_config().pad_token_id)
 
 
 def _padding(tokenizer: Any) -> int:
-    # Where END is also the padding, the head would read the token before END. Any other id serves.
+    # If the end token were the padding, the head would read the token before it. Any other id will do.
     end = tokenizer.eos_token_id
     if tokenizer.pad_token_id not in (None, end):
         return int(tokenizer.pad_token_id)
@@ -137,7 +138,7 @@ def _padding(tokenizer: Any) -> int:
 
 def _classifier(base: Base, home: Path) -> Any:
     source, revision = checked_source(base, home)
-    # The head is trained whole.
+    # The head is trained in full precision.
     squeezed = models.quantization_for(
         base, torch.float32, str(PartialState(cpu=on_cpu()).device), skip=["score"]
     )

@@ -224,7 +224,7 @@ def test_only_the_adapter_moves_and_a_killed_stage_is_continued(
             "There is no reward function 'nothing'. Known: checker, unit, ends",
         ),
         (["--reward_functions", "unit", "--reward_weights", "1", "2"], "1 rewards and 2 --reward_weights"),
-        (["--reward", "v1"], "v1 is no reward model"),
+        (["--reward", "v1"], "v1 is not a reward model"),
         (["--reward_functions", "unit", "--max_new_tokens", "4000"], "Lower --max_new_tokens"),
         (["--reward_functions", "unit", "--suite", "cooking"], "no task kind 'cooking'"),
     ],

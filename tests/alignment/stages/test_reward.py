@@ -111,7 +111,7 @@ def test_a_reward_model_trained_on_thumbs_scores_unseen_replies_and_is_never_ser
     assert versions.released() == "v1"
     with pytest.raises(DataError, match="v2 is a reward model"):
         open_parent(StageLocation(home=home, parent="v2"))
-    with pytest.raises(DataError, match="v1 is no reward model"):
+    with pytest.raises(DataError, match="v1 is not a reward model"):
         reward_model.load(versions.open("v1"), home)
 
 
