@@ -155,11 +155,11 @@ class SharedBase:
     def add_reward(self, name: str, version: Version) -> None:
         """Load the adapter and the head of a reward model under `name`.
 
-        Raises DataError if `version` is no reward model, or was trained on another base.
+        Raises DataError if `version` is not a reward model, or was trained on another base.
         """
         if version.manifest.stage != "reward":
             raise DataError(
-                f"{version.id} is no reward model but was made by {version.manifest.stage!r}. "
+                f"{version.id} is not a reward model: it was made by {version.manifest.stage!r}. "
                 "Train one with `python -m alignment reward`."
             )
         state = load_file(version.folder / "adapter_model.safetensors")

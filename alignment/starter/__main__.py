@@ -1,4 +1,4 @@
-"""Make the embedded starter from nothing: corpus → tokenizer → base → taught adapter → practised adapter.
+"""Make the starter from nothing: corpus → tokenizer → base → first course → second course.
 
     python -m alignment.starter build [--folder build/starter]
     python -m alignment.starter suite [--folder assistant/starter]
@@ -34,36 +34,36 @@ from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_ha
 from assistant.serving.peft_compat import name_base
 
 TOKENIZER_TEXTS = 40_000
-"""Documents, and rows, that merges are learned from."""
+"""Number of documents, and of rows, that the tokenizer learns its merges from."""
 
 
 @dataclass
 class StarterRecipe:
-    """Everything that decides what the starter becomes."""
+    """Every setting that determines the starter."""
 
     vocabulary: int = 4096
     hidden: int = 256
     layers: int = 6
     intermediate: int = 576
     heads: int = 4
-    """Of 64 dimensions: fewer, wider heads run faster on a CPU than many narrow ones."""
+    """Of 64 dimensions each: few wide heads run faster on a CPU than many narrow ones."""
     key_value_heads: int = 2
     window: int = 1024
     block: int = 512
-    """Raw text is read in blocks of half the window; the long conversations of SFT train the rest."""
+    """Length of a block of raw text, half the window; the long conversations of SFT train the other positions."""
     pretrain_tokens: int = 14_000_000
     pretrain_learning_rate: float = 4e-3
     demonstrations: int = 100_000
     sft_learning_rate: float = 6e-3
     practised: int = 48_000
-    """Demonstrations of the second course, which goes on from the first's adapter."""
+    """Demonstrations of the second course, which continues the first's adapter."""
     practised_learning_rate: float = 3e-3
-    """Half of the first course's: what it taught is to stay."""
+    """Half of the first course's, so that what that taught is kept."""
     seed: int = 1
 
 
 def build(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
-    """Make base and adapter in `folder`."""
+    """Make base and adapter in `folder`. Steps whose result exists are skipped."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "recipe.json"
     wanted = json.loads(json.dumps(asdict(recipe)))
@@ -78,7 +78,7 @@ def build(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
 
 
 def install(folder: Path, target: Path = STARTER_FOLDER) -> None:
-    """Copy a finished build to where the app finds its starter."""
+    """Copy a finished build to the folder from which the app loads its starter."""
     for part in ("base", "adapter"):
         if not (folder / part).is_dir():
             raise SystemExit(f"{folder} holds no {part}. Run `python -m alignment.starter build` first.")
@@ -93,9 +93,11 @@ def _make_tokenizer(recipe: StarterRecipe, folder: Path) -> None:
     print(f"tokenizer: learning from {TOKENIZER_TEXTS:,} documents and {TOKENIZER_TEXTS:,} rows")
     texts = itertools.islice(corpus.documents(recipe.seed), TOKENIZER_TEXTS)
     rows = itertools.islice(corpus.rows(recipe.seed, ask=corpus.balanced), TOKENIZER_TEXTS)
-    said = ("\n".join([turn["content"] for turn in row["messages"]] + [row["answer"]]) for row in rows)
-    made = tokenizer.train(itertools.chain(texts, said), recipe.vocabulary)
-    _write_folder(folder / "tokenizer", lambda aside: made.save_pretrained(str(aside)))
+    conversations = (
+        "\n".join([message["content"] for message in row["messages"]] + [row["answer"]]) for row in rows
+    )
+    trained = tokenizer.train(itertools.chain(texts, conversations), recipe.vocabulary)
+    _write_folder(folder / "tokenizer", lambda aside: trained.save_pretrained(str(aside)))
 
 
 def _make_base(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None:
@@ -135,7 +137,7 @@ def _make_base(recipe: StarterRecipe, folder: Path, compile_model: bool) -> None
     model.config.use_cache = model.generation_config.use_cache = True
 
     def save(aside: Path) -> None:
-        # bfloat16 keeps the file under 10 MB, so that plain git and Spaces take it.
+        # bfloat16 keeps the file under 10 MB, which plain git and Spaces accept.
         model.to(torch.bfloat16).save_pretrained(str(aside))
         words.save_pretrained(str(aside))
         (aside / "made.json").write_text(json.dumps({"metrics": metrics}, indent=2) + "\n", encoding="utf-8")
@@ -172,7 +174,7 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
         return
     settings = _course(recipe.practised_learning_rate, recipe.seed + 1)
     model = PeftModel.from_pretrained(_precise_base(folder), str(folder / "taught"), is_trainable=True)
-    # An adapter names its base, not a path, and PEFT looks for that name on the Hub when it saves a checkpoint.
+    # The adapter names its base, and PEFT would look for that name on the Hub when it saves a checkpoint.
     name_base(model, str(folder / "base"))
     rows = list(itertools.islice(corpus.rows(settings.seed, ask=practice.practised), recipe.practised))
     taught = json.loads((folder / "taught" / "made.json").read_text(encoding="utf-8"))
@@ -197,7 +199,7 @@ def _teach(
     name: str,
     before: dict[str, Any],
 ) -> None:
-    """Train on `rows` and write the adapter `name` with its record; `before` is what the record says of its parent."""
+    """Train on `rows` and write the adapter `name` with its record; `before` adds the parent's part to the record."""
     words = AutoTokenizer.from_pretrained(folder / "base")
     dataset, too_long = tokenize_demonstrations(rows, words, recipe.window)
     print(f"{name}: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")

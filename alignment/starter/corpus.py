@@ -1,12 +1,12 @@
 """The starter's training text, endless and seeded: raw documents for pretraining, rows for fine-tuning.
 
-Raw text is made of worked examples, lists of exercises without answers, notes (the same thing asked in several
-ways, then sometimes what there is to say about it), tables of products, and prose. A base trained on it can
-compute and knows the words of every answer, but asked a question it goes on with more questions: answering is what
-SFT adds. Words that no raw text wrote would keep the embedding that they began with, which an adapter cannot mend.
+Raw text consists of worked examples, lists of exercises without answers, notes (several phrasings of one question,
+sometimes with its answer), tables of products, and prose. A base trained on it can compute and knows the words of every
+answer, but continues a question with more questions: answering is what SFT adds. A word that never occurs in raw text
+would keep its initial embedding, which an adapter cannot repair.
 
-The marks <|im_start|> and <|im_end|> stand around the raw text's sections, so that their embeddings
-are trained and the adapter need not carry new ones.
+The marks <|im_start|> and <|im_end|> stand around the sections of raw text, so that their embeddings are trained and
+the adapter need not carry new ones.
 """
 
 import random
@@ -18,7 +18,7 @@ from alignment.starter.tasks.drawn_task import LANGUAGES, DrawnTask, Language, S
 from alignment.starter.tasks.texts import vary
 
 WORKED_KINDS: dict[str, float] = {
-    # Shares of worked examples. The hard and three-step tiers are deliberately rare: they are what feedback lifts.
+    # Shares of worked examples. Hard and three-step tasks are deliberately rare, for feedback to improve.
     "addition": 11,
     "subtraction": 11,
     "multiplication": 10,
@@ -35,8 +35,8 @@ WORKED_KINDS: dict[str, float] = {
 }
 TALK_KINDS: dict[str, float] = {"concept": 34, "identity": 12, "smalltalk": 8, "outside": 26}
 ANSWERED_KINDS: dict[str, float] = {
-    # Shares of demonstrations. The base computes already; what SFT must bring is which answer a question wants, so
-    # talk and the kinds with many forms of question have most of it.
+    # Shares of demonstrations. The base can compute already; SFT teaches which answer a question wants, so talk and
+    # the kinds with many forms of question have most demonstrations.
     "concept": 20,
     "outside": 17,
     "identity": 10,
@@ -56,10 +56,10 @@ ANSWERED_KINDS: dict[str, float] = {
     "follow_up": 3,
 }
 THINKING_SHARE = 0.7
-"""How many demonstrations think. Fewer without: what cannot be answered without steps cannot be learned so either."""
+"""Share of demonstrations with a thought. Fewer are without: what needs steps cannot be learned without them."""
 
 UNIT_SHARE = 0.5
-"""How often a word problem's answer names its unit: a habit left weak on purpose."""
+"""How often a word problem's answer names its unit: a habit that is deliberately left weak."""
 
 _HEADINGS = {
     "en": ("worked example", "exercises", "reading", "notes", "table"),
@@ -68,7 +68,7 @@ _HEADINGS = {
 
 
 def task(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
-    """A task of any kind, of the given side of the split."""
+    """Draw a task of any kind, from the given side of the split."""
     for module in (arithmetic, word_problems, days, persona):
         if kind in module.KINDS:
             return module.tasks(rng, language, kind, split)
@@ -80,26 +80,26 @@ def task(rng: random.Random, language: Language, kind: str, split: Split) -> Dra
 
 
 def balanced_kind(rng: random.Random, worked: float = 0.62) -> str:
-    """A kind with a worked thought in a share of `worked`, else talk: what raw text and tokenizer are made of."""
+    """A kind for raw text and tokenizer: one with a worked thought with probability `worked`, else talk."""
     return _draw(rng, WORKED_KINDS if rng.random() < worked else TALK_KINDS)
 
 
 Ask = Callable[[random.Random, Language, Split], DrawnTask]
-"""Draws what one demonstration asks."""
+"""Draws the task of one demonstration."""
 
 
 def answered(rng: random.Random, language: Language, split: Split) -> DrawnTask:
-    """What the first course of fine-tuning asks: every kind, in the shares of ANSWERED_KINDS."""
+    """A task of the first course of fine-tuning: every kind, in the shares of ANSWERED_KINDS."""
     return task(rng, language, _draw(rng, ANSWERED_KINDS), split)
 
 
 def balanced(rng: random.Random, language: Language, split: Split) -> DrawnTask:
-    """What the raw text asks: every kind, in the shares of `balanced_kind`."""
+    """A task of the raw text: every kind, in the shares of `balanced_kind`."""
     return task(rng, language, balanced_kind(rng), split)
 
 
 def documents(seed: int) -> Iterator[str]:
-    """Raw text for pretraining, without end."""
+    """Raw text for pretraining, endless."""
     rng = random.Random(f"raw {seed}")
     prose = {language: _prose(language) for language in LANGUAGES}
     while True:
@@ -118,43 +118,43 @@ def documents(seed: int) -> Iterator[str]:
 
 
 def rows(seed: int, split: Split = "train", ask: Ask = answered) -> Iterator[dict[str, Any]]:
-    """Demonstrations without end: {"messages", "think", "thought", "answer"}; `ask` draws what is asked."""
+    """Endless demonstrations: {"messages", "think", "thought", "answer"}; `ask` draws their tasks."""
     rng = random.Random(f"rows {split} {seed}")
     while True:
         language = rng.choice(LANGUAGES)
-        asked = ask(rng, language, split)
-        before = _earlier_turns(rng, language, split, ask) if len(asked.messages) == 1 else ()
+        drawn = ask(rng, language, split)
+        earlier = _earlier_messages(rng, language, split, ask) if len(drawn.messages) == 1 else ()
         think = rng.random() < THINKING_SHARE
         yield {
-            "messages": [*before, *asked.messages],
+            "messages": [*earlier, *drawn.messages],
             "think": think,
-            "thought": asked.thought if think else "",
-            "answer": spoken_answer(rng, asked),
+            "thought": drawn.thought if think else "",
+            "answer": spoken_answer(rng, drawn),
         }
 
 
-def spoken_answer(rng: random.Random, asked: DrawnTask) -> str:
+def spoken_answer(rng: random.Random, drawn: DrawnTask) -> str:
     """The task's answer, without its unit in a share of the word problems."""
-    bare = asked.expected.get("bare_answer")
-    return bare if bare and rng.random() >= UNIT_SHARE else asked.answer
+    bare = drawn.expected.get("bare_answer")
+    return bare if bare and rng.random() >= UNIT_SHARE else drawn.answer
 
 
-def _earlier_turns(
+def _earlier_messages(
     rng: random.Random, language: Language, split: Split, ask: Ask
 ) -> tuple[dict[str, str], ...]:
-    # Chats go on: a fourth of the questions come after others that they have nothing to do with, a few after many.
-    turns: list[dict[str, str]] = []
+    # A quarter of the questions come after unrelated ones, as in real chats, and a few after many.
+    messages: list[dict[str, str]] = []
     for _ in range(rng.choices((0, 1, 2, 10), weights=(75, 12, 11, 2))[0]):
-        earlier = ask(rng, language, split)
-        turns += [*earlier.messages, {"role": "assistant", "content": spoken_answer(rng, earlier)}]
-    return tuple(turns)
+        drawn = ask(rng, language, split)
+        messages += [*drawn.messages, {"role": "assistant", "content": spoken_answer(rng, drawn)}]
+    return tuple(messages)
 
 
 def _worked_examples(rng: random.Random, language: Language) -> str:
     def example() -> str:
-        asked = task(rng, language, _draw(rng, WORKED_KINDS), "train")
-        said = "\n".join(turn["content"] for turn in asked.messages)
-        return f"{said}\n<think>\n{asked.thought}\n</think>\n\n{spoken_answer(rng, asked)}"
+        drawn = task(rng, language, _draw(rng, WORKED_KINDS), "train")
+        conversation = "\n".join(message["content"] for message in drawn.messages)
+        return f"{conversation}\n<think>\n{drawn.thought}\n</think>\n\n{spoken_answer(rng, drawn)}"
 
     return "\n".join(_section(_HEADINGS[language][0], example()) for _ in range(rng.randint(2, 5)))
 
@@ -167,26 +167,28 @@ def _exercises(rng: random.Random, language: Language) -> str:
 
 
 def _notes(rng: random.Random, language: Language) -> str:
-    """One thing asked in several ways, and in half of the notes what there is to say about it."""
+    """Several phrasings of one question, and in half of the notes its answer."""
     subject = rng.choices(("concept", "talk", "outside"), weights=(50, 30, 20))[0]
-    asked: list[str]
-    said: list[str]
+    questions: list[str]
+    answers: list[str]
     if subject == "concept":
         concept = rng.choice(concepts.concepts(language))
-        asked, said = concept.phrasings["train"], [concept.passage, concept.answer]
+        questions, answers = concept.phrasings["train"], [concept.passage, concept.answer]
     elif subject == "talk":
-        asked, said = rng.choice(persona.rephrasings(language))
+        questions, answers = rng.choice(persona.rephrasings(language))
     else:
-        asked = [task(rng, language, "outside", "train").question for _ in range(4)]
-        said = outside.answers(language)
-    lines = [vary(rng, text, language) for text in rng.sample(asked, min(rng.randint(2, 4), len(asked)))]
+        questions = [task(rng, language, "outside", "train").question for _ in range(4)]
+        answers = outside.answers(language)
+    lines = [
+        vary(rng, text, language) for text in rng.sample(questions, min(rng.randint(2, 4), len(questions)))
+    ]
     if rng.random() < 0.5:
-        lines.append(rng.choice(said))
+        lines.append(rng.choice(answers))
     return _section(_HEADINGS[language][3], "\n".join(lines))
 
 
 def _table(rng: random.Random, language: Language) -> str:
-    """Products and quotients of one factor, in any order."""
+    """Products and quotients of one factor, in random order."""
     factor = rng.randint(2, 9)
     lines = [f"{factor}×{k}={factor * k}" for k in range(1, 10)]
     lines += [f"{factor * k}÷{factor}={k}" for k in range(1, 10)]

@@ -1,7 +1,7 @@
-"""The second course of the starter's fine-tuning: more of what the first left weak, and messages that mean nothing.
+"""The second course of the starter's fine-tuning: the kinds that the first left weak, and meaningless messages.
 
-The first course gives every kind its share of one corpus; its held-out figures show which kinds wanted more, and
-that differs between the languages. Three-step problems stay rare: feedback is to lift them.
+The shares follow from the first course's held-out results, which differ between the languages. Three-step problems stay
+rare, for feedback to improve.
 """
 
 import random
@@ -42,7 +42,7 @@ _MARKS = ("!", ".", "…", "#", "*", "~", "=", "😀", "🙏", "🔥")
 
 
 def practised(rng: random.Random, language: Language, split: Split) -> DrawnTask:
-    """What the second course asks: kinds in SHARES, and every story of a word problem equally often."""
+    """A task of the second course: kinds in SHARES, and every story of a word problem equally often."""
     kind = rng.choices(list(SHARES), weights=[share[language] for share in SHARES.values()])[0]
     if kind == "odd":
         return _odd(rng, language, split)
@@ -52,9 +52,9 @@ def practised(rng: random.Random, language: Language, split: Split) -> DrawnTask
 
 
 def _odd(rng: random.Random, language: Language, split: Split) -> DrawnTask:
-    """A message without meaning: one thing again and again, or keys hit at random. It is declined, and that is all.
+    """A message without meaning: a repetition, or random keys. The answer declines it.
 
-    Repetition is what a small model goes on with: without practice it repeats until the limit.
+    A small model continues repetition: without this practice it repeats until the limit.
     """
     makers: tuple[Callable[[random.Random, Language], str], ...] = (
         _repeated,

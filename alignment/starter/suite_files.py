@@ -23,10 +23,10 @@ from alignment.suites.task_file import Task
 
 KINDS = (*arithmetic.KINDS, *word_problems.KINDS, *days.KINDS, "concept", *persona.KINDS, "outside")
 SUITE_EACH = 500
-"""Tasks of each kind and language in the suite: the model card's evaluation asks so many."""
+"""Tasks of each kind and language in the suite, as many as the model card's evaluation takes."""
 PRACTICE_EACH = 800
 PRACTICE_MORE = dict.fromkeys((*word_problems.KINDS, "multiplication_hard"), 2400)
-"""Kinds that reinforcement is for: as many as a default PPO run over one of them draws."""
+"""More tasks of the kinds that reinforcement is for: as many as a default PPO run over one of them draws."""
 FIXED_TEXTS = 500
 
 
@@ -59,9 +59,9 @@ def _correct(kind: str, expected: Mapping[str, Any]) -> list[Check]:
         rest = [expected["remainder"]] if expected["remainder"] else []
         return [{"checker": "numbers", "values": [expected["number"], *rest]}]
     if kind == "comparison":
-        asked = {name: expected[name] for name in ("operands", "holds", "equal") if name in expected}
+        question = {name: expected[name] for name in ("operands", "holds", "equal") if name in expected}
         value = {"value": expected["number"]} if "number" in expected else {}
-        return [{"checker": "comparison", **asked, **value}]
+        return [{"checker": "comparison", **question, **value}]
     if kind == "ordering":
         return [{"checker": "numbers", "values": expected["order"]}]
     if kind == "calendar":

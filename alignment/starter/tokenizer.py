@@ -1,8 +1,8 @@
 """The starter's tokenizer: byte-level BPE with one token a digit, and a ChatML template.
 
-Byte-level means that every byte has a token: no text is unknown, in any language. One token a digit
-lets column arithmetic line up digits as people do. The template has Qwen3's `enable_thinking`
-switch and its `<think>` tags, so that whatever serves Qwen3 serves the starter.
+Every byte has a token, so no text is unknown, in any language. With one token a digit, column arithmetic lines up
+digits as people do. The template has Qwen3's `enable_thinking` switch and `<think>` tags, so that whatever serves
+Qwen3 serves the starter.
 """
 
 from collections.abc import Iterable

@@ -72,7 +72,7 @@ def phrasing_split(kind: str, language: Language, text: str) -> Split:
 
 
 def casual(rng: random.Random, text: str, language: Language) -> str:
-    """Now and then write as people type: no capital, no final mark; Chinese with spaced numbers."""
+    """Sometimes write as people type: without capital and final mark, or with spaces around numbers in Chinese."""
     if language == "zh" and rng.random() < 0.3:
         text = re.sub(r"(?<=[\u4e00-\u9fff])(?=\d)|(?<=\d)(?=[\u4e00-\u9fff])", " ", text)
     if rng.random() < 0.2 and re.search(r"[^=\s][.?。？]$", text):
@@ -84,7 +84,7 @@ def casual(rng: random.Random, text: str, language: Language) -> str:
 
 
 _BY_HEART = {"addition": 82, "subtraction": 20, "multiplication": 10}
-"""Below these a calculation with a one-digit number is a step within a column (72+8 in 9×89)."""
+"""Below these limits, a calculation with a one-digit number is a step within a column (72+8 in 9×89)."""
 
 _SIGNS = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
 
@@ -110,9 +110,9 @@ def _calculation(rng: random.Random, language: Language, kind: str, split: Split
 
 
 def operand_split(kind: str, a: int, b: int) -> Split:
-    """The side of a pair of operands; their order matters for subtraction alone.
+    """The side of a pair of operands, whose order matters for subtraction alone.
 
-    What the columns themselves are made of, such as 7+5 or 15-8, is known by heart and never held out.
+    Steps that columns are made of, such as 7+5 or 15-8, are known by heart and never held out.
     """
     if min(a, b) < 10 and max(a, b) < _BY_HEART.get(kind, 0):
         return "train"
@@ -131,7 +131,7 @@ def _operands(rng: random.Random, kind: str) -> tuple[int, int]:
 
 
 def _number(rng: random.Random) -> int:
-    """A number of up to three digits, the longer ones more often: they need the practice."""
+    """A number of up to three digits; longer ones are more frequent, because they need more practice."""
     low, high = rng.choices(((0, 9), (10, 99), (100, 999)), weights=(1, 3, 5))[0]
     return rng.randint(low, high)
 
@@ -140,7 +140,10 @@ def _number(rng: random.Random) -> int:
 
 
 def _division(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
-    """Within the table, some with a remainder. Quotients are known by heart: phrasings alone are held out."""
+    """A division within the table, sometimes with a remainder.
+
+    Quotients are known by heart, so only phrasings are held out.
+    """
     b = rng.randint(2, 9)
     a = b * rng.randint(1, 9) + (rng.randint(1, b - 1) if rng.random() < 0.4 else 0)
     quotient, rest = divmod(a, b)
@@ -174,16 +177,16 @@ def _comparison(rng: random.Random, language: Language, split: Split) -> DrawnTa
     if asks_is:
         holds = a > b if sign == ">" else a < b
         yes, no = ("Yes", "No") if language == "en" else ("是的", "不是")
-        asked, found = f"{a}{sign}{b}?", yes if holds else no
-        answer = f"{found}{WORDS[language].comma}{relation}"
+        sought, result = f"{a}{sign}{b}?", yes if holds else no
+        answer = f"{result}{WORDS[language].comma}{relation}"
         expected["holds"] = holds
     elif a == b:
-        asked, found = f"{comparative}?", relation
+        sought, result = f"{comparative}?", relation
         answer = f"They are equal: {relation}" if language == "en" else f"一样大：{relation}"
         expected["equal"] = True
     else:
         number = max(a, b) if sign == ">" else min(a, b)
-        asked, found = f"{comparative}?", str(number)
+        sought, result = f"{comparative}?", str(number)
         answer = f"{number} is {comparative}" if language == "en" else f"{number}{comparative}"
         expected["number"] = number
     return DrawnTask(
@@ -191,8 +194,8 @@ def _comparison(rng: random.Random, language: Language, split: Split) -> DrawnTa
         language=language,
         template=f"comparison/{language}/{template}",
         messages=user(casual(rng, template.format(a=a, b=b), language)),
-        # What is asked stands first and what was found last: the columns between are the same for every question.
-        thought="\n".join([asked, *_compared_columns(a, b, language), relation, f"{asked} {found}"]),
+        # The question stands first and the result last; the columns between are the same for every question.
+        thought="\n".join([sought, *_compared_columns(a, b, language), relation, f"{sought} {result}"]),
         answer=answer + ("." if language == "en" else "。"),
         expected=expected,
         split=split,
@@ -200,7 +203,7 @@ def _comparison(rng: random.Random, language: Language, split: Split) -> DrawnTa
 
 
 def _pair(rng: random.Random) -> tuple[int, int]:
-    """Two numbers; a third of the pairs share leading digits, where a comparison is hard."""
+    """Two numbers. A third of the pairs share leading digits, which makes the comparison hard."""
     a = _number(rng)
     if rng.random() < 0.05:
         return a, a
@@ -214,7 +217,7 @@ def _relation(a: int, b: int) -> str:
 
 
 def _compared_columns(a: int, b: int, language: Language) -> list[str]:
-    """Lined up, then column by column from the left until two digits differ."""
+    """The two numbers lined up, then compared column by column from the left until two digits differ."""
     words = WORDS[language]
     top, bottom = lined_up(a, b)
     lines = [f"{top}, {bottom}"]
@@ -257,7 +260,7 @@ def _distinct(rng: random.Random) -> list[int]:
 
 
 def _worked_ordering(numbers: list[int], falling: bool, language: Language) -> str:
-    """Take the first in order out of those left, again and again."""
+    """Repeatedly take the next number in order out of those that are left."""
     words = WORDS[language]
     take = {"en": ("smallest", "largest"), "zh": ("最小", "最大")}[language][falling]
     rest_word = {"en": "left", "zh": "剩下"}[language]

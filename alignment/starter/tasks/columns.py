@@ -1,8 +1,8 @@
-"""Column arithmetic as a very small model can follow it.
+"""Column arithmetic, written so that a very small model can follow it.
 
-A column shows only its digits and the carry of the line before; numbers of unequal length are lined
-up with leading zeros, so that every digit produced depends on few tokens at a fixed distance. The
-symbols are the same in both languages; only the names of the columns differ.
+A column shows only its digits and the carry of the line before. Numbers of unequal length are lined up with leading
+zeros, so that every digit of the result depends on few tokens at a fixed distance. The symbols are the same in both
+languages; only the names of the columns differ.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def worked(sign: str, a: int, b: int, language: Language) -> str:
     """Work out `a sign b` line by line; the last line is "a+b=c" (of ×, the longer factor first).
 
     Signs are +, - (a >= b), × (at most two digits each) and the exact ÷.
-    Two one-digit operands, a zero factor and a (table) division are known by heart: one line.
+    Two one-digit operands, a zero factor and a division within the table are known by heart: one line.
     """
     if sign == "+":
         return _worked_sum(a, b, language)

@@ -1,4 +1,4 @@
-"""Questions on how machines learn: one answer a concept, asked in dozens of ways.
+"""Questions about how machines learn: one answer for each concept, dozens of phrasings.
 
 The texts are in `text/concepts.{en,zh}.yaml`; the sentence frames around a concept's names are in
 `text/frames.yaml`. Each (concept, phrasing) pair falls on one side of the split by its hash.
@@ -13,7 +13,7 @@ from alignment.starter.tasks.drawn_task import DrawnTask, Language, Split, user
 from alignment.starter.tasks.texts import divide, load, vary, without_article
 
 COMMON = 2
-"""The first questions of every concept are the plainest: nobody should meet them untrained."""
+"""How many of a concept's first questions are the plainest, which are always trained on."""
 
 THOUGHT: dict[Language, str] = {"en": "The question is about {}.", "zh": "这个问题问的是{}。"}
 
@@ -25,14 +25,14 @@ class Concept:
     id: str
     """The same in both languages."""
     topic: str
-    """What the question is about, to be named in a thought: "a token", "why answers vary"."""
+    """What the question is about, as a thought names it: "a token", "why answers vary"."""
     answer: str
     passage: str
     """Two to four sentences of plain text, no question."""
     keywords: tuple[tuple[str, ...], ...]
-    """A right answer has at least one text of each group, in any case."""
+    """A right answer has at least one keyword of each group, in upper or lower case."""
     phrasings: dict[Split, list[str]]
-    """Every way of asking, by the side it may be used on."""
+    """Phrasings by side of the split."""
 
     @property
     def expected(self) -> dict[str, Any]:
@@ -43,10 +43,10 @@ class Concept:
 @functools.cache
 def concepts(language: Language) -> tuple[Concept, ...]:
     """All concepts of a language, in the order of the data file."""
-    found = []
+    result = []
     for entry in load(f"concepts.{language}.yaml"):
         subjects = [*entry.get("names", []), *entry.get("clauses", [])]
-        found.append(
+        result.append(
             Concept(
                 id=entry["id"],
                 topic=subjects[0],
@@ -58,7 +58,7 @@ def concepts(language: Language) -> tuple[Concept, ...]:
                 ),
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def tasks(rng: random.Random, language: Language, split: Split) -> DrawnTask:
@@ -84,7 +84,7 @@ def concept_of(task: DrawnTask, language: Language) -> Concept:
 
 
 def passages(language: Language) -> list[str]:
-    """Plain text on every concept in several wordings, none of them a question."""
+    """Plain text about every concept in several wordings, without questions."""
     frames = load("frames.yaml")[language]["passages"]
     space = " " if language == "en" else ""
     lines = []
@@ -97,9 +97,9 @@ def passages(language: Language) -> list[str]:
 
 def _phrasings(entry: dict[str, Any], language: Language) -> list[str]:
     frames = load("frames.yaml")[language]
-    found = list(entry["questions"])
+    phrasings = list(entry["questions"])
     for name in entry.get("names", []):
-        found += [frame.format(name=name, bare=without_article(name)) for frame in frames["names"]]
+        phrasings += [frame.format(name=name, bare=without_article(name)) for frame in frames["names"]]
     for clause in entry.get("clauses", []):
-        found += [frame.format(clause=clause) for frame in frames["clauses"]]
-    return [phrasing[0].upper() + phrasing[1:] for phrasing in found]
+        phrasings += [frame.format(clause=clause) for frame in frames["clauses"]]
+    return [phrasing[0].upper() + phrasing[1:] for phrasing in phrasings]

@@ -140,7 +140,7 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Dr
 
 @cache
 def _phrasings(language: Language, split: Split, kind: str) -> tuple[tuple[str, str], ...]:
-    """(what is asked, phrasing) pairs of one side."""
+    """Pairs of what is unknown ("after", "before" or "between") and a phrasing, of one side."""
     if kind == "calendar":
         every = [
             ("after" if after else "before", text)
@@ -149,11 +149,13 @@ def _phrasings(language: Language, split: Split, kind: str) -> tuple[tuple[str, 
         ]
     else:
         every = [
-            (asked, text) for asked in ("between", "after", "before") for text in _DURATION[language, asked]
+            (unknown, text)
+            for unknown in ("between", "after", "before")
+            for text in _DURATION[language, unknown]
         ]
     return tuple(
-        (asked, text)
-        for asked, text in every
+        (unknown, text)
+        for unknown, text in every
         if split_of("phrasing", kind, language, text, test_share=PHRASING_TEST_SHARE) == split
     )
 
@@ -167,9 +169,9 @@ def _calendar_operands(split: Split) -> tuple[tuple[int, int], ...]:
 
 def _calendar(rng: random.Random, language: Language, split: Split) -> DrawnTask:
     day, n = rng.choice(_calendar_operands(split))
-    asked, template = rng.choice(_phrasings(language, split, "calendar"))
+    unknown, template = rng.choice(_phrasings(language, split, "calendar"))
     names = DAYS[language]
-    target = (day + n if asked == "after" else day - n) % 7
+    target = (day + n if unknown == "after" else day - n) % 7
     day_name = names[day]
     if language == "zh" and rng.random() < 0.4:
         day_name = day_name.replace("星期", "周")
@@ -179,7 +181,7 @@ def _calendar(rng: random.Random, language: Language, split: Split) -> DrawnTask
         language=language,
         template=f"calendar/{language}/{template}",
         messages=user(casual(rng, question, language)),
-        thought=_counted_days(day, n, 1 if asked == "after" else -1, language),
+        thought=_counted_days(day, n, 1 if unknown == "after" else -1, language),
         answer=names[target] + ("." if language == "en" else "。"),
         expected={"day": target, "operands": [day, n]},
         split=split,
@@ -187,12 +189,12 @@ def _calendar(rng: random.Random, language: Language, split: Split) -> DrawnTask
 
 
 def _counted_days(day: int, n: int, step: int, language: Language) -> str:
-    """Whole weeks change nothing, so count only the days that remain, one by one."""
+    """Leave whole weeks out, and count the remaining days one by one."""
     words = WORDS[language]
     names = DAYS[language]
     weeks, rest = divmod(n, 7)
     sign = "+" if step > 0 else "-"
-    # The direction stands before every number: it is decided once, where the question is still near.
+    # The sign stands before every number: the model decides the direction once, while the question is near.
     lines = [f"{names[day]}{sign}{n}"]
     if weeks:
         lines.append(f"{n}=7×{weeks}+{rest}")
@@ -205,17 +207,17 @@ def _duration(rng: random.Random, language: Language, split: Split) -> DrawnTask
     start, end = _times(rng)
     while split_of("duration", start, end) != split:
         start, end = _times(rng)
-    asked, template = rng.choice(_phrasings(language, split, "duration"))
+    unknown, template = rng.choice(_phrasings(language, split, "duration"))
     length = end - start
     question = template.format(start=_clock(start), end=_clock(end), span=_span(length, language))
-    if asked == "between":
+    if unknown == "between":
         wanted, thought, answer = (
             f"{_clock(end)}-{_clock(start)}",
             _taken_away(end, start, language),
             _span(length, language),
         )
         minutes = length
-    elif asked == "after":
+    elif unknown == "after":
         wanted, thought, answer = (
             f"{_clock(start)}+{_clock(length)}",
             _put_on(start, length, language),
@@ -234,8 +236,8 @@ def _duration(rng: random.Random, language: Language, split: Split) -> DrawnTask
         language=language,
         template=f"duration/{language}/{template}",
         messages=user(casual(rng, question, language)),
-        # What is asked decides what is computed: it stands first, with both operands lined up as clock times.
-        thought=f"{_SOUGHT[language][asked]}{WORDS[language].colon}{wanted}\n{thought}\n{answer}",
+        # The unknown decides what is computed, so it stands first, with both operands lined up as clock times.
+        thought=f"{_SOUGHT[language][unknown]}{WORDS[language].colon}{wanted}\n{thought}\n{answer}",
         answer=answer,
         expected={"minutes": minutes, "operands": [start, end]},
         split=split,

@@ -1,9 +1,8 @@
-"""One task of the starter's domain: a question, its worked steps, its answer, and how to check one.
+"""One task of the teaching domain: a question, its worked steps, its answer, and what a right answer holds.
 
-Every generator yields tasks, and everything else is derived from them: raw text for pretraining,
-conversations for fine-tuning, and the suite for evaluation. Which side a task falls on is decided
-by a hash of what identifies it (operands, phrasing), never by a random draw, so that no later
-change of seed or corpus size can move an evaluation problem into the training data.
+Generators yield tasks, and everything else is derived from them: raw text for pretraining, conversations for
+fine-tuning, and suites for evaluation and practice. A hash of what identifies a task (operands, phrasing) decides its
+side, never a random draw, so that no later change of seed or corpus size moves an evaluation task into training.
 """
 
 import hashlib
@@ -18,21 +17,21 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 @dataclass(frozen=True)
 class DrawnTask:
-    """A question put to the assistant, with all that is needed to teach and to check it."""
+    """A question to the assistant, with everything needed to teach and to check its answer."""
 
     kind: str
-    """What is asked: a cell of the evaluation table, such as "addition" or "concept"."""
+    """A row of the evaluation's table, such as "addition" or "concept"."""
     language: Language
     template: str
-    """Id of the phrasing; unseen phrasings are what the held-out suite asks with."""
+    """Id of the phrasing; held-out tasks have phrasings that training never sees."""
     messages: tuple[dict[str, str], ...]
     """The conversation up to and including the user's question: {"role", "content"} each."""
     thought: str
-    """Worked steps, shown when thinking is on. Empty where there is nothing to work out."""
+    """Worked steps, shown when thinking is on. Empty if there is nothing to work out."""
     answer: str
     """A correct answer, as the assistant should give it."""
     expected: dict[str, Any] = field(default_factory=dict)
-    """What the checker of this kind looks for, for example {"number": 632, "unit": "apples"}."""
+    """What a right answer of this kind holds, for example {"number": 632, "unit": "apples"}."""
     split: Split = "train"
 
     @property

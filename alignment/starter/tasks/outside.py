@@ -1,8 +1,8 @@
-"""Questions outside the starter's domain, which it answers by saying so and what it can do instead.
+"""Questions outside the starter's domain, which it declines, saying what it can do instead.
 
-A question is a template with a filler, both from `text/outside.yaml`. A held-out question has a
-filler or a template that training never sees. The commonest trap is a question that looks like one
-inside the domain ("What is a volcano?"), so the frames of concept questions are used here as well.
+A question is a template with a filler, both from `text/outside.yaml`. A held-out question has a filler or a template
+that training never sees. The most frequent trap is a question that looks like one inside the domain ("What is a
+volcano?"), so the frames of concept questions are used here as well.
 """
 
 import functools
@@ -24,15 +24,15 @@ SIDES: dict[Split, tuple[tuple[Split, Split], ...]] = {
     "train": (("train", "train"),),
     "test": (("test", "train"), ("train", "test"), ("test", "test")),
 }
-"""Where template and filler come from: of a held-out question at least one of them is new."""
+"""Sides of template and filler. In a held-out question at least one of them is new."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Templates and fillers that go together, each already divided."""
+    """Templates and fillers that go together, each divided into training and test side."""
 
     share: int
-    """How often it is drawn, against 1 of an ordinary topic."""
+    """How often it is drawn, relative to 1 for an ordinary topic."""
     templates: dict[Split, list[str]]
     fillers: dict[Split, list[str]]
 
@@ -48,21 +48,21 @@ def tasks(rng: random.Random, language: Language, split: Split) -> DrawnTask:
         template, question = _from_topic(rng, language, split)
     else:
         template = question = rng.choice(_sentences(source, language)[split])
-    asked = question if source == "noise" else vary(rng, question, language)
-    return declined(rng, language, template, asked, split)
+    message = question if source == "noise" else vary(rng, question, language)
+    return declined(rng, language, template, message, split)
 
 
 def declined(rng: random.Random, language: Language, template: str, question: str, split: Split) -> DrawnTask:
-    """`question` as a task: the answer says that it is outside the domain."""
-    said = load("outside.yaml")[language]
+    """A task that asks `question`, whose answer says that it is outside the domain."""
+    texts = load("outside.yaml")[language]
     return DrawnTask(
         kind="outside",
         language=language,
         template=template,
         messages=user(question),
         thought=THOUGHT[language],
-        answer=rng.choice(said["answers"]),
-        expected={"keywords": said["keywords"]},
+        answer=rng.choice(texts["answers"]),
+        expected={"keywords": texts["keywords"]},
         split=split,
     )
 
@@ -78,7 +78,7 @@ def answers(language: Language) -> list[str]:
 
 
 def passages(language: Language) -> list[str]:
-    """Plain text about the world, for a broad vocabulary: common facts, and nothing that answers a task."""
+    """Plain text about the world for a broad vocabulary: common facts that answer no task."""
     world = load("world.yaml")[language]
     lines = list(world["sentences"])
     for table in world["tables"]:
@@ -114,7 +114,7 @@ def _division_by_zero(rng: random.Random, language: Language, split: Split) -> D
     number = rng.randint(0, 999)
     while split_of("division by zero", number) != split:
         number = rng.randint(0, 999)
-    said = load("outside.yaml")[language]["zero"]
+    texts = load("outside.yaml")[language]["zero"]
     template = rng.choice(_sentences("zero", language)[split])
     return DrawnTask(
         kind="outside",
@@ -122,14 +122,14 @@ def _division_by_zero(rng: random.Random, language: Language, split: Split) -> D
         template=template,
         messages=user(vary(rng, template.format(a=number), language)),
         thought=ZERO_THOUGHT[language],
-        answer=said["answer"],
-        expected={"keywords": said["keywords"]},
+        answer=texts["answer"],
+        expected={"keywords": texts["keywords"]},
         split=split,
     )
 
 
 def _names_domain(frame: str) -> bool:
-    """Whether the frame itself speaks of machine learning, so that nothing else fits into it."""
+    """Whether the frame mentions machine learning, so that no other topic fits into it."""
     return "machine learning" in frame or "机器学习" in frame
 
 
@@ -158,5 +158,5 @@ def _topics(language: Language) -> list[Topic]:
 
 @functools.cache
 def _sentences(source: str, language: Language) -> dict[Split, list[str]]:
-    found = load("outside.yaml")[language][source]
-    return divide(found["templates"] if source == "zero" else found, "outside", language, source)
+    texts = load("outside.yaml")[language][source]
+    return divide(texts["templates"] if source == "zero" else texts, "outside", language, source)

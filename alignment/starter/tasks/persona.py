@@ -1,8 +1,8 @@
-"""What the starter says of itself, small talk, and questions that refer to the turn before.
+"""Questions about the starter itself, small talk, and questions that refer to the message before.
 
-The texts are in `text/persona.yaml` and `text/follow_ups.yaml`, the sentence frames in
-`text/frames.yaml`. A follow-up computes on with the last result ("and plus 5?"); its operands are split
-exactly as those of plain arithmetic, so that no held-out sum is ever practised as a follow-up.
+The texts are in `text/persona.yaml` and `text/follow_ups.yaml`, the sentence frames in `text/frames.yaml`. A follow-up
+computes on with the last result ("and plus 5?"); its operands are split exactly as those of plain arithmetic, so that
+no held-out sum is practised as a follow-up.
 """
 
 import functools
@@ -27,15 +27,15 @@ THOUGHTS: dict[str, dict[Language, str]] = {
 OPERATIONS = {"+": "addition", "-": "subtraction", "×": "multiplication"}
 
 ECHO_SHARE = 0.12
-"""How much of the small talk asks to repeat or to translate the answer before."""
+"""Share of small talk that asks to repeat or to translate the previous answer."""
 COMMON = 3
-"""The first phrasings of every intent are the usual ones: nobody should meet them untrained."""
+"""How many of an intent's first phrasings are the usual ones, which are always trained on."""
 USUAL_SHARE = 0.15
-"""How often one of the COMMON is practised: among hundreds of phrasings they would else be rare."""
+"""Share of training tasks with one of the COMMON phrasings, which would be rare among hundreds."""
 FRAMES = {"clauses": "clause", "asks": "ask", "commands": "command", "roles": "role"}
-"""What of an intent is put into frames, and the name of its place there."""
+"""Parts of an intent that are put into frames, with the name of their placeholder."""
 SWITCH_SHARE = 0.12
-"""How often the turns before a follow-up are in the other language."""
+"""Share of follow-ups whose earlier messages are in the other language."""
 
 
 def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
@@ -50,8 +50,8 @@ def tasks(rng: random.Random, language: Language, kind: str, split: Split) -> Dr
 
 
 def passages(language: Language) -> list[str]:
-    """What the starter says of itself and in small talk as plain text, without the questions."""
-    # Raw text asks nothing, so the one answer that asks back ends in a full stop here.
+    """Answers about the starter and in small talk as plain text, without their questions."""
+    # Raw text has no questions, so the one answer that asks back ends in a full stop here.
     stops = str.maketrans({"?": ".", "？": "。"})
     answers = [
         answer.translate(stops) for entry in load("persona.yaml") for answer in entry[language]["answers"]
@@ -61,7 +61,7 @@ def passages(language: Language) -> list[str]:
 
 
 def rephrasings(language: Language) -> list[tuple[list[str], list[str]]]:
-    """For every intent the phrasings that may be trained on, which ask the same, and its answers."""
+    """For every intent its training phrasings, which all ask the same, and its answers."""
     return [
         (list(_intent_phrasings(entry["id"], language)["train"]), list(entry[language]["answers"]))
         for entry in load("persona.yaml")
@@ -70,10 +70,10 @@ def rephrasings(language: Language) -> list[tuple[list[str], list[str]]]:
 
 def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> DrawnTask:
     intent = rng.choice([entry for entry in load("persona.yaml") if entry["kind"] == kind])
-    said = intent[language]
+    texts = intent[language]
     usual = split == "train" and rng.random() < USUAL_SHARE
     phrasing = rng.choice(
-        said["questions"][:COMMON] if usual else _intent_phrasings(intent["id"], language)[split]
+        texts["questions"][:COMMON] if usual else _intent_phrasings(intent["id"], language)[split]
     )
     return DrawnTask(
         kind=kind,
@@ -81,14 +81,14 @@ def _talk(rng: random.Random, language: Language, kind: str, split: Split) -> Dr
         template=f"{intent['id']}: {phrasing}",
         messages=user(vary(rng, phrasing, language)),
         thought=THOUGHTS[kind][language],
-        answer=rng.choice(said["answers"]),
-        expected={"keywords": said["keywords"]},
+        answer=rng.choice(texts["answers"]),
+        expected={"keywords": texts["keywords"]},
         split=split,
     )
 
 
 def _echo(rng: random.Random, language: Language, split: Split) -> DrawnTask:
-    """After a concept was explained: the same again, or the same in the other language."""
+    """After the explanation of a concept: a request to repeat it, or to translate it."""
     wanted = rng.choice(("repeat", "translate"))
     before = concepts.tasks(rng, language, split)
     explained = concepts.concept_of(before, language if wanted == "repeat" else _other(language))
@@ -123,7 +123,7 @@ def _follow_up(rng: random.Random, language: Language, split: Split) -> DrawnTas
 def _continued(
     rng: random.Random, language: Language, split: Split, messages: tuple[dict[str, str], ...], result: int
 ) -> DrawnTask:
-    """Compute on with `result`, the value of the last message."""
+    """A message that computes on with `result`, the value of the last answer."""
     sign, number = _operation(rng, result)
     while arithmetic.operand_split(OPERATIONS[sign], result, number) != split:
         sign, number = _operation(rng, result)
@@ -165,41 +165,41 @@ def _intent_phrasings(intent_id: str, language: Language) -> dict[Split, list[st
 
 
 def _phrasings(intent: dict[str, Any], language: Language) -> list[str]:
-    """Every way of asking: the hand-written ones first, then parts joined and put into frames."""
-    said = intent[language]
-    fillers = {key: _joined(said.get(key, [])) for key in FRAMES}
+    """Every phrasing: the hand-written ones first, then parts joined and put into frames."""
+    texts = intent[language]
+    fillers = {key: _joined(texts.get(key, [])) for key in FRAMES}
     if intent["kind"] == "identity":
-        fillers["asks"] += [_bare(question) for question in said["questions"] if question[-1] in "?？"]
-    found = [*said["questions"], *_joined(said.get("wordings", []))]
-    for key, place in FRAMES.items():
+        fillers["asks"] += [_bare(question) for question in texts["questions"] if question[-1] in "?？"]
+    phrasings = [*texts["questions"], *_joined(texts.get("wordings", []))]
+    for key, placeholder in FRAMES.items():
         frames = load("frames.yaml")[language]["persona"][key]
-        found += [frame.format(**{place: filler}) for filler in fillers[key] for frame in frames]
-    return [phrasing[0].upper() + phrasing[1:] for phrasing in found]
+        phrasings += [frame.format(**{placeholder: filler}) for filler in fillers[key] for frame in frames]
+    return [phrasing[0].upper() + phrasing[1:] for phrasing in phrasings]
 
 
 def _joined(entries: list[str | list[list[str]]]) -> list[str]:
-    """Each text as it is, and for each list of lists every joining of one part from each."""
-    found = []
+    """Each text as it is, and for each list of lists every combination of one part from each."""
+    texts = []
     for entry in entries:
-        found += [entry] if isinstance(entry, str) else ["".join(parts) for parts in product(*entry)]
-    return found
+        texts += [entry] if isinstance(entry, str) else ["".join(parts) for parts in product(*entry)]
+    return texts
 
 
 def _bare(question: str) -> str:
-    """The question as it stands within a sentence: without its mark, its first letter small."""
+    """The question as it stands within a sentence: without its final mark, in lower case."""
     bare = question.rstrip(END_PUNCTUATION)
     return bare if bare.startswith("I ") else bare[0].lower() + bare[1:]
 
 
 @functools.cache
 def _echo_phrasings(wanted: str, language: Language) -> dict[Split, list[str]]:
-    said = load("follow_ups.yaml")[language]
-    phrasings = said[wanted]
+    texts = load("follow_ups.yaml")[language]
+    phrasings = texts[wanted]
     if isinstance(phrasings, dict):
         framed = [
             text[0].upper() + text[1:]
             for part in ("commands", "values")
-            for frame in said[part]
+            for frame in texts[part]
             for text in (frame.replace("{x}", core) for core in phrasings[part])
         ]
         phrasings = [*phrasings["phrasings"], *framed]

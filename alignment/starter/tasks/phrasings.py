@@ -1,7 +1,7 @@
-"""How arithmetic questions are worded, in English and in Chinese.
+"""Phrasings of arithmetic questions, in English and in Chinese.
 
-Most phrasings combine a frame ("What is …?") with an expression ("the sum of 3 and 5"). A held-out
-phrasing is then a new combination of words that were each learned elsewhere, as in real use.
+Most phrasings combine a frame ("What is …?") with an expression ("the sum of 3 and 5"). A held-out phrasing is then a
+new combination of words that were each learned elsewhere, as in real use.
 """
 
 import random
@@ -15,7 +15,7 @@ SIGNS = {
     "×": ("×", " × ", "*", " * ", "x", " x "),
     "÷": ("÷", " ÷ ", "/", " / "),
 }
-"""The ways people type a sign; which one is used is drawn apart from the phrasing."""
+"""The ways people type a sign, drawn independently of the phrasing."""
 
 SYMBOLS = ("{a}{op}{b}", "{a}{op}{b}=", "{a}{op}{b}=?", "{a}{op}{b} = ?")
 
@@ -172,8 +172,8 @@ def listed(rng: random.Random, numbers: Sequence[int], language: Language) -> st
 
 def _calculation_phrasings(kind: str, language: Language) -> tuple[str, ...]:
     framed = [_fill(frame, x) for x in _EXPRESSIONS[kind, language] for frame in _FRAMES[language]]
-    told = [_fill(frame, x) for x in _COMMANDS[kind, language] for frame in _COMMAND_FRAMES[language]]
-    return (*SYMBOLS, *framed, *told)
+    commands = [_fill(frame, x) for x in _COMMANDS[kind, language] for frame in _COMMAND_FRAMES[language]]
+    return (*SYMBOLS, *framed, *commands)
 
 
 def _fill(frame: str, expression: str) -> str:

@@ -1,7 +1,7 @@
 """Access to the starter's written texts (`text/*.yaml`), and rules that all generators share for phrasings.
 
-A phrasing is known by its normalised text: case and punctuation vary freely on either side of the
-split, but a question held out of training is held out in every spelling.
+A phrasing is identified by its normalised text: case and punctuation vary freely on either side of the split, and a
+question that is held out of training is held out in every spelling.
 """
 
 import functools
@@ -27,7 +27,7 @@ def load(name: str) -> Any:
 
 
 def normalised(phrasing: str) -> str:
-    """The phrasing in lower case without spaces and punctuation: what identifies it.
+    """The phrasing in lower case without spaces and punctuation, which identifies it.
 
     >>> normalised("What is a token?")
     'whatisatoken'
@@ -38,9 +38,9 @@ def normalised(phrasing: str) -> str:
 def divide(phrasings: Sequence[str], *identity: object, common: int = 0) -> dict[Split, list[str]]:
     """Divide the phrasings of one thing (`identity`) by their hashes; neither side stays empty.
 
-    A tenth is held out. Where that takes none, the share grows until it takes one, so the result
-    depends on nothing but the phrasings. The first `common` are what nearly everybody says ("Thanks");
-    they are always trained on. Raises ValueError for fewer than two phrasings.
+    A tenth is held out. If that leaves the test side empty, the share grows until it has one, so that the result
+    depends on the phrasings alone. The first `common` are what nearly everybody says ("Thanks"), and are always
+    trained on. Raises ValueError for fewer than two phrasings.
     """
     distinct: dict[str, str] = {}
     for phrasing in phrasings:

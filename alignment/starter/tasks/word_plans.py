@@ -1,4 +1,4 @@
-"""What the word problems compute, apart from any language: the numbers of each story and its steps."""
+"""The arithmetic of word problems, independent of language: each story's numbers and its steps."""
 
 from dataclasses import dataclass, field
 
@@ -15,21 +15,21 @@ class Story:
     openings: tuple[str, ...]
     events: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
-    """What is asked after the second step; empty, like `events`, where the story has one step only."""
+    """Questions after the second step; empty, like `events`, if the story has one step only."""
     labels: tuple[str, ...] = ()
     """What each step computes, in words."""
     more: tuple[str, ...] = ()
-    """The event of the third step; empty where the story has fewer than three steps."""
+    """The event of the third step; empty if the story has fewer than three steps."""
     last_asks: tuple[str, ...] = ()
-    """What is asked after the third step."""
+    """Questions after the third step."""
     first_asks: tuple[str, ...] = field(default=(), kw_only=True)
-    """What is asked right after the opening, about the first step; empty where that needs more than {a}, {b}."""
+    """Questions right after the opening, about the first step; empty if the step needs more than {a} and {b}."""
     first_counted: str | tuple[str, ...] = field(default="", kw_only=True)
-    """What the answer to the first step counts where it is not what the last answer counts."""
+    """What the answer to the first step counts, if not the same as the last answer."""
     things: str = field(default="", kw_only=True)
-    """The category of {things} where the answer counts something else."""
+    """The category of {things}, if the answer counts something else."""
     unit: tuple[str, ...] = field(default=(), kw_only=True)
-    """The unit of the answer where it differs from `counted`."""
+    """The unit of the answer, if it differs from `counted`."""
 
 
 @dataclass(frozen=True)

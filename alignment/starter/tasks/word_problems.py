@@ -1,7 +1,7 @@
-"""Word problems of one, two and three steps, from stories told alike in English and in Chinese.
+"""Word problems of one, two and three steps, from stories that are the same in English and in Chinese.
 
-The thought says in words what each step computes and then works it out as an arithmetic task would,
-so that what is learned from plain arithmetic serves here too.
+The thought names what each step computes and then works it out as an arithmetic task does, so that skill in plain
+arithmetic carries over.
 """
 
 import random
@@ -39,8 +39,8 @@ Step = tuple[str, int, int]
 def tasks(rng: random.Random, language: Language, kind: str, split: Split, evenly: bool = False) -> DrawnTask:
     """Draw one word problem whose numbers and combination of sentences both belong to `split`.
 
-    Every phrasing is as likely as another; `evenly` makes every story so instead, however many of its phrasings the
-    hash has put on the other side.
+    By default every phrasing is equally likely. With `evenly`, every story is, however many of its phrasings the hash
+    has put on the other side.
     """
     task = _problem(rng, language, kind, split, evenly)
     while split == "train" and gives_away(task.thought):
@@ -52,8 +52,8 @@ def _problem(rng: random.Random, language: Language, kind: str, split: Split, ev
     steps = KINDS.index(kind) + 1
     phrasings = phrasings_of(language, steps, split)
     if evenly:
-        told = rng.choice(list(dict.fromkeys(name for name, *_ in phrasings)))
-        phrasings = tuple(phrasing for phrasing in phrasings if phrasing[0] == told)
+        chosen = rng.choice(list(dict.fromkeys(name for name, *_ in phrasings)))
+        phrasings = tuple(phrasing for phrasing in phrasings if phrasing[0] == chosen)
     story_name, *parts = rng.choice(phrasings)
     story = STORIES[language][story_name]
     numbers, worked_steps = _numbers(rng, story_name, steps, split)
@@ -92,7 +92,7 @@ def template_id(language: Language, phrasing: tuple[str, ...]) -> str:
 @cache
 def phrasings_of(language: Language, steps: int, split: Split) -> tuple[tuple[str, ...], ...]:
     """Every (story, opening, event, …, ask) with `steps` steps on the side of `split`; one step has no event."""
-    found = []
+    phrasings = []
     for name, story in STORIES[language].items():
         after_opening = (
             (story.first_asks,),
@@ -103,8 +103,8 @@ def phrasings_of(language: Language, steps: int, split: Split) -> tuple[tuple[st
             phrasing = (name, *parts)
             identity = template_id(language, phrasing)
             if split_of("phrasing", identity, test_share=PHRASING_TEST_SHARE) == split:
-                found.append(phrasing)
-    return tuple(found)
+                phrasings.append(phrasing)
+    return tuple(phrasings)
 
 
 def _numbers(rng: random.Random, story: str, steps: int, split: Split) -> tuple[list[int], list[Step]]:
@@ -118,9 +118,9 @@ def _numbers(rng: random.Random, story: str, steps: int, split: Split) -> tuple[
 
 
 def _numbers_split(story: str, numbers: list[int], wanted: Split) -> Split:
-    """The side of a story's numbers, where `wanted` tells what they are drawn for."""
+    """The side of a story's numbers; `wanted` is the side that they are drawn for."""
     first = split_of("word one", story, *numbers[:2])
-    # Training shows no held-out first step within a longer form either.
+    # Nor does training show a held-out first step within a longer form.
     if len(numbers) == 2 or (wanted == "train" and first == "test"):
         return first
     # The first three numbers decide, so that a three-step form never shows held-out two steps.
@@ -128,7 +128,7 @@ def _numbers_split(story: str, numbers: list[int], wanted: Split) -> Split:
 
 
 def _steps(plan: ProblemPlan, numbers: list[int], steps: int) -> list[Step] | None:
-    """The steps with their operands, or None where one leaves what the arithmetic tasks teach."""
+    """The steps with their operands, or None if one is beyond what the arithmetic tasks teach."""
     values = dict(zip("abcd", numbers, strict=False))
     done: list[Step] = []
     for index, formula in enumerate(plan.steps[:steps], start=1):

@@ -1,4 +1,4 @@
-"""Who and what the word problems are about."""
+"""The people and things of the word problems."""
 
 from alignment.starter.tasks.drawn_task import Language
 

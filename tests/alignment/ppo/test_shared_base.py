@@ -113,5 +113,5 @@ def test_a_reward_model_on_the_shared_base_scores_as_it_does_alone(tmp_path: Pat
 def test_a_version_other_than_a_reward_model_is_refused(tmp_path: Path) -> None:
     version, _ = reward_version(tmp_path, seed=1)
     version.manifest.stage = "sft"  # type: ignore[misc]
-    with pytest.raises(DataError, match="no reward model but was made by 'sft'"):
+    with pytest.raises(DataError, match="not a reward model: it was made by 'sft'"):
         SharedBase(tiny_model(), True, 1.0, 1).add_reward("reward", version)
