@@ -10,8 +10,7 @@ from tqdm import tqdm
 from alignment.data.batches import pad_left
 from alignment.suites.task_file import Task, judge
 from assistant.serving import prompt
-from assistant.serving.loading import Loaded
-from assistant.serving.sampling import end_tokens
+from assistant.serving.loading import Loaded, end_tokens
 
 BATCH = 128
 
