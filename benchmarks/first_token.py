@@ -103,7 +103,7 @@ def asked(address: str, questions: int, handed: list[float]) -> list[float]:
             expect(tab.locator("#send")).to_be_visible(timeout=60_000)
             if number:  # the first one warms up what is loaded late
                 waits.append(tab.evaluate("window.seen") - handed[0])
-            tab.locator("#header [data-do=fresh]").click()
+            tab.locator("#header [data-do=new_conversation]").click()
             expect(tab.locator(".welcome")).to_be_visible(timeout=60_000)
         browser.close()
     return waits

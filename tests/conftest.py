@@ -102,18 +102,18 @@ def chat() -> Any:
 @pytest.fixture
 def handlers(chat: Any) -> Any:
     """The page's handlers over `chat`, as they are called without a browser."""
-    from assistant.page.handlers.chat_handlers import Handlers
-    from assistant.page.handlers.shared import Desk
+    from assistant.page.chat_events import ChatHandlers
+    from assistant.page.handlers.session_manager import SessionManager
 
-    return Handlers(Desk(chat))
+    return ChatHandlers(SessionManager(chat))
 
 
 @pytest.fixture
 def session() -> Any:
     """One person's open page."""
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
 
-    return Session(browser="rater-1")
+    return ChatSession(browser="rater-1")
 
 
 @pytest.fixture(scope="module")

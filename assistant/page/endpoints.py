@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,7 +11,6 @@ import gradio as gr
 from assistant.auth.pseudonyms import EVERYBODY
 from assistant.errors import AssistantError
 from assistant.page.gradio_compat import current_request
-from assistant.page.handlers.stream import closing
 from assistant.page.session.visitor import account_of
 from feedback_store import StoreError
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Endpoints:
-    """The endpoints over one `Chat`. Callers who have signed in are the same people here as on the page.
+    """The endpoints over one `Chat`. Callers who have signed in are the same raters as on the page.
 
-    Without that, whoever knows a conversation's id may continue it; pages have raters of their own.
+    All others share one rater, so that whoever knows the id of a conversation may continue it.
     """
 
     def __init__(self, chat: Chat, accounts: Accounts | None = None) -> None:
@@ -31,7 +31,7 @@ class Endpoints:
     async def chat(
         self, message: str, think: bool = False, conversation: str | None = None
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Send a message and stream the reply; without a conversation, one is begun.
+        """Send a message and stream the reply; without a conversation, a new one begins.
 
         Streams dictionaries with reply_id, conversation, thought, answer, version. The texts are cumulative.
         """
@@ -39,8 +39,8 @@ class Endpoints:
         rater = account.rater if account else EVERYBODY
         try:
             updates = self._chat.reply(message, think=think, rater=rater, conversation=conversation or None)
-            async with closing(updates) as shown:
-                async for update in shown:
+            async with aclosing(updates):
+                async for update in updates:
                     yield {
                         "reply_id": update.reply_id,
                         "conversation": update.conversation,
@@ -59,7 +59,7 @@ class Endpoints:
         comment: str = "",
         request: gr.Request | None = None,
     ) -> dict[str, Any]:
-        """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. A client's last vote counts."""
+        """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. A client's last rating counts."""
         account = account_of(request, self._accounts)
         rater = account.rater if account else EVERYBODY
         if account is None and request is not None:

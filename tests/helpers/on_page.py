@@ -6,9 +6,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from assistant.page.handlers.chat_handlers import Handlers
-from assistant.page.handlers.updates import Screen
-from assistant.page.session.chat_session import Session
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.handlers.page_update import PageUpdate
+from assistant.page.session.chat_session import ChatSession
 
 
 def event(order: int = 1, **data: Any) -> Any:
@@ -20,16 +20,16 @@ def request(accept_language: str = "en") -> Any:
     return SimpleNamespace(headers={"accept-language": accept_language})
 
 
-def collect(screens: Any) -> list[Screen]:
-    async def run() -> list[Screen]:
+def collect(screens: Any) -> list[PageUpdate]:
+    async def run() -> list[PageUpdate]:
         return [screen async for screen in screens]
 
     return asyncio.run(run())
 
 
-def say(handlers: Handlers, session: Session, text: str) -> list[Screen]:
+def say(handlers: ChatHandlers, session: ChatSession, text: str) -> list[PageUpdate]:
     return collect(handlers.sending.send(text, session))
 
 
-def shown(screen: Screen) -> str:
-    return "".join(screen.view)
+def shown(screen: PageUpdate) -> str:
+    return "".join(screen.conversation)

@@ -1,1 +1,1 @@
-"""The chat page's event handlers: from a click to new component values."""
+"""The chat page's event handlers: each takes a tab's session, changes it, and returns what the page shows then."""

@@ -1,67 +1,68 @@
-"""Which path through the conversation's tree is on the screen: another branch, one turn less, a new beginning."""
+"""Which path through the conversation's tree is shown: another branch, one exchange less, a new conversation."""
 
 from __future__ import annotations
 
 import gradio as gr
 
-from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.updates import Screen, redrawn, settled, whole_page
-from assistant.page.session.chat_session import Session
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import PageUpdate, conversation_update, reply_finished, whole_page
+from assistant.page.handlers.session_manager import SessionManager
+from assistant.page.session.chat_session import ChatSession
 
 
-class Branching:
-    """Handlers of the path; nothing of the tree is ever overwritten."""
+class BranchingHandlers:
+    """Handlers that change the shown path. Messages are added to the tree, never overwritten."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.chat = desk, desk.chat
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions, self.chat = sessions, sessions.chat
 
-    async def fresh(self, session: Session, memory: object = None) -> Screen:
+    async def new_conversation(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Begin a new conversation; a reply being written is stopped and kept in the old one."""
-        self.desk.wake(session, memory)
-        await self.desk.end_stream(session)
-        session.quiet()
+        self.sessions.restore(session, memory)
+        await self.sessions.stop_reply(session)
+        session.close_forms()
         session.conversation, session.turns = None, []
-        self.desk.list_again(session)
+        self.sessions.reload_list(session)
         return whole_page(self.chat, session)
 
-    def edit(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
+    def edit(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Open the edit form of a message."""
-        self.desk.wake(session, memory)
-        session.quiet()
+        self.sessions.restore(session, memory)
+        session.close_forms()
         session.editing = event.turn
-        return redrawn(self.chat, session)
+        return conversation_update(self.chat, session)
 
-    def cancel(self, session: Session, memory: object = None) -> Screen:
-        """Close whatever form is open; nothing was changed."""
-        self.desk.wake(session, memory)
-        session.quiet()
-        return redrawn(self.chat, session)
+    def cancel(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Close the open form and change nothing."""
+        self.sessions.restore(session, memory)
+        session.close_forms()
+        return conversation_update(self.chat, session)
 
-    def show(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Show the branch of another sibling."""
-        self.desk.wake(session, memory)
+    def show_sibling(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Show the branch of a sibling."""
+        self.sessions.restore(session, memory)
         if session.busy:
-            return self.desk.hint(session, session.texts.busy)
-        session.quiet()
+            return self.sessions.hint(session, session.texts.busy)
+        session.close_forms()
         session.pair = None
         try:
             self.chat.library.show(event.turn, session.rater)
         except ERRORS as error:
             report(session, error)
-        self.desk.refresh(session)
-        return redrawn(self.chat, session)
+        self.sessions.reload(session)
+        return conversation_update(self.chat, session)
 
-    def undo(self, session: Session, memory: object = None) -> Screen:
-        """Take back the last exchange; its message returns to the box."""
-        self.desk.wake(session, memory)
+    def undo(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Take back the last exchange; its message returns to the message box."""
+        self.sessions.restore(session, memory)
         if session.busy or session.conversation is None:
-            return self.desk.hint(session, session.texts.busy)
-        session.quiet()
+            return self.sessions.hint(session, session.texts.busy)
+        session.close_forms()
         session.pair = None
         try:
             text = self.chat.library.undo(session.conversation, session.rater)
         except ERRORS as error:
             report(session, error)
-            return redrawn(self.chat, session)
-        self.desk.refresh(session)
-        return settled(self.chat, session, box=text)
+            return conversation_update(self.chat, session)
+        self.sessions.reload(session)
+        return reply_finished(self.chat, session, message=text)

@@ -1,4 +1,4 @@
-"""The list of conversations: open, find, rename, delete, carry out and in."""
+"""The list of conversations: open, search, rename, delete, and save to and load from a file."""
 
 from __future__ import annotations
 
@@ -9,64 +9,73 @@ import gradio as gr
 
 from assistant.chat import conversation_file
 from assistant.errors import ConversationFileError
-from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.updates import Screen, download, list_only, redrawn, whole_page
-from assistant.page.session.chat_session import Session
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import (
+    PageUpdate,
+    conversation_update,
+    file_download,
+    list_update,
+    whole_page,
+)
+from assistant.page.handlers.session_manager import SessionManager
+from assistant.page.session.chat_session import ChatSession
 
 if TYPE_CHECKING:
     from feedback_store import Conversation, Message
 
 
-class Shelving:
-    """Handlers of the list beside the conversation."""
+class ConversationListHandlers:
+    """Handlers of the list beside the conversation and of the buttons below it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.chat = desk, desk.chat
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions, self.chat = sessions, sessions.chat
 
-    async def switch(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Open another conversation; a reply being written is stopped and kept in its own."""
-        self.desk.wake(session, memory)
-        await self.desk.end_stream(session)
-        return self._opened(session, event.turn)
+    async def open_conversation(
+        self, session: ChatSession, event: gr.EventData, memory: object = None
+    ) -> PageUpdate:
+        """Open another conversation; a reply being written is stopped and kept in the one before."""
+        self.sessions.restore(session, memory)
+        await self.sessions.stop_reply(session)
+        return self._open(session, event.turn)
 
-    def find(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """List the conversations that contain this text."""
-        self.desk.wake(session, memory)
+    def search(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """List only the conversations that contain the text in the search field."""
+        self.sessions.restore(session, memory)
         session.search = str(event.text)[:200]
-        self.desk.list_again(session)
-        return list_only(session)
+        self.sessions.reload_list(session)
+        return list_update(session)
 
-    def ask_rename(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Open the form for another name."""
-        self.desk.wake(session, memory)
-        session.quiet()
+    def ask_rename(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Open the form for a new title."""
+        self.sessions.restore(session, memory)
+        session.close_forms()
         session.renaming = event.turn
-        return redrawn(self.chat, session)
+        return conversation_update(self.chat, session)
 
-    def rename(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Give a conversation another name; an empty one gives it its first message's again."""
-        self.desk.wake(session, memory)
-        session.quiet()
+    def rename(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Give a conversation a new title; an empty one restores the title made from its first message."""
+        self.sessions.restore(session, memory)
+        session.close_forms()
         try:
             self.chat.library.rename(event.turn, str(event.text).strip()[:200], session.rater)
         except ERRORS as error:
             report(session, error)
-        self.desk.list_again(session)
-        return redrawn(self.chat, session)
+        self.sessions.reload_list(session)
+        return conversation_update(self.chat, session)
 
-    def ask_delete(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Ask before a conversation is deleted."""
-        self.desk.wake(session, memory)
-        session.quiet()
+    def ask_delete(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Ask for confirmation before a conversation is deleted."""
+        self.sessions.restore(session, memory)
+        session.close_forms()
         session.deleting = event.turn
-        return redrawn(self.chat, session)
+        return conversation_update(self.chat, session)
 
-    async def delete(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Delete a conversation with its answers and votes."""
-        self.desk.wake(session, memory)
-        session.quiet()
+    async def delete(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Delete a conversation with its replies and ratings."""
+        self.sessions.restore(session, memory)
+        session.close_forms()
         if event.turn == session.conversation:
-            await self.desk.end_stream(session)
+            await self.sessions.stop_reply(session)
         try:
             self.chat.library.delete(event.turn, session.rater)
         except ERRORS as error:
@@ -75,14 +84,14 @@ class Shelving:
             session.notice = session.texts.deleted
             if event.turn == session.conversation:
                 session.conversation, session.turns = None, []
-        self.desk.list_again(session)
+        self.sessions.reload_list(session)
         return whole_page(self.chat, session)
 
-    def export_markdown(self, session: Session, memory: object = None) -> Screen:
-        """The shown path as a file to read."""
-        self.desk.wake(session, memory)
+    def export_markdown(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Save the shown path as a Markdown file for reading."""
+        self.sessions.restore(session, memory)
         texts = session.texts
-        names = {
+        speakers = {
             "system": texts.system,
             "user": texts.you,
             "assistant": texts.assistant,
@@ -90,52 +99,52 @@ class Shelving:
         }
         conversation, tree = self._open_tree(session)
         if conversation is None:
-            return redrawn(self.chat, session)
-        shown = {turn.id for turn in session.turns}
-        path = [message for message in tree if message.id in shown]
-        text = conversation_file.as_markdown(conversation.title, path, names)
-        return download(session, f"{_file_name(conversation.title)}.md", "text/markdown", text)
+            return conversation_update(self.chat, session)
+        shown_ids = {turn.id for turn in session.turns}
+        path = [message for message in tree if message.id in shown_ids]
+        text = conversation_file.as_markdown(conversation.title, path, speakers)
+        return file_download(f"{_file_name(conversation.title)}.md", "text/markdown", text)
 
-    def export_json(self, session: Session, memory: object = None) -> Screen:
-        """Every branch as a file that can be opened again."""
-        self.desk.wake(session, memory)
+    def export_json(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Save every branch as a JSON file that `import_file` can open."""
+        self.sessions.restore(session, memory)
         conversation, tree = self._open_tree(session)
         if conversation is None:
-            return redrawn(self.chat, session)
+            return conversation_update(self.chat, session)
         text = conversation_file.as_json(conversation, tree)
-        return download(session, f"{_file_name(conversation.title)}.json", "application/json", text)
+        return file_download(f"{_file_name(conversation.title)}.json", "application/json", text)
 
-    def bring(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
+    def import_file(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Open a saved file as a new conversation."""
-        self.desk.wake(session, memory)
+        self.sessions.restore(session, memory)
         if session.busy:
-            return self.desk.hint(session, session.texts.busy)
-        session.quiet()
+            return self.sessions.hint(session, session.texts.busy)
+        session.close_forms()
         try:
             conversation = self.chat.import_conversation(str(event.text), session.rater)
         except ConversationFileError as error:
             session.notice, session.notice_is_error = session.texts.import_refused[error.reason], True
-            return redrawn(self.chat, session)
+            return conversation_update(self.chat, session)
         except ERRORS as error:
             report(session, error)
-            return redrawn(self.chat, session)
-        screen = self._opened(session, conversation)
+            return conversation_update(self.chat, session)
+        update = self._open(session, conversation)
         session.notice = session.texts.imported
-        return screen._replace(view=redrawn(self.chat, session).view)
+        return update._replace(conversation=conversation_update(self.chat, session).conversation)
 
-    def _opened(self, session: Session, conversation: str) -> Screen:
-        session.quiet()
+    def _open(self, session: ChatSession, conversation: str) -> PageUpdate:
+        session.close_forms()
         session.pair = None
         try:
             session.turns = self.chat.library.history(conversation, session.rater)
             session.conversation = conversation
         except ERRORS as error:
             report(session, error)
-        self.desk.list_again(session)
+        self.sessions.reload_list(session)
         return whole_page(self.chat, session)
 
-    def _open_tree(self, session: Session) -> tuple[Conversation | None, list[Message]]:
-        """The open conversation with every message of it; None if it cannot be read, which is then reported."""
+    def _open_tree(self, session: ChatSession) -> tuple[Conversation | None, list[Message]]:
+        """The open conversation and all its messages; None and a notice if it cannot be read."""
         try:
             conversation = self.chat.library.owned(session.conversation or "", session.rater)
             return conversation, self.chat.library.tree(conversation.id, session.rater)
@@ -145,5 +154,5 @@ class Shelving:
 
 
 def _file_name(title: str) -> str:
-    """A title as a file's name that every system takes."""
+    """A title without the characters that some systems do not allow in file names."""
     return re.sub(r"[^\w\- ]+", "", title).strip()[:60] or "conversation"

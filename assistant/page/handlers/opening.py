@@ -1,71 +1,72 @@
-"""Opening the page, its language and switches."""
+"""Opening the page, its language, its switches, and changes made in other tabs."""
 
 from __future__ import annotations
 
 import gradio as gr
 
 from assistant.errors import NotHere
-from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.updates import Screen, redrawn, whole_page
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import PageUpdate, conversation_update, whole_page
+from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.i18n.languages import LANGUAGES, browser_language
-from assistant.page.session.chat_session import Session, known_mode
+from assistant.page.session.chat_session import ChatSession, known_mode
 from assistant.page.views import conversation, sidebar
 
 
-class Opening:
-    """Handlers of the page as a whole."""
+class OpeningHandlers:
+    """Handlers of the page as a whole, and of the switches beside the message box."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.chat = desk, desk.chat
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions, self.chat = sessions, sessions.chat
 
-    def open(self, session: Session, request: gr.Request, memory: object = None) -> Screen:
-        """The page was loaded: find the person and their conversation again."""
-        self.desk.wake(session, memory, browser_language(request.headers.get("accept-language", "")))
+    def open(self, session: ChatSession, request: gr.Request, memory: object = None) -> PageUpdate:
+        """Load the page: restore the person and their conversation."""
+        self.sessions.restore(session, memory, browser_language(request.headers.get("accept-language", "")))
         return whole_page(self.chat, session)
 
-    def language(self, session: Session, memory: object = None) -> Screen:
+    def language(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Switch between the page's two languages."""
-        self.desk.wake(session, memory)
+        self.sessions.restore(session, memory)
         codes = list(LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
-        session.notice = None  # it was told in the other one
+        session.notice = None  # it is written in the other language
         return whole_page(self.chat, session)
 
-    def look(self, session: Session, memory: object = None) -> Screen:
-        """Another tab or device may have changed something: show it, unless that would disturb the person here."""
-        self.desk.wake(session, memory)
-        if session.occupied:
-            return Screen()
-        before, run = sidebar.state(session), session.run
+    def check_for_changes(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Show what another tab or device has changed, unless the person is busy with something in this tab."""
+        self.sessions.restore(session, memory)
+        if session.is_occupied:
+            return PageUpdate()
+        state, stream_number = sidebar.state(session), session.stream_number
         try:
             turns = (
                 self.chat.library.history(session.conversation, session.rater) if session.conversation else []
             )
         except NotHere as error:
-            session.quiet()
+            session.close_forms()
             report(session, error)
             session.conversation, session.turns = None, []
-            self.desk.list_again(session)
+            self.sessions.reload_list(session)
             return whole_page(self.chat, session)
         except ERRORS:
-            return Screen()  # nobody has asked for anything that could fail
-        if session.run != run:
-            return Screen()
+            return PageUpdate()  # the person has asked for nothing, so there is nothing to report
+        if session.stream_number != stream_number:
+            return PageUpdate()
         session.turns = turns
-        self.desk.list_again(session)
-        if sidebar.state(session) == before:
-            return Screen()
+        self.sessions.reload_list(session)
+        if sidebar.state(session) == state:
+            return PageUpdate()
         header = conversation.header(session.texts, self.chat.engine.version.id, self.chat.about)
-        return redrawn(self.chat, session)._replace(header=header)
+        return conversation_update(self.chat, session)._replace(header=header)
 
-    def set_think(self, think: bool, session: Session, memory: object = None) -> Screen:
-        """Remember the "think step by step" switch."""
-        self.desk.wake(session, memory)
+    def set_think(self, think: bool, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Store whether replies think first."""
+        self.sessions.restore(session, memory)
         session.think = think
-        return Screen(memory=session.memory())
+        return PageUpdate(memory=session.memory())
 
-    def set_mode(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Remember how many answers a message gets."""
-        self.desk.wake(session, memory)
+    def set_mode(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Store how many answers a message gets."""
+        self.sessions.restore(session, memory)
         session.mode = known_mode(event.text)
-        return Screen(memory=session.memory())
+        return PageUpdate(memory=session.memory())

@@ -1,86 +1,88 @@
-"""What opens over the page: settings, the version's card, and how an answer was written."""
+"""The panels over the page: settings, the version's card, and the tokens of a reply."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import gradio as gr
 
 from assistant.chat.token_steps import token_steps
 from assistant.errors import NoTokens
-from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.updates import Screen, redrawn
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import PageUpdate, conversation_update
+from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.i18n.languages import explained
-from assistant.page.session.chat_session import Session, TokenView
+from assistant.page.session.chat_session import ChatSession, TokenView
 from assistant.page.session.preferences import Preferences, preferences, preset
 from assistant.page.views import dialogs, token_panel
 
 
-class Panels:
-    """Handlers of the panels."""
+class PanelHandlers:
+    """Handlers that open, change and close a panel."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.chat = desk, desk.chat
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions, self.chat = sessions, sessions.chat
 
-    def close(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Close whatever is open, and keep the settings as its form has them."""
-        self.desk.wake(session, memory)
+    def close(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Close the panel. If it is the settings, store them as the form has them."""
+        self.sessions.restore(session, memory)
         session.tokens = None
         if "temperature" in event.values:
-            session.preferences = self._own(event.values)
-        return Screen(panel="", memory=session.memory())
+            session.preferences = self._preferences(event.values)
+        return PageUpdate(panel="", memory=session.memory())
 
-    def settings(self, session: Session, memory: object = None) -> Screen:
+    def settings(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Open the settings."""
-        self.desk.wake(session, memory)
-        return Screen(panel=dialogs.settings(session, self.chat.sampling))
+        self.sessions.restore(session, memory)
+        return PageUpdate(panel=dialogs.settings(session, self.chat.sampling))
 
-    def set_preferences(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """A setting was changed. The form stays as the person left it."""
-        self.desk.wake(session, memory)
-        session.preferences = self._own(event.values)
-        return Screen(memory=session.memory())
+    def set_preferences(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Store a changed setting. The form is not drawn again."""
+        self.sessions.restore(session, memory)
+        session.preferences = self._preferences(event.values)
+        return PageUpdate(memory=session.memory())
 
-    def preset(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Take a preset, or the server's own settings again."""
-        self.desk.wake(session, memory)
+    def preset(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Apply a preset, or restore the server's own settings."""
+        self.sessions.restore(session, memory)
         session.preferences = preset(str(event.value), session.preferences)
-        return Screen(panel=dialogs.settings(session, self.chat.sampling), memory=session.memory())
+        return PageUpdate(panel=dialogs.settings(session, self.chat.sampling), memory=session.memory())
 
-    def card(self, session: Session, memory: object = None) -> Screen:
-        """Open the card of the serving version."""
-        self.desk.wake(session, memory)
-        return Screen(
+    def version_card(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Open the card of the released version."""
+        self.sessions.restore(session, memory)
+        return PageUpdate(
             panel=dialogs.version_card(session.texts, self.chat.engine.version.manifest, self.chat.about)
         )
 
-    def tokens(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Open the view of how an answer was written."""
-        self.desk.wake(session, memory)
+    def tokens(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Open the tokens of a reply."""
+        self.sessions.restore(session, memory)
         try:
             steps = token_steps(self.chat.library.reply(event.turn, session.rater), self.chat.engine)
         except NoTokens as error:
-            return self.desk.hint(session, explained(session.texts, error))
+            return self.sessions.hint(session, explained(session.texts, error))
         except ERRORS as error:
             report(session, error)
-            return redrawn(self.chat, session)
+            return conversation_update(self.chat, session)
         session.tokens = TokenView(event.turn, steps)
-        return Screen(panel=token_panel.token_panel(session))
+        return PageUpdate(panel=token_panel.token_panel(session))
 
-    def token(self, session: Session, event: gr.EventData, memory: object = None) -> Screen:
-        """Look at one token."""
-        self.desk.wake(session, memory)
+    def token(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Show the alternatives to one token."""
+        self.sessions.restore(session, memory)
         if session.tokens is None:
-            return redrawn(self.chat, session)
+            return conversation_update(self.chat, session)
         session.tokens.chosen = int(event.position)
-        return Screen(panel=token_panel.token_panel(session))
+        return PageUpdate(panel=token_panel.token_panel(session))
 
-    def _own(self, values: object) -> Preferences:
-        """What of a form differs from the server's settings: those may change, and the person follows them."""
-        given, default = preferences(values), self.chat.sampling
-        same = {
+    def _preferences(self, values: object) -> Preferences:
+        """The settings of a form that differ from the server's. The others stay unset: they follow the server."""
+        form, default = preferences(values), self.chat.sampling
+        unchanged: dict[str, Any] = {
             name: None
             for name in ("temperature", "top_p", "top_k", "max_new_tokens")
-            if getattr(given, name) == getattr(default, name)
+            if getattr(form, name) == getattr(default, name)
         }
-        return replace(given, **same)  # type: ignore[arg-type]
+        return replace(form, **unchanged)

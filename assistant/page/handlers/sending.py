@@ -1,66 +1,72 @@
 """Sending messages, and showing replies while they are written.
 
-What the person wrote stands where it can be sent again by one click: as a message without an answer once the
-conversation has it, else back in the message box.
+After a failure the message can be sent again with one click: it stands in the conversation without a reply if it has
+been stored, else it returns to the message box.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from assistant.page.handlers.shared import ERRORS, Desk, report
-from assistant.page.handlers.stream import closing
-from assistant.page.handlers.updates import SKIP, Screen, growing, settled, writing
-from assistant.page.session.chat_session import Mode, Pair, Session
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import (
+    SKIP,
+    PageUpdate,
+    reply_finished,
+    reply_progress,
+    reply_started,
+)
+from assistant.page.handlers.session_manager import SessionManager
+from assistant.page.session.chat_session import AnswerPair, ChatSession, Mode
 
 if TYPE_CHECKING:
     from assistant.chat.reply_stream import Update
 
 MAX_MESSAGE = 32_000
-"""Characters. The model's window refuses what is too long for it; this keeps a slip of the hand from it."""
+"""Characters. The model's window limits messages too; this stops text that was pasted by mistake before the model."""
 
 
-class Sending:
-    """Handlers of everything that makes a reply."""
+class SendingHandlers:
+    """Handlers that make replies, and stop them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.chat = desk, desk.chat
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions, self.chat = sessions, sessions.chat
 
     async def send(
         self,
         text: str,
-        session: Session,
+        session: ChatSession,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[Screen, None]:
-        """Send what is in the message box, with the switches as they are shown."""
-        self.desk.wake(session, memory)
-        session.switched(think, mode)
-        if wrong := self._wrong(session, text):
-            yield self.desk.hint(session, wrong)
+    ) -> AsyncGenerator[PageUpdate, None]:
+        """Send the text in the message box, with the switches as they are shown."""
+        self.sessions.restore(session, memory)
+        session.set_switches(think, mode)
+        if refusal := self._refusal(session, text):
+            yield self.sessions.hint(session, refusal)
             return
         if session.turns and session.turns[-1].role == "user":
-            session.turns.pop()  # it never got its reply; the chat puts this message in its place
-        # What the person sees is what is continued, also where another tab has moved on.
+            session.turns.pop()  # it never got a reply; the chat replaces it with this message
+        # Continue what this tab shows, even if another tab has continued the conversation meanwhile.
         parent = session.turns[-1].id if session.turns else None
-        async with aclosing(self._stream(session, self._ask(session, text, parent), text)) as screens:
+        async with aclosing(self._stream(session, self._reply(session, text, parent), text)) as screens:
             async for screen in screens:
                 yield screen
 
     async def example(
         self,
-        session: Session,
+        session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[Screen, None]:
+    ) -> AsyncGenerator[PageUpdate, None]:
         """Send an example question."""
         async with aclosing(self.send(str(event.text), session, memory, think, mode)) as screens:
             async for screen in screens:
@@ -68,49 +74,51 @@ class Sending:
 
     async def resend(
         self,
-        session: Session,
+        session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[Screen, None]:
-        """Send an edited message: a sibling of the original, which stays in the tree."""
-        self.desk.wake(session, memory)
-        session.switched(think, mode)
+    ) -> AsyncGenerator[PageUpdate, None]:
+        """Send an edited message as a sibling of the original."""
+        self.sessions.restore(session, memory)
+        session.set_switches(think, mode)
         turn, text = session.turn(event.turn), str(event.text)
-        if wrong := self._wrong(session, text) or (session.texts.unknown_reply if turn is None else ""):
-            yield self.desk.hint(session, wrong)
+        if refusal := self._refusal(session, text) or (session.texts.unknown_reply if turn is None else ""):
+            yield self.sessions.hint(session, refusal)
             return
         assert turn is not None
         session.turns = session.turns[: session.turns.index(turn)]
-        updates = self._ask(session, text, turn.parent_id or "")
+        updates = self._reply(session, text, turn.parent_id or "")
         async with aclosing(self._stream(session, updates, text)) as screens:
             async for screen in screens:
                 yield screen
 
     async def retry(
         self,
-        session: Session,
+        session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[Screen, None]:
-        """Answer the same message again, with or without thinking if that was asked: a sibling of the reply.
+    ) -> AsyncGenerator[PageUpdate, None]:
+        """Write a sibling of a reply, or the reply to a message that has none.
 
-        Or answer a message that never got its reply.
+        The event says whether it thinks first; an event that does not follows the switch.
         """
-        self.desk.wake(session, memory)
-        session.switched(think, mode)
+        self.sessions.restore(session, memory)
+        session.set_switches(think, mode)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.desk.hint(session, session.texts.busy if session.busy else session.texts.unknown_reply)
+            yield self.sessions.hint(
+                session, session.texts.busy if session.busy else session.texts.unknown_reply
+            )
             return
         session.turns = session.turns[: session.turns.index(turn) + (turn.role == "user")]
-        wanted = getattr(event, "think", None)
+        wants_thinking = getattr(event, "think", None)
         updates = self.chat.retry(
             turn.id,
-            think=session.think if wanted is None else wanted == "yes",
+            think=session.think if wants_thinking is None else wants_thinking == "yes",
             rater=session.rater,
             sampling=session.preferences.sampling(self.chat.sampling),
             seed=session.preferences.seed,
@@ -120,43 +128,45 @@ class Sending:
                 yield screen
 
     async def continue_with(
-        self, session: Session, event: gr.EventData, memory: object = None
-    ) -> AsyncGenerator[Screen, None]:
-        """A sibling of the reply that goes on from one token of it, with another in its place."""
-        self.desk.wake(session, memory)
+        self, session: ChatSession, event: gr.EventData, memory: object = None
+    ) -> AsyncGenerator[PageUpdate, None]:
+        """Write a sibling of a reply that has another token in one position and continues from there."""
+        self.sessions.restore(session, memory)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.desk.hint(session, session.texts.busy if session.busy else session.texts.unknown_reply)
+            yield self.sessions.hint(
+                session, session.texts.busy if session.busy else session.texts.unknown_reply
+            )
             return
         session.tokens = None
-        yield Screen(panel="")
+        yield PageUpdate(panel="")
         session.turns = session.turns[: session.turns.index(turn)]
         updates = self.chat.continue_with(turn.id, int(event.position), int(event.token), rater=session.rater)
         async with aclosing(self._stream(session, updates, None)) as screens:
             async for screen in screens:
                 yield screen
 
-    async def stop(self, session: Session, memory: object = None) -> Screen:
-        """Stop what is being written. What is there already is kept."""
-        self.desk.wake(session, memory)
+    async def stop(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Stop the reply being written and keep what it has so far."""
+        self.sessions.restore(session, memory)
         session.stop_wanted = True
-        for reply_id in session.writing_ids():
+        for reply_id in session.live_reply_ids():
             await self.chat.in_progress.stop(reply_id)
-        return Screen()
+        return PageUpdate()
 
-    def recover(self, session: Session, memory: object = None) -> Screen:
-        """A handler failed in a way nobody planned; Gradio has logged it. Make the page usable again."""
-        self.desk.wake(session, memory)
-        session.ended()
+    def recover(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Make the page usable after an exception in a handler that streams. Gradio has logged it."""
+        self.sessions.restore(session, memory)
+        session.end_reply()
         session.pair = None
         session.notice, session.notice_is_error = session.texts.unexpected, True
-        self.desk.refresh(session)
-        return settled(self.chat, session, box=_back(session, session.draft))
+        self.sessions.reload(session)
+        return reply_finished(self.chat, session, message=_unsent(session, session.draft))
 
     # Streaming
 
-    def _wrong(self, session: Session, text: str) -> str:
-        """Why this cannot be sent now; "" if it can."""
+    def _refusal(self, session: ChatSession, text: str) -> str:
+        """Why the text cannot be sent now; "" if it can."""
         texts = session.texts
         if session.busy:
             return texts.busy
@@ -166,9 +176,9 @@ class Sending:
             return texts.too_long_format.format(count=f"{len(text):,}", limit=f"{MAX_MESSAGE:,}")
         return ""
 
-    def _ask(self, session: Session, text: str, parent: str | None) -> AsyncIterator[Any]:
-        """One reply to a message, or two, as the person has chosen."""
-        asked: dict[str, Any] = {
+    def _reply(self, session: ChatSession, text: str, parent: str | None) -> AsyncGenerator[Any, None]:
+        """One reply to a message or two, by the answer mode of the session."""
+        options: dict[str, Any] = {
             "think": session.think,
             "rater": session.rater,
             "conversation": session.conversation,
@@ -178,49 +188,49 @@ class Sending:
         }
         mode = self._mode(session)
         if mode == "one":
-            return self.chat.reply(text, seed=session.preferences.seed, **asked)
+            return self.chat.reply(text, seed=session.preferences.seed, **options)
         other = self.chat.other_version if mode == "versions" else None
-        return self.chat.compare(text, how=mode, other=other, **asked)
+        return self.chat.compare(text, how=mode, other=other, **options)
 
-    def _mode(self, session: Session) -> Mode:
-        """What the person chose, where it can be had: the other version may have gone since."""
-        gone = session.mode == "versions" and self.chat.other_version is None
-        return "one" if gone else session.mode
+    def _mode(self, session: ChatSession) -> Mode:
+        """The chosen answer mode, or "one" if it needs a second version and there is none any more."""
+        is_unavailable = session.mode == "versions" and self.chat.other_version is None
+        return "one" if is_unavailable else session.mode
 
     async def _stream(
-        self, session: Session, updates: AsyncIterator[Any], text: str | None
-    ) -> AsyncGenerator[Screen, None]:
-        """Show what is written. `text` is the message on its way, None for a retry."""
-        session.quiet()
-        session.run += 1
-        run, failed, first = session.run, False, True
+        self, session: ChatSession, updates: AsyncGenerator[Any, None], text: str | None
+    ) -> AsyncGenerator[PageUpdate, None]:
+        """Show a reply while it is written. `text` is the message being sent, None for a retry."""
+        session.close_forms()
+        session.stream_number += 1
+        stream_number, failed, is_first = session.stream_number, False, True
         session.sending = session.draft = text
         session.live, session.stop_wanted, session.answering = None, False, True
         mode = self._mode(session)
-        session.pair = Pair(mode) if text is not None and mode != "one" else None
-        yield writing(session, box="" if text is not None else SKIP)
+        session.pair = AnswerPair(mode) if text is not None and mode != "one" else None
+        yield reply_started(session, message="" if text is not None else SKIP)
         try:
-            async with closing(updates) as shown:
-                async for update in shown:
-                    if session.run != run:
+            async with aclosing(updates):  # closing stops the generation and keeps what it has so far
+                async for update in updates:
+                    if session.stream_number != stream_number:
                         return
                     self._take(session, update)
-                    if first and session.stop_wanted:
+                    if is_first and session.stop_wanted:
                         await self.stop(session)
-                    yield growing(session, memory=session.memory() if first else SKIP)
-                    first = False
+                    yield reply_progress(session, memory=session.memory() if is_first else SKIP)
+                    is_first = False
         except ERRORS as error:
             failed = True
             session.pair = None
             report(session, error)
         finally:
-            if session.run == run:
-                session.ended()
-        if session.run == run:
-            await asyncio.to_thread(self._settle, session)
-            yield settled(self.chat, session, box=_back(session, text) if failed else SKIP)
+            if session.stream_number == stream_number:
+                session.end_reply()
+        if session.stream_number == stream_number:
+            await asyncio.to_thread(self._reload, session)
+            yield reply_finished(self.chat, session, message=_unsent(session, text) if failed else SKIP)
 
-    def _take(self, session: Session, update: Update | tuple[Update, Update]) -> None:
+    def _take(self, session: ChatSession, update: Update | tuple[Update, Update]) -> None:
         if isinstance(update, tuple):
             assert session.pair is not None
             session.pair.left, session.pair.right = update
@@ -228,8 +238,8 @@ class Sending:
         else:
             session.live, session.conversation = update, update.conversation
 
-    def _settle(self, session: Session) -> None:
-        self.desk.refresh(session)
+    def _reload(self, session: ChatSession) -> None:
+        self.sessions.reload(session)
         if session.pair is not None:
             sides = {"left": session.pair.left_id, "right": session.pair.right_id}
             session.pair.thinking = tuple(
@@ -239,10 +249,10 @@ class Sending:
             )
 
 
-def _back(session: Session, text: str | None) -> Any:
-    """What goes back into the message box after a failure: the message, unless the conversation has it."""
+def _unsent(session: ChatSession, text: str | None) -> Any:
+    """The value of the message box after a failure: the message, unless it has been stored."""
     turns = list(session.turns)
-    if turns and turns[-1].finish_reason in ("error", "stopped"):  # of two replies, one ends the other
-        turns.pop()  # what there was of it, with "answer again"
-    stands = turns and turns[-1].role == "user" and turns[-1].content == text
-    return SKIP if text is None or stands else text
+    if turns and turns[-1].finish_reason in ("error", "stopped"):  # of two replies, one stops the other
+        turns.pop()  # the part of the reply that was written; it can be retried
+    is_stored = turns and turns[-1].role == "user" and turns[-1].content == text
+    return SKIP if text is None or is_stored else text

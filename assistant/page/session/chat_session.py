@@ -1,4 +1,4 @@
-"""What one open page knows: who is there, what is on the screen. Lives on the server, one per browser tab."""
+"""The state of one open chat tab: who the person is, and what the page shows them. It lives on the server."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from feedback_store.records import How
 
 Mode = Literal["one", "resample", "thinking", "versions"]
+"""How many replies a message gets, and how two replies differ."""
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def known_mode(value: object) -> Mode:
-    """The mode that `value` names, "one" where it names none."""
+    """The mode named by `value`, "one" if it names none."""
     return next((mode for mode in MODES if mode == value), "one")
 
 
 @dataclass
-class Pair:
-    """Two answers side by side, and the choice between them."""
+class AnswerPair:
+    """Two replies side by side, and the choice between them."""
 
     how: How
     left: Update | None = None
@@ -50,7 +52,7 @@ class Pair:
 
 @dataclass
 class TokenView:
-    """The tokens of one reply, and which of them is looked at."""
+    """The tokens of one reply, and the position of the one whose alternatives are shown."""
 
     reply_id: str
     steps: list[Step]
@@ -58,45 +60,45 @@ class TokenView:
 
 
 @dataclass
-class Session:
-    """The state of one tab. Handlers change it in place; `view.py` and its neighbours draw all of it."""
+class ChatSession:
+    """The state of one tab. Handlers change it in place, and the views draw the page from it alone."""
 
     browser: str = ""  # this browser's own pseudonym, used while nobody has signed in
     account: Account | None = None  # who has signed in
     way_in: Way | None = None  # how people sign in here
-    admin: bool = False  # whether the dashboard is open to this person
+    admin: bool = False  # whether this person may open the dashboard
     language: str = "en"
     think: bool = True
-    mode: Mode = "one"  # how many answers to a message: one of MODES
+    mode: Mode = "one"
     preferences: Preferences = field(default_factory=Preferences)
     conversation: str | None = None
     turns: list[ConversationTurn] = field(default_factory=list)
 
-    conversations: list[Conversation] = field(default_factory=list)  # the person's conversations, as listed
+    conversations: list[Conversation] = field(default_factory=list)  # the list beside the conversation
     search: str = ""
-    renaming: str | None = None  # id of the conversation whose name is being changed
-    deleting: str | None = None  # id of the conversation about which the page asks
+    renaming: str | None = None  # id of the conversation whose title is being changed
+    deleting: str | None = None  # id of the conversation whose deletion waits for confirmation
 
-    sending: str | None = None  # the message on its way, until the history has it
-    draft: str | None = None  # that message, kept so that it can return to the box
+    sending: str | None = None  # the message being sent, until it is one of `turns`
+    draft: str | None = None  # that message, which returns to the message box after a failure
     live: Update | None = None  # the reply being written
-    pair: Pair | None = None  # two replies, being written or waiting for a choice
-    answering: bool = False  # a reply is asked for and has not ended
-    run: int = 0  # number of the latest stream; an older one that finds a newer number ends itself
+    pair: AnswerPair | None = None  # two replies, being written or waiting for a choice
+    answering: bool = False  # a reply has been requested and has not ended
+    stream_number: int = 0  # of the latest stream; an older stream that sees a newer number ends itself
     stop_wanted: bool = False
 
     editing: str | None = None  # id of the message whose edit form is open
-    correcting: str | None = None  # id of the reply for which a better answer is being written
+    correcting: str | None = None  # id of the reply whose correction form is open
     rating: str | None = None  # id of the reply whose feedback form is open
-    vote_order: int = 0  # number that the browser gave to the latest vote
-    remark: tuple[str, str] | None = None  # (reply id, quiet line under it)
-    notice: str | None = None  # a line under the conversation: what went wrong, what to do
+    rating_order: int = 0  # the browser's number of the latest rating event
+    remark: tuple[str, str] | None = None  # (reply id, confirmation below that reply)
+    notice: str | None = None  # a line below the conversation: what went wrong, what to do
     notice_is_error: bool = False
     tokens: TokenView | None = None
 
     @property
     def rater(self) -> str:
-        """Who the store knows this person as; "" before anything is known of them."""
+        """The person's pseudonym in the store; "" before the session is restored."""
         return self.account.rater if self.account else self.browser
 
     @property
@@ -110,13 +112,13 @@ class Session:
         return self.answering
 
     @property
-    def occupied(self) -> bool:
-        """Whether something is under way here that drawing the page anew would disturb."""
+    def is_occupied(self) -> bool:
+        """Whether drawing the page would disturb the person: a reply, an open form, a choice to be made."""
         forms = (self.editing, self.correcting, self.rating, self.renaming, self.deleting)
-        choosing = self.pair is not None and self.pair.choice is None
-        return self.busy or choosing or any(form is not None for form in forms)
+        is_choosing = self.pair is not None and self.pair.choice is None
+        return self.busy or is_choosing or any(form is not None for form in forms)
 
-    def writing_ids(self) -> list[str]:
+    def live_reply_ids(self) -> list[str]:
         """Ids of the replies being written."""
         if not self.answering:
             return []
@@ -126,57 +128,60 @@ class Session:
         return [reply_id for reply_id in ids if reply_id]
 
     def turn(self, turn_id: str) -> ConversationTurn | None:
-        """The turn on the screen with this id, if there is one."""
+        """The shown turn with this id, or None."""
         return next((turn for turn in self.turns if turn.id == turn_id), None)
 
-    def switched(self, think: bool | None, mode: object) -> None:
-        """Take over what the switches beside the message box show; None leaves one as it is known here."""
+    def set_switches(self, think: bool | None, mode: object) -> None:
+        """Take over the switches beside the message box; None leaves a switch as it is."""
         self.think = self.think if think is None else think
         self.mode = self.mode if mode is None else known_mode(mode)
 
-    def ended(self) -> None:
-        """No reply is being written any more."""
+    def end_reply(self) -> None:
+        """Mark that no reply is being written any more."""
         self.sending, self.live, self.answering = None, None, False
 
-    def quiet(self) -> None:
-        """Clear lines and open forms that belong to an earlier action."""
+    def close_forms(self) -> None:
+        """Close the open form and remove the lines that belong to an earlier action."""
         self.editing = self.correcting = self.rating = self.remark = self.notice = None
         self.renaming = self.deleting = None
         self.notice_is_error = False
 
     def memory(self) -> dict[str, Any]:
-        """What the browser keeps, so that a reload finds the same person and conversation."""
+        """What the browser stores, so that a reload finds the same person and conversation."""
         return {
             "rater": self.browser,
             "account": self.account.name if self.account else None,
             "language": self.language,
             "think": self.think,
             "mode": self.mode,
-            "preferences": self.preferences.kept(),
+            "preferences": self.preferences.changed(),
             "conversation": self.conversation,
         }
 
-    def remember(self, memory: object, browser_language: str, account: Account | None = None) -> None:
-        """Become `account`, or nobody's, with what the browser kept. Anything malformed there is as if not kept."""
-        self.run += 1
-        self.ended()
-        self.quiet()
+    def restore(self, memory: object, browser_language: str, account: Account | None = None) -> None:
+        """Become the session of `account`, or of nobody, from what the browser stored.
+
+        Anything malformed in `memory` counts as not stored, and so does another account's conversation.
+        """
+        self.stream_number += 1
+        self.end_reply()
+        self.close_forms()
         self.pair, self.tokens, self.turns, self.search = None, None, [], ""
-        kept = memory if isinstance(memory, dict) else {}
-        rater, language, mode = kept.get("rater"), kept.get("language"), kept.get("mode")
-        conversation, think = kept.get("conversation"), kept.get("think")
+        stored = memory if isinstance(memory, dict) else {}
+        rater, language = stored.get("rater"), stored.get("language")
+        conversation, think = stored.get("conversation"), stored.get("think")
         if isinstance(rater, str) and rater and not is_given_out(rater):
             self.browser = rater
         self.browser = self.browser or new_rater()
         self.account = account
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
-        theirs = kept.get("account") == (account.name if account else None)
-        self.conversation = conversation if isinstance(conversation, str) and theirs else None
+        is_same_account = stored.get("account") == (account.name if account else None)
+        self.conversation = conversation if isinstance(conversation, str) and is_same_account else None
         self.think = think if isinstance(think, bool) else True
-        self.mode = known_mode(mode)
-        self.preferences = preferences(kept.get("preferences"))
+        self.mode = known_mode(stored.get("mode"))
+        self.preferences = preferences(stored.get("preferences"))
 
 
 def new_rater() -> str:
-    """A pseudonym for one browser. It is the only key to that browser's conversations: 128 random bits."""
+    """A pseudonym for one browser: 128 random bits, because it is the only key to that browser's conversations."""
     return secrets.token_urlsafe(16)

@@ -1,4 +1,4 @@
-"""How this browser wants its answers drawn. What a browser kept or a form sent is read with care: bad values go."""
+"""Sampling settings and instructions of one browser. Values that a browser sends are checked; bad ones are dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Preferences:
-    """Settings that differ from the server's; None takes the server's."""
+    """Settings that differ from the server's; None means the server's own setting."""
 
     system: str = ""
     temperature: float | None = None
@@ -23,15 +23,15 @@ class Preferences:
     top_k: int | None = None
     max_new_tokens: int | None = None
     seed: int | None = None
-    """None draws a new one for each answer."""
+    """None draws a new seed for each reply."""
 
     def sampling(self, default: Sampling) -> Sampling:
-        """How answers are drawn, where `default` is what the server would do."""
-        own = {name: getattr(self, name) for name in ("temperature", "top_p", "top_k", "max_new_tokens")}
-        return replace(default, **{name: value for name, value in own.items() if value is not None})
+        """The sampling settings of a reply; `default` holds the server's."""
+        changed = {name: getattr(self, name) for name in ("temperature", "top_p", "top_k", "max_new_tokens")}
+        return replace(default, **{name: value for name, value in changed.items() if value is not None})
 
-    def kept(self) -> dict[str, Any]:
-        """What the browser keeps: only what differs."""
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from the server's, for the browser to store."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "")}
 
 
@@ -39,24 +39,24 @@ PRECISE = Preferences(temperature=0.0, top_p=1.0, top_k=0)
 VARIED = Preferences(temperature=1.0, top_p=0.95, top_k=0)
 
 
-def preferences(given: object) -> Preferences:
-    """Preferences from a dictionary of numbers or of a form's texts; what is missing or out of range is None."""
-    values = given if isinstance(given, dict) else {}
-    system = values.get("system")
+def preferences(values: object) -> Preferences:
+    """Preferences from a dictionary of numbers or of a form's texts; missing and out-of-range values are None."""
+    settings = values if isinstance(values, dict) else {}
+    system = settings.get("system")
     return Preferences(
         system=system[:MAX_SYSTEM] if isinstance(system, str) else "",
-        temperature=_number(values.get("temperature"), 0.0, MAX_PAGE_TEMPERATURE),
-        top_p=_number(values.get("top_p"), 0.05, 1.0),
-        top_k=_whole(values.get("top_k"), 0, 1_000),
-        max_new_tokens=_whole(values.get("max_new_tokens"), 1, MAX_TOKENS),
-        seed=_whole(values.get("seed"), 0, LARGEST_SEED),
+        temperature=_number(settings.get("temperature"), 0.0, MAX_PAGE_TEMPERATURE),
+        top_p=_number(settings.get("top_p"), 0.05, 1.0),
+        top_k=_whole(settings.get("top_k"), 0, 1_000),
+        max_new_tokens=_whole(settings.get("max_new_tokens"), 1, MAX_TOKENS),
+        seed=_whole(settings.get("seed"), 0, LARGEST_SEED),
     )
 
 
-def preset(name: str, now: Preferences) -> Preferences:
-    """ "precise", "varied", or anything else for the server's own; the instructions stay, save on a reset."""
-    chosen = {"precise": PRECISE, "varied": VARIED}.get(name)
-    return Preferences() if chosen is None else replace(chosen, system=now.system)
+def preset(name: str, current: Preferences) -> Preferences:
+    """ "precise", "varied", or any other name for the server's settings, which removes the instructions too."""
+    values = {"precise": PRECISE, "varied": VARIED}.get(name)
+    return Preferences() if values is None else replace(values, system=current.system)
 
 
 def _number(value: object, least: float, most: float) -> float | None:

@@ -1,9 +1,10 @@
 // Runs once per HTML block of the page. The server draws; this passes clicks and forms on as events.
 const ACTIONS = [
-  "ask_delete", "ask_rename", "bring", "cancel", "card", "choose", "close", "continue_with", "correct", "delete",
-  "edit", "example", "export_json", "export_markdown", "feedback", "find", "finish", "fresh", "keep_correction",
-  "language", "look", "preset", "remove_correction", "rename", "resend", "retry", "set_mode", "set_preferences", "settings",
-  "show", "switch", "token", "tokens", "undo", "vote", "withdraw",
+  "ask_delete", "ask_rename", "cancel", "check_for_changes", "choose", "close", "continue_with", "correct",
+  "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "import_file",
+  "keep_correction", "language", "new_conversation", "open_conversation", "preset", "rate_reply", "remove_correction",
+  "rename", "resend", "retry", "search", "set_mode", "set_preferences", "settings", "show_sibling", "token",
+  "tokens", "undo", "version_card", "withdraw",
 ];
 let order = 0; // events sent together may arrive in another order; the server goes by this number
 const act = (name, data) => ACTIONS.includes(name) && trigger(name, { ...data, order: ++order });
@@ -20,7 +21,7 @@ const filled = (form) => {
 const leave = (panel) => act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
 const drawer = (open) => {
   // On the list itself: Gradio prefixes our styles with its container, so that none can begin at the body.
-  document.querySelector("#side").classList.toggle("drawer-open", open);
+  document.querySelector("#sidebar").classList.toggle("drawer-open", open);
   document.querySelector("#header [data-do=drawer]")?.setAttribute("aria-expanded", open);
 };
 
@@ -46,12 +47,12 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   if (button.dataset.do === "copy") copyAnswer(button);
   else if (button.dataset.do === "drawer") {
-    const open = !document.querySelector("#side.drawer-open");
+    const open = !document.querySelector("#sidebar.drawer-open");
     drawer(open);
-    document.querySelector(open ? "#side-head input" : "#header [data-do=drawer]")?.focus();
+    document.querySelector(open ? "#sidebar-top input" : "#header [data-do=drawer]")?.focus();
   } else if (button.dataset.do === "close") leave(button.closest("dialog"));
   else act(button.dataset.do, { ...button.dataset });
-  if (["fresh", "switch"].includes(button.dataset.do)) drawer(false);
+  if (["new_conversation", "open_conversation"].includes(button.dataset.do)) drawer(false);
 });
 element.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -94,7 +95,7 @@ element.addEventListener("keydown", (event) => {
 if (element.closest("#header")) {
   const tell = () => tellToasts(element.querySelector(".bar"));
   new MutationObserver(tell).observe(document.body, { childList: true, subtree: true });
-  const keys = { KeyN: "#header [data-do=fresh]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
+  const keys = { KeyN: "#header [data-do=new_conversation]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
   document.addEventListener("keydown", (event) => {
     const target = event.altKey && !event.ctrlKey && !event.metaKey && keys[event.code];
     if (target) {
@@ -102,7 +103,7 @@ if (element.closest("#header")) {
       [...document.querySelectorAll(target)].at(-1)?.click();
     }
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
-    if (document.querySelector("#side.drawer-open")) {
+    if (document.querySelector("#sidebar.drawer-open")) {
       drawer(false);
       document.querySelector("#header [data-do=drawer]")?.focus();
     } else document.querySelector("#stop")?.click();
@@ -114,16 +115,16 @@ if (element.closest("#header")) {
 }
 
 // Tabs of one browser tell each other that something was drawn anew; other devices are asked about on coming back here.
-if (element.closest("#shelf")) {
+if (element.closest("#conversation-list")) {
   const state = () => element.querySelector("[data-state]")?.dataset.state;
   const tabs = new BroadcastChannel("thumbtune");
-  tabs.addEventListener("message", ({ data }) => data !== state() && act("look", {}));
+  tabs.addEventListener("message", ({ data }) => data !== state() && act("check_for_changes", {}));
   watch("value", () => tabs.postMessage(state()));
   let looked = 0;
   const look = () => {
     if (document.visibilityState !== "visible" || Date.now() - looked < 1000) return;
     looked = Date.now();
-    act("look", {});
+    act("check_for_changes", {});
   };
   document.addEventListener("visibilitychange", look);
   window.addEventListener("focus", look);

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from assistant.chat.library import ConversationTurn
     from assistant.page.i18n.languages import ChatTexts
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SiblingArrows:
     can_go_on: bool
 
 
-def sibling_arrows(session: Session, turn: ConversationTurn) -> SiblingArrows | None:
+def sibling_arrows(session: ChatSession, turn: ConversationTurn) -> SiblingArrows | None:
     """The arrows of a message, or None if it has no siblings."""
     siblings = turn.siblings
     if len(siblings) < 2 or turn.id not in siblings:

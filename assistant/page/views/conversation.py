@@ -13,7 +13,7 @@ from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
     from assistant.chat.library import ConversationTurn
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
 
 
 def header(texts: ChatTexts, version: str, about: str) -> Markup:
@@ -22,7 +22,7 @@ def header(texts: ChatTexts, version: str, about: str) -> Markup:
     return render("chat/header.html", texts=texts, version=version, title=title)
 
 
-def conversation(session: Session, about: str) -> list[str]:
+def conversation(session: ChatSession, about: str) -> list[str]:
     """The conversation as a list of blocks, one per turn, so that streaming changes only the last ones."""
     texts, turns, pair = session.texts, session.turns, session.pair
     if pair is not None and turns and turns[-1].id in (pair.left_id, pair.right_id):
@@ -50,14 +50,14 @@ def footnote(texts: ChatTexts) -> Markup:
     return render("chat/footnote.html", texts=texts)
 
 
-def answer_mode(session: Session, other: str | None = None) -> Markup:
+def answer_mode(session: ChatSession, other: str | None = None) -> Markup:
     """The choice of how many answers a message gets; "two versions" only if there is an `other` version."""
     texts = session.texts
     modes = {name: label for name, label in texts.modes.items() if name != "versions" or other is not None}
     return render("chat/answer_mode.html", texts=texts, modes=modes, chosen=session.mode)
 
 
-def _turn(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
+def _turn(session: ChatSession, turn: ConversationTurn, is_last: bool) -> Markup:
     if turn.role == "system":
         return render_cached("chat/instructions.html", texts=session.texts, turn=turn)
     if turn.role == "assistant":
@@ -67,7 +67,7 @@ def _turn(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
     return _message(session, turn.content, turn)
 
 
-def _message(session: Session, text: str, turn: ConversationTurn | None) -> Markup:
+def _message(session: ChatSession, text: str, turn: ConversationTurn | None) -> Markup:
     return render_cached(
         "chat/message.html",
         texts=session.texts,

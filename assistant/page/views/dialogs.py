@@ -13,12 +13,12 @@ from assistant.page.views.templates import render
 from assistant.registry.versions import STARTER, STARTER_FOLDER
 
 if TYPE_CHECKING:
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
     from assistant.registry.versions import Manifest
     from assistant.sampling_settings import Sampling
 
 
-def settings(session: Session, default: Sampling) -> Markup:
+def settings(session: ChatSession, default: Sampling) -> Markup:
     """The form of sampling settings and instructions; `default` is what the server does without any."""
     texts, preferences = session.texts, session.preferences
     sampling = preferences.sampling(default)

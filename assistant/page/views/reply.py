@@ -15,7 +15,7 @@ from assistant.page.views.templates import render, render_cached
 if TYPE_CHECKING:
     from assistant.chat.library import ConversationTurn
     from assistant.chat.reply_stream import Update
-    from assistant.page.session.chat_session import Pair, Session
+    from assistant.page.session.chat_session import AnswerPair, ChatSession
 
 
 def live_reply(texts: ChatTexts, update: Update | None) -> Markup:
@@ -34,7 +34,7 @@ def live_reply(texts: ChatTexts, update: Update | None) -> Markup:
     )
 
 
-def reply(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
+def reply(session: ChatSession, turn: ConversationTurn, is_last: bool) -> Markup:
     """A finished reply with its buttons; the last one of a conversation can be taken back or written again."""
     texts = session.texts
     has_remark = session.remark is not None and session.remark[0] == turn.id
@@ -54,7 +54,7 @@ def reply(session: Session, turn: ConversationTurn, is_last: bool) -> Markup:
     )
 
 
-def reply_pair(session: Session, pair: Pair) -> Markup:
+def reply_pair(session: ChatSession, pair: AnswerPair) -> Markup:
     """Two replies side by side. Their thoughts are not shown: they would say which reply is which."""
     return render(
         "chat/reply_pair.html",
@@ -75,7 +75,7 @@ class _Side:
     caption: str
 
 
-def _side(texts: ChatTexts, pair: Pair, side: str) -> _Side:
+def _side(texts: ChatTexts, pair: AnswerPair, side: str) -> _Side:
     update = pair.left if side == "left" else pair.right
     caption = ""
     if pair.choice is not None and update is not None:

@@ -12,10 +12,10 @@ from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.views.templates import render
 
 if TYPE_CHECKING:
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
 
 
-def sidebar_top(session: Session) -> Markup:
+def sidebar_top(session: ChatSession) -> Markup:
     """Title and search field. The list below is drawn without them, so that drawing it does not disturb typing."""
     return render("chat/sidebar_top.html", texts=session.texts, search=session.search)
 
@@ -26,7 +26,7 @@ class _Item:
     title: str
 
 
-def conversation_list(session: Session) -> Markup:
+def conversation_list(session: ChatSession) -> Markup:
     """The conversations that were found, and the actions on the open one."""
     texts = session.texts
     account = session.account
@@ -47,7 +47,7 @@ def conversation_list(session: Session) -> Markup:
     )
 
 
-def state(session: Session) -> str:
+def state(session: ChatSession) -> str:
     """A checksum of everything that another tab may have changed; tabs with the same checksum show the same."""
     turns = [
         (turn.id, turn.rating, turn.reasons, turn.comment, turn.correction, turn.siblings)

@@ -12,7 +12,7 @@ from assistant.page.views.templates import render
 
 if TYPE_CHECKING:
     from assistant.chat.token_steps import Alternative, Step
-    from assistant.page.session.chat_session import Session
+    from assistant.page.session.chat_session import ChatSession
 
 MAX_TOOLTIP_LINES = 5
 
@@ -48,7 +48,7 @@ class _Choice:
     alternatives: list[_Alternative]
 
 
-def token_panel(session: Session) -> Markup:
+def token_panel(session: ChatSession) -> Markup:
     """The panel for `session.tokens`."""
     texts, tokens = session.texts, session.tokens
     assert tokens is not None

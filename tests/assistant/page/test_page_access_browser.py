@@ -40,7 +40,7 @@ def test_axe_finds_nothing_serious_in_any_state(
     expect(tab.locator("#send")).to_be_visible()
     send(tab, "table")
     button(tab, texts.retry).click()
-    expect(tab.locator(".reply .places")).to_contain_text("2/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("2/2")
     expect(tab.locator("#send")).to_be_visible()
     button(tab, texts.bad).click()
     expect(tab.locator(".feedback")).to_be_visible()
@@ -78,8 +78,8 @@ def test_axe_finds_nothing_serious_in_any_state(
     check(tab, "named", found)
     if size == PHONE:
         button(tab, texts.open_list).click()
-    tab.locator("#shelf li").first.hover()
-    tab.locator("#shelf [data-do=ask_delete]").first.click()
+    tab.locator("#conversation-list li").first.hover()
+    tab.locator("#conversation-list [data-do=ask_delete]").first.click()
     expect(tab.get_by_role("alertdialog")).to_be_visible()
     check(tab, "list", found)
     assert found == [], "\n".join(found)
@@ -96,19 +96,17 @@ def test_tab_goes_through_the_page_in_reading_order_and_nothing_moves_for_who_as
     assert tab.evaluate(moving) == 0
     button(tab, ENGLISH.stop).click()
     expect(tab.locator("#send")).to_be_visible()
-    tab.locator("#side-head input").focus()
+    tab.locator("#sidebar-top input").focus()
+    order = ["sidebar-top", "conversation-list", "header", "conversation", "composer"]
     parts: list[str] = []
     for _ in range(40):
-        part = tab.evaluate(
-            "['side-head', 'shelf', 'header', 'conversation', 'composer']"
-            ".find((id) => document.activeElement.closest('#' + id)) ?? ''"
-        )
+        part = tab.evaluate(f"{order}.find((id) => document.activeElement.closest('#' + id)) ?? ''")
         if not parts or parts[-1] != part:
             parts.append(part)
         if part == "composer":
             break
         tab.keyboard.press("Tab")
-    assert [part for part in parts if part] == ["side-head", "shelf", "header", "conversation", "composer"]
+    assert [part for part in parts if part] == order
 
 
 def test_keys_stop_vote_and_begin_anew(visit: Any, fake: FakeChat) -> None:
@@ -128,12 +126,12 @@ def test_the_drawer_opens_and_closes_by_keyboard_and_hides_from_it_when_closed(
     visit: Any, fake: FakeChat
 ) -> None:
     tab = visit(PHONE)
-    expect(tab.locator("#side-head input")).to_be_hidden()
+    expect(tab.locator("#sidebar-top input")).to_be_hidden()
     button(tab, ENGLISH.open_list).press("Enter")
-    expect(tab.locator("#side-head input")).to_be_focused()
+    expect(tab.locator("#sidebar-top input")).to_be_focused()
     expect(button(tab, ENGLISH.open_list)).to_have_attribute("aria-expanded", "true")
     tab.keyboard.press("Escape")
-    expect(tab.locator("#side-head input")).to_be_hidden()
+    expect(tab.locator("#sidebar-top input")).to_be_hidden()
     expect(button(tab, ENGLISH.open_list)).to_be_focused()
 
 

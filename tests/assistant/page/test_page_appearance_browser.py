@@ -47,7 +47,7 @@ def test_at_phone_width_nothing_is_cut_off(visit: Any, fake: FakeChat, name: str
     expect(tab.locator(".feedback")).to_be_visible()
     picture(tab, name)
     assert tab.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
-    for selector in ("#send", "#header [data-do=fresh]", ".feedback [type=submit]"):
+    for selector in ("#send", "#header [data-do=new_conversation]", ".feedback [type=submit]"):
         box = tab.locator(selector).bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= PHONE["width"]

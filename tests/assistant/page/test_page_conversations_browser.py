@@ -16,13 +16,13 @@ pytestmark = MARKS
 
 def open_list(tab: Any, size: dict[str, int]) -> None:
     """On a phone the list is a drawer."""
-    if size == PHONE and not tab.locator("#side.drawer-open").count():
+    if size == PHONE and not tab.locator("#sidebar.drawer-open").count():
         button(tab, ENGLISH.open_list).click()
-    expect(tab.locator("#side-head input")).to_be_visible()
+    expect(tab.locator("#sidebar-top input")).to_be_visible()
 
 
 def names(tab: Any) -> Any:
-    return tab.locator("#shelf .name")
+    return tab.locator("#conversation-list .name")
 
 
 def fresh(tab: Any) -> None:
@@ -46,7 +46,7 @@ def test_conversations_are_listed_found_renamed_and_deleted(
     names(tab).first.click()
     expect(tab.locator(".bubble")).to_have_text("about apples")
     open_list(tab, size)
-    tab.locator("#shelf li").first.hover()
+    tab.locator("#conversation-list li").first.hover()
     button(tab, f"{ENGLISH.rename}: about apples").click()
     expect(tab.get_by_label(ENGLISH.rename_label)).to_be_focused()
     tab.get_by_label(ENGLISH.rename_label).fill("Orchard")
@@ -57,7 +57,7 @@ def test_conversations_are_listed_found_renamed_and_deleted(
     tab.reload()
     expect(tab.locator(".bubble")).to_have_text("about apples")
     open_list(tab, size)
-    tab.locator("#shelf li", has_text="Orchard").hover()
+    tab.locator("#conversation-list li", has_text="Orchard").hover()
     button(tab, f"{ENGLISH.delete}: Orchard").click()
     expect(tab.get_by_role("alertdialog")).to_contain_text("Orchard")
     expect(button(tab, ENGLISH.cancel)).to_be_focused()
@@ -90,7 +90,7 @@ def test_another_tab_sees_the_conversation_and_goes_on_from_what_it_shows(visit:
     send(tab, "first tab")
     send(other, "second tab")
     expect(other.locator(".bubble")).to_have_text(["begun here", "second tab"])
-    expect(other.locator(".message .places")).to_contain_text("2/2")
+    expect(other.locator(".message .siblings")).to_contain_text("2/2")
     tab.reload()
     button(tab, ENGLISH.earlier_version).click()
     expect(tab.locator(".bubble")).to_have_text(["begun here", "first tab"])
@@ -130,8 +130,8 @@ def test_an_idle_tab_shows_what_another_one_adds_and_is_left_alone_while_its_per
 
     # And what is deleted there is gone here.
     open_list(device, size)
-    device.locator("#shelf li").first.hover()
-    device.locator("#shelf [data-do=ask_delete]").first.click()
+    device.locator("#conversation-list li").first.hover()
+    device.locator("#conversation-list [data-do=ask_delete]").first.click()
     button(device, ENGLISH.delete_for_good).click()
     expect(device.locator(".welcome")).to_be_visible()
     idle.wait_for_timeout(1000)  # it looks once a second at most
@@ -179,18 +179,18 @@ def test_arrows_switch_between_answers_and_each_keeps_its_vote(
     button(tab, ENGLISH.good).click()
     expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
     button(tab, ENGLISH.retry_thinking).click()
-    expect(tab.locator(".reply .places")).to_contain_text("2/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("2/2")
     answered(tab)
     expect(tab.locator(".thought")).to_have_count(1)
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "false")
     picture(tab, f"branches-{size['width']}")
     button(tab, ENGLISH.earlier_version).click()
-    expect(tab.locator(".reply .places")).to_contain_text("1/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("1/2")
     expect(tab.locator(".thought")).to_have_count(0)
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
     expect(button(tab, ENGLISH.earlier_version)).to_be_disabled()
     tab.reload()
-    expect(tab.locator(".reply .places")).to_contain_text("1/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("1/2")
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
 
 

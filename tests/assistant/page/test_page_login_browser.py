@@ -23,7 +23,7 @@ pytestmark = [
     # Outside of a Space Gradio stands in for Hugging Face's login, and says so.
     pytest.mark.filterwarnings("ignore:Gradio does not support OAuth features outside of a Space"),
 ]
-NAMES = "#shelf .name"
+NAMES = "#conversation-list .name"
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def give_password(tab: Any, name: str, password: str) -> None:
 
 
 def open_list(tab: Any) -> None:
-    if tab.viewport_size == PHONE and not tab.locator("#side.drawer-open").count():
+    if tab.viewport_size == PHONE and not tab.locator("#sidebar.drawer-open").count():
         tab.locator("#header [data-do=drawer]").click()
 
 

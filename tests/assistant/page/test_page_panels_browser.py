@@ -77,7 +77,7 @@ def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
     picture(tab, f"tokens-{size['width']}")
     button(tab, ENGLISH.token_continue_format.format(token="x")).click()
     expect(panel).to_have_count(0)
-    expect(tab.locator(".reply .places")).to_contain_text("2/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("2/2")
     answered(tab)
     reply = fake.turns[str(tab.locator(".reply").get_attribute("data-turn"))].reply
     assert reply is not None

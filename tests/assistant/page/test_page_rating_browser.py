@@ -139,7 +139,7 @@ def test_two_answers_are_judged_blind_and_named_afterwards(
     picture(tab, f"pair-named-{size['width']}")
     right_thought = ENGLISH.with_thinking in tab.locator(".side-reply .caption").last.inner_text()
     tab.reload()
-    expect(tab.locator(".reply .places")).to_contain_text("/2")
+    expect(tab.locator(".reply .siblings")).to_contain_text("/2")
     expect(tab.locator(".thought")).to_have_count(1 if right_thought else 0)
     expect(tab.get_by_label(ENGLISH.mode_label)).to_have_value("thinking")
 

@@ -28,7 +28,7 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         button(tab, ENGLISH.good).click()
         expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
         button(tab, ENGLISH.retry).click()
-        expect(tab.locator(".reply .places")).to_contain_text("2/2")
+        expect(tab.locator(".reply .siblings")).to_contain_text("2/2")
         answered(tab)
         button(tab, ENGLISH.bad).click()
         expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
@@ -54,10 +54,10 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         expect(tab.locator(".bubble")).to_have_text(["keep me", "slow and interrupted", "still there?"])
         shown = tab.locator(".reply").first
         expect(shown.locator(".caption")).to_have_text("v1")
-        expect(shown.locator(".places")).to_contain_text("2/2")
+        expect(shown.locator(".siblings")).to_contain_text("2/2")
         expect(shown.locator(".thumb.down")).to_have_attribute("aria-pressed", "true")
-        shown.locator(".places button").first.click()
-        expect(shown.locator(".places")).to_contain_text("1/2")
+        shown.locator(".siblings button").first.click()
+        expect(shown.locator(".siblings")).to_contain_text("1/2")
         expect(shown.locator(".thumb.up")).to_have_attribute("aria-pressed", "true")
         expect(tab.locator(".bubble")).to_have_text(["keep me"])
         assert sorted(vote.value for vote in second.votes.values()) == [-1, 1]
@@ -65,7 +65,7 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         # And what is deleted is gone for good: no vote of it is left to train on.
         if size == PHONE:
             button(tab, ENGLISH.open_list).click()
-        tab.locator("#shelf li").first.hover()
+        tab.locator("#conversation-list li").first.hover()
         button(tab, f"{ENGLISH.delete}: keep me").click()
         button(tab, ENGLISH.delete_for_good).click()
         expect(tab.locator(".welcome")).to_be_visible()

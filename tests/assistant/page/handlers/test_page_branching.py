@@ -5,11 +5,13 @@ from __future__ import annotations
 from helpers.fake_chat import FakeChat
 from helpers.on_page import collect, event, say, shown
 
-from assistant.page.handlers.chat_handlers import Handlers
-from assistant.page.session.chat_session import Session
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.session.chat_session import ChatSession
 
 
-def test_an_edit_adds_a_sibling_of_the_message(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_an_edit_adds_a_sibling_of_the_message(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
     asked = session.turns[2]
@@ -25,7 +27,7 @@ def test_an_edit_adds_a_sibling_of_the_message(chat: FakeChat, handlers: Handler
 
 
 def test_editing_the_first_message_begins_at_the_root(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "first")
     collect(handlers.sending.resend(session, event(turn=session.turns[0].id, text="other")))
@@ -33,14 +35,14 @@ def test_editing_the_first_message_begins_at_the_root(
     assert len(chat.owners) == 1
 
 
-def test_cancelling_an_edit_changes_nothing(handlers: Handlers, session: Session) -> None:
+def test_cancelling_an_edit_changes_nothing(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "first")
     handlers.branching.edit(session, event(turn=session.turns[0].id))
     assert "<form" not in shown(handlers.branching.cancel(session))
     assert session.turns[0].content == "first"
 
 
-def test_retry_adds_a_sibling_reply(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_retry_adds_a_sibling_reply(chat: FakeChat, handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "hello")
     first = session.turns[-1]
     collect(handlers.sending.retry(session, event(turn=first.id)))
@@ -48,9 +50,9 @@ def test_retry_adds_a_sibling_reply(chat: FakeChat, handlers: Handlers, session:
     assert len(chat.siblings(first.parent_id)) == 2
 
 
-def test_undo_returns_the_message_to_the_box(handlers: Handlers, session: Session) -> None:
+def test_undo_returns_the_message_to_the_box(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
     screen = handlers.branching.undo(session)
-    assert screen.box == "second"
+    assert screen.message == "second"
     assert [turn.content for turn in session.turns] == ["first", "You said: first"]

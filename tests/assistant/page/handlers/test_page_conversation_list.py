@@ -10,9 +10,9 @@ from helpers.fake_chat import FakeChat
 from helpers.on_page import collect, event, say, shown
 from markupsafe import escape
 
-from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import ENGLISH
-from assistant.page.session.chat_session import Session
+from assistant.page.session.chat_session import ChatSession
 from feedback_store.rows import exporters
 
 
@@ -32,23 +32,23 @@ from feedback_store.rows import exporters
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
-    chat: FakeChat, handlers: Handlers, session: Session, text: str, reason: str
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, text: str, reason: str
 ) -> None:
-    screen = handlers.shelving.bring(session, event(text=text))
+    screen = handlers.conversation_list.import_file(session, event(text=text))
     assert escape(ENGLISH.import_refused[reason]) in shown(screen)
     assert chat.owners == {}
 
 
 def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
     first = session.turns[-1].id
-    handlers.judging.vote(session, event(turn=first, value="1"))
+    handlers.rating.rate_reply(session, event(turn=first, value="1"))
     collect(handlers.sending.retry(session, event(turn=first)))
-    link = handlers.shelving.export_json(session).outbox
+    link = handlers.conversation_list.export_json(session).download
     saved = base64.b64decode(link.split("base64,")[1].split('"')[0]).decode()
-    handlers.shelving.bring(session, event(text=saved))
+    handlers.conversation_list.import_file(session, event(text=saved))
     assert [turn.content for turn in session.turns] == ["hello", "You said: hello"]
     assert len(session.turns[-1].siblings) == 2
     assert session.turns[-1].version == "imported"
@@ -57,15 +57,15 @@ def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
 
 
 def test_nothing_is_learned_from_a_deleted_conversation(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     def learned() -> dict[str, int]:
         return {format: len(list(exporters.rows(chat.store, format))) for format in exporters.FORMATS}
 
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.judging.vote(session, event(turn=reply, value="-1"))
-    handlers.judging.keep_correction(session, event(turn=reply, text="Hello to you."))
+    handlers.rating.rate_reply(session, event(turn=reply, value="-1"))
+    handlers.rating.keep_correction(session, event(turn=reply, text="Hello to you."))
     assert all(learned().values())
-    asyncio.run(handlers.shelving.delete(session, event(turn=session.conversation)))
+    asyncio.run(handlers.conversation_list.delete(session, event(turn=session.conversation)))
     assert not any(learned().values())

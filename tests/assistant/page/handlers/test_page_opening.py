@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from helpers.on_page import collect, event, request, say, shown
 
-from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import CHINESE, ENGLISH
-from assistant.page.session.chat_session import Session
+from assistant.page.session.chat_session import ChatSession
 from assistant.page.session.preferences import Preferences, preferences
 from assistant.sampling_settings import Sampling
 
 
-def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers) -> None:
-    first, second = Session(), Session()
+def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: ChatHandlers) -> None:
+    first, second = ChatSession(), ChatSession()
     screen = handlers.opening.open(first, request("zh-CN"), None)
     handlers.opening.open(second, request(), None)
     assert len(first.rater) >= 22
@@ -30,12 +30,14 @@ def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: Handlers)
     }
 
 
-def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, session: Session) -> None:
+def test_a_reload_restores_conversation_votes_and_switches(
+    handlers: ChatHandlers, session: ChatSession
+) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.judging.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
+    handlers.rating.feedback(session, event(turn=reply, value="-1", reasons=["wrong"], text="no"))
     memory = handlers.opening.set_think(False, session).memory
-    again = Session()
+    again = ChatSession()
     screen = handlers.opening.open(again, request(), memory)
     assert "You said: hello" in shown(screen)
     assert again.turns[-1].rating == -1
@@ -46,8 +48,8 @@ def test_a_reload_restores_conversation_votes_and_switches(handlers: Handlers, s
 @pytest.mark.parametrize(
     "memory", ["text", 7, [], {"rater": 3, "conversation": [], "language": "xx", "think": "yes"}]
 )
-def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object) -> None:
-    session = Session()
+def test_a_malformed_memory_is_a_first_visit(handlers: ChatHandlers, memory: object) -> None:
+    session = ChatSession()
     handlers.opening.open(session, request(), memory)
     assert session.rater
     assert session.language == "en"
@@ -56,30 +58,32 @@ def test_a_malformed_memory_is_a_first_visit(handlers: Handlers, memory: object)
 
 @pytest.mark.parametrize("name", ["login-0f", "api-0f", "api"])
 def test_nobody_becomes_a_person_who_signs_in_or_a_program_by_what_a_browser_kept(
-    handlers: Handlers, name: str
+    handlers: ChatHandlers, name: str
 ) -> None:
-    handlers.opening.open(session := Session(), request(), {"rater": name})
+    handlers.opening.open(session := ChatSession(), request(), {"rater": name})
     assert session.rater and session.rater != name
 
 
-def test_somebody_elses_conversation_is_not_shown(handlers: Handlers, session: Session) -> None:
+def test_somebody_elses_conversation_is_not_shown(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "secret")
-    thief = Session()
+    thief = ChatSession()
     screen = handlers.opening.open(thief, request(), {**session.memory(), "rater": "rater-2"})
     assert "secret" not in shown(screen)
     assert ENGLISH.lost_conversation in shown(screen)
 
 
-def test_an_open_page_goes_on_after_the_server_was_restarted(handlers: Handlers, session: Session) -> None:
+def test_an_open_page_goes_on_after_the_server_was_restarted(
+    handlers: ChatHandlers, session: ChatSession
+) -> None:
     say(handlers, session, "hello")
     memory = session.memory()
-    again = Session()
+    again = ChatSession()
     collect(handlers.sending.send("more", again, memory))
     assert again.rater == "rater-1"
     assert [turn.content for turn in again.turns][:3] == ["hello", "You said: hello", "more"]
 
 
-def test_the_switch_changes_every_text(handlers: Handlers, session: Session) -> None:
+def test_the_switch_changes_every_text(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "hello")
     screen = handlers.opening.language(session)
     assert f'aria-label="{CHINESE.good}"' in shown(screen)

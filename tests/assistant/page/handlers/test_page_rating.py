@@ -8,17 +8,17 @@ import pytest
 from helpers.fake_chat import FakeChat
 from helpers.on_page import event, say, shown
 
-from assistant.page.handlers.chat_handlers import Handlers
+from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import ENGLISH
-from assistant.page.session.chat_session import Session
+from assistant.page.session.chat_session import ChatSession
 
 
-def test_a_thumb_opens_reasons_that_fit_it(handlers: Handlers, session: Session) -> None:
+def test_a_thumb_opens_reasons_that_fit_it(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    up = shown(handlers.judging.vote(session, event(turn=reply, value="1")))
+    up = shown(handlers.rating.rate_reply(session, event(turn=reply, value="1")))
     assert re.findall(r'name="reason" value="(\w+)"', up) == ["correct", "clear", "helpful", "other"]
-    down = shown(handlers.judging.vote(session, event(turn=reply, value="-1")))
+    down = shown(handlers.rating.rate_reply(session, event(turn=reply, value="-1")))
     assert re.findall(r'name="reason" value="(\w+)"', down) == [
         "wrong",
         "unclear",
@@ -31,13 +31,13 @@ def test_a_thumb_opens_reasons_that_fit_it(handlers: Handlers, session: Session)
 
 
 def test_reasons_are_kept_as_keys_with_the_comment(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     session.language = "zh"
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.judging.vote(session, event(turn=reply, value="-1"))
-    screen = handlers.judging.finish(
+    handlers.rating.rate_reply(session, event(turn=reply, value="-1"))
+    screen = handlers.rating.finish(
         session, event(turn=reply, value="-1", reasons=["wrong", "too_long"], text="不对")
     )
     vote = chat.votes[reply, "rater-1"]
@@ -46,15 +46,17 @@ def test_reasons_are_kept_as_keys_with_the_comment(
 
 
 @pytest.mark.parametrize("how", ["same thumb", "withdraw"])
-def test_a_vote_can_be_taken_back(chat: FakeChat, handlers: Handlers, session: Session, how: str) -> None:
+def test_a_vote_can_be_taken_back(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, how: str
+) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.judging.vote(session, event(turn=reply, value="1"))
+    handlers.rating.rate_reply(session, event(turn=reply, value="1"))
     again = event(turn=reply, value="1")
     screen = (
-        handlers.judging.vote(session, again)
+        handlers.rating.rate_reply(session, again)
         if how == "same thumb"
-        else handlers.judging.withdraw(session, again)
+        else handlers.rating.withdraw(session, again)
     )
     assert chat.votes == {}
     assert 'aria-pressed="true"' not in shown(screen)
@@ -62,11 +64,11 @@ def test_a_vote_can_be_taken_back(chat: FakeChat, handlers: Handlers, session: S
 
 
 def test_a_comment_that_arrives_after_the_withdrawal_it_preceded_does_not_bring_the_vote_back(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
-    handlers.judging.vote(session, event(1, turn=reply, value="1"))
-    handlers.judging.withdraw(session, event(3, turn=reply))
-    handlers.judging.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
+    handlers.rating.rate_reply(session, event(1, turn=reply, value="1"))
+    handlers.rating.withdraw(session, event(3, turn=reply))
+    handlers.rating.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
     assert chat.votes == {}

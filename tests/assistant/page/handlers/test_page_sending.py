@@ -14,19 +14,19 @@ from helpers.on_page import collect, event, request, say, shown
 from markupsafe import escape
 
 from assistant.chat.reply_stream import Update
-from assistant.page.handlers.chat_handlers import Handlers
-from assistant.page.handlers.shared import Desk
-from assistant.page.handlers.updates import SKIP, Screen
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.handlers.page_update import SKIP, PageUpdate
+from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
-from assistant.page.session.chat_session import Session
+from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import conversation
 from assistant.page.views import reply as reply_view
 from feedback_store.errors import StoreUnwritable
 
 
-def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Session) -> None:
+def test_a_message_streams_thought_then_answer(handlers: ChatHandlers, session: ChatSession) -> None:
     screens = say(handlers, session, "347 + 285")
-    assert screens[0].box == ""
+    assert screens[0].message == ""
     reply = session.turns[-1].id
     assert f'<details class="thought thinking" id="thought-{reply}" open>' in shown(screens[3])
     assert "<summary>Thinking…</summary>" in shown(screens[3])
@@ -38,7 +38,7 @@ def test_a_message_streams_thought_then_answer(handlers: Handlers, session: Sess
 
 
 def test_a_message_is_sent_with_the_switches_as_shown_though_their_own_events_come_later(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     collect(handlers.sending.send("which one?", session, None, False, "resample"))
     assert chat.asked == [("which one?", False)] * 2
@@ -48,7 +48,7 @@ def test_a_message_is_sent_with_the_switches_as_shown_though_their_own_events_co
 
 
 def test_without_thinking_there_is_no_thought_block(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     handlers.opening.set_think(False, session)
     final = shown(say(handlers, session, "347 + 285")[-1])
@@ -57,7 +57,7 @@ def test_without_thinking_there_is_no_thought_block(
 
 
 def test_the_browser_learns_the_conversation_with_the_first_update(
-    handlers: Handlers, session: Session
+    handlers: ChatHandlers, session: ChatSession
 ) -> None:
     screens = say(handlers, session, "hello")
     assert screens[1].memory["conversation"] == session.conversation is not None
@@ -65,7 +65,7 @@ def test_the_browser_learns_the_conversation_with_the_first_update(
 
 @pytest.mark.parametrize("text", ["", "  ", "\n\t"])
 def test_an_empty_message_sends_nothing_and_hints(
-    chat: FakeChat, handlers: Handlers, session: Session, text: str
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, text: str
 ) -> None:
     [screen] = say(handlers, session, text)
     assert chat.asked == []
@@ -73,33 +73,33 @@ def test_an_empty_message_sends_nothing_and_hints(
 
 
 def test_an_error_is_shown_and_the_message_stands_where_one_click_asks_again(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
     final = say(handlers, session, "broken please")[-1]
     assert ENGLISH.errors["EngineError"] in shown(final)
     assert 'role="alert"' in shown(final)
-    assert final.box is SKIP
+    assert final.message is SKIP
     assert shown(final).count("broken please</div>") == 1
     assert "You said: hello" in shown(final)
     assert not session.busy
     assert f'data-do="retry" data-turn="{session.turns[-1].id}"' in shown(final)
     two = collect(handlers.sending.send("broken twice", session, None, True, "resample"))[-1]
-    assert two.box is SKIP and shown(two).count("broken twice</div>") == 1
+    assert two.message is SKIP and shown(two).count("broken twice</div>") == 1
 
 
 def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_others(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
     # As a server leaves it that was killed before it kept the reply.
     question = chat.store.add_message(
         str(session.conversation), session.turns[-1].id, "user", "are you there?"
     ).id
-    screen = handlers.opening.open(reopened := Session(), request(), session.memory())
+    screen = handlers.opening.open(reopened := ChatSession(), request(), session.memory())
     again = f'data-do="retry" data-turn="{question}">{ENGLISH.resend}'
     assert again in shown(screen)
-    thief = Session(browser="rater-2", turns=list(reopened.turns))
+    thief = ChatSession(browser="rater-2", turns=list(reopened.turns))
     screen = collect(handlers.sending.retry(thief, event(turn=question)))[-1]
     assert ENGLISH.errors["NotYours"] in shown(screen)
     assert len(chat.finished) == 1
@@ -110,7 +110,7 @@ def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_oth
 
 
 def test_an_error_of_the_store_is_shown_too(
-    chat: FakeChat, handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say(handlers, session, "hello")
 
@@ -118,19 +118,19 @@ def test_an_error_of_the_store_is_shown_too(
         raise StoreUnwritable("sqlite: disk I/O error. Free some space.")
 
     monkeypatch.setattr(chat.library, "rate", full)
-    html = shown(handlers.judging.vote(session, event(turn=session.turns[-1].id, value="1")))
+    html = shown(handlers.rating.rate_reply(session, event(turn=session.turns[-1].id, value="1")))
     assert ENGLISH.errors["StoreUnwritable"] in html and "sqlite" not in html
     assert "You said: hello" in html
 
 
 def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
     assert session.conversation is not None
     head = session.turns[-1].id
     chat.store.add_message(session.conversation, head, "user", "lost")
-    Desk(chat).refresh(session)
+    SessionManager(chat).reload(session)
     say(handlers, session, "again")
     assert [turn.content for turn in session.turns] == [
         "hello",
@@ -140,15 +140,17 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
     ]
 
 
-def test_an_example_is_sent_as_it_stands(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_an_example_is_sent_as_it_stands(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
     collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
     assert chat.asked == [(ENGLISH.examples[0], True)]
 
 
-def test_stop_keeps_what_was_written(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_stop_keeps_what_was_written(chat: FakeChat, handlers: ChatHandlers, session: ChatSession) -> None:
     session.think = False
 
-    async def run() -> Screen:
+    async def run() -> PageUpdate:
         screens = handlers.sending.send("slow", session)
         async for screen in screens:
             last = screen
@@ -162,7 +164,7 @@ def test_stop_keeps_what_was_written(chat: FakeChat, handlers: Handlers, session
     assert '<span class="caption">v1 · stopped</span>' in shown(final)
 
 
-def test_stop_before_the_first_word_still_stops(handlers: Handlers, session: Session) -> None:
+def test_stop_before_the_first_word_still_stops(handlers: ChatHandlers, session: ChatSession) -> None:
     async def run() -> None:
         screens = handlers.sending.send("slow", session)
         await anext(screens)
@@ -174,7 +176,9 @@ def test_stop_before_the_first_word_still_stops(handlers: Handlers, session: Ses
     assert session.turns[-1].finish_reason == "stopped"
 
 
-def test_closing_the_page_cancels_the_reply(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_closing_the_page_cancels_the_reply(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
     async def run() -> None:
         screens = handlers.sending.send("slow", session)
         async for _ in screens:
@@ -188,14 +192,14 @@ def test_closing_the_page_cancels_the_reply(chat: FakeChat, handlers: Handlers, 
 
 
 def test_a_new_conversation_ends_the_reply_being_written(
-    chat: FakeChat, handlers: Handlers, session: Session
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
-    async def run() -> Screen:
+    async def run() -> PageUpdate:
         screens = handlers.sending.send("slow", session)
         async for _ in screens:
             if session.live is not None:
                 break
-        screen = await handlers.branching.fresh(session)
+        screen = await handlers.branching.new_conversation(session)
         assert [screen async for screen in screens] == []
         return screen
 
@@ -205,8 +209,10 @@ def test_a_new_conversation_ends_the_reply_being_written(
     assert list(chat.finished.values()) == ["stopped"]
 
 
-def test_a_second_message_waits_for_the_first(chat: FakeChat, handlers: Handlers, session: Session) -> None:
-    async def run() -> Screen:
+def test_a_second_message_waits_for_the_first(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    async def run() -> PageUpdate:
         screens = handlers.sending.send("slow", session)
         await anext(screens)
         hint = await anext(handlers.sending.send("me too", session))
@@ -220,7 +226,7 @@ def test_a_second_message_waits_for_the_first(chat: FakeChat, handlers: Handlers
 
 
 def test_after_an_unexpected_error_the_page_can_be_used_again(
-    chat: FakeChat, handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object, **__: object) -> AsyncIterator[Any]:
         raise ZeroDivisionError
@@ -231,12 +237,12 @@ def test_after_an_unexpected_error_the_page_can_be_used_again(
         say(handlers, session, "hello")
     screen = handlers.sending.recover(session)
     assert not session.busy
-    assert screen.box == "hello"
+    assert screen.message == "hello"
     assert escape(ENGLISH.unexpected) in shown(screen)
 
 
 def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
-    handlers: Handlers, session: Session
+    handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "347 + 285")
     assert "oldest" not in "".join(conversation.conversation(session, "v1"))
@@ -253,7 +259,7 @@ def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(texts: Chat
 
 
 def test_two_answers_that_wait_for_a_choice_are_not_offered_to_be_sent_again(
-    handlers: Handlers, session: Session
+    handlers: ChatHandlers, session: ChatSession
 ) -> None:
     screens = collect(handlers.sending.send("which one?", session, None, True, "resample"))
     assert ENGLISH.choices["left"] in shown(screens[-1])

@@ -18,10 +18,10 @@ from helpers.paths import ROOT
 
 from assistant.auth.accounts import Account
 from assistant.errors import AssistantError
-from assistant.page.handlers.chat_handlers import Handlers
-from assistant.page.handlers.updates import Screen
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.handlers.page_update import PageUpdate
 from assistant.page.i18n.languages import CHINESE, ENGLISH, LANGUAGES, ChatTexts, browser_language, explained
-from assistant.page.session.chat_session import Session
+from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import dialogs
 from feedback_store import StoreError
 
@@ -93,37 +93,37 @@ def marked(texts: ChatTexts) -> ChatTexts:
     return dataclasses.replace(texts, **fields)
 
 
-def screens(handlers: Handlers, session: Session) -> Iterator[Screen]:
+def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate]:
     """The page in every state that it has."""
     opening, sending, branching = handlers.opening, handlers.sending, handlers.branching
-    judging, shelving, panels = handlers.judging, handlers.shelving, handlers.panels
+    rating, conversations, panels = handlers.rating, handlers.conversation_list, handlers.panels
     yield opening.open(session, request())
     yield from say(handlers, session, "")
     yield from say(handlers, session, "347 + 285")
     reply = session.turns[-1]
     for value in ("1", "-1"):
-        yield judging.vote(session, event(turn=reply.id, value=value))
-    yield judging.correct(session, event(turn=reply.id))
-    yield judging.keep_correction(session, event(turn=reply.id, text=reply.content))
-    yield judging.keep_correction(session, event(turn=reply.id, text="0"))
-    yield judging.remove_correction(session, event(turn=reply.id))
+        yield rating.rate_reply(session, event(turn=reply.id, value=value))
+    yield rating.correct(session, event(turn=reply.id))
+    yield rating.keep_correction(session, event(turn=reply.id, text=reply.content))
+    yield rating.keep_correction(session, event(turn=reply.id, text="0"))
+    yield rating.remove_correction(session, event(turn=reply.id))
     yield branching.edit(session, event(turn=reply.parent_id))
     yield from collect(sending.retry(session, event(turn=reply.id)))
     yield panels.tokens(session, event(turn=session.turns[-1].id))
     assert session.tokens is not None
     yield panels.token(session, event(position=len(session.tokens.steps) - 1))
     yield panels.settings(session)
-    yield panels.card(session)
+    yield panels.version_card(session)
     yield from say(handlers, session, "broken 7")
     yield from collect(sending.send("7", session, None, True, "resample"))
-    yield judging.choose(session, event(value="both_bad"))
-    yield shelving.find(session, event(text="8"))
-    yield shelving.find(session, event(text=""))
-    for ask in (shelving.ask_rename, shelving.ask_delete):
+    yield rating.choose(session, event(value="both_bad"))
+    yield conversations.search(session, event(text="8"))
+    yield conversations.search(session, event(text=""))
+    for ask in (conversations.ask_rename, conversations.ask_delete):
         yield ask(session, event(turn=session.conversation))
-    yield shelving.bring(session, event(text="7"))
-    yield asyncio.run(shelving.switch(session, event(turn="nowhere")))
-    yield asyncio.run(shelving.delete(session, event(turn=session.conversation)))
+    yield conversations.import_file(session, event(text="7"))
+    yield asyncio.run(conversations.open_conversation(session, event(turn="nowhere")))
+    yield asyncio.run(conversations.delete(session, event(turn=session.conversation)))
 
 
 # What is no word of the page: names of versions, models and keys, and what person and model said.
@@ -141,12 +141,12 @@ def without_words(text: str) -> str:
 
 
 def test_every_word_in_every_state_of_the_page_is_from_the_one_place_of_words(
-    handlers: Handlers, session: Session, monkeypatch: pytest.MonkeyPatch
+    handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LANGUAGES, "en", marked(ENGLISH))
     monkeypatch.setattr(dialogs, "STARTER", "")  # its card is a document, not the page's
     session.account, session.admin = Account("7", "login-7"), True
-    monkeypatch.setattr("assistant.page.handlers.shared.account_of", lambda *_: session.account)
+    monkeypatch.setattr("assistant.page.handlers.session_manager.account_of", lambda *_: session.account)
     for number, screen in enumerate(screens(handlers, session)):
         seen = Seen()
         for part in screen:

@@ -14,9 +14,9 @@ from assistant.auth.accounts import Account
 from assistant.chat.library import ConversationTurn
 from assistant.chat.reply_stream import Update
 from assistant.chat.token_steps import Alternative, Step
-from assistant.page.handlers.updates import download
+from assistant.page.handlers.page_update import file_download
 from assistant.page.i18n.languages import ENGLISH, LANGUAGES
-from assistant.page.session.chat_session import Pair, Session, TokenView
+from assistant.page.session.chat_session import AnswerPair, ChatSession, TokenView
 from assistant.page.session.preferences import Preferences
 from assistant.page.views import conversation, dialogs, sidebar, token_panel
 from assistant.page.views.markdown import difference
@@ -64,7 +64,7 @@ def update(**fields: Any) -> Update:
     return Update(**{**texts, **other, **fields})
 
 
-def sessions() -> Iterator[Session]:
+def sessions() -> Iterator[ChatSession]:
     """A tab in every state in which its conversation or its list looks different."""
     reply = turn(
         "r", "assistant", thought=HOSTILE, correction=HOSTILE, siblings=("a", f"r{HOSTILE}", HOSTILE)
@@ -78,21 +78,27 @@ def sessions() -> Iterator[Session]:
         {"editing": f"m{HOSTILE}", "notice": HOSTILE},
         {"correcting": f"r{HOSTILE}", "notice": HOSTILE, "notice_is_error": True},
         {"rating": f"r{HOSTILE}", "remark": (f"r{HOSTILE}", HOSTILE)},
-        {"pair": Pair("thinking", update(), update(waiting=1), ("left",))},
-        {"pair": Pair("thinking", update(finish_reason="end"), update(answer=""), ("left",), "both_good")},
+        {"pair": AnswerPair("thinking", update(), update(waiting=1), ("left",))},
+        {
+            "pair": AnswerPair(
+                "thinking", update(finish_reason="end"), update(answer=""), ("left",), "both_good"
+            )
+        },
         {"renaming": f"c1{HOSTILE}", "search": HOSTILE},
         {"deleting": f"c1{HOSTILE}", "account": Account("name" + HOSTILE, HOSTILE), "admin": True},
         {"way_in": "hugging_face"},
     ]
     for state in states:
-        session = Session(turns=[*turns, dataclasses.replace(reply, rating=1)], conversation=HOSTILE, **state)
+        session = ChatSession(
+            turns=[*turns, dataclasses.replace(reply, rating=1)], conversation=HOSTILE, **state
+        )
         session.conversations = [
             SimpleNamespace(id=f"c1{HOSTILE}", title=HOSTILE),  # type: ignore[list-item]
             SimpleNamespace(id="c2", title=""),  # type: ignore[list-item]
         ]
         yield session
-    yield Session(turns=turns[:2])
-    yield Session(search=HOSTILE)
+    yield ChatSession(turns=turns[:2])
+    yield ChatSession(search=HOSTILE)
 
 
 def views() -> Iterator[str]:
@@ -101,7 +107,7 @@ def views() -> Iterator[str]:
         yield from conversation.conversation(session, HOSTILE)
         yield sidebar.sidebar_top(session)
         yield sidebar.conversation_list(session)
-    session = Session(preferences=Preferences(system=HOSTILE))
+    session = ChatSession(preferences=Preferences(system=HOSTILE))
     texts = session.texts
     yield conversation.header(texts, HOSTILE, HOSTILE)
     yield conversation.footnote(texts)
@@ -128,7 +134,7 @@ def views() -> Iterator[str]:
     for chosen in (None, 1, 4):
         session.tokens = TokenView(HOSTILE, steps, chosen)
         yield token_panel.token_panel(session)
-    yield download(session, HOSTILE, "text/markdown", HOSTILE).outbox
+    yield file_download(HOSTILE, "text/markdown", HOSTILE).download
     yield difference(HOSTILE, f"{HOSTILE} {HOSTILE}")
     yield difference(f"{HOSTILE} {HOSTILE}", HOSTILE)
 

@@ -8,8 +8,8 @@ import pytest
 from helpers.fake_chat import FakeChat
 from helpers.on_page import event, say, shown
 
-from assistant.page.handlers.chat_handlers import Handlers
-from assistant.page.session.chat_session import Session
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import conversation
 from assistant.page.views.markdown import difference, markdown
 
@@ -64,18 +64,20 @@ def test_markdown_keeps_code_exactly_as_written() -> None:
     assert "<code>&lt;b&gt; &amp;amp;</code>" in markdown("`<b> &amp;`")
 
 
-def test_a_message_is_shown_as_written_not_as_markdown(handlers: Handlers, session: Session) -> None:
+def test_a_message_is_shown_as_written_not_as_markdown(handlers: ChatHandlers, session: ChatSession) -> None:
     html = shown(say(handlers, session, "2*3*4 <b>&</b>")[-1])
     assert "2*3*4 &lt;b&gt;&amp;&lt;/b&gt;" in html.split('class="turn reply')[0]
 
 
-def test_ids_versions_and_comments_are_escaped(chat: FakeChat, handlers: Handlers, session: Session) -> None:
+def test_ids_versions_and_comments_are_escaped(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
     chat.version = '<i>"v1'
     say(handlers, session, "hello")
     reply = session.turns[-1].id
     chat.library.rate(reply, 1, ["clear"], "</textarea><script>x</script>", "rater-1")
     html = shown(
-        handlers.judging.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>"))
+        handlers.rating.feedback(session, event(turn=reply, value="1", reasons=[], text="</textarea><u>"))
     )
     html += conversation.header(session.texts, chat.engine.version.id, chat.about)
     assert "<i>" not in html.replace("<i></i>", "")

@@ -1,0 +1,149 @@
+"""Which event of the chat page calls which handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradio.events import Dependency
+
+from assistant.page.handlers.branching import BranchingHandlers
+from assistant.page.handlers.conversation_list import ConversationListHandlers
+from assistant.page.handlers.failures import report_unexpected
+from assistant.page.handlers.opening import OpeningHandlers
+from assistant.page.handlers.panels import PanelHandlers
+from assistant.page.handlers.rating import RatingHandlers
+from assistant.page.handlers.sending import SendingHandlers
+
+if TYPE_CHECKING:
+    from assistant.page.chat_layout import ChatLayout
+    from assistant.page.handlers.session_manager import SessionManager
+
+Event = Callable[..., Dependency]
+
+
+class ChatHandlers:
+    """All handlers of the chat page, by subject."""
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions = sessions
+        self.opening = OpeningHandlers(sessions)
+        self.sending = SendingHandlers(sessions)
+        self.branching = BranchingHandlers(sessions)
+        self.rating = RatingHandlers(sessions)
+        self.conversation_list = ConversationListHandlers(sessions)
+        self.panels = PanelHandlers(sessions)
+
+
+class ChatEvents:
+    """Connects the events of one layout with the handlers."""
+
+    def __init__(self, layout: ChatLayout, handlers: ChatHandlers) -> None:
+        self._layout, self._handlers = layout, handlers
+
+    def connect(self, load: Event) -> None:
+        """Connect every event; `load` is the page's own."""
+        self._connect_page(load)
+        self._connect_replies()
+        self._connect_feedback()
+        self._connect_conversation_list()
+        self._connect_panels()
+
+    def _call(self, event: Event, handler: Callable[..., Any], *inputs: Any, **options: Any) -> Dependency:
+        """Let an event call a handler: from these inputs, session and memory to the whole page.
+
+        No handler may have the name of a public endpoint: Gradio would give the endpoint another name.
+        """
+        layout = self._layout
+        return event(
+            report_unexpected(self._handlers.sessions.chat, handler),
+            [*inputs, layout.session, layout.memory, *options.pop("switches", ())],
+            layout.outputs,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=options.pop("concurrency_limit", None),
+            **options,
+        )
+
+    def _call_in_order(self, event: Event, handler: Callable[..., Any], queue: str) -> Dependency:
+        """As `_call`, one event of the queue after another, and every one of them.
+
+        With `trigger_mode="once"` the last of several changes could be lost; with "always_last", Gradio 6.31 repeats
+        the data of the first event instead of sending that of the last.
+        """
+        return self._call(event, handler, trigger_mode="multiple", concurrency_limit=1, concurrency_id=queue)
+
+    def _call_for_reply(self, event: Event, handler: Callable[..., Any], *inputs: Any) -> None:
+        """As `_call`, for an event that requests a reply: the switches beside the message box go with it.
+
+        The script reads the answer mode from the page, because changing a switch is an event of its own, and Gradio
+        starts events of one moment in any order.
+        """
+        switches = (self._layout.think, self._layout.answer_mode)
+        position = len(inputs) + 3  # of the answer mode, after session, memory and `think`
+        shown_mode = 'document.querySelector("#answer-mode select").value'
+        script = f"(...values) => [...values.slice(0, {position}), {shown_mode}]"
+        stream = self._call(event, handler, *inputs, switches=switches, js=script)
+        self._call(stream.failure, self._handlers.sending.recover)
+
+    def _connect_page(self, load: Event) -> None:
+        layout, opening = self._layout, self._handlers.opening
+        self._call(load, opening.open)
+        self._call(layout.header.language, opening.language)
+        self._call(layout.header.new_conversation, self._handlers.branching.new_conversation)
+        self._call(layout.think.input, opening.set_think, layout.think)
+        self._call(layout.answer_mode.set_mode, opening.set_mode)
+        self._call_in_order(layout.conversation_list.check_for_changes, opening.check_for_changes, "changes")
+
+    def _connect_replies(self) -> None:
+        layout, sending, branching = self._layout, self._handlers.sending, self._handlers.branching
+        conversation = layout.conversation
+        self._call_for_reply(layout.message.submit, sending.send, layout.message)
+        self._call_for_reply(layout.send.click, sending.send, layout.message)
+        self._call_for_reply(conversation.example, sending.example)
+        self._call_for_reply(conversation.resend, sending.resend)
+        self._call_for_reply(conversation.retry, sending.retry)
+        stream = self._call(layout.panel.continue_with, sending.continue_with)
+        self._call(stream.failure, sending.recover)
+        self._call(layout.stop.click, sending.stop)
+        self._call(conversation.undo, branching.undo)
+        self._call(conversation.edit, branching.edit)
+        self._call(conversation.cancel, branching.cancel)
+        self._call(conversation.show_sibling, branching.show_sibling)
+
+    def _connect_feedback(self) -> None:
+        conversation, rating = self._layout.conversation, self._handlers.rating
+        # Pressing "Withdraw" in the comment field sends two events at once.
+        self._call_in_order(conversation.rate_reply, rating.rate_reply, "ratings")
+        self._call_in_order(conversation.feedback, rating.feedback, "ratings")
+        self._call_in_order(conversation.finish, rating.finish, "ratings")
+        self._call_in_order(conversation.withdraw, rating.withdraw, "ratings")
+        self._call_in_order(conversation.choose, rating.choose, "ratings")
+        self._call(conversation.correct, rating.correct)
+        self._call(conversation.keep_correction, rating.keep_correction)
+        self._call(conversation.remove_correction, rating.remove_correction)
+
+    def _connect_conversation_list(self) -> None:
+        layout, handlers = self._layout, self._handlers.conversation_list
+        events = layout.conversation_list
+        self._call_in_order(layout.sidebar_top.search, handlers.search, "search")
+        self._call(events.open_conversation, handlers.open_conversation)
+        self._call(events.cancel, self._handlers.branching.cancel)
+        self._call(events.ask_rename, handlers.ask_rename)
+        self._call(events.rename, handlers.rename)
+        self._call(events.ask_delete, handlers.ask_delete)
+        self._call(events.delete, handlers.delete)
+        self._call(events.export_markdown, handlers.export_markdown)
+        self._call(events.export_json, handlers.export_json)
+        self._call(events.import_file, handlers.import_file)
+
+    def _connect_panels(self) -> None:
+        layout, panels = self._layout, self._handlers.panels
+        self._call(layout.header.settings, panels.settings)
+        self._call(layout.header.version_card, panels.version_card)
+        self._call(layout.conversation.tokens, panels.tokens)
+        self._call(layout.panel.token, panels.token)
+        # In order: closing the panel sends the whole form after the last change in it.
+        self._call_in_order(layout.panel.set_preferences, panels.set_preferences, "settings")
+        self._call_in_order(layout.panel.preset, panels.preset, "settings")
+        self._call_in_order(layout.panel.close, panels.close, "settings")

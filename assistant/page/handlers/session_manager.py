@@ -1,0 +1,76 @@
+"""Sessions of tabs: identify the person, restore the session, read it again from the store, stop its reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assistant.page.gradio_compat import current_request
+from assistant.page.handlers.failures import ERRORS, report
+from assistant.page.handlers.page_update import PageUpdate, conversation_update
+from assistant.page.i18n.languages import ENGLISH
+from assistant.page.session.chat_session import ChatSession
+from assistant.page.session.visitor import account_of, is_admin
+
+if TYPE_CHECKING:
+    from assistant.auth.accounts import Accounts
+    from assistant.auth.admins import Admins
+    from assistant.chat.chat import Chat
+
+
+class SessionManager:
+    """The sessions of all tabs over one chat; with `accounts` people can sign in, with `admins` some are admins."""
+
+    def __init__(self, chat: Chat, accounts: Accounts | None = None, admins: Admins | None = None) -> None:
+        self.chat = chat
+        self._accounts, self._admins = accounts, admins
+
+    def restore(self, session: ChatSession, memory: object, language: str = ENGLISH.code) -> None:
+        """Fill a new session from what the browser stored and from who has signed in.
+
+        Every handler calls it first. After a restart of the server an open tab continues with a new session; and when
+        somebody has signed in or out in another tab, this tab must not stay with the person before.
+        """
+        request = current_request()
+        account = account_of(request, self._accounts)
+        if session.rater and session.account == account:
+            return
+        session.restore(memory, language, account)
+        session.way_in = self._accounts.way if self._accounts else None
+        session.admin = is_admin(request, self._admins)
+        if session.conversation is not None:
+            try:
+                session.turns = self.chat.library.history(session.conversation, session.rater)
+            except ERRORS:
+                session.conversation = None
+                session.notice = session.texts.lost_conversation
+        self.reload_list(session)
+
+    def reload(self, session: ChatSession) -> None:
+        """Read conversation and list from the store. What cannot be read stays as it was, with a notice."""
+        try:
+            if session.conversation is not None:
+                session.turns = self.chat.library.history(session.conversation, session.rater)
+        except ERRORS as error:
+            report(session, error)
+        self.reload_list(session)
+
+    def reload_list(self, session: ChatSession) -> None:
+        """Read the list of conversations from the store. If that fails it stays as it was, with a notice."""
+        try:
+            session.conversations = self.chat.library.conversations(session.rater, session.search)
+        except ERRORS as error:
+            report(session, error)
+
+    def hint(self, session: ChatSession, text: str) -> PageUpdate:
+        """Show a notice that is not an error."""
+        session.notice, session.notice_is_error = text, False
+        return conversation_update(self.chat, session)
+
+    async def stop_reply(self, session: ChatSession) -> None:
+        """Stop the reply being written, if any; its handler sees the new stream number and ends."""
+        session.stream_number += 1
+        reply_ids = session.live_reply_ids()
+        session.end_reply()
+        session.pair = None
+        for reply_id in reply_ids:
+            await self.chat.in_progress.stop(reply_id)
