@@ -22,14 +22,15 @@ def test_every_local_link_leads_to_a_file(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-def test_every_benchmark_that_a_document_names_is_there() -> None:
-    named = {
-        name
-        for document in DOCUMENTS
-        for name in re.findall(r"python -m benchmarks\.(\w+)", document.read_text(encoding="utf-8"))
-    }
-    assert {"loop", "serving", "store"} <= named
-    assert named <= {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+def test_every_benchmark_that_a_document_names_is_there_with_the_flags_that_are_given() -> None:
+    documents = "\n".join(document.read_text(encoding="utf-8").replace("\\\n", " ") for document in DOCUMENTS)
+    commands = re.findall(r"python -m benchmarks\.([\w.]+)([^`\n]*)", documents)
+    assert len({name for name, _ in commands}) > 10
+    for name, arguments in commands:
+        path = ROOT.joinpath("benchmarks", *name.split(".")).with_suffix(".py")
+        assert path.is_file(), name
+        for flag in re.findall(r"--[a-z][\w-]*", arguments):
+            assert f'"{flag}"' in path.read_text(encoding="utf-8"), f"{name} {flag}"
 
 
 def test_every_setting_is_in_the_reference() -> None:

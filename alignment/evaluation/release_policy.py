@@ -8,8 +8,8 @@
     cycle:
       release: trial
 
-Every key has a default, and an unknown key is an error. `benchmarks/gate.py` and `benchmarks/live.py` measure the error
-rates that the defaults give.
+Every key has a default, and an unknown key is an error. `benchmarks/loop/gate_errors.py` and `live_errors.py`
+measure the error rates that the defaults give.
 """
 
 from collections.abc import Mapping, Sequence

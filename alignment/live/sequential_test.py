@@ -10,8 +10,8 @@ Research 70), turned into an interval, with two changes for thumbs:
   each arm of it (Agresti & Caffo 2000), else ten equal votes would look like certainty.
 - One rater cannot decide it: only a rater's first votes count, and a decision must stand with any one rater left out.
 
-The normal approximation makes it asymptotic, hence the floors of votes and raters; `benchmarks/live.py` measures what
-remains of both errors.
+The normal approximation makes it asymptotic, hence the floors of votes and raters; `benchmarks.loop.live_errors`
+measures what remains of both errors.
 """
 
 from collections.abc import Sequence

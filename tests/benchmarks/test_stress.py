@@ -1,10 +1,10 @@
-"""The stress loads of benchmarks/stress.py, small: nothing fails and nothing is mixed. How fast is measured there."""
+"""Small loads of benchmarks/serving/stress.py: no reply fails and none mixes versions. Speed is measured there."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks import stress
+from benchmarks.serving import stress
 
 pytestmark = pytest.mark.slow
 

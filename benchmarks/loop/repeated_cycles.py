@@ -1,6 +1,6 @@
 """The whole circle, over and over: people chat and rate, a cycle learns, the gate decides, the next version serves.
 
-    python -m benchmarks.loop --home HOME [--cycles 5] [--thumbs 300] [--output rounds.json] [--plot circle.svg]
+    python -m benchmarks.loop.repeated_cycles --home HOME [--cycles 5] [--thumbs 300] [--plot circle.svg]
 
 Simulated people ask word problems of two and three steps and like what is right and names its unit. One thumb in ten
 slips, and of the twenty people one always says the opposite. They do not wait to read, so that reports call many of
@@ -32,7 +32,7 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import write_atomically
 from assistant.serving.loading import load_for_serving, quiet_libraries
 from benchmarks import ROOT
-from benchmarks.people import People, chat_and_rate
+from benchmarks.loop.simulated_people import People, chat_and_rate
 from feedback_store import FeedbackStore
 from feedback_store.stats.intervals import wilson
 

@@ -1,6 +1,6 @@
 """What noisy thumbs change: every stage that learns from them, on a habit, on a skill, and on all the rest.
 
-    python -m benchmarks.noisy_thumbs --folder build/thumbs [--thumbs 500] [--stages dpo kto ppo] [--seeds 1 2 3]
+    python -m benchmarks.loop.noisy_thumbs --folder build/thumbs [--thumbs 500] [--stages dpo kto ppo] [--seeds 1 2 3]
 
 Simulated people ask word problems of two and three steps, four answers each, and like what is right and names its
 unit; one thumb in ten slips. Then a stage runs as a command, on the store that they left: `ppo` after `reward`, which
@@ -32,7 +32,7 @@ from assistant.registry.versions import Versions, write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, quiet_libraries
 from benchmarks import ROOT
-from benchmarks.people import People, chat_and_rate, likes
+from benchmarks.loop.simulated_people import People, chat_and_rate, likes
 
 HABIT, SKILL = "word_two_step", "word_three_step"
 DIRECT = ("comparison", "concept", "division", "identity", "outside", "smalltalk")

@@ -1,8 +1,8 @@
 """Does the gate hold when the feedback teaches nothing, or the wrong thing? Small cycles, one after the other.
 
-    python -m benchmarks.bad_feedback random --cycles 40 --output random.jsonl
-    python -m benchmarks.bad_feedback flipped --cycles 20 --output flipped.jsonl
-    python -m benchmarks.bad_feedback honest --cycles 5 --output honest.jsonl
+    python -m benchmarks.loop.bad_feedback random --cycles 40 --output random.jsonl
+    python -m benchmarks.loop.bad_feedback flipped --cycles 20 --output flipped.jsonl
+    python -m benchmarks.loop.bad_feedback honest --cycles 5 --output honest.jsonl
 
 Each cycle begins in a new home: simulated people chat with v1 and give 64 thumbs, which are a coin's ("random"), all
 turned around ("flipped"), or, to see that these cycles could promote at all, as they were meant, one in ten slipping
@@ -30,7 +30,7 @@ from alignment.__main__ import main as alignment
 from alignment.cycle import cycle_state
 from alignment.starter.suite_files import suite
 from assistant.serving.loading import quiet_libraries
-from benchmarks.people import People, chat_and_rate
+from benchmarks.loop.simulated_people import People, chat_and_rate
 from feedback_store.stats.intervals import wilson
 
 THUMBS, RATERS = 64, 20

@@ -1,4 +1,4 @@
-"""The setting of both PPOs in `benchmarks/alignment.py`; read in TRL 1.12's environment too, so it imports little."""
+"""The setting of both PPOs in `stage_speed.py`. TRL 1.12's environment reads it too, so it imports little."""
 
 import json
 from pathlib import Path

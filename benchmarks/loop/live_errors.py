@@ -1,6 +1,6 @@
 """How often the live comparison errs, and how many votes it takes: simulated thumbs, looked at after every vote.
 
-    python -m benchmarks.live [--runs 1000] [--plot docs/images/live.svg]
+    python -m benchmarks.loop.live_errors [--runs 1000] [--plot docs/images/live.svg]
 
 300 raters of unlike taste, if no other number is named: a rater's chance of a thumb up is Beta-distributed, and
 conversations of one to six votes lie each in one arm. "alike 60 %" means a correlation of 0.6 between one rater's
@@ -17,7 +17,7 @@ import numpy as np
 
 from alignment.evaluation.release_policy import LivePolicy
 from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, settle
-from benchmarks.forest import Row, line, plot
+from benchmarks.loop.interval_plot import Row, line, plot
 
 VOTES = 3000
 

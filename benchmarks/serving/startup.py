@@ -1,6 +1,6 @@
 """From `python app.py` to the first streamed token on the starter, and where the time goes.
 
-    python -m benchmarks.startup [--runs 5]
+    python -m benchmarks.serving.startup [--runs 5]
 
 Each run is a new process on a new home. Prints medians, in seconds.
 """

@@ -1,6 +1,6 @@
 """Each stage beside plain TRL, and our PPO beside the one that TRL 1.12 still had: speed and memory.
 
-    python -m benchmarks.alignment --folder build/alignment [--runs 3] [--parts stages ppo] [--stages sft dpo]
+    python -m benchmarks.training.stage_speed --folder build/alignment [--runs 3] [--parts stages ppo]
 
 Stages: tokens (episodes, of RLOO) a second and the process's peak memory, in the setting of `speed_setting.py`; both
 sides take turns, each run in a process of its own, and the table shows medians. PPO: a policy of 60 million random
@@ -25,8 +25,9 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER, Base, write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
-from benchmarks import ROOT, ppo_setting
-from benchmarks.speed_setting import (
+from benchmarks import ROOT
+from benchmarks.training import ppo_setting
+from benchmarks.training.speed_setting import (
     BATCH,
     BLOCK,
     NEW_TOKENS,
@@ -78,7 +79,7 @@ def ours(stage: str, folder: Path) -> list[str]:
                 "--prompts",
                 str(folder / "rows.jsonl"),
                 "--reward_functions",
-                "benchmarks.speed_setting:evens",
+                "benchmarks.training.speed_setting:evens",
             ),
             *(f"--updates={UPDATES}", f"--batch_size={BATCH // 4}", f"--max_new_tokens={NEW_TOKENS}"),
             f"--temperature={TEMPERATURE}",
@@ -100,7 +101,7 @@ def ours(stage: str, folder: Path) -> list[str]:
 def stage_cell(stage: str, side: str, folder: Path, told: Path) -> dict[str, Any]:
     """One run of one side."""
     if side == "plain":
-        script = [sys.executable, "-m", "benchmarks.plain_trl", stage]
+        script = [sys.executable, "-m", "benchmarks.training.plain_trl", stage]
         return measured([*script, "--rows", str(folder / "rows.jsonl"), "--output", str(told)], told)
     told.write_text("{}", encoding="utf-8")
     found = measured(ours(stage, folder), told)
@@ -185,7 +186,7 @@ def ppo_cell(side: str, folder: Path, told: Path) -> dict[str, Any]:
     """All updates of one side."""
     ppo_setting.write(folder / "ppo")
     python = str(environment(folder)) if side == "plain" else sys.executable
-    script = "benchmarks.trl_ppo" if side == "plain" else "benchmarks.our_ppo"
+    script = "benchmarks.training.trl_ppo" if side == "plain" else "benchmarks.training.our_ppo"
     return measured([python, "-m", script, "--folder", str(folder / "ppo"), "--output", str(told)], told)
 
 

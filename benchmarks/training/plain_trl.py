@@ -1,9 +1,9 @@
 """The peer of a stage: a plain TRL script of the same setting, as TRL's own examples are written.
 
-    python -m benchmarks.plain_trl STAGE --rows rows.jsonl --output figures.json
+    python -m benchmarks.training.plain_trl STAGE --rows rows.jsonl --output figures.json
 
 The same model (the starter, its first adapter continued; all weights for `pretrain`), rows, batch, updates, rates,
-precision and optimiser as `benchmarks/alignment.py` gives the stage. Prompts are rendered beforehand, because TRL's
+precision and optimiser as `stage_speed.py` gives the stage. Prompts are rendered beforehand, because TRL's
 trainers take text; all else is theirs.
 """
 
@@ -36,7 +36,7 @@ from trl import (
 
 from alignment.training.processes import fast_bfloat16
 from assistant.registry.versions import STARTER_FOLDER
-from benchmarks.speed_setting import (
+from benchmarks.training.speed_setting import (
     BATCH,
     BLOCK,
     NEW_TOKENS,

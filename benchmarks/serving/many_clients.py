@@ -1,6 +1,6 @@
 """Many people at once: this app, over its API and its page, beside Gradio's usual recipe and `transformers serve`.
 
-    python -m benchmarks.serving [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
+    python -m benchmarks.serving.many_clients [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
 
 One run, one machine, one system after the other, each in a process of its own and all with the same model: the
 starter's weights in float32, merged, without an END, so that every reply has `--tokens` tokens. Clients come over HTTP,
@@ -28,7 +28,15 @@ from typing import Any
 
 import httpx
 
-from benchmarks.clients import TEMPERATURE, Result, measured, over_api, over_gradio, question, repeated
+from benchmarks.serving.clients import (
+    TEMPERATURE,
+    Result,
+    measured,
+    over_api,
+    over_gradio,
+    question,
+    repeated,
+)
 
 # The systems, each in a process of its own
 
@@ -169,7 +177,7 @@ def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result
     """Every system, or those named in `only`, for every number of clients."""
     from tests.helpers.running_app import command, free_port
 
-    here = [sys.executable, "-m", "benchmarks.serving", "--tokens", str(tokens)]
+    here = [sys.executable, "-m", "benchmarks.serving.many_clients", "--tokens", str(tokens)]
     with tempfile.TemporaryDirectory() as temporary:
         folder, port = Path(temporary), free_port()
         endless_model(folder)

@@ -1,14 +1,12 @@
 """A hundred thumbs to a released next version, timed; and what they changed.
 
-    python -m benchmarks.thumbs [--thumbs 100] [--learning-rate 1e-4]
+    python -m benchmarks.loop.hundred_thumbs [--thumbs 100] [--learning-rate 1e-4]
 
 A simulated person asks two-step word problems and gives a thumb up to an answer that is right and names its unit,
 a thumb down to any other. Then `kto` and `release` run as commands. The habit is measured on held-out problems.
 """
 
 import argparse
-import asyncio
-import random
 import subprocess
 import sys
 import tempfile
@@ -17,43 +15,21 @@ from pathlib import Path
 
 from alignment.evaluation.answering import answer
 from alignment.evaluation.shares import cells, table
-from alignment.starter.corpus import task
-from alignment.starter.suite_files import suite_task
 from alignment.suites.starter_suite import select_tasks
-from alignment.suites.task_file import judge
-from assistant.chat.chat import Chat
-from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving.loading import load_for_serving, quiet_libraries
-from assistant.serving.transformers_engine import TransformersEngine
 from benchmarks import ROOT
-from feedback_store import FeedbackStore
+from benchmarks.loop.simulated_people import People, chat_and_rate
 
-
-async def chat_and_rate(home: Path, thumbs: int, seed: int) -> dict[int, int]:
-    """Chat on the starter and store a thumb for each answer; how many of each."""
-    versions = Versions(home)
-    engine = TransformersEngine(versions, version_to_serve(home, None))
-    given = {1: 0, -1: 0}
-    rng = random.Random(seed)
-    try:
-        with FeedbackStore.open(home / "feedback.db") as store:
-            chat = Chat(store, engine, Sampling(temperature=0.8, max_new_tokens=400))
-
-            async def one(number: int) -> None:
-                asked = task(rng, "en" if number % 2 else "zh", "word_two_step", "train")
-                last = [update async for update in chat.reply(asked.question, think=True, rater="person")][-1]
-                checked = judge(suite_task(asked), last.answer)
-                vote = 1 if checked.correct and checked.has_unit else -1
-                given[vote] += 1
-                chat.library.rate(last.reply_id, vote, [], "", "person")
-
-            for start in range(0, thumbs, 16):
-                await asyncio.gather(*(one(number) for number in range(start, min(start + 16, thumbs))))
-    finally:
-        engine.close()
-    return given
+PERSON = People(
+    kinds=("word_two_step",),
+    answers=1,
+    raters=1,
+    noise=0.0,
+    sampling=Sampling(temperature=0.8, max_new_tokens=400),
+)
+"""One person who asks each problem once and never errs."""
 
 
 def main() -> None:
@@ -69,8 +45,8 @@ def main() -> None:
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        given = asyncio.run(chat_and_rate(home, options.thumbs, options.seed))
-        print(f"thumbs: {given[1]} up, {given[-1]} down", flush=True)
+        thumbs = chat_and_rate(home, options.thumbs, PERSON, options.seed)
+        print(f"thumbs: {thumbs.up} up, {thumbs.of - thumbs.up} down", flush=True)
         began = time.monotonic()
         for command in (["kto", *options.kto], ["release", "v2"]):
             subprocess.run(

@@ -1,6 +1,6 @@
 """One person's speed on a model of Qwen3-0.6B's shape beside what the machine's memory allows, and where the time goes.
 
-    python -m benchmarks.memory_limit [--tokens 24] [--dtype fp32,bf16]
+    python -m benchmarks.serving.memory_limit [--tokens 24] [--dtype fp32,bf16]
 
 Each token reads every weight once, so that no engine is faster than memory bandwidth divided by the weights' bytes.
 The bandwidth is measured here, by summing a tensor that no cache holds. The weights are random: speed is the same.

@@ -1,7 +1,7 @@
 """The feedback store under load, on SQLite and on PostgreSQL.
 
-    python -m benchmarks.store writers [--ratings 100000] [--writers 32] [--no-queue]
-    python -m benchmarks.store size [--replies 1000000] [--ratings 200000]
+    python -m benchmarks.store_load writers [--ratings 100000] [--writers 32] [--no-queue]
+    python -m benchmarks.store_load size [--replies 1000000] [--ratings 200000]
 
 `writers`: ratings by many processes at once, none lost and none doubled, and how long one writer waits for one rating.
 `size`: a page of history, a snapshot with its memory, and `verify`, in a large store. `--engine` takes one engine

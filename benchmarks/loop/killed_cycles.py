@@ -1,6 +1,6 @@
 """kill -9 at random moments of a cycle, while people ask the app: is what is served always whole, and does it go on?
 
-    python -m benchmarks.kills [--kills 50] [--seed 1] [--output kills.json]
+    python -m benchmarks.loop.killed_cycles [--kills 50] [--seed 1] [--output kills.json]
 
 Cycles are small (KTO for eight updates on the starter, a gate on a suite of 24 tasks that is easily convinced, so that
 versions are released as well), but run as a timer would run them. After each kill the released version and all others
@@ -30,7 +30,7 @@ from alignment.starter.suite_files import suite
 from assistant.registry.versions import Versions
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
-from benchmarks.people import People, chat_and_rate
+from benchmarks.loop.simulated_people import People, chat_and_rate
 from feedback_store import FeedbackStore
 from tests.helpers.feedback import apples, rate_replies
 from tests.helpers.running_app import running_app

@@ -1,4 +1,4 @@
-"""Our PPO in the setting of `ppo_setting.py`, update by update. Started by `benchmarks/alignment.py`."""
+"""Our PPO in the setting of `ppo_setting.py`, update by update. Started by `benchmarks/training/stage_speed.py`."""
 
 import argparse
 import time
@@ -17,7 +17,7 @@ from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Source
 from alignment.stages.ppo import PPORecipe
 from alignment.training.parent_version import with_new_adapter
-from benchmarks import ppo_setting as setting
+from benchmarks.training import ppo_setting as setting
 
 
 def judge_version(folder: Path) -> Any:

@@ -1,6 +1,6 @@
 """How long from the engine's first token to the first one on the screen, one person at the page.
 
-    python -m benchmarks.first_token [--questions 20]
+    python -m benchmarks.serving.first_token [--questions 20]
 
 Starts the starter's engine and the page in this process, asks in Chromium, and notes two moments by one clock: when
 the engine hands over a reply's first chunk, and when the first letters of it stand in the page. Needs Chromium and the

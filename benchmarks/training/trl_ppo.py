@@ -1,4 +1,4 @@
-"""TRL 1.12's PPOTrainer in the setting of `ppo_setting.py`. Started by `benchmarks/alignment.py` in an environment of
+"""TRL 1.12's PPOTrainer in the setting of `ppo_setting.py`. Started by `stage_speed.py` in an environment of
 its own, so it imports nothing of Thumbtune.
 
 As its documents use it with LoRA: policy with an adapter, whose base without it is the reference; a value model and a
@@ -24,7 +24,7 @@ from transformers import (
 )
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
-from benchmarks import ppo_setting as setting
+from benchmarks.training import ppo_setting as setting
 
 
 class Clock(TrainerCallback):

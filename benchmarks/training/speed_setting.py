@@ -1,4 +1,4 @@
-"""The setting of `benchmarks/alignment.py`, for both sides of its comparisons: sizes, rows, and a reward."""
+"""The setting of `benchmarks/training/stage_speed.py`, for both sides of its comparisons: sizes, rows, and a reward."""
 
 import json
 import random

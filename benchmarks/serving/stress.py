@@ -1,8 +1,8 @@
 """Long loads that must leave nothing broken: versions swapped all the while, and memory that stays as it is.
 
-    python -m benchmarks.stress swaps [--count 1000]
-    python -m benchmarks.stress memory [--count 10000]
-    python -m benchmarks.stress page-memory [--count 10000]
+    python -m benchmarks.serving.stress swaps [--count 1000]
+    python -m benchmarks.serving.stress memory [--count 10000]
+    python -m benchmarks.serving.stress page-memory [--count 10000]
 
 `swaps` releases two versions in turn while eight readers ask without a pause, and compares each reply with what its
 version says alone. `memory` sends requests to the app's API, sixteen at once, and looks at the app's memory;

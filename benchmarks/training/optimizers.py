@@ -1,6 +1,6 @@
 """Muon against AdamW on the starter's own text: held-out loss after the same tokens, and the seconds they took.
 
-    python -m benchmarks.optimizers [--tokens 600000]
+    python -m benchmarks.training.optimizers [--tokens 600000]
 
 Each optimiser is tried at several learning rates, from the same first weights, on the same blocks in the same order.
 """

@@ -1,6 +1,6 @@
 """How often the gate errs: simulated candidates whose truth is known, judged by the gate itself.
 
-    python -m benchmarks.gate [--runs 2000] [--plot docs/images/gate.svg]
+    python -m benchmarks.loop.gate_errors [--runs 2000] [--plot docs/images/gate.svg]
 
 Both versions answer the same prompts, and mostly alike: what matters is on how many prompts they differ. "differ 20 %,
 +10" means 15 % gained and 5 % lost; from 60 % to 70 % right that is a correlation of 0.58 between the answers.
@@ -18,7 +18,7 @@ import numpy as np
 from alignment.evaluation.gate import Compared, Kind, judge
 from alignment.evaluation.paired_tests import Paired
 from alignment.evaluation.release_policy import GatePolicy
-from benchmarks.forest import Row, line, plot
+from benchmarks.loop.interval_plot import Row, line, plot
 
 PROMPTS = 300
 Looks = Iterator[tuple[int, list[Compared]]]

@@ -1,0 +1,1 @@
+"""What feedback teaches, and how often the gate and live comparisons are wrong."""
