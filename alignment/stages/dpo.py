@@ -9,7 +9,7 @@ is the parent's LoRA adapter, and its frozen copy is the reference model.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from alignment.data.token_pairs import (
 )
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
@@ -40,31 +40,30 @@ from assistant.registry.versions import Bits
 class DPORecipe:
     """How to learn from pairs."""
 
-    pairs: Path | None = field(
-        default=None, metadata={"help": "JSON Lines of pairs; the store's, if left out"}
-    )
-    learning_rate: float = 7e-5
+    pairs: Path | None = flag(None, "JSON Lines of pairs; the store's, if left out")
+    learning_rate: float = flag(7e-5, "peak learning rate; it then falls to 0 on a cosine")
     """For LoRA on the starter: at 2e-4 its second round made liked answers that it had not seen much less likely, and
     on fifty noisy pairs 1e-4 broke more of what was right than this. For models of 0.5B to 2B see configs/dpo-2b.yaml;
     the paper's 1e-6 is for all weights."""
-    beta: float = 0.1
-    """How tightly the reference holds the policy; the paper's default."""
-    loss_type: Literal["sigmoid", "ipo", "robust"] = "sigmoid"
+    beta: float = flag(0.1, "how tightly the reference holds the policy")
+    """The paper's default."""
+    loss_type: Literal["sigmoid", "ipo", "robust"] = flag("sigmoid", "form of the loss")
     """The paper's. IPO (Azar et al. 2023) overfits less where all people agree; robust (Chowdhury et al. 2024) allows
     for mistaken votes."""
-    flipped: float = 0.0
-    """With robust: the assumed share of mistaken votes, at least 0 and below 0.5."""
-    batch_size: int = 16
-    """Pairs in an update. The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
-    epochs: float = 3.0
+    flipped: float = flag(0.0, "with robust: the assumed share of mistaken votes, at least 0 and below 0.5")
+    batch_size: int = flag(16, "pairs in an update")
+    """The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
+    epochs: float = flag(3.0, "passes over the pairs")
     """One to three are usual (Tunstall et al. 2023, "Zephyr"); the held-out loss decides which was best."""
-    min_steps: int = 24
-    """Nine did not change behaviour."""
-    warmup: float = 0.1
-    full: bool = False
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
+    min_steps: int = flag(24, "fewest updates; for them, few rows are passed over more often")
+    """Nine updates did not change behaviour."""
+    warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    full: bool = flag(False, "train all weights instead of an adapter")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
 
 def updates(count: int, recipe: DPORecipe) -> int:

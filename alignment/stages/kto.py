@@ -22,7 +22,7 @@ from alignment.data.served_ids import with_token_ids
 from alignment.data.thumb_rows import SortedThumbs, sort_thumbs, thumb_columns
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
@@ -36,22 +36,24 @@ from feedback_store.rows import UnpairedRow
 class KTORecipe:
     """How to learn from thumbs."""
 
-    learning_rate: float = 1e-4
+    learning_rate: float = flag(1e-4, "peak learning rate; it then falls to 0 on a cosine")
     """For LoRA on the starter: of 300 thumbs with one in ten wrong, this taught most; 5e-5 taught less, and 2e-4
     broke what was right before. The paper's 5e-7 to 5e-6 are for all weights of 1B to 30B models."""
-    beta: float = 0.1
-    """How tightly the reference holds the policy; the paper's default."""
-    batch_size: int = 16
-    """Thumbs in an update. The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
-    epochs: float = 4.0
-    """A hundred thumbs need several to change behaviour."""
-    min_steps: int = 24
-    """Nine did not change behaviour."""
-    warmup: float = 0.1
-    full: bool = False
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
+    beta: float = flag(0.1, "how tightly the reference holds the policy")
+    """The paper's default."""
+    batch_size: int = flag(16, "thumbs in an update")
+    """The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
+    epochs: float = flag(4.0, "passes over the thumbs")
+    """A hundred rows need several to change behaviour."""
+    min_steps: int = flag(24, "fewest updates; for them, few rows are passed over more often")
+    """Nine updates did not change behaviour."""
+    warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    full: bool = flag(False, "train all weights instead of an adapter")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
 
 def updates(count: int, recipe: KTORecipe) -> int:

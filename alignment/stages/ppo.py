@@ -30,7 +30,7 @@ from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import sources_of
 from alignment.training import dry_run
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, with_new_adapter
 from alignment.training.processes import on_cpu, say
@@ -44,7 +44,7 @@ RANK = 32
 class PPORecipe:
     """How to learn from a reward."""
 
-    reward: str | None = field(default=None, metadata={"help": "version of a reward model"})
+    reward: str | None = flag(None, "version of a reward model")
     reward_functions: list[str] = field(
         default_factory=list,
         metadata={"help": "checker, unit, ends, or module:function; summed with the reward"},
@@ -53,63 +53,57 @@ class PPORecipe:
         default_factory=list,
         metadata={"help": "one for each reward function, then the reward model's; 1 if left out"},
     )
-    watch_reward: str | None = field(
-        default=None, metadata={"help": "a second reward model, trained on other rows, that only watches"}
+    watch_reward: str | None = flag(None, "a second reward model, trained on other rows, that only watches")
+    prompts: Path | None = flag(
+        None, "JSON Lines: messages and think, prompt, or tasks; the store's if left out"
     )
-    prompts: Path | None = field(
-        default=None,
-        metadata={"help": "JSON Lines: messages and think, prompt, or tasks; the store's if left out"},
+    suite: str = flag("", "draw training tasks of these kinds, with commas between")
+    thinking: Literal["on", "off", "both"] = flag(
+        "both", "mode of prompts that name none: those of --suite and of plain files"
     )
-    suite: str = field(
-        default="", metadata={"help": "draw training tasks of these kinds, with commas between"}
-    )
-    thinking: Literal["on", "off", "both"] = field(
-        default="both",
-        metadata={"help": "mode of prompts that name none: those of --suite and of plain files"},
-    )
-    updates: int = 60
-    batch_size: int = 64
-    """Answers in an update. Huang et al. 2024 take 512 for 1B models; 64 fit ten minutes on two cores."""
-    minibatches: int = 4
-    epochs: int = 2
-    """Over each batch: the sources take 4; at LoRA's higher rate two have the same effect in half the time."""
-    learning_rate: float = 2e-4
+    updates: int = flag(60, "number of updates")
+    batch_size: int = flag(64, "answers in an update")
+    """Huang et al. 2024 take 512 for 1B models; 64 fit ten minutes on two cores."""
+    minibatches: int = flag(4, "optimiser steps in a pass over the batch")
+    epochs: int = flag(2, "passes over the answers of an update")
+    """The sources take 4; at LoRA's higher rate two have the same effect in half the time."""
+    learning_rate: float = flag(2e-4, "learning rate of the policy; it falls to 0 linearly")
     """For LoRA on the starter, as in KTO here; 3e-6 is Huang et al.'s for all weights of a 1B model."""
-    value_learning_rate: float = 1e-3
+    value_learning_rate: float = flag(1e-3, "learning rate of the value head; it falls to 0 linearly")
     """The value head begins at zero and is small: Adam's common default."""
-    kl_coef: float = 0.05
+    kl_coef: float = flag(0.05, "price of a nat of KL to the parent")
     """Huang et al. 2024, table 2."""
-    target_kl: float = field(
-        default=0.0, metadata={"help": "KL to steer to, in nats an answer; 0: fixed coefficient"}
-    )
-    kl_horizon: int = 10_000
-    """In answers; Ziegler et al. 2019, section 2.2."""
-    gamma: float = 1.0
+    target_kl: float = flag(0.0, "KL to steer to, in nats an answer; 0: fixed coefficient")
+    kl_horizon: int = flag(10_000, "answers over which the coefficient follows --target_kl")
+    """Ziegler et al. 2019, section 2.2."""
+    gamma: float = flag(1.0, "discount of later rewards")
     """An answer is scored as a whole, so later tokens are not discounted (Huang et al. 2024)."""
-    lam: float = 0.95
-    clip: float = 0.2
-    value_clip: float = 0.2
+    lam: float = flag(0.95, "lambda of generalised advantage estimation")
+    clip: float = flag(0.2, "how far the ratio of probabilities may leave 1")
+    value_clip: float = flag(0.2, "how far a value may leave its estimate at the rollout")
     """lam, clip and value_clip as in Schulman et al. 2017 and every source since."""
-    max_grad_norm: float = 1.0
-    missing_end_penalty: float = 1.0
-    """Subtracted from the score of an answer that does not end by itself (Huang et al. 2024, "EOS trick")."""
-    temperature: float = 1.0
-    """Below 1 the policy would learn from other probabilities than it is served with."""
-    max_new_tokens: int = 256
-    preflight_prompts: int = 32
-    preflight_samples: int = 4
-    """If one answer in 40 is right, 128 answers contain no right one with a probability of 4 %."""
-    held_out: int = field(default=64, metadata={"help": "most held-out prompts to answer at each evaluation"})
-    watch_window: int = field(
-        default=8,
-        metadata={"help": "updates to average over when looking for over-optimisation; 0: never look"},
+    max_grad_norm: float = flag(1.0, "norm to which gradients are clipped")
+    missing_end_penalty: float = flag(
+        1.0, "subtracted from the score of an answer that does not end by itself"
     )
-    generate_at_once: int = 64
-    micro_batch_size: int = 16
-    """Answers in one pass: bounds memory and changes nothing else."""
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
+    """Huang et al. 2024, "EOS trick"."""
+    temperature: float = flag(1.0, "temperature at which answers are drawn")
+    """Below 1 the policy would learn from other probabilities than it is served with."""
+    max_new_tokens: int = flag(256, "most tokens of an answer")
+    preflight_prompts: int = flag(
+        32, "prompts answered before training, to see whether anything can be learned"
+    )
+    preflight_samples: int = flag(4, "answers to each of these prompts")
+    """If one answer in 40 is right, 128 answers contain no right one with a probability of 4 %."""
+    held_out: int = flag(64, "most held-out prompts to answer at each evaluation")
+    watch_window: int = flag(8, "updates to average over when looking for over-optimisation; 0: never look")
+    generate_at_once: int = flag(64, "answers drawn in one batch: bounds memory")
+    micro_batch_size: int = flag(16, "answers in one pass: bounds memory")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
 
 def load_data(parent: OpenedParent, location: StageLocation, recipe: PPORecipe) -> Prompts:

@@ -19,7 +19,7 @@ from alignment.data.raw_text import Blocks, SortedText, sort_texts
 from alignment.errors import DataError
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, parse_flags
+from alignment.training.flags import RunOptions, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
@@ -34,21 +34,21 @@ class PretrainRecipe:
     """How to pretrain."""
 
     text: list[Path] = field(default_factory=list, metadata={"help": "text files, folders, or JSON Lines"})
-    block_length: int = 1024
-    """Tokens in a block: the starter's context window, so that every position is trained."""
-    batch_size: int = 4
-    """Blocks in an update. Small models learn more from many small updates than from few large ones."""
-    optimizer: Literal["muon", "adamw"] = "muon"
+    block_length: int = flag(1024, "tokens in a block")
+    """The starter's context window, so that every position is trained."""
+    batch_size: int = flag(4, "blocks in an update")
+    """Small models learn more from many small updates than from few large ones."""
+    optimizer: Literal["muon", "adamw"] = flag("muon", "optimiser")
     """Muon brings the starter further in fewer tokens (docs/explanation.md). AdamW to continue an AdamW model."""
-    learning_rate: float = 2e-3
+    learning_rate: float = flag(2e-3, "peak learning rate; it then falls to 0 on a cosine")
     """For the starter, trained from nothing. Lower it to 1e-4 or less to continue a pretrained model."""
-    epochs: float = 1.0
-    warmup: float = 0.02
-    weight_decay: float = 0.1
-    seed: int = 1
-    save_steps: int = 500
-    compile: bool = False
-    """torch.compile: half as fast again on a CPU, after about a minute. Needs a C++ compiler."""
+    epochs: float = flag(1.0, "passes over the text")
+    warmup: float = flag(0.02, "share of all updates in which the learning rate rises")
+    weight_decay: float = flag(0.1, "weight decay of the optimiser")
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
+    save_steps: int = flag(500, "updates between checkpoints if no text is held out")
+    compile: bool = flag(False, "use torch.compile; needs a C++ compiler")
+    """Half as fast again on a CPU, after about a minute."""
 
 
 def updates(count: int, recipe: PretrainRecipe) -> int:

@@ -11,7 +11,7 @@ functions is a LoRA adapter and one linear head on the last token's hidden state
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ from alignment.scoring.reward_metrics import judge
 from alignment.scoring.reward_model import Scorer
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent
@@ -48,26 +48,24 @@ from assistant.registry.versions import Bits
 class RewardRecipe:
     """How to learn to score replies."""
 
-    pairs: Path | None = field(
-        default=None, metadata={"help": "JSON Lines of pairs; the store's pairs and thumbs, if left out"}
+    pairs: Path | None = flag(None, "JSON Lines of pairs; the store's pairs and thumbs, if left out")
+    split: Literal["all", "a", "b"] = flag(
+        "all", "train on one half of all prompts, so that another model can watch"
     )
-    split: Literal["all", "a", "b"] = field(
-        default="all", metadata={"help": "train on one half of all prompts, so that another model can watch"}
-    )
-    learning_rate: float = 3e-4
+    learning_rate: float = flag(3e-4, "peak learning rate; it then falls to 0 on a cosine")
     """For LoRA on the starter; the head begins at zero and has far to go. For 0.5B to 2B see configs/reward-2b.yaml."""
-    batch_size: int = 16
-    """Pairs and thumbs in an update."""
-    epochs: float = 3.0
+    batch_size: int = flag(16, "judgements in an update")
+    epochs: float = flag(3.0, "passes over the judgements")
     """Ouyang et al. (2022, section 3.5) saw one pass overfit where many comparisons shared a prompt; thumbs are few and
     of many prompts. The held-out loss decides which weights are kept."""
-    min_steps: int = 48
-    warmup: float = 0.1
-    rank: int = 16
-    """It counts only if the parent has no adapter to begin from."""
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
+    min_steps: int = flag(48, "fewest updates; for them, few rows are passed over more often")
+    warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    rank: int = flag(16, "LoRA rank, if the parent has no adapter")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
 
 def updates(count: int, recipe: RewardRecipe) -> int:

@@ -27,7 +27,7 @@ from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward, sources_of
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint, not_finite
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
@@ -45,37 +45,35 @@ TIED_SHARE = "frac_reward_zero_std"
 class RLOORecipe:
     """How to learn from a reward, without a value model."""
 
-    reward: str | None = field(default=None, metadata={"help": "version of a reward model"})
+    reward: str | None = flag(None, "version of a reward model")
     reward_functions: list[str] = field(
         default_factory=list,
         metadata={"help": "checker, unit, ends, or module:function; summed with the reward"},
     )
-    prompts: Path | None = field(
-        default=None, metadata={"help": "JSON Lines of prompts; the store's, if left out"}
+    prompts: Path | None = flag(None, "JSON Lines of prompts; the store's, if left out")
+    suite: str = flag("", "draw tasks of these kinds instead, with commas")
+    thinking: Literal["on", "off", "both"] = flag(
+        "both", "mode of prompts that name none: those of --suite and of plain files"
     )
-    suite: str = field(default="", metadata={"help": "draw tasks of these kinds instead, with commas"})
-    thinking: Literal["on", "off", "both"] = field(
-        default="both",
-        metadata={"help": "mode of prompts that name none: those of --suite and of plain files"},
-    )
-    updates: int = 60
-    batch_size: int = 8
-    """Prompts in an update."""
-    answers: int = 4
-    """Answers to each prompt, of which three make the fourth one's baseline: the paper's best k (section 4)."""
-    learning_rate: float = 2e-4
+    updates: int = flag(60, "number of updates")
+    batch_size: int = flag(8, "prompts in an update")
+    answers: int = flag(4, "answers to each prompt")
+    """Three of them make the fourth answer's baseline: the paper's best k (section 4)."""
+    learning_rate: float = flag(2e-4, "peak learning rate; it then falls to 0 on a cosine")
     """For LoRA on the starter. For 0.5B to 2B models see configs/rloo-2b.yaml."""
-    beta: float = 0.05
-    """Price of a nat of KL to the reference; the trainer's default, after the paper's 0.03 to 0.1."""
-    max_new_tokens: int = 128
-    temperature: float = 1.0
+    beta: float = flag(0.05, "price of a nat of KL to the reference")
+    """The trainer's default, after the paper's 0.03 to 0.1."""
+    max_new_tokens: int = flag(128, "most tokens of an answer")
+    temperature: float = flag(1.0, "temperature at which answers are drawn")
     """Below 1 the policy would learn from other probabilities than it is served with."""
-    warmup: float = 0.05
-    held_out: int = 0
-    """Number of held-out prompts to load. RLOO uses none; `evaluate` measures them."""
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
+    warmup: float = flag(0.05, "share of all updates in which the learning rate rises")
+    held_out: int = flag(0, "most held-out prompts to load")
+    """RLOO uses none; `evaluate` measures them."""
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
 
 def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe) -> Prompts:

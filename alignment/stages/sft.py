@@ -7,7 +7,7 @@ or Muon; the set of candidate functions is the adapter's weights on the frozen b
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from alignment.data.demonstration_rows import (
 from alignment.data.json_lines import rows_hash
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, parse_flags
+from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
@@ -43,33 +43,31 @@ Models", section 6); with more a model learns its rows by heart."""
 class SFTRecipe:
     """How to fine-tune on demonstrations."""
 
-    demonstrations: Path | None = field(
-        default=None,
-        metadata={
-            "help": "JSON Lines: messages, think, thought, answer; the store's corrections, if left out"
-        },
+    demonstrations: Path | None = flag(
+        None, "JSON Lines: messages, think, thought, answer; the store's corrections, if left out"
     )
-    rank: int = 32
-    """Enough for SFT on small data ("LoRA Without Regret", Schulman 2025)."""
-    alpha: int = 64
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    rank: int = flag(32, "LoRA rank of a new adapter")
+    alpha: int = flag(64, "LoRA alpha of a new adapter")
+    optimizer: Literal["adamw", "muon"] = flag("adamw", "optimiser")
     """Muon learns the starter's many answers in fewer rows; AdamW is safer for few rows."""
-    learning_rate: float = 1.5e-3
+    learning_rate: float = flag(1.5e-3, "peak learning rate; it then falls to 0 on a cosine")
     """LoRA wants about ten times the rate of full fine-tuning (same source), and a 5M base a higher one still."""
-    batch_size: int = 32
-    """Rows in an update."""
-    epochs: float = 1.0
-    min_steps: int = 24
-    """There are at most `MOST_PASSES` passes."""
-    warmup: float = 0.03
-    packing: bool = False
-    """Pack rows into sequences as long as the window, of which `batch_size` are then a batch. Meant for many rows of
-    very different length. The default groups rows of similar length: it pads little, and an update sees few rows."""
-    full: bool = False
-    quantize: Bits | None = None
-    """Hold the frozen base in fewer bits (QLoRA, Dettmers et al. 2023); the new version is then served so too."""
-    seed: int = 1
-    save_steps: int = 500
+    batch_size: int = flag(32, "rows in an update; with --packing, packs")
+    epochs: float = flag(1.0, "passes over the rows")
+    min_steps: int = flag(
+        24, "fewest updates; for them, few rows are passed over more often, at most 4 times"
+    )
+    warmup: float = flag(0.03, "share of all updates in which the learning rate rises")
+    packing: bool = flag(False, "pack rows into sequences as long as the window")
+    """Meant for many rows of very different length. The default groups rows of similar length: it pads little, and an
+    update sees few rows."""
+    full: bool = flag(False, "train all weights instead of an adapter")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
+    save_steps: int = flag(500, "updates between checkpoints if no rows are held out")
 
 
 def passes(count: int, recipe: SFTRecipe) -> float:

@@ -1,14 +1,9 @@
 """Command-line flags: those that every stage has, and how a stage's own recipe becomes flags beside them."""
 
-import ast
-import inspect
-import re
-import textwrap
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trl import TrlParser
 
@@ -25,37 +20,9 @@ TRACKERS = {
 """Trackers that curves can be sent to, each with the modules of which one must be installed."""
 
 
-MEANINGS = {
-    "alpha": "LoRA alpha: the adapter is scaled by alpha / rank",
-    "beta": "strength of the pull towards the reference model",
-    "clip": "how far a probability ratio may move in one update",
-    "epochs": "passes over the rows",
-    "full": "train all weights instead of an adapter",
-    "gamma": "discount of later rewards",
-    "generate_at_once": "answers that are generated in one batch; bounds memory",
-    "kl_coef": "price of a nat of KL to the parent",
-    "kl_horizon": "over how many answers the KL is steered",
-    "lam": "lambda of generalised advantage estimation",
-    "learning_rate": "peak learning rate",
-    "loss_type": "form of the loss",
-    "max_grad_norm": "gradients are cut to this norm",
-    "max_new_tokens": "longest answer that is drawn, in tokens",
-    "min_steps": "fewest updates: few rows are passed over more often",
-    "minibatches": "steps in each pass over a batch",
-    "optimizer": "optimiser",
-    "preflight_prompts": "prompts that are tried before training",
-    "preflight_samples": "answers to each of them",
-    "rank": "LoRA rank of a new adapter",
-    "save_steps": "updates between two checkpoints",
-    "seed": "seed of every draw; the same one gives the same weights on a CPU",
-    "temperature": "temperature at which answers are drawn",
-    "updates": "updates in all",
-    "value_clip": "how far a value may move in one update",
-    "value_learning_rate": "peak learning rate of the value head",
-    "warmup": "share of the updates in which the learning rate rises",
-    "weight_decay": "AdamW's weight decay",
-}
-"""What a flag means in every stage that has it. A recipe's own docstrings add why its default is what it is."""
+def flag(default: Any, help_text: str) -> Any:
+    """A field of a recipe that is a flag: its default, and what `--help` says of it."""
+    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass
@@ -109,28 +76,9 @@ class RunOptions:
             )
 
 
-def field_documentation(recipe: type) -> dict[str, str]:
-    """For each field of a recipe, the first sentence of the docstring below it."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(recipe))).body
-    assert isinstance(definition, ast.ClassDef)
-    documentation = {}
-    for statement, following in pairwise(definition.body):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            match following:
-                case ast.Expr(value=ast.Constant(value=str(text))):
-                    sentence = re.split(r"(?<=[^.]\.)\s+(?=[A-Z])", " ".join(text.split()))[0]
-                    # argparse reads % as the beginning of a placeholder.
-                    documentation[statement.target.id] = sentence.rstrip(".").replace("%", "%%")
-    return documentation
-
-
 def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocation, RunOptions, Recipe]:
     """The flags of a stage; `--config FILE.yaml` gives defaults for them. Raises FlagError for an unknown one."""
     parser = TrlParser((StageLocation, RunOptions, recipe), allow_abbrev=False)
-    reasons = field_documentation(recipe)
-    for action in parser._actions:
-        known = (action.help, MEANINGS.get(action.dest), reasons.get(action.dest))
-        action.help = action.help if action.help else ". ".join(text for text in known if text)
     try:
         location, run, parsed = parser.parse_args_and_config(arguments)
     except ValueError as error:
