@@ -14,12 +14,13 @@ from helpers.pair_rows import numbers, row, write
 from helpers.paths import ROOT
 from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from alignment.__main__ import main
 from alignment.data.token_pairs import read_pairs
 from alignment.stages import dpo
 from alignment.training import held_out_curves
-from assistant.registry.versions import Versions
+from assistant.registry.versions import STARTER_FOLDER, Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, load_for_training
 
@@ -44,6 +45,11 @@ def run(home: Path, *arguments: str) -> int:
 
 def adapter(home: Path, version: str) -> dict[str, torch.Tensor]:
     return load_file(Versions(home).open(version).folder / "adapter_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
 
 
 @pytest.fixture
@@ -147,8 +153,9 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(
 
 
 def _curve(home: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((Versions(home).open("v2").folder / "curves.json").read_text())
-    return found
+    curves = Versions(home).open("v2").folder / "curves.json"
+    history: list[dict[str, Any]] = json.loads(curves.read_text())
+    return history
 
 
 @pytest.mark.parametrize(
