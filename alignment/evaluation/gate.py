@@ -1,12 +1,13 @@
-"""May a candidate replace the released version? Promote, hold or reject, each reason in words and figures. Pure.
+"""The release gate: promote, hold or reject a candidate for release, with a reason for every measure.
 
-Promoted is what is better on at least one primary measure and not worse than a margin on any guard. Errors are
-bounded for one released version's whole reign, however often it is challenged:
+A candidate is promoted if it is better on at least one primary measure and, on every guard, not worse by more than a
+margin. The probability of error is bounded over all comparisons with one released version, however many there are:
 
 - The k-th look spends alpha / (k (k + 1)) of the error; these sum to alpha however many looks follow (spending: Lan &
   DeMets 1983, Biometrika 70; over an endless series of tests: Foster & Stine 2008, JRSS B 70). The first look spends
   half, so its bounds are those of a usual 95 % interval.
-- Several primary measures are several chances to be lucky: Holm's correction (1979, Scand. J. Statistics 6).
+- Several primary measures give several chances of a lucky result, so Holm's correction applies (1979, Scand. J.
+  Statistics 6).
 - All guards must pass, so they need no correction: an intersection-union test (Berger 1982, Technometrics 24).
 """
 
@@ -30,7 +31,7 @@ Finding = Literal["better", "not worse", "worse", "undecided", "too few prompts"
 
 @dataclass(frozen=True)
 class Measure:
-    """One value a held-out prompt, all of them 0 or 1, or real."""
+    """One value for each held-out prompt; either all are 0 or 1, or they are real numbers."""
 
     name: str
     kind: Kind
@@ -41,7 +42,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of one version."""
+    """The measures of one version."""
 
     version: str
     measures: Sequence[Measure]
@@ -49,7 +50,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Reason:
-    """What one measure says; differences are positive where the candidate is better, in the measure's own unit."""
+    """The finding on one measure. Differences are in the measure's unit, and positive if the candidate is better."""
 
     measure: str
     kind: Kind
@@ -58,16 +59,16 @@ class Reason:
     low: float
     high: float
     level: float
-    """Chance, for each bound, of being wrong."""
+    """Probability that `low` is wrong; likewise `high`."""
     prompts: int
     gained: int
     lost: int
     p: float | None
-    """One-sided p-value of "no better"; primary measures only."""
+    """One-sided p-value of the hypothesis that the candidate is no better; primary measures only."""
     margin: float | None
     """Guards only."""
     unit: Unit
-    """Of the differences: "points" where values are right or wrong, so that 0.1 is ten points."""
+    """Unit of the differences: "points" if values are right or wrong, so that 0.1 is ten points; else none."""
     event: Event
     text: str
     """The event in English."""
@@ -82,11 +83,11 @@ class Decision:
     released: str
     looks: int
     level: float
-    """Error that this look may spend."""
+    """Probability of error that this look may spend."""
     reasons: tuple[Reason, ...]
 
     def text(self) -> str:
-        """For people: a line for the verdict and one a measure."""
+        """In English: a line for the verdict, and a line for each measure."""
         return "\n".join([describe(self.event()), *(f"- {reason.text}" for reason in self.reasons)])
 
     def event(self) -> Event:
@@ -102,7 +103,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Compared:
-    """A measure of both versions, prompt by prompt."""
+    """One measure of both versions, prompt by prompt."""
 
     name: str
     kind: Kind
@@ -121,11 +122,11 @@ def decide(candidate: Evaluation, released: Evaluation, policy: GatePolicy, look
 
 
 def compare(candidate: Evaluation, released: Evaluation) -> list[Compared]:
-    """Pair the values of both by measure and prompt. Raises ComparisonError where there is no pair."""
+    """Pair the values of both versions by measure and prompt. Raises ComparisonError if one has no counterpart."""
     new, old = _by_name(candidate), _by_name(released)
     if new.keys() != old.keys():
         raise ComparisonError(
-            f"{candidate.version} and {released.version} were not measured alike: only one of them has "
+            f"{candidate.version} and {released.version} have different measures: only one of them has "
             f"{', '.join(sorted(new.keys() ^ old.keys()))}. Evaluate both with the same suite."
         )
     if not any(measure.kind == "primary" for measure in new.values()):
@@ -138,20 +139,20 @@ def compare(candidate: Evaluation, released: Evaluation) -> list[Compared]:
 def judge(
     compared: Sequence[Compared], policy: GatePolicy, looks: int
 ) -> tuple[Verdict, float, list[Reason]]:
-    """The verdict, the error this look may spend, and a reason for each measure, in their order."""
+    """The verdict, the probability of error that this look may spend, and a reason for each measure, in their order."""
     if looks < 1:
-        raise ComparisonError(f"looks is {looks}; the comparison at hand is at least the first.")
+        raise ComparisonError(f"looks is {looks}; this comparison counts too, so it is at least the first.")
     level = policy.alpha / (looks * (looks + 1))
-    enough = [one for one in compared if one.paired.prompts >= policy.minimum_prompts]
-    primary = [one for one in enough if one.kind == "primary"]
-    p_values = [p_better(one.paired) for one in primary]
-    found = {one.name: _too_few(one, policy, level) for one in compared}
-    for one, p, share in zip(primary, p_values, _holm(p_values, level), strict=True):
-        found[one.name] = _primary(one, p, share)
-    for one in enough:
-        if one.kind == "guard":
-            found[one.name] = _guard(one, _margin(one, policy), level)
-    reasons = list(found.values())
+    enough = [measure for measure in compared if measure.paired.prompts >= policy.minimum_prompts]
+    primary = [measure for measure in enough if measure.kind == "primary"]
+    p_values = [p_better(measure.paired) for measure in primary]
+    by_name = {measure.name: _too_few(measure, policy, level) for measure in compared}
+    for measure, p, corrected in zip(primary, p_values, _holm(p_values, level), strict=True):
+        by_name[measure.name] = _primary(measure, p, corrected)
+    for measure in enough:
+        if measure.kind == "guard":
+            by_name[measure.name] = _guard(measure, _margin(measure, policy), level)
+    reasons = list(by_name.values())
     guarded = all(reason.finding == "not worse" for reason in reasons if reason.kind == "guard")
     verdict: Verdict
     if any(reason.finding == "worse" for reason in reasons):
@@ -164,7 +165,7 @@ def judge(
 
 
 def _holm(p_values: Sequence[float], level: float) -> list[float]:
-    """The level at which each hypothesis is tested: smallest p first, and no step beyond the first that fails."""
+    """Holm's level for each hypothesis: the smallest p first; after the first that fails, the level stays."""
     levels = [level] * len(p_values)
     passed = 0
     for index in sorted(range(len(p_values)), key=lambda i: p_values[i]):
@@ -173,8 +174,8 @@ def _holm(p_values: Sequence[float], level: float) -> list[float]:
     return levels
 
 
-def _primary(one: Compared, p: float, level: float) -> Reason:
-    low, high = bounds(one.paired, level)
+def _primary(measure: Compared, p: float, level: float) -> Reason:
+    low, high = bounds(measure.paired, level)
     finding: Finding = "undecided"
     if p <= level and low > 0:
         finding = "better"
@@ -186,39 +187,39 @@ def _primary(one: Compared, p: float, level: float) -> Reason:
         "worse": Event.of("measure_worse"),
         "undecided": Event.of("measure_not_shown_better", **tested),
     }[finding]
-    return _reason(one, finding, low, high, level, event, p=p)
+    return _reason(measure, finding, low, high, level, event, p=p)
 
 
-def _guard(one: Compared, margin: float, level: float) -> Reason:
-    low, high = bounds(one.paired, level)
+def _guard(measure: Compared, margin: float, level: float) -> Reason:
+    low, high = bounds(measure.paired, level)
     finding: Finding = "undecided"
     if low > -margin:
         finding = "not worse"
     elif high < 0:
         finding = "worse"
     code = {"not worse": "guard_not_worse", "worse": "guard_worse", "undecided": "guard_undecided"}[finding]
-    event = Event.of(code, margin=-margin, unit=_unit(one))
-    return _reason(one, finding, low, high, level, event, margin=margin)
+    event = Event.of(code, margin=-margin, unit=_unit(measure))
+    return _reason(measure, finding, low, high, level, event, margin=margin)
 
 
-def _too_few(one: Compared, policy: GatePolicy, level: float) -> Reason:
+def _too_few(measure: Compared, policy: GatePolicy, level: float) -> Reason:
     event = Event.of("too_few_prompts", needed=policy.minimum_prompts)
-    return _reason(one, "too few prompts", *bounds(one.paired, level), level, event)
+    return _reason(measure, "too few prompts", *bounds(measure.paired, level), level, event)
 
 
-def _margin(one: Compared, policy: GatePolicy) -> float:
-    if one.name in policy.margins:
-        return policy.margins[one.name]
-    if one.paired.binary:
+def _margin(measure: Compared, policy: GatePolicy) -> float:
+    if measure.name in policy.margins:
+        return policy.margins[measure.name]
+    if measure.paired.binary:
         return policy.margin
     raise ComparisonError(
-        f"The guard {one.name} has real values, and the policy has no margin in their unit. "
-        f"Add it under gate, margins: {{{one.name}: …}}."
+        f"The guard {measure.name} has real values, and the policy has no margin in their unit. "
+        f"Add it under gate, margins: {{{measure.name}: …}}."
     )
 
 
 def _reason(
-    one: Compared,
+    measure: Compared,
     finding: Finding,
     low: float,
     high: float,
@@ -227,23 +228,23 @@ def _reason(
     p: float | None = None,
     margin: float | None = None,
 ) -> Reason:
-    paired = one.paired
+    paired = measure.paired
     event = Event.of(
         "gate_reason",
-        measure=one.name,
-        kind=one.kind,
+        measure=measure.name,
+        kind=measure.kind,
         difference=paired.mean,
         low=low,
         high=high,
-        unit=_unit(one),
+        unit=_unit(measure),
         prompts=paired.prompts,
         gained=paired.gained,
         lost=paired.lost,
         finding=finding_event,
     )
     return Reason(
-        one.name,
-        one.kind,
+        measure.name,
+        measure.kind,
         finding,
         paired.mean,
         low,
@@ -254,27 +255,27 @@ def _reason(
         paired.lost,
         p,
         margin,
-        _unit(one),
+        _unit(measure),
         event,
         describe(event),
     )
 
 
-def _unit(one: Compared) -> Unit:
-    return "points" if one.paired.binary else ""
+def _unit(measure: Compared) -> Unit:
+    return "points" if measure.paired.binary else ""
 
 
 def _by_name(evaluation: Evaluation) -> dict[str, Measure]:
     measures = {measure.name: measure for measure in evaluation.measures}
     if len(measures) < len(evaluation.measures):
-        raise ComparisonError(f"{evaluation.version} has two measures of one name. Rename one.")
+        raise ComparisonError(f"{evaluation.version} has two measures of one name. Rename one of them.")
     return measures
 
 
 def _pair(new: Measure, old: Measure, candidate: str, released: str) -> Compared:
     if (new.kind, new.higher_is_better) != (old.kind, old.higher_is_better):
         raise ComparisonError(
-            f"{new.name} does not mean the same in {candidate} and {released}. Evaluate both anew."
+            f"{new.name} does not mean the same in {candidate} and {released}. Evaluate both versions again."
         )
     if not new.values and not old.values:
         raise ComparisonError(f"{new.name} holds no answer at all. Evaluate on a suite that has prompts.")
@@ -286,6 +287,8 @@ def _pair(new: Measure, old: Measure, candidate: str, released: str) -> Compared
         )
     values = np.array([(new.values[prompt], old.values[prompt]) for prompt in new.values], dtype=np.float64)
     if not np.isfinite(values).all():
-        raise ComparisonError(f"{new.name} holds a value that is no finite number. Evaluate both anew.")
+        raise ComparisonError(
+            f"{new.name} holds a value that is no finite number. Evaluate both versions again."
+        )
     differences = (values[:, 0] - values[:, 1]) * (1 if new.higher_is_better else -1)
     return Compared(new.name, new.kind, Paired(differences, binary=bool(np.isin(values, (0.0, 1.0)).all())))

@@ -1,0 +1,29 @@
+"""A version answers tasks in batches."""
+
+from pathlib import Path
+
+from alignment.evaluation.answering import answer
+from alignment.starter.tasks.drawn_task import user
+from alignment.suites.starter_suite import select_tasks
+from alignment.suites.task_file import Task
+from assistant.page.i18n.languages import CHINESE, ENGLISH
+from assistant.registry.first_version import version_to_serve
+from assistant.serving.loading import load_for_serving
+
+
+def test_batched_answers_are_those_of_each_task_alone(home: Path) -> None:
+    loaded = load_for_serving(version_to_serve(home, None), home)
+    tasks = select_tasks(("addition", "identity"), each=2, seed=1)
+    together = answer(loaded, tasks, think=False, max_new_tokens=20)
+    alone = [answer(loaded, [task], think=False, max_new_tokens=20)[0] for task in tasks]
+    assert together == alone
+
+
+def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(home: Path) -> None:
+    wanted = ("632", "408", "19", "badly on new data", "score", "piece of text")
+    wanted += ("632", "408", "19", "新数据", "分数", "一小段文字")
+    loaded = load_for_serving(version_to_serve(home, None), home)
+    examples = (*ENGLISH.examples, *CHINESE.examples)
+    tasks = [Task("concept", "en", user(text), "", {}) for text in examples]
+    answers = [evaluated.answer for evaluated in answer(loaded, tasks, think=True)]
+    assert [text for part, text in zip(wanted, answers, strict=True) if part not in text] == []
