@@ -18,7 +18,7 @@ from assistant.errors import AddressError, AssistantError
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.backup import Schedule, restore_if_empty
-from feedback_store.database.home import remember_store
+from feedback_store.database.store_location import remember_store
 
 if TYPE_CHECKING:
     from assistant.registry.versions import Version, Versions

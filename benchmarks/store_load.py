@@ -67,7 +67,7 @@ def write(place: Path | str, rater: str, replies: list[str], queue: bool, start:
     refused = []
     slowest = 0.0
     if not queue:
-        sessions.Turn = lambda path: contextlib.nullcontext()  # type: ignore[assignment,misc]
+        sessions.WriteLock = lambda path: contextlib.nullcontext()  # type: ignore[assignment,misc]
     with FeedbackStore.open(place) as store:
         start.wait()
         for number, reply in enumerate(replies):
@@ -117,7 +117,7 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
     acknowledged = sum(number for _, number, _, _ in heard)
     with FeedbackStore.open(place) as store:
         kept = sum(store.counts()["ratings"].values()) - before
-        said = store.said() - before
+        said = store.feedback_count() - before
         problems = store.verify()
     print(
         f"  {options.writers} processes: {each * options.writers:,} ratings sent, {acknowledged:,} acknowledged, "

@@ -39,7 +39,7 @@ from feedback_store.records import (
     Reply,
     SnapshotRecord,
 )
-from feedback_store.store.store import FeedbackStore
+from feedback_store.store.open_store import FeedbackStore
 
 __all__ = [
     "Choice",

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.backup.backup_cli import add_backup
-from feedback_store.database.home import store_of
+from feedback_store.database.store_location import store_of
 from feedback_store.errors import StoreError
 from feedback_store.importers.import_cli import add_import
 from feedback_store.plurals import counted, counted_rows
-from feedback_store.progress import bars
+from feedback_store.progress_bars import progress_bars
 from feedback_store.rows import Rules
 from feedback_store.rows.exporters import FORMATS, push, rows, write
 from feedback_store.rows.snapshot import KINDS, take
-from feedback_store.stats import stats as figures
+from feedback_store.stats import summary
 from feedback_store.stats.plots import draw
-from feedback_store.store.store import FeedbackStore
+from feedback_store.store.open_store import FeedbackStore
 
 FORMAT_OF = {
     "unpaired": "trl-kto",
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stats(store: FeedbackStore, options: argparse.Namespace) -> int:
-    found = figures.gather(store, bars(options.quiet))
+    found = summary.gather(store, progress_bars(options.quiet))
     if options.json:
         print(json.dumps(found.plain(), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(figures.lines(found)))
+        print("\n".join(summary.lines(found)))
     if options.plots:
         for path in draw(found, options.plots):
             print(path, file=sys.stderr if options.json else sys.stdout)
@@ -61,7 +61,7 @@ def export(store: FeedbackStore, options: argparse.Namespace) -> int:
     rules = _rules(options)
 
     def passing() -> Iterator[dict[str, Any]]:
-        for row in rows(store, chosen, options.version, rules, bars(options.quiet)):
+        for row in rows(store, chosen, options.version, rules, progress_bars(options.quiet)):
             labels[row.get("label")] += 1
             yield row
 
@@ -81,7 +81,7 @@ def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
         _rules(options),
         version=options.version,
         kinds=options.kind or KINDS,
-        watch=bars(options.quiet),
+        progress=progress_bars(options.quiet),
     )
     print(", ".join(f"{number} {kind}" for kind, number in taken.counts.items()) + f" rows in {taken.folder}")
     print(taken.id)
@@ -89,7 +89,7 @@ def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
-    found = store.verify(bars(options.quiet))
+    found = store.verify(progress_bars(options.quiet))
     for problem in found:
         print(problem)
     print(f"problems: {len(found)}" if found else "clean")

@@ -83,7 +83,7 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnsweredPrompt:
     """A user message as a reply was asked for: by whom, in which thinking mode, and as which token ids."""
 
     message_id: str

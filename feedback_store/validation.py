@@ -6,7 +6,6 @@ from typing import Any
 
 from feedback_store.errors import InvalidComparison, InvalidCorrection, InvalidMessage, InvalidRating
 from feedback_store.records import CHOICES, FINISH_REASONS, HOW, NewReply
-from feedback_store.text import is_text
 
 MAX_ID = 64  # characters
 MAX_VERSION = 200  # characters
@@ -20,6 +19,17 @@ MAX_SEARCH = 1_000  # characters
 PROPER_TEXT = "text of valid Unicode without NUL characters"
 MOST_SECONDS = 1e12
 LARGEST_SEED = 2**63 - 1
+
+
+def is_text(value: object) -> bool:
+    """Whether `value` is a string that every database can store and return unchanged."""
+    if not isinstance(value, str) or "\x00" in value:  # PostgreSQL ends a text at NUL
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # an unpaired surrogate has no encoding
+        return False
+    return True
 
 
 def check_rater(rater: object) -> None:

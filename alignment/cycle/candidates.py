@@ -66,7 +66,7 @@ class CandidatePlan:
 
         def count(version: str | None) -> RowCounts:
             pairs = rows.preferences(store, policy.rules, version)
-            return RowCounts.of(rows.from_store(store, version, policy.rules), pairs)
+            return RowCounts.of(rows.unpaired_rows(store, version, policy.rules), pairs)
 
         whole = count(None)
         return cls(whole if policy.cycle.learn_from == "all" else count(released), whole)

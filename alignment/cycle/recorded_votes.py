@@ -15,7 +15,6 @@ from assistant.serving.loading import load_tokenizer
 from feedback_store import FeedbackStore, Reply
 from feedback_store.rows.rules import digest, prompt_key
 from feedback_store.rows.snapshot import vote_id
-from feedback_store.rows.with_messages import with_messages
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def standing(store: FeedbackStore) -> set[str]:
 def thumbs(store: FeedbackStore) -> Iterator[ThumbOnReply]:
     """Every standing thumb of people who consent, in the order in which the replies were made."""
     rated = ((rating, reply) for rating, reply in store.ratings(consented=True) if rating.value)
-    for (rating, reply), messages in with_messages(store, rated, lambda pair: pair[1].parent_id):
+    for (rating, reply), messages in store.with_transcripts(rated, lambda pair: pair[1].parent_id):
         text = digest(prompt_key(messages, reply.think), reply.thought or "", reply.answer).hex()
         vote = CastVote(rating.rater, text, rating.value, rating.updated_at.timestamp())
         yield ThumbOnReply(vote, reply, messages)

@@ -14,7 +14,7 @@ from alignment.errors import DataError
 from assistant.serving import prompt
 from feedback_store import FeedbackStore
 from feedback_store import rows as feedback
-from feedback_store.database.home import has_store
+from feedback_store.database.store_location import has_store
 
 Row = dict[str, Any]
 """{"messages", "think", "thought", "answer"}, and "answer_only" in rows of the store."""

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from feedback_store import FeedbackStore
 from feedback_store.rows import snapshot
-from feedback_store.rows.demonstrations import made_prompts
-from feedback_store.rows.pairs import made_preferences
-from feedback_store.rows.rules import DEFAULT_RULES, Made
-from feedback_store.rows.thumbs import made_from_store
+from feedback_store.rows.demonstrations import iter_prompts
+from feedback_store.rows.pairs import iter_preferences
+from feedback_store.rows.rules import DEFAULT_RULES, RowWithVotes
+from feedback_store.rows.thumbs import iter_unpaired
 
 RowKind = Literal["unpaired", "preference", "prompt"]
 """Thumbs on single replies; pairs of replies; prompts without any reply."""
@@ -36,10 +36,10 @@ def feedback_rows(home: Path, snapshot_folder: Path | None, kind: RowKind) -> Fe
     if snapshot_folder is not None:
         loaded = snapshot.load(snapshot_folder)
         return FeedbackRows(list(loaded.rows(kind)), loaded.manifest["left_out"].get(kind, {}))
-    makers: dict[str, Callable[..., Iterator[Made[Any]]]] = {
-        "unpaired": made_from_store,
-        "preference": made_preferences,
-        "prompt": made_prompts,
+    makers: dict[str, Callable[..., Iterator[RowWithVotes[Any]]]] = {
+        "unpaired": iter_unpaired,
+        "preference": iter_preferences,
+        "prompt": iter_prompts,
     }
     left_out: Counter[str] = Counter()
     with FeedbackStore.open_home(home, create=False) as store:

@@ -13,7 +13,7 @@ from alignment.evaluation.retention import Row, log_likelihoods
 from assistant.registry.versions import Version
 from assistant.serving.loading import load_tokenizer
 from feedback_store import FeedbackStore, rows
-from feedback_store.database.home import has_store
+from feedback_store.database.store_location import has_store
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def from_store(home: Path, version: Version) -> tuple[list[Any], list[HeldOutJud
     tokenizer = load_tokenizer(version.manifest.base, home)
     with FeedbackStore.open_home(home, create=False) as store:
         preferred = pairs_of_store(rows.preferences(store), tokenizer)
-        thumbs = served_ids.with_token_ids(rows.from_store(store), tokenizer)
+        thumbs = served_ids.with_token_ids(rows.unpaired_rows(store), tokenizer)
         return rows.prompts(store), held_out_judgements(preferred, thumbs)
 
 

@@ -216,7 +216,7 @@ class Follower:
     def _stamp(self) -> tuple[float, ...]:
         """When the thumbs, the live comparison and the released version last changed: what a decision rests on."""
         names = (live_comparison.FILE, "versions/released.json")
-        return (self._store.said(), *(_changed(self._runner.home / name) for name in names))
+        return (self._store.feedback_count(), *(_changed(self._runner.home / name) for name in names))
 
 
 def _changed(path: Path) -> float:

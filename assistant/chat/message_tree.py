@@ -50,7 +50,7 @@ class MessageTree:
             opening: list[tuple[Literal["system", "user"], str]] = [
                 ("system", earlier["content"]) for earlier in path if not isinstance(earlier, Message)
             ]
-            return self._store.begin(rater, [*opening, ("user", message)], conversation)
+            return self._store.begin_conversation(rater, [*opening, ("user", message)], conversation)
         parent: str | None = None
         for earlier in path:
             if isinstance(earlier, Message):

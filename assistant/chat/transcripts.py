@@ -45,7 +45,7 @@ class Transcripts:
             return parent
         message = parent
         if parent is None and (opening := _opening(messages)):
-            message, known = self._store.begin(rater, opening, new_id), len(opening)
+            message, known = self._store.begin_conversation(rater, opening, new_id), len(opening)
         conversation = message.conversation_id if message else self._store.new_conversation(rater, new_id)
         for added in messages[known:]:
             above = message.id if message else None

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from feedback_store.backup import home_files as home_
 from feedback_store.backup import manifest
 from feedback_store.backup.home_files import Known
-from feedback_store.backup.location import Place, Progress
+from feedback_store.backup.location import BackupLocation, Progress
 from feedback_store.backup.manifest import DATABASE, Backup, Content
 from feedback_store.errors import BackupDamaged, BackupFailed
 
@@ -41,7 +41,7 @@ def back_up(
     """
     if home_.is_empty(home):
         raise BackupFailed(f"There is nothing in {home} to back up. Check the folder's name.")
-    place = Place(url, create=True)
+    place = BackupLocation(url, create=True)
     if place.folder is not None and place.folder.resolve().is_relative_to(home.resolve()):
         raise BackupFailed(
             f"{place.folder} lies inside the home, and would be lost with it. Name another place."
@@ -58,7 +58,9 @@ def back_up(
         ) from error
 
 
-def _save(home: Path, place: Place, keep: int, known: Known, scratch: Path, bar: "tqdm[None]") -> Saved:
+def _save(
+    home: Path, place: BackupLocation, keep: int, known: Known, scratch: Path, bar: "tqdm[None]"
+) -> Saved:
     there = place.sizes()
     bar.total = sum(path.stat().st_size for _, path in home_.files(home))
     contents: dict[str, Content] = {}
@@ -92,7 +94,7 @@ def _save(home: Path, place: Place, keep: int, known: Known, scratch: Path, bar:
 
 
 def _keep_file(
-    place: Place, path: Path, copy: Path, known: Known, there: dict[str, int], progress: Progress
+    place: BackupLocation, path: Path, copy: Path, known: Known, there: dict[str, int], progress: Progress
 ) -> tuple[Content, int]:
     """See that a file's content is in the place. Returns it, and how many bytes were sent."""
     now = path.stat()
@@ -105,7 +107,9 @@ def _keep_file(
     return content, _send(place, copy, content, there, progress)
 
 
-def _send(place: Place, path: Path, content: Content, there: dict[str, int], progress: Progress) -> int:
+def _send(
+    place: BackupLocation, path: Path, content: Content, there: dict[str, int], progress: Progress
+) -> int:
     # Half a file, of a backup that was killed, has another size: it is written again.
     if there.get(content.place) == content.size:
         progress(content.size)
@@ -115,7 +119,7 @@ def _send(place: Place, path: Path, content: Content, there: dict[str, int], pro
     return content.size
 
 
-def _sound(place: Place, there: Mapping[str, int]) -> dict[str, Backup]:
+def _sound(place: BackupLocation, there: Mapping[str, int]) -> dict[str, Backup]:
     """All backups of a place whose manifests are whole, by id."""
     found: dict[str, Backup] = {}
     for backup_id in filter(None, map(_id, there)):
@@ -124,7 +128,7 @@ def _sound(place: Place, there: Mapping[str, int]) -> dict[str, Backup]:
     return found
 
 
-def _tidy(place: Place, keep: int, made: Mapping[str, Backup], there: Mapping[str, int]) -> None:
+def _tidy(place: BackupLocation, keep: int, made: Mapping[str, Backup], there: Mapping[str, int]) -> None:
     """Remove all but the last `keep` backups, what only they held, and what was left half done long ago."""
     kept = set(sorted(made)[-keep:])
     needed = {made[one].place for one in kept} | {

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from feedback_store.backup.manifest import DATABASE, Content
-from feedback_store.database.database import BUSY_SECONDS
-from feedback_store.database.home import URL_FILE
+from feedback_store.database.connection import BUSY_SECONDS
+from feedback_store.database.store_location import URL_FILE
 from feedback_store.errors import BackupFailed, StoreDamaged
+from feedback_store.hashing import sha256_file
 
 CHUNK = 1 << 20  # bytes
 # Checkpoints are large and can be made again; the URL of a database may hold its password; a lock (below) names a
@@ -81,8 +82,7 @@ def fingerprint(path: Path, known: Known) -> str:
     now = path.stat()
     key = (str(path), now.st_size, now.st_mtime_ns, now.st_ino)
     if key not in known:
-        with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        known[key] = sha256_file(path)
     return known[key]
 
 

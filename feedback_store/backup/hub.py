@@ -3,7 +3,7 @@
 import re
 
 from feedback_store.errors import BackupFailed
-from feedback_store.importers.files import package
+from feedback_store.optional_packages import optional_package
 
 _URL = re.compile(r"hf://(datasets|buckets)/([^/@]+/[^/@]+)(@[^/]+)?(/.*)?")
 
@@ -13,7 +13,7 @@ def check(url: str, create: bool) -> None:
 
     Raises: BackupFailed, MissingDependency, and what the Hub's client raises.
     """
-    library = package("huggingface_hub", "hf:// URLs")
+    library = optional_package("huggingface_hub", "hf:// URLs")
     found = _URL.fullmatch(url)
     if not found:
         raise BackupFailed(

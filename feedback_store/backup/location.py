@@ -33,7 +33,7 @@ DRIVERS = {
 Progress = Callable[[int], object]
 
 
-class Place:
+class BackupLocation:
     """The files below one URL. Every failure is a BackupFailed that names the URL without its password."""
 
     def __init__(self, url: str, *, create: bool = False) -> None:

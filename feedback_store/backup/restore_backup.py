@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from feedback_store.backup import manifest
 from feedback_store.backup.home_files import is_empty
-from feedback_store.backup.location import Place
+from feedback_store.backup.location import BackupLocation
 from feedback_store.backup.manifest import DATABASE, Backup
 from feedback_store.errors import BackupDamaged, BackupFailed, HomeNotEmpty, NoBackup
 
@@ -32,7 +32,7 @@ class Restored:
 
 def backups(url: str) -> list[Backup]:
     """The backups of a place, the oldest first; damaged ones are left out. Raises: BackupFailed, MissingDependency."""
-    place = Place(url)
+    place = BackupLocation(url)
     found = []
     for backup_id in _ids(place):
         try:
@@ -52,7 +52,7 @@ def restore(home: Path, url: str, backup_id: str | None = None, *, quiet: bool =
         raise HomeNotEmpty(
             f"{home} is not empty, and a backup is never written over a home. Name an empty folder, or move it away."
         )
-    place = Place(url)
+    place = BackupLocation(url)
     ids = _ids(place)
     if not ids or (backup_id is not None and backup_id not in ids):
         known = f" It has: {', '.join(ids)}." if ids else ""
@@ -80,7 +80,7 @@ def restore_if_empty(home: Path, url: str, *, quiet: bool = True) -> Restored | 
     finish(home)
     if not is_empty(home):
         return None
-    Place(url, create=True)
+    BackupLocation(url, create=True)
     try:
         return restore(home, url, quiet=quiet)
     except NoBackup:
@@ -111,7 +111,7 @@ def finish(home: Path) -> None:
         ) from error
 
 
-def _fetch(home: Path, place: Place, backup: Backup, quiet: bool) -> None:
+def _fetch(home: Path, place: BackupLocation, backup: Backup, quiet: bool) -> None:
     """Bring a backup into HOME/.restored, checked. Raises: BackupDamaged, BackupFailed."""
     there = place.sizes()
     for name, content in backup.files.items():
@@ -141,10 +141,10 @@ def _fetch(home: Path, place: Place, backup: Backup, quiet: bool) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def _manifest(place: Place, backup_id: str) -> Backup:
+def _manifest(place: BackupLocation, backup_id: str) -> Backup:
     return manifest.read(backup_id, place.read(f"{manifest.FOLDER}/{backup_id}.json"))
 
 
-def _ids(place: Place) -> list[str]:
+def _ids(place: BackupLocation) -> list[str]:
     """Of all backups, the oldest first."""
     return sorted(filter(None, map(manifest.id_of, place.sizes())))

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, Select
 from sqlalchemy.orm import Session
 
-from feedback_store.database.database import explained
-from feedback_store.database.write_lock import Turn
+from feedback_store.database.connection import explained
+from feedback_store.database.write_lock import WriteLock
 
 ROWS_AT_ONCE = 500  # read in one short transaction, so that a slow reader never holds the database
 Key = TypeVar("Key")
@@ -27,9 +27,9 @@ class Sessions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # SQLite has one writer at a time: writers queue here instead of polling the file.
-        self._turn: AbstractContextManager[object] = nullcontext()
+        self._write_lock: AbstractContextManager[object] = nullcontext()
         if engine.dialect.name == "sqlite":
-            self._turn = Turn(Path(f"{engine.url.database}-turn"))
+            self._write_lock = WriteLock(Path(f"{engine.url.database}-turn"))
         self._writer = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
 
     @contextmanager
@@ -41,7 +41,7 @@ class Sessions:
     def _write(self) -> Iterator[Session]:
         with (
             explained(self._engine.url),
-            self._turn,
+            self._write_lock,
             Session(self._writer, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -67,7 +67,7 @@ class Sessions:
         # SQLite's log still holds pages from before a deletion: move it into the file and empty it.
         if self._engine.dialect.name != "sqlite":
             return
-        with explained(self._engine.url), self._turn:
+        with explained(self._engine.url), self._write_lock:
             connection = self._engine.raw_connection()
             try:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from feedback_store.text import is_text
+from feedback_store.validation import is_text
 
 # SQLite gives out row numbers only for its own INTEGER type, which already has 64 bits.
 Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -60,7 +60,7 @@ class Name(TypeDecorator[str]):
         return value if value is None or is_text(value) else "\N{REPLACEMENT CHARACTER}" * 201
 
 
-class Base(DeclarativeBase):
+class TableBase(DeclarativeBase):
     # Every constraint has a name, so that later migrations can change it on SQLite too.
     metadata = MetaData(
         naming_convention={
@@ -73,7 +73,7 @@ class Base(DeclarativeBase):
     )
 
 
-class RaterRow(Base):
+class RaterRow(TableBase):
     __tablename__ = "raters"
 
     id: Mapped[str] = mapped_column(Name(200), primary_key=True)
@@ -81,7 +81,7 @@ class RaterRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ConversationRow(Base):
+class ConversationRow(TableBase):
     __tablename__ = "conversations"
     __table_args__ = (Index(None, "rater_id", "updated_at"),)
 
@@ -97,7 +97,7 @@ class ConversationRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class MessageRow(Base):
+class MessageRow(TableBase):
     __tablename__ = "messages"
     __table_args__ = (
         UniqueConstraint("conversation_id", "id"),
@@ -120,7 +120,7 @@ class MessageRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ReplyRow(Base):
+class ReplyRow(TableBase):
     """What an assistant message has beyond its text. The answer itself is the message's content."""
 
     __tablename__ = "replies"
@@ -142,7 +142,7 @@ class ReplyRow(Base):
     seconds: Mapped[float]
 
 
-class RatingRow(Base):
+class RatingRow(TableBase):
     __tablename__ = "ratings"
     __table_args__ = (CheckConstraint("value IN (-1, 0, 1)", name="value"),)
 
@@ -157,7 +157,7 @@ class RatingRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class RatingHistoryRow(Base):
+class RatingHistoryRow(TableBase):
     """Every state a rating ever had, oldest first."""
 
     __tablename__ = "rating_history"
@@ -175,7 +175,7 @@ class RatingHistoryRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class CorrectionRow(Base):
+class CorrectionRow(TableBase):
     """What a rater would rather have read. An empty text is a correction taken back."""
 
     __tablename__ = "corrections"
@@ -189,7 +189,7 @@ class CorrectionRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class CorrectionHistoryRow(Base):
+class CorrectionHistoryRow(TableBase):
     """Every state a correction ever had, oldest first."""
 
     __tablename__ = "correction_history"
@@ -202,7 +202,7 @@ class CorrectionHistoryRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ComparisonRow(Base):
+class ComparisonRow(TableBase):
     """A rater's choice between two replies to one message.
 
     The key names the reply that was written earlier first, whichever side it was shown on, so that one pair
@@ -231,7 +231,7 @@ class ComparisonRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ComparisonHistoryRow(Base):
+class ComparisonHistoryRow(TableBase):
     """Every state a comparison ever had, oldest first."""
 
     __tablename__ = "comparison_history"
@@ -251,7 +251,7 @@ class ComparisonHistoryRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class SnapshotRow(Base):
+class SnapshotRow(TableBase):
     """A frozen dataset in a folder; its id is its content's hash."""
 
     __tablename__ = "snapshots"
@@ -265,7 +265,7 @@ class SnapshotRow(Base):
     forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class SnapshotRaterRow(Base):
+class SnapshotRaterRow(TableBase):
     """A person whose words or votes are in a snapshot."""
 
     __tablename__ = "snapshot_raters"
@@ -276,7 +276,7 @@ class SnapshotRaterRow(Base):
     )
 
 
-class SnapshotConversationRow(Base):
+class SnapshotConversationRow(TableBase):
     """A conversation that a snapshot has rows from."""
 
     __tablename__ = "snapshot_conversations"
@@ -287,7 +287,7 @@ class SnapshotConversationRow(Base):
     )
 
 
-class VersionSnapshotRow(Base):
+class VersionSnapshotRow(TableBase):
     """A version that was trained on a snapshot, and the version that it continues."""
 
     __tablename__ = "version_snapshots"

@@ -15,7 +15,7 @@ except ImportError:  # Windows: threads queue, processes poll
     fcntl = None  # type: ignore[assignment]
 
 
-class Turn:
+class WriteLock:
     """A context manager: inside it, nobody else who uses the same file is inside theirs. Ends with its process."""
 
     def __init__(self, path: Path) -> None:

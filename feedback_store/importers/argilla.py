@@ -15,13 +15,13 @@ from typing import Any
 from feedback_store.importers.fields import filled, label, mapping, moment, remarks, whole
 from feedback_store.importers.files import Item, each, rows
 from feedback_store.importers.items import (
-    Choice,
-    Correction,
-    Imported,
+    ImportedComparison,
+    ImportedConversation,
+    ImportedCorrection,
+    ImportedMessage,
+    ImportedRating,
     Signal,
-    Turn,
     Unusable,
-    Vote,
     content_key,
 )
 from feedback_store.importers.training_rows import prompt_of, reply_to
@@ -61,7 +61,7 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     fields = mapping(row.get("fields", row), "fields")
     asked = next((fields[name] for name in PROMPTS if fields.get(name)), None)
@@ -85,7 +85,7 @@ def conversation(row: dict[str, Any]) -> Imported:
     if not signals:
         raise Unusable("answers that say nothing of a reply")
     key = label(row.get("id")) or content_key(*(one.key for one in replies.values()))
-    return Imported(key, key, (*prompt, *replies.values()), tuple(signals))
+    return ImportedConversation(key, key, (*prompt, *replies.values()), tuple(signals))
 
 
 def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -109,7 +109,9 @@ def _at(values: object, number: int, default: object) -> object:
     return values[number] if isinstance(values, list) and number < len(values) else default
 
 
-def _signals(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any) -> Iterator[Signal]:
+def _signals(
+    user: str, said: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
+) -> Iterator[Signal]:
     if len(replies) > 1:
         yield from _choices(user, said, replies, at)
         return
@@ -127,14 +129,16 @@ def _signals(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any)
             value = (number > 3) - (number < 3)
         elif isinstance(answer, str) and (CORRECTION.search(question) or REPLY.fullmatch(question)):
             if answer.strip() and answer != reply.content:
-                yield Correction(reply.key, user, filled(answer, question), at=at)
+                yield ImportedCorrection(reply.key, user, filled(answer, question), at=at)
         elif isinstance(answer, str):
             comments.append(answer)
     if value:
-        yield Vote(reply.key, user, value, at=at, **remarks([], "\n".join(comments)))
+        yield ImportedRating(reply.key, user, value, at=at, **remarks([], "\n".join(comments)))
 
 
-def _choices(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any) -> Iterator[Choice]:
+def _choices(
+    user: str, said: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
+) -> Iterator[ImportedComparison]:
     ranks: dict[str, float] = {}  # name of a reply → the higher, the better
     for question, answer in said.items():
         if isinstance(answer, list):
@@ -150,7 +154,7 @@ def _choices(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any)
                 ranks = {reply: float(reply == name) for reply in replies}
             elif len(replies) == 2 and tie in ("both_good", "both_bad"):
                 left, right = replies.values()
-                yield Choice(
+                yield ImportedComparison(
                     left.key, right.key, user, tie="both_good" if tie == "both_good" else "both_bad", at=at
                 )
         elif (number := whole(answer)) is not None and (name := _named(question, replies)):
@@ -158,10 +162,10 @@ def _choices(user: str, said: dict[str, Any], replies: dict[str, Turn], at: Any)
     for one, other in combinations(ranks, 2):
         better, worse = (one, other) if ranks[one] > ranks[other] else (other, one)
         if ranks[one] != ranks[other] and replies[better].key != replies[worse].key:
-            yield Choice(replies[better].key, replies[worse].key, user, at=at)
+            yield ImportedComparison(replies[better].key, replies[worse].key, user, at=at)
 
 
-def _named(value: object, replies: dict[str, Turn]) -> str | None:
+def _named(value: object, replies: dict[str, ImportedMessage]) -> str | None:
     """The reply that a label or question names: by its field's name, or by that name's number or letter."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None

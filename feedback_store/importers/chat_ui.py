@@ -6,14 +6,14 @@ from typing import Any
 
 from feedback_store.importers.fields import branch, label, listing, moment, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Imported, Unusable, Vote, content_key
+from feedback_store.importers.items import ImportedConversation, ImportedRating, Unusable, content_key
 
 
 def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     messages = listing(row.get("messages"), "messages")
     # An assistant's empty first message is how chat-ui marks the root of its tree.
@@ -30,8 +30,8 @@ def conversation(row: dict[str, Any]) -> Imported:
             continue
         if value not in (1, -1) or one.role != "assistant":
             raise Unusable("a score that is no thumb on a reply")
-        votes.append(Vote(one.key, key, value, at=updated))
-    return Imported(
+        votes.append(ImportedRating(one.key, key, value, at=updated))
+    return ImportedConversation(
         key=key,
         rater=key,
         turns=tuple(turns),

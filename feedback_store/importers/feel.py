@@ -9,14 +9,22 @@ from typing import Any
 
 from feedback_store.importers.fields import branch, filled, label, listing, moment, text, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Correction, Imported, Signal, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import (
+    ImportedConversation,
+    ImportedCorrection,
+    ImportedMessage,
+    ImportedRating,
+    Signal,
+    Unusable,
+    turn,
+)
 
 
 def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     messages = listing(row.get("conversation"), "conversation")
     turns = branch(messages)
@@ -24,18 +32,18 @@ def conversation(row: dict[str, Any]) -> Imported:
     rater = label(row.get("session_id")) or key
     at = moment(row.get("timestamp"))
     signals: list[Signal] = []
-    originals: list[Turn] = []
+    originals: list[ImportedMessage] = []
     for number, (one, message) in enumerate(zip(turns, messages, strict=True)):
         value = whole(message.get("rating"))
         if one.role != "assistant":
             continue
         if value in (1, -1):
-            signals.append(Vote(one.key, rater, value, at=at))
+            signals.append(ImportedRating(one.key, rater, value, at=at))
         elif value not in (None, 0):
             raise Unusable("a rating that is neither 1, 0 nor -1")
         chosen, rejected = (text(message.get(name) or "", name) for name in ("chosen", "rejected"))
         if chosen.strip() and rejected.strip() and chosen != rejected:
             original = turn(turns[number - 1], "assistant", rejected)
             originals.append(original)
-            signals.append(Correction(original.key, rater, chosen, at=at))
-    return Imported(key, rater, (*turns, *originals), tuple(signals), at=at)
+            signals.append(ImportedCorrection(original.key, rater, chosen, at=at))
+    return ImportedConversation(key, rater, (*turns, *originals), tuple(signals), at=at)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from feedback_store.importers.items import Turn, Unusable, turn
+from feedback_store.importers.items import ImportedMessage, Unusable, turn
 from feedback_store.records import Role
 from feedback_store.validation import MAX_COMMENT, MAX_REASON, MAX_REASONS
 
@@ -167,12 +167,12 @@ def split_thought(said: str) -> tuple[str | None, str]:
     return None, said
 
 
-def branch(messages: object, name: str = "messages", model: str = "") -> list[Turn]:
+def branch(messages: object, name: str = "messages", model: str = "") -> list[ImportedMessage]:
     """A chat list (`role` and `content`, or `from` and `value`) as one branch of turns.
 
     Raises: Unusable, also where a reply does not follow a user's message.
     """
-    turns: list[Turn] = []
+    turns: list[ImportedMessage] = []
     for said in listing(messages, name):
         message = mapping(said, "a message")
         who = role(message.get("role", message.get("from")))
@@ -189,7 +189,7 @@ def branch(messages: object, name: str = "messages", model: str = "") -> list[Tu
     return turns
 
 
-def replies(turns: Iterable[Turn]) -> Iterator[Turn]:
+def replies(turns: Iterable[ImportedMessage]) -> Iterator[ImportedMessage]:
     """Only the model's."""
     return (one for one in turns if one.role == "assistant")
 

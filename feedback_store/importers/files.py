@@ -6,7 +6,6 @@ from some place (cut off, another encoding) is FileDamaged.
 
 import csv
 import gzip
-import importlib
 import io
 import json
 import re
@@ -16,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from feedback_store.errors import FileDamaged, ImportFailed, MissingDependency
-from feedback_store.importers.items import Imported, Unusable
+from feedback_store.errors import FileDamaged, ImportFailed
+from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.optional_packages import optional_package
 
 CHUNK = 1 << 16  # characters
 LONGEST_ROW = 1 << 26  # characters
@@ -25,7 +25,7 @@ PARQUET_ROWS = 100  # decoded at once
 LONGEST_NUMBER = 300  # digits: Python refuses to read much longer ones
 
 Row = tuple[int, object]
-Item = Imported | Unusable
+Item = ImportedConversation | Unusable
 
 
 def _number(digits: str) -> int | float:
@@ -39,7 +39,7 @@ SPACE = re.compile(r"[ \t\n\r]*")
 DECODER = json.JSONDecoder(parse_int=_number)
 
 
-def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], Imported]) -> Iterator[Item]:
+def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], ImportedConversation]) -> Iterator[Item]:
     """Convert every row that is an object; a row that cannot be used comes out as its reason."""
     for _, row in rows:
         if isinstance(row, Unusable):
@@ -56,7 +56,7 @@ def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], Imported]) -> 
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a JSON array, JSON lines or Parquet file with their numbers, from 1 on.
 
-    A line that is no JSON comes out as Unusable. Raises: FileDamaged, ImportFailed, MissingDependency.
+    A line that is no JSON comes out as Unusable. Raises: FileDamaged, ImportFailed.
     """
     with _explained(path), _opened(path) as file:
         if file.peek(4)[:4] == b"PAR1":
@@ -234,14 +234,14 @@ def _may_be_cut(error: json.JSONDecodeError, length: int) -> bool:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    parquet = package("pyarrow.parquet", "Parquet files")
+    parquet = optional_package("pyarrow.parquet", "Parquet files")
     try:
         number = 0
         for batch in parquet.ParquetFile(path).iter_batches(batch_size=PARQUET_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
-    except (package("pyarrow", "").ArrowException, OSError, ValueError) as error:
+    except (optional_package("pyarrow", "").ArrowException, OSError, ValueError) as error:
         raise FileDamaged(f"{path} is a damaged Parquet file: {error!s:.300}.") from error
     except OverflowError as error:
         # Arrow's times reach beyond Python's years 1 to 9999.
@@ -249,12 +249,3 @@ def _parquet(path: Path) -> Iterator[Row]:
             f"{path} has a time beyond the years 1 to 9999 after row {number:,}: {error!s:.300}. "
             "Correct it, or leave its column out."
         ) from error
-
-
-def package(name: str, what: str) -> Any:
-    """An optional package, imported now. Raises: MissingDependency."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        top = name.partition(".")[0]
-        raise MissingDependency(f"{what} need the package {top}: pip install {top}") from error

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from feedback_store.importers.fields import content, mapping, moment, role, split_thought, whole
 from feedback_store.importers.files import Item, csv_rows, parsed
-from feedback_store.importers.items import Imported, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import (
+    ImportedConversation,
+    ImportedMessage,
+    ImportedRating,
+    Unusable,
+    turn,
+)
 
 VALUES = {"Like": 1, "Dislike": -1}
 
@@ -22,7 +28,7 @@ def read(path: Path) -> Iterator[Item]:
             yield reason
 
 
-def conversation(record: list[str]) -> Imported:
+def conversation(record: list[str]) -> ImportedConversation:
     """Raises: Unusable."""
     if len(record) < 4:
         raise Unusable("fewer than four columns")
@@ -40,11 +46,11 @@ def conversation(record: list[str]) -> Imported:
         raise Unusable("a flag on no reply")
     key = turns[-1].key
     at = moment(record[-1])
-    return Imported(key, key, tuple(turns), (Vote(key, key, value, at=at),), at=at)
+    return ImportedConversation(key, key, tuple(turns), (ImportedRating(key, key, value, at=at),), at=at)
 
 
-def _branch(messages: list[object]) -> list[Turn]:
-    turns: list[Turn] = []
+def _branch(messages: list[object]) -> list[ImportedMessage]:
+    turns: list[ImportedMessage] = []
     thought = None
     for said in messages:
         message = mapping(said, "a message")

@@ -10,7 +10,14 @@ from typing import Any
 
 from feedback_store.importers.fields import filled
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Choice, Imported, Turn, Unusable, content_key, turn
+from feedback_store.importers.items import (
+    ImportedComparison,
+    ImportedConversation,
+    ImportedMessage,
+    Unusable,
+    content_key,
+    turn,
+)
 from feedback_store.records import Role
 
 MARK = re.compile(r"\n\n(Human|Assistant): ?")
@@ -21,7 +28,7 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     chosen, rejected = (_turns(filled(row.get(name), name)) for name in ("chosen", "rejected"))
     if chosen[-1].key == rejected[-1].key:
@@ -29,14 +36,16 @@ def conversation(row: dict[str, Any]) -> Imported:
     if chosen[-1].parent != rejected[-1].parent:
         raise Unusable("chosen and rejected answer different prompts")
     key = content_key(chosen[-1].key, rejected[-1].key)
-    return Imported(key, key, (*chosen, rejected[-1]), (Choice(chosen[-1].key, rejected[-1].key, key),))
+    return ImportedConversation(
+        key, key, (*chosen, rejected[-1]), (ImportedComparison(chosen[-1].key, rejected[-1].key, key),)
+    )
 
 
-def _turns(said: str) -> list[Turn]:
+def _turns(said: str) -> list[ImportedMessage]:
     before, *pieces = MARK.split(said if said.startswith("\n\n") else "\n\n" + said)
     if before.strip() or not pieces:
         raise Unusable("a text without Human and Assistant")
-    turns: list[Turn] = []
+    turns: list[ImportedMessage] = []
     for speaker, body in zip(pieces[::2], pieces[1::2], strict=True):
         who = ROLES[speaker]
         if who == "assistant" and (not turns or turns[-1].role != "user"):

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers import SYSTEMS, import_file
-from feedback_store.store.store import FeedbackStore
+from feedback_store.importers.run_import import SYSTEMS, import_file
+from feedback_store.store.open_store import FeedbackStore
 
 
 def add_import(commands: Any, where: argparse.ArgumentParser) -> None:

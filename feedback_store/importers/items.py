@@ -13,7 +13,7 @@ from feedback_store.records import Role
 
 
 @dataclass(frozen=True)
-class Turn:
+class ImportedMessage:
     """A message of the tree. `parent` None: a root. `model` names what wrote a reply, where that is known.
 
     A reply that is not `answered` is empty: it says that nothing was answered, and in which mode it was asked.
@@ -31,7 +31,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Vote:
+class ImportedRating:
     """A person's thumb on a reply: `value` 1 or -1."""
 
     reply: str
@@ -43,7 +43,7 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Correction:
+class ImportedCorrection:
     """What a person would have the reply say."""
 
     reply: str
@@ -53,7 +53,7 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ImportedComparison:
     """One reply preferred to another one on the same message; with `tie` neither is."""
 
     chosen: str
@@ -64,11 +64,11 @@ class Choice:
     at: datetime | None = None
 
 
-Signal = Vote | Correction | Choice
+Signal = ImportedRating | ImportedCorrection | ImportedComparison
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedConversation:
     """A conversation, or a part of one, with what people said of its replies.
 
     `key` names the conversation and `rater` who held it. Turns stand after their parents; a parent that is
@@ -77,7 +77,7 @@ class Imported:
 
     key: str
     rater: str
-    turns: tuple[Turn, ...]
+    turns: tuple[ImportedMessage, ...]
     signals: tuple[Signal, ...] = ()
     title: str = ""
     at: datetime | None = None
@@ -97,7 +97,7 @@ def content_key(*parts: str | None) -> str:
 
 
 def turn(
-    parent: Turn | None,
+    parent: ImportedMessage | None,
     role: Role,
     content: str,
     *,
@@ -106,7 +106,7 @@ def turn(
     model: str = "",
     think: bool | None = None,
     at: datetime | None = None,
-) -> Turn:
+) -> ImportedMessage:
     """A turn whose key comes from its content and from all that was said before it.
 
     A conversation that has grown since the last import keeps its turns' keys, and an edited message is another
@@ -115,20 +115,22 @@ def turn(
     """
     key = content_key(parent.key if parent else None, role, thought, content, name)
     mode = bool(thought) if think is None else think
-    return Turn(key, parent.key if parent else None, role, content, thought, model, mode, at)
+    return ImportedMessage(key, parent.key if parent else None, role, content, thought, model, mode, at)
 
 
-def parents_first(turns: Iterable[Turn]) -> list[Turn]:
+def parents_first(turns: Iterable[ImportedMessage]) -> list[ImportedMessage]:
     """The turns of a tree in an order in which it can be written.
 
     Turns in a circle, turns below a parent that is not there, and replies (with all below them) that answer
     no user's message are left out.
     """
-    below: dict[str | None, list[Turn]] = {}
+    below: dict[str | None, list[ImportedMessage]] = {}
     for one in turns:
         below.setdefault(one.parent, []).append(one)
-    ordered: list[Turn] = []
-    waiting: list[tuple[Turn | None, Turn]] = [(None, one) for one in reversed(below.pop(None, []))]
+    ordered: list[ImportedMessage] = []
+    waiting: list[tuple[ImportedMessage | None, ImportedMessage]] = [
+        (None, one) for one in reversed(below.pop(None, []))
+    ]
     while waiting:
         parent, one = waiting.pop()
         if one.role == "assistant" and (parent is None or parent.role != "user"):

@@ -18,7 +18,13 @@ from feedback_store.importers.fields import (
     text,
 )
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Imported, Turn, Unusable, Vote, parents_first
+from feedback_store.importers.items import (
+    ImportedConversation,
+    ImportedMessage,
+    ImportedRating,
+    Unusable,
+    parents_first,
+)
 
 NO_PARENT = "00000000-0000-0000-0000-000000000000"
 VALUES = {"thumbsUp": 1, "thumbsDown": -1}
@@ -28,7 +34,7 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     if "messages" not in row:
         return _part(filled(row.get("conversationId"), "conversationId"), [row], row)
@@ -39,7 +45,7 @@ def conversation(row: dict[str, Any]) -> Imported:
     return _part(filled(key, "conversationId"), messages, row)
 
 
-def _part(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> Imported:
+def _part(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> ImportedConversation:
     rater = label(outer.get("user")) or label(messages[0].get("user")) or key
     turns = [_turn(message) for message in messages]
     if len(turns) > 1:
@@ -48,7 +54,7 @@ def _part(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> Im
     votes = [vote for message in messages if (vote := _vote(message, rater))]
     if any(vote.reply not in known for vote in votes):
         raise Unusable("a rated reply whose question is missing")
-    return Imported(
+    return ImportedConversation(
         key=key,
         rater=rater,
         turns=tuple(turns),
@@ -69,7 +75,7 @@ def _flat(messages: object) -> Iterator[dict[str, Any]]:
             waiting.extend(reversed(children))
 
 
-def _turn(message: dict[str, Any]) -> Turn:
+def _turn(message: dict[str, Any]) -> ImportedMessage:
     parent = message.get("parentMessageId")
     by_user = message.get("isCreatedByUser")
     if not isinstance(by_user, bool):
@@ -77,7 +83,7 @@ def _turn(message: dict[str, Any]) -> Turn:
     thought, body = _said(message)
     if not by_user and thought is None:
         thought, body = split_thought(body)
-    return Turn(
+    return ImportedMessage(
         key=filled(message.get("messageId"), "messageId"),
         parent=None if parent in (None, "", NO_PARENT) else text(parent, "parentMessageId"),
         role="user" if by_user else "assistant",
@@ -104,7 +110,7 @@ def _said(message: dict[str, Any]) -> tuple[str | None, str]:
     return "\n".join(said["think"]) or None, "\n".join(said["text"])
 
 
-def _vote(message: dict[str, Any], rater: str) -> Vote | None:
+def _vote(message: dict[str, Any], rater: str) -> ImportedRating | None:
     given = message.get("feedback")
     if not given:
         return None
@@ -115,7 +121,7 @@ def _vote(message: dict[str, Any], rater: str) -> Vote | None:
         raise Unusable("a rating that is neither thumbsUp nor thumbsDown")
     tag = feedback.get("tag")
     key = tag.get("key") if isinstance(tag, dict) else tag
-    return Vote(
+    return ImportedRating(
         reply=text(message.get("messageId"), "messageId"),
         rater=label(message.get("user")) or rater,
         value=value,

@@ -11,7 +11,7 @@ from typing import Any
 from feedback_store.errors import ImportFailed
 from feedback_store.importers.fields import filled, listing, mapping, text
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Imported, Turn, Unusable
+from feedback_store.importers.items import ImportedConversation, ImportedMessage, Unusable
 from feedback_store.importers.training_rows import (
     demonstration,
     preference,
@@ -52,7 +52,7 @@ def read(path: Path) -> Iterator[Item]:
     info = _info(path)
     columns, tags = info.get("columns", {}), info.get("tags", {})
 
-    def conversation(row: dict[str, Any]) -> Imported:
+    def conversation(row: dict[str, Any]) -> ImportedConversation:
         if info.get("formatting", "sharegpt" if SHAREGPT["messages"] in row else "alpaca") == "sharegpt":
             return sharegpt(row, SHAREGPT | columns, TAGS | tags)
         return alpaca(row, ALPACA | columns)
@@ -60,7 +60,7 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def alpaca(row: dict[str, Any], columns: dict[str, Any] = ALPACA) -> Imported:
+def alpaca(row: dict[str, Any], columns: dict[str, Any] = ALPACA) -> ImportedConversation:
     """Raises: Unusable."""
     found = {name: row.get(column) for name, column in columns.items()}
     messages = _system(found.get("system"))
@@ -77,7 +77,7 @@ def alpaca(row: dict[str, Any], columns: dict[str, Any] = ALPACA) -> Imported:
 
 def sharegpt(
     row: dict[str, Any], columns: dict[str, Any] = SHAREGPT, tags: dict[str, Any] = TAGS
-) -> Imported:
+) -> ImportedConversation:
     """Raises: Unusable."""
     found = {name: row.get(column) for name, column in columns.items()}
     if found.get("tools"):
@@ -101,7 +101,7 @@ def sharegpt(
     return _judged(prompt_of(_system(found.get("system")) + messages), response, found)
 
 
-def _judged(prompt: list[Turn], response: object, found: dict[str, Any]) -> Imported:
+def _judged(prompt: list[ImportedMessage], response: object, found: dict[str, Any]) -> ImportedConversation:
     if found.get("chosen") is not None:
         chosen, rejected = (reply_to(prompt, found.get(name)) for name in ("chosen", "rejected"))
         return preference(prompt, chosen, rejected)

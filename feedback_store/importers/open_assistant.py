@@ -10,7 +10,13 @@ from typing import Any
 
 from feedback_store.importers.fields import content, filled, label, mapping, moment, whole
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Choice, Imported, Turn, Unusable, parents_first
+from feedback_store.importers.items import (
+    ImportedComparison,
+    ImportedConversation,
+    ImportedMessage,
+    Unusable,
+    parents_first,
+)
 from feedback_store.records import Role
 
 ROLES: dict[object, Role] = {"prompter": "user", "assistant": "assistant"}
@@ -21,10 +27,10 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     key = filled(row.get("message_tree_id"), "message_tree_id")
-    turns: list[Turn] = []
+    turns: list[ImportedMessage] = []
     ranked: dict[str | None, dict[int, str]] = {}
     waiting: list[tuple[str | None, object]] = [(None, row.get("prompt"))]
     while waiting:
@@ -46,21 +52,21 @@ def conversation(row: dict[str, Any]) -> Imported:
     turns = parents_first(turns)
     kept = {one.key for one in turns}
     choices = [
-        Choice(better, worse, key)
+        ImportedComparison(better, worse, key)
         for ranks in ranked.values()
         for (_, better), (_, worse) in combinations(sorted(ranks.items())[:MOST_RANKED], 2)
         if better in kept and worse in kept
     ]
     if not turns:
         raise Unusable("a tree without messages")
-    return Imported(key, key, tuple(turns), tuple(choices), at=turns[0].at)
+    return ImportedConversation(key, key, tuple(turns), tuple(choices), at=turns[0].at)
 
 
-def _turn(message: dict[str, Any], parent: str | None) -> Turn:
+def _turn(message: dict[str, Any], parent: str | None) -> ImportedMessage:
     who = message.get("role")
     if not isinstance(who, str) or who not in ROLES:
         raise Unusable("a role that the store does not know")
-    return Turn(
+    return ImportedMessage(
         key=filled(message.get("message_id"), "message_id"),
         parent=parent,
         role=ROLES[who],

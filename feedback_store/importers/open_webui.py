@@ -21,14 +21,21 @@ from feedback_store.importers.fields import (
     whole,
 )
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Choice, Imported, Turn, Unusable, Vote, turn
+from feedback_store.importers.items import (
+    ImportedComparison,
+    ImportedConversation,
+    ImportedMessage,
+    ImportedRating,
+    Unusable,
+    turn,
+)
 
 
 def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     data, meta = mapping(row.get("data"), "data"), mapping(row.get("meta"), "meta")
     value = thumb(data.get("rating"))
@@ -39,7 +46,7 @@ def conversation(row: dict[str, Any]) -> Imported:
     messages = mapping(mapping(chat.get("history"), "history").get("messages"), "history.messages")
     rated_id = filled(meta.get("message_id"), "meta.message_id")
 
-    path: list[Turn] = []
+    path: list[ImportedMessage] = []
     for name in _path(messages, rated_id):
         path.append(_turn(path[-1] if path else None, name, messages[name]))
     rated = path[-1]
@@ -53,13 +60,15 @@ def conversation(row: dict[str, Any]) -> Imported:
     tags = data.get("tags") if isinstance(data.get("tags"), list) else []
     scored = [f"score {score} of 10"] if score is not None and 0 <= score <= 10 else []
     said = remarks([data.get("reason"), *(tags or []), *scored], data.get("comment"))
-    signals: list[Vote | Choice] = [Vote(rated.key, rater, value, at=at, **said)]
+    signals: list[ImportedRating | ImportedComparison] = [
+        ImportedRating(rated.key, rater, value, at=at, **said)
+    ]
     if meta.get("arena") is True:
         for sibling in siblings:
             if sibling.model != rated.model:
                 chosen, rejected = (rated, sibling) if value > 0 else (sibling, rated)
-                signals.append(Choice(chosen.key, rejected.key, rater, blind=True, at=at))
-    return Imported(
+                signals.append(ImportedComparison(chosen.key, rejected.key, rater, blind=True, at=at))
+    return ImportedConversation(
         key=label(meta.get("chat_id")) or label(outer.get("id")) or path[0].key,
         rater=label(outer.get("user_id")) or rater,
         turns=(*path, *siblings),
@@ -85,7 +94,7 @@ def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
     return path[::-1]
 
 
-def _turn(parent: Turn | None, name: str, message: object) -> Turn:
+def _turn(parent: ImportedMessage | None, name: str, message: object) -> ImportedMessage:
     found = mapping(message, "a message")
     who = role(found.get("role"))
     body = content(found.get("content"), "a message")
@@ -105,7 +114,7 @@ def _turn(parent: Turn | None, name: str, message: object) -> Turn:
     )
 
 
-def _siblings(messages: dict[str, Any], rated_id: str, parent: Turn) -> Iterator[Turn]:
+def _siblings(messages: dict[str, Any], rated_id: str, parent: ImportedMessage) -> Iterator[ImportedMessage]:
     above = messages[mapping(messages[rated_id])["parentId"]]
     names = above.get("childrenIds")
     for name in (

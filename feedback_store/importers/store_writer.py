@@ -27,13 +27,13 @@ from feedback_store.database.tables import (
 )
 from feedback_store.errors import StoreError
 from feedback_store.importers.items import (
-    Choice,
-    Correction,
-    Imported,
+    ImportedComparison,
+    ImportedConversation,
+    ImportedCorrection,
+    ImportedMessage,
+    ImportedRating,
     Signal,
-    Turn,
     Unusable,
-    Vote,
     content_key,
 )
 from feedback_store.store.lookup import make_known, title_of
@@ -56,7 +56,7 @@ def version(system: str, model: str) -> str:
     return f"imported:{system}:{model}"[:200] if model else f"imported:{system}"
 
 
-def check(one: Imported) -> None:
+def check(one: ImportedConversation) -> None:
     """Raises: Unusable unless all of it can be stored, as far as that is known without the store."""
     keys = {turn.key for turn in one.turns}
     roles = {turn.key: turn.role for turn in one.turns}
@@ -71,22 +71,22 @@ def check(one: Imported) -> None:
             raise Unusable("an empty reply")
     parents = {turn.key: turn.parent for turn in one.turns}
     for signal in one.signals:
-        pair = (signal.chosen, signal.rejected) if isinstance(signal, Choice) else (signal.reply,)
+        pair = (signal.chosen, signal.rejected) if isinstance(signal, ImportedComparison) else (signal.reply,)
         if any(roles.get(key) != "assistant" for key in pair) or len(set(pair)) < len(pair):
             raise Unusable("a judgement of something that is no reply")
         if len({parents[key] for key in pair}) > 1:
             raise Unusable("a choice between replies to different messages")
         try:
-            if isinstance(signal, Correction):
+            if isinstance(signal, ImportedCorrection):
                 validation.check_correction(signal.text)
-            if isinstance(signal, Vote):
+            if isinstance(signal, ImportedRating):
                 validation.check_rating(signal.value, signal.reasons, signal.comment)
         except StoreError as error:
             raise Unusable(f"a {type(error).__name__}") from error
 
 
 def write(
-    session: Session, system: str, items: Sequence[Imported]
+    session: Session, system: str, items: Sequence[ImportedConversation]
 ) -> tuple[list[Unusable | bool], Counter[str]]:
     """Write what is new of checked items, in order.
 
@@ -114,7 +114,7 @@ class _Writer:
         self._raters: set[str] = set()
         self.added: Counter[str] = Counter()
 
-    def conversations(self, items: Sequence[Imported]) -> list[Unusable | bool]:
+    def conversations(self, items: Sequence[ImportedConversation]) -> list[Unusable | bool]:
         """All conversations with their messages and replies; for each whether it is new, or why it is refused."""
         roles = self._known_roles(items)
         known: set[str] = set()
@@ -151,10 +151,10 @@ class _Writer:
         self.added["replies"] += len(replies)
         return outcomes
 
-    def signal(self, one: Imported, signal: Signal) -> bool:
+    def signal(self, one: ImportedConversation, signal: Signal) -> bool:
         """Whether it is news: what was said before, and what is older than what was said since, is none."""
         rater, at = self._rater(signal.rater, signal.at), signal.at or one.at or self._now
-        if isinstance(signal, Vote):
+        if isinstance(signal, ImportedRating):
             names = {"reply_id": self._id(one, signal.reply), "rater_id": rater}
             said: dict[str, Any] = {
                 "value": signal.value,
@@ -162,7 +162,7 @@ class _Writer:
                 "comment": signal.comment,
             }
             return self._say(RatingRow, RatingHistoryRow, names, said, at, signal.at)
-        if isinstance(signal, Correction):
+        if isinstance(signal, ImportedCorrection):
             names = {"reply_id": self._id(one, signal.reply), "rater_id": rater}
             return self._say(CorrectionRow, CorrectionHistoryRow, names, {"text": signal.text}, at, signal.at)
         left, right = self._id(one, signal.chosen), self._id(one, signal.rejected)
@@ -203,7 +203,7 @@ class _Writer:
         self.added[table.__tablename__] += 1
         return True
 
-    def _begin(self, one: Imported) -> None:
+    def _begin(self, one: ImportedConversation) -> None:
         times = [turn.at for turn in one.turns if turn.at]
         asked = next((turn.content for turn in one.turns if turn.role == "user"), "")
         self._session.add(
@@ -219,12 +219,12 @@ class _Writer:
         self._session.flush()
         self.added["conversations"] += 1
 
-    def _grow(self, one: Imported, new: Sequence[Turn]) -> None:
+    def _grow(self, one: ImportedConversation, new: Sequence[ImportedMessage]) -> None:
         row = self._session.get_one(ConversationRow, self._id(one))
         row.head_id = self._id(one, new[-1].key)
         row.updated_at = max([row.updated_at, *(turn.at for turn in new if turn.at)])
 
-    def _message(self, one: Imported, turn: Turn) -> dict[str, Any]:
+    def _message(self, one: ImportedConversation, turn: ImportedMessage) -> dict[str, Any]:
         return {
             "id": self._id(one, turn.key),
             "conversation_id": self._id(one),
@@ -234,7 +234,7 @@ class _Writer:
             "created_at": turn.at or one.at or self._now,
         }
 
-    def _reply(self, one: Imported, turn: Turn) -> dict[str, Any]:
+    def _reply(self, one: ImportedConversation, turn: ImportedMessage) -> dict[str, Any]:
         return {
             "id": self._id(one, turn.key),
             "thought": turn.thought,
@@ -251,7 +251,7 @@ class _Writer:
             "seconds": 0.0,
         }
 
-    def _missing_parent(self, one: Imported, roles: dict[str, str]) -> Unusable | None:
+    def _missing_parent(self, one: ImportedConversation, roles: dict[str, str]) -> Unusable | None:
         own = {turn.key: turn.role for turn in one.turns}
         for turn in one.turns:
             if turn.parent is None:
@@ -263,7 +263,7 @@ class _Writer:
                 return Unusable("a reply that answers no user's message")
         return None
 
-    def _known_roles(self, items: Iterable[Imported]) -> dict[str, str]:
+    def _known_roles(self, items: Iterable[ImportedConversation]) -> dict[str, str]:
         """The roles of all messages that the items name and the store has, by our ids."""
         ids = {
             self._id(one, key): None
@@ -287,7 +287,7 @@ class _Writer:
             self._raters.add(rater)
         return rater
 
-    def _id(self, one: Imported, *names: str) -> str:
+    def _id(self, one: ImportedConversation, *names: str) -> str:
         return our_id(self._system, "conversation" if not names else "message", one.key, *names)
 
 

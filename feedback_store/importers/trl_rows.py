@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import Imported, Unusable
+from feedback_store.importers.items import ImportedConversation, Unusable
 from feedback_store.importers.training_rows import (
     conversation_of,
     demonstration,
@@ -23,7 +23,7 @@ def read(path: Path) -> Iterator[Item]:
     return each(rows(path), conversation)
 
 
-def conversation(row: dict[str, Any]) -> Imported:
+def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Raises: Unusable."""
     if row.get("tools"):
         raise Unusable("a row with tools")

@@ -2,9 +2,11 @@
 
 from alembic import context
 
-from feedback_store.database.tables import Base
+from feedback_store.database.tables import TableBase
 
 context.configure(
-    connection=context.config.attributes["connection"], target_metadata=Base.metadata, render_as_batch=True
+    connection=context.config.attributes["connection"],
+    target_metadata=TableBase.metadata,
+    render_as_batch=True,
 )
 context.run_migrations()

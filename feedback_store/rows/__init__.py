@@ -1,27 +1,26 @@
 """From what people said to training rows, by rules that have a name, a default and a reason (docs/explanation.md).
 
-`from_store` and `unpaired` make rows of single thumbs, `preferences` pairs, `demonstrations` written answers, and
+`unpaired_rows` and `unpaired` make rows of single thumbs, `preferences` pairs, `demonstrations` written answers, and
 `prompts` what was asked. Only what people consented to becomes a row, and each row carries, where its text was served
 here, the token ids that were served. `trl_*` turn a row into what TRL's trainers take.
 """
 
 from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow, demonstrations, prompts
-from feedback_store.rows.pairs import PreferenceRow, Said, preferences
+from feedback_store.rows.pairs import PairSide, PreferenceRow, preferences
 from feedback_store.rows.rules import Rules, held_out, normal_prompt
-from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, from_store, unpaired
+from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, unpaired, unpaired_rows
 from feedback_store.rows.trl_format import trl_kto, trl_preference, trl_prompt, trl_sft
 
 __all__ = [
     "DemonstrationRow",
+    "PairSide",
     "PreferenceRow",
     "PromptRow",
     "RatedReply",
     "Rules",
-    "Said",
     "UnpairedRow",
     "class_balance",
     "demonstrations",
-    "from_store",
     "held_out",
     "normal_prompt",
     "preferences",
@@ -31,4 +30,5 @@ __all__ = [
     "trl_prompt",
     "trl_sft",
     "unpaired",
+    "unpaired_rows",
 ]

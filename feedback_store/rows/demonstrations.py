@@ -7,23 +7,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from feedback_store.progress import Watch, unwatched
-from feedback_store.records import Asked
+from feedback_store.progress_bars import ShowProgress, no_progress
+from feedback_store.records import AnsweredPrompt
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
-    Limit,
-    Made,
+    CountedVote,
+    RowLimit,
+    RowWithVotes,
     Rules,
-    Vote,
     digest,
     prompt_key,
     rater_key,
-    rows_of,
+    without_votes,
 )
-from feedback_store.rows.with_messages import with_messages
 
 if TYPE_CHECKING:
-    from feedback_store.store.store import FeedbackStore
+    from feedback_store.store.open_store import FeedbackStore
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def demonstrations(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[D
     One person is enough for a correction: writing it is more work than a vote. The same text under nearly the
     same prompt is one row.
     """
-    return rows_of(made_demonstrations(store, None, rules, Counter()))
+    return without_votes(iter_demonstrations(store, None, rules, Counter()))
 
 
 def prompts(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[PromptRow]:
@@ -71,22 +70,22 @@ def prompts(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[PromptRo
 
     Of prompts that are nearly the same the first stays.
     """
-    return rows_of(made_prompts(store, None, rules, Counter()))
+    return without_votes(iter_prompts(store, None, rules, Counter()))
 
 
-def made_demonstrations(
+def iter_demonstrations(
     store: FeedbackStore,
     version: str | None,
     rules: Rules,
     left_out: Counter[str],
-    watch: Watch = unwatched,
-) -> Iterator[Made[DemonstrationRow]]:
+    progress: ShowProgress = no_progress,
+) -> Iterator[RowWithVotes[DemonstrationRow]]:
     """`demonstrations` row by row, with the vote behind each; `left_out` counts what each rule took away."""
     used: Counter[str] = Counter()
-    limit = Limit(rules, left_out)
-    corrections = watch(store.corrections(version, consented=True), "reading corrections")
+    limit = RowLimit(rules, left_out)
+    corrections = progress(store.corrections(version, consented=True), "reading corrections")
     found = (pair for pair in corrections if pair[0].text)
-    for (correction, reply), messages in with_messages(store, found, lambda pair: pair[1].parent_id):
+    for (correction, reply), messages in store.with_transcripts(found, lambda pair: pair[1].parent_id):
         prompt = prompt_key(messages, reply.think)
         if used[correction.rater] >= rules.most_per_rater:
             left_out["most_per_rater"] += 1
@@ -102,27 +101,27 @@ def made_demonstrations(
                 reply_id=reply.id,
                 rater=rater_key(correction.rater),
             )
-            vote = Vote("correction", correction.rater, 1, (reply.id,), reply.conversation_id)
-            yield Made(row, (vote,))
+            vote = CountedVote("correction", correction.rater, 1, (reply.id,), reply.conversation_id)
+            yield RowWithVotes(row, (vote,))
 
 
-def made_prompts(
+def iter_prompts(
     store: FeedbackStore,
     version: str | None,
     rules: Rules,
     left_out: Counter[str],
-    watch: Watch = unwatched,
-) -> Iterator[Made[PromptRow]]:
+    progress: ShowProgress = no_progress,
+) -> Iterator[RowWithVotes[PromptRow]]:
     """`prompts` row by row, each with its asker; `left_out` counts what each rule took away.
 
     `version` keeps prompts that this version answered.
     """
     used: Counter[str] = Counter()
     seen: set[bytes] = set()
-    questions = watch(store.asked(version, consented=True), "reading questions")
+    questions = progress(store.answered_prompts(version, consented=True), "reading questions")
     # Who has asked enough is not read on: above each question stands a conversation.
     found = _while_fewer(rules.most_per_rater, used, questions, left_out)
-    for asked, messages in with_messages(store, found, lambda asked: asked.message_id):
+    for asked, messages in store.with_transcripts(found, lambda asked: asked.message_id):
         key = prompt_key(messages, asked.think)
         if key in seen:
             left_out["repeated"] += 1
@@ -133,12 +132,12 @@ def made_prompts(
             used[asked.rater] += 1
             rater = rater_key(asked.rater)
             row = PromptRow(messages, asked.think, asked.prompt_ids, asked.message_id, rater)
-            yield Made(row, (Vote("prompt", asked.rater, 0, (), asked.conversation_id),))
+            yield RowWithVotes(row, (CountedVote("prompt", asked.rater, 0, (), asked.conversation_id),))
 
 
 def _while_fewer(
-    most: int, used: Counter[str], questions: Iterable[Asked], left_out: Counter[str]
-) -> Iterator[Asked]:
+    most: int, used: Counter[str], questions: Iterable[AnsweredPrompt], left_out: Counter[str]
+) -> Iterator[AnsweredPrompt]:
     for asked in questions:
         if used[asked.rater] < most:
             yield asked

@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.errors import PushFailed, StoreUnwritable
-from feedback_store.importers.files import package
-from feedback_store.progress import Watch, unwatched
-from feedback_store.rows import trl_kto, trl_preference, trl_prompt, trl_sft
-from feedback_store.rows.demonstrations import made_demonstrations, made_prompts
-from feedback_store.rows.pairs import made_preferences
+from feedback_store.optional_packages import optional_package
+from feedback_store.progress_bars import ShowProgress, no_progress
+from feedback_store.rows.demonstrations import iter_demonstrations, iter_prompts
+from feedback_store.rows.pairs import iter_preferences
 from feedback_store.rows.rules import DEFAULT_RULES, Rules
-from feedback_store.rows.thumbs import made_from_store
-from feedback_store.store.store import FeedbackStore
+from feedback_store.rows.thumbs import iter_unpaired
+from feedback_store.rows.trl_format import trl_kto, trl_preference, trl_prompt, trl_sft
+from feedback_store.store.open_store import FeedbackStore
 
 PARQUET_ROWS = 1_000  # in one group
 # Which rows of the store a format is made from, and by what.
 FORMATS: dict[str, tuple[Callable[..., Iterator[Any]], Callable[[Any], dict[str, Any]]]] = {
-    "trl-kto": (made_from_store, trl_kto),
-    "trl-preference": (made_preferences, trl_preference),
-    "trl-sft": (made_demonstrations, trl_sft),
-    "trl-prompt": (made_prompts, trl_prompt),
+    "trl-kto": (iter_unpaired, trl_kto),
+    "trl-preference": (iter_preferences, trl_preference),
+    "trl-sft": (iter_demonstrations, trl_sft),
+    "trl-prompt": (iter_prompts, trl_prompt),
 }
 
 
@@ -35,11 +35,11 @@ def rows(
     format: str,
     version: str | None = None,
     rules: Rules = DEFAULT_RULES,
-    watch: Watch = unwatched,
+    progress: ShowProgress = no_progress,
 ) -> Iterator[dict[str, Any]]:
     """The store's rows in one of FORMATS, one at a time; `version` keeps those of its replies."""
     made, as_trl = FORMATS[format]
-    for one in watch(made(store, version, rules, Counter(), watch), f"{format} rows"):
+    for one in progress(made(store, version, rules, Counter(), progress), f"{format} rows"):
         yield as_trl(one.row)
 
 
@@ -58,7 +58,7 @@ def push(repository: str, format: str, found: Iterable[dict[str, Any]]) -> tuple
     A dataset that does not exist is made, private. The token is the one of `hf auth login`, or HF_TOKEN.
     Raises: PushFailed, MissingDependency.
     """
-    hub = package("huggingface_hub", "Datasets on the Hub")
+    hub = optional_package("huggingface_hub", "Datasets on the Hub")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         number = write(path, format, found)
@@ -113,7 +113,10 @@ def _lines(path: Path, found: Iterable[dict[str, Any]]) -> int:
 
 
 def _parquet(path: Path, format: str, found: Iterable[dict[str, Any]]) -> int:
-    arrow, parquet = package("pyarrow", "Parquet files"), package("pyarrow.parquet", "Parquet files")
+    arrow, parquet = (
+        optional_package("pyarrow", "Parquet files"),
+        optional_package("pyarrow.parquet", "Parquet files"),
+    )
     schema = _schema(arrow, format)
     waiting, number = iter(found), 0
     with parquet.ParquetWriter(path, schema) as writer:

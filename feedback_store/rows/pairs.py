@@ -7,30 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from feedback_store.progress import Watch, unwatched
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.records import Comparison, Rating, Reply
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
-    Limit,
-    Made,
+    CountedVote,
+    RowLimit,
+    RowWithVotes,
     Rules,
-    Tally,
-    Vote,
+    VoteTally,
     digest,
     prompt_key,
-    rows_of,
     sole_rater,
+    without_votes,
 )
-from feedback_store.rows.with_messages import with_messages
 
 if TYPE_CHECKING:
-    from feedback_store.store.store import FeedbackStore
+    from feedback_store.store.open_store import FeedbackStore
 
 Source = Literal["siblings", "comparison", "correction"]
 
 
 @dataclass(frozen=True)
-class Said:
+class PairSide:
     """One side of a pair. `reply_id` and `completion_ids` are None where a person wrote it.
 
     `completion_ids` are also None where this side was served after another prompt's tokens than the pair has.
@@ -53,8 +52,8 @@ class PreferenceRow:
     messages: list[dict[str, str]]
     think: bool
     prompt_ids: list[int]
-    chosen: Said
-    rejected: Said
+    chosen: PairSide
+    rejected: PairSide
     source: Source
     votes: int
     rater: str | None = None
@@ -69,34 +68,34 @@ def preferences(
     under nearly the same prompt are paired once: where sources disagree, the direct choice counts. `version` keeps
     pairs with a reply of this version.
     """
-    return rows_of(made_preferences(store, version, rules, Counter()))
+    return without_votes(iter_preferences(store, version, rules, Counter()))
 
 
-def made_preferences(
+def iter_preferences(
     store: FeedbackStore,
     version: str | None,
     rules: Rules,
     left_out: Counter[str],
-    watch: Watch = unwatched,
-) -> Iterator[Made[PreferenceRow]]:
+    progress: ShowProgress = no_progress,
+) -> Iterator[RowWithVotes[PreferenceRow]]:
     """`preferences` row by row, with the votes behind each; `left_out` counts what each rule took away.
 
     `version` keeps pairs with a reply of this version.
     """
-    limit = Limit(rules, left_out)
+    limit = RowLimit(rules, left_out)
     for made, what in ((_compared, "choices"), (_siblings, "siblings"), (_corrected, "corrections")):
-        yield from watch(made(store, version, rules, limit, left_out), f"pairs from {what}")
+        yield from progress(made(store, version, rules, limit, left_out), f"pairs from {what}")
 
 
 def _compared(
-    store: FeedbackStore, version: str | None, rules: Rules, limit: Limit, left_out: Counter[str]
-) -> Iterator[Made[PreferenceRow]]:
-    tally = Tally(rules, left_out)
+    store: FeedbackStore, version: str | None, rules: Rules, limit: RowLimit, left_out: Counter[str]
+) -> Iterator[RowWithVotes[PreferenceRow]]:
+    tally = VoteTally(rules, left_out)
     for comparison, left, right, messages in _choices(store, version, rules, left_out):
         key, first, _ = _sorted(messages, left, right)
         side = 0 if comparison.preferred is None else 1 if comparison.preferred == first.id else -1
         replies = (comparison.left_reply_id, comparison.right_reply_id)
-        tally.add(key, Vote("comparison", comparison.rater, side, replies, left.conversation_id))
+        tally.add(key, CountedVote("comparison", comparison.rater, side, replies, left.conversation_id))
     judged: set[bytes] = set()
     for _, left, right, messages in _choices(store, version, rules, Counter()):
         key, first, second = _sorted(messages, left, right)
@@ -115,7 +114,7 @@ def _choices(
 ) -> Iterator[tuple[Comparison, Reply, Reply, list[dict[str, str]]]]:
     """Comparisons that can make a pair, with their prompt."""
     found = store.comparisons(version, consented=True)
-    for (comparison, left, right), messages in with_messages(store, found, lambda one: one[1].parent_id):
+    for (comparison, left, right), messages in store.with_transcripts(found, lambda one: one[1].parent_id):
         if rules.blind_only and not comparison.blind:
             left_out["blind_only"] += 1
         elif _can_pair(left, right, left_out):
@@ -123,11 +122,11 @@ def _choices(
 
 
 def _siblings(
-    store: FeedbackStore, version: str | None, rules: Rules, limit: Limit, left_out: Counter[str]
-) -> Iterator[Made[PreferenceRow]]:
-    tally = Tally(rules, left_out)
-    found = store.contested(consented=True)
-    for votes, messages in with_messages(store, found, lambda votes: votes[0][1].parent_id):
+    store: FeedbackStore, version: str | None, rules: Rules, limit: RowLimit, left_out: Counter[str]
+) -> Iterator[RowWithVotes[PreferenceRow]]:
+    tally = VoteTally(rules, left_out)
+    found = store.contested_ratings(consented=True)
+    for votes, messages in store.with_transcripts(found, lambda votes: votes[0][1].parent_id):
         liked, disliked = _sides(votes, tally)
         for better in liked:
             for worse in disliked:
@@ -138,24 +137,26 @@ def _siblings(
                     yield from _pair(messages, better, worse, "siblings", said, limit)
 
 
-def _sides(votes: Sequence[tuple[Rating, Reply]], tally: Tally) -> tuple[list[Reply], list[Reply]]:
+def _sides(votes: Sequence[tuple[Rating, Reply]], tally: VoteTally) -> tuple[list[Reply], list[Reply]]:
     """The replies that the majority likes, and those that it dislikes."""
     replies = {reply.id: reply for _, reply in votes}
     for rating, reply in votes:
         if rating.value != 0:
             where = reply.conversation_id
-            tally.add(reply.id.encode(), Vote("rating", rating.rater, rating.value, (reply.id,), where))
+            tally.add(
+                reply.id.encode(), CountedVote("rating", rating.rater, rating.value, (reply.id,), where)
+            )
     verdicts = {reply_id: tally.verdict(reply_id.encode()) for reply_id in replies}
     liked = [reply for reply in replies.values() if verdicts[reply.id] > 0]
     return liked, [reply for reply in replies.values() if verdicts[reply.id] < 0]
 
 
 def _corrected(
-    store: FeedbackStore, version: str | None, rules: Rules, limit: Limit, left_out: Counter[str]
-) -> Iterator[Made[PreferenceRow]]:
+    store: FeedbackStore, version: str | None, rules: Rules, limit: RowLimit, left_out: Counter[str]
+) -> Iterator[RowWithVotes[PreferenceRow]]:
     used: Counter[str] = Counter()
     found = (pair for pair in store.corrections(version, consented=True) if pair[0].text)
-    for (correction, reply), messages in with_messages(store, found, lambda pair: pair[1].parent_id):
+    for (correction, reply), messages in store.with_transcripts(found, lambda pair: pair[1].parent_id):
         if used[correction.rater] >= rules.most_per_rater:
             left_out["most_per_rater"] += 1
         elif reply.finish_reason == "error":
@@ -166,8 +167,8 @@ def _corrected(
             used[correction.rater] += 1
             # The same thought on both sides cancels out of the difference that is learned: the pair is about
             # the answer alone, which is all that the person wrote.
-            better = Said(None, reply.thought, correction.text, None)
-            vote = Vote("correction", correction.rater, 1, (reply.id,), reply.conversation_id)
+            better = PairSide(None, reply.thought, correction.text, None)
+            vote = CountedVote("correction", correction.rater, 1, (reply.id,), reply.conversation_id)
             prompt = prompt_key(messages, reply.think)
             if limit.passes(prompt, _pair_key(prompt, better, _said(reply))):
                 row = PreferenceRow(
@@ -180,7 +181,7 @@ def _corrected(
                     votes=1,
                     rater=sole_rater([vote]),
                 )
-                yield Made(row, (vote,))
+                yield RowWithVotes(row, (vote,))
 
 
 def _can_pair(one: Reply, other: Reply, left_out: Counter[str]) -> bool:
@@ -201,12 +202,12 @@ def _pair(
     better: Reply,
     worse: Reply,
     source: Source,
-    votes: tuple[Vote, ...],
-    limit: Limit,
-) -> Iterator[Made[PreferenceRow]]:
+    votes: tuple[CountedVote, ...],
+    limit: RowLimit,
+) -> Iterator[RowWithVotes[PreferenceRow]]:
     chosen, rejected = _said(better), _said(worse)
     if worse.prompt_ids != better.prompt_ids:
-        rejected = Said(worse.id, worse.thought, worse.answer, None)
+        rejected = PairSide(worse.id, worse.thought, worse.answer, None)
     prompt = prompt_key(messages, better.think)
     if limit.passes(prompt, _pair_key(prompt, chosen, rejected)):
         row = PreferenceRow(
@@ -219,11 +220,11 @@ def _pair(
             votes=len({vote.rater for vote in votes}),
             rater=sole_rater(votes),
         )
-        yield Made(row, votes)
+        yield RowWithVotes(row, votes)
 
 
-def _said(reply: Reply) -> Said:
-    return Said(reply.id, reply.thought, reply.answer, reply.completion_ids)
+def _said(reply: Reply) -> PairSide:
+    return PairSide(reply.id, reply.thought, reply.answer, reply.completion_ids)
 
 
 def _sorted(messages: list[dict[str, str]], one: Reply, other: Reply) -> tuple[bytes, Reply, Reply]:
@@ -232,9 +233,9 @@ def _sorted(messages: list[dict[str, str]], one: Reply, other: Reply) -> tuple[b
     return _pair_key(prompt_key(messages, one.think), _said(first), _said(second)), first, second
 
 
-def _pair_key(prompt: bytes, one: Said, other: Said) -> bytes:
+def _pair_key(prompt: bytes, one: PairSide, other: PairSide) -> bytes:
     return digest(prompt, *sorted((_text_key(one), _text_key(other))))
 
 
-def _text_key(said: Said) -> bytes:
+def _text_key(said: PairSide) -> bytes:
     return digest(said.thought or "", said.answer)

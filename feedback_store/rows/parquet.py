@@ -1,15 +1,14 @@
 """Training rows as Parquet files, one kind a file, and back."""
 
-import importlib
 import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from feedback_store.errors import MissingDependency
+from feedback_store.optional_packages import optional_package
 from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow
-from feedback_store.rows.pairs import PreferenceRow, Said
+from feedback_store.rows.pairs import PairSide, PreferenceRow
 from feedback_store.rows.thumbs import UnpairedRow
 
 ROWS_AT_ONCE = 1_000  # in one group of a file
@@ -23,7 +22,7 @@ CLASSES = {
 
 def write(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
     """Write plain rows, in order, to the disk; returns how many. Raises: OSError, MissingDependency."""
-    arrow, parquet = _arrow("pyarrow"), library()
+    arrow, parquet = _pyarrow()
     schema = arrow.schema(_columns(arrow, kind))
     number = 0
     with path.open("wb") as file:
@@ -38,7 +37,7 @@ def write(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
 
 def read(path: Path, kind: str) -> Iterator[Any]:
     """The rows of a file, some at a time. Raises: MissingDependency."""
-    with library().ParquetFile(path) as file:
+    with _pyarrow()[1].ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE):
             for values in batch.to_pylist():
                 yield _from_plain(kind, values)
@@ -47,12 +46,12 @@ def read(path: Path, kind: str) -> Iterator[Any]:
 def plain(row: Any) -> dict[str, Any]:
     """A row as dictionaries, lists and values."""
     # Not dataclasses.asdict, which copies every token id by itself.
-    return {name: vars(value) if isinstance(value, Said) else value for name, value in vars(row).items()}
+    return {name: vars(value) if isinstance(value, PairSide) else value for name, value in vars(row).items()}
 
 
-def library() -> Any:
-    """Raises: MissingDependency."""
-    return _arrow("pyarrow.parquet")
+def check_installed() -> None:
+    """Raises MissingDependency if pyarrow is not installed."""
+    _pyarrow()
 
 
 def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
@@ -87,15 +86,13 @@ def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
 
 def _from_plain(kind: str, values: dict[str, Any]) -> Any:
     if kind == "preference":
-        values = values | {side: Said(**values[side]) for side in ("chosen", "rejected")}
+        values = values | {side: PairSide(**values[side]) for side in ("chosen", "rejected")}
     return CLASSES[kind](**values)
 
 
-def _arrow(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingDependency(
-            "Snapshots are Parquet files, and serving does not need what writes them. "
-            "Install it with: pip install -r requirements-train.txt"
-        ) from error
+def _pyarrow() -> tuple[Any, Any]:
+    """The modules `pyarrow` and `pyarrow.parquet`. Raises MissingDependency."""
+    purpose, install = "Snapshots", "-r requirements-train.txt"
+    return optional_package("pyarrow", purpose, install), optional_package(
+        "pyarrow.parquet", purpose, install
+    )

@@ -45,7 +45,7 @@ DEFAULT_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class CountedVote:
     """One person's word on something. `kind` and `replies` name the signal, `conversation` where it was said.
 
     `value` is 1 for, -1 against, 0 neither.
@@ -59,23 +59,23 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Made(Generic[Row]):
+class RowWithVotes(Generic[Row]):
     """A row, and the votes that made it."""
 
     row: Row
-    votes: tuple[Vote, ...]
+    votes: tuple[CountedVote, ...]
 
 
-class Tally:
+class VoteTally:
     """Who said what of each thing. Each person counts once for a thing, with the last word."""
 
     def __init__(self, rules: Rules, left_out: Counter[str]) -> None:
         self._rules = rules
         self._left_out = left_out
-        self._votes: dict[bytes, dict[str, Vote]] = {}
+        self._votes: dict[bytes, dict[str, CountedVote]] = {}
         self._used: Counter[str] = Counter()
 
-    def add(self, key: bytes, vote: Vote) -> None:
+    def add(self, key: bytes, vote: CountedVote) -> None:
         """Count a vote on what `key` names, unless its rater has said enough."""
         votes = self._votes.get(key, {})
         if vote.rater not in votes:
@@ -86,7 +86,7 @@ class Tally:
         self._votes[key] = votes
         votes[vote.rater] = vote
 
-    def votes(self, key: bytes) -> tuple[Vote, ...]:
+    def votes(self, key: bytes) -> tuple[CountedVote, ...]:
         """All that counts, by rater."""
         return tuple(vote for _, vote in sorted(self._votes.get(key, {}).items()))
 
@@ -104,7 +104,7 @@ class Tally:
         return 0
 
 
-def sole_rater(votes: Sequence[Vote]) -> str | None:
+def sole_rater(votes: Sequence[CountedVote]) -> str | None:
     """A digest of the rater where one person alone gave the votes; else None."""
     raters = {vote.rater for vote in votes}
     return rater_key(raters.pop()) if len(raters) == 1 else None
@@ -162,7 +162,7 @@ def _below(text: str, share: float) -> bool:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") < share * 2**64
 
 
-class Limit:
+class RowLimit:
     """Lets through each thing once, and of things under one prompt only so many."""
 
     def __init__(self, rules: Rules, left_out: Counter[str]) -> None:
@@ -184,6 +184,6 @@ class Limit:
         return True
 
 
-def rows_of(made: Iterator[Made[Row]]) -> list[Row]:
+def without_votes(made: Iterator[RowWithVotes[Row]]) -> list[Row]:
     """The rows alone."""
     return [one.row for one in made]

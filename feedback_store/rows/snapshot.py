@@ -19,21 +19,22 @@ from typing import Any
 import orjson
 
 from feedback_store.errors import SnapshotDamaged, SnapshotError
-from feedback_store.progress import Watch, unwatched
+from feedback_store.hashing import sha256_file
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.rows import parquet
-from feedback_store.rows.demonstrations import made_demonstrations, made_prompts
-from feedback_store.rows.pairs import made_preferences
-from feedback_store.rows.rules import DEFAULT_RULES, Made, Rules, Vote, digest
-from feedback_store.rows.thumbs import class_balance, made_from_store
-from feedback_store.store.snapshot_files import MANIFEST, damages, sha256
-from feedback_store.store.store import FeedbackStore
+from feedback_store.rows.demonstrations import iter_demonstrations, iter_prompts
+from feedback_store.rows.pairs import iter_preferences
+from feedback_store.rows.rules import DEFAULT_RULES, CountedVote, RowWithVotes, Rules, digest
+from feedback_store.rows.thumbs import class_balance, iter_unpaired
+from feedback_store.store.open_store import FeedbackStore
+from feedback_store.store.snapshot_files import MANIFEST, damages
 
 FORMAT = 1  # of the manifest; raised when its meaning changes
-MAKERS: dict[str, Callable[..., Iterator[Made[Any]]]] = {
-    "unpaired": made_from_store,
-    "preference": made_preferences,
-    "demonstration": made_demonstrations,
-    "prompt": made_prompts,
+MAKERS: dict[str, Callable[..., Iterator[RowWithVotes[Any]]]] = {
+    "unpaired": iter_unpaired,
+    "preference": iter_preferences,
+    "demonstration": iter_demonstrations,
+    "prompt": iter_prompts,
 }
 KINDS = tuple(MAKERS)
 
@@ -70,7 +71,7 @@ def take(
     *,
     version: str | None = None,
     kinds: Sequence[str] = KINDS,
-    watch: Watch = unwatched,
+    progress: ShowProgress = no_progress,
 ) -> Snapshot:
     """Freeze the store's rows into `folder`, which must be new, and write down in the store who is in it.
 
@@ -81,13 +82,13 @@ def take(
     wanted = [kind for kind in KINDS if kind in kinds]
     if len(wanted) != len(set(kinds)) or not wanted:
         raise SnapshotError(f"Kinds of rows are {', '.join(KINDS)}, not {', '.join(kinds) or 'none'}.")
-    parquet.library()  # before any work: it may be missing
+    parquet.check_installed()  # before any work: it may be missing
     aside = None
     try:
         folder = folder.absolute()
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        people = _write(store, aside, rules, version, wanted, watch)
+        people = _write(store, aside, rules, version, wanted, progress)
         placed = _place(aside, folder)
         snapshot = load(folder)
     except OSError as error:
@@ -102,7 +103,7 @@ def take(
         store.record_snapshot(
             snapshot.id,
             folder,
-            sha256(folder / MANIFEST),
+            sha256_file(folder / MANIFEST),
             snapshot.counts,
             people.raters,
             people.conversations,
@@ -157,7 +158,7 @@ class _People:
     replies: set[str]
     votes: set[str]
 
-    def add(self, votes: Sequence[Vote]) -> None:
+    def add(self, votes: Sequence[CountedVote]) -> None:
         for vote in votes:
             self.raters.add(vote.rater)
             self.conversations.add(vote.conversation)
@@ -180,7 +181,7 @@ def _write(
     rules: Rules,
     version: str | None,
     kinds: Sequence[str],
-    watch: Watch,
+    progress: ShowProgress,
 ) -> _People:
     query = {"version": version, "kinds": list(kinds), "consented": True}
     hashed = _begun_hash(query, asdict(rules))
@@ -193,7 +194,7 @@ def _write(
         hashed.update(f"{kind}\n".encode())
 
         def plain_rows(kind: str = kind, reasons: Counter[str] = reasons) -> Iterator[dict[str, Any]]:
-            for made in watch(MAKERS[kind](store, version, rules, reasons, watch), f"{kind} rows"):
+            for made in progress(MAKERS[kind](store, version, rules, reasons, progress), f"{kind} rows"):
                 people.add(made.votes)
                 if kind == "unpaired":
                     labels[made.row.label] += 1
@@ -213,7 +214,7 @@ def _write(
         "counts": counts,
         "left_out": left_out,
         "balance": class_balance(labels.elements()),
-        "files": {f"{kind}.parquet": sha256(folder / f"{kind}.parquet") for kind in kinds},
+        "files": {f"{kind}.parquet": sha256_file(folder / f"{kind}.parquet") for kind in kinds},
         "replies": replies,
         "ratings": ratings,
     }

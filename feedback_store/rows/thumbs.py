@@ -8,24 +8,23 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from feedback_store.progress import Watch, unwatched
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.records import Rating, Reply, Thumb
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
-    Limit,
-    Made,
+    CountedVote,
+    RowLimit,
+    RowWithVotes,
     Rules,
-    Tally,
-    Vote,
+    VoteTally,
     digest,
     prompt_key,
-    rows_of,
     sole_rater,
+    without_votes,
 )
-from feedback_store.rows.with_messages import with_messages
 
 if TYPE_CHECKING:
-    from feedback_store.store.store import FeedbackStore
+    from feedback_store.store.open_store import FeedbackStore
 
 REPLIES_AT_ONCE = 500  # read together
 
@@ -62,14 +61,14 @@ class UnpairedRow:
     rater: str | None = None
 
 
-def from_store(
+def unpaired_rows(
     store: FeedbackStore, version: str | None = None, rules: Rules = DEFAULT_RULES
 ) -> list[UnpairedRow]:
     """The unpaired rows of a store, in the order the replies were made; only what people consented to.
 
     `version` keeps the replies of one version.
     """
-    return rows_of(made_from_store(store, version, rules, Counter()))
+    return without_votes(iter_unpaired(store, version, rules, Counter()))
 
 
 def unpaired(rated: Iterable[RatedReply], rules: Rules = DEFAULT_RULES) -> list[UnpairedRow]:
@@ -84,25 +83,25 @@ def unpaired(rated: Iterable[RatedReply], rules: Rules = DEFAULT_RULES) -> list[
     return [_row(known[one.reply_id].reply, known[one.reply_id].messages, one) for one in decided]
 
 
-def made_from_store(
+def iter_unpaired(
     store: FeedbackStore,
     version: str | None,
     rules: Rules,
     left_out: Counter[str],
-    watch: Watch = unwatched,
-) -> Iterator[Made[UnpairedRow]]:
-    """`from_store` row by row, with the votes behind each; `left_out` counts what each rule took away.
+    progress: ShowProgress = no_progress,
+) -> Iterator[RowWithVotes[UnpairedRow]]:
+    """`unpaired_rows` row by row, with the votes behind each; `left_out` counts what each rule took away.
 
     Decides first, and then reads the replies that became rows: nothing but the votes is ever held in memory.
     """
-    thumbs = watch(store.thumbs(version, consented=True), "reading thumbs")
-    decided = _decided(with_messages(store, thumbs, lambda thumb: thumb.parent_id), rules, left_out)
+    thumbs = progress(store.thumbs(version, consented=True), "reading thumbs")
+    decided = _decided(store.with_transcripts(thumbs, lambda thumb: thumb.parent_id), rules, left_out)
     while some := list(islice(decided, REPLIES_AT_ONCE)):
         # What was forgotten since it was decided on is left out.
         replies = store.replies([one.reply_id for one in some])
         there = ((one, replies[one.reply_id]) for one in some if one.reply_id in replies)
-        for (one, reply), messages in with_messages(store, there, lambda pair: pair[1].parent_id):
-            yield Made(_row(reply, messages, one), one.votes)
+        for (one, reply), messages in store.with_transcripts(there, lambda pair: pair[1].parent_id):
+            yield RowWithVotes(_row(reply, messages, one), one.votes)
 
 
 def class_balance(labels: Iterable[bool]) -> dict[str, float]:
@@ -128,21 +127,23 @@ class _Decided:
 
     reply_id: str
     label: bool
-    votes: tuple[Vote, ...]
+    votes: tuple[CountedVote, ...]
 
 
 def _decided(
     thumbs: Iterable[tuple[Thumb, list[dict[str, str]]]], rules: Rules, left_out: Counter[str]
 ) -> Iterator[_Decided]:
     """What becomes of thumbs, given with their messages and all on one reply together; replies in their order."""
-    tally = Tally(rules, left_out)
+    tally = VoteTally(rules, left_out)
     said: dict[str, tuple[bytes, bytes]] = {}
     for thumb, messages in thumbs:
         prompt = prompt_key(messages, thumb.think)
         key = digest(prompt, thumb.thought or "", thumb.answer)
         said[thumb.reply_id] = (key, prompt)
-        tally.add(key, Vote("rating", thumb.rater, thumb.value, (thumb.reply_id,), thumb.conversation_id))
-    limit = Limit(rules, left_out)
+        tally.add(
+            key, CountedVote("rating", thumb.rater, thumb.value, (thumb.reply_id,), thumb.conversation_id)
+        )
+    limit = RowLimit(rules, left_out)
     judged: set[bytes] = set()
     for reply_id, (key, prompt) in said.items():
         votes = tally.votes(key)

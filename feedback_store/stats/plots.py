@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.errors import StoreUnwritable
-from feedback_store.importers.files import package
+from feedback_store.optional_packages import optional_package
 from feedback_store.stats.intervals import wilson
-from feedback_store.stats.stats import SPANS, Stats, moment
+from feedback_store.stats.summary import SPAN_NAMES, Stats, moment
 
 # Bars or points in one picture: more could not be read. The text of `stats` has all.
 MOST_SHOWN = 40
@@ -19,8 +19,10 @@ CHINESE = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Microsoft Ya
 
 def draw(stats: Stats, folder: Path) -> list[Path]:
     """Write what there is something to draw of; returns the files. Raises: StoreUnwritable, MissingDependency."""
-    matplotlib = package("matplotlib", "Pictures")
-    known = {font.name for font in package("matplotlib.font_manager", "Pictures").fontManager.ttflist}
+    matplotlib = optional_package("matplotlib", "Pictures")
+    known = {
+        font.name for font in optional_package("matplotlib.font_manager", "Pictures").fontManager.ttflist
+    }
     fonts = ["DejaVu Sans", *(name for name in CHINESE if name in known)]
     drawn = []
     try:
@@ -52,7 +54,7 @@ def _over_time(stats: Stats) -> Any:
     axes.bar(at, [one.down for one in stats.over_time], bottom=up, color=DOWN, label="down", hatch="//")
     names = [moment(one.start, stats.seconds) for one in stats.over_time]
     axes.set_xticks(at, names, rotation=90 if len(names) > 4 else 0)
-    axes.set_ylabel(f"thumbs, each {SPANS[stats.seconds]} (UTC)")
+    axes.set_ylabel(f"thumbs, each {SPAN_NAMES[stats.seconds]} (UTC)")
     axes.legend()
     return figure
 
@@ -120,6 +122,6 @@ def _most(found: Sequence[Any], size: Callable[[Any], int]) -> list[Any]:
 def _figure(number: int, *, lying: bool) -> tuple[Any, Any]:
     # A figure of its own, not pyplot: nothing global is changed, and no display is looked for.
     size = (8, 1.4 + 0.3 * number) if lying else (max(6, 1.5 + 0.3 * number), 4.5)
-    figure = package("matplotlib.figure", "Pictures").Figure(figsize=size, layout="constrained")
-    package("matplotlib.backends.backend_agg", "Pictures").FigureCanvasAgg(figure)
+    figure = optional_package("matplotlib.figure", "Pictures").Figure(figsize=size, layout="constrained")
+    optional_package("matplotlib.backends.backend_agg", "Pictures").FigureCanvasAgg(figure)
     return figure, figure.add_subplot()

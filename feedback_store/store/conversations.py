@@ -1,8 +1,9 @@
 """Conversations as trees: messages and replies are added, never changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import select
@@ -11,7 +12,7 @@ from feedback_store import validation
 from feedback_store.database.sessions import Sessions
 from feedback_store.database.tables import ConversationRow, MessageRow, ReplyRow
 from feedback_store.errors import InvalidMessage, UnknownMessage
-from feedback_store.records import Asked, Conversation, Message, NewReply, Reply
+from feedback_store.records import AnsweredPrompt, Conversation, Message, NewReply, Reply
 from feedback_store.store.lookup import (
     as_conversation,
     as_message,
@@ -25,13 +26,16 @@ from feedback_store.store.lookup import (
 )
 from feedback_store.store.queries import (
     above,
-    asked_after,
+    answered_prompts_after,
     conversations_with,
     first_words,
     path_to,
     replies_with,
     siblings_of,
 )
+
+TRANSCRIPTS_AT_ONCE = 500  # read by one query
+Item = TypeVar("Item")
 
 
 class Conversations(Sessions):
@@ -63,7 +67,7 @@ class Conversations(Sessions):
             session.add(row)
         return row.id
 
-    def begin(
+    def begin_conversation(
         self,
         rater: str,
         turns: Sequence[tuple[Literal["system", "user"], str]],
@@ -262,6 +266,20 @@ class Conversations(Sessions):
         with self._read() as session:
             return as_transcripts(session.execute(above(message_ids)), message_ids)
 
+    def with_transcripts(
+        self, items: Iterable[Item], message_id: Callable[[Item], str]
+    ) -> Iterator[tuple[Item, list[dict[str, str]]]]:
+        """Each item with the transcript down to the message that `message_id` returns for it, in order.
+
+        An item whose message was forgotten after the item was read is left out.
+        """
+        remaining = iter(items)
+        while batch := list(islice(remaining, TRANSCRIPTS_AT_ONCE)):
+            transcripts = self.transcripts([message_id(item) for item in batch])
+            for item in batch:
+                if message_id(item) in transcripts:
+                    yield item, transcripts[message_id(item)]
+
     def messages(self, conversation_id: str) -> list[Message]:
         """The whole tree in the order it was made. Raises: UnknownConversation."""
         query = (
@@ -274,17 +292,19 @@ class Conversations(Sessions):
             find_conversation(session, conversation_id)
             return [as_message(message, reply) for message, reply in session.execute(query)]
 
-    def asked(self, version: str | None = None, *, consented: bool = False) -> Iterator[Asked]:
+    def answered_prompts(
+        self, version: str | None = None, *, consented: bool = False
+    ) -> Iterator[AnsweredPrompt]:
         """What every reply answered, in the order the replies were made; a message that has several, as often.
 
         `version` keeps what one version answered, `consented` the conversations of people who consent.
         """
 
-        def read(row: Any) -> tuple[int, Asked]:
+        def read(row: Any) -> tuple[int, AnsweredPrompt]:
             number, message_id, conversation_id, rater, think, prompt_ids = row
-            return number, Asked(message_id, conversation_id, rater, think, prompt_ids)
+            return number, AnsweredPrompt(message_id, conversation_id, rater, think, prompt_ids)
 
-        return self._in_pages(lambda last: asked_after(last, version, consented), -1, read)
+        return self._in_pages(lambda last: answered_prompts_after(last, version, consented), -1, read)
 
     def siblings(self, message_id: str) -> list[str]:
         """The ids of all messages under the same parent, `message_id` among them, in the order they were made.

@@ -127,7 +127,7 @@ def siblings_of(message_id: str) -> Select[str]:
     )
 
 
-def asked_after(
+def answered_prompts_after(
     last: int, version: str | None, consented: bool
 ) -> Select[int, str | None, str, str, bool, list[int]]:
     """(number of the reply, message id, conversation, holder, think, prompt ids) of replies beyond `last`."""

@@ -22,7 +22,7 @@ from feedback_store.store.lookup import find_conversation, find_rater, make_know
 MESSAGES_AT_ONCE = 400
 
 
-class People(Sessions):
+class RaterRights(Sessions):
     """The part of `FeedbackStore` that keeps what people allowed, and forgets them."""
 
     def consent(self, rater: str) -> bool:

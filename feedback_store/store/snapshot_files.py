@@ -1,17 +1,12 @@
 """A snapshot's files, as far as plain Python can check them: each is the one that was written, or it is named."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from feedback_store.hashing import sha256_file
+
 MANIFEST = "manifest.json"
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal. Raises: OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def damages(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
@@ -20,5 +15,5 @@ def damages(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
         path = folder / name
         if not path.is_file():
             yield f"The snapshot in {folder} has lost its {name}."
-        elif sha256(path) != expected:
+        elif sha256_file(path) != expected:
             yield f"The snapshot in {folder} has another {name} than was written."

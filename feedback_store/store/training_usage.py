@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from feedback_store.database.database import place_in_store, place_on_disk
+from feedback_store.database.connection import place_in_store, place_on_disk
 from feedback_store.database.sessions import ROWS_AT_ONCE, Sessions, in_batches
 from feedback_store.database.tables import (
     ConversationRow,
@@ -22,7 +22,7 @@ from feedback_store.records import SnapshotRecord
 from feedback_store.validation import check_version
 
 
-class Usage(Sessions):
+class TrainingUsage(Sessions):
     """The part of `FeedbackStore` that knows which snapshots and versions used whose words."""
 
     def record_snapshot(

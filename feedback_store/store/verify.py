@@ -11,22 +11,23 @@ from sqlalchemy import Connection, Text, and_, cast, or_, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import aliased
 
-from feedback_store.database.database import place_on_disk
-from feedback_store.database.tables import Base, ConversationRow, MessageRow, ReplyRow, SnapshotRow
-from feedback_store.progress import Watch, unwatched
+from feedback_store.database.connection import place_on_disk
+from feedback_store.database.tables import ConversationRow, MessageRow, ReplyRow, SnapshotRow, TableBase
+from feedback_store.hashing import sha256_file
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.records import FINISH_REASONS, ROLES
-from feedback_store.store.snapshot_files import MANIFEST, damages, sha256
-from feedback_store.store.verify_votes import comparisons, corrections, ratings
+from feedback_store.store.snapshot_files import MANIFEST, damages
+from feedback_store.store.verify_feedback import comparisons, corrections, ratings
 from feedback_store.validation import are_token_ids
 
 MOST_PAGE_PROBLEMS = 20
 
 
-def problems(connection: Connection, watch: Watch = unwatched) -> list[str]:
+def problems(connection: Connection, progress: ShowProgress = no_progress) -> list[str]:
     """Every contradiction found, in words; empty means clean. Only reads."""
     found: list[str] = []
     try:
-        for check in watch(CHECKS, "verifying"):
+        for check in progress(CHECKS, "verifying"):
             found.extend(check(connection))
     except DatabaseError as error:  # what would be read beyond broken pages means nothing
         found.append(f"The database is damaged: {error.orig}.")
@@ -42,7 +43,7 @@ def _pages(connection: Connection) -> Iterator[str]:
 
 def _references(connection: Connection) -> Iterator[str]:
     # Asked of the rows on every engine: PostgreSQL too holds broken keys, where a restore switched its checks off.
-    for table in Base.metadata.sorted_tables:
+    for table in TableBase.metadata.sorted_tables:
         for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
             target = constraint.referred_table.alias("target")
             pairs = [(one.parent, target.c[one.column.name]) for one in constraint.elements]
@@ -151,7 +152,7 @@ def _snapshots(connection: Connection) -> Iterator[str]:
         if not folder.is_dir():
             continue
         try:
-            if sha256(folder / MANIFEST) != expected:
+            if sha256_file(folder / MANIFEST) != expected:
                 yield f"The snapshot in {folder} has another {MANIFEST} than was written."
                 continue
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import _parser, main
-from feedback_store.database.home import remember_store, store_of
+from feedback_store.database.store_location import remember_store, store_of
 from feedback_store.importers import SYSTEMS
 
 

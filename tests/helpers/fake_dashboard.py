@@ -29,7 +29,7 @@ from assistant.page import build_page, launch_options
 from assistant.page.dashboard import AdminServices, routes
 from assistant.registry.versions import Versions
 from feedback_store import NewReply
-from feedback_store.store import votes as voting
+from feedback_store.store import feedback as store_feedback
 
 PASSWORD = "correct horse battery"
 WHO = "Ada (password)"
@@ -197,7 +197,7 @@ def _trial(home: Path, rng: random.Random) -> None:
 
 def _votes(fake: FakeChat, rng: random.Random) -> None:
     """Ten days of thumbs, and choices between v1, v4 and v6."""
-    real = voting.datetime
+    real = store_feedback.datetime
     try:
         for day in range(10):
             for version, chance, count in (
@@ -206,11 +206,11 @@ def _votes(fake: FakeChat, rng: random.Random) -> None:
             ):
                 for number in range(count):
                     when = BEGAN + timedelta(days=day, minutes=30 * number)
-                    voting.datetime = _clock(when)  # type: ignore[assignment,misc]
+                    store_feedback.datetime = _clock(when)  # type: ignore[assignment,misc]
                     rated = reply(fake, f"person-{rng.randrange(30)}", version)
                     fake.store.rate(rated, f"rater-{number}", 1 if rng.random() < chance else -1)
     finally:
-        voting.datetime = real  # type: ignore[misc]
+        store_feedback.datetime = real  # type: ignore[misc]
     for one, other, chance, count in (("v4", "v1", 0.75, 30), ("v6", "v4", 0.6, 16), ("v6", "v1", 0.8, 10)):
         for number in range(count):
             first = reply(fake, "chooser", one)

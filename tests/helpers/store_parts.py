@@ -14,8 +14,8 @@ from feedback_store import (
     NewReply,
     Reply,
 )
-from feedback_store.database.database import checked_url
-from feedback_store.database.tables import Base
+from feedback_store.database.connection import checked_url
+from feedback_store.database.tables import TableBase
 
 Place = Path | str
 
@@ -105,5 +105,5 @@ def contents(store: FeedbackStore) -> dict[str, list[Any]]:
     with store._engine.connect() as connection:
         return {
             table.name: connection.execute(select(table).order_by(*table.primary_key.columns)).all()
-            for table in Base.metadata.sorted_tables
+            for table in TableBase.metadata.sorted_tables
         }

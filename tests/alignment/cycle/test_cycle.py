@@ -213,6 +213,6 @@ def test_plans_count_what_is_trained_on_alone(rated: Path) -> None:
 
     with FeedbackStore.open(rated / "feedback.db", create=False) as store:
         plan = candidates.CandidatePlan.of_store(store, Policy(), "v1")
-        trained = [row for row in rows.from_store(store) if not rows.held_out(row)]
+        trained = [row for row in rows.unpaired_rows(store) if not rows.held_out(row)]
     assert plan.own == plan.whole
     assert plan.own.thumbs == len(trained) < 24

@@ -48,7 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_imported_thumbs_and_pairs_have_the_token_ids_that_would_have_been_served(home: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     with FeedbackStore.open_home(home) as store:
-        thumbs = {row.answer: row for row in served_ids.with_token_ids(rows.from_store(store), tokenizer)}
+        thumbs = {row.answer: row for row in served_ids.with_token_ids(rows.unpaired_rows(store), tokenizer)}
         imported = token_pairs.pairs_of_store(rows.preferences(store), tokenizer)
     assert thumbs["5 apples"].prompt_ids == prompt.render(tokenizer, question(3), think=False)
     assert thumbs["5 apples"].completion_ids == prompt.completion(tokenizer, "", "5 apples", think=False)

@@ -134,7 +134,7 @@ def test_the_thumb_of_a_reply_in_a_pair_is_left_out(home: Path, monkeypatch: pyt
     from feedback_store import FeedbackStore, rows
 
     with FeedbackStore.open(home / "feedback.db") as store:
-        thumbs = rows.from_store(store)
+        thumbs = rows.unpaired_rows(store)
     chosen, rejected = thumbs[0], thumbs[1]
     pair = TokenPair(chosen.messages, chosen.prompt_ids, [1], [2], (chosen.reply_id, rejected.reply_id))
     monkeypatch.setattr(reward, "pairs_of_store", lambda rows, tokenizer: [pair])

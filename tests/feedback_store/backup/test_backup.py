@@ -14,7 +14,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from feedback_store import FeedbackStore
 from feedback_store.backup import back_up, manifest, restore
-from feedback_store.backup.location import Place
+from feedback_store.backup.location import BackupLocation
 from feedback_store.backup.restore_backup import backups
 from feedback_store.errors import BackupFailed
 
@@ -106,7 +106,7 @@ def test_the_last_backups_are_kept_and_what_only_older_ones_held_goes(home: Path
         (home / "trial.json").write_text(f"{number}")
         made.append(back_up(home, url, keep=2).backup)
     assert [backup.id for backup in backups(url)] == [made[3].id, made[4].id]
-    there = Place(url).sizes()
+    there = BackupLocation(url).sizes()
     needed = {content.place for backup in made[3:] for content in backup.files.values()}
     assert {name for name in there if name.startswith("files/")} == needed
 
@@ -140,7 +140,7 @@ def test_files_are_removed_by_what_the_hubs_file_system_takes(monkeypatch: pytes
     monkeypatch.setattr(
         fsspec, "url_to_fs", lambda url: (HfFileSystem(token=False), url.removeprefix("hf://"))
     )
-    Place("hf://buckets/ann/home").remove(["backups/a.json", "files/ab/abc"])
+    BackupLocation("hf://buckets/ann/home").remove(["backups/a.json", "files/ab/abc"])
     assert removed == ["buckets/ann/home/backups/a.json", "buckets/ann/home/files/ab/abc"]
 
 

@@ -38,7 +38,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from feedback_store.backup import back_up, location
-real, calls = location.Place.put, []
+real, calls = location.BackupLocation.put, []
 def dying(self, source, name, progress):
     calls.append(name)
     if len(calls) == int(sys.argv[3]):
@@ -48,7 +48,7 @@ def dying(self, source, name, progress):
             target.write_bytes(source.read_bytes()[:-1])
         os.kill(os.getpid(), signal.SIGKILL)
     real(self, source, name, progress)
-location.Place.put = dying
+location.BackupLocation.put = dying
 back_up(Path(sys.argv[1]), sys.argv[2])
 """
 

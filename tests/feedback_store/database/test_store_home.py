@@ -22,8 +22,8 @@ from feedback_store import (
     UnknownSnapshot,
 )
 from feedback_store.__main__ import main
-from feedback_store.database.home import has_store, remember_store, store_of
-from feedback_store.rows import from_store
+from feedback_store.database.store_location import has_store, remember_store, store_of
+from feedback_store.rows import unpaired_rows
 from feedback_store.rows.snapshot import take
 
 # Which store a home uses
@@ -146,7 +146,10 @@ def test_both_engines_freeze_the_same_feedback_to_the_same_snapshot(
                 store.compare(reply.id, store.add_reply(retry).id, "陈", "left", blind=True, how="resample")
             # Drawn anew in each store, and part of no row.
             found.append(
-                (take(store, tmp_path / str(number), kinds=["unpaired", "preference"]).id, from_store(store))
+                (
+                    take(store, tmp_path / str(number), kinds=["unpaired", "preference"]).id,
+                    unpaired_rows(store),
+                )
             )
     postgresql.drop(database)
     assert found[0] == found[1]

@@ -21,7 +21,7 @@ from feedback_store import (
     StoreUnavailable,
     StoreUnwritable,
 )
-from feedback_store.database.tables import Base
+from feedback_store.database.tables import TableBase
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_new_store_has_exactly_the_declared_tables(new_place: Place) -> None:
     FeedbackStore.open(new_place).close()
     with sql(new_place) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, TableBase.metadata) == []
 
 
 def test_opening_again_changes_nothing(place: Place) -> None:

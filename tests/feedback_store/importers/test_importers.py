@@ -12,7 +12,7 @@ from helpers.paths import ROOT
 
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
-from feedback_store.importers import SYSTEMS, Report, import_file
+from feedback_store.importers import SYSTEMS, Report, import_file, training_rows
 
 
 def bring(store: FeedbackStore, system: str, folder: Path) -> Report:
@@ -263,6 +263,15 @@ def test_a_later_vote_replaces_an_earlier_one_and_an_earlier_one_nothing(
     assert rating.value == -1
     assert rating.updated_at == datetime.fromtimestamp(1760000200, UTC)
     assert store.verify() == []
+
+
+def test_the_keys_of_training_rows_stay_those_of_stored_rows() -> None:
+    # Stored conversations are found again by them: another key would import the same file a second time.
+    prompt = training_rows.prompt_of("What is 2+2?")
+    reply, other = training_rows.reply_to(prompt, "4"), training_rows.reply_to(prompt, "5")
+    assert training_rows.unpaired(prompt, reply, True).key == "517851eba638b99fd39f6b41a64c4e19"
+    assert training_rows.demonstration(prompt, reply).key == "8a34cf3dc8ab9e135037221d2c55baa6"
+    assert training_rows.preference(prompt, reply, other).key == "af652ae3ce67f198d4945b532ac1a931"
 
 
 def test_every_system_is_in_the_documents() -> None:

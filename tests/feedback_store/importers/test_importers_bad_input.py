@@ -191,10 +191,10 @@ def pairs(path: Path, number: int) -> Path:
 def test_an_import_that_the_store_refuses_says_how_far_it_came_and_goes_on(
     store: FeedbackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from feedback_store import importers
+    from feedback_store.importers import run_import
 
     path = pairs(tmp_path / "rows.jsonl", 10)
-    write, calls = importers.write, []
+    write, calls = run_import.write, []
 
     def full_disk(*arguments: Any) -> Any:
         calls.append(1)
@@ -203,8 +203,8 @@ def test_an_import_that_the_store_refuses_says_how_far_it_came_and_goes_on(
             raise StoreUnwritable("The disk is full.")
         return done
 
-    monkeypatch.setattr(importers, "MOST_ROWS", 3)
-    monkeypatch.setattr(importers, "write", full_disk)
+    monkeypatch.setattr(run_import, "MOST_ROWS", 3)
+    monkeypatch.setattr(run_import, "write", full_disk)
     with pytest.raises(ImportFailed, match=r"disk is full.*before row 7 are in the store \(6 kept\)"):
         import_file(store, "trl", path)
     assert store.counts()["conversations"] == 6
@@ -217,18 +217,19 @@ def test_an_import_that_the_store_refuses_says_how_far_it_came_and_goes_on(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from feedback_store import FeedbackStore, importers
-write, calls = importers.write, []
+from feedback_store import FeedbackStore
+from feedback_store.importers import run_import
+write, calls = run_import.write, []
 def dying(*arguments):
     done = write(*arguments)
     calls.append(1)
     if len(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)  # written, and not committed
     return done
-importers.write, importers.MOST_ROWS = dying, 3
+run_import.write, run_import.MOST_ROWS = dying, 3
 place = sys.argv[1]
 with FeedbackStore.open(place if "://" in place else Path(place)) as store:
-    importers.import_file(store, "trl", Path(sys.argv[2]))
+    run_import.import_file(store, "trl", Path(sys.argv[2]))
 """
 
 

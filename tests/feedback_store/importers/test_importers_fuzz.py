@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
 from feedback_store.importers import SYSTEMS, files, import_file
-from feedback_store.importers.items import Imported, Unusable
+from feedback_store.importers.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check
 
 # Of tests about reading alone: which engine the store has says nothing.
@@ -171,7 +171,7 @@ def test_bytes_in_disorder_raise_nothing_but_the_stores_own_errors(
     read, _ = SYSTEMS[system]
     with suppress(ImportFailed):
         for item in read(path):
-            assert isinstance(item, Imported | Unusable)
+            assert isinstance(item, ImportedConversation | Unusable)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

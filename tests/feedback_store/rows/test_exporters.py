@@ -12,7 +12,7 @@ from helpers.store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
-from feedback_store.database.home import remember_store
+from feedback_store.database.store_location import remember_store
 from feedback_store.errors import MissingDependency, PushFailed
 from feedback_store.importers import import_file
 from feedback_store.rows.exporters import FORMATS, push, rows, write

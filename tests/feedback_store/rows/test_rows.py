@@ -7,7 +7,7 @@ import pytest
 from helpers.store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
-from feedback_store.rows import Rules, UnpairedRow, class_balance, from_store, held_out, trl_kto, unpaired
+from feedback_store.rows import Rules, UnpairedRow, class_balance, held_out, trl_kto, unpaired, unpaired_rows
 from feedback_store.rows.rules import normal_prompt, normalised, prompt_key, rater_key
 
 ROW = UnpairedRow(
@@ -29,7 +29,7 @@ def test_a_rated_reply_gives_one_row_with_all_that_was_served(store: FeedbackSto
     reply = one_turn(store)
     one_turn(store, text="never rated")
     store.rate(reply.id, "ann", 1)
-    assert from_store(store) == [replace(ROW, reply_id=reply.id, rater=rater_key("ann"))]
+    assert unpaired_rows(store) == [replace(ROW, reply_id=reply.id, rater=rater_key("ann"))]
 
 
 @pytest.mark.parametrize(
@@ -52,23 +52,23 @@ def test_the_majority_decides_ties_drop_and_withdrawn_votes_are_silent(
     reply = one_turn(store)
     for number, value in enumerate(votes):
         store.rate(reply.id, f"rater {number}", value)
-    assert [row.label for row in from_store(store)] == labels
+    assert [row.label for row in unpaired_rows(store)] == labels
 
 
 def test_replies_with_too_few_votes_give_no_row(store: FeedbackStore) -> None:
     reply = one_turn(store)
     store.rate(reply.id, "ann", 1)
     store.rate(reply.id, "bob", 0)
-    assert from_store(store, rules=Rules(minimum_votes=2)) == []
+    assert unpaired_rows(store, rules=Rules(minimum_votes=2)) == []
     store.rate(reply.id, "bob", 1)
-    assert [row.votes for row in from_store(store, rules=Rules(minimum_votes=2))] == [2]
+    assert [row.votes for row in unpaired_rows(store, rules=Rules(minimum_votes=2))] == [2]
 
 
 def test_rows_can_be_kept_to_one_version(store: FeedbackStore) -> None:
     for version in ("v1", "v2"):
         store.rate(one_turn(store, version=version, answer=version).id, "ann", 1)
-    assert [row.version for row in from_store(store)] == ["v1", "v2"]
-    assert [row.version for row in from_store(store, version="v2")] == ["v2"]
+    assert [row.version for row in unpaired_rows(store)] == ["v1", "v2"]
+    assert [row.version for row in unpaired_rows(store, version="v2")] == ["v2"]
 
 
 def test_the_prompt_is_the_branch_that_was_answered_without_earlier_thoughts(store: FeedbackStore) -> None:
@@ -77,7 +77,7 @@ def test_the_prompt_is_the_branch_that_was_answered_without_earlier_thoughts(sto
     again = store.add_message(first.conversation_id, first.id, "user", "And 3+3?")
     second = store.add_reply(new_reply(first.conversation_id, again.id, answer="6"))
     store.rate(second.id, "ann", 1)
-    (row,) = from_store(store)
+    (row,) = unpaired_rows(store)
     assert row.messages == [
         {"role": "user", "content": "What is 2+2?"},
         {"role": "assistant", "content": "4"},
@@ -93,11 +93,11 @@ def test_rows_are_the_same_however_many_are_read_at_once(
         store.rate(reply.id, "ann", 1)
         again = store.add_message(reply.conversation_id, reply.id, "user", "Are you sure?")
         store.rate(store.add_reply(new_reply(reply.conversation_id, again.id)).id, "bob", -1)
-    rows = from_store(store)
+    rows = unpaired_rows(store)
     assert [len(row.messages) for row in rows] == [1, 3] * 7
     assert [row.messages[0]["content"] for row in rows[::2]] == [f"Question {n}" for n in range(7)]
-    monkeypatch.setattr("feedback_store.rows.with_messages.PROMPTS_AT_ONCE", 2)
-    assert from_store(store) == rows
+    monkeypatch.setattr("feedback_store.store.conversations.TRANSCRIPTS_AT_ONCE", 2)
+    assert unpaired_rows(store) == rows
 
 
 def test_nothing_of_a_person_without_consent_becomes_a_row(store: FeedbackStore) -> None:
@@ -105,9 +105,9 @@ def test_nothing_of_a_person_without_consent_becomes_a_row(store: FeedbackStore)
     for reply in (own, other):
         store.rate(reply.id, "ann", -1)
         store.rate(reply.id, "carol", 1)
-    assert from_store(store) == []  # ties
+    assert unpaired_rows(store) == []  # ties
     store.set_consent("ann", False)
-    assert [(row.reply_id, row.label, row.votes) for row in from_store(store)] == [(other.id, True, 1)]
+    assert [(row.reply_id, row.label, row.votes) for row in unpaired_rows(store)] == [(other.id, True, 1)]
 
 
 def test_no_ratings_give_no_rows() -> None:
@@ -188,7 +188,7 @@ def test_the_same_answer_to_nearly_the_same_prompt_is_judged_once_by_all_its_rat
         store.rate(reply.id, rater, value)
     other = one_turn(store, text=texts[1], answer="5")
     store.rate(other.id, "ann", 1)
-    rows = from_store(store)
+    rows = unpaired_rows(store)
     assert [(row.reply_id, row.label, row.votes) for row in rows] == [
         (replies[0].id, False, 3),
         (other.id, True, 1),
@@ -200,7 +200,7 @@ def test_a_person_counts_once_for_a_text_with_the_last_word(store: FeedbackStore
     for reply, value in zip(replies, (1, 1, -1), strict=True):
         store.rate(reply.id, "ann", value)
     store.rate(replies[0].id, "bob", -1)
-    (row,) = from_store(store)
+    (row,) = unpaired_rows(store)
     assert (row.label, row.votes, row.rater) == (False, 2, None)
 
 
@@ -217,7 +217,7 @@ def test_a_person_counts_once_for_a_text_with_the_last_word(store: FeedbackStore
 def test_prompts_that_ask_something_else_are_kept_apart(store: FeedbackStore, one: str, other: str) -> None:
     for text in (one, other):
         store.rate(one_turn(store, text=text).id, "ann", 1)
-    assert len(from_store(store)) == 2
+    assert len(unpaired_rows(store)) == 2
 
 
 @pytest.mark.parametrize(
@@ -228,19 +228,19 @@ def test_prompts_that_differ_in_case_spaces_and_stops_are_one(
 ) -> None:
     for text in (one, other):
         store.rate(one_turn(store, text=text).id, "ann", 1)
-    assert len(from_store(store)) == 1
+    assert len(unpaired_rows(store)) == 1
 
 
 def test_thinking_modes_are_different_prompts(store: FeedbackStore) -> None:
     for think in (True, False):
         store.rate(one_turn(store, think=think).id, "ann", 1)
-    assert [row.think for row in from_store(store)] == [True, False]
+    assert [row.think for row in unpaired_rows(store)] == [True, False]
 
 
 def test_one_prompt_gives_only_so_many_rows(store: FeedbackStore) -> None:
     for number in range(4):
         store.rate(one_turn(store, text="Hi", answer=f"Hello {number}").id, "ann", 1)
-    rows = from_store(store, rules=Rules(most_per_prompt=2))
+    rows = unpaired_rows(store, rules=Rules(most_per_prompt=2))
     assert [row.answer for row in rows] == ["Hello 0", "Hello 1"]
 
 
@@ -249,7 +249,7 @@ def test_one_person_gives_only_so_many_votes_the_earliest_first(store: FeedbackS
     for reply in replies:
         store.rate(reply.id, "ann", 1)
     store.rate(replies[3].id, "bob", -1)
-    rows = from_store(store, rules=Rules(most_per_rater=2))
+    rows = unpaired_rows(store, rules=Rules(most_per_rater=2))
     assert [(row.reply_id, row.label) for row in rows] == [
         (replies[0].id, True),
         (replies[1].id, True),
@@ -261,8 +261,8 @@ def test_a_larger_majority_can_be_asked_for(store: FeedbackStore) -> None:
     reply = one_turn(store)
     for rater, value in (("ann", 1), ("bob", 1), ("carol", -1)):
         store.rate(reply.id, rater, value)
-    assert len(from_store(store, rules=Rules(majority=0.6))) == 1
-    assert from_store(store, rules=Rules(majority=0.7)) == []
+    assert len(unpaired_rows(store, rules=Rules(majority=0.6))) == 1
+    assert unpaired_rows(store, rules=Rules(majority=0.7)) == []
 
 
 @pytest.mark.parametrize(

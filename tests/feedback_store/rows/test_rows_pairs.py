@@ -8,10 +8,10 @@ from helpers.store_parts import new_reply, one_turn
 from feedback_store import FeedbackStore, Reply
 from feedback_store.rows import (
     DemonstrationRow,
+    PairSide,
     PreferenceRow,
     PromptRow,
     Rules,
-    Said,
     demonstrations,
     held_out,
     preferences,
@@ -48,8 +48,8 @@ def test_an_up_and_a_down_on_siblings_are_a_pair(store: FeedbackStore) -> None:
             messages=QUESTION,
             think=True,
             prompt_ids=[1, 2, 3],
-            chosen=Said(good.id, "2 and 2 make 4", "4", [4, 5]),
-            rejected=Said(bad.id, "2 and 2 make 5", "5", [9]),
+            chosen=PairSide(good.id, "2 and 2 make 4", "4", [4, 5]),
+            rejected=PairSide(bad.id, "2 and 2 make 5", "5", [9]),
             source="siblings",
             votes=2,
         )
@@ -129,8 +129,8 @@ def test_a_correction_is_better_than_what_it_corrects_under_the_same_thought(sto
             messages=QUESTION,
             think=True,
             prompt_ids=[1, 2, 3],
-            chosen=Said(None, "2 and 2 make 5", "It is 4.", None),
-            rejected=Said(bad.id, "2 and 2 make 5", "5", [9]),
+            chosen=PairSide(None, "2 and 2 make 5", "It is 4.", None),
+            rejected=PairSide(bad.id, "2 and 2 make 5", "5", [9]),
             source="correction",
             votes=1,
             rater=rater_key("ann"),

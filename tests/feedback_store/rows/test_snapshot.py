@@ -10,7 +10,7 @@ from helpers.store_parts import Place, new_reply, one_turn, sql, without_guards
 from sqlalchemy import text
 
 from feedback_store import FeedbackStore, MissingDependency, SnapshotDamaged, SnapshotError, UnknownSnapshot
-from feedback_store.rows import Rules, demonstrations, from_store, preferences, prompts, snapshot
+from feedback_store.rows import Rules, demonstrations, preferences, prompts, snapshot, unpaired_rows
 
 pytest.importorskip("pyarrow", reason="snapshots are Parquet files: pip install -r requirements-train.txt")
 
@@ -34,7 +34,7 @@ def test_a_snapshot_gives_back_every_row_as_it_was(store: FeedbackStore, home: P
     taken = snapshot.take(store, home / "snapshots" / "one")
     opened = snapshot.load(home / "snapshots" / "one")
     assert opened == taken
-    assert list(opened.rows("unpaired")) == from_store(store)
+    assert list(opened.rows("unpaired")) == unpaired_rows(store)
     assert list(opened.rows("preference")) == preferences(store)
     assert list(opened.rows("demonstration")) == demonstrations(store)
     assert list(opened.rows("prompt")) == prompts(store)
@@ -49,7 +49,7 @@ def test_the_same_store_gives_the_same_hash(
     one = snapshot.take(store, home / "one")
     monkeypatch.setattr("feedback_store.database.sessions.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("feedback_store.rows.parquet.ROWS_AT_ONCE", 2)
-    monkeypatch.setattr("feedback_store.rows.with_messages.PROMPTS_AT_ONCE", 2)
+    monkeypatch.setattr("feedback_store.store.conversations.TRANSCRIPTS_AT_ONCE", 2)
     assert snapshot.take(store, home / "two").id == one.id
     assert snapshot.content_hash(snapshot.load(home / "one")) == one.id
     assert len(store.snapshots()) == 1

@@ -11,8 +11,8 @@ from helpers.store_parts import new_reply, one_turn
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
 from feedback_store.stats.intervals import wilson
-from feedback_store.stats.stats import gather, lines
-from feedback_store.store import votes as voting
+from feedback_store.stats.summary import gather, lines
+from feedback_store.store import feedback
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section A: two observers, ten units, binary.
 MEG = (0, 1, 0, 0, 0, 0, 0, 0, 1, 0)
@@ -34,7 +34,7 @@ def later(monkeypatch: pytest.MonkeyPatch, **passed: float) -> None:
         def now(cls, tz: object = None) -> datetime:
             return moment
 
-    monkeypatch.setattr(voting, "datetime", Then)
+    monkeypatch.setattr(feedback, "datetime", Then)
 
 
 def test_agreement_is_krippendorffs_alpha(store: FeedbackStore) -> None:

@@ -169,7 +169,7 @@ def test_messages_of_the_model_come_only_as_replies(store: FeedbackStore) -> Non
 
 
 def test_a_conversation_begins_with_its_messages_in_one_piece(store: FeedbackStore) -> None:
-    last = store.begin("ann", [("system", "Be short."), ("user", "What is 2+2?")], "talk")
+    last = store.begin_conversation("ann", [("system", "Be short."), ("user", "What is 2+2?")], "talk")
     assert [(said.role, said.content) for said in store.path(last.id)] == [
         ("system", "Be short."),
         ("user", "What is 2+2?"),
@@ -181,12 +181,12 @@ def test_a_conversation_begins_with_its_messages_in_one_piece(store: FeedbackSto
 
 def test_a_conversation_whose_beginning_cannot_be_kept_is_not_begun(store: FeedbackStore) -> None:
     with pytest.raises(InvalidMessage, match="Unicode"):
-        store.begin("ann", [("system", "Be short."), ("user", "\udfff")])
+        store.begin_conversation("ann", [("system", "Be short."), ("user", "\udfff")])
     with pytest.raises(InvalidMessage, match="begins with a message"):
-        store.begin("ann", [])
-    store.begin("ann", [("user", "hello")], "talk")
+        store.begin_conversation("ann", [])
+    store.begin_conversation("ann", [("user", "hello")], "talk")
     with pytest.raises(InvalidMessage, match="exists already"):
-        store.begin("ann", [("user", "hello again")], "talk")
+        store.begin_conversation("ann", [("user", "hello again")], "talk")
     assert [one.id for one in store.conversations("ann")] == ["talk"]
     assert [said.content for said in store.messages("talk")] == ["hello"]
 

@@ -6,7 +6,7 @@ import pytest
 from helpers.store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore, Reply
-from feedback_store.store import votes as voting
+from feedback_store.store import feedback
 
 
 def sibling(store: FeedbackStore, of: Reply, version: str) -> Reply:
@@ -34,7 +34,7 @@ def test_thumbs_are_counted_by_version_and_span(
             def now(cls, tz: object = None) -> datetime:
                 return cls.moment
 
-        monkeypatch.setattr(voting, "datetime", Then)
+        monkeypatch.setattr(feedback, "datetime", Then)
         store.rate(reply.id, rater, value)
     ten = int(datetime(2026, 11, 24, 10, tzinfo=UTC).timestamp())
     assert store.thumbs_over_time(3600) == [

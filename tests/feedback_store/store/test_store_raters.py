@@ -7,7 +7,7 @@ from helpers.store_parts import Place, new_reply, one_turn, rows_of
 from feedback_store import (
     FeedbackStore,
 )
-from feedback_store.database.tables import Base
+from feedback_store.database.tables import TableBase
 
 
 def test_forgetting_a_person_leaves_nothing_that_names_them(store: FeedbackStore, place: Place) -> None:
@@ -41,7 +41,9 @@ def test_forgetting_a_person_leaves_nothing_that_names_them(store: FeedbackStore
     if isinstance(place, Path):
         left = b"".join(file.read_bytes() for file in place.parent.iterdir() if file.suffix != ".db-shm")
     else:
-        left = repr([rows_of(place, f"SELECT * FROM {table}") for table in Base.metadata.tables]).encode()
+        left = repr(
+            [rows_of(place, f"SELECT * FROM {table}") for table in TableBase.metadata.tables]
+        ).encode()
     for trace in (name.encode(), b"my secret"):
         assert trace not in left
 

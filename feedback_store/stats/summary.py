@@ -12,20 +12,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from feedback_store.errors import MissingDependency
-from feedback_store.importers.files import package
-from feedback_store.progress import Watch, unwatched
+from feedback_store.optional_packages import optional_package
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.rows.rules import digest, prompt_key
-from feedback_store.rows.with_messages import with_messages
 from feedback_store.stats.intervals import wilson
-from feedback_store.store.store import FeedbackStore
+from feedback_store.store.open_store import FeedbackStore
 
-SPANS = {3_600: "hour", 86_400: "day", 7 * 86_400: "week", 28 * 86_400: "4 weeks", 364 * 86_400: "52 weeks"}
+SPAN_NAMES = {
+    3_600: "hour",
+    86_400: "day",
+    7 * 86_400: "week",
+    28 * 86_400: "4 weeks",
+    364 * 86_400: "52 weeks",
+}
 MOST_SPANS = 30
 LONGEST_BAR = 50  # characters
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """Thumbs first given from `start` on (seconds since 1970, UTC)."""
 
     start: int
@@ -55,7 +60,7 @@ class Stats:
 
     counts: dict[str, Any]
     seconds: int
-    over_time: list[Span]
+    over_time: list[TimeSpan]
     agreement: dict[str, Agreement]
 
     def plain(self) -> dict[str, Any]:
@@ -72,43 +77,43 @@ class Stats:
         }
 
 
-def gather(store: FeedbackStore, watch: Watch = unwatched) -> Stats:
+def gather(store: FeedbackStore, progress: ShowProgress = no_progress) -> Stats:
     """Ask the store."""
     counts = store.counts()
     seconds, spans = _over_time(store)
-    return Stats(counts, seconds, spans, _agreements_of(store, watch))
+    return Stats(counts, seconds, spans, _agreements_of(store, progress))
 
 
-def _over_time(store: FeedbackStore) -> tuple[int, list[Span]]:
-    hours = store.thumbs_over_time(min(SPANS))
+def _over_time(store: FeedbackStore) -> tuple[int, list[TimeSpan]]:
+    hours = store.thumbs_over_time(min(SPAN_NAMES))
     if not hours:
-        return min(SPANS), []
+        return min(SPAN_NAMES), []
     first, last = hours[0][1], hours[-1][1]
-    seconds = next((one for one in SPANS if last // one - first // one < MOST_SPANS), max(SPANS))
+    seconds = next((one for one in SPAN_NAMES if last // one - first // one < MOST_SPANS), max(SPAN_NAMES))
     up, down = Counter[int](), Counter[int]()
     for _, start, more_up, more_down in hours:
         up[start // seconds] += more_up
         down[start // seconds] += more_down
     numbers = range(first // seconds, last // seconds + 1)
-    return seconds, [Span(number * seconds, up[number], down[number]) for number in numbers]
+    return seconds, [TimeSpan(number * seconds, up[number], down[number]) for number in numbers]
 
 
-def _agreements_of(store: FeedbackStore, watch: Watch) -> dict[str, Agreement]:
+def _agreements_of(store: FeedbackStore, progress: ShowProgress) -> dict[str, Agreement]:
     try:
-        task = package("nltk.metrics.agreement", "Figures of agreement").AnnotationTask
+        task = optional_package("nltk.metrics.agreement", "Figures of agreement").AnnotationTask
     except MissingDependency:
         return {}
     by_version: dict[str, dict[tuple[bytes, str], int]] = {"": {}}
-    for version, text, rater, value in _judged(store, watch):
+    for version, text, rater, value in _judged(store, progress):
         for name in ("", version):
             by_version.setdefault(name, {})[text, rater] = value  # the last word on a text
     return {version: _agreement(task, votes) for version, votes in sorted(by_version.items())}
 
 
-def _judged(store: FeedbackStore, watch: Watch) -> Iterator[tuple[str, bytes, str, int]]:
+def _judged(store: FeedbackStore, progress: ShowProgress) -> Iterator[tuple[str, bytes, str, int]]:
     """(version, text, rater, value) of every thumb."""
-    thumbs = watch(store.thumbs(), "comparing thumbs")
-    for thumb, messages in with_messages(store, thumbs, lambda thumb: thumb.parent_id):
+    thumbs = progress(store.thumbs(), "comparing thumbs")
+    for thumb, messages in store.with_transcripts(thumbs, lambda thumb: thumb.parent_id):
         text = digest(prompt_key(messages, thumb.think), thumb.thought or "", thumb.answer)
         yield thumb.version, text, thumb.rater, thumb.value
 
@@ -132,7 +137,7 @@ def lines(stats: Stats) -> Iterator[str]:
     yield "comparisons   " + "".join(f"{name:>11}" for name in counts["comparisons"])
     yield " " * 14 + "".join(f"{number:>11,}" for number in counts["comparisons"].values())
     if stats.over_time:
-        yield f"\nthumbs by when they were first given, each {SPANS[stats.seconds]} (UTC; + up, - down)"
+        yield f"\nthumbs by when they were first given, each {SPAN_NAMES[stats.seconds]} (UTC; + up, - down)"
         most = max(one.up + one.down for one in stats.over_time)
         for one in stats.over_time:
             bar = _bar(one.up, most, "+") + _bar(one.down, most, "-")

@@ -10,18 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from feedback_store.database.database import explained, open_engine
-from feedback_store.database.home import store_of
-from feedback_store.progress import Watch, unwatched
+from feedback_store.database.connection import explained, open_engine
+from feedback_store.database.store_location import store_of
+from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.store.conversations import Conversations
 from feedback_store.store.counts import choices_between_versions, thumbs_over_time, totals
-from feedback_store.store.raters import People
-from feedback_store.store.training_usage import Usage
+from feedback_store.store.feedback import Feedback
+from feedback_store.store.raters import RaterRights
+from feedback_store.store.training_usage import TrainingUsage
 from feedback_store.store.verify import problems
-from feedback_store.store.votes import Votes
 
 
-class FeedbackStore(Conversations, Votes, People, Usage):
+class FeedbackStore(Conversations, Feedback, RaterRights, TrainingUsage):
     """All feedback in one database. Open it with `FeedbackStore.open`.
 
     The methods stand by concept in conversations.py, votes.py, people.py and usage.py.
@@ -53,10 +53,10 @@ class FeedbackStore(Conversations, Votes, People, Usage):
     ) -> None:
         self.close()
 
-    def verify(self, watch: Watch = unwatched) -> list[str]:
+    def verify(self, progress: ShowProgress = no_progress) -> list[str]:
         """Every way in which the store contradicts itself, in words. Empty means clean."""
         with explained(self._engine.url), self._engine.connect() as connection:
-            return problems(connection.execution_options(stream_results=True), watch)
+            return problems(connection.execution_options(stream_results=True), progress)
 
     def counts(self) -> dict[str, Any]:
         """Figures for `stats`.

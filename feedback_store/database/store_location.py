@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from feedback_store.database.database import checked_url
+from feedback_store.database.connection import checked_url
 from feedback_store.errors import StoreUnavailable, StoreUnwritable
 
 FILE = "feedback.db"

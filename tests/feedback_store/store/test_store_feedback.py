@@ -189,29 +189,29 @@ def test_contested_messages_have_a_thumb_up_and_a_thumb_down_on_different_replie
     one, other = two_replies(store)
     store.rate(one.id, "ann", 1)
     store.rate(one.id, "bob", -1)  # one reply that people disagree on
-    assert list(store.contested()) == []
+    assert list(store.contested_ratings()) == []
     store.rate(other.id, "ann", -1)
-    ((first, second, third),) = store.contested()
+    ((first, second, third),) = store.contested_ratings()
     assert [(rating.rater, rating.value, reply) for rating, reply in (first, second, third)] == [
         ("ann", 1, one),
         ("bob", -1, one),
         ("ann", -1, other),
     ]
     store.set_consent("ann", False)
-    assert list(store.contested(consented=True)) == []
+    assert list(store.contested_ratings(consented=True)) == []
     store.rate(other.id, "ann", 0)
-    assert list(store.contested()) == []
+    assert list(store.contested_ratings()) == []
 
 
 def test_what_is_forgotten_while_contested_messages_are_read_is_left_out(
     store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedback_store.store.votes.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("feedback_store.store.feedback.ROWS_AT_ONCE", 1)
     for holder in ("ann", "bob", "carol"):
         one, other = two_replies(store, holder)
         store.rate(one.id, "dave", 1)
         store.rate(other.id, "dave", -1)
-    found = store.contested()
+    found = store.contested_ratings()
     assert len(next(found)) == 2
     store.forget("bob")
     assert [[reply.id for _, reply in votes] for votes in found] == [[one.id, other.id]]

@@ -33,7 +33,7 @@ from feedback_store.store.queries import (
 )
 
 
-class Votes(Sessions):
+class Feedback(Sessions):
     """The part of `FeedbackStore` that keeps what people say of replies."""
 
     def rate(
@@ -70,7 +70,7 @@ class Votes(Sessions):
             )
         return as_rating(row)
 
-    def said(self) -> int:
+    def feedback_count(self) -> int:
         """How often anybody has ever said anything of a reply, up to gaps: it grows with every word."""
         histories = (RatingHistoryRow, CorrectionHistoryRow, ComparisonHistoryRow)
         with self._read() as session:
@@ -106,7 +106,7 @@ class Votes(Sessions):
 
         return self._in_pages(lambda last: thumbs_after(last, version, consented), (-1, ""), read)
 
-    def contested(self, *, consented: bool = False) -> Iterator[list[tuple[Rating, Reply]]]:
+    def contested_ratings(self, *, consented: bool = False) -> Iterator[list[tuple[Rating, Reply]]]:
         """For each user message whose replies have thumbs both up and down: all votes on its replies.
 
         Messages in order of creation, and within one the replies likewise. `consented` as in `ratings`.
