@@ -29,6 +29,49 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
+SLOW_FILES = (
+    "alignment/cycle/test_cycle_resume.py",
+    "assistant/page/test_page_conversations_browser.py",
+    "assistant/page/test_page_login_browser.py",
+    "assistant/page/dashboard/test_dashboard_browser.py",
+    "alignment/starter/test_starter_build.py",
+    "alignment/training/test_processes.py",
+    "alignment/stages/test_resume.py",
+    "test_whole_loop.py",
+    "alignment/stages/test_qlora.py",
+    "assistant/api/test_api.py",
+    "assistant/page/test_page_and_store.py",
+    "assistant/page/test_page_reload_browser.py",
+    "feedback_store/backup/test_backup_running.py",
+    "assistant/serving/test_transformers_engine.py",
+    "assistant/chat/test_live_comparison.py",
+    "assistant/page/test_page_rating_browser.py",
+    "assistant/page/test_page_browser.py",
+    "assistant/page/test_page_panels_browser.py",
+    "assistant/page/test_page_appearance_browser.py",
+    "alignment/stages/test_dpo.py",
+    "assistant/serving/test_engine_versions.py",
+    "test_app.py",
+    "alignment/stages/test_rloo.py",
+    "alignment/ppo/test_ppo.py",
+    "alignment/cycle/test_cycle.py",
+    "alignment/stages/test_bad_input.py",
+    "test_old_homes.py",
+    "test_docs.py",
+    "feedback_store/store/test_store_killed.py",
+)
+"""Files that take longest, the slowest first. They begin first: a long file that began last would run on by itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow files first; `--no-loadscope-reorder` in pyproject.toml lets several processes keep that order."""
+    tests = Path(__file__).parent
+    if missing := [name for name in SLOW_FILES if not (tests / name).exists()]:
+        raise pytest.UsageError(f"SLOW_FILES in tests/conftest.py names files that are not there: {missing}")
+    places = {tests / name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty home folder."""

@@ -1,8 +1,11 @@
 """A cycle small enough for tests: a policy, a home with thumbs, and ways to kill it or to make the gate promote."""
 
+import atexit
 import json
 import shutil
+import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +46,17 @@ def write_policy(folder: Path, **cycle_keys: Any) -> Path:
 
 
 def rated_home(home: Path) -> Path:
-    """A tiny home with thumbs."""
-    rate_replies(tiny_home(home), apples(24))
+    """A tiny home with 24 thumbs: a copy of one that is made once."""
+    shutil.copytree(_rated_template(), home, dirs_exist_ok=True)
     return home
+
+
+@cache
+def _rated_template() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    rate_replies(tiny_home(folder), apples(24))
+    return folder
 
 
 def promote_all(monkeypatch: pytest.MonkeyPatch) -> None:

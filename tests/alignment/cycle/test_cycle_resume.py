@@ -111,7 +111,7 @@ def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
     lock.parent.mkdir()
     lock.write_text(json.dumps(process_identity(os.getpid())))
     assert run(rated, policy) == 2
-    assert "Another cycle is at work" in capsys.readouterr().err
+    assert "Another cycle is running" in capsys.readouterr().err
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
