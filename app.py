@@ -1,4 +1,4 @@
-"""Thumbtune: settings → store → versions → engine → page → launch. The same file runs on Hugging Face Spaces."""
+"""Thumbtune: settings → store → registry → engine → page → launch. The same file runs on Hugging Face Spaces."""
 
 import logging
 import os
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-# A chat page needs no telemetry, and Gradio reads this when it is imported. Nor does anybody read its statistics of
-# events here, which it would make anew, of up to 10,000 events, after each one.
+# Gradio reads these when it is imported. A chat page sends no telemetry; and statistics of events, which Gradio would
+# compute again over up to 10,000 events after each one, are not used.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def main(settings: Settings) -> None:
-    """Serve until interrupted. Raises AssistantError or StoreError where that cannot be done."""
+    """Serve until interrupted. Raises AssistantError or StoreError if the app cannot start."""
     check_port(settings.host, settings.port)
     restore(settings)
 
-    # Imported once the settings are known to be good, and the backups reached: torch and gradio take seconds.
+    # Imported only now, because torch and gradio take seconds: a wrong setting or an unreachable backup shows at once.
     from assistant.admin.actions import AdminActions
     from assistant.admin.cycle_runner import CycleRunner, Follower
     from assistant.api.routes import routes
@@ -45,18 +45,18 @@ def main(settings: Settings) -> None:
     from assistant.serving.loading import quiet_libraries
 
     quiet_libraries()
-    versions = Versions(settings.home)
+    registry = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:
         remember_store(settings.home, settings.store_url.get_secret_value())
     with backed_up(settings), FeedbackStore.open_home(settings.home) as store:
-        engine = engine_for(settings, versions, version_to_serve(settings.home, settings.model))
+        engine = engine_for(settings, registry, version_to_serve(settings.home, settings.model))
         runner = CycleRunner(settings.home, settings.policy)
         follower = Follower(runner, store)
         try:
-            chat = Chat(store, engine, sampling, versions)
+            chat = Chat(store, engine, sampling, registry)
             services = dashboard.AdminServices(
-                chat, store, AdminActions(versions, runner), Admins.of(settings)
+                chat, store, AdminActions(registry, runner), Admins.of(settings)
             )
             accounts = Accounts.of(settings)
             page = build_page(chat, services, accounts)
@@ -81,35 +81,35 @@ def main(settings: Settings) -> None:
             engine.close()
 
 
-def engine_for(settings: Settings, versions: "Versions", version: "Version") -> "Engine":
-    """What makes the replies: a model in this process, or another server. Raises AssistantError."""
+def engine_for(settings: Settings, registry: "Versions", version: "Version") -> "Engine":
+    """The engine that generates replies: in this process, or on another server. Raises AssistantError."""
     if settings.engine_url is not None:
         from assistant.serving.remote import RemoteEngine
 
         key = settings.engine_key.get_secret_value() if settings.engine_key else ""
-        return RemoteEngine(versions, version, settings.engine_url, key, settings.engine_model)
+        return RemoteEngine(registry, version, settings.engine_url, key, settings.engine_model)
     from assistant.serving.loading import Placement
     from assistant.serving.transformers_engine import TransformersEngine
 
     return TransformersEngine(
-        versions, version, Placement(settings.device, settings.dtype, settings.quantize)
+        registry, version, Placement(settings.device, settings.dtype, settings.quantize)
     )
 
 
 def restore(settings: Settings) -> None:
-    """Fill an empty home from its newest backup, where there is a place for backups. Raises StoreError."""
+    """Fill an empty home from its newest backup, if backups are set up. Raises StoreError."""
     if settings.backup_url is None:
         return
     restored = restore_if_empty(settings.home, settings.backup_url)
     if restored is not None:
         for problem in restored.passed_over:
-            print(f"A backup had to be passed over: {problem}", file=sys.stderr)
+            print(f"A backup was skipped: {problem}", file=sys.stderr)
         print(f"Restored {settings.home} from the backup of {restored.backup.made:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @contextmanager
 def backed_up(settings: Settings) -> Iterator[None]:
-    """Make backups inside the block, and the last one after it."""
+    """Make backups at intervals inside the block, and a last one after it."""
     if settings.backup_url is None:
         yield
         return
@@ -117,8 +117,8 @@ def backed_up(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # being stopped twice must not cost the last backup
-        print("The last backup is made" if schedule.close() else "The last backup failed", flush=True)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not cost the last backup
+        print("The last backup was made" if schedule.close() else "The last backup failed", flush=True)
 
 
 def check_port(host: str, port: int) -> None:
@@ -136,7 +136,7 @@ def check_port(host: str, port: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    # Containers and Spaces are stopped by SIGTERM: end as after Ctrl-C, so that the last backup is made.
+    # Containers and Spaces stop the app by SIGTERM: end as after Ctrl-C, so that the last backup is made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(from_command_line())

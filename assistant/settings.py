@@ -1,4 +1,4 @@
-"""Every setting of the app, from flags, environment variables (THUMBTUNE_…) and `.env`, in that order.
+"""Every setting of the app, from flags, environment variables (THUMBTUNE_…) and `.env`; the first that is given counts.
 
 Nothing else in the project reads the environment.
 """
@@ -16,20 +16,20 @@ from assistant.sampling_settings import DEFAULT_MAX_NEW_TOKENS, DEFAULT_TEMPERAT
 
 
 def default_home() -> Path:
-    """`/data` on Hugging Face Spaces with storage, else a folder for this user's data."""
+    """`/data` on a Hugging Face Space with storage, else the usual folder for this user's data."""
     if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK):
         return Path("/data")
     if sys.platform == "win32":
-        place = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
-        place = Path.home() / "Library" / "Application Support"
+        folder = Path.home() / "Library" / "Application Support"
     else:
-        place = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
-    return place / "thumbtune"
+        folder = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
+    return folder / "thumbtune"
 
 
 def default_host() -> str:
-    """This machine alone; every interface on Hugging Face Spaces, where a proxy stands before the app."""
+    """This machine alone; every interface on a Hugging Face Space, where a proxy forwards requests to the app."""
     return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
 
 
@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, description="folder of feedback and versions")
     store_url: SecretStr | None = Field(
         None,
-        description="keep feedback in this database, such as postgresql://user@host/name, and not in the home; "
-        "remembered by the home; give a URL with a password in the environment, where nobody sees it",
+        description="keep feedback in this database, such as postgresql://user@host/name, instead of the home, which "
+        "remembers it; set a URL with a password in the environment, because other users see flags",
     )
     host: str = Field(
         default_factory=default_host, description="address to listen on; 0.0.0.0 for every interface"
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         DEFAULT_TEMPERATURE,
         ge=0.0,
         le=MAX_TEMPERATURE,
-        description="how varied replies are; 0 is always the likeliest",
+        description="how varied replies are, 0 (always the likeliest token) to 5; larger models bear 0.7",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="number type of the weights")
@@ -74,35 +74,38 @@ class Settings(BaseSettings):
         None, description="load the weights in 4 or 8 bits; needs bitsandbytes"
     )
     engine_url: str | None = Field(
-        None, description="OpenAI-compatible server that makes the replies, such as http://host:8000"
+        None, description="OpenAI-compatible server that generates the replies, such as http://host:8000"
     )
     engine_model: str | None = Field(
         None, description="the model's name on that server; the version's own if left out"
     )
     engine_key: SecretStr | None = Field(
-        None, description="that server's key; give it in the environment, where nobody sees it"
+        None, description="that server's key; set it in the environment, because other users see flags"
     )
     api_keys: SecretStr | None = Field(
-        None, description="keys of the API, by commas; give them in the environment, where nobody sees them"
+        None,
+        description="keys of the API, separated by commas; set them in the environment, because other users see flags",
     )
     backup_url: str | None = Field(
-        None, description="where backups of the home go: a folder, hf://buckets/NAME/BUCKET, any fsspec URL"
+        None,
+        description="where backups of the home are stored: a folder, hf://buckets/NAME/BUCKET, any fsspec URL",
     )
     backup_every: float = Field(10.0, gt=0, description="minutes between two backups")
-    backup_keep: int = Field(10, ge=1, description="how many backups are kept, the newest")
+    backup_keep: int = Field(10, ge=1, description="how many backups are kept; the newest are")
     policy: Path | None = Field(
-        None, description="YAML file that cycles and live comparisons started by the app obey"
+        None, description="YAML file with the policy of cycles and live comparisons that the app starts"
     )
     admin_password: SecretStr | None = Field(
-        None, description="password of the dashboard; give it in the environment, where nobody sees it"
+        None,
+        description="password of the dashboard; set it in the environment, because other users see flags",
     )
     admins: str = Field(
-        "", description="on Spaces: Hugging Face names that may open the dashboard, by commas"
+        "", description="on Spaces: Hugging Face names that may open the dashboard, separated by commas"
     )
     logins: SecretStr | None = Field(
         None,
-        description="people who may chat, as name:password by commas, and nobody else; give them in the "
-        "environment, where nobody sees them",
+        description="the only people who may chat, as name:password separated by commas; set them in the environment, "
+        "because other users see flags",
     )
     open_browser: bool = Field(False, description="open the page in a browser")
 
@@ -128,14 +131,14 @@ class Settings(BaseSettings):
         pairs = _pairs(logins)
         names = [name.casefold() for name, _ in pairs]
         if not pairs or not all(names) or len(set(names)) < len(names):
-            raise ValueError("must be name:password by commas, each name once")
+            raise ValueError("must be name:password separated by commas, each name once")
         if any(len(password) < 8 for _, password in pairs):
             raise ValueError("must have passwords of at least 8 characters")
         return logins
 
     @property
     def passwords(self) -> dict[str, str]:
-        """Passwords by name of the people who may chat; empty where everybody may."""
+        """Passwords by name of the people who may chat; empty if everybody may."""
         return dict(_pairs(self.logins))
 
     @property
@@ -147,21 +150,21 @@ class Settings(BaseSettings):
     def hugging_face_login(self) -> bool:
         """Whether people can sign in with Hugging Face: on a Space whose header says `hf_oauth: true`.
 
-        Not beside passwords for everybody: one app has one way to sign in to it.
+        Not together with `logins`: one app has one way to sign in.
         """
         return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID") and not self.passwords)
 
     @property
     def keys(self) -> list[str]:
-        """The API's keys; none where everybody may call it."""
-        given = self.api_keys.get_secret_value() if self.api_keys else ""
-        return [key.strip() for key in given.split(",") if key.strip()]
+        """The API's keys; none if everybody may call it."""
+        keys = self.api_keys.get_secret_value() if self.api_keys else ""
+        return [key.strip() for key in keys.split(",") if key.strip()]
 
 
 def _pairs(logins: SecretStr | None) -> list[tuple[str, str]]:
-    """Names and passwords as they were listed."""
-    given = logins.get_secret_value() if logins else ""
-    parts = [part.partition(":") for part in given.split(",") if part.strip()]
+    """Names and passwords in the order in which they are listed."""
+    text = logins.get_secret_value() if logins else ""
+    parts = [part.partition(":") for part in text.split(",") if part.strip()]
     return [(name.strip(), password.strip()) for name, _, password in parts]
 
 
@@ -173,5 +176,7 @@ def from_command_line(arguments: list[str] | None = None) -> Settings:
     try:
         return Settings(_cli_parse_args=sys.argv[1:] if arguments is None else arguments)  # type: ignore[call-arg]
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}" for one in error.errors())
-        raise SettingsError(f"A setting cannot be used: {wrong}. See app.py --help.") from error
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))} {problem['msg']}" for problem in error.errors()
+        )
+        raise SettingsError(f"A setting cannot be used: {problems}. See app.py --help.") from error

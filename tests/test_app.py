@@ -1,4 +1,4 @@
-"""Starting the app: what goes wrong is said in one message, and nothing is half made."""
+"""Starting the app: each failure is one message, and leaves nothing half written."""
 
 import os
 import socket
@@ -64,7 +64,7 @@ def test_help_names_every_flag() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "seven"], ["--no-such-flag", "1"]])
-def test_flags_that_make_no_sense_are_refused(arguments: list[str]) -> None:
+def test_invalid_flags_are_refused(arguments: list[str]) -> None:
     done = start(*arguments)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -123,7 +123,7 @@ def test_serving_imports_no_training_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_settings_have_a_home_without_being_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_have_a_default_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SPACE_ID", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert Settings().home == default_home()

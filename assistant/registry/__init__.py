@@ -1,1 +1,1 @@
-"""Versions on disk: list, open, add, release and roll back; the first version of a home; live comparison."""
+"""Versions on disk: list, open, add, release, roll back; their bases; a home's first version; live comparison."""

@@ -1,1 +1,1 @@
-"""Prompt token ids in, completion token ids out: engines, sampling, loading, prompts."""
+"""Prompt token ids go in, completion token ids come out: engines, sampling, loading, prompts."""

@@ -1,4 +1,4 @@
-"""The API over the real starter on a real port, without the page: clients can vanish, and bodies can be broken."""
+"""The API over the starter on a real port, without the page: clients may leave, and bodies may be malformed."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ ASKED: dict[str, Any] = {"model": "thumbtune", "messages": [QUESTION], "temperat
 
 @dataclass
 class Serving:
-    """A running API and what lies behind it."""
+    """A running API and its parts."""
 
     url: str
     store: FeedbackStore
@@ -42,7 +42,7 @@ class Serving:
 def serving_api(
     home: Path, keys: tuple[str, ...] = (), engine: TransformersEngine | None = None
 ) -> Iterator[Serving]:
-    """Start it on `home`, over `engine` or one of its own; yields once it listens."""
+    """Start the API on `home`, over `engine` or one that it starts itself; yields once it listens."""
     home.mkdir(exist_ok=True)
     own = engine or TransformersEngine(Versions(home), version_to_serve(home, None))
     with FeedbackStore.open(home / "feedback.db") as store:
@@ -65,14 +65,14 @@ def serving_api(
 
 
 def complete(client: httpx.Client, **fields: Any) -> dict[str, Any]:
-    """A whole completion of the usual question, with `fields` set otherwise."""
+    """A completion of the usual request with these `fields` changed, at once."""
     answer = client.post("/v1/chat/completions", json=ASKED | fields)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
-    """The same streamed: its chunks."""
+    """The chunks of the same, streamed."""
     answer = client.post("/v1/chat/completions", json=ASKED | {"stream": True} | fields)
     assert answer.headers["content-type"].startswith("text/event-stream")
     lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
@@ -81,12 +81,12 @@ def stream(client: httpx.Client, **fields: Any) -> list[dict[str, Any]]:
 
 
 def joined(chunks: list[dict[str, Any]], name: str) -> str:
-    """All that the chunks say in one field."""
+    """The text of one field, joined over the chunks."""
     return "".join(chunk["choices"][0]["delta"].get(name, "") for chunk in chunks if chunk["choices"])
 
 
 def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """The error of an answer that must be one, in OpenAI's shape."""
+    """The error in an answer, checked to have OpenAI's shape and this status."""
     assert answer.status_code == status, answer.text
     error = dict(answer.json()["error"])
     assert set(error) == {"message", "type", "param", "code"}

@@ -1,4 +1,4 @@
-"""A version whose weights differ, for tests that must tell versions apart."""
+"""A version whose weights differ, for tests that must distinguish versions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from assistant.registry.versions import Manifest, Version, Versions, now
 
 
 def changed(version: Version, versions: Versions, factor: float, stage: str = "sft") -> Version:
-    """A version of its own, whose adapter says something else."""
+    """A child of `version`, its adapter's effect multiplied by `factor`."""
     manifest = version.manifest
-    made = Manifest(versions.next_id(), manifest.base, version.id, stage, now())
+    child = Manifest(versions.next_id(), manifest.base, version.id, stage, now())
     with versions.staging() as folder:
         for name in manifest.files:
             (folder / name).write_bytes((version.folder / name).read_bytes())
         weights = load_file(folder / "adapter_model.safetensors")
         other = {name: weight * (factor if "lora_B" in name else 1) for name, weight in weights.items()}
         save_file(other, folder / "adapter_model.safetensors")
-        return versions.add(made, folder)
+        return versions.add(child, folder)

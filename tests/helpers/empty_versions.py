@@ -8,9 +8,9 @@ from assistant.registry.versions import Base, Manifest, Versions, now
 
 
 def add(versions: Versions, parent: str | None = None, **more: Any) -> str:
-    """A version without weights."""
+    """Add a version without weights; its id."""
     with versions.staging() as folder:
-        made = Manifest(
+        manifest = Manifest(
             versions.next_id(), Base("starter", ""), parent, more.pop("stage", "kto"), now(), **more
         )
-        return versions.add(made, folder).id
+        return versions.add(manifest, folder).id

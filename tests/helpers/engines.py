@@ -1,4 +1,4 @@
-"""Shared by the tests of engines: requests, collected completions, changed versions."""
+"""Shared by the tests of engines: rendered prompts and collected completions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real chat and the real store over an engine without a model: scripted answers, a token a character.
+"""The real chat and the real store over an engine without a model: scripted answers, one token for each character.
 
 A message beginning with "slow" streams until stopped or closed; one with "broken" fails after two words.
 """
@@ -49,7 +49,7 @@ THINK = "\x01"  # ends the prompt of a reply that is to think first
 
 
 class FakeTokenizer:
-    """A token is a character; END is 0."""
+    """One token for each character; END is 0."""
 
     eos_token_id = pad_token_id = END
     chat_template = "enable_thinking"
@@ -69,7 +69,7 @@ class FakeTokenizer:
 
 
 class FakeServed:
-    """Says what the script says, a word or a line of thought at a time."""
+    """A served version that writes scripted answers, a word or a line of thought at a time."""
 
     def __init__(self, chat: FakeChat, version: str) -> None:
         self.chat = chat
@@ -93,8 +93,8 @@ class FakeServed:
         self.chat.drawn.append(sampling)
         words = self._thought() if think and not begun else []
         slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.mended
-        said = ANSWERS.get(message, f"You said: {message}")
-        words += ["tick "] * 100_000 if slow else [f"{word} " for word in said.split(" ")]
+        answer = ANSWERS.get(message, f"You said: {message}")
+        words += ["tick "] * 100_000 if slow else [f"{word} " for word in answer.split(" ")]
         words[-1] = words[-1].rstrip(" ")
         try:
             for number, word in enumerate(words):
@@ -122,7 +122,7 @@ class FakeServed:
 
 
 class FakeEngine:
-    """Serves whatever version the fake chat names."""
+    """An engine that serves whatever versions the fake chat names."""
 
     def __init__(self, chat: FakeChat) -> None:
         self.chat = chat
@@ -137,23 +137,23 @@ class FakeEngine:
 
     @property
     def versions(self) -> list[str]:
-        """Versions that can be named."""
+        """Ids of the versions that a reply may name."""
         return list(self.chat.versions)
 
     def prepare(self, version_id: str | None) -> None:
-        """Every version is there."""
+        """Does nothing: every version is in memory."""
 
 
 @cache
 def _empty_store() -> Path:
-    """A migrated store, made once and copied: migrating takes longer than a test."""
+    """A migrated store, created once and copied: migrating takes longer than a test."""
     path = Path(tempfile.mkdtemp()) / "empty.db"
     FeedbackStore.open(path).close()
     return path
 
 
 class FakeChat(Chat):
-    """A chat with what tests want to know of it."""
+    """A chat that records what tests check."""
 
     version = "v1"
     versions: tuple[str, ...] = ("v1",)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Plain:
-    """A tokenizer without a chat template, one id a character."""
+    """A tokenizer without a chat template: one id for each character."""
 
     chat_template = None
     eos_token_id = pad_token_id = 0

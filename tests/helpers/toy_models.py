@@ -1,4 +1,4 @@
-"""Families of models that people bring, at toy size, made here: real configurations, templates of like behaviour."""
+"""Families of models at toy size: real configurations, and templates that behave like the real ones."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ _TAGS = (
 
 @dataclass(frozen=True)
 class Family:
-    """What is different from one family to the next."""
+    """The differences between families: configuration, template, special tokens."""
 
     config: type
     template: str | None
@@ -112,7 +112,7 @@ FAMILIES = {
 
 
 def make(name: str, folder: Path, **sizes: int) -> Path:
-    """Write the toy to `folder`, `sizes` in place of its own; weights are drawn at random, the same each time."""
+    """Write a toy of this family to `folder`; `sizes` override its own. The weights are random, the same each time."""
     family = FAMILIES[name]
     tokenizer = _tokenizer(family)
     numbers = {token: tokenizer.convert_tokens_to_ids(token) for token in family.specials}

@@ -1,4 +1,4 @@
-"""A turn of a chat on the real starter: stored whole, whatever ends it; nobody reads another's conversation."""
+"""A chat on the starter: replies are stored whole, whatever ends them, and raters see only their own conversations."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, UnknownReply
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=60)
-# So hot that END is one token among thousands: the reply goes on until somebody ends it.
+# So hot that END is one token among thousands: the reply goes on until it is stopped.
 RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     home = tmp_path_factory.mktemp("conversation")
-    made = TransformersEngine(Versions(home), version_to_serve(home, None))
-    yield made
-    made.close()
+    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    yield serving
+    serving.close()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def ask(chat: Chat, message: str, **options: object) -> Update:
     return [update async for update in chat.reply(message, **options)][-1]  # type: ignore[arg-type]
 
 
-async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: FeedbackStore) -> None:
+async def test_a_reply_is_stored_with_everything_that_determined_it(chat: Chat, store: FeedbackStore) -> None:
     last = await ask(chat, "What is 12 + 7?", think=True)
     reply = store.reply(last.reply_id)
     tokenizer = chat.engine._released.tokenizer
@@ -55,8 +55,8 @@ async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: Feedba
     assert reply.prompt_ids == prompt.render(
         tokenizer, [{"role": "user", "content": "What is 12 + 7?"}], True
     )
-    said = prompt.parse(prompt.decode(tokenizer, reply.completion_ids), think=True)
-    assert (said.thought, said.answer) == (last.thought, last.answer)
+    parsed = prompt.parse(prompt.decode(tokenizer, reply.completion_ids), think=True)
+    assert (parsed.thought, parsed.answer) == (last.thought, last.answer)
     assert reply.sampling == {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 60}
     assert reply.finish_reason == last.finish_reason in ("end", "length")
     assert reply.first_token_seconds is not None
@@ -64,7 +64,7 @@ async def test_a_reply_is_stored_with_all_that_made_it(chat: Chat, store: Feedba
     assert store.verify() == []
 
 
-async def test_a_follow_up_sees_what_was_said_but_no_thoughts(chat: Chat, store: FeedbackStore) -> None:
+async def test_a_follow_up_reads_earlier_messages_but_no_thoughts(chat: Chat, store: FeedbackStore) -> None:
     first = await ask(chat, "What is 12 + 7?", think=True)
     second = await ask(chat, "and plus 5?", conversation=first.conversation)
     read = prompt.decode(chat.engine._released.tokenizer, store.reply(second.reply_id).prompt_ids)
@@ -84,7 +84,7 @@ async def test_a_retry_is_a_sibling_and_an_edit_is_a_branch(chat: Chat, store: F
     assert len(store.messages(first.conversation)) == 5
 
 
-async def test_both_branches_can_be_shown_again_and_each_keeps_what_came_after_it(chat: Chat) -> None:
+async def test_both_branches_can_be_shown_again_with_the_messages_below_them(chat: Chat) -> None:
     first = await ask(chat, "What is 12 + 7?")
     more = await ask(chat, "and plus 5?", conversation=first.conversation)
     again = [update async for update in chat.retry(first.reply_id, think=False, rater="ann")][-1]
@@ -121,16 +121,16 @@ async def test_a_system_prompt_stands_before_the_first_message_and_every_later_p
     for reply in (first, second):
         read = tokenizer.decode(store.reply(reply.reply_id).prompt_ids)
         assert read.startswith("<|im_start|>system\nBe brief.")
-    asked = chat.library.history(first.conversation, "ann")[1]
+    question = chat.library.history(first.conversation, "ann")[1]
     edited = await ask(
-        chat, "What is 1 + 1?", conversation=first.conversation, parent=asked.parent_id, system="Be long."
+        chat, "What is 1 + 1?", conversation=first.conversation, parent=question.parent_id, system="Be long."
     )
     assert "Be long." in prompt.decode(tokenizer, store.reply(edited.reply_id).prompt_ids)
     assert store.verify() == []
 
 
 @pytest.mark.parametrize("how", ["resample", "thinking"])
-async def test_two_answers_to_one_message_come_together_and_are_siblings(
+async def test_two_answers_to_one_message_stream_together_and_are_siblings(
     engine: TransformersEngine, store: FeedbackStore, how: str
 ) -> None:
     chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=40))
@@ -145,7 +145,7 @@ async def test_two_answers_to_one_message_come_together_and_are_siblings(
     assert engine._released.leases == 0
 
 
-async def test_a_named_version_answers_retries_stands_beside_the_released_one_and_continues_its_own(
+async def test_a_named_version_answers_retries_compares_and_continues_its_own_reply(
     engine: TransformersEngine, store: FeedbackStore
 ) -> None:
     chat = Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=10))
@@ -167,7 +167,7 @@ async def test_a_named_version_answers_retries_stands_beside_the_released_one_an
     assert engine._released.leases == engine._others[other].leases == 0
 
 
-async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
+async def test_leaving_two_answers_in_mid_stream_stops_and_stores_both(
     engine: TransformersEngine, store: FeedbackStore
 ) -> None:
     chat = Chat(store, engine, RAMBLING)
@@ -179,7 +179,7 @@ async def test_leaving_two_answers_in_mid_stream_stops_and_keeps_both(
     assert engine._released.leases == 0
 
 
-async def test_a_reply_goes_on_from_a_token_that_somebody_chose(chat: Chat, store: FeedbackStore) -> None:
+async def test_a_reply_continues_from_a_chosen_token(chat: Chat, store: FeedbackStore) -> None:
     first = store.reply((await ask(chat, "What is 12 + 7?")).reply_id)
     tokenizer = chat.engine._released.tokenizer
     other = tokenizer("7", add_special_tokens=False).input_ids[0]
@@ -196,7 +196,7 @@ async def test_a_reply_goes_on_from_a_token_that_somebody_chose(chat: Chat, stor
         await anext(chat.continue_with(first.id, 999, other, rater="ann"))
 
 
-async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
+async def test_undo_takes_the_last_exchange_off_the_path_and_keeps_it_in_the_store(
     chat: Chat, store: FeedbackStore
 ) -> None:
     first = await ask(chat, "What is 12 + 7?")
@@ -212,7 +212,7 @@ async def test_undo_takes_the_last_turn_off_the_path_and_keeps_it_in_the_store(
     assert len(store.messages(first.conversation)) == 4
 
 
-async def test_a_stopped_reply_keeps_what_was_said(engine: TransformersEngine, store: FeedbackStore) -> None:
+async def test_a_stopped_reply_keeps_its_tokens(engine: TransformersEngine, store: FeedbackStore) -> None:
     chat = Chat(store, engine, RAMBLING)
     updates = []
     async for update in chat.reply("Tell me a very long story.", think=False, rater="ann"):
@@ -272,7 +272,7 @@ async def test_a_message_that_cannot_be_answered_is_refused_before_anything_is_s
     assert store.conversations("ann") == []
 
 
-async def test_a_conversation_is_its_raters_own(chat: Chat) -> None:
+async def test_a_conversation_belongs_to_its_rater(chat: Chat) -> None:
     first = await ask(chat, "Hello")
     with pytest.raises(ConversationError, match="somebody else"):
         chat.library.history(first.conversation, "bob")
@@ -304,14 +304,14 @@ async def test_only_a_rating_may_come_from_a_rater_whose_conversation_it_is_not(
     assert chat.library.turn(first.reply_id, "ann").rating == 0
 
 
-async def test_votes_are_shown_with_their_reply(chat: Chat) -> None:
+async def test_ratings_are_shown_with_their_reply(chat: Chat) -> None:
     first = await ask(chat, "Hello")
     chat.library.rate(first.reply_id, -1, ["wrong"], "no", "ann")
     turn = chat.library.history(first.conversation, "ann")[-1]
     assert (turn.rating, turn.reasons, turn.comment) == (-1, ("wrong",), "no")
 
 
-def test_updates_are_as_frequent_as_reads_smoothly_and_fewer_in_a_crowd(chat: Chat) -> None:
+def test_updates_are_frequent_for_a_few_replies_and_rarer_for_many(chat: Chat) -> None:
     pauses = []
     for replies in (1, 4, 16, 1000):
         chat.in_progress._stops = {str(number): asyncio.Event() for number in range(replies)}

@@ -35,10 +35,10 @@ BRIEF = Sampling(temperature=0.0, max_new_tokens=4)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     """The starter as v1, and v2 beside it, which says something else."""
     home = tmp_path_factory.mktemp("trial")
-    made = TransformersEngine(Versions(home), version_to_serve(home, None))
-    changed(made.version, Versions(home), 8.0)
-    yield made
-    made.close()
+    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    changed(serving.version, Versions(home), 8.0)
+    yield serving
+    serving.close()
 
 
 @pytest.fixture
@@ -63,38 +63,38 @@ def chat(engine: TransformersEngine, store: FeedbackStore) -> Chat:
 
 
 async def ask(chat: Chat, **options: Any) -> Update:
-    asked = {"think": False, "rater": "ann", **options}
-    return [update async for update in chat.reply("What is 12 + 7?", **asked)][-1]
+    options = {"think": False, "rater": "ann", **options}
+    return [update async for update in chat.reply("What is 12 + 7?", **options)][-1]
 
 
 async def one_of_each(chat: Chat) -> dict[str, Update]:
-    """A conversation of each arm, by version."""
-    found: dict[str, Update] = {}
+    """The first reply of each arm, by version."""
+    updates: dict[str, Update] = {}
     for _ in range(60):
-        said = await ask(chat)
-        found.setdefault(said.version, said)
-        if len(found) == 2:
-            return found
-    raise AssertionError(f"60 conversations, and only {set(found)} answered")
+        update = await ask(chat)
+        updates.setdefault(update.version, update)
+        if len(updates) == 2:
+            return updates
+    raise AssertionError(f"60 conversations, and only {set(updates)} answered")
 
 
-async def test_conversations_are_shared_out_and_the_reply_says_who_wrote_it(
+async def test_conversations_are_divided_between_arms_and_each_reply_names_its_version(
     chat: Chat, store: FeedbackStore, under_way: Trial
 ) -> None:
-    said = await one_of_each(chat)
-    assert set(said) == {"v1", "v2"}
-    for version, update in said.items():
+    updates = await one_of_each(chat)
+    assert set(updates) == {"v1", "v2"}
+    for version, update in updates.items():
         assert under_way.version(update.conversation) == version
         assert store.reply(update.reply_id).version == version
 
 
-async def test_a_conversation_keeps_its_version_in_later_turns_and_after_a_restart(
+async def test_a_conversation_keeps_its_version_in_later_exchanges_and_after_a_restart(
     chat: Chat, store: FeedbackStore, engine: TransformersEngine, under_way: Trial
 ) -> None:
     for version, first in (await one_of_each(chat)).items():
         again = Chat(store, engine, BRIEF, engine._registry)
         assert (await ask(again, conversation=first.conversation)).version == version
-        retried = [one async for one in again.retry(first.reply_id, think=False, rater="ann")]
+        retried = [update async for update in again.retry(first.reply_id, think=False, rater="ann")]
         assert retried[-1].version == version
         pairs = again.compare(
             "And 3 + 4?", how="resample", think=False, rater="ann", conversation=first.conversation
@@ -102,7 +102,7 @@ async def test_a_conversation_keeps_its_version_in_later_turns_and_after_a_resta
         assert {side.version for side in [pair async for pair in pairs][-1]} == {version}
 
 
-async def test_a_version_that_is_named_is_no_matter_of_the_draw(
+async def test_a_request_that_names_a_version_is_in_no_arm(
     chat: Chat, engine: TransformersEngine, under_way: Trial
 ) -> None:
     assert {(await ask(chat, version="v1")).version for _ in range(8)} == {"v1"}
@@ -115,12 +115,12 @@ async def test_a_transcript_of_the_api_stays_with_its_version(chat: Chat, under_
     seen = set()
     for number in range(60):
         messages = [{"role": "user", "content": f"What is {number} + 7?"}]
-        first = [one async for one in chat.complete(messages, think=False, rater="api")][-1]
+        first = [update async for update in chat.complete(messages, think=False, rater="api")][-1]
         messages += [
             {"role": "assistant", "content": first.answer},
             {"role": "user", "content": "And 1 more?"},
         ]
-        second = [one async for one in chat.complete(messages, think=False, rater="api")][-1]
+        second = [update async for update in chat.complete(messages, think=False, rater="api")][-1]
         assert (second.conversation, second.version) == (first.conversation, first.version)
         assert under_way.version(first.conversation) == first.version
         seen.add(first.version)
@@ -170,12 +170,12 @@ def thumbs(home: Path, trial: Trial, liked: str, each: int = 40) -> None:
 
 
 def reply_of(store: FeedbackStore, conversation: str, version: str) -> str:
-    asked = store.add_message(conversation, None, "user", "What is 2 + 3?")
+    question = store.add_message(conversation, None, "user", "What is 2 + 3?")
     return store.add_reply(
         NewReply(
             id=uuid.uuid4().hex,
             conversation_id=conversation,
-            parent_id=asked.id,
+            parent_id=question.id,
             thought=None,
             answer="5",
             think=False,
@@ -282,9 +282,9 @@ def test_a_running_app_serves_both_arms_and_rolls_back_what_people_dislike(
             client = Client(address, verbose=False)
             seen = set()
             for _ in range(30):
-                said = list(client.submit("What is 12 + 7?", False, None, api_name="/chat"))[-1]
-                assert said["version"] == compared.version(said["conversation"])
-                seen.add(said["version"])
+                reply = list(client.submit("What is 12 + 7?", False, None, api_name="/chat"))[-1]
+                assert reply["version"] == compared.version(reply["conversation"])
+                seen.add(reply["version"])
                 if len(seen) == 2:
                     break
             assert seen == {"v1", "v2"}
@@ -295,5 +295,5 @@ def test_a_running_app_serves_both_arms_and_rolls_back_what_people_dislike(
             assert time.monotonic() < deadline
             time.sleep(0.5)
         client = Client(address, verbose=False)
-        said = [list(client.submit("Hello", False, None, api_name="/chat"))[-1] for _ in range(5)]
-        assert {one["version"] for one in said} == {"v1"}
+        replies = [list(client.submit("Hello", False, None, api_name="/chat"))[-1] for _ in range(5)]
+        assert {reply["version"] for reply in replies} == {"v1"}

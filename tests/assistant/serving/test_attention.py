@@ -1,4 +1,4 @@
-"""Attention of a batch: what each reply sees is its own, whole, and no more than its window."""
+"""Attention of a batch: each reply sees its own keys, all of them, and no more than its window."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ HEADS, KEY_HEADS, SIZE = 4, 2, 8
 
 
 class Cache:
-    """The cache as attention sees it: keys by place. `known` are those of earlier steps."""
+    """The cache as attention sees it: keys by position. `known` are those of earlier steps."""
 
     def __init__(self, known: torch.Tensor, window: int | None = None) -> None:
         self.known = known
@@ -33,16 +33,16 @@ class Cache:
 def attended(
     new: list[int], past: list[int], window: int | None = None
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """What `attend` gives, and what each reply gives alone by the definition, with a mask written out."""
+    """The output of `attend`, and that of each reply alone by the definition, with a mask written out."""
     torch.manual_seed(0)
     tokens, lengths = sum(new), [a + b for a, b in zip(new, past, strict=True)]
-    places = (torch.randperm(sum(lengths)) + 1).split(lengths)
+    positions_of = (torch.randperm(sum(lengths)) + 1).split(lengths)
     known = torch.randn(2, sum(lengths) + 1, KEY_HEADS, SIZE)
-    known[:, 0] = 1e3  # What padding reads must not matter.
+    known[:, 0] = 1e3  # Padding reads these; they must not matter.
     query = torch.randn(1, HEADS, tokens, SIZE)
-    fresh = torch.cat([place[-count:] for place, count in zip(places, new, strict=True)])
+    fresh = torch.cat([positions[-count:] for positions, count in zip(positions_of, new, strict=True)])
     key, value = (known[which, fresh].transpose(0, 1)[None] for which in (0, 1))
-    read = torch.cat(places) if any(past) else torch.empty(0, dtype=torch.int64)
+    read = torch.cat(positions_of) if any(past) else torch.empty(0, dtype=torch.int64)
     kwargs = {
         "cu_seq_lens_q": torch.tensor([0, *new]).cumsum(0),
         "cu_seq_lens_k": {"full_attention": torch.tensor([0, *lengths]).cumsum(0)},
@@ -50,14 +50,18 @@ def attended(
         "write_index": [fresh],
     }
     module: Any = SimpleNamespace(layer_idx=0)
-    made, _ = attend(module, query, key, value, None, scaling=0.3, cache=Cache(known, window), **kwargs)
+    output, _ = attend(module, query, key, value, None, scaling=0.3, cache=Cache(known, window), **kwargs)
     expected = []
-    for asked, place in zip(query[0].split(new, dim=1), places, strict=True):
-        keys, values = (known[which, place].transpose(0, 1).repeat_interleave(2, dim=0) for which in (0, 1))
-        behind = torch.arange(len(place) - asked.shape[1], len(place))[:, None] - torch.arange(len(place))
-        seen = (behind >= 0) & (behind < (window or 10**9))
-        expected.append(scaled_dot_product_attention(asked, keys, values, attn_mask=seen, scale=0.3))
-    return made[0].transpose(0, 1), expected
+    for queries, positions in zip(query[0].split(new, dim=1), positions_of, strict=True):
+        keys, values = (
+            known[which, positions].transpose(0, 1).repeat_interleave(2, dim=0) for which in (0, 1)
+        )
+        behind = torch.arange(len(positions) - queries.shape[1], len(positions))[:, None] - torch.arange(
+            len(positions)
+        )
+        visible = (behind >= 0) & (behind < (window or 10**9))
+        expected.append(scaled_dot_product_attention(queries, keys, values, attn_mask=visible, scale=0.3))
+    return output[0].transpose(0, 1), expected
 
 
 @pytest.mark.parametrize(
@@ -74,9 +78,9 @@ def attended(
 def test_each_reply_attends_to_its_own_keys_alone(
     new: list[int], past: list[int], window: int | None
 ) -> None:
-    made, expected = attended(new, past, window)
-    for mine, alone in zip(made.split(new, dim=1), expected, strict=True):
-        assert torch.allclose(mine, alone, atol=1e-5)
+    output, expected = attended(new, past, window)
+    for rows, alone in zip(output.split(new, dim=1), expected, strict=True):
+        assert torch.allclose(rows, alone, atol=1e-5)
 
 
 def test_replies_of_unlike_lengths_are_not_padded_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +107,7 @@ def test_outside_a_batch_one_sequence_is_read_causally(window: int | None) -> No
 
 
 def test_outside_a_batch_several_sequences_are_refused() -> None:
-    # Nothing here says which of their tokens are padding.
+    # Attention is not told which of their tokens are padding.
     states = torch.zeros(2, HEADS, 1, SIZE)
     with pytest.raises(ValueError, match="one sequence at a time"):
         attend(torch.nn.Identity(), states, states, states, None)

@@ -1,4 +1,4 @@
-"""Versions beside the released one: each says its own words, memory is shared, what nobody uses goes."""
+"""Versions beside the released one: each writes its own words, memory is shared, idle ones are unloaded."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,32 +19,32 @@ from assistant.serving.transformers_engine import TransformersEngine, share_weig
 
 @pytest.fixture
 def engine(home: Path) -> Iterator[TransformersEngine]:
-    made = TransformersEngine(Versions(home), version_to_serve(home, None))
-    yield made
-    made.close()
+    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    yield serving
+    serving.close()
 
 
-async def said(engine: TransformersEngine, version_id: str | None) -> list[int]:
+async def tokens_of(engine: TransformersEngine, version_id: str | None) -> list[int]:
     with engine.lease(version_id) as served:
         return (await collect(served, ids_of(served, "What is 12 + 7?"), GREEDY))[0]
 
 
-async def test_two_versions_at_once_each_say_their_own_words(engine: TransformersEngine) -> None:
+async def test_two_versions_at_once_each_write_their_own_words(engine: TransformersEngine) -> None:
     versions = engine._registry
     for factor in (8.0, -8.0):
         changed(engine.version, versions, factor)
-    expected = {name: await said(engine, name) for name in ("v1", "v2")}
+    expected = {name: await tokens_of(engine, name) for name in ("v1", "v2")}
     assert expected["v1"] != expected["v2"]
     assert engine.in_memory == ["v1", "v2"]
-    together = await asyncio.gather(*(said(engine, name) for name in ["v1", "v2", None] * 4))
+    together = await asyncio.gather(*(tokens_of(engine, name) for name in ["v1", "v2", None] * 4))
     assert together == [expected["v1"], expected["v2"], expected["v1"]] * 4
-    # Its words are those that it says once it is released.
+    # It writes the same words once it is released.
     versions.release("v2")
     async with asyncio.timeout(60):
         while engine.version.id != "v2":
             await asyncio.sleep(0.05)
-    assert await said(engine, None) == expected["v2"]
-    assert await said(engine, "v1") == expected["v1"]
+    assert await tokens_of(engine, None) == expected["v2"]
+    assert await tokens_of(engine, "v1") == expected["v1"]
 
 
 async def test_a_release_of_a_version_that_serves_already_does_not_load_it_again(
@@ -62,7 +62,7 @@ async def test_a_release_of_a_version_that_serves_already_does_not_load_it_again
             await asyncio.sleep(0.05)
 
 
-async def test_a_version_that_nobody_uses_is_unloaded_after_a_while(
+async def test_an_idle_version_is_unloaded_after_a_while(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed(engine.version, engine._registry, 8.0)
@@ -75,10 +75,10 @@ async def test_a_version_that_nobody_uses_is_unloaded_after_a_while(
             await asyncio.sleep(0.05)
         while served._watcher.is_alive():
             await asyncio.sleep(0.05)
-    assert await said(engine, "v2")
+    assert await tokens_of(engine, "v2")
 
 
-async def test_only_so_many_versions_are_in_memory_and_the_idle_ones_make_room(
+async def test_a_few_versions_fit_in_memory_and_idle_ones_make_room(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "MAX_OTHER_VERSIONS", 1)
@@ -110,30 +110,33 @@ def test_a_version_that_cannot_chat_is_refused_and_the_released_one_serves_on(
         with pytest.raises(error), engine.lease(name):
             pass
     assert engine.in_memory == ["v1"]
-    assert asyncio.run(said(engine, None))
+    assert asyncio.run(tokens_of(engine, None))
 
 
 @pytest.mark.parametrize("bits", [None, "8bit", "4bit"])
-def test_what_two_versions_have_in_common_is_in_memory_once(home: Path, bits: str | None) -> None:
+def test_weights_that_two_versions_share_are_in_memory_once(home: Path, bits: str | None) -> None:
     versions = Versions(home)
     first = version_to_serve(home, None)
     second = changed(first, versions, 8.0)
     placement = Placement(device="cpu", quantize=bits)  # type: ignore[arg-type]
-    one = load_for_serving(first, home, placement).model
-    other = load_for_serving(second, home, placement).model
-    saved = share_weights(other, one)
-    own, shared = bytes_of(other, without=one), bytes_of(other) - bytes_of(other, without=one)
+    first_model = load_for_serving(first, home, placement).model
+    second_model = load_for_serving(second, home, placement).model
+    saved = share_weights(second_model, first_model)
+    own, shared = (
+        bytes_of(second_model, without=first_model),
+        bytes_of(second_model) - bytes_of(second_model, without=first_model),
+    )
     assert shared == saved > 0
     if bits is not None:
-        # The whole base, and of the adapter what is the same in this one.
-        assert own == sum(w.nbytes for name, w in other.named_parameters() if "lora_B" in name)
-    embedding = other.get_input_embeddings().weight
-    assert embedding.data_ptr() == one.get_input_embeddings().weight.data_ptr()
+        # The whole base is shared, and the part of the adapter that is the same in both.
+        assert own == sum(w.nbytes for name, w in second_model.named_parameters() if "lora_B" in name)
+    embedding = second_model.get_input_embeddings().weight
+    assert embedding.data_ptr() == first_model.get_input_embeddings().weight.data_ptr()
     fresh = load_for_serving(second, home, placement).model
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.inference_mode():
-        assert torch.equal(other(ids).logits, fresh(ids).logits)
-        assert not torch.equal(other(ids).logits, one(ids).logits)
+        assert torch.equal(second_model(ids).logits, fresh(ids).logits)
+        assert not torch.equal(second_model(ids).logits, first_model(ids).logits)
 
 
 def bytes_of(model: torch.nn.Module, without: torch.nn.Module | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Any small causal model: each family's template, ends and padding as people bring them, at toy size."""
+"""Any small causal model: each family's template, end tokens and padding, at toy size."""
 
 import importlib.util
 import json
@@ -46,7 +46,7 @@ def written(tokenizer: Any, messages: list[dict[str, str]], think: bool = False)
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_the_engine_says_what_generate_says(toys: dict[str, Path], name: str, home: Path) -> None:
+async def test_the_engine_writes_what_generate_writes(toys: dict[str, Path], name: str, home: Path) -> None:
     alone = loaded(toys, name, home)
     ids = prompt.render(alone.tokenizer, TALK, think=False)
     expected = alone.model.generate(
@@ -67,16 +67,16 @@ async def test_the_engine_says_what_generate_says(toys: dict[str, Path], name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_word_of_a_conversation_reaches_the_model_in_order(
+def test_every_message_of_a_conversation_reaches_the_model_in_order(
     toys: dict[str, Path], name: str, home: Path
 ) -> None:
-    said = written(loaded(toys, name, home).tokenizer, TALK)
-    places = [said.index(turn["content"]) for turn in TALK]
-    assert places == sorted(places)
+    text = written(loaded(toys, name, home).tokenizer, TALK)
+    positions = [text.index(turn["content"]) for turn in TALK]
+    assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ends_and_padding_are_no_text(toys: dict[str, Path], name: str, home: Path) -> None:
+def test_end_tokens_and_padding_are_not_text(toys: dict[str, Path], name: str, home: Path) -> None:
     ready = loaded(toys, name, home)
     assert ready.tokenizer.pad_token_id is not None
     assert ready.tokenizer.convert_tokens_to_ids(FAMILIES[name].end) in end_tokens(
@@ -100,10 +100,10 @@ def test_no_message_can_end_its_turn(toys: dict[str, Path], name: str, home: Pat
     special = set(tokenizer.all_special_ids) | {
         tokenizer.convert_tokens_to_ids(token) for token in FAMILIES[name].specials
     }
-    assert [one for one in attacked if one in special] == [one for one in plain if one in special]
+    assert [token for token in attacked if token in special] == [token for token in plain if token in special]
 
 
-def test_a_switch_of_the_models_own_is_used_and_else_an_instruction(
+def test_a_models_own_thinking_switch_is_used_and_otherwise_an_instruction(
     toys: dict[str, Path], tmp_path: Path
 ) -> None:
     for name in NAMES:
@@ -115,26 +115,24 @@ def test_a_switch_of_the_models_own_is_used_and_else_an_instruction(
         assert answers.endswith("<think>\n\n</think>\n\n") is native
 
 
-def test_a_template_without_a_system_role_gets_its_text_with_the_first_message(
+def test_a_template_without_a_system_role_gets_its_text_in_the_first_message(
     toys: dict[str, Path], home: Path
 ) -> None:
     tokenizer = loaded(toys, "gemma3", home).tokenizer
-    said = written(tokenizer, TALK)
-    assert "<start_of_turn>user\nBe brief.\n\nOne?<end_of_turn>\n<start_of_turn>model\nTwo." in said
+    text = written(tokenizer, TALK)
+    assert "<start_of_turn>user\nBe brief.\n\nOne?<end_of_turn>\n<start_of_turn>model\nTwo." in text
     twice = [{"role": "user", "content": "One?"}, {"role": "user", "content": "Two?"}]
     assert "<start_of_turn>user\nOne?\n\nTwo?<end_of_turn>" in written(tokenizer, twice)
     with pytest.raises(PromptError, match=r"refuses this conversation.*alternate"):
         prompt.render(tokenizer, [{"role": "assistant", "content": "Hi"}, TALK[1]], think=False)
 
 
-def test_spaces_and_lines_that_a_model_has_tokens_for_stay_as_written(
-    toys: dict[str, Path], home: Path
-) -> None:
+def test_runs_of_spaces_and_lines_that_are_tokens_stay_as_written(toys: dict[str, Path], home: Path) -> None:
     text = "one\n\ntwo    three"
     assert text in written(loaded(toys, "gemma3", home).tokenizer, [{"role": "user", "content": text}])
 
 
-def test_a_model_without_a_template_stops_before_it_speaks_for_the_person(
+def test_a_model_without_a_template_stops_before_the_next_user_message(
     toys: dict[str, Path], home: Path
 ) -> None:
     tokenizer = loaded(toys, "base", home).tokenizer
@@ -142,7 +140,7 @@ def test_a_model_without_a_template_stops_before_it_speaks_for_the_person(
     assert written(tokenizer, TALK).endswith("User: Three?\nAssistant:")
 
 
-def test_the_window_is_the_configurations(toys: dict[str, Path], tmp_path: Path) -> None:
+def test_the_window_comes_from_the_configuration(toys: dict[str, Path], tmp_path: Path) -> None:
     assert {loaded(toys, name, tmp_path / name).window for name in ("qwen3", "gemma3")} == {256}
 
 
@@ -166,7 +164,7 @@ def test_the_number_type_suits_the_device(
     assert dtype_for(device, "fp32") is torch.float32
 
 
-def test_the_fastest_device_is_taken_and_a_missing_one_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_device_is_chosen_and_a_missing_one_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert device_of(Placement()) == "cuda"
@@ -178,7 +176,7 @@ def test_the_fastest_device_is_taken_and_a_missing_one_named(monkeypatch: pytest
         device_of(Placement(device="cuda"))
 
 
-def test_a_model_is_loaded_in_the_type_that_was_asked_for(toys: dict[str, Path], home: Path) -> None:
+def test_a_model_is_loaded_in_the_requested_number_type(toys: dict[str, Path], home: Path) -> None:
     version = version_to_serve(home, str(toys["qwen3"]))
     ready = load_for_serving(version, home, Placement(device="cpu", dtype="bf16"))
     assert ready.model.dtype is torch.bfloat16
@@ -209,7 +207,7 @@ def logits(ready: Any) -> torch.Tensor:
         return ready.model(torch.tensor([[1, 2, 3]])).logits
 
 
-def test_an_adapter_is_applied_and_on_another_base_refused(
+def test_an_adapter_is_applied_and_refused_on_another_base(
     toys: dict[str, Path], home: Path, tmp_path: Path
 ) -> None:
     bare = version_to_serve(home, str(toys["qwen3"]))
@@ -246,7 +244,7 @@ def test_a_model_that_does_not_say_its_window_is_refused(toys: dict[str, Path], 
 # Fewer bits
 
 
-def test_without_bitsandbytes_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(QuantizeError, match=r"pip install bitsandbytes==0\.50\.2"):
         quantization("4bit", torch.float32)
@@ -254,7 +252,7 @@ def test_without_bitsandbytes_it_is_said_what_to_install(monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
-def test_a_quantized_model_takes_less_and_answers_nearly_the_same(
+def test_a_quantized_model_takes_less_memory_and_answers_nearly_the_same(
     home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, bits: Any
 ) -> None:
     # Wide enough for the blocks of 64 weights that share a scale.
@@ -270,7 +268,7 @@ def test_a_quantized_model_takes_less_and_answers_nearly_the_same(
     assert "MatMul8bitLt" not in caplog.text
 
 
-def test_nothing_that_a_family_brings_is_code(toys: dict[str, Path]) -> None:
+def test_no_toy_model_contains_code(toys: dict[str, Path]) -> None:
     for folder in toys.values():
         assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
         assert "auto_map" not in json.loads((folder / "config.json").read_text())

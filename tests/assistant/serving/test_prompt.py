@@ -94,8 +94,8 @@ def test_every_digit_is_one_token_and_every_text_survives(tokenizer: Any) -> Non
 
 
 def test_a_model_without_a_template_reads_a_labelled_dialogue() -> None:
-    said = "".join(map(chr, prompt.render(Plain(), HELLO, think=False)))
-    assert said == "User: 你好\nAssistant:"
+    text = "".join(map(chr, prompt.render(Plain(), HELLO, think=False)))
+    assert text == "User: 你好\nAssistant:"
     assert "<think>" in "".join(map(chr, prompt.render(Plain(), HELLO, think=True)))
 
 
@@ -111,7 +111,7 @@ class Templated(Plain):
 
 def test_a_model_without_a_switch_is_asked_to_think_in_words() -> None:
     plain = "".join(map(chr, prompt.render(Templated(), HELLO, think=False)))
-    asked = "".join(map(chr, prompt.render(Templated(), HELLO, think=True)))
+    text = "".join(map(chr, prompt.render(Templated(), HELLO, think=True)))
     assert plain == "你好"
-    assert asked.startswith("你好\n\n")
-    assert "step by step" in asked
+    assert text.startswith("你好\n\n")
+    assert "step by step" in text

@@ -1,4 +1,4 @@
-"""Replies from another server: a stand-in for what vLLM alone does, and transformers' own server for the rest."""
+"""Replies from another server: a stand-in for vLLM, and transformers' own server in a slow test."""
 
 import asyncio
 import json
@@ -29,6 +29,7 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import STARTER_FOLDER, Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
+from assistant.serving.engine import Engine
 from assistant.serving.remote import RemoteEngine, name_on_server
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
@@ -44,7 +45,7 @@ class FakeVllm:
     says: list[int]
     models: set[str] = field(default_factory=lambda: {"starter"})
     loads: list[dict[str, str]] = field(default_factory=list)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     status: int = 200
     loads_adapters: bool = True
@@ -59,9 +60,9 @@ class FakeVllm:
     async def load(self, request: Request) -> Response:
         if not self.loads_adapters:
             return JSONResponse({"error": "not allowed"}, status_code=404)
-        wanted = await request.json()
-        self.loads.append(wanted)
-        self.models.add(wanted["lora_name"])
+        adapter = await request.json()
+        self.loads.append(adapter)
+        self.models.add(adapter["lora_name"])
         return Response("Success")
 
     async def complete(self, request: Request) -> Response:
@@ -72,22 +73,20 @@ class FakeVllm:
             return JSONResponse({"detail": "prompt must be a string."}, status_code=400)
         if self.texts_only and "return_token_ids" in body:
             return JSONResponse({"detail": "Unexpected fields: return_token_ids"}, status_code=422)
-        self.asked.append(body)
+        self.requests.append(body)
         assert body["model"] in self.models
         return StreamingResponse(self._events(body), media_type="text/event-stream")
 
     async def _events(self, body: dict[str, Any]) -> AsyncIterator[str]:
         try:
-            said = self.says[: body["max_tokens"]]
-            for number, token in enumerate(said):
+            ids = self.says[: body["max_tokens"]]
+            for number, token in enumerate(ids):
                 if self.broken_off and number == 2:
                     return
-                last = "length" if len(said) < len(self.says) else "stop"
-                choice: dict[str, Any] = {"finish_reason": last if token is said[-1] else None}
+                last = "length" if len(ids) < len(self.says) else "stop"
+                choice: dict[str, Any] = {"finish_reason": last if token is ids[-1] else None}
                 if self.texts_only:
-                    choice["text"] = self.texts_only(said[: number + 1])[
-                        len(self.texts_only(said[:number])) :
-                    ]
+                    choice["text"] = self.texts_only(ids[: number + 1])[len(self.texts_only(ids[:number])) :]
                 else:
                     choice |= {"text": "?", "token_ids": [token]}
                 yield f"data: {json.dumps({'choices': [choice]})}\n\n"
@@ -146,7 +145,7 @@ def remote(home: Path) -> Iterator[Remote]:
             engine.close()
 
 
-async def said(engine: TransformersEngine, sampling: Sampling = GREEDY) -> tuple[list[int], str | None]:
+async def tokens_of(engine: Engine, sampling: Sampling = GREEDY) -> tuple[list[int], str | None]:
     with engine.lease() as served:
         ids = prompt.render(served.tokenizer, HELLO, think=False)
         chunks = [chunk async for chunk in served.stream(ids, sampling)]
@@ -157,43 +156,43 @@ def copy_of(version: Version, versions: Versions) -> Version:
     with versions.staging() as folder:
         for name in version.manifest.files:
             shutil.copy(version.folder / name, folder / name)
-        made = replace(version.manifest, id=versions.next_id(), parent=version.id)
-        return versions.add(made, folder)
+        manifest = replace(version.manifest, id=versions.next_id(), parent=version.id)
+        return versions.add(manifest, folder)
 
 
-async def test_a_version_is_loaded_under_a_name_of_its_own_and_asked_by_token_ids(remote: Remote) -> None:
-    assert await said(remote.engine) == (remote.fake.says, "end")
+async def test_a_version_is_loaded_under_its_own_name_and_prompted_by_token_ids(remote: Remote) -> None:
+    assert await tokens_of(remote.engine) == (remote.fake.says, "end")
     name = name_on_server(remote.engine.version)
     assert remote.fake.loads == [
         {"lora_name": name, "lora_path": str(remote.engine.version.folder.resolve())}
     ]
-    (asked,) = remote.fake.asked
+    (request,) = remote.fake.requests
     with remote.engine.lease() as served:
-        assert asked["prompt"] == prompt.render(served.tokenizer, HELLO, think=False)
-    assert (asked["model"], asked["max_tokens"], asked["stream"]) == (name, 12, True)
+        assert request["prompt"] == prompt.render(served.tokenizer, HELLO, think=False)
+    assert (request["model"], request["max_tokens"], request["stream"]) == (name, 12, True)
     assert set(remote.fake.keys) == {"Bearer sk-there"}
 
 
-async def test_settings_reach_the_server_and_only_those_that_were_asked_for(remote: Remote) -> None:
-    await said(remote.engine)
-    assert not {"top_k", "stop", "min_tokens", "ignore_eos", "logprobs"} & set(remote.fake.asked[0])
+async def test_only_settings_that_were_asked_for_reach_the_server(remote: Remote) -> None:
+    await tokens_of(remote.engine)
+    assert not {"top_k", "stop", "min_tokens", "ignore_eos", "logprobs"} & set(remote.fake.requests[0])
     drawn = Sampling(0.5, 0.9, 7, 20, seed=3, stop=("x",), min_tokens=2, ignore_eos=True, logprobs=1)
-    await said(remote.engine, drawn)
-    wanted = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "max_tokens": 20, "seed": 3, "logprobs": 1}
-    wanted |= {"stop": ["x"], "min_tokens": 2, "ignore_eos": True}
-    assert wanted.items() <= remote.fake.asked[1].items()
+    await tokens_of(remote.engine, drawn)
+    expected = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "max_tokens": 20, "seed": 3, "logprobs": 1}
+    expected |= {"stop": ["x"], "min_tokens": 2, "ignore_eos": True}
+    assert expected.items() <= remote.fake.requests[1].items()
 
 
-async def test_a_server_that_takes_texts_alone_gets_the_same_prompt_as_text(remote: Remote) -> None:
+async def test_a_server_that_takes_only_text_gets_the_same_prompt_as_text(remote: Remote) -> None:
     with remote.engine.lease() as served:
         tokenizer = served.tokenizer
     remote.fake.texts_only = lambda ids: prompt.decode(tokenizer, ids)
     for _ in range(2):
-        tokens, reason = await said(remote.engine)
+        tokens, reason = await tokens_of(remote.engine)
         assert prompt.decode(tokenizer, tokens) == "The answer is 19."
         assert reason == "end"
-    assert len(remote.fake.asked) == 2
-    assert remote.fake.asked[0]["prompt"].endswith("<think>\n\n</think>\n\n")
+    assert len(remote.fake.requests) == 2
+    assert remote.fake.requests[0]["prompt"].endswith("<think>\n\n</think>\n\n")
 
 
 async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(remote: Remote) -> None:
@@ -204,40 +203,42 @@ async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(
             while remote.engine.version.id != "v2":
                 await asyncio.sleep(0.05)
         assert before.version.id == "v1"
-    await said(remote.engine)
-    assert remote.fake.asked[-1]["model"] == name_on_server(second)
+    await tokens_of(remote.engine)
+    assert remote.fake.requests[-1]["model"] == name_on_server(second)
 
 
-async def test_two_versions_are_asked_for_under_two_names(remote: Remote) -> None:
+async def test_two_versions_have_two_names_on_the_server(remote: Remote) -> None:
     second = copy_of(remote.engine.version, remote.versions)
     assert remote.engine.versions == ["v1", "v2"]
     for version_id in ("v2", "v1", None, "v2"):
         with remote.engine.lease(version_id) as served:
             assert [chunk async for chunk in served.stream([5, 6], GREEDY)]
     first, beside = name_on_server(remote.engine.version), name_on_server(second)
-    assert [asked["model"] for asked in remote.fake.asked] == [beside, first, first, beside]
+    assert [request["model"] for request in remote.fake.requests] == [beside, first, first, beside]
     assert [load["lora_name"] for load in remote.fake.loads] == [first, beside]
     with pytest.raises(UnknownModel, match="v9 does not serve"), remote.engine.lease("v9"):
         pass
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, EngineBusy), (500, EngineError), (401, EngineError)])
-async def test_what_the_server_refuses_is_said(remote: Remote, status: int, error: type[Exception]) -> None:
+async def test_a_refusal_of_the_server_is_an_error(
+    remote: Remote, status: int, error: type[Exception]
+) -> None:
     remote.fake.status = status
     with pytest.raises(error):
-        await said(remote.engine)
+        await tokens_of(remote.engine)
     remote.fake.status = 200
-    assert (await said(remote.engine))[1] == "end"
+    assert (await tokens_of(remote.engine))[1] == "end"
 
 
 async def test_an_answer_that_is_broken_off_is_an_error(remote: Remote) -> None:
     remote.fake.broken_off = True
     with pytest.raises(EngineError, match="broke off"):
-        await said(remote.engine)
+        await tokens_of(remote.engine)
 
 
 async def test_a_limit_is_kept_and_a_prompt_over_the_window_refused(remote: Remote) -> None:
-    tokens, reason = await said(remote.engine, replace(GREEDY, max_new_tokens=2))
+    tokens, reason = await tokens_of(remote.engine, replace(GREEDY, max_new_tokens=2))
     assert (len(tokens), reason) == (2, "length")
     with remote.engine.lease() as served, pytest.raises(TooLong):
         await anext(served.stream([1] * 5000, GREEDY))
@@ -262,7 +263,7 @@ async def test_closing_a_reply_closes_the_connection(remote: Remote) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_chat_over_another_server_stores_what_it_said(remote: Remote, tmp_path: Path) -> None:
+async def test_a_chat_over_another_server_stores_its_token_ids(remote: Remote, tmp_path: Path) -> None:
     with FeedbackStore.open(tmp_path / "feedback.db") as store:
         chat = Chat(store, remote.engine, GREEDY)
         last = [update async for update in chat.reply("Hello", think=False, rater="ann")][-1]
@@ -271,7 +272,7 @@ async def test_a_chat_over_another_server_stores_what_it_said(remote: Remote, tm
         assert chat.about == "v1 · starter"
 
 
-def test_a_server_that_cannot_be_used_is_named(home: Path) -> None:
+def test_the_error_names_a_server_that_cannot_be_used(home: Path) -> None:
     versions, version = Versions(home), version_to_serve(home, None)
     with pytest.raises(EngineError, match=r"http://127.0.0.1:\d+ cannot be used"):
         RemoteEngine(versions, version, f"http://127.0.0.1:{free_port()}")
@@ -283,7 +284,9 @@ def test_a_server_that_cannot_be_used_is_named(home: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_transformers_own_server_says_what_the_engine_here_says(home: Path, tmp_path: Path) -> None:
+async def test_transformers_own_server_writes_what_the_local_engine_writes(
+    home: Path, tmp_path: Path
+) -> None:
     versions = Versions(home)
     version = version_to_serve(home, str(STARTER_FOLDER / "base"))
     port = free_port()
@@ -311,15 +314,18 @@ async def test_transformers_own_server_says_what_the_engine_here_says(home: Path
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)
-        there, here = RemoteEngine(versions, version, url), TransformersEngine(versions, version)
+        remote_engine, local_engine = (
+            RemoteEngine(versions, version, url),
+            TransformersEngine(versions, version),
+        )
         try:
-            tokenizer = here._released.tokenizer
-            remotely = prompt.decode(tokenizer, (await said(there))[0])
-            locally = prompt.decode(tokenizer, (await said(here))[0])
+            tokenizer = local_engine._released.tokenizer
+            remotely = prompt.decode(tokenizer, (await tokens_of(remote_engine))[0])
+            locally = prompt.decode(tokenizer, (await tokens_of(local_engine))[0])
             assert remotely == locally
         finally:
-            there.close()
-            here.close()
+            remote_engine.close()
+            local_engine.close()
     finally:
         server.terminate()
         server.wait(timeout=60)

@@ -1,4 +1,4 @@
-"""Sampling: the distribution that was asked for, and the same draw for the same seed."""
+"""Sampling: draws follow the requested distribution, and the same seed draws the same tokens."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_draws_follow_the_softmax_at_their_temperature(temperature: float) -> No
     assert torch.allclose(shares(Sampling(temperature=temperature)), expected, atol=0.032)
 
 
-def test_at_temperature_zero_the_likeliest_is_taken() -> None:
+def test_at_temperature_zero_the_likeliest_token_is_drawn() -> None:
     assert shares(Sampling(temperature=0.0), draws=20).tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
@@ -67,12 +67,12 @@ def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:
     logits = torch.randn(len(settings), 200, generator=torch.Generator().manual_seed(0))
     for position in range(40):
         together = draw(logits, settings, [position] * len(settings))
-        alone = [draw(logits[row, None], [one], [position])[0] for row, one in enumerate(settings)]
+        alone = [draw(logits[row, None], [setting], [position])[0] for row, setting in enumerate(settings)]
         assert together.tolist() == alone
 
 
 @pytest.mark.parametrize(("number", "token"), [(0.0, 1), (1 - 2**-52, 2)])
-def test_a_token_that_cannot_come_is_never_drawn(
+def test_a_token_of_probability_zero_is_never_drawn(
     number: float, token: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "_number", lambda seed, position: number)
@@ -88,14 +88,16 @@ def test_top_k_then_top_p_leaves_probabilities_that_sum_to_one() -> None:
 
 
 def test_every_bound_of_the_temperature_is_one_of_two_constants_and_there_is_one_default() -> None:
-    asked = ChatRequest(model="thumbtune", messages=[{"role": "user", "content": "Hello"}], temperature=5.0)  # type: ignore[list-item]
-    assert asked.sampling(Sampling()).temperature == MAX_TEMPERATURE == Sampling(temperature=5.0).temperature
+    request = ChatRequest(model="thumbtune", messages=[{"role": "user", "content": "Hello"}], temperature=5.0)  # type: ignore[list-item]
+    assert (
+        request.sampling(Sampling()).temperature == MAX_TEMPERATURE == Sampling(temperature=5.0).temperature
+    )
     assert Settings(temperature=5.0).temperature == MAX_TEMPERATURE
     for out_of_range in (5.1, -0.1):
         with pytest.raises(ValidationError):
             Settings(temperature=out_of_range)
         with pytest.raises(ValidationError):
-            ChatRequest(model="v1", messages=asked.messages, temperature=out_of_range)
+            ChatRequest(model="v1", messages=request.messages, temperature=out_of_range)
     # The page's slider stops earlier, on purpose.
     assert preferences({"temperature": 2.0}).temperature == MAX_PAGE_TEMPERATURE == 2.0
     assert preferences({"temperature": 2.1}).temperature is None
@@ -114,6 +116,6 @@ def test_every_bound_of_the_temperature_is_one_of_two_constants_and_there_is_one
         {"max_new_tokens": 0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(EngineError, match="must"):
         Sampling(**wrong)  # type: ignore[arg-type]

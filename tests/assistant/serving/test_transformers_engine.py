@@ -1,4 +1,4 @@
-"""The engine on the real starter: streams, seeds, company, cancelling, swapping, surviving."""
+"""The engine of this process on the starter: streams, seeds, batches, cancelling, releases, restarts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -27,21 +27,21 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEng
 
 def copy_of(version: Version, versions: Versions) -> Version:
     """The same adapter once more, under the next id."""
-    manifest = version.manifest
-    made = Manifest(
-        id=versions.next_id(), base=manifest.base, parent=version.id, stage="sft", created=now(), adapter=True
+    parent = version.manifest
+    manifest = Manifest(
+        id=versions.next_id(), base=parent.base, parent=version.id, stage="sft", created=now(), adapter=True
     )
     with versions.staging() as folder:
-        for name in manifest.files:
+        for name in parent.files:
             (folder / name).write_bytes((version.folder / name).read_bytes())
-        return versions.add(made, folder)
+        return versions.add(manifest, folder)
 
 
-async def test_greedy_replies_are_those_of_generate(shared: TransformersEngine) -> None:
+async def test_greedy_replies_equal_those_of_generate(shared: TransformersEngine) -> None:
     with shared.lease() as served:
         ids = ids_of(served, "What is 12 + 7?")
         tokens, reason = await collect(served, ids, GREEDY)
-    # A model of its own: the served one attends to pages and cannot be asked directly.
+    # The same version loaded once more, without a batch.
     import torch
 
     from assistant.serving.loading import load_for_serving
@@ -54,7 +54,7 @@ async def test_greedy_replies_are_those_of_generate(shared: TransformersEngine) 
     assert reason == ("end" if tokens[-1] == alone.tokenizer.eos_token_id else "length")
 
 
-async def test_a_seed_repeats_its_reply_alone_and_in_company(shared: TransformersEngine) -> None:
+async def test_a_seed_repeats_its_reply_alone_and_in_a_batch(shared: TransformersEngine) -> None:
     def sampling(seed: int) -> Sampling:
         return Sampling(temperature=1.5, seed=seed, max_new_tokens=30)
 
@@ -78,7 +78,7 @@ async def test_a_prompt_as_long_as_the_window_is_refused(shared: TransformersEng
         await collect(served, [5] * 1024, GREEDY)
 
 
-async def test_a_reader_who_leaves_frees_the_place(shared: TransformersEngine) -> None:
+async def test_a_reader_who_leaves_frees_room_in_the_batch(shared: TransformersEngine) -> None:
     with shared.lease() as served:
         stream = served.stream(
             ids_of(served, "What is 12 + 7?"), Sampling(temperature=1.0, max_new_tokens=900)
@@ -131,14 +131,14 @@ async def test_a_damaged_release_leaves_the_version_before_in_service(
         engine.close()
 
 
-async def test_who_must_wait_is_told_the_place_in_the_queue(
+async def test_a_waiting_reply_reports_its_position_in_the_queue(
     shared: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "MAX_RUNNING", 1)
     monkeypatch.setattr(batch, "QUEUE_SECONDS", 0.02)
     long = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
     with shared.lease() as served:
-        # What runs at once is the library's to keep; here it takes no more than one.
+        # The library keeps its own limit of replies at once: one here.
         monkeypatch.setattr(served._manager.batch_processor.scheduler, "max_requests_per_batch", 1)
         ids = ids_of(served, "What is 12 + 7?")
         first = served.stream(ids, long)
@@ -154,7 +154,7 @@ async def test_who_must_wait_is_told_the_place_in_the_queue(
         assert [token async for chunk in third for token in chunk.token_ids]
 
 
-async def test_after_a_fatal_error_the_loop_starts_again(
+async def test_after_a_fatal_error_the_batch_loop_starts_again(
     shared: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with shared.lease() as served:
@@ -173,7 +173,7 @@ async def test_after_a_fatal_error_the_loop_starts_again(
         assert (await collect(served, ids, GREEDY))[0]
 
 
-async def test_a_reply_that_had_to_make_room_goes_on_as_if_alone(
+async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
@@ -191,15 +191,15 @@ async def test_a_reply_that_had_to_make_room_goes_on_as_if_alone(
         with engine.lease() as served:
             ids = ids_of(served, "What is 12 + 7?")
 
-            async def said(seed: int) -> tuple[list[int], int]:
+            async def tokens_of(seed: int) -> tuple[list[int], int]:
                 drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=200, ignore_eos=True, logprobs=0)
                 chunks = [chunk async for chunk in served.stream(ids, drawn)]
                 tokens = [token for chunk in chunks for token in chunk.token_ids]
                 return tokens, sum(len(chunk.logprobs) for chunk in chunks)
 
-            alone = [await said(seed) for seed in range(6)]
+            alone = [await tokens_of(seed) for seed in range(6)]
             assert not again
-            together = await asyncio.gather(*(said(seed) for seed in range(6)))
+            together = await asyncio.gather(*(tokens_of(seed) for seed in range(6)))
             assert again
             assert together == alone
             assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(200, 200)}

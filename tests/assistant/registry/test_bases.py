@@ -1,0 +1,50 @@
+"""Bases: which one a name means, and its revision."""
+
+import json
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from assistant.errors import ModelError
+from assistant.registry.bases import checked_source, identify_base
+from assistant.registry.versions import STARTER_FOLDER, Base, folder_hash
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A model of the Hub whose configuration is in this machine's cache."""
+    repository = tmp_path / "hub" / "models--somebody--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return "somebody/tiny"
+
+
+def test_the_revision_of_a_hub_model_is_its_commit(cached: str, home: Path) -> None:
+    base = identify_base(cached, home)
+    assert base == Base(cached, COMMIT)
+    assert checked_source(base, home) == (cached, {"revision": COMMIT})
+
+
+def test_the_revision_of_a_folder_is_the_hash_of_its_weights(home: Path) -> None:
+    folder = STARTER_FOLDER / "base"
+    base = identify_base(str(folder), home)
+    assert base == Base(str(folder.resolve()), folder_hash(folder))
+    assert checked_source(base, home) == (str(folder), {})
+    assert identify_base("starter", home) == Base("starter", folder_hash(folder))
+
+
+def test_a_folder_with_other_weights_than_recorded_is_refused(home: Path) -> None:
+    with pytest.raises(ModelError, match=r"its weights differ.*Restore them"):
+        checked_source(Base("starter", "0" * 64), home)
+
+
+def test_a_model_that_is_neither_here_nor_on_the_hub_is_refused(home: Path) -> None:
+    with pytest.raises(ModelError, match=r"'nobody/no-such-model' cannot be loaded.*--model"):
+        identify_base("nobody/no-such-model", home)
