@@ -1,17 +1,17 @@
-"""Do people like the candidate more? An always-valid test on the thumbs of both arms. Pure.
+"""Do people like the candidate more? An always-valid test on the thumbs of both arms. Pure functions.
 
-The difference of the arms' shares of thumbs up gets a confidence sequence: an interval that holds after every vote at
-once, so that one may look whenever one likes and stop at any time. It is the mixture sequential probability ratio
-test of Johari, Koomen, Pekelis & Walsh (2022, "Always valid inference: continuous monitoring of A/B tests", Operations
-Research 70), turned into an interval, with two changes for thumbs:
+The difference between the arms' shares of thumbs up gets a confidence sequence: intervals that hold after every vote
+simultaneously, so that anybody may look at any time and stop at any time. It is the mixture sequential probability
+ratio test of Johari, Koomen, Pekelis & Walsh (2022, "Always valid inference: continuous monitoring of A/B tests",
+Operations Research 70), turned into an interval, with two changes for thumbs:
 
-- People differ, and one person's votes are alike. The variance is that between raters (linearised difference of
-  ratios, as in cluster-robust errors), never below that of independent votes. A vote up and a vote down are added to
-  each arm of it (Agresti & Caffo 2000), else ten equal votes would look like certainty.
-- One rater cannot decide it: only a rater's first votes count, and a decision must stand with any one rater left out.
+- People differ, and the votes of one person are alike. The variance is that between raters (linearised difference of
+  ratios, as in cluster-robust errors), and at least that of independent votes. One vote up and one vote down are added
+  to each arm (Agresti & Caffo 2000), because ten equal votes would else look like certainty.
+- No rater can decide alone: only a rater's first votes count, and a decision must hold with any one rater left out.
 
-The normal approximation makes it asymptotic, hence the floors of votes and raters; `benchmarks.loop.live_errors`
-measures what remains of both errors.
+The normal approximation makes the test asymptotic, hence the minimum numbers of votes and raters;
+`benchmarks.loop.live_errors` measures both error rates.
 """
 
 from collections.abc import Sequence
@@ -39,14 +39,14 @@ class ArmVote:
     arm: Arm
     rater: str
     value: int
-    """1 or -1; 0 is a vote taken back, and does not count."""
+    """1 or -1; 0 is a withdrawn vote, which does not count."""
     order: int
-    """Votes are taken in this order."""
+    """Votes are counted in this order."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One arm's counted votes."""
+class ArmCounts:
+    """The counted votes of one arm."""
 
     votes: int
     up: int
@@ -55,9 +55,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Course:
-    """After each counted vote: the difference of shares, candidate less released, and its confidence sequence.
+    """The difference of shares (candidate less released) after each counted vote, and its confidence sequence.
 
-    Arrays of shape (counted votes,); not a number until both arms have a vote.
+    Arrays of shape (counted votes,); NaN until both arms have a vote.
     """
 
     difference: Floats
@@ -67,15 +67,15 @@ class Course:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where the comparison stands, or stood when it was decided."""
+    """Where a live comparison stands, or stood when it was decided."""
 
     verdict: Verdict
     difference: float | None
     """Candidate's share of thumbs up less the released version's; None until both have a vote."""
     low: float
     high: float
-    candidate: Side
-    released: Side
+    candidate: ArmCounts
+    released: ArmCounts
     event: Event
     """The reason in numbers: `live_outcome`, or `live_outcome_unknown` until both arms have a vote."""
     text: str
@@ -83,59 +83,59 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Stream:
+class VoteArrays:
     """Votes in order, as arrays of shape (votes,)."""
 
     arm: NDArray[np.intp]
     """CANDIDATE or RELEASED."""
     rater: NDArray[np.intp]
-    """A number for each rater, from 0."""
+    """An index of the rater, from 0."""
     up: Floats
     """1.0 for a thumb up, 0.0 for a thumb down."""
 
-    def first_of_each(self, count: int) -> "Stream":
-        """Only each rater's first `count` votes."""
+    def first_of_each(self, count: int) -> "VoteArrays":
+        """Only the first `count` votes of each rater."""
         by_rater = np.argsort(self.rater, kind="stable")
         begins = np.searchsorted(self.rater[by_rater], self.rater[by_rater])
         earlier = np.empty_like(self.rater)
         earlier[by_rater] = np.arange(len(self.rater)) - begins
         return self.keep(earlier < count)
 
-    def keep(self, which: NDArray[np.bool_] | slice) -> "Stream":
-        return Stream(self.arm[which], self.rater[which], self.up[which])
+    def keep(self, which: NDArray[np.bool_] | slice) -> "VoteArrays":
+        return VoteArrays(self.arm[which], self.rater[which], self.up[which])
 
 
 def follow(votes: Sequence[ArmVote], policy: LivePolicy) -> Outcome:
-    """Go through the votes in order and stop at the first that decides; the rest changes nothing.
+    """Count the votes in order up to the first one that decides; later votes change nothing.
 
-    So the outcome does not depend on how often anyone looked. Raises ComparisonError for a vote that is none.
+    So the outcome does not depend on how often anyone looked. Raises ComparisonError for an invalid vote.
     """
     stream = read(votes).first_of_each(policy.votes_per_rater)
     verdict, seen = settle(stream, policy)
     return _outcome(verdict, _sums_after_each(stream.keep(slice(seen)))[:, -1:], policy)
 
 
-def settle(stream: Stream, policy: LivePolicy) -> tuple[Verdict, int]:
-    """The verdict on votes that count, and after how many of them it fell."""
+def settle(stream: VoteArrays, policy: LivePolicy) -> tuple[Verdict, int]:
+    """The verdict on counted votes, and after how many of them it was reached."""
     after = _sums_after_each(stream)
     _, low, high = _interval(after, policy)
     floor = (after[[_N_C, _N_R]] >= policy.minimum_votes).all(axis=0)
     floor &= (after[[_RATERS_C, _RATERS_R]] >= policy.minimum_raters).all(axis=0)
     for index in np.flatnonzero(floor & ((low > 0) | (high < 0))):
         won = bool(low[index] > 0)
-        if _stands_without_any_one(stream.keep(slice(index + 1)), won, policy):
+        if _holds_without_any_rater(stream.keep(slice(index + 1)), won, policy):
             return "candidate wins" if won else "roll back", int(index) + 1
     return "continue", len(stream.arm)
 
 
 def course(votes: Sequence[ArmVote], policy: LivePolicy) -> Course:
-    """The confidence sequence after each counted vote, for a plot; it goes on beyond a decision."""
+    """The confidence sequence after each counted vote, for a plot. It continues beyond a decision."""
     stream = read(votes).first_of_each(policy.votes_per_rater)
     return Course(*_interval(_sums_after_each(stream), policy))
 
 
-def read(votes: Sequence[ArmVote]) -> Stream:
-    """Votes in their order, without those taken back. Raises ComparisonError for one that is none."""
+def read(votes: Sequence[ArmVote]) -> VoteArrays:
+    """The votes in order as arrays, without withdrawn ones. Raises ComparisonError for an invalid vote."""
     for vote in votes:
         if vote.value not in (-1, 0, 1) or vote.arm not in ARMS:
             raise ComparisonError(
@@ -144,23 +144,23 @@ def read(votes: Sequence[ArmVote]) -> Stream:
             )
     standing = sorted((vote for vote in votes if vote.value), key=lambda vote: vote.order)
     numbers = {name: number for number, name in enumerate(dict.fromkeys(vote.rater for vote in standing))}
-    return Stream(
+    return VoteArrays(
         np.array([ARMS.index(vote.arm) for vote in standing], dtype=np.intp),
         np.array([numbers[vote.rater] for vote in standing], dtype=np.intp),
         np.array([vote.value > 0 for vote in standing], dtype=np.float64),
     )
 
 
-# Sums over raters from which variance follows, so that a vote costs the same however many came before. For a rater
-# with n votes of which s are up in an arm, C or R: n, s, s², s n, n², whether n > 0; across arms s_C s_R, s_C n_R,
-# n_C s_R, n_C n_R; and 1 for the rater.
+# Sums over raters from which the variance follows, so that each vote takes constant time. For a rater with n votes in
+# arm C or R, s of them up: n, s, s², s n, n², whether n > 0; across arms s_C s_R, s_C n_R, n_C s_R, n_C n_R; and 1 for
+# the rater.
 _N_C, _S_C, _SS_C, _SN_C, _NN_C, _RATERS_C = range(6)
 _N_R, _S_R, _SS_R, _SN_R, _NN_R, _RATERS_R = range(6, 12)
 _SS, _SN, _NS, _NN, _RATERS, _ROWS = range(12, 18)
 
 
 def _sums(n_c: Floats, s_c: Floats, n_r: Floats, s_r: Floats) -> Floats:
-    """What one rater adds to each sum; shape (sums, *shape of the arguments)."""
+    """The contribution of one rater to each sum; shape (sums, *shape of the arguments)."""
     return np.stack(
         [
             *(n_c, s_c, s_c * s_c, s_c * n_c, n_c * n_c, (n_c > 0).astype(np.float64)),
@@ -170,23 +170,23 @@ def _sums(n_c: Floats, s_c: Floats, n_r: Floats, s_r: Floats) -> Floats:
     )
 
 
-def _sums_after_each(stream: Stream) -> Floats:
-    """The sums after each vote, shape (sums, votes): each vote moves those of its rater from before to after."""
+def _sums_after_each(stream: VoteArrays) -> Floats:
+    """The sums after each vote, shape (sums, votes). A vote changes the contribution of its rater only."""
     by_rater = np.argsort(stream.rater, kind="stable")
     begins = np.searchsorted(stream.rater[by_rater], stream.rater[by_rater])
     before, after = [], []
     for arm in (CANDIDATE, RELEASED):
-        for given in ((stream.arm == arm).astype(np.float64), (stream.arm == arm) * stream.up):
-            running = np.concatenate([[0.0], np.cumsum(given[by_rater])])
-            earlier = np.empty(len(given))
+        for votes in ((stream.arm == arm).astype(np.float64), (stream.arm == arm) * stream.up):
+            running = np.concatenate([[0.0], np.cumsum(votes[by_rater])])
+            earlier = np.empty(len(votes))
             earlier[by_rater] = running[:-1] - running[begins]
             before.append(earlier)
-            after.append(earlier + given)
+            after.append(earlier + votes)
     return np.cumsum(_sums(*after) - _sums(*before), axis=1)
 
 
 def _interval(sums: Floats, policy: LivePolicy) -> tuple[Floats, Floats, Floats]:
-    """Difference, lower and upper bound from sums of shape (sums, …); no numbers while an arm is empty."""
+    """The difference, its lower and its upper bound from sums of shape (sums, …); NaN while an arm is empty."""
     with np.errstate(divide="ignore", invalid="ignore"):
         difference = sums[_S_C] / sums[_N_C] - sums[_S_R] / sums[_N_R]
     n_c, n_r = sums[_N_C] + 2, sums[_N_R] + 2
@@ -198,22 +198,22 @@ def _interval(sums: Floats, policy: LivePolicy) -> tuple[Floats, Floats, Floats]
     raters = np.maximum(sums[_RATERS], 2)
     independent = p_c * (1 - p_c) / n_c + p_r * (1 - p_r) / n_r
     variance = np.maximum(between_raters * raters / (raters - 1), independent)
-    # Johari et al.: the mixture exceeds 1 / (2 alpha) where the squared difference exceeds this; each side then
-    # errs with chance alpha.
+    # Johari et al.: the mixture exceeds 1 / (2 alpha) where the squared difference exceeds this; each side then has
+    # error probability alpha.
     mixing = policy.effect**2
     whole = variance + mixing
     half = np.sqrt(variance * whole / mixing * (-2 * np.log(2 * policy.alpha) + np.log(whole / variance)))
     return difference, difference - half, difference + half
 
 
-def _stands_without_any_one(stream: Stream, won: bool, policy: LivePolicy) -> bool:
-    """Whether the interval stays clear of zero, on the same side, with any one rater left out."""
+def _holds_without_any_rater(stream: VoteArrays, won: bool, policy: LivePolicy) -> bool:
+    """Whether the interval stays on the same side of zero with any one rater left out."""
     raters = int(stream.rater.max()) + 1
     cells: list[Floats] = []
     for arm in (CANDIDATE, RELEASED):
-        mine = stream.keep(stream.arm == arm)
-        cells.append(np.bincount(mine.rater, minlength=raters).astype(np.float64))
-        cells.append(np.bincount(mine.rater, weights=mine.up, minlength=raters).astype(np.float64))
+        kept = stream.keep(stream.arm == arm)
+        cells.append(np.bincount(kept.rater, minlength=raters).astype(np.float64))
+        cells.append(np.bincount(kept.rater, weights=kept.up, minlength=raters).astype(np.float64))
     each = _sums(*cells)
     _, low, high = _interval(each.sum(axis=1, keepdims=True) - each, policy)
     return bool((low > 0).all() if won else (high < 0).all())
@@ -222,8 +222,8 @@ def _stands_without_any_one(stream: Stream, won: bool, policy: LivePolicy) -> bo
 def _outcome(verdict: Verdict, last: Floats, policy: LivePolicy) -> Outcome:
     """`last`: the sums at the end, shape (sums, 1), or (sums, 0) without a single vote."""
     sums = last[:, 0] if last.size else np.zeros(_ROWS)
-    candidate = Side(int(sums[_N_C]), int(sums[_S_C]), int(sums[_RATERS_C]))
-    released = Side(int(sums[_N_R]), int(sums[_S_R]), int(sums[_RATERS_R]))
+    candidate = ArmCounts(int(sums[_N_C]), int(sums[_S_C]), int(sums[_RATERS_C]))
+    released = ArmCounts(int(sums[_N_R]), int(sums[_S_R]), int(sums[_RATERS_R]))
     difference, low, high = (float(value) for value in _interval(sums, policy))
     known = candidate.votes > 0 and released.votes > 0
     if not known:

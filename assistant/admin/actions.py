@@ -1,4 +1,4 @@
-"""What an admin does to a running app, each act in the trail before it is done."""
+"""Audited admin actions for one home: each is written to the audit trail before it is carried out."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,11 @@ from assistant.events.event import Event
 from assistant.registry import live_comparison
 from assistant.registry.versions import Manifest, Versions
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 class AdminActions:
-    """The levers of one home. Every method that changes something says who pulled it."""
+    """The admin actions of one home. `who` is the admin's name in the audit trail."""
 
     def __init__(self, versions: Versions, runner: CycleRunner) -> None:
         self.versions = versions
@@ -28,9 +28,9 @@ class AdminActions:
         return self.versions.home
 
     def release(self, who: str, version: str, why: str = "") -> None:
-        """Serve a version to everybody. Raises VersionError if it is unknown, damaged or cannot chat."""
+        """Release a version. Raises VersionError if it is unknown, damaged or cannot chat."""
         before = self.versions.released()
-        self._traced(
+        self._audited(
             who,
             "release",
             f"{version} instead of {before}; gate: {verdict(self.versions.manifest(version))}; {why}".rstrip(
@@ -40,9 +40,9 @@ class AdminActions:
         )
 
     def roll_back(self, who: str, why: str = "") -> str:
-        """Serve again what was served before; its id. Raises VersionError if nothing was."""
+        """Release the version that was served before; returns its id. Raises VersionError if there is none."""
         before = self.versions.released()
-        return self._traced(
+        return self._audited(
             who,
             "roll back",
             f"from {before}; {why}".rstrip("; "),
@@ -52,19 +52,19 @@ class AdminActions:
         )
 
     def begin_cycle(self, who: str) -> None:
-        """Start a cycle as a process. Raises CommandError if one runs already, or none can here."""
-        self._traced(who, "run a cycle", "", lambda: self.runner.begin_cycle(who))
+        """Start a cycle as a process. Raises CommandError if one is running, or packages are missing."""
+        self._audited(who, "run a cycle", "", lambda: self.runner.begin_cycle(who))
 
     def cancel_cycle(self, who: str) -> bool:
-        """End the cycle that runs; whether there was one. The next goes on from its last finished step."""
-        return self._traced(who, "cancel the cycle", "", self.runner.cancel)
+        """End the running cycle. Returns whether there was one; the next goes on from its last finished step."""
+        return self._audited(who, "cancel the cycle", "", self.runner.cancel)
 
     def start_trial(self, who: str, version: str, share: float) -> Event:
-        """Let a version serve a share (0 to 1) of conversations; an event of what was started. Raises CommandError."""
+        """Start a live comparison in which a version serves a share (0 to 1) of conversations. Raises CommandError."""
         if not 0 < share <= 1:
             raise CommandError(Event.of("live_share_impossible", share=share))
-        self.versions.manifest(version)  # Known by name: nothing else is handed to a command.
-        return self._traced(
+        self.versions.manifest(version)  # Only the id of a known version may reach a command line.
+        return self._audited(
             who,
             "start a live comparison",
             f"{version}, {100 * share:g} % of conversations",
@@ -72,18 +72,18 @@ class AdminActions:
         )
 
     def stop_trial(self, who: str) -> Event:
-        """End the live comparison; an event of how it ended. Raises CommandError."""
+        """End the live comparison. Returns how it ended; raises CommandError."""
         under_way = live_comparison.read(self.home)
         detail = f"{under_way.candidate} beside {under_way.released}" if under_way else ""
-        return self._traced(
+        return self._audited(
             who, "stop the live comparison", detail, lambda: self.runner.call("trial", "stop")
         )
 
     def exported(self, who: str, what: str) -> None:
-        """Write down that somebody takes rows away."""
+        """Record that an admin exports rows."""
         self.audit.write(who, "export", what)
 
-    def _traced(self, who: str, what: str, detail: str, act: Callable[[], Done]) -> Done:
+    def _audited(self, who: str, what: str, detail: str, action: Callable[[], Result]) -> Result:
         try:
             self.audit.write(who, what, detail)
         except OSError as error:
@@ -91,13 +91,13 @@ class AdminActions:
                 Event.of("audit_unwritable", path=str(self.audit.path), error=str(error.strerror))
             ) from error
         try:
-            return act()
+            return action()
         except AssistantError as error:
             self.audit.write(who, f"{what}: failed", str(error))
             raise
 
 
 def verdict(manifest: Manifest) -> str:
-    """What the gate said of a version: promote, hold or reject; "none" where it was never asked."""
+    """The gate's verdict on a version: promote, hold or reject; "none" if it was not judged."""
     gate: dict[str, Any] = manifest.gate or {}
     return str(gate.get("verdict", "none"))

@@ -1,4 +1,4 @@
-"""Who did what, and when: one line of JSON an action in HOME/audit.jsonl, only ever added to."""
+"""The audit trail: who did what and when, one line of JSON an action in HOME/audit.jsonl. Lines are only added."""
 
 import json
 import logging
@@ -9,22 +9,22 @@ from assistant.registry.versions import now
 
 log = logging.getLogger(__name__)
 
-LONGEST = 2_000
-"""Characters of a detail that are kept."""
+MAX_DETAIL = 2_000
+"""Maximum length of a detail, in characters; the rest is cut off."""
 
 
 class Audit:
-    """The trail of one home. Several processes may write to it."""
+    """The audit trail of one home. Several processes may write to it."""
 
     def __init__(self, home: Path) -> None:
         self.path = home / "audit.jsonl"
 
     def write(self, who: str, what: str, detail: str = "") -> None:
-        """Add a line; it is on the disk when this returns. Raises OSError: what cannot be traced is not done."""
+        """Add a line, which is on disk when this returns. Raises OSError; the caller must then not act."""
         line = json.dumps(
-            {"at": now(), "who": who, "what": what, "detail": detail[:LONGEST]}, ensure_ascii=False
+            {"at": now(), "who": who, "what": what, "detail": detail[:MAX_DETAIL]}, ensure_ascii=False
         )
-        # Only this user may read it; O_APPEND keeps the lines of two writers apart.
+        # Readable by this user alone. O_APPEND keeps the lines of two writers apart.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(descriptor, f"{line}\n".encode())
@@ -33,18 +33,18 @@ class Audit:
             os.close(descriptor)
 
     def last(self, count: int) -> list[dict[str, str]]:
-        """The newest lines, the newest first. A line that a crash cut is passed over."""
+        """The last `count` lines, the newest first. A line that a crash cut off is skipped."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
-        found = []
+        entries: list[dict[str, str]] = []
         for line in reversed(lines):
             try:
                 entry = json.loads(line)
-                found.append({key: str(entry[key]) for key in ("at", "who", "what", "detail")})
+                entries.append({key: str(entry[key]) for key in ("at", "who", "what", "detail")})
             except (ValueError, TypeError, KeyError):
                 log.warning("%s has a line that cannot be read", self.path)
-            if len(found) == count:
+            if len(entries) == count:
                 break
-        return found
+        return entries

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("trl", "datasets", "scipy", "yaml")
-"""Packages of requirements-train.txt without which no cycle runs."""
+"""Packages of requirements-train.txt that every cycle needs."""
 FOLLOW_SECONDS = 30.0
 """How often an app looks for new thumbs while a live comparison is under way."""
 CLOSE_SECONDS = 5.0
@@ -43,22 +43,23 @@ def missing_packages() -> list[str]:
 
 @dataclass(frozen=True)
 class Started:
-    """A cycle that somebody started, as HOME/cycles/run.json holds it."""
+    """A cycle that was started from the dashboard, as HOME/cycles/run.json holds it."""
 
     pid: int
     created: float
-    """When the operating system began the process: its number alone may be another's by now."""
+    """When the operating system started the process: another process may have its number by now."""
     began: str
     who: str
 
     def process(self) -> psutil.Process | None:
         """The process, None if it has ended."""
         try:
-            found = psutil.Process(self.pid)
-            alive = abs(found.create_time() - self.created) < 1 and found.status() != psutil.STATUS_ZOMBIE
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < 1
+            alive = same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return None
-        return found if alive else None
+        return process if alive else None
 
 
 class CycleRunner:
@@ -133,7 +134,7 @@ class CycleRunner:
         return started
 
     def started(self) -> Started | None:
-        """The last cycle that was started from here, whether or not it has ended."""
+        """The cycle that was started last on this home, whether or not it has ended."""
         try:
             return Started(**json.loads((self.home / "cycles" / "run.json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""HTTP beneath the API: reading bodies, event streams that end with their client, and errors of OpenAI's shape."""
+"""HTTP for the API: request bodies, event streams that end when the client leaves, and errors in OpenAI's shape."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ from feedback_store import StoreError
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 1_000_000
-"""Largest body that is read."""
+MAX_BODY_BYTES = 1_000_000
+"""Maximum size of a request body."""
 RETRY_SECONDS = 5
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 async def json_of(request: Request) -> Any:
@@ -38,31 +38,31 @@ async def json_of(request: Request) -> Any:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BODY_BYTES:
             raise ApiError(
-                413, f"The body is larger than {MOST_BYTES:,} bytes. Shorten it.", code="body_too_large"
+                413, f"The body is larger than {MAX_BODY_BYTES:,} bytes. Shorten it.", code="body_too_large"
             )
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ApiError(400, f"The body is not UTF-8: {error.reason}.", code="invalid_utf8") from error
     try:
-        found = json.loads(text, parse_constant=_no_number)
-        # A half of a character pair can be written in JSON, and is no text.
-        json.dumps(found, ensure_ascii=False).encode()
+        content = json.loads(text, parse_constant=_refuse_constant)
+        # JSON can hold half of a surrogate pair, which is no text.
+        json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The body is not JSON: {error}.", code="invalid_json") from error
     if "\x00" in text or "\\u0000" in text:
         raise ApiError(400, "The body has a NUL character. Leave it out.", code="invalid_value")
-    return found
+    return content
 
 
-def _no_number(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number in JSON")
 
 
 class EventStream(Response):
-    """Server-sent events that end with the client: one who leaves ends what makes them."""
+    """Server-sent events. If the client leaves, the generator of the events is closed."""
 
     media_type = "text/event-stream"
 
@@ -82,17 +82,17 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
 
         try:
-            await unless_gone(write(), receive)
+            await while_connected(write(), receive)
         except ClientDisconnect:
             log.debug("A client left before its reply ended")
         except OSError:
             log.debug("A client's connection broke")
 
 
-async def unless_gone(work: Coroutine[Any, Any, Done] | Awaitable[Done], receive: Receive) -> Done:
-    """The result of `work`, which is ended if the client leaves before. Raises ClientDisconnect then."""
+async def while_connected(work: Coroutine[Any, Any, Result] | Awaitable[Result], receive: Receive) -> Result:
+    """Await `work`. If the client leaves first, cancel it and raise ClientDisconnect."""
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
+    leaving = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -101,25 +101,25 @@ async def unless_gone(work: Coroutine[Any, Any, Done] | Awaitable[Done], receive
     finally:
         leaving.cancel()
         if not working.done():
-            # Once, and waited for: what there is of the reply is stored on the way out.
+            # Cancelled once and awaited: the unfinished reply is stored meanwhile.
             working.cancel()
             await asyncio.wait({working})
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def error_response(error: ApiError) -> JSONResponse:
-    """The error as the client reads it."""
-    later = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
-    who = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    return JSONResponse(error.body, status_code=error.status, headers={**later, **who})
+    """The HTTP response for an error."""
+    retry = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
+    scheme = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+    return JSONResponse(error.body, status_code=error.status, headers={**retry, **scheme})
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What went wrong, with the status that fits. What nobody foresaw is logged, and not told."""
+    """An error with the HTTP status that fits. The message of an unexpected one is logged, and not sent."""
     match error:
         case ApiError():
             return error

@@ -1,4 +1,4 @@
-"""What the API takes: requests in OpenAI's shape, checked before anything is done with them."""
+"""Requests in OpenAI's shape, validated as a whole before they are handled."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from assistant.sampling_settings import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
 
-MOST_MESSAGES = 1_000
-SIXTY_FOUR_BITS = 2**63 - 1
+MAX_MESSAGES = 1_000
+MAX_INT64 = 2**63 - 1
 
 
 class ApiError(Exception):
-    """An error as the client reads it: OpenAI's shape, with a status and maybe when to come again."""
+    """An error for the client, in OpenAI's shape. `retry_after`: seconds until a new attempt makes sense."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON of the answer."""
+        """The response body."""
         kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
 
 class _Part(BaseModel):
-    """A piece of a message's content. Only text is read."""
+    """A part of a message's content. Only text is supported."""
 
     type: Literal["text"]
     text: str
@@ -49,7 +49,7 @@ class _Message(BaseModel):
 
     @field_validator("content", mode="before")
     @classmethod
-    def _only_text(cls, content: Any) -> Any:
+    def _check_parts(cls, content: Any) -> Any:
         kinds = (
             {part.get("type") for part in content if isinstance(part, dict)}
             if isinstance(content, list)
@@ -60,7 +60,7 @@ class _Message(BaseModel):
         return content
 
     def plain(self) -> dict[str, str]:
-        """Role and text as the rest of the house has them."""
+        """The message as a dictionary of role and content; a developer's is a system message."""
         parts = (
             [part.text for part in self.content] if isinstance(self.content, list) else [self.content or ""]
         )
@@ -77,12 +77,12 @@ class _TemplateOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """The body of `/v1/chat/completions`. Fields that are not named here are passed over."""
+    """The body of `/v1/chat/completions`. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True)
 
     model: str
-    messages: list[_Message] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[_Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -90,7 +90,7 @@ class ChatRequest(BaseModel):
     temperature: float | None = Field(None, ge=0.0, le=MAX_TEMPERATURE)
     top_p: float | None = Field(None, gt=0.0, le=1.0)
     top_k: int | None = Field(None, ge=-1)
-    seed: int | None = Field(None, ge=-SIXTY_FOUR_BITS, le=SIXTY_FOUR_BITS)
+    seed: int | None = Field(None, ge=-MAX_INT64, le=MAX_INT64)
     stop: str | list[str] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
@@ -100,7 +100,7 @@ class ChatRequest(BaseModel):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     chat_template_kwargs: _TemplateOptions | None = None
 
-    # Asked for by clients that can do without them; anything but the plain value is refused.
+    # Sent by clients that do not depend on them; any value but the default is refused.
     n: int | None = None
     tools: list[Any] | None = None
     functions: list[Any] | None = None
@@ -112,14 +112,14 @@ class ChatRequest(BaseModel):
 
     @field_validator("stop")
     @classmethod
-    def _few_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+    def _check_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
         stops = [stop] if isinstance(stop, str) else stop or []
-        if len(stops) > 16 or not all(0 < len(one) <= 1_000 for one in stops):
+        if len(stops) > 16 or not all(0 < len(text) <= 1_000 for text in stops):
             raise ValueError("at most 16 texts of 1 to 1,000 characters")
         return stop
 
     @model_validator(mode="after")
-    def _only_what_is_there(self) -> Self:
+    def _refuse_unsupported(self) -> Self:
         unsupported = {
             "n": (self.n, 1),
             "tools": (self.tools, []),
@@ -130,43 +130,43 @@ class ChatRequest(BaseModel):
             "frequency_penalty": (self.frequency_penalty, 0.0),
             "repetition_penalty": (self.repetition_penalty, 1.0),
         }
-        for name, (value, plain) in unsupported.items():
-            if value not in (None, plain):
-                raise Unsupported(name, f"only {plain!r} is supported; leave {name!r} out")
+        for name, (value, default) in unsupported.items():
+            if value not in (None, default):
+                raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
         if self.messages[-1].role != "user":
             raise Unsupported("messages", "the last message must be a user's")
         if self.stream_options is not None and not self.stream:
             raise Unsupported("stream_options", "only with 'stream': true")
         if self.top_logprobs is not None and not self.logprobs:
             raise Unsupported("top_logprobs", "only with 'logprobs': true")
-        if (self.min_tokens or 0) > (self.limit or SIXTY_FOUR_BITS):
+        if (self.min_tokens or 0) > (self.limit or MAX_INT64):
             raise Unsupported("min_tokens", "must not be above max_tokens")
         return self
 
     @property
     def limit(self) -> int | None:
-        """The longest reply that is asked for, in tokens."""
+        """Maximum length of the reply in tokens; None if the request does not limit it."""
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
     @property
     def think(self) -> bool | None:
-        """Whether to think first; None leaves it to the model."""
+        """Whether to think before the answer; None leaves it to the model."""
         if self.chat_template_kwargs is not None and self.chat_template_kwargs.enable_thinking is not None:
             return self.chat_template_kwargs.enable_thinking
         return None if self.reasoning_effort is None else self.reasoning_effort != "none"
 
     @property
     def transcript(self) -> list[dict[str, str]]:
-        """The messages as role and text."""
+        """The messages as dictionaries of role and content."""
         return [message.plain() for message in self.messages]
 
-    def sampling(self, usual: Sampling) -> Sampling:
-        """How the reply is drawn: `usual` where the request says nothing."""
-        limit = self.limit or max(usual.max_new_tokens, self.min_tokens or 0)
+    def sampling(self, default: Sampling) -> Sampling:
+        """The sampling settings, with those of `default` where the request has none."""
+        limit = self.limit or max(default.max_new_tokens, self.min_tokens or 0)
         return Sampling(
-            temperature=usual.temperature if self.temperature is None else self.temperature,
-            top_p=usual.top_p if self.top_p is None else self.top_p,
-            top_k=usual.top_k if self.top_k is None else max(self.top_k, 0),
+            temperature=default.temperature if self.temperature is None else self.temperature,
+            top_p=default.top_p if self.top_p is None else self.top_p,
+            top_k=default.top_k if self.top_k is None else max(self.top_k, 0),
             max_new_tokens=limit,
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
             min_tokens=self.min_tokens or 0,
@@ -176,7 +176,7 @@ class ChatRequest(BaseModel):
 
 
 class FeedbackRequest(BaseModel):
-    """The body of `/v1/feedback`: a vote on a completion, a better answer, or both."""
+    """The body of `/v1/feedback`: a rating of a completion, a correction, or both."""
 
     model_config = ConfigDict(strict=True)
 
@@ -188,14 +188,14 @@ class FeedbackRequest(BaseModel):
     user: str | None = Field(None, max_length=1_000)
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _check_feedback(self) -> Self:
         if self.value is None and self.correction is None:
             raise Unsupported("value", "1 (up), -1 (down) or 0 (withdrawn), or a 'correction', is needed")
         return self
 
 
 class Unsupported(ValueError):
-    """A field that cannot be as it is, for a reason of more than one field."""
+    """A field has an unsupported value, or one that contradicts another field."""
 
     def __init__(self, param: str, message: str) -> None:
         super().__init__(message)
@@ -203,7 +203,7 @@ class Unsupported(ValueError):
 
 
 def refusal(error: ValidationError) -> ApiError:
-    """What is wrong with a body, as the client reads it: the first fault, by the name of its field."""
+    """The first validation error of a body, with the name of its field."""
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
     param = cause.param if isinstance(cause, Unsupported) else _name(first["loc"])
@@ -212,7 +212,7 @@ def refusal(error: ValidationError) -> ApiError:
     )
 
 
-def _name(place: Sequence[int | str]) -> str | None:
-    # Pydantic names the kinds of a union too; the client knows the field and its position alone.
-    names = ["" if part in ("str", "function-after") else str(part) for part in place]
+def _name(location: Sequence[int | str]) -> str | None:
+    # Pydantic adds the members of unions; the client knows only fields and positions.
+    names = ["" if part in ("str", "function-after") else str(part) for part in location]
     return ".".join(name for name in names if name and not name.startswith(("list[", "_"))) or None

@@ -1,4 +1,4 @@
-"""Replies in the shapes of OpenAI's chat completions: whole, and as chunks of a stream."""
+"""Responses in OpenAI's shape: whole chat completions, and the chunks of a stream."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ FINISH = {"end": "stop", "length": "length", "stopped": "stop"}
 
 
 @dataclass
-class Shape:
-    """One completion on its way out: remembers what of it was sent."""
+class CompletionWriter:
+    """Writes one completion, whole or in chunks; remembers how much of it the chunks so far hold."""
 
     PREFIX: ClassVar[str] = "chatcmpl-"
 
@@ -24,14 +24,14 @@ class Shape:
     tokens: int = 0
 
     def opening(self, update: Update, with_usage: bool) -> dict[str, Any]:
-        """The first chunk: who speaks."""
+        """The first chunk, which names the role."""
         return self._with_choice(update, {"role": "assistant", "content": ""}, with_usage=with_usage)
 
     def chunks(self, update: Update, with_usage: bool) -> Iterator[dict[str, Any]]:
-        """What is new since the last update, thought before answer; at the end also why it ended."""
+        """Chunks of what is new since the last update, thought before answer; at the end the finish reason."""
         delta: dict[str, Any] = {}
-        thought, self.thought = _grown(self.thought, update.thought)
-        answer, self.answer = _grown(self.answer, update.answer)
+        thought, self.thought = _new_text(self.thought, update.thought)
+        answer, self.answer = _new_text(self.answer, update.answer)
         if thought:
             delta["reasoning_content"] = thought
         if answer:
@@ -46,8 +46,8 @@ class Shape:
     def chunk(
         self, update: Update, choices: list[dict[str, Any]], usage: dict[str, int] | None
     ) -> dict[str, Any]:
-        """One chunk around `choices`."""
-        # OpenAI has no field for it: how many of the oldest messages did not fit the model's window.
+        """One chunk with `choices`."""
+        # OpenAI has no field for the number of oldest messages that did not fit the context window.
         dropped = {"dropped_messages": update.dropped} if update.dropped else {}
         return {
             "id": self.PREFIX + update.reply_id,
@@ -61,16 +61,16 @@ class Shape:
         }
 
     def logprobs(self, logprobs: Sequence[Logprob]) -> dict[str, Any] | None:
-        """Log-probabilities by the tokens' text and bytes; None where there are none."""
+        """Log-probabilities with the tokens' texts and bytes; None if there are none."""
         if not logprobs:
             return None
         return {
             "content": [
                 {
-                    **self._named(one.token_id, one.logprob),
-                    "top_logprobs": [self._named(*likely) for likely in one.likeliest],
+                    **self._token(logprob.token_id, logprob.logprob),
+                    "top_logprobs": [self._token(*likely) for likely in logprob.likeliest],
                 }
-                for one in logprobs
+                for logprob in logprobs
             ],
             "refusal": None,
         }
@@ -85,18 +85,18 @@ class Shape:
         finish: str | None = None,
     ) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "logprobs": self.logprobs(logprobs), "finish_reason": finish}
-        made = self.chunk(update, [choice], usage=None)
+        chunk = self.chunk(update, [choice], usage=None)
         if not with_usage:
-            del made["usage"]
-        return made
+            del chunk["usage"]
+        return chunk
 
-    def _named(self, token_id: int, logprob: float) -> dict[str, Any]:
+    def _token(self, token_id: int, logprob: float) -> dict[str, Any]:
         text = self.tokenizer.decode([token_id])
-        # JSON has no infinity; OpenAI writes a very small number for "never".
+        # JSON has no infinity; OpenAI writes a very small number instead.
         return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
 
 
-def answer_of(shape: Shape, update: Update) -> dict[str, Any]:
+def completion(writer: CompletionWriter, update: Update) -> dict[str, Any]:
     """A whole completion."""
     message: dict[str, Any] = {"role": "assistant", "content": update.answer, "refusal": None}
     if update.thought:
@@ -104,17 +104,17 @@ def answer_of(shape: Shape, update: Update) -> dict[str, Any]:
     choice = {
         "index": 0,
         "message": message,
-        "logprobs": shape.logprobs(update.logprobs),
+        "logprobs": writer.logprobs(update.logprobs),
         "finish_reason": FINISH[update.finish_reason or "end"],
     }
     return {
-        **shape.chunk(update, [choice], usage_of(update)),
+        **writer.chunk(update, [choice], usage_of(update)),
         "object": "chat.completion",
     }
 
 
 def usage_of(update: Update) -> dict[str, int]:
-    """Tokens read and written."""
+    """Numbers of prompt and completion tokens."""
     return {
         "prompt_tokens": update.prompt_tokens,
         "completion_tokens": update.completion_tokens,
@@ -122,6 +122,9 @@ def usage_of(update: Update) -> dict[str, int]:
     }
 
 
-def _grown(sent: str, now: str) -> tuple[str, str]:
-    """What to send, and all that was sent then. A text that changed before its end waits until it fits again."""
-    return (now[len(sent) :], now) if now.startswith(sent) else ("", sent)
+def _new_text(sent: str, text: str) -> tuple[str, str]:
+    """The new end of a text, and all that will have been sent.
+
+    A text whose beginning has changed is not sent until it begins again with what was sent.
+    """
+    return (text[len(sent) :], text) if text.startswith(sent) else ("", sent)

@@ -1,6 +1,6 @@
-"""OpenAI-compatible HTTP over one `Chat`: models, chat completions, and feedback on what was said.
+"""OpenAI-compatible HTTP routes over one `Chat`: models, chat completions, and feedback on completions.
 
-A reply made here is stored like any other: its completion id holds the reply's id, so that it can be rated.
+Replies of the API are stored like any others. A completion's id contains the reply's id, so that it can be rated.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from assistant.api.http_io import EventStream, as_api_error, error_response, json_of, unless_gone
+from assistant.api.http_io import EventStream, as_api_error, error_response, json_of, while_connected
 from assistant.api.requests import ApiError, ChatRequest, FeedbackRequest, refusal
-from assistant.api.responses import Shape, answer_of, usage_of
+from assistant.api.responses import CompletionWriter, completion, usage_of
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
@@ -28,13 +28,13 @@ from assistant.errors import ConversationError
 from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
-"""Model name that always means the released version; while a live comparison is under way, whichever it draws."""
+"""Model name of the released version; during a live comparison, of the version that the conversation is assigned to."""
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 ALLOWED = {"/v1/models": "GET", "/v1/chat/completions": "POST", "/v1/feedback": "POST"}
 
 
 def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
-    """The API's routes for any Starlette or FastAPI application. With `keys`, a request must bring one of them."""
+    """The API's routes for a Starlette or FastAPI application. With `keys`, every request must carry one of them."""
     api = Api(chat, raters, keys)
     return [
         Route("/health", api.guarded(api.health, open_to_all=True), methods=["GET"]),
@@ -42,13 +42,13 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
         Route("/v1/models/{name}", api.guarded(api.model), methods=["GET"]),
         Route("/v1/chat/completions", api.guarded(api.chat_completions), methods=["POST"]),
         Route("/v1/feedback", api.guarded(api.feedback), methods=["POST"]),
-        # Whatever else is asked beneath /v1 gets an error that an API's client can read, not the page's.
+        # Any other path below /v1 gets an error that API clients can read, and not the page's.
         Route("/v1/{rest:path}", api.guarded(api.missing), methods=METHODS),
     ]
 
 
 class Api:
-    """The handlers over one chat."""
+    """Request handlers over one chat."""
 
     def __init__(self, chat: Chat, raters: Raters, keys: Sequence[str]) -> None:
         self._chat = chat
@@ -59,7 +59,7 @@ class Api:
     def guarded(
         self, handler: Callable[[Request, str | None], Awaitable[Response]], open_to_all: bool = False
     ) -> Callable[[Request], Awaitable[Response]]:
-        """The handler behind the key check; whatever goes wrong in it becomes an error of OpenAI's shape."""
+        """Wrap a handler: check the API key first, and turn every error into OpenAI's writer."""
 
         async def handle(request: Request) -> Response:
             try:
@@ -73,85 +73,87 @@ class Api:
         return handle
 
     async def health(self, request: Request, key: str | None) -> Response:
-        """Whether replies can be made now, and by which version."""
+        """Whether the engine is running, and the version that it serves."""
         running = self._chat.engine.running
-        told = {"status": "ok" if running else "starting", "version": self._chat.engine.version.id}
-        return JSONResponse(told, status_code=200 if running else 503)
+        content = {"status": "ok" if running else "starting", "version": self._chat.engine.version.id}
+        return JSONResponse(content, status_code=200 if running else 503)
 
     async def models(self, request: Request, key: str | None) -> Response:
-        """Every name that a request may give as its model."""
+        """List the model names that requests may give."""
         return JSONResponse({"object": "list", "data": [self._described(name) for name in self._names()]})
 
     async def model(self, request: Request, key: str | None) -> Response:
-        """One of them. Raises ApiError if it does not serve."""
+        """Describe one model. Raises ApiError if there is none of that name."""
         name = request.path_params["name"]
-        self._version_called(name)
+        self._version_of_model(name)
         return JSONResponse(self._described(name))
 
     async def missing(self, request: Request, key: str | None) -> Response:
-        """Raises ApiError: nothing is here, or not for this method."""
+        """Refuse an unknown path, or a method that a path does not accept. Always raises ApiError."""
         path = request.url.path
         allowed = ALLOWED.get(path.rstrip("/"))
         if allowed is None:
             known = ", ".join(ALLOWED)
             raise ApiError(
-                404, f"There is nothing at {path[:100]!r}. There are: {known}.", code="unknown_url"
+                404, f"There is nothing at {path[:100]!r}. The paths are: {known}.", code="unknown_url"
             )
-        raise ApiError(405, f"{path} takes {allowed}, not {request.method}.", code="method_not_allowed")
+        raise ApiError(405, f"{path} accepts {allowed}, not {request.method}.", code="method_not_allowed")
 
     async def chat_completions(self, request: Request, key: str | None) -> Response:
-        """Answer a transcript, at once or streamed."""
+        """Complete a transcript, in one response or streamed."""
         try:
-            asked = ChatRequest.model_validate(await json_of(request))
+            body = ChatRequest.model_validate(await json_of(request))
         except ValidationError as error:
             raise refusal(error) from error
-        version = self._version_called(asked.model)
-        # It may have to be loaded, and nobody else should wait for that.
+        version = self._version_of_model(body.model)
+        # Loading a version takes long, so it must not block the event loop.
         await asyncio.to_thread(self._chat.engine.prepare, version)
-        with self._chat.engine.lease(version) as served:
-            window, tokenizer = served.window, served.tokenizer
-        if (asked.limit or 0) > window:
+        with self._chat.engine.lease(version) as lease:
+            window, tokenizer = lease.window, lease.tokenizer
+        if (body.limit or 0) > window:
             raise ApiError(
                 400,
-                f"max_tokens is {asked.limit}, and this model reads and writes {window} tokens in all.",
-                param="max_tokens" if asked.max_completion_tokens is None else "max_completion_tokens",
+                f"max_tokens is {body.limit}, and this model reads and writes {window} tokens in all.",
+                param="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
                 code="invalid_value",
             )
         updates = self._chat.complete(
-            asked.transcript,
-            think=asked.think,
-            rater=self._raters.pseudonym(key, asked.user),
+            body.transcript,
+            think=body.think,
+            rater=self._raters.pseudonym(key, body.user),
             version=version,
-            sampling=asked.sampling(self._chat.sampling),
-            seed=asked.seed,
+            sampling=body.sampling(self._chat.sampling),
+            seed=body.seed,
         )
-        shape = Shape(asked.model, int(time.time()), tokenizer)
-        if not asked.stream:
-            last = await unless_gone(_last(updates), request.receive)
-            return JSONResponse(answer_of(shape, last))
-        with_usage = asked.stream_options is not None and asked.stream_options.include_usage
-        # What can be refused is refused before the first byte: then the status can still say so. The first update
-        # says that the request is taken, the second has the first token.
-        opening = [await unless_gone(anext(updates), request.receive) for _ in range(2)]
-        return EventStream(_events(shape, opening, updates, with_usage))
+        writer = CompletionWriter(body.model, int(time.time()), tokenizer)
+        if not body.stream:
+            last = await while_connected(_last(updates), request.receive)
+            return JSONResponse(completion(writer, last))
+        with_usage = body.stream_options is not None and body.stream_options.include_usage
+        # A refusal must come before the first byte, while the status can still be set. The first update says that the
+        # request is accepted, the second has the first token.
+        opening = [await while_connected(anext(updates), request.receive) for _ in range(2)]
+        return EventStream(_events(writer, opening, updates, with_usage))
 
     async def feedback(self, request: Request, key: str | None) -> Response:
         """Rate a completion, correct it, or both."""
         try:
-            said = FeedbackRequest.model_validate(await json_of(request))
+            feedback = FeedbackRequest.model_validate(await json_of(request))
         except ValidationError as error:
             raise refusal(error) from error
-        reply_id = said.id.removeprefix(Shape.PREFIX)
-        rater = self._raters.pseudonym(key, said.user)
-        await asyncio.to_thread(self._judge, said, reply_id, rater)
-        return JSONResponse({"object": "feedback", "id": Shape.PREFIX + reply_id, "value": said.value})
+        reply_id = feedback.id.removeprefix(CompletionWriter.PREFIX)
+        rater = self._raters.pseudonym(key, feedback.user)
+        await asyncio.to_thread(self._store_feedback, feedback, reply_id, rater)
+        return JSONResponse(
+            {"object": "feedback", "id": CompletionWriter.PREFIX + reply_id, "value": feedback.value}
+        )
 
-    def _judge(self, said: FeedbackRequest, reply_id: str, rater: str) -> None:
+    def _store_feedback(self, feedback: FeedbackRequest, reply_id: str, rater: str) -> None:
         try:
-            if said.correction is not None:
-                self._chat.library.correct(reply_id, said.correction, rater)
-            if said.value is not None:
-                self._chat.library.rate(reply_id, said.value, said.reasons, said.comment, rater)
+            if feedback.correction is not None:
+                self._chat.library.correct(reply_id, feedback.correction, rater)
+            if feedback.value is not None:
+                self._chat.library.rate(reply_id, feedback.value, feedback.reasons, feedback.comment, rater)
         except (ConversationError, UnknownReply) as error:
             raise ApiError(404, str(error), param="id", code="reply_not_found") from error
         except StoreError as error:
@@ -160,26 +162,26 @@ class Api:
             raise
 
     def _key(self, request: Request) -> str | None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        given = given.strip() if scheme.lower() == "bearer" else ""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
         if not self._keys:
-            return given or None
-        # All are compared, whichever fits, and each in a time that tells nothing of it.
-        digest = _digest(given.encode("latin-1"))
-        fits = [hmac.compare_digest(digest, key) for key in self._keys]
-        if not any(fits):
+            return token or None
+        # Every key is compared, each in constant time, so that the time tells nothing of the keys.
+        digest = _digest(token.encode("latin-1"))
+        matches = [hmac.compare_digest(digest, key) for key in self._keys]
+        if not any(matches):
             raise ApiError(
                 401,
-                "This key is not known." if given else "A key is needed: 'Authorization: Bearer KEY'.",
+                "This key is not known." if token else "A key is needed: 'Authorization: Bearer KEY'.",
                 code="invalid_api_key",
             )
-        return given
+        return token
 
     def _names(self) -> list[str]:
         return [ALIAS, *self._chat.engine.versions]
 
-    def _version_called(self, name: str) -> str | None:
-        """The version that a model's name means; None is the released one."""
+    def _version_of_model(self, name: str) -> str | None:
+        """The version of a model name; None is the released one. Raises ApiError if there is none of that name."""
         if name not in self._names():
             known = ", ".join(self._names())
             raise ApiError(
@@ -200,37 +202,40 @@ class Api:
             "object": "model",
             "created": self._started,
             "owned_by": "thumbtune",
-            # Of a base in a folder the name alone: where it lies is nobody's business.
+            # The name of a base in a folder, without the path, which clients need not know.
             "root": base.name if base.is_absolute() else str(base),
             "parent": manifest.id if name == ALIAS else manifest.parent,
-            # Of a version on another base it is known once it has been loaded.
+            # The window of a version on another base is unknown before it is loaded.
             "max_model_len": served.window if manifest.base == released.base else None,
         }
 
 
 async def _last(updates: AsyncGenerator[Update, None]) -> Update:
-    async with aclosing(updates) as all_of_them:
-        async for update in all_of_them:
+    async with aclosing(updates) as open_updates:
+        async for update in open_updates:
             last = update
     return last
 
 
 async def _events(
-    shape: Shape, opening: Sequence[Update], updates: AsyncGenerator[Update, None], with_usage: bool
+    writer: CompletionWriter,
+    opening: Sequence[Update],
+    updates: AsyncGenerator[Update, None],
+    with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
-    """The chunks of a streamed answer. An error after the first one becomes a chunk: the status is sent already."""
+    """The chunks of a streamed answer. An error becomes a chunk too, since the status has been sent already."""
     last = opening[-1]
     try:
-        async with aclosing(updates) as coming:
-            yield _event(shape.opening(last, with_usage))
-            for chunk in shape.chunks(last, with_usage):
+        async with aclosing(updates) as open_updates:
+            yield _event(writer.opening(last, with_usage))
+            for chunk in writer.chunks(last, with_usage):
                 yield _event(chunk)
-            async for update in coming:
+            async for update in open_updates:
                 last = update
-                for chunk in shape.chunks(update, with_usage):
+                for chunk in writer.chunks(update, with_usage):
                     yield _event(chunk)
             if with_usage:
-                yield _event(shape.chunk(last, [], usage=usage_of(last)))
+                yield _event(writer.chunk(last, [], usage=usage_of(last)))
     except Exception as error:
         yield _event(as_api_error(error).body)
         return
@@ -242,5 +247,5 @@ def _event(content: dict[str, Any]) -> bytes:
 
 
 def _digest(key: bytes) -> bytes:
-    # Of one length, so that a comparison does not tell how long the right key is.
+    # Digests have one length, so that a comparison does not tell how long a key is.
     return hashlib.sha256(key).digest()

@@ -1,1 +1,1 @@
-"""Who somebody is: logins, admins, passwords, pseudonyms."""
+"""Logins, admins, passwords and pseudonyms."""

@@ -1,7 +1,7 @@
-"""People who sign in to chat: by a password from the settings or, on Hugging Face Spaces, by their account there.
+"""Sign-in to the chat: by a password from the settings or, on Hugging Face Spaces, by an account there.
 
-Their conversations belong to them on every browser. The store knows them by a pseudonym that only this home can make.
-Whoever has not signed in is known by a random name that their browser keeps.
+People who sign in have the same conversations in every browser; the store knows them by a pseudonym that only this home
+can compute. People who do not are known by a random name that their browser keeps.
 """
 
 import threading
@@ -19,31 +19,31 @@ Way = Literal["password", "hugging_face"]
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody who has signed in."""
+    """A person who has signed in."""
 
     name: str
-    """As they call themselves; shown to them alone."""
+    """The name that they signed in with; shown to them alone."""
     rater: str
     """The pseudonym that the store knows them by."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What Hugging Face says of somebody: `id` stays when they change their `name`."""
+    """A Hugging Face account. Its `id` stays when the person changes the `name`."""
 
     id: str
     name: str
 
 
 class Accounts:
-    """How people sign in here, and who they then are."""
+    """How people sign in, and which account they then have."""
 
     def __init__(
         self, raters: Raters, passwords: Mapping[str, str] | None = None, hugging_face: bool = False
     ) -> None:
-        """`passwords`: by name, where everybody must sign in with one; case does not matter in names.
+        """`passwords`: by name, if everybody must sign in with one; the case of names does not matter.
 
-        `hugging_face`: people may sign in with their accounts there, and need not.
+        `hugging_face`: whether people may, but need not, sign in with their Hugging Face accounts.
         """
         self._raters = raters
         self._passwords = {name.casefold(): digest(word) for name, word in (passwords or {}).items()}
@@ -53,18 +53,18 @@ class Accounts:
 
     @classmethod
     def of(cls, settings: Settings) -> "Accounts":
-        """As the settings say."""
+        """Construct from settings."""
         return cls(Raters(settings.home), settings.passwords, settings.hugging_face_login)
 
     @property
     def way(self) -> Way | None:
-        """How people sign in; None where nobody can."""
+        """How people sign in; None if they cannot."""
         if self._passwords:
             return "password"
         return "hugging_face" if self._hugging_face else None
 
     def check(self, name: str, password: str) -> bool:
-        """Whether this is the name's password. After five wrong ones for a name none is looked at for a while."""
+        """Whether this is the password of `name`. After five wrong ones for a name, none is checked for a while."""
         name = name.strip().casefold()
         with self._lock:
             if self._guesses.seconds_to_wait(name) > 0:
@@ -75,15 +75,18 @@ class Accounts:
             return right
 
     def who(self, user: str | None, session: Mapping[str, Any]) -> Account | None:
-        """Whoever has signed in: the `user` whose password was right, or the account in Gradio's login `session`."""
+        """The account of a request, None if nobody has signed in.
+
+        `user`: the name whose password was right. `session`: Gradio's signed login session.
+        """
         if self.way == "password" and user is not None:
             return Account(user.strip(), self._raters.signed_in("password", user.strip().casefold()))
-        found = profile(session.get("oauth_info")) if self.way == "hugging_face" else None
-        return Account(found.name, self._raters.signed_in("hugging_face", found.id)) if found else None
+        person = profile(session.get("oauth_info")) if self.way == "hugging_face" else None
+        return Account(person.name, self._raters.signed_in("hugging_face", person.id)) if person else None
 
 
 def profile(login: object) -> Profile | None:
-    """Whom Hugging Face's login has proved, by what it keeps in its signed session; None if it is over."""
+    """The Hugging Face account of a login, from its signed session; None if it is missing, expired or malformed."""
     try:
         if not isinstance(login, Mapping) or float(login.get("expires_at", 0)) <= time.time():
             return None

@@ -1,6 +1,6 @@
-"""Who may open the dashboard: whoever knows the password, or, on Hugging Face Spaces, people named in the settings.
+"""Dashboard authentication: by a password or, on Hugging Face Spaces, by accounts that the settings name.
 
-Nobody may where neither is set. A session lives in this process: after a restart everybody signs in again.
+If neither is set, nobody has access. Sessions live in this process: after a restart, admins sign in again.
 """
 
 import secrets
@@ -18,20 +18,20 @@ from assistant.settings import Settings
 COOKIE = "thumbtune-admin"
 SESSION_SECONDS = 12 * 3600.0
 SESSIONS = 1_000
-"""Most at once; the oldest ends first."""
-LONGEST_NAME = 40
+"""Maximum number of sessions at once; the oldest ends first."""
+MAX_NAME = 40
 
 
 class NotAnAdmin(AssistantError):
-    """Someone asks for what only admins may see or do."""
+    """A request needs an admin, and does not come from one."""
 
 
 class WrongPassword(NotAnAdmin):
-    """The password is not the one that was set."""
+    """The password is wrong."""
 
 
 class TooManyTries(NotAnAdmin):
-    """So many wrong passwords that none is looked at for a while. `seconds`: until the next may be tried."""
+    """After too many wrong passwords, none is checked for a while. `seconds`: until the next one is."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"Too many wrong passwords. Try again in {seconds:.0f} seconds.")
@@ -39,10 +39,10 @@ class TooManyTries(NotAnAdmin):
 
 
 class Admins:
-    """The door of one app's dashboard."""
+    """Dashboard authentication and sessions."""
 
     def __init__(self, password: str | None = None, names: Sequence[str] = ()) -> None:
-        """`names`: of Hugging Face accounts, where people can sign in with them; case does not matter there."""
+        """`names`: Hugging Face accounts that may sign in; case does not matter."""
         self._password = digest(password) if password else None
         self._names = {name.casefold() for name in names}
         self._sessions: dict[bytes, tuple[str, float]] = {}
@@ -51,24 +51,24 @@ class Admins:
 
     @classmethod
     def of(cls, settings: Settings) -> "Admins":
-        """As the settings say. Hugging Face names count only where its login is there to prove them."""
+        """Construct from settings. Hugging Face names count only if its login is switched on, which proves them."""
         password = settings.admin_password.get_secret_value() if settings.admin_password else None
         return cls(password, settings.admin_names if settings.hugging_face_login else ())
 
     @property
     def by_password(self) -> bool:
-        """Whether a password opens the dashboard."""
+        """Whether admins can sign in with a password."""
         return self._password is not None
 
     @property
     def by_name(self) -> bool:
-        """Whether Hugging Face accounts open it."""
+        """Whether admins can sign in with Hugging Face accounts."""
         return bool(self._names)
 
     def sign_in(self, password: str, name: str, address: str) -> str:
-        """A token for a new session of whoever knows the password; `name` is what the trail calls them.
+        """Begin a session and return its token. `name`: for the audit trail; `address`: of the client.
 
-        Raises TooManyTries before it looks at the password, WrongPassword after.
+        Raises WrongPassword, or TooManyTries without checking the password.
         """
         with self._lock:
             seconds = self._guesses.seconds_to_wait(address)
@@ -87,19 +87,19 @@ class Admins:
             return token
 
     def sign_out(self, token: str) -> None:
-        """End a session; nothing happens if there is none."""
+        """End a session, if there is one."""
         with self._lock:
             self._sessions.pop(digest(token), None)
 
     def who(self, cookies: Mapping[str, str], account: Mapping[str, Any] | None = None) -> str:
-        """Who asks, by the request's cookies or by the Hugging Face `account` that its login proved.
+        """The admin behind a request, by its cookies or its Hugging Face login. Raises NotAnAdmin.
 
-        `account`: what the login keeps in its signed session. Raises NotAnAdmin.
+        `account`: the content of the signed login session.
         """
         with self._lock:
-            found = self._sessions.get(digest(cookies.get(COOKIE, "")))
-            if found is not None and time.monotonic() < found[1]:
-                return found[0]
+            session = self._sessions.get(digest(cookies.get(COOKIE, "")))
+            if session is not None and time.monotonic() < session[1]:
+                return session[0]
         person = profile(account)
         if person is not None and person.name.casefold() in self._names:
             return f"{person.name} (Hugging Face)"
@@ -107,9 +107,9 @@ class Admins:
 
 
 def is_ours(headers: Mapping[str, str]) -> bool:
-    """Whether a request comes from a page of this app and not from another site's, by what the browser says.
+    """Whether a request comes from a page of this app and not from another site, by the headers that browsers set.
 
-    Programs that are no browser send no origin, and bring no cookie that they were not given.
+    Other programs send no origin; they have no cookie unless they signed in themselves.
     """
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
@@ -120,6 +120,6 @@ def is_ours(headers: Mapping[str, str]) -> bool:
 
 
 def _tidy(name: str) -> str:
-    """A name fit for one line of the trail."""
+    """A name reduced to what fits on one line of the audit trail."""
     kept = "".join(letter for letter in name if letter.isprintable() and letter not in "()").strip()
-    return kept[:LONGEST_NAME] or "admin"
+    return kept[:MAX_NAME] or "admin"

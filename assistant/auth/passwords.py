@@ -1,4 +1,4 @@
-"""Passwords: compared without telling anything of them, and not looked at after too many wrong ones."""
+"""Passwords: comparison in constant time, and a limit on wrong guesses."""
 
 import hashlib
 import hmac
@@ -7,39 +7,40 @@ from collections import deque
 
 WINDOW_SECONDS = 300.0
 TRIES, TRIES_IN_ALL = 5, 300
-"""Wrong passwords within the window, from one source and from all, after which no password is looked at.
+"""Wrong passwords within the window, from one source and from all sources, after which none is checked.
 
-The second is for guessers with many addresses: a guess a second stays a guess.
+The second limits attackers with many addresses to a guess a second.
 """
 
 
 def digest(text: str) -> bytes:
-    """What to keep and compare instead of `text`: of equal length whatever was typed."""
+    """SHA-256 of `text`, kept and compared instead of it. Its length tells nothing of the length of `text`."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def is_same(text: str, kept: bytes | None) -> bool:
-    """Whether `text` has the digest that was kept, in a time that does not tell how much of it is right."""
+    """Whether `text` has the digest `kept`, compared in constant time; never if `kept` is None."""
     return hmac.compare_digest(digest(text), kept or digest("")) and kept is not None
 
 
 class Guesses:
-    """Wrong passwords of late, by where they came from. Callers hold a lock of their own."""
+    """Recent wrong passwords by source. Not thread-safe: callers hold a lock."""
 
     def __init__(self) -> None:
         self._wrong: deque[tuple[float, str]] = deque()
 
     def seconds_to_wait(self, source: str) -> float:
-        """Until another password of this source is looked at; 0 if at once."""
+        """Seconds until the next password from this source is checked; 0 if it is now."""
         now = time.monotonic()
         while self._wrong and self._wrong[0][0] <= now - WINDOW_SECONDS:
             self._wrong.popleft()
-        theirs = [when for when, who in self._wrong if who == source]
-        for times, most in ((theirs, TRIES), ([when for when, _ in self._wrong], TRIES_IN_ALL)):
-            if len(times) >= most:
-                return times[-most] + WINDOW_SECONDS - now
+        all_times = [moment for moment, _ in self._wrong]
+        times_of_source = [moment for moment, origin in self._wrong if origin == source]
+        for times, limit in ((times_of_source, TRIES), (all_times, TRIES_IN_ALL)):
+            if len(times) >= limit:
+                return times[-limit] + WINDOW_SECONDS - now
         return 0.0
 
     def add(self, source: str) -> None:
-        """Another wrong password."""
+        """Record a wrong password."""
         self._wrong.append((time.monotonic(), source))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from assistant.auth.pseudonyms import EVERYBODY
+from assistant.auth.pseudonyms import SHARED_RATER
 from assistant.errors import AssistantError
 from assistant.page.gradio_compat import current_request
 from assistant.page.session.visitor import account_of
@@ -36,7 +36,7 @@ class Endpoints:
         Streams dictionaries with reply_id, conversation, thought, answer, version. The texts are cumulative.
         """
         account = account_of(current_request(), self._accounts)
-        rater = account.rater if account else EVERYBODY
+        rater = account.rater if account else SHARED_RATER
         try:
             updates = self._chat.reply(message, think=think, rater=rater, conversation=conversation or None)
             async with aclosing(updates):
@@ -61,9 +61,9 @@ class Endpoints:
     ) -> dict[str, Any]:
         """Rate a reply: value 1 is a thumb up, -1 a thumb down, 0 withdraws. A client's last rating counts."""
         account = account_of(request, self._accounts)
-        rater = account.rater if account else EVERYBODY
+        rater = account.rater if account else SHARED_RATER
         if account is None and request is not None:
-            rater = f"{EVERYBODY}-{request.session_hash}"
+            rater = f"{SHARED_RATER}-{request.session_hash}"
         if value not in (1, 0, -1) or isinstance(value, bool):
             raise gr.Error(f"value is {value!r}; it must be 1, -1 or 0 (withdraw).", print_exception=False)
         try:

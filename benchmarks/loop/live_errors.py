@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from alignment.evaluation.release_policy import LivePolicy
-from alignment.live.sequential_test import CANDIDATE, RELEASED, Stream, settle
+from alignment.live.sequential_test import CANDIDATE, RELEASED, VoteArrays, settle
 from benchmarks.loop.interval_plot import Row, line, plot
 
 VOTES = 3000
@@ -60,7 +60,7 @@ SCENARIOS = [
 ]
 
 
-def stream(people: People, rng: np.random.Generator) -> Stream:
+def stream(people: People, rng: np.random.Generator) -> VoteArrays:
     """Votes of one comparison, those that count."""
     size = rng.integers(1, 7, VOTES)
     conversation = np.repeat(np.arange(VOTES), size)[:VOTES]
@@ -80,7 +80,7 @@ def stream(people: People, rng: np.random.Generator) -> Stream:
         rater, up = np.where(loud, people.raters, rater), np.where(loud, arm == RELEASED, up)
     # Conversations go on side by side.
     order = np.argsort(np.arange(VOTES) + rng.uniform(0, 60, VOTES))
-    whole = Stream(arm[order].astype(np.intp), rater[order].astype(np.intp), up[order].astype(np.float64))
+    whole = VoteArrays(arm[order].astype(np.intp), rater[order].astype(np.intp), up[order].astype(np.float64))
     return whole.first_of_each(people.policy.votes_per_rater)
 
 

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from assistant.auth.pseudonyms import is_given_out
+from assistant.auth.pseudonyms import is_reserved
 from assistant.page.i18n.languages import LANGUAGES, ChatTexts
 from assistant.page.session.preferences import Preferences, preferences
 
@@ -170,7 +170,7 @@ class ChatSession:
         stored = memory if isinstance(memory, dict) else {}
         rater, language = stored.get("rater"), stored.get("language")
         conversation, think = stored.get("conversation"), stored.get("think")
-        if isinstance(rater, str) and rater and not is_given_out(rater):
+        if isinstance(rater, str) and rater and not is_reserved(rater):
             self.browser = rater
         self.browser = self.browser or new_rater()
         self.account = account

@@ -1,4 +1,4 @@
-"""The loop: what a cycle makes of new feedback, and that what the gate did not promote serves nobody."""
+"""Cycles: what they make of new feedback, and that a version which the gate did not promote is never served."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
 
-def test_too_little_feedback_says_how_much_is_missing_and_writes_nothing(
+def test_with_too_little_feedback_a_cycle_names_what_is_missing_and_writes_nothing(
     home: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rate_replies(tiny_home(home), apples(6))
@@ -71,7 +71,7 @@ def test_a_promoted_candidate_is_released_with_the_reason_in_the_history(rated: 
 
 
 @pytest.mark.usefixtures("promoting")
-def test_a_policy_can_leave_the_release_to_people(rated: Path, tmp_path: Path) -> None:
+def test_a_policy_can_leave_the_release_to_an_admin(rated: Path, tmp_path: Path) -> None:
     assert run(rated, write_policy(tmp_path, release="by hand")) == 0
     assert Versions(rated).released() == "v1"
     assert state(rated)["outcome"]["what"] == "by hand"
@@ -81,19 +81,19 @@ def test_a_policy_can_leave_the_release_to_people(rated: Path, tmp_path: Path) -
 def test_a_policy_can_begin_a_live_comparison_and_no_candidate_is_made_meanwhile(
     rated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = write_policy(tmp_path, release="trial", share=0.5)
-    assert run(rated, asked) == 0
+    other_policy = write_policy(tmp_path, release="trial", share=0.5)
+    assert run(rated, other_policy) == 0
     under_way = trials.read(rated)
     assert under_way is not None
     assert (under_way.candidate, under_way.released, under_way.share) == ("v2", "v1", 0.5)
     assert Versions(rated).released() == "v1"
     capsys.readouterr()
-    assert run(rated, asked) == 0
+    assert run(rated, other_policy) == 0
     assert "no new candidate while a live comparison is under way" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("promoting")
-def test_nothing_is_released_over_a_version_that_somebody_released_meanwhile(
+def test_nothing_is_released_over_a_version_that_was_released_meanwhile(
     rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = cycle._release
@@ -116,46 +116,46 @@ def test_a_stage_that_cannot_learn_is_told_in_the_report(home: Path, policy: Pat
     assert Versions(home).ids() == ["v1"]
 
 
-def test_judges_and_every_stage_that_fits_make_versions(rated: Path, tmp_path: Path) -> None:
+def test_reward_models_and_every_stage_with_enough_rows_make_versions(rated: Path, tmp_path: Path) -> None:
     quick = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
-    asked = write_policy(
+    other_policy = write_policy(
         tmp_path, minimum_judgements=10, stages=["dpo", "kto"], recipes={"kto": quick, "reward": quick}
     )
-    assert run(rated, asked) == 0
+    assert run(rated, other_policy) == 0
     found = state(rated)
     assert found["judges"] == {"a": "v2", "b": "v3"}
     assert found["candidates"] == [{"stage": "kto", "version": "v4"}]
     assert any("no dpo: 0 of 50 pairs" in note for note in found["notes"])
     assert {Versions(rated).open(v).manifest.recipe["split"] for v in ("v2", "v3")} == {"a", "b"}
-    # The judge's scores are kept, prompt by prompt, for whoever looks at them later.
+    # The reward model's scores are kept, prompt by prompt, for the dashboard.
     scored = cycle_records.rewards(rated, 1, "v4", "v1")
     assert scored is not None and scored.judge == "v3"
     assert 0 < len(scored.before) == len(scored.after) <= 4
 
 
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+def test_a_dry_run_prints_what_would_be_done_and_writes_nothing(
     rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(path for path in rated.rglob("*") if "feedback.db" not in path.name)
     assert run(rated, policy, "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert "new votes: 24; 10 are needed" in told
-    assert "kto: would run" in told
+    output = capsys.readouterr().out
+    assert "new votes: 24; 10 are needed" in output
+    assert "kto: would run" in output
     assert sorted(path for path in rated.rglob("*") if "feedback.db" not in path.name) == before
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("24h", 86400), ("30m", 1800), ("90s", 90), ("1.5d", 129600)])
-def test_times_are_read(text: str, seconds: float) -> None:
+def test_durations_are_parsed(text: str, seconds: float) -> None:
     assert cycle._duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["24", "h", "0h", "-1h", "1 h"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="24h"):
         cycle._duration(text)
 
 
-def test_every_goes_on_and_the_next_cycle_begins_that_much_later(
+def test_with_every_the_next_cycle_begins_so_much_later(
     rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -172,7 +172,7 @@ def test_every_goes_on_and_the_next_cycle_begins_that_much_later(
     assert all(3500 < seconds <= 3600 for seconds in slept)
 
 
-def test_a_version_goes_through_the_gate_once(rated: Path) -> None:
+def test_the_gate_decides_on_a_version_once(rated: Path) -> None:
     versions = Versions(rated)
     versions.record_gate("v1", {"verdict": "hold"})
     versions.record_gate("v1", {"verdict": "hold"})
@@ -180,7 +180,7 @@ def test_a_version_goes_through_the_gate_once(rated: Path) -> None:
         versions.record_gate("v1", {"verdict": "promote"})
 
 
-def test_what_the_gate_did_not_promote_is_in_no_live_comparison(rated: Path) -> None:
+def test_a_version_that_was_not_promoted_gets_no_live_comparison(rated: Path) -> None:
     add_twin(rated, "v2")
     for gated in (None, {"verdict": "hold", "released": "v1"}):
         if gated:
@@ -190,7 +190,7 @@ def test_what_the_gate_did_not_promote_is_in_no_live_comparison(rated: Path) -> 
     assert trials.read(rated) is None
 
 
-def test_candidates_learn_from_what_was_said_of_the_released_versions_answers_alone(
+def test_candidates_learn_from_feedback_on_the_released_versions_answers_alone(
     rated: Path, policy: Path, tmp_path: Path
 ) -> None:
     add_twin(rated, "v2")
@@ -207,7 +207,7 @@ def test_candidates_learn_from_what_was_said_of_the_released_versions_answers_al
     assert state(rated, 2)["snapshot"]["own"]["counts"]["unpaired"] == 56
 
 
-def test_plans_count_what_is_trained_on_alone(rated: Path) -> None:
+def test_plans_count_rows_to_train_on_without_held_out_ones(rated: Path) -> None:
     from alignment.evaluation.release_policy import Policy
     from feedback_store import rows
 

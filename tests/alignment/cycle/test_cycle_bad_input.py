@@ -1,4 +1,4 @@
-"""What a cycle cannot use is told in plain words, before anything is trained, and nothing is released."""
+"""Input that a cycle cannot use is explained before anything is trained, and nothing is released."""
 
 import json
 import shutil
@@ -17,9 +17,9 @@ from assistant.registry.versions import Versions
 
 def change(home: Path, section: str, **keys: Any) -> None:
     path = home / "policy.yaml"
-    asked = yaml.safe_load(path.read_text())
-    asked[section] |= keys
-    path.write_text(yaml.safe_dump(asked))
+    content = yaml.safe_load(path.read_text())
+    content[section] |= keys
+    path.write_text(yaml.safe_dump(content))
 
 
 def suite_of(home: Path, *tasks: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_what_cannot_be_used_is_told_in_plain_words_before_anything_is_trained(
+def test_unusable_input_is_explained_before_anything_is_trained(
     rated: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil, says = SPOILT[name]
@@ -83,9 +83,7 @@ def test_what_cannot_be_used_is_told_in_plain_words_before_anything_is_trained(
     assert not (rated / "cycles" / "lock").exists()
 
 
-def test_a_dry_run_finds_out_too_that_a_policy_cannot_be_used(
-    rated: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_also_refuses_an_unusable_policy(rated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     policy = write_policy(rated)
     change(rated, "cycle", recipes={"kto": {"min_stepz": 2}})
     assert run(rated, policy, "--dry-run") == 2

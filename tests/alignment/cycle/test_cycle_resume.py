@@ -1,4 +1,4 @@
-"""One cycle at a time, and each goes on after a kill where it was."""
+"""One cycle runs at a time, and one that was killed goes on where it was."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
     assert "ended" in state(rated)
 
 
-def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(rated: Path, policy: Path) -> None:
+def test_a_candidate_deleted_by_hand_is_noted_and_the_cycle_ends(rated: Path, policy: Path) -> None:
     run_killed_before_saving("decisions", rated, policy)
     shutil.rmtree(rated / "versions" / "v2")
     assert run(rated, policy) == 0
@@ -49,26 +49,26 @@ def test_a_candidate_deleted_by_hand_is_told_and_the_cycle_ends(rated: Path, pol
     assert Versions(rated).released() == "v1"
 
 
-def test_a_reward_model_deleted_by_hand_is_told_and_the_cycle_ends_without_it(
+def test_a_reward_model_deleted_by_hand_is_noted_and_the_cycle_ends_without_it(
     rated: Path, tmp_path: Path
 ) -> None:
     quick = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
-    asked = write_policy(tmp_path, minimum_judgements=10, recipes={"kto": quick, "reward": quick})
-    run_killed_before_saving("suspects", rated, asked)
+    other_policy = write_policy(tmp_path, minimum_judgements=10, recipes={"kto": quick, "reward": quick})
+    run_killed_before_saving("suspects", rated, other_policy)
     shutil.rmtree(rated / "versions" / "v3")
-    assert run(rated, asked) == 0
+    assert run(rated, other_policy) == 0
     assert "v3, a reward model, is not there any more: it judged nothing" in state(rated)["notes"]
     assert len(state(rated)["decisions"]) == 1
 
 
-def test_a_cycle_that_cannot_go_on_says_what_is_missing_and_the_way_out(
+def test_a_cycle_that_cannot_go_on_names_what_is_missing_and_the_remedy(
     rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_killed_before_saving("candidates", rated, policy)
     shutil.rmtree(rated / "cycles" / "1" / "own")
     assert run(rated, policy) == 2
-    told = capsys.readouterr().err
-    assert "There is no snapshot" in told and f"delete {rated / 'cycles' / '1'}" in told
+    error = capsys.readouterr().err
+    assert "There is no snapshot" in error and f"delete {rated / 'cycles' / '1'}" in error
     shutil.rmtree(rated / "cycles" / "1")
     assert run(rated, policy) == 0
     assert "ended" in state(rated)
@@ -90,12 +90,12 @@ def test_a_cycle_that_the_system_kills_leaves_whole_versions_and_the_next_run_en
     rated: Path, policy: Path, step: str
 ) -> None:
     command = [sys.executable, "-m", "alignment", "cycle", "--home", str(rated), "--policy", str(policy)]
-    hurt = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (rated / "cycles" / "1" / "state.json").exists() or step not in state(rated):
-        assert hurt.poll() is None
+        assert process.poll() is None
         time.sleep(0.01)
-    hurt.send_signal(signal.SIGKILL)
-    assert hurt.wait() == -signal.SIGKILL
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     versions = Versions(rated)
     assert versions.released() == "v1"
     assert [versions.open(one).id for one in versions.ids()] == versions.ids()
@@ -115,8 +115,8 @@ def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
     done = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    gone = {**process_identity(os.getpid()), "pid": int(done.stdout)}
-    lock.write_text(json.dumps(gone))
+    dead = {**process_identity(os.getpid()), "pid": int(done.stdout)}
+    lock.write_text(json.dumps(dead))
     assert run(rated, policy) == 0
     assert not lock.exists()
 
@@ -124,9 +124,9 @@ def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda there: {**there, "started": there["started"] - 1},
-        lambda there: {**there, "boot": "another"},
-        lambda there: {},
+        lambda identity: {**identity, "started": identity["started"] - 1},
+        lambda identity: {**identity, "boot": "another"},
+        lambda identity: {},
     ],
     ids=["another process has the id", "the machine was started anew", "damaged"],
 )

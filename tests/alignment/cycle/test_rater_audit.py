@@ -20,8 +20,8 @@ def honest(raters: int, texts: int, seed: int = 1, noise: float = 0.1) -> list[C
     ]
 
 
-def named(found: list[Suspect]) -> set[tuple[str, str]]:
-    return {(one.rater, one.what) for one in found}
+def named(suspects: list[Suspect]) -> set[tuple[str, str]]:
+    return {(suspect.rater, suspect.what) for suspect in suspects}
 
 
 def test_honest_raters_who_slip_now_and_then_are_not_named() -> None:
@@ -34,31 +34,33 @@ def test_raters_who_vote_like_a_coin_are_seldom_named() -> None:
 
 
 def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
-    cast = [
-        CastVote(one.rater, one.text, -one.value if one.rater == "rater3" else one.value, one.at)
-        for one in honest(6, 30, noise=0.05)
+    votes = [
+        CastVote(vote.rater, vote.text, -vote.value if vote.rater == "rater3" else vote.value, vote.at)
+        for vote in honest(6, 30, noise=0.05)
     ]
-    (found,) = find(cast)
-    assert (found.rater, found.what) == ("rater3", "against the others")
-    assert "of 30 votes" in found.text
+    (suspect,) = find(votes)
+    assert (suspect.rater, suspect.what) == ("rater3", "against the others")
+    assert "of 30 votes" in suspect.text
 
 
 def test_flipped_labels_are_found_by_judges_where_no_text_was_judged_twice() -> None:
-    cast = [CastVote(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
-    assert find(cast) == []
-    found = find(cast, {"rater0": (17, 20), "rater1": (3, 20), "rater2": (12, 20), "rater3": (1, 4)})
-    assert named(found) == {("rater1", "against the judges")}
-    assert "3 of 20" in found[0].text
+    votes = [CastVote(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
+    assert find(votes) == []
+    suspects = find(votes, {"rater0": (17, 20), "rater1": (3, 20), "rater2": (12, 20), "rater3": (1, 4)})
+    assert named(suspects) == {("rater1", "against the judges")}
+    assert "3 of 20" in suspects[0].text
 
 
 def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
     calm = honest(5, 20)
     loud = [CastVote("loud", f"other{n}", 1, 1e6 + 60.0 * n) for n in range(200)]
     fast = [CastVote("fast", f"more{n}", 1, 2e6 + n) for n in range(25)]
-    found = find([*calm, *loud, *fast])
-    assert named(found) == {("loud", "flood"), ("fast", "flood")}
-    assert "200 of all 325 votes" in next(one.text for one in found if one.rater == "loud")
-    assert "25 votes within 60 seconds" in next(one.text for one in found if one.rater == "fast")
+    suspects = find([*calm, *loud, *fast])
+    assert named(suspects) == {("loud", "flood"), ("fast", "flood")}
+    assert "200 of all 325 votes" in next(suspect.text for suspect in suspects if suspect.rater == "loud")
+    assert "25 votes within 60 seconds" in next(
+        suspect.text for suspect in suspects if suspect.rater == "fast"
+    )
 
 
 def test_the_only_rater_of_a_home_floods_nobody() -> None:
@@ -68,18 +70,18 @@ def test_the_only_rater_of_a_home_floods_nobody() -> None:
 def test_copies_of_one_text_and_of_another_rater_are_named() -> None:
     calm = honest(5, 20, noise=0.3)
     again = [CastVote("again", "text0", 1, 1e6 + 60.0 * n) for n in range(12)]
-    twin = [CastVote("twin", one.text, one.value, one.at + 2e6) for one in calm if one.rater == "rater2"]
-    found = find([*calm, *again, *twin])
-    assert {("again", "copies"), ("twin", "copies")} <= named(found)
-    assert "rater2" in next(one.text for one in found if one.rater == "twin")
-    assert all(one.rater in ("again", "twin") for one in found)
+    twin = [CastVote("twin", vote.text, vote.value, vote.at + 2e6) for vote in calm if vote.rater == "rater2"]
+    suspects = find([*calm, *again, *twin])
+    assert {("again", "copies"), ("twin", "copies")} <= named(suspects)
+    assert "rater2" in next(suspect.text for suspect in suspects if suspect.rater == "twin")
+    assert all(suspect.rater in ("again", "twin") for suspect in suspects)
 
 
 def test_a_rater_who_contradicts_themselves_is_named() -> None:
     torn = [CastVote("torn", f"text{n % 8}", 1 if n < 8 else -1, 1e6 + 60.0 * n) for n in range(16)]
-    found = find([*honest(4, 20), *torn])
-    assert ("torn", "contradicts themselves") in named(found)
-    assert "8 of 8" in next(one.text for one in found if one.what == "contradicts themselves")
+    suspects = find([*honest(4, 20), *torn])
+    assert ("torn", "contradicts themselves") in named(suspects)
+    assert "8 of 8" in next(suspect.text for suspect in suspects if suspect.what == "contradicts themselves")
 
 
 def test_no_votes_name_nobody() -> None:

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from alignment.errors import ComparisonError
 from alignment.evaluation.release_policy import LivePolicy
-from alignment.live.sequential_test import CANDIDATE, RELEASED, ArmVote, Stream, course, follow, settle
+from alignment.live.sequential_test import CANDIDATE, RELEASED, ArmVote, VoteArrays, course, follow, settle
 from assistant.errors import SettingsError
 from assistant.registry.live_comparison import ARMS, Arm, arm
 
@@ -89,25 +89,25 @@ def test_nothing_is_decided_below_the_floors_of_votes_and_raters() -> None:
     assert follow(sure, POLICY).candidate.votes == 30
     assert follow(sure, LivePolicy(minimum_votes=100)).candidate.votes == 100
     few_raters = votes_of([1] * 45, [-1] * 45, each=5)
-    found = follow(few_raters, POLICY)
-    assert found.verdict == "continue"
-    assert "the candidate has 9 of 10 raters" in found.text
+    outcome = follow(few_raters, POLICY)
+    assert outcome.verdict == "continue"
+    assert "the candidate has 9 of 10 raters" in outcome.text
 
 
 def test_only_the_first_votes_of_a_rater_count_and_votes_taken_back_do_not() -> None:
     flood = [ArmVote("candidate", "loud", -1, i) for i in range(500)]
-    found = follow(
+    outcome = follow(
         [*flood, ArmVote("released", "quiet", 1, 600), ArmVote("released", "gone", 0, 601)], POLICY
     )
-    assert (found.candidate.votes, found.candidate.raters) == (5, 1)
-    assert (found.released.votes, found.released.raters) == (1, 1)
+    assert (outcome.candidate.votes, outcome.candidate.raters) == (5, 1)
+    assert (outcome.released.votes, outcome.released.raters) == (1, 1)
 
 
 def test_a_decision_that_hangs_on_one_rater_is_not_taken() -> None:
     votes = sorted(drawn(1, 600, 0.8, 0.5), key=lambda vote: vote.order)
-    found = course(votes, POLICY)
+    intervals = course(votes, POLICY)
     # The vote that first takes the interval off zero is one rater's: without it, it holds zero still.
-    crossing = next(i for i in range(80, 1200) if found.low[i] > 0)
+    crossing = next(i for i in range(80, 1200) if intervals.low[i] > 0)
     at_crossing = follow(votes[: crossing + 1], POLICY)
     assert at_crossing.low > 0 and at_crossing.verdict == "continue"
     assert at_crossing.text.endswith("clear of zero only by one rater's votes")
@@ -147,10 +147,10 @@ def test_the_running_sums_give_the_interval_that_is_computed_rater_by_rater() ->
         for i, who in enumerate(rng.integers(0, 40, 150))
     ]
     policy = LivePolicy(votes_per_rater=1000)
-    found = course(votes, policy)
+    intervals = course(votes, policy)
     for count in (20, 77, 150):
         expected = by_hand(votes[:count], policy)
-        at = (found.difference[count - 1], found.low[count - 1], found.high[count - 1])
+        at = (intervals.difference[count - 1], intervals.low[count - 1], intervals.high[count - 1])
         assert at == pytest.approx(expected)
 
 
@@ -161,18 +161,18 @@ def test_votes_of_the_same_people_are_less_evidence_than_as_many_of_different_pe
 
 
 def test_without_votes_the_comparison_goes_on_and_says_what_is_missing() -> None:
-    found = follow([], POLICY)
-    assert (found.verdict, found.difference, found.low, found.high) == ("continue", None, -1.0, 1.0)
-    assert found.text.startswith("no difference yet")
+    outcome = follow([], POLICY)
+    assert (outcome.verdict, outcome.difference, outcome.low, outcome.high) == ("continue", None, -1.0, 1.0)
+    assert outcome.text.startswith("no difference yet")
     one = follow([ArmVote("candidate", "a", 1, 1)], POLICY)
     assert (one.difference, one.candidate.votes) == (None, 1)
 
 
 def test_a_reason_tells_the_figures_of_both_arms() -> None:
-    found = follow(votes_of([1] * 40, [1] * 36 + [-1] * 4), POLICY)
-    assert found.verdict == "continue"
-    assert found.text == (
-        f"+10.0 points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]: candidate 40 of 40 thumbs up by 40 "
+    outcome = follow(votes_of([1] * 40, [1] * 36 + [-1] * 4), POLICY)
+    assert outcome.verdict == "continue"
+    assert outcome.text == (
+        f"+10.0 points [{100 * outcome.low:+.1f}, {100 * outcome.high:+.1f}]: candidate 40 of 40 thumbs up by 40 "
         "raters, released 36 of 40 by 40; undecided: the interval holds zero"
     )
 
@@ -183,22 +183,22 @@ def test_a_vote_that_is_none_is_refused(vote: ArmVote) -> None:
         follow([vote], POLICY)
 
 
-def simulated(rng: np.random.Generator, gain: float, share: float = 0.5) -> Stream:
+def simulated(rng: np.random.Generator, gain: float, share: float = 0.5) -> VoteArrays:
     """300 raters with a taste of their own, four votes each in a conversation of one arm; in random order."""
     rater = rng.permutation(np.repeat(np.arange(300), 4))
     assigned = np.where(rng.random(300) < share, CANDIDATE, RELEASED)[rater]
     chance = rng.beta(1.8, 1.2, 300)[rater] + gain * (assigned == CANDIDATE)
-    return Stream(assigned.astype(np.intp), rater, (rng.random(1200) < chance).astype(np.float64))
+    return VoteArrays(assigned.astype(np.intp), rater, (rng.random(1200) < chance).astype(np.float64))
 
 
 def test_arms_liked_alike_are_seldom_told_apart_though_every_vote_is_looked_at() -> None:
     rng = np.random.default_rng(20261124)
-    found = [settle(simulated(rng, 0.0), POLICY)[0] for _ in range(200)]
+    verdicts = [settle(simulated(rng, 0.0), POLICY)[0] for _ in range(200)]
     for verdict in ("candidate wins", "roll back"):
-        assert binomtest(found.count(verdict), 200, 0.05, alternative="greater").pvalue > 0.001
+        assert binomtest(verdicts.count(verdict), 200, 0.05, alternative="greater").pvalue > 0.001
 
 
 def test_arms_liked_very_differently_are_told_apart() -> None:
     rng = np.random.default_rng(20261124)
-    found = [settle(simulated(rng, -0.3), POLICY)[0] for _ in range(40)]
-    assert found.count("roll back") > 33 and "candidate wins" not in found
+    verdicts = [settle(simulated(rng, -0.3), POLICY)[0] for _ in range(40)]
+    assert verdicts.count("roll back") > 33 and "candidate wins" not in verdicts

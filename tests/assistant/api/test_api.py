@@ -1,4 +1,4 @@
-"""The API over the real starter: what an OpenAI client sends works, what is broken is refused, the server goes on."""
+"""The API over the starter: requests of OpenAI clients work, invalid ones are refused, and the server goes on."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,19 +31,19 @@ def test_the_alias_and_the_serving_version_are_models(client: httpx.Client) -> N
 def test_a_completion_is_stored_under_its_id_with_exactly_its_tokens(
     api: Serving, client: httpx.Client
 ) -> None:
-    made = complete(client, chat_template_kwargs={"enable_thinking": True})
-    reply = api.store.reply(made["id"].removeprefix("chatcmpl-"))
-    message = made["choices"][0]["message"]
+    completion = complete(client, chat_template_kwargs={"enable_thinking": True})
+    reply = api.store.reply(completion["id"].removeprefix("chatcmpl-"))
+    message = completion["choices"][0]["message"]
     assert (reply.answer, reply.thought) == (message["content"], message["reasoning_content"])
-    assert made["usage"] == {
+    assert completion["usage"] == {
         "prompt_tokens": len(reply.prompt_ids),
         "completion_tokens": len(reply.completion_ids),
         "total_tokens": len(reply.prompt_ids) + len(reply.completion_ids),
     }
-    assert (made["system_fingerprint"], made["model"]) == ("v1", "thumbtune")
+    assert (completion["system_fingerprint"], completion["model"]) == ("v1", "thumbtune")
 
 
-def test_a_streamed_completion_says_what_a_whole_one_says(client: httpx.Client) -> None:
+def test_a_streamed_completion_equals_a_whole_one(client: httpx.Client) -> None:
     whole = complete(client)["choices"][0]
     chunks = stream(client)
     assert joined(chunks, "content") == whole["message"]["content"]
@@ -54,7 +54,7 @@ def test_a_streamed_completion_says_what_a_whole_one_says(client: httpx.Client) 
     assert all("usage" not in chunk for chunk in chunks)
 
 
-def test_usage_comes_last_where_it_is_asked_for(client: httpx.Client) -> None:
+def test_usage_comes_last_if_it_is_requested(client: httpx.Client) -> None:
     chunks = stream(client, stream_options={"include_usage": True})
     assert chunks[-1]["choices"] == []
     assert chunks[-1]["usage"] == complete(client)["usage"]
@@ -74,23 +74,26 @@ def test_usage_comes_last_where_it_is_asked_for(client: httpx.Client) -> None:
 def test_thinking_is_switched_as_clients_do(
     api: Serving, client: httpx.Client, fields: dict[str, Any], thinks: bool
 ) -> None:
-    made = complete(client, **fields, max_tokens=10)
-    assert api.store.reply(made["id"].removeprefix("chatcmpl-")).think is thinks
+    completion = complete(client, **fields, max_tokens=10)
+    assert api.store.reply(completion["id"].removeprefix("chatcmpl-")).think is thinks
 
 
 def test_a_seed_repeats_its_completion(client: httpx.Client) -> None:
     hot = {"temperature": 1.5, "top_p": 0.95, "top_k": 50, "max_tokens": 20, "reasoning_effort": "none"}
-    said = [
+    answers = [
         complete(client, **hot, seed=seed)["choices"][0]["message"]["content"] for seed in (1, 1, 2, 3, 4)
     ]
-    assert said[0] == said[1]
-    assert len(set(said)) > 1
+    assert answers[0] == answers[1]
+    assert len(set(answers)) > 1
 
 
-def test_a_length_can_be_fixed_whatever_the_model_says(client: httpx.Client) -> None:
+def test_a_fixed_length_overrides_the_models_end(client: httpx.Client) -> None:
     fixed = {"max_tokens": 150, "ignore_eos": True}
-    made = complete(client, **fixed)
-    assert (made["usage"]["completion_tokens"], made["choices"][0]["finish_reason"]) == (150, "length")
+    completion = complete(client, **fixed)
+    assert (completion["usage"]["completion_tokens"], completion["choices"][0]["finish_reason"]) == (
+        150,
+        "length",
+    )
     short = complete(client, reasoning_effort="none")["usage"]["completion_tokens"]
     longer = complete(client, reasoning_effort="none", min_tokens=short + 5)
     assert longer["usage"]["completion_tokens"] >= short + 5
@@ -98,8 +101,11 @@ def test_a_length_can_be_fixed_whatever_the_model_says(client: httpx.Client) -> 
 
 def test_a_limit_ends_the_completion_under_both_names(client: httpx.Client) -> None:
     for name in ("max_tokens", "max_completion_tokens"):
-        made = complete(client, **{name: 3})
-        assert (made["usage"]["completion_tokens"], made["choices"][0]["finish_reason"]) == (3, "length")
+        completion = complete(client, **{name: 3})
+        assert (completion["usage"]["completion_tokens"], completion["choices"][0]["finish_reason"]) == (
+            3,
+            "length",
+        )
 
 
 def test_a_stop_text_ends_the_completion_and_is_never_shown(client: httpx.Client) -> None:
@@ -107,17 +113,17 @@ def test_a_stop_text_ends_the_completion_and_is_never_shown(client: httpx.Client
     whole = complete(client, **plain)["choices"][0]["message"]["content"]
     stop = whole[len(whole) // 2 : len(whole) // 2 + 3]
     expected = whole[: whole.index(stop)].strip()
-    made = complete(client, **plain, stop=[stop, "never said"])["choices"][0]
-    assert (made["message"]["content"], made["finish_reason"]) == (expected, "stop")
+    completion = complete(client, **plain, stop=[stop, "never said"])["choices"][0]
+    assert (completion["message"]["content"], completion["finish_reason"]) == (expected, "stop")
     assert joined(stream(client, **plain, stop=stop), "content") == expected
 
 
 def test_log_probabilities_come_for_each_token_and_the_likeliest_is_the_greedy_one(
     client: httpx.Client,
 ) -> None:
-    made = complete(client, logprobs=True, top_logprobs=3, max_tokens=8)
-    tokens = made["choices"][0]["logprobs"]["content"]
-    assert len(tokens) == made["usage"]["completion_tokens"] == 8
+    completion = complete(client, logprobs=True, top_logprobs=3, max_tokens=8)
+    tokens = completion["choices"][0]["logprobs"]["content"]
+    assert len(tokens) == completion["usage"]["completion_tokens"] == 8
     for token in tokens:
         assert token["logprob"] <= 0
         assert len(token["top_logprobs"]) == 3
@@ -125,19 +131,19 @@ def test_log_probabilities_come_for_each_token_and_the_likeliest_is_the_greedy_o
         assert token["top_logprobs"][0]["logprob"] == token["logprob"]
     streamed = stream(client, logprobs=True, top_logprobs=3, max_tokens=8)
     parts = [chunk["choices"][0]["logprobs"] for chunk in streamed]
-    assert [one for part in parts if part for one in part["content"]] == tokens
+    assert [item for part in parts if part for item in part["content"]] == tokens
     assert complete(client, max_tokens=2)["choices"][0]["logprobs"] is None
 
 
 def test_content_in_parts_and_a_developers_message_are_read(api: Serving, client: httpx.Client) -> None:
     parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "12 + 7?"}]
-    made = complete(
+    completion = complete(
         client,
         messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}],
         max_tokens=4,
     )
-    path = api.store.path(made["id"].removeprefix("chatcmpl-"))
-    assert [(one.role, one.content) for one in path[:2]] == [
+    path = api.store.path(completion["id"].removeprefix("chatcmpl-"))
+    assert [(item.role, item.content) for item in path[:2]] == [
         ("system", "Be brief."),
         ("user", "What is\n12 + 7?"),
     ]
@@ -148,23 +154,23 @@ def test_content_in_parts_and_a_developers_message_are_read(api: Serving, client
 
 def test_a_transcript_continues_the_conversation_that_it_repeats(api: Serving, client: httpx.Client) -> None:
     first = complete(client, user="continues")
-    said = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
-    more = [QUESTION, said, {"role": "user", "content": "and plus 5?"}]
+    answer = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
+    more = [QUESTION, answer, {"role": "user", "content": "and plus 5?"}]
     second = complete(client, messages=more, user="continues")
     path = api.store.path(second["id"].removeprefix("chatcmpl-"))
-    assert [one.id for one in path][1] == first["id"].removeprefix("chatcmpl-")
+    assert [item.id for item in path][1] == first["id"].removeprefix("chatcmpl-")
     assert len(path) == 4
     other = complete(client, messages=more, user="somebody else")
     assert api.store.path(other["id"].removeprefix("chatcmpl-"))[1].id != path[1].id
 
 
-def test_asking_the_same_again_makes_a_sibling(api: Serving, client: httpx.Client) -> None:
+def test_the_same_request_again_makes_a_sibling(api: Serving, client: httpx.Client) -> None:
     ids = [complete(client, user="again", max_tokens=3)["id"].removeprefix("chatcmpl-") for _ in range(2)]
     assert api.store.reply(ids[0]).parent_id == api.store.reply(ids[1]).parent_id
     assert set(api.store.siblings(ids[0])) == set(ids)
 
 
-def test_words_that_the_client_puts_in_the_models_mouth_count_as_the_clients(
+def test_an_assistant_message_that_the_client_wrote_is_stored_as_the_clients(
     api: Serving, client: httpx.Client
 ) -> None:
     put = [QUESTION, {"role": "assistant", "content": "Ninety."}, {"role": "user", "content": "Sure?"}]
@@ -182,9 +188,9 @@ def test_a_long_conversation_loses_its_oldest_turns_and_says_so(client: httpx.Cl
             {"role": "user", "content": f"Question {number}: what is {number} + 12345?"},
             {"role": "assistant", "content": f"{number} + 12345 = {number + 12345}."},
         ]
-    made = complete(client, messages=[*long, QUESTION], max_tokens=10)
-    assert 0 < made["dropped_messages"] < 120
-    assert made["usage"]["total_tokens"] <= 1024
+    completion = complete(client, messages=[*long, QUESTION], max_tokens=10)
+    assert 0 < completion["dropped_messages"] < 120
+    assert completion["usage"]["total_tokens"] <= 1024
     assert "dropped_messages" not in complete(client, max_tokens=3)
 
 
@@ -192,18 +198,18 @@ def test_a_long_conversation_loses_its_oldest_turns_and_says_so(client: httpx.Cl
 
 
 def test_a_completion_can_be_rated_and_corrected(api: Serving, client: httpx.Client) -> None:
-    made = complete(client, user="ann")
-    said = {
-        "id": made["id"],
+    completion = complete(client, user="ann")
+    body = {
+        "id": completion["id"],
         "value": -1,
         "reasons": ["wrong"],
         "comment": "no",
         "correction": "19",
         "user": "ann",
     }
-    answer = client.post("/v1/feedback", json=said)
-    assert answer.json() == {"object": "feedback", "id": made["id"], "value": -1}
-    reply_id = made["id"].removeprefix("chatcmpl-")
+    answer = client.post("/v1/feedback", json=body)
+    assert answer.json() == {"object": "feedback", "id": completion["id"], "value": -1}
+    reply_id = completion["id"].removeprefix("chatcmpl-")
     (rating,) = [vote for vote, reply in api.store.ratings() if reply.id == reply_id]
     assert (rating.value, rating.reasons, rating.comment) == (-1, ("wrong",), "no")
     correction = api.store.correction(reply_id, rating.rater)
@@ -214,7 +220,7 @@ def test_a_completion_can_be_rated_and_corrected(api: Serving, client: httpx.Cli
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "param"),
+    ("body", "status", "param"),
     [
         ({"id": "chatcmpl-nobody", "value": 1}, 404, "id"),
         ({"value": 1}, 400, "id"),
@@ -225,16 +231,14 @@ def test_a_completion_can_be_rated_and_corrected(api: Serving, client: httpx.Cli
         ([], 400, None),
     ],
 )
-def test_feedback_that_makes_no_sense_is_refused(
-    client: httpx.Client, said: Any, status: int, param: str | None
-) -> None:
-    assert refused(client.post("/v1/feedback", json=said), status)["param"] == param
+def test_invalid_feedback_is_refused(client: httpx.Client, body: Any, status: int, param: str | None) -> None:
+    assert refused(client.post("/v1/feedback", json=body), status)["param"] == param
 
 
 def test_another_persons_reply_cannot_be_corrected(client: httpx.Client) -> None:
-    made = complete(client, user="ann", max_tokens=3)
-    said = {"id": made["id"], "correction": "mine", "user": "bob"}
-    assert refused(client.post("/v1/feedback", json=said), 404)["code"] == "reply_not_found"
+    completion = complete(client, user="ann", max_tokens=3)
+    body = {"id": completion["id"], "correction": "mine", "user": "bob"}
+    assert refused(client.post("/v1/feedback", json=body), 404)["code"] == "reply_not_found"
 
 
 # Keys
@@ -251,21 +255,21 @@ def test_with_keys_only_their_holders_are_served_and_the_store_never_sees_them(
         assert httpx.get(f"{guarded.url}/health").status_code == 200
         for key in ("sk-right", "sk-ä"):
             headers = {"authorization": f"Bearer {key}".encode()}
-            made = httpx.post(
+            completion = httpx.post(
                 f"{guarded.url}/v1/chat/completions",
                 json=ASKED | {"max_tokens": 3},
                 headers=headers,
                 timeout=60,
             ).json()
-            said = {"id": made["id"], "value": 1}
-            assert httpx.post(f"{guarded.url}/v1/feedback", json=said, headers=headers).status_code == 200
+            body = {"id": completion["id"], "value": 1}
+            assert httpx.post(f"{guarded.url}/v1/feedback", json=body, headers=headers).status_code == 200
         raters = {vote.rater for vote, _ in guarded.store.ratings()}
         assert len(raters) == 2
         files = [file for file in (tmp_path / "keys").iterdir() if file.is_file()]
         assert not [file for file in files if b"sk-right" in file.read_bytes()]
 
 
-def test_a_pseudonym_is_the_callers_own_and_of_this_home(tmp_path: Path) -> None:
+def test_each_caller_has_a_pseudonym_that_belongs_to_one_home(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     here, elsewhere = Raters(tmp_path / "one"), Raters(tmp_path / "two")
@@ -291,13 +295,13 @@ def test_a_version_can_be_named(client: httpx.Client) -> None:
     assert complete(client, model="v1", max_tokens=2)["model"] == "v1"
 
 
-def test_every_version_that_can_chat_is_a_model_and_says_its_own_words(tmp_path: Path) -> None:
+def test_every_version_that_can_chat_is_a_model_with_its_own_answers(tmp_path: Path) -> None:
     with serving_api(tmp_path / "two") as api, httpx.Client(base_url=api.url, timeout=60) as client:
         versions = Versions(api.home)
         changed(api.engine.version, versions, 8.0)
         changed(api.engine.version, versions, 1.0, stage="reward")
         broken = changed(api.engine.version, versions, 2.0)
-        assert [one["id"] for one in client.get("/v1/models").json()["data"]] == [
+        assert [item["id"] for item in client.get("/v1/models").json()["data"]] == [
             "thumbtune",
             "v1",
             "v2",
@@ -323,9 +327,13 @@ def test_many_clients_at_once_are_all_answered_alike(client: httpx.Client) -> No
     assert together == [alone] * 12
 
 
-def test_what_is_said_over_the_api_is_what_the_prompt_says(api: Serving, client: httpx.Client) -> None:
-    made = complete(client, max_tokens=3, messages=[{"role": "system", "content": "Be brief."}, QUESTION])
-    reply = api.store.reply(made["id"].removeprefix("chatcmpl-"))
+def test_a_request_is_rendered_as_the_prompt_that_training_renders(
+    api: Serving, client: httpx.Client
+) -> None:
+    completion = complete(
+        client, max_tokens=3, messages=[{"role": "system", "content": "Be brief."}, QUESTION]
+    )
+    reply = api.store.reply(completion["id"].removeprefix("chatcmpl-"))
     with api.engine.lease() as served:
         expected = prompt.render(
             served.tokenizer, [{"role": "system", "content": "Be brief."}, QUESTION], think=True

@@ -1,4 +1,4 @@
-"""Programs that people already have: OpenAI's own client, and the requests of Open WebUI as its server sends them.
+"""Existing clients: OpenAI's own, and Open WebUI, whose requests are sent here as its server sends them.
 
 The shapes of Open WebUI are those of backend/open_webui/routers/openai.py and tasks.py in open-webui/open-webui:
 they reach a provider without `metadata`, with the fields of a chat's or a model's own settings at the top level.
@@ -31,10 +31,10 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def web_ui(api: Serving) -> Iterator[httpx.Client]:
-    """Open WebUI's server: a bearer key on every request, and who asks in headers of its own."""
+    """A client like Open WebUI's server: a bearer key on every request, and the person in headers of its own."""
     headers = {"authorization": "Bearer sk-one", "content-type": "application/json", **USER_HEADERS}
-    with httpx.Client(base_url=f"{api.url}/v1", timeout=240, headers=headers) as made:
-        yield made
+    with httpx.Client(base_url=f"{api.url}/v1", timeout=240, headers=headers) as client:
+        yield client
 
 
 def streamed(client: httpx.Client, body: dict[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
@@ -140,9 +140,9 @@ def test_a_task_of_open_webui_is_answered_at_once(web_ui: httpx.Client, task: st
             "chat_id": "0a5e",
         },
     }
-    made = web_ui.post("/chat/completions", json=body).json()
-    assert isinstance(made["choices"][0]["message"]["content"], str)
-    assert made["usage"]["completion_tokens"] >= 1
+    completion = web_ui.post("/chat/completions", json=body).json()
+    assert isinstance(completion["choices"][0]["message"]["content"], str)
+    assert completion["usage"]["completion_tokens"] >= 1
 
 
 def test_a_next_turn_of_open_webui_continues_the_stored_conversation(
@@ -162,8 +162,8 @@ def test_a_next_turn_of_open_webui_continues_the_stored_conversation(
         "messages": [QUESTION, said, {"role": "user", "content": "What is 3 + 4?"}],
         "stream": False,
     }
-    made = web_ui.post("/chat/completions", json=more).json()
-    path = api.store.path(made["id"].removeprefix("chatcmpl-"))
+    completion = web_ui.post("/chat/completions", json=more).json()
+    path = api.store.path(completion["id"].removeprefix("chatcmpl-"))
     assert [turn.role for turn in path] == ["user", "assistant", "user", "assistant"]
     assert path[1].reply is not None
     assert path[1].reply.version == "v1"

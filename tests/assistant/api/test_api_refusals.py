@@ -1,4 +1,4 @@
-"""What the API cannot take is refused in OpenAI's shape, whoever vanishes frees their place, and the server goes on."""
+"""Invalid requests are refused in OpenAI's shape, a client that leaves ends its reply, and the server goes on."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +61,7 @@ def test_a_wrong_field_is_refused_by_its_name(
         assert error["param"] == param
 
 
-def test_plain_values_of_what_is_not_supported_are_taken(client: httpx.Client) -> None:
+def test_default_values_of_unsupported_fields_are_accepted(client: httpx.Client) -> None:
     plain = {
         "n": 1,
         "tools": [],
@@ -96,7 +96,7 @@ def test_a_body_over_a_megabyte_is_refused(client: httpx.Client) -> None:
     assert refused(client.post("/v1/chat/completions", json=large), 413)["code"] == "body_too_large"
 
 
-def test_a_message_of_just_under_a_megabyte_is_refused_and_holds_nobody_up(client: httpx.Client) -> None:
+def test_a_message_of_just_under_a_megabyte_is_refused_without_blocking_others(client: httpx.Client) -> None:
     large = ASKED | {"messages": [{"role": "user", "content": "x " * 499_000}]}
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(client.post, "/v1/chat/completions", json=large) for _ in range(3)]
@@ -113,14 +113,14 @@ def test_a_message_over_the_window_is_refused_clearly(client: httpx.Client, stre
     assert "Shorten it" in error["message"]
 
 
-def test_an_unknown_model_is_refused_and_told_what_serves(client: httpx.Client) -> None:
+def test_an_unknown_model_is_refused_with_the_names_of_those_that_serve(client: httpx.Client) -> None:
     error = refused(client.post("/v1/chat/completions", json=ASKED | {"model": "gpt-4"}), 404)
     assert (error["param"], error["code"]) == ("model", "model_not_found")
     assert "thumbtune, v1" in error["message"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_client_that_vanishes_frees_its_place_and_what_was_said_is_kept(
+def test_a_client_that_leaves_ends_its_reply_and_the_written_part_is_stored(
     api: Serving, streamed: bool
 ) -> None:
     endless = ASKED | {"stream": streamed, "ignore_eos": True, "max_tokens": 900, "user": f"gone {streamed}"}
@@ -148,7 +148,7 @@ def _ended(api: Serving, rater: str) -> str | None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_too_many_at_once_are_told_when_to_come_again(
+def test_requests_beyond_the_limit_are_told_when_to_retry(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
     monkeypatch.setattr(served_module, "WAITING", -served_module.USERS)
@@ -170,7 +170,7 @@ def test_too_many_at_once_are_told_when_to_come_again(
         ("GET", "/v1/", 404, "unknown_url"),
     ],
 )
-def test_what_is_not_there_is_told_in_the_same_shape(
+def test_an_unknown_path_gets_an_error_of_the_same_shape(
     client: httpx.Client, method: str, path: str, status: int, code: str
 ) -> None:
     assert refused(client.request(method, path), status)["code"] == code

@@ -1,4 +1,4 @@
-"""Who signs in to chat: names and passwords from the settings, Hugging Face accounts, and the pseudonyms of both."""
+"""Sign-in to the chat: names with passwords from the settings, Hugging Face accounts, and their pseudonyms."""
 
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from assistant.auth import passwords
 from assistant.auth.accounts import Accounts
-from assistant.auth.pseudonyms import EVERYBODY, Raters, is_given_out
+from assistant.auth.pseudonyms import SHARED_RATER, Raters, is_reserved
 from assistant.settings import from_command_line
 
 
@@ -19,7 +19,7 @@ def raters(home: Path) -> Raters:
 
 
 def login(user: str, name: str, expires: float | None = None) -> dict[str, Any]:
-    """What Hugging Face's login keeps in its session."""
+    """The content of a Hugging Face login session."""
     expires = time.time() + 60 if expires is None else expires
     return {"oauth_info": {"userinfo": {"sub": user, "preferred_username": name}, "expires_at": expires}}
 
@@ -35,7 +35,7 @@ def login(user: str, name: str, expires: float | None = None) -> dict[str, Any]:
         ("", "", False),
     ],
 )
-def test_a_name_goes_with_its_own_password_alone(
+def test_each_name_accepts_its_own_password_alone(
     raters: Raters, name: str, password: str, right: bool
 ) -> None:
     accounts = Accounts(raters, {"Ada": "correct horse", "bob": "battery staple"})
@@ -62,7 +62,7 @@ def test_a_person_has_one_pseudonym_that_does_not_tell_the_name_and_is_another_e
     again = Accounts(raters, {"Ada": "another horse"}).who(" ADA", {})
     assert first is not None and again is not None
     assert first.rater == again.rater and (first.name, again.name) == ("ada", "ADA")
-    assert "ada" not in first.rater and is_given_out(first.rater) and is_given_out(EVERYBODY)
+    assert "ada" not in first.rater and is_reserved(first.rater) and is_reserved(SHARED_RATER)
     (tmp_path / "other").mkdir()
     elsewhere = Accounts(Raters(tmp_path / "other"), {"Ada": "correct horse"}).who("ada", {})
     assert elsewhere is not None and elsewhere.rater != first.rater
@@ -81,17 +81,17 @@ def test_a_hugging_face_account_stays_the_same_person_under_a_new_name(raters: R
 @pytest.mark.parametrize(
     "session", [{}, login("1", "ada", expires=1.0), {"oauth_info": {"expires_at": 9e12}}, {"oauth_info": 3}]
 )
-def test_a_login_that_is_over_or_malformed_is_nobody(raters: Raters, session: dict[str, Any]) -> None:
+def test_an_expired_or_malformed_login_is_no_account(raters: Raters, session: dict[str, Any]) -> None:
     assert Accounts(raters, hugging_face=True).who(None, session) is None
 
 
-def test_what_is_not_a_way_in_here_names_nobody(raters: Raters) -> None:
+def test_a_kind_of_login_that_is_switched_off_is_no_account(raters: Raters) -> None:
     assert Accounts(raters).who("ada", login("1", "ada")) is None
     assert Accounts(raters).way is None
     assert Accounts(raters, {"ada": "correct horse"}).who(None, login("1", "ada")) is None
 
 
-def test_names_and_passwords_come_from_the_environment_and_end_hugging_faces_login(
+def test_passwords_from_the_environment_switch_hugging_face_login_off(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     home.mkdir()
@@ -105,11 +105,9 @@ def test_names_and_passwords_come_from_the_environment_and_end_hugging_faces_log
 
 
 @pytest.mark.parametrize(
-    "given", ["", " , ", "ada", ":correct horse", "ada:short", "ada:12345678,ADA:12345678"]
+    "value", ["", " , ", "ada", ":correct horse", "ada:short", "ada:12345678,ADA:12345678"]
 )
-def test_logins_that_would_let_nobody_or_anybody_in_are_refused(
-    monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
-    monkeypatch.setenv("THUMBTUNE_LOGINS", given)
+def test_empty_malformed_and_weak_logins_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("THUMBTUNE_LOGINS", value)
     with pytest.raises(Exception, match="logins"):
         from_command_line([])

@@ -1,11 +1,11 @@
-"""Who may open the dashboard: a password that is guarded, names on Spaces, and nobody else."""
+"""Dashboard authentication: a password with a limit on guesses, named accounts on Spaces, and nobody else."""
 
 import time
 from typing import Any
 
 import pytest
 
-from assistant.auth import admins as door
+from assistant.auth import admins as admins_module
 from assistant.auth import passwords
 from assistant.auth.admins import COOKIE, Admins, NotAnAdmin, TooManyTries, WrongPassword, is_ours
 from assistant.settings import Settings
@@ -14,7 +14,7 @@ PASSWORD = "correct horse battery"
 
 
 class Clock:
-    """A clock that tests turn."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -28,10 +28,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    turned = Clock()
-    monkeypatch.setattr(door, "time", turned)
-    monkeypatch.setattr(passwords, "time", turned)
-    return turned
+    clock = Clock()
+    monkeypatch.setattr(admins_module, "time", clock)
+    monkeypatch.setattr(passwords, "time", clock)
+    return clock
 
 
 def account(name: str, expires: float | None = None) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def account(name: str, expires: float | None = None) -> dict[str, Any]:
     }
 
 
-def test_whoever_knows_the_password_is_an_admin_until_they_sign_out() -> None:
+def test_a_person_with_the_password_is_an_admin_until_they_sign_out() -> None:
     admins = Admins(PASSWORD)
     token = admins.sign_in(PASSWORD, "Ada", "1.2.3.4")
     assert admins.who({COOKIE: token}) == "Ada (password)"
@@ -53,7 +53,7 @@ def test_whoever_knows_the_password_is_an_admin_until_they_sign_out() -> None:
 def test_a_session_ends_after_its_time(clock: Clock) -> None:
     admins = Admins(PASSWORD)
     token = admins.sign_in(PASSWORD, "Ada", "1.2.3.4")
-    clock.now += door.SESSION_SECONDS - 1
+    clock.now += admins_module.SESSION_SECONDS - 1
     admins.who({COOKIE: token})
     clock.now += 2
     with pytest.raises(NotAnAdmin):
@@ -69,20 +69,20 @@ def test_without_a_session_nobody_is_an_admin(cookies: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("guess", ["", "x", PASSWORD + " ", PASSWORD.upper(), "密码", "\udc80"])
-def test_another_password_opens_nothing(guess: str) -> None:
+def test_a_wrong_password_is_refused(guess: str) -> None:
     with pytest.raises(WrongPassword):
         Admins(PASSWORD).sign_in(guess, "Ada", "1.2.3.4")
 
 
 @pytest.mark.parametrize("guess", ["", "None", PASSWORD])
-def test_no_password_opens_a_door_that_has_none(guess: str) -> None:
+def test_without_a_configured_password_every_password_is_refused(guess: str) -> None:
     admins = Admins()
     assert not admins.by_password and not admins.by_name
     with pytest.raises(WrongPassword):
         admins.sign_in(guess, "Ada", "1.2.3.4")
 
 
-def test_after_five_wrong_passwords_from_one_address_none_is_looked_at_for_a_while(clock: Clock) -> None:
+def test_after_five_wrong_passwords_from_one_address_none_is_checked_for_a_while(clock: Clock) -> None:
     admins = Admins(PASSWORD)
     for _ in range(passwords.TRIES):
         with pytest.raises(WrongPassword):
@@ -118,7 +118,7 @@ def test_named_accounts_are_admins_whatever_the_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "login",
     [
         None,
         {},
@@ -128,12 +128,12 @@ def test_named_accounts_are_admins_whatever_the_case() -> None:
         {"expires_at": "x"},
     ],
 )
-def test_any_other_account_is_no_admin(given: dict[str, Any] | None) -> None:
+def test_any_other_account_is_no_admin(login: dict[str, Any] | None) -> None:
     with pytest.raises(NotAnAdmin):
-        Admins(names=["ada"]).who({}, given)
+        Admins(names=["ada"]).who({}, login)
 
 
-def test_names_count_only_where_the_login_can_prove_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_count_only_if_hugging_face_login_is_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SPACE_ID", "OAUTH_CLIENT_ID"):
         monkeypatch.delenv(name, raising=False)
     settings = Settings(admins="ada, bob")
@@ -144,12 +144,12 @@ def test_names_count_only_where_the_login_can_prove_them(monkeypatch: pytest.Mon
     assert Admins.of(settings).by_name
 
 
-def test_a_name_cannot_pretend_to_be_an_account_or_break_the_line() -> None:
+def test_a_name_cannot_imitate_an_account_or_break_the_line() -> None:
     admins = Admins(PASSWORD)
     token = admins.sign_in(PASSWORD, "Eve (Hugging Face)\nroot" + "x" * 99, "1.2.3.4")
     who = admins.who({COOKIE: token})
     assert who.startswith("Eve Hugging Faceroot") and who.endswith(" (password)")
-    assert "\n" not in who and len(who) <= door.LONGEST_NAME + len(" (password)")
+    assert "\n" not in who and len(who) <= admins_module.MAX_NAME + len(" (password)")
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ def test_a_name_cannot_pretend_to_be_an_account_or_break_the_line() -> None:
         ({"host": "chat.example", "sec-fetch-site": "same-origin"}, True),
     ],
 )
-def test_a_request_that_another_site_made_is_known(headers: dict[str, str], ours: bool) -> None:
+def test_requests_from_other_sites_are_recognised(headers: dict[str, str], ours: bool) -> None:
     assert is_ours(headers) is ours
 
 
-def test_old_sessions_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "SESSIONS", 2)
+def test_the_oldest_session_ends_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admins_module, "SESSIONS", 2)
     admins = Admins(PASSWORD)
     first, second, third = (admins.sign_in(PASSWORD, name, "1.2.3.4") for name in "abc")
     with pytest.raises(NotAnAdmin):

@@ -13,7 +13,7 @@ from helpers.backup_parts import filled_home, ratings
 from helpers.running_app import ROOT, running_app
 from helpers.store_parts import one_turn
 
-from assistant.auth.pseudonyms import EVERYBODY
+from assistant.auth.pseudonyms import SHARED_RATER
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
@@ -79,8 +79,8 @@ def test_an_app_on_an_empty_home_goes_on_from_the_backup_and_makes_another_when_
     home, url = tmp_path / "home", f"file://{tmp_path / 'place'}"
     version_to_serve(home, None)
     with FeedbackStore.open_home(home) as store:
-        reply = one_turn(store, EVERYBODY)
-        store.rate(reply.id, EVERYBODY, 1, ["clear"])
+        reply = one_turn(store, SHARED_RATER)
+        store.rate(reply.id, SHARED_RATER, 1, ["clear"])
     back_up(home, url)
     shutil.rmtree(home)
     with running_app(home, "--backup-url", url, "--backup-every", "1000") as address:
