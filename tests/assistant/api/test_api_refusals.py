@@ -9,7 +9,7 @@ import pytest
 from helpers.api_server import ASKED, QUESTION, Serving, complete, refused
 
 from assistant.auth.pseudonyms import Raters
-from assistant.serving import batch as served_module
+from assistant.serving import batch
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def _ended(api: Serving, rater: str) -> str | None:
 def test_requests_beyond_the_limit_are_told_when_to_retry(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
-    monkeypatch.setattr(served_module, "WAITING", -served_module.USERS)
+    monkeypatch.setattr(batch, "MAX_WAITING", -batch.MAX_RUNNING)
     answer = client.post("/v1/chat/completions", json=ASKED | {"stream": streamed})
     assert refused(answer, 429)["code"] == "busy"
     assert int(answer.headers["retry-after"]) > 0
