@@ -1,4 +1,4 @@
-"""A cycle small enough for tests: a policy, a home with thumbs, and ways to kill it or to make the gate promote."""
+"""A cycle small enough for tests: its policy, a home with thumbs, and ways to kill it or to make the gate promote."""
 
 import atexit
 import json
@@ -60,13 +60,14 @@ def _rated_template() -> Path:
 
 
 def promote_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate that promotes whatever comes, for what follows it: two steps of training show nothing."""
+    """Make the gate promote every candidate, to test what follows: two steps of training improve nothing."""
     judge = gate.judge
 
-    def promote(*given: Any) -> Any:
-        _, level, reasons = judge(*given)
+    def promote(*arguments: Any) -> Any:
+        _, level, reasons = judge(*arguments)
         better = [
-            replace(one, finding="better", p=0.001) if one.kind == "primary" else one for one in reasons
+            replace(reason, finding="better", p=0.001) if reason.kind == "primary" else reason
+            for reason in reasons
         ]
         return "promote", level, better
 
@@ -78,22 +79,22 @@ def run(home: Path, policy: Path, *flags: str) -> int:
 
 
 def state(home: Path, number: int = 1) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((home / "cycles" / str(number) / "state.json").read_text())
-    return found
+    recorded: dict[str, Any] = json.loads((home / "cycles" / str(number) / "state.json").read_text())
+    return recorded
 
 
 def add_twin(home: Path, name: str) -> None:
     """Another version with v1's weights."""
     versions = Versions(home)
-    one = versions.open("v1")
+    original = versions.open("v1")
     with versions.staging() as folder:
-        for file in one.manifest.files:
-            shutil.copy(one.folder / file, folder / file)
-        versions.add(replace(one.manifest, id=name), folder)
+        for file in original.manifest.files:
+            shutil.copy(original.folder / file, folder / file)
+        versions.add(replace(original.manifest, id=name), folder)
 
 
 class Killed(BaseException):
-    """Nothing catches it, nothing is tidied."""
+    """Stands for a kill: no code catches it."""
 
 
 def run_killed_before_saving(key: str, home: Path, policy: Path) -> None:

@@ -1,6 +1,7 @@
 """Cycles: what they make of new feedback, and that a version which the gate did not promote is never served."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from helpers.feedback import apples, rate_replies
 from helpers.small_cycle import Killed, add_twin, run, state, write_policy
 from helpers.tiny_home import tiny_home
 
+from alignment.__main__ import main
 from alignment.cycle import candidates, cycle
 from alignment.errors import CycleError
 from alignment.live import live_run
@@ -29,6 +31,24 @@ def test_with_too_little_feedback_a_cycle_names_what_is_missing_and_writes_nothi
     assert Versions(home).ids() == ["v1"]
 
 
+def test_with_json_as_log_format_a_cycle_writes_events_and_an_error_is_one(
+    home: Path, policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate_replies(tiny_home(home), apples(6))
+    command = ["--log-format", "json", "cycle", "--home", str(home), "--policy", str(policy)]
+    assert main(command) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
+    assert events[-1]["code"] == "cycle_too_little_feedback"
+    assert events[-1]["params"] == {"votes": 6, "needed": 10, "missing": 4}
+    assert events[-1]["time"].endswith("+00:00")
+    policy.write_text("gate: {alhpa: 0.1}")
+    assert main(command) == 2
+    output = capsys.readouterr()
+    event = json.loads(output.out)
+    assert (event["code"], event["params"]["kind"]) == ("error", "PolicyError")
+    assert "alhpa" in event["params"]["text"] and output.err == ""
+
+
 def test_a_candidate_that_is_not_promoted_stays_registered_with_its_reasons_and_unreleased(
     rated: Path, policy: Path
 ) -> None:
@@ -39,10 +59,10 @@ def test_a_candidate_that_is_not_promoted_stays_registered_with_its_reasons_and_
     assert manifest.gate is not None
     assert manifest.gate["verdict"] in ("hold", "reject")
     assert {reason["kind"] for reason in manifest.gate["reasons"]} == {"primary", "guard"}
-    found = state(rated)
-    assert manifest.data["snapshot"] == found["snapshot"]["own"]["id"]
+    recorded = state(rated)
+    assert manifest.data["snapshot"] == recorded["snapshot"]["own"]["id"]
     with FeedbackStore.open(rated / "feedback.db", create=False) as store:
-        assert store.snapshot(found["snapshot"]["own"]["id"]).versions == ("v2",)
+        assert store.snapshot(recorded["snapshot"]["own"]["id"]).versions == ("v2",)
         assert store.verify() == []
     report = (rated / "cycles" / "1" / "report.md").read_text()
     assert "nothing was released: no candidate was promoted" in report
@@ -59,7 +79,7 @@ def test_the_next_cycle_waits_for_votes_that_are_new(
     rate_replies(rated, [(f"What is {n} + 1?", f"{n + 1}", (-1) ** n) for n in range(12)])
     assert run(rated, policy) == 0
     assert state(rated, 2)["new_votes"] == 12
-    assert [one["looks"] for one in state(rated, 2)["decisions"]] == [2]
+    assert [decision["looks"] for decision in state(rated, 2)["decisions"]] == [2]
 
 
 @pytest.mark.usefixtures("promoting")
@@ -109,7 +129,7 @@ def test_nothing_is_released_over_a_version_that_was_released_meanwhile(
     assert "v3 was released meanwhile" in state(rated)["outcome"]["why"]
 
 
-def test_a_stage_that_cannot_learn_is_told_in_the_report(home: Path, policy: Path) -> None:
+def test_a_stage_that_cannot_learn_is_noted_in_the_report(home: Path, policy: Path) -> None:
     rate_replies(tiny_home(home), [(f"What is {n} + 1?", f"{n + 1}", 1) for n in range(20)])
     assert run(home, policy) == 0
     assert any("point up, and it learns from the difference" in note for note in state(home)["notes"])
@@ -122,10 +142,10 @@ def test_reward_models_and_every_stage_with_enough_rows_make_versions(rated: Pat
         tmp_path, minimum_judgements=10, stages=["dpo", "kto"], recipes={"kto": quick, "reward": quick}
     )
     assert run(rated, other_policy) == 0
-    found = state(rated)
-    assert found["judges"] == {"a": "v2", "b": "v3"}
-    assert found["candidates"] == [{"stage": "kto", "version": "v4"}]
-    assert any("no dpo: 0 of 50 pairs" in note for note in found["notes"])
+    recorded = state(rated)
+    assert recorded["judges"] == {"a": "v2", "b": "v3"}
+    assert recorded["candidates"] == [{"stage": "kto", "version": "v4"}]
+    assert any("no dpo: 0 of 50 pairs" in note for note in recorded["notes"])
     assert {Versions(rated).open(v).manifest.recipe["split"] for v in ("v2", "v3")} == {"a", "b"}
     # The reward model's scores are kept, prompt by prompt, for the dashboard.
     scored = cycle_records.rewards(rated, 1, "v4", "v1")
@@ -197,10 +217,10 @@ def test_candidates_learn_from_feedback_on_the_released_versions_answers_alone(
     Versions(rated).release("v2")
     rate_replies(rated, [(f"What is {n} + 1?", f"{n + 1}", (-1) ** n) for n in range(20)], version="v2")
     assert run(rated, policy) == 0
-    found = state(rated)["snapshot"]
-    assert (found["counts"]["unpaired"], found["own"]["counts"]["unpaired"]) == (44, 20)
+    snapshot = state(rated)["snapshot"]
+    assert (snapshot["counts"]["unpaired"], snapshot["own"]["counts"]["unpaired"]) == (44, 20)
     learned = Versions(rated).open("v3").manifest.data
-    assert learned["snapshot"] == found["own"]["id"]
+    assert learned["snapshot"] == snapshot["own"]["id"]
     assert learned["thumbs_up"] + learned["thumbs_down"] + learned["held_out"] == 20
     rate_replies(rated, [(f"What is {n} + 2?", f"{n + 2}", (-1) ** n) for n in range(12)], version="v2")
     assert run(rated, write_policy(tmp_path, learn_from="all")) == 0

@@ -23,7 +23,7 @@ def change(home: Path, section: str, **keys: Any) -> None:
 
 
 def suite_of(home: Path, *tasks: dict[str, Any]) -> None:
-    (home / "suite.jsonl").write_text("".join(json.dumps(one) + "\n" for one in tasks))
+    (home / "suite.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
     change(home, "evaluate", suite="suite.jsonl")
 
 

@@ -98,10 +98,10 @@ def test_a_cycle_that_the_system_kills_leaves_whole_versions_and_the_next_run_en
     assert process.wait() == -signal.SIGKILL
     versions = Versions(rated)
     assert versions.released() == "v1"
-    assert [versions.open(one).id for one in versions.ids()] == versions.ids()
+    assert [versions.open(version).id for version in versions.ids()] == versions.ids()
     assert run(rated, policy) == 0
     assert "ended" in state(rated)
-    assert [versions.open(one).id for one in versions.ids()] == ["v1", "v2"]
+    assert [versions.open(version).id for version in versions.ids()] == ["v1", "v2"]
 
 
 def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(

@@ -6,7 +6,7 @@ from alignment.cycle.rater_audit import CastVote, Suspect, find
 
 
 def honest(raters: int, texts: int, seed: int = 1, noise: float = 0.1) -> list[CastVote]:
-    """Every rater judges every text once, minutes apart; even texts are good; a share of votes are slips."""
+    """Every rater judges every text once, minutes apart. Even texts are good; a share of the votes are mistakes."""
     rng = random.Random(seed)
     return [
         CastVote(
@@ -24,16 +24,16 @@ def named(suspects: list[Suspect]) -> set[tuple[str, str]]:
     return {(suspect.rater, suspect.what) for suspect in suspects}
 
 
-def test_honest_raters_who_slip_now_and_then_are_not_named() -> None:
+def test_honest_raters_who_err_sometimes_are_not_named() -> None:
     for seed in range(20):
         assert find(honest(6, 30, seed)) == []
 
 
-def test_raters_who_vote_like_a_coin_are_seldom_named() -> None:
+def test_raters_who_vote_at_random_are_rarely_named() -> None:
     assert sum(bool(find(honest(6, 40, seed, noise=0.5))) for seed in range(100)) <= 3
 
 
-def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
+def test_a_rater_with_flipped_labels_is_named_with_the_numbers() -> None:
     votes = [
         CastVote(vote.rater, vote.text, -vote.value if vote.rater == "rater3" else vote.value, vote.at)
         for vote in honest(6, 30, noise=0.05)
@@ -43,7 +43,7 @@ def test_a_rater_whose_labels_are_flipped_is_named_with_the_figures() -> None:
     assert "of 30 votes" in suspect.text
 
 
-def test_flipped_labels_are_found_by_judges_where_no_text_was_judged_twice() -> None:
+def test_reward_models_reveal_flipped_labels_where_no_text_was_judged_twice() -> None:
     votes = [CastVote(f"rater{n % 4}", f"text{n}", 1, 60.0 * n) for n in range(80)]
     assert find(votes) == []
     suspects = find(votes, {"rater0": (17, 20), "rater1": (3, 20), "rater2": (12, 20), "rater3": (1, 4)})
@@ -63,7 +63,7 @@ def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
     )
 
 
-def test_the_only_rater_of_a_home_floods_nobody() -> None:
+def test_the_only_rater_of_a_home_is_no_flood() -> None:
     assert find([CastVote("me", f"text{n}", 1, 60.0 * n) for n in range(300)]) == []
 
 

@@ -1,4 +1,4 @@
-"""The live comparison: sticky arms, an interval that bears looking at all the time, and no rater who decides alone."""
+"""Live comparisons: conversations keep their arm, the interval holds at every look, and no rater decides alone."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,16 +16,16 @@ from assistant.registry.live_comparison import ARMS, Arm, arm
 POLICY = LivePolicy()
 
 
-def test_a_conversation_stays_in_its_arm_and_another_trial_draws_anew() -> None:
+def test_a_conversation_keeps_its_arm_and_another_live_comparison_draws_anew() -> None:
     ids = [f"c{i}" for i in range(2000)]
-    first = [arm(one, "t1", 0.5) for one in ids]
-    assert first == [arm(one, "t1", 0.5) for one in ids]
-    again = [arm(one, "t2", 0.5) for one in ids]
+    first = [arm(conversation, "t1", 0.5) for conversation in ids]
+    assert first == [arm(conversation, "t1", 0.5) for conversation in ids]
+    again = [arm(conversation, "t2", 0.5) for conversation in ids]
     same = sum(a == b for a, b in zip(first, again, strict=True))
     assert binomtest(same, 2000, 0.5).pvalue > 0.001
 
 
-def test_the_share_of_conversations_is_the_one_asked_for() -> None:
+def test_the_candidate_gets_the_requested_share_of_conversations() -> None:
     for share in (0.1, 0.5):
         taken = sum(arm(f"c{i}", "t1", share) == "candidate" for i in range(4000))
         assert binomtest(taken, 4000, share).pvalue > 0.001
@@ -35,11 +35,11 @@ def test_the_share_of_conversations_is_the_one_asked_for() -> None:
 
 def test_raising_the_share_moves_no_conversation_back() -> None:
     ids = [f"c{i}" for i in range(500)]
-    early = {one for one in ids if arm(one, "t1", 0.2) == "candidate"}
-    assert early < {one for one in ids if arm(one, "t1", 0.5) == "candidate"}
+    early = {conversation for conversation in ids if arm(conversation, "t1", 0.2) == "candidate"}
+    assert early < {conversation for conversation in ids if arm(conversation, "t1", 0.5) == "candidate"}
 
 
-def test_a_share_that_is_none_is_refused() -> None:
+def test_an_impossible_share_is_refused() -> None:
     with pytest.raises(SettingsError, match="from 0 to 1"):
         arm("c1", "t1", 1.5)
 
@@ -68,7 +68,7 @@ def test_a_candidate_that_people_like_much_more_wins_and_one_they_like_much_less
     assert lost.verdict == "roll back" and lost.high < 0
 
 
-def test_a_decision_falls_at_the_first_vote_that_allows_it_and_later_votes_change_nothing() -> None:
+def test_a_decision_is_made_at_the_first_vote_that_allows_it_and_later_votes_change_nothing() -> None:
     votes = drawn(1, 600, 0.9, 0.5)
     whole = follow(votes, POLICY)
     counted = whole.candidate.votes + whole.released.votes
@@ -79,12 +79,12 @@ def test_a_decision_falls_at_the_first_vote_that_allows_it_and_later_votes_chang
     assert follow(turned, POLICY) == whole
 
 
-def test_the_order_of_votes_is_theirs_and_not_that_of_the_list() -> None:
+def test_votes_are_counted_in_their_own_order_and_not_in_that_of_the_list() -> None:
     votes = drawn(2, 300, 0.8, 0.5)
     assert follow(votes[::-1], POLICY) == follow(votes, POLICY)
 
 
-def test_nothing_is_decided_below_the_floors_of_votes_and_raters() -> None:
+def test_nothing_is_decided_below_the_minimum_of_votes_and_raters() -> None:
     sure = votes_of([1] * 200, [-1] * 200)
     assert follow(sure, POLICY).candidate.votes == 30
     assert follow(sure, LivePolicy(minimum_votes=100)).candidate.votes == 100
@@ -94,7 +94,7 @@ def test_nothing_is_decided_below_the_floors_of_votes_and_raters() -> None:
     assert "the candidate has 9 of 10 raters" in outcome.text
 
 
-def test_only_the_first_votes_of_a_rater_count_and_votes_taken_back_do_not() -> None:
+def test_only_the_first_votes_of_a_rater_count_and_withdrawn_votes_do_not() -> None:
     flood = [ArmVote("candidate", "loud", -1, i) for i in range(500)]
     outcome = follow(
         [*flood, ArmVote("released", "quiet", 1, 600), ArmVote("released", "gone", 0, 601)], POLICY
@@ -103,7 +103,7 @@ def test_only_the_first_votes_of_a_rater_count_and_votes_taken_back_do_not() -> 
     assert (outcome.released.votes, outcome.released.raters) == (1, 1)
 
 
-def test_a_decision_that_hangs_on_one_rater_is_not_taken() -> None:
+def test_a_decision_that_depends_on_one_rater_is_not_made() -> None:
     votes = sorted(drawn(1, 600, 0.8, 0.5), key=lambda vote: vote.order)
     intervals = course(votes, POLICY)
     # The vote that first takes the interval off zero is one rater's: without it, it holds zero still.
@@ -137,7 +137,7 @@ def by_hand(votes: list[ArmVote], policy: LivePolicy) -> tuple[float, float, flo
     return difference, difference - half, difference + half
 
 
-def test_the_running_sums_give_the_interval_that_is_computed_rater_by_rater() -> None:
+def test_running_sums_give_the_same_interval_as_a_computation_rater_by_rater() -> None:
     rng = np.random.default_rng(5)
     lenient = rng.random(40) < 0.5
     votes = [
@@ -160,7 +160,7 @@ def test_votes_of_the_same_people_are_less_evidence_than_as_many_of_different_pe
     assert few.high[-1] - few.low[-1] > 1.5 * (many.high[-1] - many.low[-1])
 
 
-def test_without_votes_the_comparison_goes_on_and_says_what_is_missing() -> None:
+def test_without_votes_the_comparison_goes_on_and_names_what_is_missing() -> None:
     outcome = follow([], POLICY)
     assert (outcome.verdict, outcome.difference, outcome.low, outcome.high) == ("continue", None, -1.0, 1.0)
     assert outcome.text.startswith("no difference yet")
@@ -168,7 +168,7 @@ def test_without_votes_the_comparison_goes_on_and_says_what_is_missing() -> None
     assert (one.difference, one.candidate.votes) == (None, 1)
 
 
-def test_a_reason_tells_the_figures_of_both_arms() -> None:
+def test_the_text_of_an_outcome_holds_the_numbers_of_both_arms() -> None:
     outcome = follow(votes_of([1] * 40, [1] * 36 + [-1] * 4), POLICY)
     assert outcome.verdict == "continue"
     assert outcome.text == (
@@ -178,7 +178,7 @@ def test_a_reason_tells_the_figures_of_both_arms() -> None:
 
 
 @pytest.mark.parametrize("vote", [ArmVote("candidate", "a", 2, 1), ArmVote("other", "a", 1, 1)])  # type: ignore[arg-type]
-def test_a_vote_that_is_none_is_refused(vote: ArmVote) -> None:
+def test_an_invalid_vote_is_refused(vote: ArmVote) -> None:
     with pytest.raises(ComparisonError, match="A vote is 1, -1 or 0"):
         follow([vote], POLICY)
 
@@ -191,14 +191,14 @@ def simulated(rng: np.random.Generator, gain: float, share: float = 0.5) -> Vote
     return VoteArrays(assigned.astype(np.intp), rater, (rng.random(1200) < chance).astype(np.float64))
 
 
-def test_arms_liked_alike_are_seldom_told_apart_though_every_vote_is_looked_at() -> None:
+def test_equally_liked_arms_are_rarely_decided_although_every_vote_is_a_look() -> None:
     rng = np.random.default_rng(20261124)
     verdicts = [settle(simulated(rng, 0.0), POLICY)[0] for _ in range(200)]
     for verdict in ("candidate wins", "roll back"):
         assert binomtest(verdicts.count(verdict), 200, 0.05, alternative="greater").pvalue > 0.001
 
 
-def test_arms_liked_very_differently_are_told_apart() -> None:
+def test_very_differently_liked_arms_are_decided() -> None:
     rng = np.random.default_rng(20261124)
     verdicts = [settle(simulated(rng, -0.3), POLICY)[0] for _ in range(40)]
     assert verdicts.count("roll back") > 33 and "candidate wins" not in verdicts

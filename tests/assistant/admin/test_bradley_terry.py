@@ -1,4 +1,4 @@
-"""Ratings and intervals against closed forms, a library, and simulated people."""
+"""Strengths and intervals compared with closed forms, a library, and simulated people."""
 
 import math
 import random
@@ -20,23 +20,27 @@ def test_wilson_is_the_librarys(count: int, of: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 0), (-1, 3), (4, 3)])
-def test_what_is_no_share_is_refused(count: int, of: int) -> None:
+def test_an_impossible_share_is_refused(count: int, of: int) -> None:
     with pytest.raises(ValueError, match="no share"):
         wilson(count, of)
 
 
 @pytest.mark.parametrize(("won", "lost"), [(30, 10), (1, 0), (0, 7), (12, 12), (1, 400), (500, 0)])
 def test_two_versions_get_the_closed_form(won: float, lost: float) -> None:
-    found = {one.version: one for one in rate({("v2", "v1"): won, ("v1", "v2"): lost}, "v1")}
+    strengths = {
+        strength.version: strength for strength in rate({("v2", "v1"): won, ("v1", "v2"): lost}, "v1")
+    }
     strength = math.log((won + ADDED) / (lost + ADDED))
     half = Z * math.sqrt(1 / (won + ADDED) + 1 / (lost + ADDED))
     expected = [1 / (1 + math.exp(-x)) for x in (strength, strength - half, strength + half)]
-    assert [found["v2"].chance, found["v2"].low, found["v2"].high] == pytest.approx(expected, abs=1e-9)
-    assert (found["v1"].chance, found["v1"].low, found["v1"].high) == (0.5, 0.5, 0.5)
-    assert found["v2"].choices == found["v1"].choices == won + lost
+    assert [strengths["v2"].chance, strengths["v2"].low, strengths["v2"].high] == pytest.approx(
+        expected, abs=1e-9
+    )
+    assert (strengths["v1"].chance, strengths["v1"].low, strengths["v1"].high) == (0.5, 0.5, 0.5)
+    assert strengths["v2"].choices == strengths["v1"].choices == won + lost
 
 
-def test_several_versions_are_at_the_maximum_of_the_likelihood() -> None:
+def test_strengths_of_several_versions_maximise_the_likelihood() -> None:
     wins = {
         ("v1", "v2"): 4.0,
         ("v2", "v1"): 9.5,
@@ -53,27 +57,27 @@ def test_several_versions_are_at_the_maximum_of_the_likelihood() -> None:
         strength = dict(zip(versions, [0.0, *free], strict=True))
         total = 0.0
         for pair in pairs:
-            for one, other in (sorted(pair), sorted(pair, reverse=True)):
-                count = wins.get((one, other), 0.0) + ADDED
-                total += count * math.log1p(math.exp(strength[other] - strength[one]))
+            for winner, loser in (sorted(pair), sorted(pair, reverse=True)):
+                count = wins.get((winner, loser), 0.0) + ADDED
+                total += count * math.log1p(math.exp(strength[loser] - strength[winner]))
         return total
 
     best = [0.0, *minimize(loss, [0.0] * 3, tol=1e-12).x]
-    found = {one.version: one.chance for one in rate(wins, "v1")}
+    strengths = {strength.version: strength.chance for strength in rate(wins, "v1")}
     for version, strength in zip(versions, best, strict=True):
-        assert found[version] == pytest.approx(1 / (1 + math.exp(-strength)), abs=1e-5)
+        assert strengths[version] == pytest.approx(1 / (1 + math.exp(-strength)), abs=1e-5)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_chance_about_as_often_as_it_claims() -> None:
     rng = random.Random(1)
     truth = {"v1": 0.0, "v2": 0.6, "v3": 1.0}
     held = tried = 0
     for _ in range(400):
         wins: dict[tuple[str, str], float] = {}
-        for one, other in (("v1", "v2"), ("v2", "v3"), ("v1", "v3")):
+        for winner, loser in (("v1", "v2"), ("v2", "v3"), ("v1", "v3")):
             for _ in range(40):
-                first = rng.random() < 1 / (1 + math.exp(truth[other] - truth[one]))
-                pair = (one, other) if first else (other, one)
+                first = rng.random() < 1 / (1 + math.exp(truth[loser] - truth[winner]))
+                pair = (winner, loser) if first else (loser, winner)
                 wins[pair] = wins.get(pair, 0.0) + 1
         for rating in rate(wins, "v1"):
             if rating.version != "v1":
@@ -85,22 +89,22 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
 
 def test_versions_without_a_chain_of_choices_to_the_reference_are_left_out() -> None:
     wins = {("v1", "v2"): 3.0, ("v8", "v9"): 3.0, ("v9", "v8"): 1.0}
-    assert {one.version for one in rate(wins, "v1")} == {"v1", "v2"}
-    assert {one.version for one in rate(wins, "v9")} == {"v8", "v9"}
+    assert {strength.version for strength in rate(wins, "v1")} == {"v1", "v2"}
+    assert {strength.version for strength in rate(wins, "v9")} == {"v8", "v9"}
     assert rate(wins, "v5") == []
     assert rate({}, "v1") == []
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot have won"):
         rate({("v1", "v1"): 1.0}, "v1")
     with pytest.raises(ValueError, match="cannot have won"):
         rate({("v1", "v2"): -1.0}, "v1")
 
 
-def test_liking_both_or_neither_is_half_a_win_for_either() -> None:
-    found = wins_of(
+def test_a_tie_is_half_a_win_for_each() -> None:
+    wins = wins_of(
         [("v1", "v2", "left", 3), ("v2", "v1", "left", 2), ("v1", "v2", "right", 1), ("v1", "v2", "both_bad", 4),
          ("v2", "v1", "both_good", 1)]
     )  # fmt: skip
-    assert found == {("v1", "v2"): 5.5, ("v2", "v1"): 5.5}
+    assert wins == {("v1", "v2"): 5.5, ("v2", "v1"): 5.5}

@@ -1,4 +1,4 @@
-"""What goes wrong at an admin's levers, told in the page's language. The sentences come from the code itself."""
+"""Errors of admin actions are shown in the language of the page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_error_that_an_admin_can_cause_carries_an_event() -> None:
     assert [text for text in raised_texts() if not any(known in text for known in UNREACHED)] == []
 
 
-def test_a_version_that_is_not_there_is_told_in_chinese_also_where_it_is_the_released_one(
+def test_an_unknown_version_is_explained_in_chinese_also_if_it_is_the_released_one(
     services: AdminServices,
 ) -> None:
     for version, known in (("v99", "已有的版本：v1, v2"), ("v4", "它正是当前使用的版本")):
@@ -58,7 +58,7 @@ def test_a_version_that_is_not_there_is_told_in_chinese_also_where_it_is_the_rel
         assert known in error_text(CHINESE, raised.value)
 
 
-def test_a_damaged_version_is_told_in_chinese_with_what_is_wrong_with_it(services: AdminServices) -> None:
+def test_a_damaged_version_is_explained_in_chinese_with_the_damage(services: AdminServices) -> None:
     (services.home / "versions" / "v2" / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(VersionError) as raised:
         services.versions.manifest("v2")
@@ -68,13 +68,13 @@ def test_a_damaged_version_is_told_in_chinese_with_what_is_wrong_with_it(service
     assert "Expecting property name" in chinese  # the details, for whoever mends it
 
 
-def test_an_error_that_is_not_known_is_told_by_its_kind_and_with_its_own_words() -> None:
+def test_an_error_without_an_event_is_explained_by_its_class_and_its_english_text() -> None:
     assert error_text(CHINESE, CommandError("Xyzzy")) == "这一步没有成功。请再试一次。（原文：Xyzzy）"
     assert error_text(ENGLISH, CommandError("Xyzzy")) == "Xyzzy"
     assert "Xyzzy" not in error_text(CHINESE, TooLong("Xyzzy", 7, 5))
 
 
-def test_a_refused_lever_answers_in_the_language_of_the_page(services: AdminServices) -> None:
+def test_a_refused_action_is_explained_in_the_language_of_the_page(services: AdminServices) -> None:
     session = DashboardSession(language="zh")
     screen = guarded(services, AdminHandlers(services).release)(session, *click(services, version="v99"))
     assert "里没有版本" in screen.status and "There is" not in screen.status
