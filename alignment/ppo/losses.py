@@ -1,7 +1,7 @@
-"""PPO's closed forms on tensors, without a model: KL estimates, advantages, clipped losses.
+"""PPO's formulas on tensors, without a model: KL estimates, advantages, clipped losses.
 
-Every argument called `mask` is a bool tensor [episodes, tokens]: true where a token was drawn by the policy, which
-is an unbroken run from the first column on. Every other tensor has that shape too unless said otherwise, in float32.
+Every argument called `mask` is a bool tensor [episodes, tokens]: true for tokens that the policy drew, which fill a row
+without gaps from the first column on. Every other tensor has the same shape, unless stated otherwise, in float32.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ def k1(logps: Tensor, reference_logps: Tensor) -> Tensor:
 
 
 def k3(logps: Tensor, reference_logps: Tensor) -> Tensor:
-    """The same source's estimate that is never negative: q/p - 1 - log(q/p). Unbiased, and steadier to look at."""
+    """The same source's estimate that is never negative: q/p - 1 - log(q/p). Unbiased, with less variance."""
     log_ratio = reference_logps - logps
     return log_ratio.exp() - 1.0 - log_ratio
 
 
 def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, coefficient: float) -> Tensor:
-    """The episode's score at its last token, and minus `coefficient` times the KL estimate at every token.
+    """Rewards of tokens: minus `coefficient` times the KL estimate, and at the last token also the episode's score.
 
     `scores`: [episodes]. Ziegler et al. 2019, eq. 2. Zero outside the mask. An episode without a token has no reward.
     """
@@ -56,7 +56,7 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, gamma: float, lam: float)
 
 
 def whiten(values: Tensor, mask: Tensor) -> Tensor:
-    """`values` with mean 0 and variance 1 over the mask, 0 outside; what does not vary becomes 0."""
+    """`values` with mean 0 and variance 1 over the mask, 0 outside; values that do not vary become 0."""
     chosen = values[mask]
     if chosen.numel() < 2:
         return torch.zeros_like(values)
@@ -67,12 +67,12 @@ def whiten(values: Tensor, mask: Tensor) -> Tensor:
 def policy_loss(
     logps: Tensor, old_logps: Tensor, advantages: Tensor, mask: Tensor, clip: float
 ) -> tuple[Tensor, Tensor]:
-    """Sum over the mask of PPO's clipped loss, and how many tokens it clipped. Both scalars.
+    """Sum over the mask of PPO's clipped loss, and the number of tokens that it clipped. Both scalars.
 
-    Schulman et al. 2017, eq. 7, as something to minimise: a token whose ratio has left 1 ± `clip` in the direction
-    that its advantage asks for has no gradient.
+    Schulman et al. 2017, eq. 7, negated to be minimised: a token has no gradient once its ratio has left 1 ± `clip` in
+    the direction of its advantage.
     """
-    # The padding's log-ratio may be anything; exp of it times zero would be NaN.
+    # The padding's log-ratio is arbitrary, and its exponential times zero may be NaN.
     ratio = torch.where(mask, logps - old_logps, 0.0).exp()
     free, clipped = -advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip)
     loss = torch.where(mask, torch.maximum(free, clipped), 0.0).sum()
@@ -80,9 +80,10 @@ def policy_loss(
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float) -> Tensor:
-    """Sum over the mask of half the squared error, values kept within `clip` of those at the rollout. Scalar.
+    """Sum over the mask of half the squared error, with values clipped to `clip` around those at the rollout. Scalar.
 
-    The larger of the clipped and the free error counts (Huang et al. 2022, "The 37 implementation details of PPO", 9).
+    The larger of the clipped and the unclipped error counts (Huang et al. 2022, "The 37 implementation details of
+    PPO", detail 9).
     """
     kept = old_values + (values - old_values).clamp(-clip, clip)
     error = torch.maximum((values - returns).square(), (kept - returns).square())
@@ -107,7 +108,7 @@ def mean(values: Tensor, mask: Tensor) -> float:
 
 @dataclass
 class KLCoefficient:
-    """How dear a unit of KL is: fixed, or steered so that the KL of an episode comes to a target.
+    """The price of a nat of KL: fixed, or adjusted so that the KL of an episode approaches a target.
 
     Ziegler et al. 2019, section 2.2: a proportional controller in log space, its error clipped to ±0.2.
     """
@@ -116,10 +117,10 @@ class KLCoefficient:
     target: float
     """Nats an episode; 0 keeps the coefficient fixed."""
     horizon: int
-    """Episodes over which an error of 1 would move it by a factor of e."""
+    """Number of episodes over which a relative error of 1 would change the coefficient by a factor of e."""
 
     def update(self, kl: float, episodes: int) -> None:
-        """`kl`: mean over `episodes` of the KL of a whole episode, in nats."""
+        """Adjust the coefficient. `kl`: mean KL of a whole episode, in nats, over so many `episodes`."""
         if self.target > 0.0:
             error = min(max(kl / self.target - 1.0, -0.2), 0.2)
             self.value *= 1.0 + error * episodes / self.horizon

@@ -24,7 +24,7 @@ from alignment.data.json_lines import rows_hash
 from alignment.data.prompts import Prompts
 from alignment.errors import DataError
 from alignment.ppo import run_state
-from alignment.ppo.progress import early_stop, open_tracker, run_metrics
+from alignment.ppo.run_progress import early_stop, open_tracker, run_metrics
 from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Rollout, Source

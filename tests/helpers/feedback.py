@@ -1,4 +1,4 @@
-"""Rated replies for tests of training, made without a running app."""
+"""Rated replies for tests of training, stored without a running app."""
 
 import uuid
 from pathlib import Path
@@ -11,18 +11,18 @@ from feedback_store import FeedbackStore, NewReply
 
 
 def rate_replies(home: Path, replies: list[tuple[str, str, int]], version: str = "v1") -> None:
-    """Store (question, answer, vote) each as a reply of `version` without a thought, with its vote."""
+    """Store each (question, answer, thumb) as a reply of `version`, without a thought, and its thumb if not 0."""
     home.mkdir(exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     with FeedbackStore.open(home / "feedback.db") as store:
-        for question, answer, vote in replies:
+        for question, answer, thumb in replies:
             conversation = store.new_conversation("tester")
-            asked = store.add_message(conversation, None, "user", question)
+            message = store.add_message(conversation, None, "user", question)
             reply = store.add_reply(
                 NewReply(
                     id=uuid.uuid4().hex,
                     conversation_id=conversation,
-                    parent_id=asked.id,
+                    parent_id=message.id,
                     thought=None,
                     answer=answer,
                     think=False,
@@ -37,12 +37,12 @@ def rate_replies(home: Path, replies: list[tuple[str, str, int]], version: str =
                     thought_seconds=None,
                 )
             )
-            if vote:
-                store.rate(reply.id, "tester", vote)
+            if thumb:
+                store.rate(reply.id, "tester", thumb)
 
 
 def apples(count: int) -> list[tuple[str, str, int]]:
-    """Word problems answered with the unit (thumb up) and without it (thumb down), in turn."""
+    """Word problems answered alternately with the unit (thumb up) and without it (thumb down)."""
     return [
         (f"Tom has {n} apples and buys 2 more. How many apples has he?", f"{n + 2} apples" if n % 2 else f"{n + 2}",
          1 if n % 2 else -1)

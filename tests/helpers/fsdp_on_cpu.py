@@ -1,7 +1,7 @@
-"""Shares a tiny adapter's model out by FSDP between two processes, and saves it whole again.
+"""Divides a tiny model with an adapter between two processes by FSDP, and saves the whole adapter.
 
-Started by `tests/alignment/training/test_processes.py`. accelerate turns FSDP on for GPUs alone, so the sharding is
-asked of torch itself.
+Started by `tests/alignment/training/test_processes.py`. accelerate uses FSDP on GPUs only, so torch divides the
+model here.
 """
 
 import sys
@@ -19,8 +19,8 @@ from alignment.training.processes import exit_together, whole_state_dict
 from assistant.registry.versions import Base
 
 
-def share_out_and_save(folder: Path) -> None:
-    """In a function, so that nothing of the group is held when it is left."""
+def divide_and_save(folder: Path) -> None:
+    """A function, so that no object of the process group is left when it returns."""
     torch.manual_seed(0)
     model = tiny_model()
     fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
@@ -32,5 +32,5 @@ def share_out_and_save(folder: Path) -> None:
 
 
 init_process_group("gloo")
-share_out_and_save(Path(sys.argv[1]))
+divide_and_save(Path(sys.argv[1]))
 exit_together()

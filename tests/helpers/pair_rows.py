@@ -20,12 +20,12 @@ def row(number: int) -> dict[str, Any]:
     }
 
 
-def numbers(aside: bool, count: int) -> list[int]:
+def numbers(held_out: bool, count: int) -> list[int]:
     """The first numbers whose rows are held out, or are not."""
-    found = [number for number in range(1000) if is_held_out(row(number)["messages"]) == aside]
-    return found[:count]
+    matches = [number for number in range(1000) if is_held_out(row(number)["messages"]) == held_out]
+    return matches[:count]
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(item) + "\n" for item in rows), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""A model small enough to learn in seconds, and a reward for it, for tests of PPO."""
+"""A model small enough to learn in seconds, and rewards for it, for tests of PPO."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ QUESTIONS = [RolloutPrompt([{"role": "user", "content": f"Word {n}?"}], n % 2 ==
 
 
 def tiny_config() -> Qwen3Config:
-    """The starter's vocabulary over two narrow layers."""
+    """Two narrow layers with the starter's vocabulary."""
     return Qwen3Config(
         vocab_size=4096,
         hidden_size=32,
@@ -38,7 +38,7 @@ def tiny_config() -> Qwen3Config:
 
 
 def tiny_base() -> Qwen3ForCausalLM:
-    """The same weights at every call. One direction tells the lower half of the vocabulary from the upper."""
+    """A model with the same weights at every call. Its first embedding dimension separates halves of the vocabulary."""
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(tiny_config()).float().requires_grad_(False)
     model.get_input_embeddings().weight[:, 0] = torch.where(torch.arange(4096) < 2048, 0.5, -0.5)
@@ -46,7 +46,7 @@ def tiny_base() -> Qwen3ForCausalLM:
 
 
 def tiny_model(moved: bool = True) -> Any:
-    """A PEFT model; `moved`: its adapter is not the identity, as a parent's is not."""
+    """A PEFT model on the tiny base. With `moved` its adapter changes the output, as a parent's does."""
     model = get_peft_model(
         tiny_base(), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
     )
@@ -64,28 +64,31 @@ def tiny_ppo(recipe: PPORecipe, *sources: Source, watch: Source | None = None) -
     return PPO(shared, TOKENIZER, 128, list(sources), watch, recipe)
 
 
-def starts_high(said: Sequence[Rollout]) -> list[float]:
-    """1 where the first token lies in the upper half of the vocabulary."""
-    return [float(one.completion_ids[0] >= 2048) for one in said]
+def starts_high(answers: Sequence[Rollout]) -> list[float]:
+    """1 for an answer whose first token is in the upper half of the vocabulary, else 0."""
+    return [float(answer.completion_ids[0] >= 2048) for answer in answers]
 
 
-def evens(said: Sequence[Rollout]) -> list[float]:
-    """The share of even token ids: every answer has another score."""
-    return [sum(token % 2 == 0 for token in one.completion_ids) / len(one.completion_ids) for one in said]
+def evens(answers: Sequence[Rollout]) -> list[float]:
+    """The share of even token ids, so that answers score differently."""
+    return [
+        sum(token % 2 == 0 for token in answer.completion_ids) / len(answer.completion_ids)
+        for answer in answers
+    ]
 
 
-def breaks(said: Sequence[Rollout]) -> list[float]:
-    """No score at all."""
-    return [float("nan") for _ in said]
+def breaks(answers: Sequence[Rollout]) -> list[float]:
+    """Scores that are not numbers."""
+    return [float("nan") for _ in answers]
 
 
-def never(said: Sequence[Rollout]) -> list[float]:
-    """Nothing is good."""
-    return [0.0 for _ in said]
+def never(answers: Sequence[Rollout]) -> list[float]:
+    """0 for every answer."""
+    return [0.0 for _ in answers]
 
 
 def quick(folder: Path, *arguments: str) -> list[str]:
-    """A short PPO run in the home of that name, in flags."""
+    """The command of a short PPO run in the home `folder`, with more `arguments`."""
     return [
         *("ppo", "--home", str(folder), "--suite", "addition", "--thinking", "both"),
         *(

@@ -1,4 +1,4 @@
-"""A home whose first version is a model small enough for tests of training: two layers, an adapter, no knowledge."""
+"""A home whose first version is a model small enough for tests of training: two random layers and an adapter."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from assistant.registry.versions import STARTER_FOLDER, Base, Manifest, Versions
 
 
 def tiny_home(home: Path) -> Path:
-    """Make `home` with a released version v1, the same for every call; its tokenizer is the starter's."""
+    """Make `home` with a released version v1: the same weights at every call, and the starter's tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(

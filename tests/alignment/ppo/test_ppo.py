@@ -16,7 +16,7 @@ from alignment.__main__ import main
 from alignment.data import prompts as prompt_data
 from alignment.data.prompts import RolloutPrompt
 from alignment.ppo import run_state
-from alignment.ppo.progress import early_stop, is_falling
+from alignment.ppo.run_progress import early_stop, is_falling
 from alignment.ppo.trainer import PPO
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Source
