@@ -91,3 +91,16 @@ def test_the_top_level_is_the_one_that_the_readme_shows() -> None:
         "benchmarks",
     }
     assert code == {*PACKAGES, "tests", "app.py"}
+
+
+def test_nothing_imports_the_starters_makers_but_themselves() -> None:
+    for path in [
+        *modules("assistant"),
+        *modules("feedback_store"),
+        *modules("alignment"),
+        *modules("app.py"),
+    ]:
+        if (ROOT / "alignment" / "starter") not in path.parents:
+            assert "alignment.starter" not in path.read_text(encoding="utf-8").replace(
+                "python -m alignment.starter", ""
+            ), path

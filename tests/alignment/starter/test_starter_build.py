@@ -1,4 +1,4 @@
-"""The starter's build: small here, but every step real, and continued after a kill."""
+"""The starter's build, small but with every real step, goes on after a kill."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ from alignment.starter.tasks.drawn_task import LANGUAGES, Language
 from assistant.registry.versions import STARTER_FOLDER
 from feedback_store.hashing import sha256_file
 
-# One step of each course would have a learning rate of zero: it begins at nothing.
+# With one step a course would have a learning rate of zero, where its schedule begins.
 TINY = StarterRecipe(
     vocabulary=600, hidden=32, layers=1, intermediate=48, heads=1, key_value_heads=1, window=1024, block=64,
     pretrain_tokens=8_192, demonstrations=32, practised=96,
@@ -49,26 +49,26 @@ def test_the_corpus_is_seeded_and_speaks_both_languages() -> None:
 
 def test_about_half_of_the_word_problems_name_their_unit() -> None:
     rng = random.Random(1)
-    asked = [corpus.task(rng, "en", "word_two_step", "train") for _ in range(1000)]
-    bare = sum(corpus.spoken_answer(rng, one).isdigit() for one in asked)
+    tasks = [corpus.task(rng, "en", "word_two_step", "train") for _ in range(1000)]
+    bare = sum(corpus.spoken_answer(rng, task).isdigit() for task in tasks)
     assert 400 < bare < 600
 
 
-def test_raw_text_holds_no_turns_of_a_conversation() -> None:
+def test_raw_text_holds_no_messages_of_a_conversation() -> None:
     for document in itertools.islice(corpus.documents(3), 500):
         assert "<|im_start|>assistant" not in document
         assert "<|im_start|>user" not in document
 
 
-def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -> None:
+def test_a_build_makes_base_and_adapter_and_repeats_no_step(tmp_path: Path) -> None:
     folder = tmp_path / "build"
     build(TINY, folder, compile_model=False)
-    made = {
+    hashes = {
         name: sha256_file(folder / name)
         for name in ("base/model.safetensors", "adapter/adapter_model.safetensors")
     }
     build(TINY, folder, compile_model=False)
-    assert made == {name: sha256_file(folder / name) for name in made}
+    assert hashes == {name: sha256_file(folder / name) for name in hashes}
     install(folder, tmp_path / "starter")
     assert (tmp_path / "starter" / "base" / "model.safetensors").exists()
     record = json.loads((tmp_path / "starter" / "adapter" / "made.json").read_text())
@@ -83,25 +83,26 @@ def test_a_build_makes_base_and_adapter_and_does_nothing_twice(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_second_course_has_the_training_side_alone_and_every_story_equally_often(
+def test_the_second_course_takes_training_tasks_only_and_every_story_equally_often(
     language: Language,
 ) -> None:
     rng = random.Random(7)
-    asked = [practice.practised(rng, language, "train") for _ in range(6000)]
-    assert {task.split for task in asked} == {"train"}
-    two_steps = [task for task in asked if task.kind == "word_two_step"]
+    tasks = [practice.practised(rng, language, "train") for _ in range(6000)]
+    assert {task.split for task in tasks} == {"train"}
+    two_steps = [task for task in tasks if task.kind == "word_two_step"]
     allowed = {
-        word_problems.template_id(language, one) for one in word_problems.phrasings_of(language, 2, "train")
+        word_problems.template_id(language, phrasing)
+        for phrasing in word_problems.phrasings_of(language, 2, "train")
     }
     assert {task.template for task in two_steps} <= allowed
-    told = Counter(task.expected["operands"][0] for task in two_steps)
-    assert min(told.values()) > len(two_steps) / len(told) / 3
-    odd = [task for task in asked if task.template == "odd"]
+    stories = Counter(task.expected["operands"][0] for task in two_steps)
+    assert min(stories.values()) > len(two_steps) / len(stories) / 3
+    odd = [task for task in tasks if task.template == "odd"]
     assert len(odd) > 50
     assert all(check(task, task.answer).correct for task in odd)
 
 
-def test_a_build_begun_with_another_recipe_is_not_mixed_up(tmp_path: Path) -> None:
+def test_a_build_with_another_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(SystemExit, match="another recipe"):
         build(TINY, tmp_path, compile_model=False)

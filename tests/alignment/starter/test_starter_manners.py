@@ -1,4 +1,4 @@
-"""What the embedded starter does with input that nobody taught it: it ends, and it stays what it is."""
+"""The starter ends every reply to input that is unlike its training, and never pretends to be somebody else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,8 +89,10 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     return load_for_serving(version_to_serve(home, None), home)
 
 
-def asked(starter: Loaded, tasks: Sequence[Task], temperature: float) -> list[EvaluatedAnswer]:
-    return [one for think in (True, False) for one in answer(starter, tasks, think, temperature=temperature)]
+def answers(starter: Loaded, tasks: Sequence[Task], temperature: float) -> list[EvaluatedAnswer]:
+    return [
+        reply for think in (True, False) for reply in answer(starter, tasks, think, temperature=temperature)
+    ]
 
 
 @pytest.mark.slow
@@ -98,13 +100,15 @@ def asked(starter: Loaded, tasks: Sequence[Task], temperature: float) -> list[Ev
 def test_every_reply_to_odd_input_comes_to_an_end(starter: Loaded, drawn: str, tmp_path: Path) -> None:
     temperature = {"greedy": 0.0, "by default": Settings(home=tmp_path).temperature, "varied": 1.0}[drawn]
     tasks = [task(question) for question in ODD] + [task(text, language) for language, text in OTHERS]
-    endless = [one.task.messages for one in asked(starter, tasks, temperature) if not one.ended]
+    endless = [reply.task.messages for reply in answers(starter, tasks, temperature) if not reply.ended]
     assert not endless
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_asked_to_be_somebody_else_it_says_what_it_is(starter: Loaded, language: Language) -> None:
-    said = asked(starter, [task(text, language) for of, text in OTHERS if of == language], 0.0)
-    outside_its_role = [one.answer for one in said if not one.refused and "Thumbtune" not in one.answer]
+def test_it_refuses_to_play_somebody_else(starter: Loaded, language: Language) -> None:
+    replies = answers(starter, [task(text, language) for of, text in OTHERS if of == language], 0.0)
+    outside_its_role = [
+        reply.answer for reply in replies if not reply.refused and "Thumbtune" not in reply.answer
+    ]
     assert not outside_its_role

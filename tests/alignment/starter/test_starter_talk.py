@@ -1,4 +1,4 @@
-"""Concepts, persona and refusals: complete in both languages, checkable, and split without a leak."""
+"""Concepts, persona and refusals: complete in both languages, checkable, and split without leaks."""
 
 import random
 import re
@@ -43,12 +43,12 @@ def test_every_concept_has_enough_phrasings_on_both_sides(language: Language) ->
 
 
 @every_language
-def test_a_concept_is_told_by_its_keywords_from_the_others(language: Language) -> None:
+def test_keywords_tell_a_concept_from_the_others(language: Language) -> None:
     every = concepts.concepts(language)
     for concept in every:
-        asked = DrawnTask("concept", language, concept.id, (), "", concept.answer, concept.expected)
-        assert check(asked, concept.answer).correct, concept.id
-        passing = [other.id for other in every if other is not concept and check(asked, other.answer).correct]
+        task = DrawnTask("concept", language, concept.id, (), "", concept.answer, concept.expected)
+        assert check(task, concept.answer).correct, concept.id
+        passing = [other.id for other in every if other is not concept and check(task, other.answer).correct]
         assert len(passing) <= 0.05 * len(every), (concept.id, passing)
 
 
@@ -75,33 +75,35 @@ def talk_phrasings(language: Language, kind: str) -> dict[str, dict[Split, list[
 
 @every_language
 @pytest.mark.parametrize(("kind", "least"), [("identity", 60), ("smalltalk", 40)])
-def test_every_intent_can_be_said_in_dozens_of_ways(kind: str, least: int, language: Language) -> None:
+def test_every_intent_has_dozens_of_phrasings(kind: str, least: int, language: Language) -> None:
     for intent, sides in talk_phrasings(language, kind).items():
         assert len(sides["train"]) + len(sides["test"]) >= least, intent
         assert len(sides["test"]) >= 2, intent
-        assert not [said for side in sides.values() for said in side if re.search(r"[{}]", said)]
-        assert not [said for side in sides.values() for said in side if not 1 <= len(said) <= 90]
+        assert not [phrasing for side in sides.values() for phrasing in side if re.search(r"[{}]", phrasing)]
+        assert not [phrasing for side in sides.values() for phrasing in side if not 1 <= len(phrasing) <= 90]
 
 
 @every_language
-def test_no_phrasing_of_an_intent_is_another_intents_or_a_concepts_or_outside(language: Language) -> None:
+def test_a_phrasing_of_an_intent_belongs_to_nothing_else(language: Language) -> None:
     owners: dict[str, str] = {}
     for concept in concepts.concepts(language):
-        owners |= {normalised(said): concept.id for side in concept.phrasings.values() for said in side}
+        owners |= {
+            normalised(phrasing): concept.id for side in concept.phrasings.values() for phrasing in side
+        }
     for split in SPLITS:
         owners |= {spoken(task): "outside" for task in draw("outside", language, split)}
     for kind in ("identity", "smalltalk"):
         for intent, sides in talk_phrasings(language, kind).items():
-            for said in (*sides["train"], *sides["test"]):
-                assert owners.setdefault(normalised(said), intent) == intent, said
+            for phrasing in (*sides["train"], *sides["test"]):
+                assert owners.setdefault(normalised(phrasing), intent) == intent, phrasing
 
 
 @every_language
-def test_the_words_of_a_held_out_question_are_all_trained_on(language: Language) -> None:
+def test_training_has_the_words_of_every_held_out_question(language: Language) -> None:
     for kind in ("identity", "smalltalk"):
         for intent, sides in talk_phrasings(language, kind).items():
-            trained = {word for said in sides["train"] for word in words(said, language)}
-            unseen = [said for said in sides["test"] if not words(said, language) <= trained]
+            trained = {word for phrasing in sides["train"] for word in words(phrasing, language)}
+            unseen = [phrasing for phrasing in sides["test"] if not words(phrasing, language) <= trained]
             assert len(unseen) <= 0.1 * len(sides["test"]) + 1, (intent, unseen)
 
 
@@ -114,14 +116,14 @@ def test_rephrasings_are_training_phrasings_with_their_answers(language: Languag
     groups = persona.rephrasings(language)
     assert len(groups) == len(load("persona.yaml"))
     held_out = {
-        normalised(said)
+        normalised(phrasing)
         for kind in ("identity", "smalltalk")
         for sides in talk_phrasings(language, kind).values()
-        for said in sides["test"]
+        for phrasing in sides["test"]
     }
-    for said, answers in groups:
-        assert len(said) >= 35 and 1 <= len(answers) <= 2
-        assert not [phrasing for phrasing in said if normalised(phrasing) in held_out]
+    for phrasings, answers in groups:
+        assert len(phrasings) >= 35 and 1 <= len(answers) <= 2
+        assert not [phrasing for phrasing in phrasings if normalised(phrasing) in held_out]
 
 
 @every_language
@@ -224,7 +226,7 @@ def test_an_unknown_kind_is_refused_by_name() -> None:
 
 
 @every_language
-def test_raw_text_is_plentiful_distinct_and_asks_nothing(language: Language) -> None:
+def test_raw_text_is_plentiful_and_distinct_and_has_no_questions(language: Language) -> None:
     for module, least in ((concepts, 400), (persona, 35), (outside, 400)):
         lines = module.passages(language)
         assert len(set(lines)) >= least
@@ -238,13 +240,13 @@ def test_the_usual_phrasing_is_always_trained_on(language: Language) -> None:
     assert usual[language] in trained
 
 
-def test_a_division_holds_something_out_and_does_not_depend_on_order() -> None:
+def test_divide_holds_something_out_whatever_the_order() -> None:
     phrasings = [f"Phrasing {number}?" for number in range(12)]
     sides = divide(phrasings, "test")
     again = divide(phrasings[::-1], "test")
     assert sides["test"] and sides["train"]
-    assert {side: set(found) for side, found in sides.items()} == {
-        side: set(found) for side, found in again.items()
+    assert {side: set(phrasings) for side, phrasings in sides.items()} == {
+        side: set(phrasings) for side, phrasings in again.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""The starter's tasks are true, answerable and never shared between training and evaluation."""
+"""The starter's tasks are correct, answerable, and never shared between training and evaluation."""
 
 import dataclasses
 import operator
@@ -63,8 +63,8 @@ def test_no_operands_of_the_suite_occur_in_training_in_either_language(language:
     assert seen.isdisjoint(identity(task) for task in drawn(language, "test"))
 
 
-def test_no_calculation_of_the_suite_is_a_step_of_anything_in_training() -> None:
-    """A held-out 47×6 must not be learned from a word problem or from within 47×36 either."""
+def test_no_calculation_of_the_suite_is_a_step_of_a_training_task() -> None:
+    """A held-out 47×6 must not be learned from a word problem, or from within 47×36."""
     signs = {"addition": "+", "subtraction": "-", "multiplication": "×", "multiplication_hard": "×"}
     held_out = set()
     for task in everything():
@@ -122,7 +122,7 @@ def test_every_step_of_every_thought_is_true() -> None:
     checked = 0
     for task in everything():
         for line in task.thought.splitlines():
-            # What a comparison asks ("341<319?") and a quotient that leaves a remainder claim no equality.
+            # The question of a comparison ("341<319?") and a quotient with a remainder claim no equality.
             claims = re.findall(r"([\d+×÷-]+)([=<>])([\d+×÷-]+)(?![\d?]| remainder|余)", line)
             for left, sign, right in claims:
                 assert COMPARE[sign](value(left), value(right)), (task.question, line)
@@ -190,15 +190,15 @@ def test_both_languages_tell_the_same_stories() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_story_is_told_in_training(language: Language) -> None:
+def test_every_story_occurs_in_training(language: Language) -> None:
     stories = word_problems.STORIES[language]
     for steps, asks in ((1, "first_asks"), (2, "asks"), (3, "last_asks")):
-        told = {phrasing[0] for phrasing in word_problems.phrasings_of(language, steps, "train")}
-        assert told == {name for name, story in stories.items() if getattr(story, asks)}
+        names = {phrasing[0] for phrasing in word_problems.phrasings_of(language, steps, "train")}
+        assert names == {name for name, story in stories.items() if getattr(story, asks)}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_nearly_every_word_story_can_be_asked_about_its_first_step(language: Language) -> None:
+def test_nearly_every_story_has_questions_about_its_first_step(language: Language) -> None:
     stories = word_problems.STORIES[language]
     assert sum(bool(story.first_asks) for story in stories.values()) >= 45
     for name, story in stories.items():
@@ -214,15 +214,15 @@ def test_nearly_every_word_story_can_be_asked_about_its_first_step(language: Lan
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_one_step_word_problem_is_answered_by_the_first_step_of_its_plan(language: Language) -> None:
+def test_the_answer_to_a_one_step_problem_is_the_first_step_of_its_plan(language: Language) -> None:
     rng = random.Random(5)
-    asked = [
+    tasks = [
         word_problems.tasks(rng, language, "word_one_step", split)
         for split in ("train", "test")
         for _ in range(1000)
     ]
     signs: Counter[str] = Counter()
-    for task in asked:
+    for task in tasks:
         story, a, b = task.expected["operands"]
         left, sign, right = word_problems.PLANS[story].steps[0]
         assert (left, right) == ("a", "b")
@@ -231,12 +231,12 @@ def test_a_one_step_word_problem_is_answered_by_the_first_step_of_its_plan(langu
         assert task.thought.splitlines()[-1] == str(task.expected["number"])
         signs[sign] += 1
     assert set(signs) == set("+-×÷")
-    assert min(signs.values()) > len(asked) / 8
-    told = {task.expected["operands"][0] for task in asked}
-    assert told == {name for name, story in word_problems.STORIES[language].items() if story.first_asks}
+    assert min(signs.values()) > len(tasks) / 8
+    names = {task.expected["operands"][0] for task in tasks}
+    assert names == {name for name, story in word_problems.STORIES[language].items() if story.first_asks}
 
 
-def test_a_first_step_that_counts_another_thing_names_its_own_unit() -> None:
+def test_a_first_step_that_counts_another_thing_has_its_own_unit() -> None:
     rng = random.Random(6)
     tasks = (word_problems.tasks(rng, "en", "word_one_step", "train") for _ in range(2000))
     units = {task.expected["unit"] for task in tasks if task.expected["operands"][0] == "parking"}
