@@ -154,7 +154,9 @@ class Chat:
         sampling = self._with_seed(sampling, None)
         conversation_id = conversation or uuid.uuid4().hex
         if (how == "versions") is not (other is not None):
-            raise ConversationError("Two versions side by side need the other one's name, and only they do.")
+            raise ConversationError(
+                "A comparison of versions needs the id of the other version, and no other comparison takes one."
+            )
         async with AsyncExitStack() as leases:
             # Two versions are chosen by name; a live comparison draws only what answers otherwise.
             first = await leases.enter_async_context(

@@ -85,7 +85,7 @@ def name_base(model: Any, name: str | None = None, adapter: str = "default") -> 
 
 
 def weights_by_name(model: Any) -> dict[str, torch.Tensor]:
-    """Parameters by the names that they have in the base without an adapter: PEFT moves what has one beside it."""
+    """Parameters by the names that they have in the base alone: PEFT renames a weight that has an adapter beside it."""
     return {name.replace(".base_layer.", "."): weight for name, weight in model.named_parameters()}
 
 

@@ -152,7 +152,7 @@ class TransformersEngine:
         log.info("Now serving %s instead of %s", version_id, before.version.id)
 
     def _retire_idle(self) -> None:
-        """Stop idle versions: one that was replaced at once, one that a request named after a while."""
+        """Stop versions that no reply uses: a replaced one at once, one that a request named after IDLE_SECONDS."""
         oldest = time.monotonic() - IDLE_SECONDS
         with self._lock:
             idle = [

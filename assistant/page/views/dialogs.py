@@ -11,6 +11,7 @@ from assistant.page.session.preferences import LARGEST_SEED, MAX_SYSTEM, MAX_TOK
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
 from assistant.registry.versions import STARTER, STARTER_FOLDER
+from assistant.sampling_settings import MAX_PAGE_TEMPERATURE
 
 if TYPE_CHECKING:
     from assistant.page.session.chat_session import ChatSession
@@ -34,6 +35,7 @@ def settings(session: ChatSession, default: Sampling) -> Markup:
         ],
         system=preferences.system,
         temperature=f"{sampling.temperature:g}",
+        max_temperature=f"{MAX_PAGE_TEMPERATURE:g}",
         top_p=f"{sampling.top_p:g}",
         top_k=sampling.top_k,
         max_new_tokens=sampling.max_new_tokens,

@@ -162,7 +162,7 @@ async def test_a_named_version_answers_retries_compares_and_continues_its_own_re
     with pytest.raises(UnknownModel, match="no version 'v9'"):
         await ask(chat, "Hello", version="v9")
     for how, named in (("versions", None), ("resample", other)):
-        with pytest.raises(ConversationError, match="other one's name"):
+        with pytest.raises(ConversationError, match="id of the other version"):
             await anext(chat.compare("Hello", how=how, think=False, rater="ann", other=named))  # type: ignore[arg-type]
     assert engine._released.leases == engine._others[other].leases == 0
 
