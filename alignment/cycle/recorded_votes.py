@@ -13,7 +13,7 @@ from alignment.scoring import reward_model
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_tokenizer
 from feedback_store import FeedbackStore, Reply
-from feedback_store.rows.rules import digest, prompt_key
+from feedback_store.rows.prompt_matching import digest, prompt_key
 from feedback_store.rows.snapshot import vote_id
 
 

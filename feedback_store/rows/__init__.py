@@ -1,13 +1,18 @@
-"""From what people said to training rows, by rules that have a name, a default and a reason (docs/explanation.md).
+"""Turn stored feedback into training rows.
 
-`unpaired_rows` and `unpaired` make rows of single thumbs, `preferences` pairs, `demonstrations` written answers, and
-`prompts` what was asked. Only what people consented to becomes a row, and each row carries, where its text was served
-here, the token ids that were served. `trl_*` turn a row into what TRL's trainers take.
+There are four kinds of rows. `unpaired_rows` makes one row from the ratings of one reply, `preferences` makes pairs of
+a better and a worse answer, `demonstrations` makes one row from each answer that a person wrote, and `prompts` returns
+the user messages alone. Only feedback of people who consented to training is used. Which feedback counts and how
+often is decided by `Rules`; docs/explanation.md gives the reasons for the defaults.
+
+A row of a reply that was served here carries the token ids that were served, so that training sees exactly those.
+The `trl_*` functions convert rows to the formats of TRL's trainers.
 """
 
 from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow, demonstrations, prompts
 from feedback_store.rows.pairs import PairSide, PreferenceRow, preferences
-from feedback_store.rows.rules import Rules, held_out, normal_prompt
+from feedback_store.rows.prompt_matching import held_out, normal_prompt
+from feedback_store.rows.rules import Rules
 from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, unpaired, unpaired_rows
 from feedback_store.rows.trl_format import trl_kto, trl_preference, trl_prompt, trl_sft
 

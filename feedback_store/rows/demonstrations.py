@@ -1,4 +1,4 @@
-"""What people wrote themselves: better answers, and what they asked."""
+"""Rows of what people wrote: demonstrations (corrected answers) and prompts (user messages)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.records import AnsweredPrompt
+from feedback_store.rows.prompt_matching import digest, prompt_key, rater_key
 from feedback_store.rows.rules import (
     DEFAULT_RULES,
     CountedVote,
     RowLimit,
     RowWithVotes,
     Rules,
-    digest,
-    prompt_key,
-    rater_key,
     without_votes,
 )
 
@@ -27,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DemonstrationRow:
-    """An answer that a person wrote to `messages`.
+    """An answer to `messages` that a person wrote.
 
-    `think` and `prompt_ids` are those of the reply that it corrects. `thought` is empty: the person wrote an
-    answer and no steps, and the reply's own steps led to another answer. Where `think` is true the steps are
-    therefore unknown, not absent: a trainer should count the answer's tokens alone. A correction that leaves the
-    answer as it was, as imported demonstrations do, keeps the thought that came with it.
+    `think` and `prompt_ids` are those of the reply that the person corrected. `thought` is empty, because the person
+    wrote an answer and no thought, and the reply's own thought led to another answer. If `think` is true, the thought
+    is therefore unknown rather than absent, and a trainer should learn the answer's tokens alone. A correction that
+    leaves the answer unchanged, as imported demonstrations do, keeps the reply's thought.
     """
 
     messages: list[dict[str, str]]
@@ -47,7 +45,7 @@ class DemonstrationRow:
 
 @dataclass(frozen=True)
 class PromptRow:
-    """What somebody asked, and the token ids that it was first served as. `message_id` is the user's message."""
+    """A user message (`message_id`) with the messages before it, and the token ids of its first reply's prompt."""
 
     messages: list[dict[str, str]]
     think: bool
@@ -57,18 +55,18 @@ class PromptRow:
 
 
 def demonstrations(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[DemonstrationRow]:
-    """The corrections of a store, in the order of their replies; only what people consented to.
+    """The corrections of a store as rows, in the order of their replies; only of people who consented.
 
-    One person is enough for a correction: writing it is more work than a vote. The same text under nearly the
-    same prompt is one row.
+    `minimum_votes` does not apply: one person is enough, because a correction takes more effort than a vote. The
+    same text under nearly the same prompt gives one row.
     """
     return without_votes(iter_demonstrations(store, None, rules, Counter()))
 
 
 def prompts(store: FeedbackStore, rules: Rules = DEFAULT_RULES) -> list[PromptRow]:
-    """What was asked and answered, in order, once in each thinking mode; only what people consented to.
+    """The answered user messages of a store, in order, once per thinking mode; only of people who consented.
 
-    Of prompts that are nearly the same the first stays.
+    Of prompts that are nearly the same, the first is kept.
     """
     return without_votes(iter_prompts(store, None, rules, Counter()))
 
@@ -80,21 +78,25 @@ def iter_demonstrations(
     left_out: Counter[str],
     progress: ShowProgress = no_progress,
 ) -> Iterator[RowWithVotes[DemonstrationRow]]:
-    """`demonstrations` row by row, with the vote behind each; `left_out` counts what each rule took away."""
+    """Yield the rows of `demonstrations` with their votes; `left_out` counts what each rule excluded.
+
+    `version` keeps corrections of this version's replies.
+    """
     used: Counter[str] = Counter()
     limit = RowLimit(rules, left_out)
     corrections = progress(store.corrections(version, consented=True), "reading corrections")
-    found = (pair for pair in corrections if pair[0].text)
-    for (correction, reply), messages in store.with_transcripts(found, lambda pair: pair[1].parent_id):
+    standing = (pair for pair in corrections if pair[0].text)
+    for (correction, reply), messages in store.with_transcripts(standing, lambda pair: pair[1].parent_id):
         prompt = prompt_key(messages, reply.think)
+        unchanged = correction.text.strip() == reply.answer.strip()
         if used[correction.rater] >= rules.most_per_rater:
             left_out["most_per_rater"] += 1
-        elif limit.passes(prompt, digest(prompt, correction.text.strip())):
+        elif limit.accepts(prompt, digest(prompt, correction.text.strip())):
             used[correction.rater] += 1
             row = DemonstrationRow(
                 messages=messages,
                 think=reply.think,
-                thought=(reply.thought or "") if correction.text.strip() == reply.answer.strip() else "",
+                thought=(reply.thought or "") if unchanged else "",
                 answer=correction.text,
                 prompt_ids=reply.prompt_ids,
                 source="correction",
@@ -112,34 +114,35 @@ def iter_prompts(
     left_out: Counter[str],
     progress: ShowProgress = no_progress,
 ) -> Iterator[RowWithVotes[PromptRow]]:
-    """`prompts` row by row, each with its asker; `left_out` counts what each rule took away.
+    """Yield the rows of `prompts`; the vote of each names its author. `left_out` counts what each rule excluded.
 
     `version` keeps prompts that this version answered.
     """
     used: Counter[str] = Counter()
     seen: set[bytes] = set()
-    questions = progress(store.answered_prompts(version, consented=True), "reading questions")
-    # Who has asked enough is not read on: above each question stands a conversation.
-    found = _while_fewer(rules.most_per_rater, used, questions, left_out)
-    for asked, messages in store.with_transcripts(found, lambda asked: asked.message_id):
-        key = prompt_key(messages, asked.think)
+    answered = progress(store.answered_prompts(version, consented=True), "reading prompts")
+    # Authors who have reached their limit are skipped before their transcripts are read.
+    remaining = _while_below(rules.most_per_rater, used, answered, left_out)
+    for prompt, messages in store.with_transcripts(remaining, lambda prompt: prompt.message_id):
+        key = prompt_key(messages, prompt.think)
         if key in seen:
             left_out["repeated"] += 1
-        elif used[asked.rater] >= rules.most_per_rater:
+        elif used[prompt.rater] >= rules.most_per_rater:
             left_out["most_per_rater"] += 1
         else:
             seen.add(key)
-            used[asked.rater] += 1
-            rater = rater_key(asked.rater)
-            row = PromptRow(messages, asked.think, asked.prompt_ids, asked.message_id, rater)
-            yield RowWithVotes(row, (CountedVote("prompt", asked.rater, 0, (), asked.conversation_id),))
+            used[prompt.rater] += 1
+            rater = rater_key(prompt.rater)
+            row = PromptRow(messages, prompt.think, prompt.prompt_ids, prompt.message_id, rater)
+            author = CountedVote("prompt", prompt.rater, 0, (), prompt.conversation_id)
+            yield RowWithVotes(row, (author,))
 
 
-def _while_fewer(
-    most: int, used: Counter[str], questions: Iterable[AnsweredPrompt], left_out: Counter[str]
+def _while_below(
+    most: int, used: Counter[str], prompts: Iterable[AnsweredPrompt], left_out: Counter[str]
 ) -> Iterator[AnsweredPrompt]:
-    for asked in questions:
-        if used[asked.rater] < most:
-            yield asked
+    for prompt in prompts:
+        if used[prompt.rater] < most:
+            yield prompt
         else:
             left_out["most_per_rater"] += 1

@@ -1,4 +1,4 @@
-"""Training rows out of the store, in the formats of TRL's trainers: to a file, or to a dataset on the Hub."""
+"""Export training rows in the formats of TRL's trainers: to a file, or to a dataset on the Hub."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from feedback_store.rows.thumbs import iter_unpaired
 from feedback_store.rows.trl_format import trl_kto, trl_preference, trl_prompt, trl_sft
 from feedback_store.store.open_store import FeedbackStore
 
-PARQUET_ROWS = 1_000  # in one group
-# Which rows of the store a format is made from, and by what.
+PARQUET_ROWS = 1_000  # in one row group
+# For each format: what yields its rows, and what converts a row to it.
 FORMATS: dict[str, tuple[Callable[..., Iterator[Any]], Callable[[Any], dict[str, Any]]]] = {
     "trl-kto": (iter_unpaired, trl_kto),
     "trl-preference": (iter_preferences, trl_preference),
@@ -37,31 +37,32 @@ def rows(
     rules: Rules = DEFAULT_RULES,
     progress: ShowProgress = no_progress,
 ) -> Iterator[dict[str, Any]]:
-    """The store's rows in one of FORMATS, one at a time; `version` keeps those of its replies."""
-    made, as_trl = FORMATS[format]
-    for one in progress(made(store, version, rules, Counter(), progress), f"{format} rows"):
-        yield as_trl(one.row)
+    """Yield the store's rows in one of FORMATS; `version` keeps those of this version's replies."""
+    iter_rows, convert = FORMATS[format]
+    for item in progress(iter_rows(store, version, rules, Counter(), progress), f"{format} rows"):
+        yield convert(item.row)
 
 
-def write(path: Path, format: str, found: Iterable[dict[str, Any]]) -> int:
-    """Write rows as Parquet where the name ends in .parquet, else as JSON lines. Returns how many.
+def write(path: Path, format: str, rows: Iterable[dict[str, Any]]) -> int:
+    """Write rows to `path`, as Parquet if its name ends in .parquet, else as JSON Lines. Returns the number of rows.
 
-    A reader finds the whole file or the one before, never a half. Raises: StoreUnwritable, MissingDependency.
+    The file is replaced in one step: readers see the old file or the whole new one. Raises StoreUnwritable,
+    MissingDependency.
     """
     with _aside(path) as aside:
-        return _parquet(aside, format, found) if path.suffix == ".parquet" else _lines(aside, found)
+        return _parquet(aside, format, rows) if path.suffix == ".parquet" else _lines(aside, rows)
 
 
-def push(repository: str, format: str, found: Iterable[dict[str, Any]]) -> tuple[int, str]:
-    """Put rows into a dataset of the Hub, as `data/FORMAT.parquet`. Returns how many, and where they are.
+def push(repository: str, format: str, rows: Iterable[dict[str, Any]]) -> tuple[int, str]:
+    """Upload rows to a dataset of the Hub, as `data/FORMAT.parquet`. Returns the number of rows and the dataset's URL.
 
-    A dataset that does not exist is made, private. The token is the one of `hf auth login`, or HF_TOKEN.
-    Raises: PushFailed, MissingDependency.
+    A missing dataset is created, private. The token is that of `hf auth login`, or HF_TOKEN.
+    Raises PushFailed, MissingDependency.
     """
     hub = optional_package("huggingface_hub", "Datasets on the Hub")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
-        number = write(path, format, found)
+        number = write(path, format, rows)
         try:
             api = hub.HfApi()
             api.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
@@ -83,7 +84,7 @@ def push(repository: str, format: str, found: Iterable[dict[str, Any]]) -> tuple
 
 @contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """A file to write in the place of `path`, which it replaces only when all of it is on the disk."""
+    """Yield a temporary file beside `path`, which replaces `path` once all of it is on the disk."""
     aside = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -103,31 +104,31 @@ def _aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def _lines(path: Path, found: Iterable[dict[str, Any]]) -> int:
+def _lines(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     number = 0
     with path.open("w", encoding="utf-8") as file:
-        for row in found:
+        for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             number += 1
     return number
 
 
-def _parquet(path: Path, format: str, found: Iterable[dict[str, Any]]) -> int:
+def _parquet(path: Path, format: str, rows: Iterable[dict[str, Any]]) -> int:
     arrow, parquet = (
         optional_package("pyarrow", "Parquet files"),
         optional_package("pyarrow.parquet", "Parquet files"),
     )
     schema = _schema(arrow, format)
-    waiting, number = iter(found), 0
+    remaining, number = iter(rows), 0
     with parquet.ParquetWriter(path, schema) as writer:
-        while some := list(islice(waiting, PARQUET_ROWS)):
-            writer.write_table(arrow.Table.from_pylist(some, schema=schema))
-            number += len(some)
+        while batch := list(islice(remaining, PARQUET_ROWS)):
+            writer.write_table(arrow.Table.from_pylist(batch, schema=schema))
+            number += len(batch)
     return number
 
 
 def _schema(arrow: Any, format: str) -> Any:
-    # Named here and not taken from the rows, so that no rows at all still are a dataset with these columns.
+    # Not inferred from the rows, so that an export without rows is still a dataset with these columns.
     messages = arrow.list_(arrow.struct([("role", arrow.string()), ("content", arrow.string())]))
     columns = {
         "trl-kto": [("prompt", messages), ("completion", messages), ("label", arrow.bool_())],

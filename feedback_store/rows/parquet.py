@@ -1,4 +1,4 @@
-"""Training rows as Parquet files, one kind a file, and back."""
+"""Write rows to Parquet files and read them again; each file holds one kind of row."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow
 from feedback_store.rows.pairs import PairSide, PreferenceRow
 from feedback_store.rows.thumbs import UnpairedRow
 
-ROWS_AT_ONCE = 1_000  # in one group of a file
+ROWS_AT_ONCE = 1_000  # in one row group
 CLASSES = {
     "unpaired": UnpairedRow,
     "preference": PreferenceRow,
@@ -21,22 +21,25 @@ CLASSES = {
 
 
 def write(path: Path, kind: str, rows: Iterator[dict[str, Any]]) -> int:
-    """Write plain rows, in order, to the disk; returns how many. Raises: OSError, MissingDependency."""
+    """Write rows, given as dictionaries, and flush them to the disk. Returns the number of rows.
+
+    Raises OSError, MissingDependency.
+    """
     arrow, parquet = _pyarrow()
     schema = arrow.schema(_columns(arrow, kind))
     number = 0
     with path.open("wb") as file:
         with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-            while some := list(islice(rows, ROWS_AT_ONCE)):
-                writer.write_table(arrow.Table.from_pylist(some, schema=schema))
-                number += len(some)
+            while batch := list(islice(rows, ROWS_AT_ONCE)):
+                writer.write_table(arrow.Table.from_pylist(batch, schema=schema))
+                number += len(batch)
         file.flush()
         os.fsync(file.fileno())
     return number
 
 
 def read(path: Path, kind: str) -> Iterator[Any]:
-    """The rows of a file, some at a time. Raises: MissingDependency."""
+    """Yield the rows of a file, reading a batch at a time. Raises MissingDependency."""
     with _pyarrow()[1].ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE):
             for values in batch.to_pylist():
@@ -44,8 +47,8 @@ def read(path: Path, kind: str) -> Iterator[Any]:
 
 
 def plain(row: Any) -> dict[str, Any]:
-    """A row as dictionaries, lists and values."""
-    # Not dataclasses.asdict, which copies every token id by itself.
+    """A row as a dictionary of plain values."""
+    # Not dataclasses.asdict, which copies each token id separately.
     return {name: vars(value) if isinstance(value, PairSide) else value for name, value in vars(row).items()}
 
 
@@ -57,15 +60,15 @@ def check_installed() -> None:
 def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
     text, yes_no, number = arrow.string(), arrow.bool_(), arrow.int64()
     ids = arrow.list_(number)
-    said = arrow.struct([("reply_id", text), ("thought", text), ("answer", text), ("completion_ids", ids)])
-    asked = [
+    side = arrow.struct([("reply_id", text), ("thought", text), ("answer", text), ("completion_ids", ids)])
+    shared = [
         ("messages", arrow.list_(arrow.struct([("role", text), ("content", text)]))),
         ("think", yes_no),
         ("prompt_ids", ids),
         ("rater", text),
     ]
     return (
-        asked
+        shared
         + {
             "unpaired": [
                 ("reply_id", text),
@@ -77,7 +80,7 @@ def _columns(arrow: Any, kind: str) -> list[tuple[str, Any]]:
                 ("version", text),
                 ("finish_reason", text),
             ],
-            "preference": [("chosen", said), ("rejected", said), ("source", text), ("votes", number)],
+            "preference": [("chosen", side), ("rejected", side), ("source", text), ("votes", number)],
             "demonstration": [("thought", text), ("answer", text), ("source", text), ("reply_id", text)],
             "prompt": [("message_id", text)],
         }[kind]

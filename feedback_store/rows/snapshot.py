@@ -1,8 +1,9 @@
-"""A frozen dataset: exactly which rows a version was trained on.
+"""Snapshots: folders of rows that never change, so that it stays known what a version was trained on.
 
-A folder with one Parquet file for each kind of row and a `manifest.json` with the query, the rules, the counts, the
-ids of all replies and votes that made the rows, and the SHA-256 of every file. A snapshot's id is the hash of its
-content: the same store, asked by the same rules, gives the same id on every machine. The store keeps who is in it.
+A snapshot holds one Parquet file for each kind of row and a `manifest.json` with the query, the rules, the counts, the
+ids of all replies and votes that the rows were made from, and the SHA-256 of every file. Its id is the hash of its
+content: the same feedback and the same rules give the same id on every machine. The store records whose feedback is in
+a snapshot.
 """
 
 import hashlib
@@ -24,24 +25,25 @@ from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.rows import parquet
 from feedback_store.rows.demonstrations import iter_demonstrations, iter_prompts
 from feedback_store.rows.pairs import iter_preferences
-from feedback_store.rows.rules import DEFAULT_RULES, CountedVote, RowWithVotes, Rules, digest
+from feedback_store.rows.prompt_matching import digest
+from feedback_store.rows.rules import DEFAULT_RULES, CountedVote, RowWithVotes, Rules
 from feedback_store.rows.thumbs import class_balance, iter_unpaired
 from feedback_store.store.open_store import FeedbackStore
 from feedback_store.store.snapshot_files import MANIFEST, damages
 
 FORMAT = 1  # of the manifest; raised when its meaning changes
-MAKERS: dict[str, Callable[..., Iterator[RowWithVotes[Any]]]] = {
+ROW_ITERATORS: dict[str, Callable[..., Iterator[RowWithVotes[Any]]]] = {
     "unpaired": iter_unpaired,
     "preference": iter_preferences,
     "demonstration": iter_demonstrations,
     "prompt": iter_prompts,
 }
-KINDS = tuple(MAKERS)
+KINDS = tuple(ROW_ITERATORS)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A frozen dataset. `id` is its content's hash; `counts` its rows by kind."""
+    """An opened snapshot. `id` is the hash of its content."""
 
     id: str
     folder: Path
@@ -49,12 +51,13 @@ class Snapshot:
 
     @property
     def counts(self) -> dict[str, int]:
+        """Number of rows by kind."""
         return dict(self.manifest["counts"])
 
     def rows(self, kind: str) -> Iterator[Any]:
-        """The rows of one of KINDS, as they were: UnpairedRow, PreferenceRow, DemonstrationRow, PromptRow.
+        """Yield the rows of one of KINDS: UnpairedRow, PreferenceRow, DemonstrationRow or PromptRow.
 
-        Reads some at a time. Raises: SnapshotError (a kind that was not taken), MissingDependency.
+        Raises SnapshotError if the snapshot has no rows of this kind, MissingDependency.
         """
         if kind not in self.manifest["counts"]:
             raise SnapshotError(
@@ -73,16 +76,16 @@ def take(
     kinds: Sequence[str] = KINDS,
     progress: ShowProgress = no_progress,
 ) -> Snapshot:
-    """Freeze the store's rows into `folder`, which must be new, and write down in the store who is in it.
+    """Write the store's rows to the new folder `folder`, and record in the store whose feedback they hold.
 
-    `version` keeps what was said of one version's replies. A folder that already holds this very snapshot is
-    left as it is. Nothing is written where something fails. Raises: SnapshotError (something else is in the folder;
-    it cannot be written; somebody was forgotten meanwhile), MissingDependency (pyarrow).
+    `version` keeps feedback on this version's replies. A folder that already holds the same snapshot is left as it
+    is. A failure leaves nothing behind. Raises SnapshotError if the folder holds something else, if it cannot be
+    written, or if a person in the snapshot was forgotten meanwhile; MissingDependency without pyarrow.
     """
     wanted = [kind for kind in KINDS if kind in kinds]
     if len(wanted) != len(set(kinds)) or not wanted:
         raise SnapshotError(f"Kinds of rows are {', '.join(KINDS)}, not {', '.join(kinds) or 'none'}.")
-    parquet.check_installed()  # before any work: it may be missing
+    parquet.check_installed()  # before any work
     aside = None
     try:
         folder = folder.absolute()
@@ -116,9 +119,9 @@ def take(
 
 
 def load(folder: Path) -> Snapshot:
-    """Open a snapshot and check that every file is the one that was written.
+    """Open a snapshot and check the SHA-256 of every file.
 
-    Raises: SnapshotError (no snapshot is there), SnapshotDamaged.
+    Raises SnapshotError if the folder holds no snapshot, SnapshotDamaged if a file is not as it was written.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -138,7 +141,7 @@ def load(folder: Path) -> Snapshot:
 
 
 def content_hash(snapshot: Snapshot) -> str:
-    """The hash of what the folder holds, made from the rows themselves: equal to `id` for a true snapshot."""
+    """Compute the hash from the rows that the folder holds; it equals `id` unless something was changed."""
     manifest = snapshot.manifest
     hashed = _begun_hash(manifest["query"], manifest["rules"])
     for kind in manifest["counts"]:
@@ -151,7 +154,7 @@ def content_hash(snapshot: Snapshot) -> str:
 
 @dataclass
 class _People:
-    """Whose words and votes the rows are made of."""
+    """The people, conversations, replies and votes that the rows are made from."""
 
     raters: set[str]
     conversations: set[str]
@@ -170,7 +173,7 @@ class _People:
 def vote_id(kind: str, rater: str, replies: Sequence[str]) -> str:
     """The name of a "rating", "correction" or "comparison" in manifests: 32 hexadecimal digits.
 
-    Who knows the rater and the replies can find the vote; the name itself leads back to nobody.
+    It can be computed from the rater's and the replies' ids, but these cannot be read from it.
     """
     return digest(kind, rater, *sorted(replies)).hex()
 
@@ -194,11 +197,13 @@ def _write(
         hashed.update(f"{kind}\n".encode())
 
         def plain_rows(kind: str = kind, reasons: Counter[str] = reasons) -> Iterator[dict[str, Any]]:
-            for made in progress(MAKERS[kind](store, version, rules, reasons, progress), f"{kind} rows"):
-                people.add(made.votes)
+            for item in progress(
+                ROW_ITERATORS[kind](store, version, rules, reasons, progress), f"{kind} rows"
+            ):
+                people.add(item.votes)
                 if kind == "unpaired":
-                    labels[made.row.label] += 1
-                values = parquet.plain(made.row)
+                    labels[item.row.label] += 1
+                values = parquet.plain(item.row)
                 hashed.update(_line(values))
                 yield values
 
@@ -226,7 +231,7 @@ def _write(
 
 
 def _place(aside: Path, folder: Path) -> bool:
-    """Move a written snapshot to its folder. Whether it was moved: the same one may lie there already."""
+    """Move a written snapshot to its folder. Returns false if the same snapshot is there already."""
     written = json.loads((aside / MANIFEST).read_text(encoding="utf-8"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if folder.is_dir() and (folder / MANIFEST).exists() and load(folder).id == written["id"]:

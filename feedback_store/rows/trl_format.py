@@ -1,6 +1,6 @@
-"""Rows as TRL's trainers take them: conversational, with the thinking mode for the chat template.
+"""Convert rows to TRL's conversational formats, with the thinking mode as a keyword argument of the chat template.
 
-A thought stands in `<think>` tags, the common convention. Templates are asked for the mode that was served.
+A thought is written in `<think>` tags, the common convention.
 """
 
 from typing import Any
@@ -11,39 +11,39 @@ from feedback_store.rows.thumbs import UnpairedRow
 
 
 def trl_kto(row: UnpairedRow) -> dict[str, Any]:
-    """For KTO: `prompt`, `completion`, `label`."""
+    """The fields of KTO: `prompt`, `completion`, `label`."""
     return {
         "prompt": row.messages,
-        "completion": _said(row.thought, row.answer),
+        "completion": _completion(row.thought, row.answer),
         "label": row.label,
         "chat_template_kwargs": {"enable_thinking": row.think},
     }
 
 
 def trl_preference(row: PreferenceRow) -> dict[str, Any]:
-    """For DPO and reward models: `prompt`, `chosen`, `rejected`."""
+    """The fields of DPO and reward models: `prompt`, `chosen`, `rejected`."""
     return {
         "prompt": row.messages,
-        "chosen": _said(row.chosen.thought, row.chosen.answer),
-        "rejected": _said(row.rejected.thought, row.rejected.answer),
+        "chosen": _completion(row.chosen.thought, row.chosen.answer),
+        "rejected": _completion(row.rejected.thought, row.rejected.answer),
         "chat_template_kwargs": {"enable_thinking": row.think},
     }
 
 
 def trl_sft(row: DemonstrationRow) -> dict[str, Any]:
-    """For SFT: `prompt` and `completion`, so that only the completion is learned."""
+    """The fields of SFT: `prompt` and `completion`, so that only the completion is learned."""
     return {
         "prompt": row.messages,
-        "completion": _said(row.thought, row.answer),
+        "completion": _completion(row.thought, row.answer),
         "chat_template_kwargs": {"enable_thinking": row.think},
     }
 
 
 def trl_prompt(row: PromptRow) -> dict[str, Any]:
-    """For RLOO, GRPO and PPO: `prompt` alone."""
+    """The field of RLOO, GRPO and PPO: `prompt` alone."""
     return {"prompt": row.messages, "chat_template_kwargs": {"enable_thinking": row.think}}
 
 
-def _said(thought: str | None, answer: str) -> list[dict[str, str]]:
+def _completion(thought: str | None, answer: str) -> list[dict[str, str]]:
     tagged = f"<think>\n{thought}\n</think>\n\n" if thought else ""
     return [{"role": "assistant", "content": tagged + answer}]

@@ -14,7 +14,7 @@ from typing import Any
 from feedback_store.errors import MissingDependency
 from feedback_store.optional_packages import optional_package
 from feedback_store.progress_bars import ShowProgress, no_progress
-from feedback_store.rows.rules import digest, prompt_key
+from feedback_store.rows.prompt_matching import digest, prompt_key
 from feedback_store.stats.intervals import wilson
 from feedback_store.store.open_store import FeedbackStore
 

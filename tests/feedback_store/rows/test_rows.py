@@ -8,7 +8,7 @@ from helpers.store_parts import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
 from feedback_store.rows import Rules, UnpairedRow, class_balance, held_out, trl_kto, unpaired, unpaired_rows
-from feedback_store.rows.rules import normal_prompt, normalised, prompt_key, rater_key
+from feedback_store.rows.prompt_matching import normal_prompt, normalised, prompt_key, rater_key
 
 ROW = UnpairedRow(
     reply_id="r",

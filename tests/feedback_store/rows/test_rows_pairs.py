@@ -20,7 +20,7 @@ from feedback_store.rows import (
     trl_prompt,
     trl_sft,
 )
-from feedback_store.rows.rules import rater_key
+from feedback_store.rows.prompt_matching import rater_key
 
 QUESTION = [{"role": "user", "content": "What is 2+2?"}]
 CHOICE: dict[str, Any] = {"blind": True, "how": "resample"}
