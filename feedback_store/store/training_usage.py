@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from feedback_store.database.connection import place_in_store, place_on_disk
 from feedback_store.database.sessions import ROWS_AT_ONCE, Sessions, in_batches
+from feedback_store.database.store_location import folder_at, recorded_path
 from feedback_store.database.tables import (
     ConversationRow,
     RaterRow,
@@ -39,7 +39,7 @@ class TrainingUsage(Sessions):
         The same snapshot again only moves it. Raises: SnapshotError where somebody in it was forgotten while
         it was taken: it must be taken again.
         """
-        place = place_in_store(self._engine.url, folder)
+        recorded = recorded_path(self._engine.url, folder)
         voters, used = sorted(set(raters)), sorted(set(conversations))
         with self._write() as session:
             holders = _holders(session, used)
@@ -52,7 +52,7 @@ class TrainingUsage(Sessions):
             if row is None:
                 row = SnapshotRow(id=snapshot_id, created_at=datetime.now(UTC), forgotten_at=None)
                 session.add(row)
-                row.folder, row.manifest_sha256, row.counts = place, manifest_sha256, counts
+                row.folder, row.manifest_sha256, row.counts = recorded, manifest_sha256, counts
                 session.flush()
                 if people:
                     session.execute(
@@ -65,7 +65,7 @@ class TrainingUsage(Sessions):
                         [{"snapshot_id": snapshot_id, "conversation_id": one} for one in used],
                     )
             else:
-                row.folder, row.manifest_sha256 = place, manifest_sha256
+                row.folder, row.manifest_sha256 = recorded, manifest_sha256
             return self._as_record(session, row)
 
     def record_use(self, version: str, snapshot_id: str, parent: str | None = None) -> None:
@@ -119,7 +119,7 @@ class TrainingUsage(Sessions):
         used = select(VersionSnapshotRow.version).where(VersionSnapshotRow.snapshot_id == row.id)
         return SnapshotRecord(
             id=row.id,
-            folder=place_on_disk(self._engine.url, row.folder),
+            folder=folder_at(self._engine.url, row.folder),
             counts=row.counts,
             versions=tuple(session.scalars(used.order_by(VersionSnapshotRow.version))),
             created_at=row.created_at,

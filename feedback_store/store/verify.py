@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Text, and_, cast, or_, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import aliased
 
-from feedback_store.database.connection import place_on_disk
+from feedback_store.database.store_location import folder_at
 from feedback_store.database.tables import ConversationRow, MessageRow, ReplyRow, SnapshotRow, TableBase
 from feedback_store.hashing import sha256_file
 from feedback_store.progress_bars import ShowProgress, no_progress
@@ -147,7 +147,7 @@ def _snapshots(connection: Connection) -> Iterator[str]:
     rows = SnapshotRow.__table__.c
     query = select(rows.id, rows.folder, rows.manifest_sha256).order_by(rows.id)
     for snapshot, place, expected in connection.execute(query):
-        folder = place_on_disk(connection.engine.url, place)
+        folder = folder_at(connection.engine.url, place)
         # A folder that is gone was moved or deleted by its owner, as it should be after a forgetting.
         if not folder.is_dir():
             continue

@@ -14,7 +14,7 @@ from feedback_store import (
     NewReply,
     Reply,
 )
-from feedback_store.database.connection import checked_url
+from feedback_store.database.store_location import checked_url
 from feedback_store.database.tables import TableBase
 
 Place = Path | str
