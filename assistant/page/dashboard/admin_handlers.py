@@ -37,11 +37,11 @@ ERRORS = (AssistantError, StoreError, OSError)
 VIEWS = {
     "overview": overview.view,
     "versions": version_list.view,
-    "people": ratings.view,
+    "ratings": ratings.view,
     "cycles": cycles.view,
-    "trial": live_comparisons.view,
-    "duel": side_by_side.form,
-    "trail": data_and_audit.view,
+    "live_comparison": live_comparisons.view,
+    "side_by_side": side_by_side.form,
+    "audit": data_and_audit.view,
 }
 
 EventData = dict[str, Any]
@@ -61,7 +61,7 @@ class AdminHandlers:
         except ERRORS as error:
             session.notify(error_text(session.texts, error), error=True)
             body = Markup()
-        answers = side_by_side.answers(session) if session.view == "duel" else ""
+        answers = side_by_side.answers(session) if session.view == "side_by_side" else ""
         return DashboardUpdate(head(session, admin), self._status(session), body, answers, panel)
 
     def _status(self, session: DashboardSession) -> str:
@@ -136,12 +136,12 @@ class AdminHandlers:
 
     def choose_candidate(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Show the form for a live comparison with this version."""
-        session.candidate, session.view = str(data.get("version")), "trial"
+        session.candidate, session.view = str(data.get("version")), "live_comparison"
         return self.draw(session, admin)
 
-    def choose_rival(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+    def choose_side_by_side(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Show the side-by-side form with this version and the released one."""
-        session.view = "duel"
+        session.view = "side_by_side"
         session.side_by_side = SideBySide(
             version_a=self.services.versions.released() or "", version_b=str(data.get("version"))
         )
@@ -153,7 +153,7 @@ class AdminHandlers:
         """Start a cycle."""
         self.services.actions.begin_cycle(admin)
         session.plan = []
-        session.notify(session.texts.cycle_began)
+        session.notify(session.texts.cycle_started)
         return self.draw(session, admin)
 
     def cancel_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
@@ -169,7 +169,9 @@ class AdminHandlers:
 
     # Live comparison
 
-    def start_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+    def start_live_comparison(
+        self, session: DashboardSession, data: EventData, admin: str
+    ) -> DashboardUpdate:
         """Let a candidate serve a share of conversations."""
         try:
             share = float(data.get("share", "")) / 100
@@ -179,11 +181,13 @@ class AdminHandlers:
         session.notify(describe(started, session.language))
         return self.draw(session, admin)
 
-    def ask_stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+    def ask_stop_live_comparison(
+        self, session: DashboardSession, data: EventData, admin: str
+    ) -> DashboardUpdate:
         """Ask before the live comparison is stopped."""
         return DashboardUpdate(panel=confirmations.stop_live_comparison(session))
 
-    def stop_trial(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+    def stop_live_comparison(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Stop the live comparison."""
         ended = self.services.actions.stop_trial(admin)
         session.notify(describe(ended, session.language))
@@ -202,7 +206,7 @@ class AdminHandlers:
         """Let two versions answer one message, streamed."""
         texts = session.texts
         prompt = str(data.get("prompt", "")).strip()
-        version_a, version_b = str(data.get("first")), str(data.get("second"))
+        version_a, version_b = str(data.get("version_a")), str(data.get("version_b"))
         await self._end_side_by_side(session)
         if not prompt or version_a == version_b:
             session.notify(texts.same_version if prompt else texts.empty_prompt, error=True)

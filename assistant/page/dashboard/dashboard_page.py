@@ -28,19 +28,19 @@ def add_dashboard(page: gr.Blocks, services: AdminServices) -> None:
     """Add the dashboard to the chat page's blocks, at PATH. Whoever is no admin sees only the sign-in form."""
     with page.route("Dashboard", PATH, show_in_navbar=False):
         session = gr.State(DashboardSession())
-        with gr.Column(elem_id="office"):
+        with gr.Column(elem_id="dashboard"):
             blocks = [
-                gr.HTML("", apply_default_css=False, js_on_load=None, elem_id=f"office-{name}")
+                gr.HTML("", apply_default_css=False, js_on_load=None, elem_id=f"dashboard-{name}")
                 for name in DashboardUpdate._fields
             ]
             if services.admins.by_name:
                 # This component adds the routes of Hugging Face's login to the app.
-                gr.LoginButton(elem_id="office-account")
+                gr.LoginButton(elem_id="dashboard-account")
             events = gr.HTML(
                 "",
                 apply_default_css=False,
                 js_on_load="".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS),
-                elem_id="office-desk",
+                elem_id="dashboard-events",
             )
         _wire(events, session, blocks, services)
 
@@ -71,7 +71,7 @@ def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: A
     on(events.ask_release, handlers.ask_release)
     on(events.ask_roll_back, handlers.ask_roll_back)
     on(events.choose_candidate, handlers.choose_candidate)
-    on(events.choose_rival, handlers.choose_rival)
+    on(events.choose_side_by_side, handlers.choose_side_by_side)
     # Actions that change what is served run one at a time, whoever clicks.
     exclusive = {"concurrency_limit": 1, "concurrency_id": "admin actions"}
     on(events.release, handlers.release, **exclusive)
@@ -81,9 +81,9 @@ def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: A
     on(events.cancel_cycle, handlers.cancel_cycle, **exclusive)
     on(events.plan, handlers.plan)
 
-    on(events.start_trial, handlers.start_trial, **exclusive)
-    on(events.ask_stop_trial, handlers.ask_stop_trial)
-    on(events.stop_trial, handlers.stop_trial, **exclusive)
+    on(events.start_live_comparison, handlers.start_live_comparison, **exclusive)
+    on(events.ask_stop_live_comparison, handlers.ask_stop_live_comparison)
+    on(events.stop_live_comparison, handlers.stop_live_comparison, **exclusive)
 
     on(events.example, handlers.example)
     on(events.ask, handlers.ask)

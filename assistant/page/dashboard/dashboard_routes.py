@@ -116,7 +116,7 @@ def _for_admins(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[R
 
 
 def _file(path: Path, name: str, background: BackgroundTask | None = None) -> Response:
-    headers = {"Cache-AdminActions": "no-store"}
+    headers = {"Cache-Control": "no-store"}
     return FileResponse(
         path, filename=name, media_type="application/jsonl", headers=headers, background=background
     )

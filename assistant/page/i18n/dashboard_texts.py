@@ -1,4 +1,4 @@
-"""Which texts a language of the dashboard has. A missing translation is a missing argument, which fails on import."""
+"""The fields of a language of the dashboard. A missing translation is a missing argument, which fails on import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DashboardTexts:
-    """The texts of one language. Fields ending in `_format` have named places for `str.format`."""
+    """The texts of one language. Fields whose names end in `_format` are templates for `str.format`."""
 
     code: str
     title: str
@@ -20,12 +20,12 @@ class DashboardTexts:
     cancel: str
     failed: str
     details_format: str
-    """What kind of error, and what it says itself."""
+    """Of the `kind` of an error and its `details`."""
     months: tuple[str, ...]
     date_format: str
     """Of `day` and `month`."""
     moment_format: str
-    """Of a date and a `time`."""
+    """Of `date` and `time`."""
     percent_format: str
     """Of a `value`."""
     interval_format: str
@@ -40,28 +40,28 @@ class DashboardTexts:
     your_name_help: str
     sign_in_errors: dict[str, str]
     own_tab: str
-    no_door: str
-    no_door_help: str
-    no_door_spaces: str
+    switched_off: str
+    switched_off_help: str
+    switched_off_spaces_help: str
 
     # Overview
     tiles: dict[str, str]
     since_format: str
     none_yet: str
-    tile_votes_format: str
+    thumbs_counts_format: str
 
     # Versions
     versions_help: str
     released: str
-    in_trial: str
+    in_live_comparison: str
     verdicts: dict[str, str]
-    judge: str
+    reward_model: str
     made_from_format: str
     details: str
     sections: dict[str, str]
     facts: dict[str, str]
     no_gate: str
-    no_gate_judge: str
+    no_gate_reward_model: str
     reasons_format: str
     gate_format: str
     kinds: dict[str, str]
@@ -71,7 +71,7 @@ class DashboardTexts:
     curves: dict[str, str]
     updates: str
     manifest: str
-    card: str
+    model_card: str
     release: str
     release_format: str
     release_help_format: str
@@ -82,17 +82,17 @@ class DashboardTexts:
     roll_back: str
     roll_back_help: str
     rolled_back_format: str
-    start_with: str
-    compare_with: str
+    compare_live: str
+    compare_side_by_side: str
 
-    # People
+    # Ratings
     thumbs: str
     thumbs_help: str
     no_thumbs: str
     columns: dict[str, str]
-    ratings: str
-    ratings_help_format: str
-    no_ratings: str
+    ranking: str
+    ranking_help_format: str
+    no_ranking: str
     choices_format: str
 
     # Cycles
@@ -100,8 +100,8 @@ class DashboardTexts:
     run_cycle: str
     plan: str
     plan_title: str
-    cycle_began: str
-    cycle_works_format: str
+    cycle_started: str
+    cycle_running_format: str
     cycle_ended_format: str
     cycle_cancelled: str
     nothing_to_cancel: str
@@ -122,29 +122,29 @@ class DashboardTexts:
     after_format: str
 
     # Live comparison
-    trial_help: str
-    trial_format: str
-    trial_chart: str
+    live_comparison_help: str
+    live_comparison_format: str
+    difference_format: str
     no_course: str
-    no_trial: str
-    start_trial: str
-    stop_trial: str
-    stop_trial_help: str
+    no_live_comparison: str
+    start_live_comparison: str
+    stop_live_comparison: str
+    stop_live_comparison_help: str
     no_candidates: str
     candidate: str
     share: str
     share_help: str
-    past_trials: str
-    trial_verdicts: dict[str, str]
+    past_live_comparisons: str
+    live_verdicts: dict[str, str]
     counted_votes: str
 
-    # Two answers
-    duel_help: str
-    duel_label: str
-    duel_placeholder: str
+    # Side by side
+    side_by_side_help: str
+    prompt_label: str
+    prompt_placeholder: str
     examples: tuple[str, ...]
-    first: str
-    second: str
+    version_a: str
+    version_b: str
     think: str
     ask: str
     stop: str
@@ -160,12 +160,12 @@ class DashboardTexts:
     no_answer: str
     thought: str
 
-    # Export and trail
+    # Export and audit
     export: str
     export_help: str
     exports: dict[str, str]
-    trail: str
-    trail_help: str
-    no_trail: str
-    acts: dict[str, str]
+    audit: str
+    audit_help: str
+    no_audit: str
+    actions: dict[str, str]
     history: str

@@ -1,43 +1,48 @@
-// Runs once, for the whole dashboard. The server draws; this passes clicks and forms on as events.
+// Runs once for the whole dashboard. The server draws the page; this script sends clicks and forms to it as events.
 const ACTIONS = [
-  "ask", "ask_release", "ask_roll_back", "ask_stop_trial", "cancel_cycle", "choose", "choose_candidate",
-  "choose_rival", "close", "example", "go", "language", "open", "open_version", "plan", "release", "roll_back",
-  "run_cycle", "start_trial", "stop", "stop_trial", "tick",
+  "ask", "ask_release", "ask_roll_back", "ask_stop_live_comparison", "cancel_cycle", "choose", "choose_candidate",
+  "choose_side_by_side", "close", "example", "go", "language", "open", "open_version", "plan", "release", "roll_back",
+  "run_cycle", "start_live_comparison", "stop", "stop_live_comparison", "tick",
 ];
-const act = (name, data) => ACTIONS.includes(name) && trigger(name, { ...data, do: name });
-const inside = (event) => event.target.closest?.("#office");
-const kept = (() => {
+const send = (action, data) => ACTIONS.includes(action) && trigger(action, { ...data, do: action });
+const isOurs = (event) => event.target.closest?.("#dashboard");
+
+// The browser remembers the view and the language.
+const remembered = (() => {
   try {
     return JSON.parse(localStorage.getItem("thumbtune-dashboard")) ?? {};
   } catch {
     return {};
   }
 })();
-const keep = (what) => localStorage.setItem("thumbtune-dashboard", JSON.stringify(Object.assign(kept, what)));
+const remember = (values) =>
+  localStorage.setItem("thumbtune-dashboard", JSON.stringify(Object.assign(remembered, values)));
+
+// Signing in and out: plain requests, because an event of Gradio's cannot set a cookie.
 const base = location.pathname.replace(/\/dashboard\/?$/, "");
-const post = (place, body) =>
-  fetch(`${base}/admin/${place}`, {
+const post = (route, body) =>
+  fetch(`${base}/admin/${route}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
 
 async function signIn(form) {
-  const line = form.querySelector(".notice");
-  const answer = await post("login", Object.fromEntries(new FormData(form))).catch(() => null);
-  if (answer?.ok) return location.reload();
-  const said = await answer?.json().catch(() => null);
-  const text = form.dataset[said?.error] ?? form.dataset.other;
-  line.textContent = text.replace("{seconds}", said?.seconds ?? "");
-  line.hidden = false;
+  const notice = form.querySelector(".notice");
+  const response = await post("login", Object.fromEntries(new FormData(form))).catch(() => null);
+  if (response?.ok) return location.reload();
+  const problem = await response?.json().catch(() => null);
+  const text = form.dataset[problem?.error] ?? form.dataset.other;
+  notice.textContent = text.replace("{seconds}", problem?.seconds ?? "");
+  notice.hidden = false;
   form.password.select();
 }
 
 document.addEventListener("click", async (event) => {
-  if (!inside(event)) return;
+  if (!isOurs(event)) return;
   const summary = event.target.closest("summary");
-  if (summary?.parentElement.id) chosen.set(summary.parentElement.id, !summary.parentElement.open);
-  if (event.target.matches("dialog")) act("close", {}); // beside the panel
+  if (summary?.parentElement.id) openDetails.set(summary.parentElement.id, !summary.parentElement.open);
+  if (event.target.matches("dialog")) send("close", {}); // a click beside the panel
   const button = event.target.closest("button[data-do]");
   if (!button) return;
   if (button.dataset.do === "sign_out") {
@@ -45,48 +50,48 @@ document.addEventListener("click", async (event) => {
     return location.reload();
   }
   if (button.dataset.do === "go") {
-    keep({ view: button.dataset.view });
+    remember({ view: button.dataset.view });
     window.scrollTo({ top: 0 });
   }
   button.classList.add("waiting");
-  act(button.dataset.do, { ...button.dataset });
+  send(button.dataset.do, { ...button.dataset });
 });
 document.addEventListener("submit", (event) => {
-  if (!inside(event)) return;
+  if (!isOurs(event)) return;
   event.preventDefault();
   const form = event.target;
   if ("signIn" in form.dataset) return signIn(form);
   form.querySelector("[type=submit]").classList.add("waiting");
-  act(form.dataset.do, { ...form.dataset, ...Object.fromEntries(new FormData(form)) });
+  send(form.dataset.do, { ...form.dataset, ...Object.fromEntries(new FormData(form)) });
 });
 document.addEventListener("keydown", (event) => {
-  // While composing, Enter picks a word in an input method.
-  if (!inside(event) || event.target.dataset.enter !== "submit" || event.isComposing) return;
+  // In an input method, Enter picks a word.
+  if (!isOurs(event) || event.target.dataset.enter !== "submit" || event.isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     event.target.form.requestSubmit();
   }
 });
 
-// After each drawing: what was open stays open, a panel is opened, the tab has its name.
-const chosen = new Map();
+// After each drawing: details keep their state, a panel is opened as a modal dialog, the tab gets its title.
+const openDetails = new Map();
 let opener = null;
-const office = document.querySelector("#office");
+const page = document.querySelector("#dashboard");
 new MutationObserver(() => {
-  for (const [id, open] of chosen) {
-    const part = document.getElementById(id);
-    if (part) part.open = open;
+  for (const [id, open] of openDetails) {
+    const details = document.getElementById(id);
+    if (details) details.open = open;
   }
-  const bar = office.querySelector(".bar[lang]");
+  const bar = page.querySelector(".bar[lang]");
   if (bar) {
     document.documentElement.lang = bar.lang;
     document.title = bar.dataset.title;
-    keep({ language: bar.lang });
+    remember({ language: bar.lang });
   }
-  office.querySelectorAll(".waiting").forEach((button) => button.classList.remove("waiting"));
-  const log = office.querySelector(".working .log");
+  page.querySelectorAll(".waiting").forEach((button) => button.classList.remove("waiting"));
+  const log = page.querySelector(".working .log");
   if (log) log.scrollTop = log.scrollHeight;
-  const panel = office.querySelector("dialog");
+  const panel = page.querySelector("dialog");
   if (!panel) {
     opener?.isConnected && opener.focus();
     opener = null;
@@ -94,25 +99,26 @@ new MutationObserver(() => {
     opener ??= document.activeElement;
     panel.addEventListener("cancel", (event) => {
       event.preventDefault();
-      act("close", {});
+      send("close", {});
     });
     panel.showModal();
   }
-  const apart = office.querySelector(".own-tab");
-  if (apart && window.top !== window) {
-    apart.hidden = false;
-    apart.querySelector("a").href = location.href;
+  const linkToOwnTab = page.querySelector(".own-tab");
+  if (linkToOwnTab && window.top !== window) {
+    linkToOwnTab.hidden = false;
+    linkToOwnTab.querySelector("a").href = location.href;
   }
-  const field = office.querySelector("[data-focus]");
+  const field = page.querySelector("[data-focus]");
   if (field && !field.dataset.focused) {
     field.dataset.focused = "yes";
     field.focus();
   }
-}).observe(office, { childList: true, subtree: true });
+}).observe(page, { childList: true, subtree: true });
 
-new MutationObserver(() => tellToasts(office.querySelector(".bar[lang]"))).observe(document.body, {
+new MutationObserver(() => tellToasts(page.querySelector(".bar[lang]"))).observe(document.body, {
   childList: true,
   subtree: true,
 });
-setInterval(() => document.hidden || (office.querySelector("[data-follow]") && act("tick", {})), 2000);
-act("open", { view: kept.view ?? "", language: kept.language ?? "" });
+// While a cycle is running, its progress is drawn again every two seconds.
+setInterval(() => document.hidden || (page.querySelector("[data-follow]") && send("tick", {})), 2000);
+send("open", { view: remembered.view ?? "", language: remembered.language ?? "" });

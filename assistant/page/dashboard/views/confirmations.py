@@ -42,7 +42,13 @@ def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
 def stop_live_comparison(session: DashboardSession) -> Markup:
     """Ask before the live comparison is stopped."""
     texts = session.texts
-    return _dialog(texts, texts.stop_trial, texts.stop_trial_help, action="stop_trial", kind="strong danger")
+    return _dialog(
+        texts,
+        texts.stop_live_comparison,
+        texts.stop_live_comparison_help,
+        action="stop_live_comparison",
+        kind="strong danger",
+    )
 
 
 def _dialog(

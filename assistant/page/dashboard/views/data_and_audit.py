@@ -36,8 +36,8 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
 
 
 def _action_name(texts: DashboardTexts, action: str) -> str:
-    if action in texts.acts:
-        return texts.acts[action]
+    if action in texts.actions:
+        return texts.actions[action]
     if action.endswith(FAILED):
-        return texts.acts["failed"].format(act=_action_name(texts, action.removesuffix(FAILED)))
+        return texts.actions["failed"].format(act=_action_name(texts, action.removesuffix(FAILED)))
     return action

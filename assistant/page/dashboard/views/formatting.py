@@ -35,7 +35,7 @@ def thumbs_share(up: int, down: int) -> Share | None:
 
 
 def percent(texts: DashboardTexts, share: Share) -> str:
-    """A share without its interval, such as "61 %"."""
+    """A share without its interval, such as "61%"."""
     return texts.percent_format.format(value=f"{100 * share.value:.0f}")
 
 

@@ -37,7 +37,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     if under_way is not None:
         record = next((record for record in records if record.get("id") == under_way.id), {})
         arms = {"candidate": under_way.candidate, "released": under_way.released}
-        summary = texts.trial_format.format(
+        summary = texts.live_comparison_format.format(
             **arms, share=f"{100 * under_way.share:g}", date=moment(texts, under_way.started)
         )
         current = {"summary": summary, "course": _course(session, {**arms, **record})}
@@ -58,7 +58,7 @@ def _ended(session: DashboardSession, record: Record) -> dict[str, Any]:
         "id": str(record.get("id", record["started"])),
         "candidate": str(record["candidate"]),
         "released": str(record["released"]),
-        "verdict": texts.trial_verdicts.get(verdict, verdict),
+        "verdict": texts.live_verdicts.get(verdict, verdict),
         "tone": TONES.get(verdict, "calm"),
         "period": f"{moment(texts, str(record['started']))} – {moment(texts, str(record['ended']))}",
         "why": describe_stored(record, "why", texts.code),
@@ -72,7 +72,7 @@ def _course(session: DashboardSession, record: Record) -> Markup:
     points = _points(record)
     chart = None
     if points:
-        label = texts.trial_chart.format(candidate=record["candidate"], released=record["released"])
+        label = texts.difference_format.format(candidate=record["candidate"], released=record["released"])
         chart = line_chart(
             [Line(label, points)],
             label,

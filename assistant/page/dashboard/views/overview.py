@@ -56,10 +56,13 @@ def _thumbs_tiles(services: AdminServices, session: DashboardSession) -> list[Ti
             texts.tiles["liked"],
             percent(texts, share) if share else NONE,
             interval(texts, share) if share else texts.none_yet,
-            "people",
+            "ratings",
         ),
         Tile(
-            texts.tiles["votes"], f"{up + down:,}", texts.tile_votes_format.format(up=up, down=down), "people"
+            texts.tiles["votes"],
+            f"{up + down:,}",
+            texts.thumbs_counts_format.format(up=up, down=down),
+            "ratings",
         ),
     ]
 
@@ -81,5 +84,5 @@ def _live_comparison_tile(services: AdminServices, session: DashboardSession) ->
             value, note = NONE, texts.none_yet
         else:
             value = f"{under_way.candidate} / {under_way.released}"
-            note = f"{100 * under_way.share:g} %"
-    return Tile(texts.tiles["trial"], value, note, "trial")
+            note = texts.percent_format.format(value=f"{100 * under_way.share:g}")
+    return Tile(texts.tiles["live_comparison"], value, note, "live_comparison")

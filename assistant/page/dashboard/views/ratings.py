@@ -42,7 +42,7 @@ def thumbs(
             lines,
             texts.thumbs,
             lambda at: date(texts, at) if width >= DAY else moment(texts, at),
-            lambda share: f"{100 * share:.0f} %",
+            lambda share: texts.percent_format.format(value=f"{100 * share:.0f}"),
             y_range=(0, 1),
             zero=0.5,
         )

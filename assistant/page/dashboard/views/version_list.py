@@ -52,9 +52,9 @@ def tags(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> 
     except SettingsError:
         under_way = None
     if under_way is not None and under_way.candidate == manifest.id:
-        labels.append((texts.in_trial, "good"))
+        labels.append((texts.in_live_comparison, "good"))
     if manifest.stage == "reward":
-        labels.append((texts.judge, "calm"))
+        labels.append((texts.reward_model, "calm"))
     elif manifest.gate is not None:
         name = verdict(manifest)
         labels.append((texts.verdicts.get(name, name), VERDICT_TONES.get(name, "calm")))

@@ -90,8 +90,8 @@ def test_only_what_the_gate_promoted_over_the_released_version_is_a_candidate(
 
 
 async def test_two_versions_answer_hidden_until_somebody_chose(services: AdminServices) -> None:
-    handlers, session = AdminHandlers(services), DashboardSession(view="duel")
-    asked = {"prompt": "347 + 285", "first": "v4", "second": "v6", "think": "on"}
+    handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
+    asked = {"prompt": "347 + 285", "version_a": "v4", "version_b": "v6", "think": "on"}
     screens = [screen async for screen in handlers.ask(session, asked, WHO)]
     drawn = screens[-1].answers
     assert "<strong>632</strong>" in drawn and "v6" not in drawn and not session.side_by_side.writing
@@ -109,16 +109,16 @@ async def test_two_versions_answer_hidden_until_somebody_chose(services: AdminSe
 async def test_a_message_to_nobody_or_to_one_version_twice_is_refused(
     services: AdminServices, prompt: str, second: str
 ) -> None:
-    session = DashboardSession(view="duel")
-    asked = {"prompt": prompt, "first": "v4", "second": second}
+    session = DashboardSession(view="side_by_side")
+    asked = {"prompt": prompt, "version_a": "v4", "version_b": second}
     screens = [screen async for screen in AdminHandlers(services).ask(session, asked, WHO)]
     assert len(screens) == 1 and session.notice_is_error
     assert services.chat.asked == []  # type: ignore[attr-defined]
 
 
 async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
-    handlers, session = AdminHandlers(services), DashboardSession(view="duel")
-    stream = handlers.ask(session, {"prompt": "slow", "first": "v4", "second": "v6"}, WHO)
+    handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
+    stream = handlers.ask(session, {"prompt": "slow", "version_a": "v4", "version_b": "v6"}, WHO)
     async for _ in stream:
         if session.side_by_side.left and session.side_by_side.left.answer:
             break

@@ -67,7 +67,7 @@ def call(client: httpx.Client, url: str, number: int, data: dict[str, Any], **he
 
 
 FORGED: dict[str, Any] = {
-    "view": "versions", "version": "v6", "share": "20", "prompt": "Hello", "first": "v4", "second": "v6",
+    "view": "versions", "version": "v6", "share": "20", "prompt": "Hello", "version_a": "v4", "version_b": "v6",
     "choice": "left", "text": "x", "who": WHO, "name": WHO, "do": "release",
 }  # fmt: skip
 
@@ -86,9 +86,9 @@ def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[
         for one in dashboard_functions(services):
             said = call(client, url, one._id, FORGED)
             assert "process_completed" in said
-            for secret in ("v4", "v6", "promoted", "trail-", "Ada"):
+            for secret in ("v4", "v6", "promoted", "live-comparison-", "Ada"):
                 assert secret not in said, one.name
-            assert 'class=\\"door' in said
+            assert 'class=\\"sign-in' in said
     assert services.versions.released() == "v4"
     assert live_comparison.read(services.home) is None
     assert services.actions.runner.started() is None
@@ -195,7 +195,7 @@ def test_an_export_is_for_admins_and_traced(open_house: tuple[AdminServices, str
 def test_without_a_password_or_names_the_page_says_how_to_switch_it_on(code: str) -> None:
     texts = LANGUAGES[code]
     drawn = sign_in(texts, Admins())
-    assert texts.no_door in drawn
+    assert texts.switched_off in drawn
     assert "THUMBTUNE_ADMIN_PASSWORD" in drawn and "hf_oauth: true" in drawn
     assert "<form" not in drawn
     assert "<form" in sign_in(texts, Admins(PASSWORD))
@@ -263,7 +263,7 @@ def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_ag
     def seen() -> str:
         return call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
 
-    assert 'class=\\"door' in seen()
+    assert 'class=\\"sign-in' in seen()
     provider.name = "ada"
     visitor.sign_in()
     assert "ada (Hugging Face)" in seen() and "v4" in seen()

@@ -50,7 +50,7 @@ def served(house: tuple[AdminServices, str]) -> tuple[Any, str]:
 @pytest.fixture
 def visit(browser: Any, house: tuple[AdminServices, str]) -> Iterator[Callable[..., Any]]:
     """Open the dashboard as somebody new; errors and foreign addresses fail the test."""
-    with visits(browser, house[1], "dashboard", ".door") as open_page:
+    with visits(browser, house[1], "dashboard", ".sign-in") as open_page:
         yield open_page
 
 
@@ -76,16 +76,16 @@ def test_a_wrong_password_is_refused_and_the_right_one_opens_until_signing_out(
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_have_text("This is not the password.")
     sign_in(tab)
-    expect(tab.locator(".who")).to_have_text("Ada (password)")
+    expect(tab.locator(".admin")).to_have_text("Ada (password)")
     expect(tab.locator(".tile")).to_have_count(5)
     expect(tab.locator(".nav-holder")).not_to_be_visible()
     expect(tab).to_have_title("Dashboard · Thumbtune")
     picture(tab, "dashboard-overview")
-    go(tab, "people")
+    go(tab, "ratings")
     tab.reload()
-    expect(tab.locator(".views [data-view=people][aria-current]")).to_be_visible(timeout=20_000)
+    expect(tab.locator(".views [data-view=ratings][aria-current]")).to_be_visible(timeout=20_000)
     tab.get_by_role("button", name="Sign out").click()
-    expect(tab.locator(".door")).to_be_visible(timeout=20_000)
+    expect(tab.locator(".sign-in")).to_be_visible(timeout=20_000)
     expect(tab.locator(".tile")).to_have_count(0)
 
 
@@ -110,9 +110,9 @@ def test_an_admin_reads_a_version_releases_it_and_rolls_back(
     tab.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(tab.get_by_role("status").first).to_have_text("v4 is released again.")
     assert house[0].versions.released() == "v4"
-    go(tab, "trail")
-    expect(tab.locator(".trail").first).to_contain_text("rolled back")
-    expect(tab.locator(".trail").first).to_contain_text("v6 instead of v4; gate: promote; people like it")
+    go(tab, "audit")
+    expect(tab.locator(".history").first).to_contain_text("rolled back")
+    expect(tab.locator(".history").first).to_contain_text("v6 instead of v4; gate: promote; people like it")
 
 
 def test_a_panel_closes_by_escape_and_gives_the_focus_back(visit: Callable[..., Any]) -> None:
@@ -127,7 +127,7 @@ def test_a_panel_closes_by_escape_and_gives_the_focus_back(visit: Callable[..., 
 
 def test_two_versions_answer_and_are_named_after_the_choice(visit: Callable[..., Any]) -> None:
     tab = sign_in(visit())
-    go(tab, "duel")
+    go(tab, "side_by_side")
     tab.get_by_role("button", name="What is overfitting?").click()
     expect(tab.get_by_label("Message to both")).to_have_value("What is overfitting?")
     tab.get_by_label("Message to both").fill("347 + 285")
@@ -146,18 +146,18 @@ def test_a_live_comparison_is_started_and_stopped(
     visit: Callable[..., Any], house: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
-    go(tab, "trial")
+    go(tab, "live_comparison")
     tab.get_by_label("Share of conversations").fill("25")
     tab.get_by_role("button", name="Start a live comparison").click()
-    expect(tab.locator("#office-body")).to_contain_text("v6 serves 25 % of conversations", timeout=60_000)
+    expect(tab.locator("#dashboard-body")).to_contain_text("v6 serves 25% of conversations", timeout=60_000)
     under_way = live_comparison.read(house[0].home)
     assert under_way is not None and under_way.share == 0.25
     tab.get_by_role("button", name="Stop the live comparison").click()
     tab.get_by_role("dialog").get_by_role("button", name="Stop the live comparison").click()
-    expect(tab.locator("#office-body")).to_contain_text("No live comparison is under way.", timeout=60_000)
+    expect(tab.locator("#dashboard-body")).to_contain_text("No live comparison is under way.", timeout=60_000)
     assert live_comparison.read(house[0].home) is None
-    tab.locator("#trial-old summary").click()
-    expect(tab.locator("#trial-old .chart")).to_be_visible()
+    tab.locator("#live-comparison-old summary").click()
+    expect(tab.locator("#live-comparison-old .chart")).to_be_visible()
     picture(tab, "dashboard-trial")
 
 
@@ -178,7 +178,7 @@ def test_a_cycle_is_started_followed_and_cancelled(
 
 def test_rows_are_taken_away_as_a_file(visit: Callable[..., Any]) -> None:
     tab = sign_in(visit())
-    go(tab, "trail")
+    go(tab, "audit")
     with tab.expect_download() as waiting:
         tab.get_by_role("link", name="Thumbs").click()
     file = waiting.value
@@ -194,11 +194,11 @@ def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
     for view, label in (
         ("overview", "概览"),
         ("versions", "版本"),
-        ("people", "用户评价"),
+        ("ratings", "用户评价"),
         ("cycles", "训练循环"),
-        ("trial", "在线对比"),
-        ("duel", "并排回答"),
-        ("trail", "导出与记录"),
+        ("live_comparison", "在线对比"),
+        ("side_by_side", "并排回答"),
+        ("audit", "导出与记录"),
     ):
         go(tab, view)
         expect(tab.locator(f".views [data-view={view}]")).to_have_text(label)
@@ -228,9 +228,9 @@ def test_axe_finds_nothing_serious_in_any_view(visit: Callable[..., Any], scheme
 def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
     tab = sign_in(visit())
     tab.get_by_role("button", name="切换到中文").click()
-    expect(tab.locator(".place")).to_have_text("管理")
+    expect(tab.locator(".page-title")).to_have_text("管理")
     tab.reload()
-    expect(tab.locator(".place")).to_have_text("管理", timeout=20_000)
+    expect(tab.locator(".page-title")).to_have_text("管理", timeout=20_000)
 
 
 @both_sizes

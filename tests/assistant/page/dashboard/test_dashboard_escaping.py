@@ -78,7 +78,7 @@ def test_audit_entries_and_reasons_of_releases_are_text(
     services: AdminServices, tab: DashboardSession
 ) -> None:
     services.versions.release("v1", EVIL)
-    assert_only_text(opened(services, tab, "trail").body)
+    assert_only_text(opened(services, tab, "audit").body)
     for entry in (
         (EVIL, "release", ""),
         (WHO, EVIL, ""),
@@ -86,7 +86,7 @@ def test_audit_entries_and_reasons_of_releases_are_text(
         (WHO, "release", EVIL),
     ):
         services.actions.audit.write(*entry)
-        assert_only_text(opened(services, tab, "trail").body)
+        assert_only_text(opened(services, tab, "audit").body)
 
 
 @pytest.mark.parametrize("name", ["stage", "recipe", "data", "metrics", "libraries"])
@@ -175,7 +175,7 @@ def test_an_earlier_live_comparison_is_text(
     services: AdminServices, tab: DashboardSession, name: str
 ) -> None:
     change(services.home / "trials" / "old.json", lambda content: {**content, name: EVIL})
-    assert_only_text(opened(services, tab, "trial").body)
+    assert_only_text(opened(services, tab, "live_comparison").body)
 
 
 @pytest.mark.parametrize("name", ["candidate", "released", "started"])
@@ -191,7 +191,7 @@ def test_the_live_comparison_under_way_is_text(
         name: EVIL,
     }
     (services.home / "trial.json").write_text(json.dumps(under_way))
-    assert_only_text(*opened(services, tab, "trial"))
+    assert_only_text(*opened(services, tab, "live_comparison"))
 
 
 def test_a_running_cycle_and_a_plan_are_text(
@@ -214,14 +214,14 @@ def test_what_models_write_side_by_side_is_text(
     written = {"thought": "", "answer": "", "version": "v4", "thinking": False, "finish_reason": "end"}
     update: Any = SimpleNamespace(reply_id="reply", **{**written, name: EVIL})
     tab.side_by_side = SideBySide("Hello", "v4", "v6", left=update, right=update, choice="left")
-    assert_only_text(opened(services, tab, "duel").answers)
+    assert_only_text(opened(services, tab, "side_by_side").answers)
 
 
 def test_a_prompt_side_by_side_is_text_also_in_the_form(
     services: AdminServices, tab: DashboardSession
 ) -> None:
     tab.side_by_side = SideBySide(f"</textarea>{EVIL}", writing=True)
-    drawn = opened(services, tab, "duel")
+    drawn = opened(services, tab, "side_by_side")
     assert_only_text(drawn.body)
     assert_only_text(drawn.answers)
 

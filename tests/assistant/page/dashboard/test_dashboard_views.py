@@ -53,11 +53,11 @@ def test_every_view_is_drawn_with_what_happened_and_before_anything_has(
 def test_before_anything_has_happened_each_view_says_what_will_appear(bare: AdminServices) -> None:
     texts = LANGUAGES["en"]
     for view, told in (
-        ("people", (texts.no_thumbs, texts.no_ratings)),
+        ("ratings", (texts.no_thumbs, texts.no_ranking)),
         ("cycles", (texts.no_cycles,)),
-        ("trial", (texts.no_trial, texts.no_candidates)),
-        ("duel", (texts.two_needed,)),
-        ("trail", (texts.no_trail,)),
+        ("live_comparison", (texts.no_live_comparison, texts.no_candidates)),
+        ("side_by_side", (texts.two_needed,)),
+        ("audit", (texts.no_audit,)),
     ):
         drawn = unescape(AdminHandlers(bare).open(DashboardSession(), {"view": view}, WHO).body)
         for sentence in told:
@@ -78,7 +78,7 @@ def test_a_versions_panel_holds_gate_reasons_rewards_curves_manifest_and_card(
     assert "thumbs_up 120" in drawn and '"parent": "v1"' in unescape(drawn)
     assert 'id="card-v4"' in drawn
     judge = AdminHandlers(services).open_version(DashboardSession(), {"version": "v2"}, WHO).panel
-    assert LANGUAGES["en"].no_gate_judge in judge and "ask_release" not in judge
+    assert LANGUAGES["en"].no_gate_reward_model in judge and "ask_release" not in judge
 
 
 def test_what_the_loop_says_is_in_the_pages_language(services: AdminServices) -> None:
@@ -99,7 +99,7 @@ def test_what_the_loop_says_is_in_the_pages_language(services: AdminServices) ->
 def test_texts_from_people_and_files_are_no_html(services: AdminServices) -> None:
     evil = "<script>alert(1)</script>"
     services.actions.audit.write(evil, evil, evil)
-    assert "<script" not in text(AdminHandlers(services).open(DashboardSession(), {"view": "trail"}, evil))
+    assert "<script" not in text(AdminHandlers(services).open(DashboardSession(), {"view": "audit"}, evil))
     path = services.home / "cycles" / "2" / "state.json"
     state = json.loads(path.read_text())
     state["notes"], state["outcome"] = [evil], {"what": evil}
