@@ -27,7 +27,6 @@ ENGLISH = DashboardTexts(
     moment_format="{date}, {time}",
     percent_format="{value}%",
     interval_format="[{low}, {high}] of {of}",
-    interval_help="Shading and brackets show 95% intervals.",
     sign_in="Sign in",
     sign_in_help="This page is for the people who run this assistant.",
     password="Password",
@@ -115,7 +114,8 @@ ENGLISH = DashboardTexts(
     compare_live="Compare live",
     compare_side_by_side="Compare side by side",
     thumbs="Thumbs up by version over time",
-    thumbs_help="The share of thumbs that point up, for the most recently rated versions.",
+    thumbs_help="The share of thumbs that point up, for the most recently rated versions. Shading and brackets show "
+    "95% intervals.",
     no_thumbs="Once people give thumbs, the share of thumbs up will be shown here by version and day.",
     columns={
         "version": "Version",

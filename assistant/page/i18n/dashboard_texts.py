@@ -30,7 +30,6 @@ class DashboardTexts:
     """Of a `value`."""
     interval_format: str
     """Of `low` and `high` in percent, and `of`, the count that the share is taken of."""
-    interval_help: str
 
     # Signing in
     sign_in: str
