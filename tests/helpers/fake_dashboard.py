@@ -1,4 +1,4 @@
-"""A home as cycles and people leave it, and the dashboard over it and a fake chat."""
+"""A home with cycles, ratings and a live comparison, and the dashboard over it and a fake chat."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BEGAN = datetime(2026, 11, 14, 9, tzinfo=UTC)
 
 
 def click(services: AdminServices, **data: str) -> tuple[Any, Any]:
-    """A signed-in admin's request, and the event with what was clicked, as Gradio hands them to a handler."""
+    """A signed-in admin's request and an event with `data`, as Gradio passes them to a handler."""
     cookies = {"thumbtune-admin": services.admins.sign_in(PASSWORD, "Ada", "")}
     return SimpleNamespace(headers={}, cookies=cookies, scope={}), SimpleNamespace(_data=data)
 
@@ -114,11 +114,15 @@ def fill(home: Path, fake: FakeChat) -> Versions:
     versions.release("v1", "first version of this home")
     add(versions, "v1", stage="reward", metrics={"accuracy": 0.81})
     add(versions, "v1", stage="reward")
-    made: dict[str, Any] = {"recipe": {"beta": 0.1}, "seed": 1, "data": {"hash": "ab" * 32, "thumbs_up": 120}}
-    add(versions, "v1", gate=gate("promote", "v4", "v1", 1), **made)
-    add(versions, "v1", stage="dpo", gate=gate("reject", "v5", "v1", 1), **made)
+    trained: dict[str, Any] = {
+        "recipe": {"beta": 0.1},
+        "seed": 1,
+        "data": {"hash": "ab" * 32, "thumbs_up": 120},
+    }
+    add(versions, "v1", gate=gate("promote", "v4", "v1", 1), **trained)
+    add(versions, "v1", stage="dpo", gate=gate("reject", "v5", "v1", 1), **trained)
     versions.release("v4", "cycle 1: promoted by the gate over v1")
-    add(versions, "v4", gate=gate("promote", "v6", "v4", 2), **made)
+    add(versions, "v4", gate=gate("promote", "v6", "v4", 2), **trained)
     for version in ("v4", "v5", "v6"):
         (versions.folder / version / "curves.json").write_text(json.dumps(curve))
     note = Event.of("stage_not_run", stage="ppo", why=Event.of("reward_models_missing"))
@@ -133,8 +137,8 @@ def fill(home: Path, fake: FakeChat) -> Versions:
             "snapshot": {"counts": {"unpaired": 280}},
             "judges": {"a": "v2", "b": "v3"},
             "suspects": [],
-            "candidates": [{"stage": "kto", "version": one} for one in candidates],
-            "decisions": [versions.manifest(one).gate for one in candidates],
+            "candidates": [{"stage": "kto", "version": candidate} for candidate in candidates],
+            "decisions": [versions.manifest(candidate).gate for candidate in candidates],
             "outcome": {
                 "what": "at once" if number == 1 else "by hand",
                 "version": chosen,
@@ -148,8 +152,8 @@ def fill(home: Path, fake: FakeChat) -> Versions:
         (folder / "report.md").write_text(f"# Cycle {number}\n\n**{chosen} is promoted.**\n\n![x](x.png)\n")
         before = [rng.gauss(0, 1) for _ in range(120)]
         scores = {"judge": "v3", "released": before, "candidate": [x + rng.gauss(0.6, 0.7) for x in before]}
-        for one in candidates:
-            (folder / f"{one}-against-{old}.json").write_text(json.dumps({"rewards": scores}))
+        for candidate in candidates:
+            (folder / f"{candidate}-against-{old}.json").write_text(json.dumps({"rewards": scores}))
     _trial(home, rng)
     _votes(fake, rng)
     return versions
@@ -157,7 +161,7 @@ def fill(home: Path, fake: FakeChat) -> Versions:
 
 @cache
 def _template() -> tuple[Path, Path]:
-    """A filled home and its store, made once and copied: writing some hundred votes takes longer than a test."""
+    """A filled home and its store. They are made once and copied, since writing hundreds of ratings takes seconds."""
     home, fake = Path(tempfile.mkdtemp()) / "home", FakeChat("v4")
     fill(home, fake)
     fake.store.close()
@@ -165,23 +169,23 @@ def _template() -> tuple[Path, Path]:
 
 
 def filled(home: Path, seconds_between: float = 0.0) -> AdminServices:
-    """The dashboard over a filled home."""
+    """The services of a dashboard over a copy of the filled home."""
     source, database = _template()
     shutil.copytree(source, home)
     fake = FakeChat("v4", seconds_between)
     fake.store.close()
-    # Into the same file: its connections are opened anew.
+    # The store opens its connections anew, and so reads the copied file.
     shutil.copy(database, fake.path)
     return services_over(fake, Versions(home))
 
 
 def course(rng: random.Random, count: int, drift: float) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {"votes": [], "difference": [], "low": [], "high": []}
+    values: dict[str, list[float]] = {"votes": [], "difference": [], "low": [], "high": []}
     for vote in range(10, count, 3):
         middle, half = drift + rng.gauss(0, 0.25) / math.sqrt(vote), min(1.0, 2.6 / math.sqrt(vote))
-        for key, value in zip(found, (vote, middle, middle - half, middle + half), strict=True):
-            found[key].append(round(value, 4))
-    return found
+        for key, value in zip(values, (vote, middle, middle - half, middle + half), strict=True):
+            values[key].append(round(value, 4))
+    return values
 
 
 def _trial(home: Path, rng: random.Random) -> None:
@@ -196,7 +200,7 @@ def _trial(home: Path, rng: random.Random) -> None:
 
 
 def _votes(fake: FakeChat, rng: random.Random) -> None:
-    """Ten days of thumbs, and choices between v1, v4 and v6."""
+    """Ten days of thumbs, and choices between answers of v1, v4 and v6."""
     real = store_feedback.datetime
     try:
         for day in range(10):
@@ -211,9 +215,13 @@ def _votes(fake: FakeChat, rng: random.Random) -> None:
                     fake.store.rate(rated, f"rater-{number}", 1 if rng.random() < chance else -1)
     finally:
         store_feedback.datetime = real  # type: ignore[misc]
-    for one, other, chance, count in (("v4", "v1", 0.75, 30), ("v6", "v4", 0.6, 16), ("v6", "v1", 0.8, 10)):
+    for version, other, chance, count in (
+        ("v4", "v1", 0.75, 30),
+        ("v6", "v4", 0.6, 16),
+        ("v6", "v1", 0.8, 10),
+    ):
         for number in range(count):
-            first = reply(fake, "chooser", one)
+            first = reply(fake, "chooser", version)
             second = reply(fake, "chooser", other, beside=first)
             choice = "left" if rng.random() < chance else "right"
             fake.store.compare(first, second, f"rater-{number}", choice, blind=True, how="versions")
@@ -229,16 +237,16 @@ def _clock(when: datetime) -> type[datetime]:
 
 
 def reply(fake: FakeChat, rater: str, version: str, beside: str | None = None) -> str:
-    """A stored reply of a version; its id."""
+    """Store a reply of a version, on request to the same prompt as the reply `beside`, and return its id."""
     store = fake.store
     if beside is not None:
-        of = store.reply(beside)
-        conversation, asked = of.conversation_id, of.parent_id
+        other = store.reply(beside)
+        conversation, prompt_id = other.conversation_id, other.parent_id
     else:
         conversation = store.new_conversation(rater)
-        asked = store.add_message(conversation, None, "user", "What is 2 + 2?").id
+        prompt_id = store.add_message(conversation, None, "user", "What is 2 + 2?").id
     new = NewReply(
-        id=f"{version}-{random.randrange(2**60):x}", conversation_id=conversation, parent_id=asked, thought=None,
+        id=f"{version}-{random.randrange(2**60):x}", conversation_id=conversation, parent_id=prompt_id, thought=None,
         answer=f"4, says {version}",
         think=False, sampling={}, seed=1, version=version, prompt_ids=[1], completion_ids=[2],
         finish_reason="end", first_token_seconds=0.1, seconds=0.2, thought_seconds=None,
@@ -247,7 +255,7 @@ def reply(fake: FakeChat, rater: str, version: str, beside: str | None = None) -
 
 
 def services_over(fake: FakeChat, versions: Versions, admins: Admins | None = None) -> AdminServices:
-    """The dashboard's ground over a fake chat."""
+    """The services of a dashboard over a fake chat."""
     return AdminServices(
         fake, fake.store, AdminActions(versions, CycleRunner(versions.home)), admins or Admins(PASSWORD)
     )
@@ -255,7 +263,7 @@ def services_over(fake: FakeChat, versions: Versions, admins: Admins | None = No
 
 @contextmanager
 def serving(services: AdminServices) -> Iterator[str]:
-    """Chat page and dashboard on a free port; yields the address."""
+    """Serve the chat page and the dashboard on a free port; yields the address."""
 
     async def start() -> tuple[Any, str]:
         page = build_page(services.chat, services)

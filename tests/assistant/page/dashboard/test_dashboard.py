@@ -1,4 +1,4 @@
-"""What the dashboard does on an admin's click."""
+"""Handlers of the dashboard: what each event does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
 
 
-def test_a_promoted_version_is_released_without_a_warning_and_a_rejected_one_with(
+def test_only_the_release_of_a_rejected_version_comes_with_a_warning(
     services: AdminServices,
 ) -> None:
     warning = LANGUAGES["en"].release_warning
@@ -41,20 +41,20 @@ def printing(*lines: str) -> list[str]:
     return [sys.executable, "-c", f"print({chr(10).join(lines)!r})"]
 
 
-def test_what_a_cycle_would_do_is_shown_and_nothing_is_done(
+def test_the_plan_of_a_cycle_is_shown_and_nothing_is_done(
     services: AdminServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, ...]] = []
+    commands: list[tuple[str, ...]] = []
 
-    def stand_in(*arguments: str) -> list[str]:
-        asked.append(arguments)
+    def fake_command(*arguments: str) -> list[str]:
+        commands.append(arguments)
         events = [Event.of("plan_votes", votes=7, needed=50), Event.of("plan_wrote_nothing")]
         return printing("Loading weights: 100%", *(event.line() for event in events))
 
-    monkeypatch.setattr(services.actions.runner, "_command", stand_in)
-    drawn = AdminHandlers(services).plan(DashboardSession(view="cycles"), {}, WHO).body
-    assert "new votes: 7; 50 are needed\ndry run: nothing was written" in drawn
-    assert asked == [("cycle", "--dry-run")]
+    monkeypatch.setattr(services.actions.runner, "_command", fake_command)
+    html = AdminHandlers(services).plan(DashboardSession(view="cycles"), {}, WHO).body
+    assert "new votes: 7; 50 are needed\ndry run: nothing was written" in html
+    assert commands == [("cycle", "--dry-run")]
     assert services.actions.audit.last(1) == []
 
 
@@ -63,13 +63,15 @@ def test_without_the_training_packages_no_cycle_is_offered(
 ) -> None:
     monkeypatch.setattr(cycle_runner, "NEEDED", ("not_installed_here",))
     handlers, session = AdminHandlers(services), DashboardSession(view="cycles")
-    drawn = handlers.open(session, {}, WHO).body
-    assert "not_installed_here" in drawn and "run_cycle" not in drawn
+    html = handlers.open(session, {}, WHO).body
+    assert "not_installed_here" in html and "run_cycle" not in html
     with pytest.raises(CommandError, match="requirements-train"):
         handlers.run_cycle(session, {}, WHO)
 
 
-def test_a_cycle_that_ended_is_told_once(services: AdminServices, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_cycle_is_announced_once(
+    services: AdminServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event = Event.of("cycle_released", number=3, version="v7")
     command = printing(event.line(), "a library's last words")
     monkeypatch.setattr(services.actions.runner, "_command", lambda *arguments: command)
@@ -81,38 +83,38 @@ def test_a_cycle_that_ended_is_told_once(services: AdminServices, monkeypatch: p
     assert not session.cycle_running and services.actions.audit.last(1)[0]["what"] == "run a cycle"
 
 
-def test_only_what_the_gate_promoted_over_the_released_version_is_a_candidate(
+def test_only_versions_that_the_gate_promoted_over_the_released_one_are_candidates(
     services: AdminServices,
 ) -> None:
-    assert [one.id for one in services.candidates()] == ["v6"]
+    assert [manifest.id for manifest in services.candidates()] == ["v6"]
     services.versions.release("v1")
-    assert [one.id for one in services.candidates()] == ["v4"]
+    assert [manifest.id for manifest in services.candidates()] == ["v4"]
 
 
-async def test_two_versions_answer_hidden_until_somebody_chose(services: AdminServices) -> None:
+async def test_two_versions_answer_and_stay_hidden_until_the_choice(services: AdminServices) -> None:
     handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
-    asked = {"prompt": "347 + 285", "version_a": "v4", "version_b": "v6", "think": "on"}
-    screens = [screen async for screen in handlers.ask(session, asked, WHO)]
-    drawn = screens[-1].answers
-    assert "<strong>632</strong>" in drawn and "v6" not in drawn and not session.side_by_side.writing
+    data = {"prompt": "347 + 285", "version_a": "v4", "version_b": "v6", "think": "on"}
+    updates = [update async for update in handlers.ask(session, data, WHO)]
+    html = updates[-1].answers
+    assert "<strong>632</strong>" in html and "v6" not in html and not session.side_by_side.writing
     assert {session.side_by_side.left.version, session.side_by_side.right.version} == {"v4", "v6"}  # type: ignore[union-attr]
-    drawn = handlers.choose(session, {"choice": "left"}, WHO).answers
-    assert "v6" in drawn and "v4" in drawn
+    html = handlers.choose(session, {"choice": "left"}, WHO).answers
+    assert "v6" in html and "v4" in html
     before = sum(count for *_, count in services.store.choices_between_versions())
     handlers.choose(session, {"choice": "right"}, WHO)  # once is enough
     assert sum(count for *_, count in services.store.choices_between_versions()) == before
-    (kept, _, _) = next(one for one in services.store.comparisons() if one[0].rater == f"admin-{WHO}")
-    assert (kept.choice, kept.blind, kept.how) == ("left", True, "versions")
+    comparison = next(row[0] for row in services.store.comparisons() if row[0].rater == f"admin-{WHO}")
+    assert (comparison.choice, comparison.blind, comparison.how) == ("left", True, "versions")
 
 
 @pytest.mark.parametrize(("prompt", "second"), [("", "v6"), ("Hello", "v4")])
-async def test_a_message_to_nobody_or_to_one_version_twice_is_refused(
+async def test_an_empty_message_or_the_same_version_twice_is_refused(
     services: AdminServices, prompt: str, second: str
 ) -> None:
     session = DashboardSession(view="side_by_side")
-    asked = {"prompt": prompt, "version_a": "v4", "version_b": second}
-    screens = [screen async for screen in AdminHandlers(services).ask(session, asked, WHO)]
-    assert len(screens) == 1 and session.notice_is_error
+    data = {"prompt": prompt, "version_a": "v4", "version_b": second}
+    updates = [update async for update in AdminHandlers(services).ask(session, data, WHO)]
+    assert len(updates) == 1 and session.notice_is_error
     assert services.chat.asked == []  # type: ignore[attr-defined]
 
 
@@ -135,9 +137,9 @@ async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
     assert not session.side_by_side.writing
 
 
-def test_what_goes_wrong_is_told_on_the_page(services: AdminServices) -> None:
-    screen = guarded(services, AdminHandlers(services).release)(
+def test_an_error_is_shown_on_the_page(services: AdminServices) -> None:
+    update = guarded(services, AdminHandlers(services).release)(
         DashboardSession(), *click(services, version="v99")
     )
-    assert "There is no version 'v99'" in unescape(screen.status)
+    assert "There is no version 'v99'" in unescape(update.status)
     assert services.versions.released() == "v4"

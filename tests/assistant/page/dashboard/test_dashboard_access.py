@@ -1,4 +1,4 @@
-"""Whom the dashboard lets in: admins by password or by account, and nobody else by any way."""
+"""Access to the dashboard: admins sign in by password or by account, and nobody else gets in by any way."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
-    services = filled(tmp_path_factory.mktemp("house") / "home")
+def served_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
+    services = filled(tmp_path_factory.mktemp("dashboard") / "home")
     with serving(services) as url:
         yield services, url
 
@@ -46,24 +46,24 @@ def dashboard_functions(services: AdminServices) -> list[Any]:
     async def build() -> Any:
         return build_page(services.chat, services)
 
-    # In a running event loop: Gradio makes one for every lock otherwise, and never closes it.
+    # Without a running event loop Gradio makes one for every lock, and never closes it.
     page = asyncio.run(build())
-    return [one for one in page.fns.values() if one.page == "dashboard"]
+    return [function for function in page.fns.values() if function.page == "dashboard"]
 
 
 def call(client: httpx.Client, url: str, number: int, data: dict[str, Any], **headers: str) -> str:
-    """What Gradio's own queue answers to an event of the page's, as anybody can send one; errors included."""
-    asked = {"data": [None], "fn_index": number, "session_hash": f"s{number}", "event_data": data}
-    joined = client.post(f"{url}gradio_api/queue/join", json=asked, headers=headers)
+    """Send an event to Gradio's queue, as anybody can, and return the whole response, errors included."""
+    event = {"data": [None], "fn_index": number, "session_hash": f"s{number}", "event_data": data}
+    joined = client.post(f"{url}gradio_api/queue/join", json=event, headers=headers)
     if joined.status_code != 200:
         return joined.text
-    said = ""
+    response = ""
     with client.stream("GET", f"{url}gradio_api/queue/data?session_hash=s{number}", timeout=30) as stream:
         for line in stream.iter_lines():
-            said += line
+            response += line
             if "process_completed" in line:
                 break
-    return said
+    return response
 
 
 FORGED: dict[str, Any] = {
@@ -75,20 +75,22 @@ FORGED: dict[str, Any] = {
 def test_every_event_of_the_page_goes_through_the_guard(services: AdminServices) -> None:
     functions = dashboard_functions(services)
     assert len(functions) >= 20
-    assert {one.fn.__qualname__.split(".")[0] for one in functions} == {"guarded"}
-    assert {one.api_visibility for one in functions} == {"private"}
+    assert {function.fn.__qualname__.split(".")[0] for function in functions} == {"guarded"}
+    assert {function.api_visibility for function in functions} == {"private"}
 
 
-def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[AdminServices, str]) -> None:
-    services, url = open_house
+def test_no_event_gives_or_does_anything_for_others_than_admins(
+    served_dashboard: tuple[AdminServices, str],
+) -> None:
+    services, url = served_dashboard
     trail = services.actions.audit.last(99)
     with httpx.Client() as client:
-        for one in dashboard_functions(services):
-            said = call(client, url, one._id, FORGED)
-            assert "process_completed" in said
+        for function in dashboard_functions(services):
+            response = call(client, url, function._id, FORGED)
+            assert "process_completed" in response
             for secret in ("v4", "v6", "promoted", "live-comparison-", "Ada"):
-                assert secret not in said, one.name
-            assert 'class=\\"sign-in' in said
+                assert secret not in response, function.name
+            assert 'class=\\"sign-in' in response
     assert services.versions.released() == "v4"
     assert live_comparison.read(services.home) is None
     assert services.actions.runner.started() is None
@@ -96,16 +98,18 @@ def test_nobody_but_admins_gets_or_does_anything_by_any_event(open_house: tuple[
     assert services.actions.audit.last(99) == trail
 
 
-def test_the_page_that_is_sent_holds_no_data(open_house: tuple[AdminServices, str]) -> None:
-    _, url = open_house
+def test_the_served_page_contains_no_data(served_dashboard: tuple[AdminServices, str]) -> None:
+    _, url = served_dashboard
     for page in ("dashboard", "config", "gradio_api/info"):
         sent = httpx.get(f"{url}{page}").text
         assert "v6" not in sent
         assert "views" not in sent.partition("<body")[2] and "promoted" not in sent
 
 
-def test_the_python_client_finds_no_endpoint_of_the_dashboards(open_house: tuple[AdminServices, str]) -> None:
-    services, url = open_house
+def test_the_python_client_finds_no_endpoint_of_the_dashboard(
+    served_dashboard: tuple[AdminServices, str],
+) -> None:
+    services, url = served_dashboard
     client = Client(url, verbose=False)
     for name in ("/release", "/run", "/open", "/guarded"):
         with pytest.raises(ValueError, match=r"[Cc]annot find|not find"):
@@ -123,14 +127,14 @@ def signed_in(url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_an_admin_gets_in_and_the_same_cookie_sent_by_another_site_does_not(
-    open_house: tuple[AdminServices, str],
+def test_an_admin_gets_in_but_not_when_another_site_sends_the_cookie(
+    served_dashboard: tuple[AdminServices, str],
 ) -> None:
-    services, url = open_house
-    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
+    services, url = served_dashboard
+    number = next(function._id for function in dashboard_functions(services) if function.name == "run")
     with signed_in(url) as client:
         assert "v4" in call(client, url, number, {"view": "versions"})
-        kept = client.cookies.get("thumbtune-admin")
+        cookie = client.cookies.get("thumbtune-admin")
         evil = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
         answer = call(client, url, number, {"view": "versions"}, **evil)
         assert "v4" not in answer
@@ -138,13 +142,13 @@ def test_an_admin_gets_in_and_the_same_cookie_sent_by_another_site_does_not(
         assert client.post(f"{url}admin/logout", json={}, headers=evil).status_code == 403
         assert client.get(f"{url}admin/export/audit").status_code == 200
         client.post(f"{url}admin/logout", json={})
-        # The server has forgotten the session, whoever kept its cookie.
-        client.cookies.set("thumbtune-admin", str(kept))
+        # The server has ended the session, so that a copy of its cookie opens nothing.
+        client.cookies.set("thumbtune-admin", str(cookie))
         assert client.get(f"{url}admin/export/audit").status_code == 403
 
 
-def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[AdminServices, str]) -> None:
-    _, url = open_house
+def test_scripts_and_other_sites_cannot_use_the_cookie(served_dashboard: tuple[AdminServices, str]) -> None:
+    _, url = served_dashboard
     login = {"name": "Ada", "password": PASSWORD}
     plain = httpx.post(f"{url}admin/login", json=login).headers["set-cookie"].lower()
     assert "httponly" in plain and "samesite=strict" in plain and "secure" not in plain
@@ -156,13 +160,13 @@ def test_the_cookie_is_kept_from_scripts_and_from_other_sites(open_house: tuple[
     ("body", "status"),
     [(b"", 400), (b"[]", 400), (b"{", 400), (b'{"password": 5}', 400), (b"x" * 5_000, 413)],
 )
-def test_nonsense_at_the_door_is_refused(
-    open_house: tuple[AdminServices, str], body: bytes, status: int
+def test_a_malformed_sign_in_is_refused(
+    served_dashboard: tuple[AdminServices, str], body: bytes, status: int
 ) -> None:
-    assert httpx.post(f"{open_house[1]}admin/login", content=body).status_code == status
+    assert httpx.post(f"{served_dashboard[1]}admin/login", content=body).status_code == status
 
 
-def test_wrong_passwords_are_refused_traced_and_then_not_looked_at(home: Path) -> None:
+def test_wrong_passwords_are_refused_and_audited_and_soon_not_checked_at_all(home: Path) -> None:
     services = filled(home)
     with serving(services) as url:
         for _ in range(5):
@@ -171,14 +175,14 @@ def test_wrong_passwords_are_refused_traced_and_then_not_looked_at(home: Path) -
             assert "set-cookie" not in answer.headers
         answer = httpx.post(f"{url}admin/login", json={"name": "Ada", "password": PASSWORD})
         assert answer.status_code == 429 and answer.json()["seconds"] > 200
-    lines = services.actions.audit.last(99)
-    assert [one["what"] for one in lines] == ["sign in: failed"] * 5
-    assert "guess" not in json.dumps(lines)
+    entries = services.actions.audit.last(99)
+    assert [entry["what"] for entry in entries] == ["sign in: failed"] * 5
+    assert "guess" not in json.dumps(entries)
 
 
 @pytest.mark.parametrize("what", ["trl-kto", "trl-preference", "trl-sft", "trl-prompt", "audit"])
-def test_an_export_is_for_admins_and_traced(open_house: tuple[AdminServices, str], what: str) -> None:
-    services, url = open_house
+def test_an_export_is_for_admins_and_audited(served_dashboard: tuple[AdminServices, str], what: str) -> None:
+    services, url = served_dashboard
     assert httpx.get(f"{url}admin/export/{what}").status_code == 403
     with signed_in(url) as client:
         answer = client.get(f"{url}admin/export/{what}")
@@ -194,16 +198,16 @@ def test_an_export_is_for_admins_and_traced(open_house: tuple[AdminServices, str
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_without_a_password_or_names_the_page_says_how_to_switch_it_on(code: str) -> None:
     texts = LANGUAGES[code]
-    drawn = sign_in(texts, Admins())
-    assert texts.switched_off in drawn
-    assert "THUMBTUNE_ADMIN_PASSWORD" in drawn and "hf_oauth: true" in drawn
-    assert "<form" not in drawn
+    html = sign_in(texts, Admins())
+    assert texts.switched_off in html
+    assert "THUMBTUNE_ADMIN_PASSWORD" in html and "hf_oauth: true" in html
+    assert "<form" not in html
     assert "<form" in sign_in(texts, Admins(PASSWORD))
     assert "<form" not in sign_in(texts, Admins(names=["ada"]))
 
 
 class Visitor:
-    """A browser as far as a login needs one: it keeps the session's cookie, which is for HTTPS alone."""
+    """As much of a browser as a login needs: it keeps the session's cookie, which is for HTTPS only."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -234,7 +238,7 @@ class Visitor:
 def by_account(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[AdminServices, Visitor, Provider]]:
-    """A dashboard as on a Space, whose accounts a provider on this machine proves by the whole protocol."""
+    """A dashboard as on a Space, where a provider on this machine plays Hugging Face's part of the login."""
     from gradio import oauth
 
     filled(home).store.close()
@@ -254,11 +258,11 @@ def by_account(
                 yield services, visitor, provider
 
 
-def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_again(
+def test_an_account_named_in_the_settings_can_sign_in_and_out(
     by_account: tuple[AdminServices, Visitor, Provider],
 ) -> None:
     services, visitor, provider = by_account
-    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
+    number = next(function._id for function in dashboard_functions(services) if function.name == "run")
 
     def seen() -> str:
         return call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)
@@ -272,11 +276,11 @@ def test_an_account_that_the_settings_name_comes_in_by_the_login_and_goes_out_ag
     assert answer.status_code == 204 and "session=null" in answer.headers["set-cookie"]
 
 
-def test_another_account_stays_at_the_door_and_a_login_ends_with_its_time(
+def test_another_account_does_not_get_in_and_a_login_expires(
     by_account: tuple[AdminServices, Visitor, Provider],
 ) -> None:
     services, visitor, provider = by_account
-    number = next(one._id for one in dashboard_functions(services) if one.name == "run")
+    number = next(function._id for function in dashboard_functions(services) if function.name == "run")
     provider.name = "eve"
     visitor.sign_in()
     assert "v4" not in call(visitor.client, visitor.url, number, {"view": "versions"}, **visitor.cookie)

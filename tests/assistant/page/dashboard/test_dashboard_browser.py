@@ -1,4 +1,4 @@
-"""What an admin does on the dashboard, in Chromium."""
+"""An admin's work on the dashboard, in Chromium."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ CYCLE = (
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
-    services = filled(tmp_path_factory.mktemp("house") / "home", seconds_between=0.02)
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServices, str]]:
+    services = filled(tmp_path_factory.mktemp("dashboard") / "home", seconds_between=0.02)
     command = services.actions.runner._command
 
-    def stand_in(*arguments: str) -> list[str]:
-        # A cycle trains for minutes; everything else is the real command.
+    def fake_command(*arguments: str) -> list[str]:
+        # Only the cycle is a fake, because a real one trains for minutes.
         return [sys.executable, "-c", CYCLE] if arguments == ("cycle",) else command(*arguments)
 
-    services.actions.runner._command = stand_in  # type: ignore[method-assign]
+    services.actions.runner._command = fake_command  # type: ignore[method-assign]
     with serving(services) as url:
         yield services, url
     services.actions.runner.cancel()
 
 
 @pytest.fixture(scope="module")
-def served(house: tuple[AdminServices, str]) -> tuple[Any, str]:
-    """The name under which the browser's fixtures know the page."""
-    return house[0].chat, house[1]
+def served(dashboard: tuple[AdminServices, str]) -> tuple[Any, str]:
+    """The chat and the address, under the name that the browser's fixtures expect."""
+    return dashboard[0].chat, dashboard[1]
 
 
 @pytest.fixture
-def visit(browser: Any, house: tuple[AdminServices, str]) -> Iterator[Callable[..., Any]]:
-    """Open the dashboard as somebody new; errors and foreign addresses fail the test."""
-    with visits(browser, house[1], "dashboard", ".sign-in") as open_page:
+def visit(browser: Any, dashboard: tuple[AdminServices, str]) -> Iterator[Callable[..., Any]]:
+    """Open the dashboard as a new visitor; script errors and requests to other sites fail the test."""
+    with visits(browser, dashboard[1], "dashboard", ".sign-in") as open_page:
         yield open_page
 
 
@@ -89,8 +89,8 @@ def test_a_wrong_password_is_refused_and_the_right_one_opens_until_signing_out(
     expect(tab.locator(".tile")).to_have_count(0)
 
 
-def test_an_admin_reads_a_version_releases_it_and_rolls_back(
-    visit: Callable[..., Any], house: tuple[AdminServices, str]
+def test_an_admin_inspects_a_version_releases_it_and_rolls_back(
+    visit: Callable[..., Any], dashboard: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "versions")
@@ -105,17 +105,17 @@ def test_an_admin_reads_a_version_releases_it_and_rolls_back(
     panel.get_by_label("Why").fill("people like it")
     panel.get_by_role("button", name="Release").click()
     expect(tab.get_by_role("status").first).to_have_text("v6 is released.")
-    assert house[0].versions.released() == "v6"
+    assert dashboard[0].versions.released() == "v6"
     tab.get_by_role("button", name="Roll back").click()
     tab.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(tab.get_by_role("status").first).to_have_text("v4 is released again.")
-    assert house[0].versions.released() == "v4"
+    assert dashboard[0].versions.released() == "v4"
     go(tab, "audit")
     expect(tab.locator(".history").first).to_contain_text("rolled back")
     expect(tab.locator(".history").first).to_contain_text("v6 instead of v4; gate: promote; people like it")
 
 
-def test_a_panel_closes_by_escape_and_gives_the_focus_back(visit: Callable[..., Any]) -> None:
+def test_escape_closes_a_panel_and_gives_the_focus_back(visit: Callable[..., Any]) -> None:
     tab = sign_in(visit())
     go(tab, "versions")
     tab.get_by_role("button", name="Show v5").click()
@@ -143,26 +143,26 @@ def test_two_versions_answer_and_are_named_after_the_choice(visit: Callable[...,
 
 
 def test_a_live_comparison_is_started_and_stopped(
-    visit: Callable[..., Any], house: tuple[AdminServices, str]
+    visit: Callable[..., Any], dashboard: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "live_comparison")
     tab.get_by_label("Share of conversations").fill("25")
     tab.get_by_role("button", name="Start a live comparison").click()
     expect(tab.locator("#dashboard-body")).to_contain_text("v6 serves 25% of conversations", timeout=60_000)
-    under_way = live_comparison.read(house[0].home)
+    under_way = live_comparison.read(dashboard[0].home)
     assert under_way is not None and under_way.share == 0.25
     tab.get_by_role("button", name="Stop the live comparison").click()
     tab.get_by_role("dialog").get_by_role("button", name="Stop the live comparison").click()
     expect(tab.locator("#dashboard-body")).to_contain_text("No live comparison is under way.", timeout=60_000)
-    assert live_comparison.read(house[0].home) is None
+    assert live_comparison.read(dashboard[0].home) is None
     tab.locator("#live-comparison-old summary").click()
     expect(tab.locator("#live-comparison-old .chart")).to_be_visible()
     picture(tab, "dashboard-trial")
 
 
 def test_a_cycle_is_started_followed_and_cancelled(
-    visit: Callable[..., Any], house: tuple[AdminServices, str]
+    visit: Callable[..., Any], dashboard: tuple[AdminServices, str]
 ) -> None:
     tab = sign_in(visit())
     go(tab, "cycles")
@@ -173,15 +173,15 @@ def test_a_cycle_is_started_followed_and_cancelled(
     tab.get_by_role("button", name="Cancel the cycle").click()
     expect(tab.get_by_role("status").first).to_contain_text("Cancelled")
     expect(tab.locator(".working")).to_have_count(0)
-    assert house[0].actions.runner.running() is None
+    assert dashboard[0].actions.runner.running() is None
 
 
-def test_rows_are_taken_away_as_a_file(visit: Callable[..., Any]) -> None:
+def test_training_rows_are_exported_as_a_file(visit: Callable[..., Any]) -> None:
     tab = sign_in(visit())
     go(tab, "audit")
-    with tab.expect_download() as waiting:
+    with tab.expect_download() as download:
         tab.get_by_role("link", name="Thumbs").click()
-    file = waiting.value
+    file = download.value
     assert file.suggested_filename == "thumbtune-trl-kto.jsonl"
     assert '"label"' in Path(file.path()).read_text()
 
@@ -209,20 +209,20 @@ def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_any_view(visit: Callable[..., Any], scheme: str) -> None:
-    tab, found = visit(color_scheme=scheme), []  # type: ignore[var-annotated]
-    ask_axe(tab, "door", found, still_after=350)
+    tab, violations = visit(color_scheme=scheme), []  # type: ignore[var-annotated]
+    ask_axe(tab, "sign in", violations, still_after=350)
     sign_in(tab)
     for view in VIEWS:
         go(tab, view)
-        ask_axe(tab, view, found, still_after=350)
+        ask_axe(tab, view, violations, still_after=350)
     go(tab, "versions")
     tab.get_by_role("button", name="Show v6").click()
     expect(tab.get_by_role("dialog")).to_be_visible()
-    ask_axe(tab, "a version", found, still_after=350)
+    ask_axe(tab, "a version", violations, still_after=350)
     tab.get_by_role("dialog").get_by_role("button", name="Release").click()
     expect(tab.get_by_role("dialog")).to_contain_text("to everybody?")
-    ask_axe(tab, "the question before a release", found, still_after=350)
-    assert found == []
+    ask_axe(tab, "the question before a release", violations, still_after=350)
+    assert violations == []
 
 
 def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
@@ -234,19 +234,19 @@ def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
 
 
 @both_sizes
-def test_the_chat_page_shows_the_way_to_the_dashboard_to_admins_alone(
-    visit: Callable[..., Any], house: tuple[AdminServices, str], size: dict[str, int]
+def test_the_chat_page_links_to_the_dashboard_for_admins_only(
+    visit: Callable[..., Any], dashboard: tuple[AdminServices, str], size: dict[str, int]
 ) -> None:
     tab = visit(size)
-    tab.goto(house[1])
+    tab.goto(dashboard[1])
     expect(tab.locator(".welcome")).to_be_visible(timeout=20_000)
     expect(tab.locator(".nav-holder")).not_to_be_visible()
-    way = tab.locator(".side-bottom").get_by_role("link", name=ENGLISH.dashboard)
-    expect(way).to_have_count(0)
-    tab.goto(f"{house[1]}dashboard")
+    link = tab.locator(".side-bottom").get_by_role("link", name=ENGLISH.dashboard)
+    expect(link).to_have_count(0)
+    tab.goto(f"{dashboard[1]}dashboard")
     sign_in(tab).get_by_role("link", name="Chat").click()
     expect(tab.locator(".welcome")).to_be_visible(timeout=20_000)
     if size == PHONE:
         tab.locator("#header [data-do=drawer]").click()
-    way.click()
+    link.click()
     expect(tab.locator(".views")).to_be_visible(timeout=20_000)

@@ -221,9 +221,9 @@ def test_a_prompt_side_by_side_is_text_also_in_the_form(
     services: AdminServices, tab: DashboardSession
 ) -> None:
     tab.side_by_side = SideBySide(f"</textarea>{EVIL}", writing=True)
-    drawn = opened(services, tab, "side_by_side")
-    assert_only_text(drawn.body)
-    assert_only_text(drawn.answers)
+    update = opened(services, tab, "side_by_side")
+    assert_only_text(update.body)
+    assert_only_text(update.answers)
 
 
 def test_every_text_of_a_chart_is_text() -> None:

@@ -1,4 +1,4 @@
-"""What the dashboard draws: every view in both languages, before and after anything has happened, and damaged homes."""
+"""Every view of the dashboard in both languages: of a new home, a home with cycles and ratings, and a damaged one."""
 
 from __future__ import annotations
 
@@ -23,80 +23,80 @@ from assistant.registry.versions import Versions
 
 @pytest.fixture
 def bare(home: Path) -> AdminServices:
-    """A home in which nothing has happened yet."""
+    """The dashboard of a new home, without cycles and ratings."""
     versions = Versions(home)
     versions.release(add(versions, stage="sft"))
     return services_over(FakeChat("v1"), versions)
 
 
-def text(screen: DashboardUpdate) -> str:
-    return " ".join(str(part) for part in screen)
+def text(update: DashboardUpdate) -> str:
+    return " ".join(str(part) for part in update)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_is_drawn_with_what_happened_and_before_anything_has(
+def test_every_view_is_drawn_for_a_filled_and_for_a_new_home(
     services: AdminServices, tmp_path: Path, view: str, code: str
 ) -> None:
     versions = Versions(tmp_path / "empty")
     versions.release(add(versions, stage="sft"))
-    for ground in (services, services_over(FakeChat("v1"), versions)):
+    for home_services in (services, services_over(FakeChat("v1"), versions)):
         session = DashboardSession(language=code)
-        screen = AdminHandlers(ground).open(session, {"view": view}, WHO)
+        update = AdminHandlers(home_services).open(session, {"view": view}, WHO)
         assert session.notice == ""
-        assert LANGUAGES[code].views[view] in screen.head
-        assert len(screen.body) > 100
-        assert screen.body.count("<section") == screen.body.count("</section>")
-        assert screen.body.count("<details") == screen.body.count("</details>")
+        assert LANGUAGES[code].views[view] in update.head
+        assert len(update.body) > 100
+        assert update.body.count("<section") == update.body.count("</section>")
+        assert update.body.count("<details") == update.body.count("</details>")
 
 
-def test_before_anything_has_happened_each_view_says_what_will_appear(bare: AdminServices) -> None:
+def test_each_view_of_a_new_home_says_what_will_appear(bare: AdminServices) -> None:
     texts = LANGUAGES["en"]
-    for view, told in (
+    for view, sentences in (
         ("ratings", (texts.no_thumbs, texts.no_ranking)),
         ("cycles", (texts.no_cycles,)),
         ("live_comparison", (texts.no_live_comparison, texts.no_candidates)),
         ("side_by_side", (texts.two_needed,)),
         ("audit", (texts.no_audit,)),
     ):
-        drawn = unescape(AdminHandlers(bare).open(DashboardSession(), {"view": view}, WHO).body)
-        for sentence in told:
-            assert sentence in drawn
+        html = unescape(AdminHandlers(bare).open(DashboardSession(), {"view": view}, WHO).body)
+        for sentence in sentences:
+            assert sentence in html
 
 
-def test_a_versions_panel_holds_gate_reasons_rewards_curves_manifest_and_card(
+def test_the_panel_of_a_version_shows_gate_reasons_rewards_curves_manifest_and_card(
     services: AdminServices,
 ) -> None:
-    drawn = AdminHandlers(services).open_version(DashboardSession(), {"version": "v4"}, WHO).panel
+    html = AdminHandlers(services).open_version(DashboardSession(), {"version": "v4"}, WHO).panel
     for part in (
         "right, thinking",
         "+12.0 points [+6.0, +18.0]",
         "held-out loss",
         "Rewards before and after",
     ):
-        assert part in drawn
-    assert "thumbs_up 120" in drawn and '"parent": "v1"' in unescape(drawn)
-    assert 'id="card-v4"' in drawn
+        assert part in html
+    assert "thumbs_up 120" in html and '"parent": "v1"' in unescape(html)
+    assert 'id="card-v4"' in html
     judge = AdminHandlers(services).open_version(DashboardSession(), {"version": "v2"}, WHO).panel
     assert LANGUAGES["en"].no_gate_reward_model in judge and "ask_release" not in judge
 
 
-def test_what_the_loop_says_is_in_the_pages_language(services: AdminServices) -> None:
+def test_texts_of_cycles_are_in_the_language_of_the_page(services: AdminServices) -> None:
     session = DashboardSession(language="zh")
-    drawn = AdminHandlers(services).open(session, {"view": "cycles"}, WHO).body
+    html = AdminHandlers(services).open(session, {"view": "cycles"}, WHO).body
     for part in (
         "答对（思考）",
         "没有证明更好；p = 0.2，要求 0.013",
         "没有运行 ppo：没有可用的评分模型",
         "第 1 次循环",
     ):
-        assert part in drawn
-    assert "not shown to be better" not in drawn
+        assert part in html
+    assert "not shown to be better" not in html
     session.plan = [Event.of("plan_votes", votes=7, needed=50)]
     assert "新评价：7；需要 50" in AdminHandlers(services).draw(session, WHO).body
 
 
-def test_texts_from_people_and_files_are_no_html(services: AdminServices) -> None:
+def test_texts_from_people_and_files_are_not_html(services: AdminServices) -> None:
     evil = "<script>alert(1)</script>"
     services.actions.audit.write(evil, evil, evil)
     assert "<script" not in text(AdminHandlers(services).open(DashboardSession(), {"view": "audit"}, evil))
@@ -107,7 +107,7 @@ def test_texts_from_people_and_files_are_no_html(services: AdminServices) -> Non
     assert "<script" not in text(AdminHandlers(services).open(DashboardSession(), {"view": "cycles"}, WHO))
 
 
-def test_damaged_records_leave_the_rest_of_the_page(services: AdminServices) -> None:
+def test_damaged_records_do_not_take_a_page_down(services: AdminServices) -> None:
     for name in ("cycles/2/state.json", "trials/old.json", "cycles/1/v4-against-v1.json", "trial.json"):
         (services.home / name).write_text("{")
     (services.versions.folder / "v5" / "manifest.json").write_text("{")
@@ -116,7 +116,7 @@ def test_damaged_records_leave_the_rest_of_the_page(services: AdminServices) -> 
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_no_text_of_the_dashboard_is_empty_and_places_agree(code: str) -> None:
+def test_no_text_is_empty_and_both_languages_have_the_same_placeholders(code: str) -> None:
     texts, english = LANGUAGES[code], LANGUAGES["en"]
     for field in dataclasses.fields(texts):
         value, other = getattr(texts, field.name), getattr(english, field.name)
