@@ -14,6 +14,7 @@ from helpers.running_app import running_app
 from helpers.small_cycle import run, state, write_policy
 
 from alignment.__main__ import main
+from assistant.admin import cycle_records, cycle_report
 from assistant.registry.versions import Versions, folder_hash
 from feedback_store import FeedbackStore
 
@@ -56,6 +57,16 @@ def test_its_unfinished_cycle_goes_on_to_the_end(trained: Path, tmp_path: Path) 
     assert ended["ended"]
     assert (trained / "cycles" / "2" / "report.md").exists()
     assert Versions(trained).released() == "v2"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_report_of_its_ended_cycle_shows_the_texts_that_it_kept(trained: Path, language: str) -> None:
+    cycle = cycle_records.cycles(trained)[-1]
+    report = cycle_report.markdown(cycle.number, cycle.state, language)
+    assert cycle.ended and cycle.decisions
+    for decision in cycle.decisions:
+        assert decision["table"] in report
+        assert all(reason["text"] in report for reason in decision["reasons"])
 
 
 def test_the_app_serves_its_released_version(trained: Path) -> None:

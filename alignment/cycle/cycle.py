@@ -212,8 +212,15 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal
         if not candidates.is_ours(versions, candidate["version"], candidate["stage"], journal):
             journal.note(Event.of("candidate_gone", version=candidate["version"]))
             continue
+        version = versions.open(candidate["version"])
+        looks += 1
+        recorded = version.manifest.gate
+        if recorded is not None and recorded.get("cycle") == journal.number:
+            # The cycle was killed after the gate had decided, perhaps under an earlier release of this program.
+            decisions.append(recorded)
+            continue
         compared = comparison.compare(
-            versions.open(candidate["version"]),
+            version,
             released,
             home,
             asked,
@@ -223,7 +230,6 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal
             judge_decides=candidate["stage"] == "ppo",
             cache=journal.folder,
         )
-        looks += 1
         decision = gate.decide(
             compared.candidate, compared.released, comparison.with_margins(policy.gate), looks
         )
@@ -236,7 +242,7 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal
             "shares": [share.content() for share in comparison_report.shown_shares(compared)],
             "text": decision.text(),
         }
-        # As JSON holds it, so that a resumed cycle recognises its own decision.
+        # As JSON holds it, in the manifest and in the cycle's state.
         content = json.loads(json.dumps(content))
         versions.record_gate(candidate["version"], content)
         emit(decision.event(), *(reason.event for reason in decision.reasons))
