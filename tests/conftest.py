@@ -9,6 +9,7 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Side by side, each takes its share of the cores: with all of them each, they wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
+import gc
 import ipaddress
 import shutil
 import socket
@@ -70,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"SLOW_FILES in tests/conftest.py names files that are not there: {missing}")
     places = {tests / name: place for place, name in enumerate(SLOW_FILES)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the objects of imported libraries out of later garbage collections, each of which would visit them all."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
