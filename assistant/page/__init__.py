@@ -1,4 +1,4 @@
-"""The page in the browser: chat, thumbs, and the named endpoints."""
+"""The page in the browser: chat, feedback, dashboard, and the named endpoints."""
 
 from assistant.page.chat_page import build_page, launch_options
 

@@ -1,4 +1,4 @@
-"""Our colours, sizes and fonts as a Gradio theme; `style.css` does the layout with them."""
+"""The page's colours, sizes and fonts as a Gradio theme; the style sheets use its variables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STONE = Color(
     c900="#191e1c",
     c950="#111514",
 )
-# Fonts of the system only: the page fetches nothing from elsewhere.
+# Fonts of the operating system only: the page loads nothing from other servers.
 SANS = (
     "ui-sans-serif",
     "system-ui",
@@ -57,7 +57,7 @@ MONO = (
 
 
 def theme() -> Base:
-    """Thumbtune's theme, light and dark."""
+    """The theme, for light and dark mode."""
     return Base(
         primary_hue=LAGOON,
         secondary_hue=LAGOON,

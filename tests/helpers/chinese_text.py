@@ -1,4 +1,4 @@
-"""Finds English words left in Chinese text."""
+"""Finds English words left in Chinese texts."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ KNOWN = re.compile(r"\b(v\d+|kto|dpo|ppo|KL|p|python|alignment|release|m|repeate
 
 
 def english_left(chinese: str) -> list[str]:
-    """Words that nobody translated; names, commands and figures are none."""
+    """English words in a Chinese text, except names, commands and symbols."""
     return re.findall(r"[A-Za-z]{2,}", KNOWN.sub("", chinese))

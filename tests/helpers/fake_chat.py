@@ -1,6 +1,7 @@
-"""The real chat and the real store over an engine without a model: scripted answers, one token for each character.
+"""The real chat and the real store over an engine without a model, which writes scripted answers.
 
-A message beginning with "slow" streams until stopped or closed; one with "broken" fails after two words.
+A message beginning with "slow" streams until it is stopped or closed; one beginning with "broken" fails after two
+words. A token is a character.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ ANSWERS = {
 }
 THOUGHT = "7 + 5 = 12, write 2, carry 1\n4 + 8 + 1 = 13, write 3, carry 1\n3 + 2 + 1 = 6\nSo 347 + 285 = 632."
 END = 0
-THINK = "\x01"  # ends the prompt of a reply that is to think first
+THINK = "\x01"  # at the end of a prompt whose reply thinks first
 
 
 class FakeTokenizer:
-    """One token for each character; END is 0."""
+    """Each character is a token; END is 0."""
 
     eos_token_id = pad_token_id = END
     chat_template = "enable_thinking"
@@ -69,7 +70,7 @@ class FakeTokenizer:
 
 
 class FakeServed:
-    """A served version that writes scripted answers, a word or a line of thought at a time."""
+    """Writes the scripted answer word by word, and the thought line by line."""
 
     def __init__(self, chat: FakeChat, version: str) -> None:
         self.chat = chat
@@ -86,13 +87,13 @@ class FakeServed:
         self.tokenizer, self.window, self.parameters = FakeTokenizer(), 20_000, 4_900_000
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
-        read = "".join(map(chr, prompt_ids))
-        think, begun = THINK in read, read.partition(THINK)[2]
-        message = read.partition(THINK)[0].rsplit("\x02", 1)[-1].removeprefix("user: ")
-        self.chat.asked.append((message, think))
-        self.chat.drawn.append(sampling)
-        words = self._thought() if think and not begun else []
-        slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.mended
+        prompt, thinks, beginning = "".join(map(chr, prompt_ids)).partition(THINK)
+        think = bool(thinks)
+        message = prompt.rsplit("\x02", 1)[-1].removeprefix("user: ")
+        self.chat.requests.append((message, think))
+        self.chat.samplings.append(sampling)
+        words = self._thought() if think and not beginning else []
+        slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.is_repaired
         answer = ANSWERS.get(message, f"You said: {message}")
         words += ["tick "] * 100_000 if slow else [f"{word} " for word in answer.split(" ")]
         words[-1] = words[-1].rstrip(" ")
@@ -110,7 +111,7 @@ class FakeServed:
     def score(
         self, prompt_ids: list[int], completion_ids: list[int], sampling: Sampling, alternatives: int
     ) -> list[TokenScore]:
-        """Half of the characters are sure; the others could have been an "x"."""
+        """Half of the characters have probability 1; the others could have been an "x"."""
         shares = [0.55 if position % 2 else 1.0 for position in range(len(completion_ids))]
         return [
             TokenScore(share, ((token, share), (ord("x"), 1 - share)))
@@ -122,7 +123,7 @@ class FakeServed:
 
 
 class FakeEngine:
-    """An engine that serves whatever versions the fake chat names."""
+    """Serves every version that the fake chat names."""
 
     def __init__(self, chat: FakeChat) -> None:
         self.chat = chat
@@ -137,35 +138,35 @@ class FakeEngine:
 
     @property
     def versions(self) -> list[str]:
-        """Ids of the versions that a reply may name."""
+        """Ids of the versions that can be leased."""
         return list(self.chat.versions)
 
     def prepare(self, version_id: str | None) -> None:
-        """Does nothing: every version is in memory."""
+        """Do nothing: every version can be leased at once."""
 
 
 @cache
 def _empty_store() -> Path:
-    """A migrated store, created once and copied: migrating takes longer than a test."""
+    """A migrated store, made once and copied, because migrating takes longer than a test."""
     path = Path(tempfile.mkdtemp()) / "empty.db"
     FeedbackStore.open(path).close()
     return path
 
 
 class FakeChat(Chat):
-    """A chat that records what tests check."""
+    """A chat that records its requests."""
 
     version = "v1"
     versions: tuple[str, ...] = ("v1",)
-    mended = False  # a "broken" message is answered after all
+    is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:
-        """`path`: the store of an earlier one, as after a restart of the server."""
+        """With `path`, continue on the store of an earlier chat, as after a restart of the server."""
         self.version = version
         self.seconds_between = seconds_between
-        self.asked: list[tuple[str, bool]] = []  # (message, think) in the order they came
-        self.drawn: list[Sampling] = []  # how each was drawn
-        self.closed = threading.Event()  # a reply was ended before its end
+        self.requests: list[tuple[str, bool]] = []  # (message, think), in the order of arrival
+        self.samplings: list[Sampling] = []  # the sampling settings of each request
+        self.closed = threading.Event()  # set when a reply is stopped before its end
         self.path = path or Path(tempfile.mkdtemp()) / "feedback.db"
         if path is None:
             shutil.copy(_empty_store(), self.path)
@@ -178,19 +179,19 @@ class FakeChat(Chat):
         )
 
     @property
-    def votes(self) -> dict[tuple[str, str], Rating]:
-        """Standing votes by (reply, rater)."""
-        return {(vote.reply_id, vote.rater): vote for vote, _ in self.store.ratings() if vote.value}
+    def ratings(self) -> dict[tuple[str, str], Rating]:
+        """Ratings that have not been withdrawn, by (reply id, rater)."""
+        return {(rating.reply_id, rating.rater): rating for rating, _ in self.store.ratings() if rating.value}
 
     @property
     def owners(self) -> dict[str, str]:
-        """Conversation → rater."""
+        """The rater of each conversation."""
         with sqlite3.connect(self.path) as database:
             return dict(database.execute("SELECT id, rater_id FROM conversations"))
 
     @property
     def turns(self) -> dict[str, Message]:
-        """Every message by its id."""
+        """All messages by their ids."""
         return {
             message.id: message
             for conversation in self.owners
@@ -199,26 +200,26 @@ class FakeChat(Chat):
 
     @property
     def finished(self) -> dict[str, str]:
-        """Reply → finish reason."""
+        """The finish reason of each reply, by its id."""
         return {turn.id: turn.reply.finish_reason for turn in self.turns.values() if turn.reply}
 
     def siblings(self, parent_id: str | None) -> list[Message]:
-        """All messages under one parent, oldest first."""
+        """All messages with this parent, oldest first."""
         return [turn for turn in self.turns.values() if turn.parent_id == parent_id]
 
 
 @contextmanager
 def serving(fake: FakeChat, port: int | None = None, accounts: Accounts | None = None) -> Iterator[str]:
-    """The page over `fake` on this port, or a free one; yields its address."""
+    """Serve the page over `fake` on this port or a free one; yields its address."""
 
     async def start() -> tuple[Any, str]:
         page = build_page(fake, accounts=accounts)
-        # Gradio's own search for a port leaves open the sockets that it tried.
+        # Gradio's own search for a free port leaves the sockets open that it has tried.
         options = {**launch_options(accounts), "server_port": port or free_port()}
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]
 
-    # In a running event loop, because Gradio makes one for every lock otherwise, and never closes it.
-    # And in a thread of its own, because Playwright's event loop may run in this one.
+    # In a running event loop, because Gradio otherwise makes a loop for every lock and never closes it; and in a thread
+    # of its own, because Playwright's event loop may run in this one.
     with ThreadPoolExecutor(1) as thread:
         page, url = thread.submit(lambda: asyncio.run(start())).result()
     try:

@@ -1,4 +1,4 @@
-"""Chromium on the page: its settings, and small steps that a person takes. The fixtures are in conftest.py."""
+"""The page in Chromium: settings, and steps of a person. The fixtures are in conftest.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright
 expect = playwright.expect
 MARKS = [
     pytest.mark.browser,
-    # Gradio's queue calls pandas in ways that pandas 3 deprecates.
+    # Gradio's queue uses pandas functions that pandas 3 deprecates.
     pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"),
@@ -30,7 +30,7 @@ SWITCHES = (
     "--no-first-run",
 )
 PATIENCE = float(os.environ.get("THUMBTUNE_PATIENCE", "20"))
-"""Seconds that a loaded machine may take for what a quiet one does at once; nobody waits for them where it does."""
+"""Seconds to wait at most for an element; only a machine under load needs them."""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 780}
 both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -38,7 +38,7 @@ expect.set_options(timeout=1000 * PATIENCE)
 
 
 def watch(tab: Any, address: str, problems: list[str]) -> None:
-    """Add to `problems` every script error, and every request to another place than `address`."""
+    """Add to `problems` every script error, and every request to another server than `address`."""
     tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
     tab.on(
         "request",
@@ -54,9 +54,9 @@ def watch(tab: Any, address: str, problems: list[str]) -> None:
 def visits(
     browser: Any, address: str, path: str = "", ready: str = ".welcome"
 ) -> Iterator[Callable[..., Any]]:
-    """A function that opens `path` as a new person, once `ready` is to be seen.
+    """A function that opens `path` in a new browser profile and waits for the element `ready`.
 
-    Script errors and foreign addresses fail the test.
+    Script errors and requests to other servers fail the test.
     """
     contexts, problems = [], []
 
@@ -83,15 +83,15 @@ def picture(tab: Any, name: str) -> None:
         tab.screenshot(path=str(Path(folder) / f"{name}.png"), animations="disabled")
 
 
-def ask_axe(tab: Any, state: str, found: list[str], still_after: int = 0) -> None:
-    """Add what axe-core finds serious or critical. `still_after`: milliseconds that transitions may take."""
+def check_accessibility(tab: Any, state: str, violations: list[str], still_after: int = 0) -> None:
+    """Add the serious and critical violations that axe-core finds. `still_after`: milliseconds of transitions."""
     from axe_playwright_python.sync_playwright import Axe
 
     tab.wait_for_timeout(still_after)
     for violation in Axe().run(tab).response["violations"]:
         if violation["impact"] in ("serious", "critical"):
             nodes = [node["html"][:200] for node in violation["nodes"]]
-            found.append(f"{state}: {violation['id']} ({violation['help']}) {nodes}")
+            violations.append(f"{state}: {violation['id']} ({violation['help']}) {nodes}")
 
 
 def send(tab: Any, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Small steps over the page's handlers, without a browser."""
+"""Calls of the page's handlers without a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assistant.page.session.chat_session import ChatSession
 
 
 def event(order: int = 1, **data: Any) -> Any:
-    """What the browser sends with an event."""
+    """An event as the browser sends it."""
     return SimpleNamespace(order=order, **data)
 
 

@@ -1,4 +1,4 @@
-"""The app as a process of its own, as people start it."""
+"""The app as a process of its own, as its users start it."""
 
 import os
 import socket
@@ -14,20 +14,20 @@ from tests.helpers.paths import ROOT
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def command(*arguments: str) -> list[str]:
-    """The app's command line with the interpreter that runs the tests."""
+    """The app's command line, with the interpreter that runs the tests."""
     return [sys.executable, str(ROOT / "app.py"), *arguments]
 
 
 @contextmanager
 def running_app(home: Path, *arguments: str, patience: float = 120) -> Iterator[str]:
-    """Start the app on `home`; its address once it answers. Raises AssertionError with its output if it ends."""
+    """Start the app on `home` and yield its address. Raises AssertionError with the app's output if it ends."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     log = home.parent / "app.log"

@@ -1,4 +1,4 @@
-"""Which texts a language of the page has. A missing translation is a missing argument, which fails on import."""
+"""The texts that each language of the chat page has. A missing translation is a missing argument on import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ class ChatTexts:
     other_language: str
     switch_language: str
     version_format: str
-    conversation: str
 
     greeting: str
     greeting_more: str
@@ -95,7 +94,7 @@ class ChatTexts:
     imported: str
     import_refused: dict[str, str]
 
-    # Who is there
+    # Signing in
     sign_in: str
     sign_in_help: str
     signed_in_format: str
@@ -104,9 +103,9 @@ class ChatTexts:
     dashboard: str
 
     # Branches
-    earlier_version: str
-    later_version: str
-    place_format: str
+    previous_branch: str
+    next_branch: str
+    branch_format: str
     retry_thinking: str
     retry_plain: str
     system: str
@@ -169,7 +168,7 @@ class ChatTexts:
     card_document: str
     none: str
 
-    # Next tokens
+    # Tokens of a reply
     tokens: str
     tokens_title: str
     tokens_help: str
@@ -184,11 +183,10 @@ class ChatTexts:
     token_end_help: str
     token_space: str
     token_line: str
-    token_tag: str
     likely: str
     unlikely: str
 
     too_long_format: str
 
-    # What went wrong below the page, by the error's class; named places are fields of the error
+    # Errors by the names of their classes; named places are fields of the error
     errors: dict[str, str]

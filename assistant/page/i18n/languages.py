@@ -1,7 +1,7 @@
-"""Every word the page shows, in English and Chinese, from one place.
+"""The languages of the chat page, and the texts of errors in them.
 
-A language is one `ChatTexts` value. A missing translation is therefore a missing argument, which fails on import;
-the tests also look for empty texts and for page code that shows a text of its own.
+A language is one `ChatTexts` object, so that a missing translation fails on import. Tests look for empty texts, and
+for texts elsewhere in the page's code and templates.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ LANGUAGES = {texts.code: texts for texts in (ENGLISH, CHINESE)}
 
 
 def browser_language(accept_language: str) -> str:
-    """The page's language for an `Accept-Language` header: the first one listed that the page speaks.
+    """The page's language for an `Accept-Language` header: the first listed language that the page has.
 
-    Browsers list languages in order of preference, so the weights need not be read.
+    Browsers list languages in order of preference, so that the weights can be ignored.
     """
     for part in accept_language.split(","):
         code = part.split(";")[0].strip().lower().split("-")[0]
@@ -28,6 +28,6 @@ def browser_language(accept_language: str) -> str:
 
 
 def explained(texts: ChatTexts, error: Exception) -> str:
-    """What an error means for the person, by its nearest named class. Its own sentence is for whoever runs the app."""
-    named = (texts.errors.get(kind.__name__) for kind in type(error).__mro__)
-    return next((text for text in named if text), texts.unexpected).format_map(vars(error))
+    """The text for an error, by its class or its nearest base class that has one. Its own message is for the log."""
+    by_class = (texts.errors.get(kind.__name__) for kind in type(error).__mro__)
+    return next((text for text in by_class if text), texts.unexpected).format_map(vars(error))

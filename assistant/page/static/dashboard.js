@@ -115,7 +115,7 @@ new MutationObserver(() => {
   }
 }).observe(page, { childList: true, subtree: true });
 
-new MutationObserver(() => tellToasts(page.querySelector(".bar[lang]"))).observe(document.body, {
+new MutationObserver(() => translateToasts(page.querySelector(".bar[lang]"))).observe(document.body, {
   childList: true,
   subtree: true,
 });

@@ -1,8 +1,9 @@
-// What changes between two texts, while somebody types. As `text.difference` on the server: word by word, Chinese by the character.
+// The difference between a reply and its correction while somebody types: word by word, Chinese character by character.
+// Does the same as `difference` in `views/markdown.py`.
 const WORD = /(?:(?![\u3400-\u9fff])[\p{L}\p{N}_])+|\s+|./gsu;
-const MOST = 4_000_000; // pairs of words looked at; beyond that the whole middle counts as changed
+const MAX_PAIRS = 4_000_000; // of words to compare; above it the whole middle counts as changed
 
-// Parts as [what became of it, text], where the first is "same", "del" or "ins".
+// Parts as [kind, text], where kind is "same", "del" or "ins".
 function difference(before, after) {
   const old = before.match(WORD) ?? [];
   const now = after.match(WORD) ?? [];
@@ -16,11 +17,11 @@ function difference(before, after) {
   return parts.map(([kind, words]) => [kind, words.join("")]).filter(([, text]) => text);
 }
 
-// By the longest common subsequence.
+// The part between the common beginning and end, by the longest common subsequence.
 function middle(old, now) {
-  if (old.length * now.length > MOST) return [["del", old], ["ins", now]];
+  if (old.length * now.length > MAX_PAIRS) return [["del", old], ["ins", now]];
   const width = now.length + 1;
-  const common = new Uint32Array((old.length + 1) * width); // length of it in what follows [i, j]
+  const common = new Uint32Array((old.length + 1) * width); // its length in the words after [i, j]
   for (let i = old.length - 1; i >= 0; i -= 1)
     for (let j = now.length - 1; j >= 0; j -= 1)
       common[i * width + j] =
@@ -48,7 +49,7 @@ function middle(old, now) {
   return parts;
 }
 
-// Draws it below a form's text; nothing where nothing changes. Texts are put in as texts, never as HTML.
+// Shows the difference below a form's text area, or hides it if there is none. Texts are inserted as text, not as HTML.
 function showDifference(form) {
   const parts = difference(form.dataset.before, form.querySelector("textarea").value);
   const changes = form.querySelector(".changes");

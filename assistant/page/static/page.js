@@ -1,4 +1,4 @@
-// Runs once per HTML block of the page. The server draws; this passes clicks and forms on as events.
+// Runs once for each HTML block of the page. The server draws the blocks; this sends clicks and forms as events.
 const ACTIONS = [
   "ask_delete", "ask_rename", "cancel", "check_for_changes", "choose", "close", "continue_with", "correct",
   "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "import_file",
@@ -6,7 +6,7 @@ const ACTIONS = [
   "rename", "resend", "retry", "search", "set_mode", "set_preferences", "settings", "show_sibling", "token",
   "tokens", "undo", "version_card", "withdraw",
 ];
-let order = 0; // events sent together may arrive in another order; the server goes by this number
+let order = 0; // number of the event: events sent together may arrive in another order
 const act = (name, data) => ACTIONS.includes(name) && trigger(name, { ...data, order: ++order });
 const filled = (form) => {
   const fields = new FormData(form);
@@ -17,21 +17,21 @@ const filled = (form) => {
     values: Object.fromEntries(fields),
   };
 };
-// The server takes the panel away once it has what the form holds: what is sent next is drawn with it.
-const leave = (panel) => act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
+// The server removes the panel once it has the values of its form, so that the next message uses them.
+const closePanel = (panel) => act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
 const drawer = (open) => {
-  // On the list itself: Gradio prefixes our styles with its container, so that none can begin at the body.
+  // A class of the sidebar itself: Gradio prefixes our styles with its container, so no selector can begin at the body.
   document.querySelector("#sidebar").classList.toggle("drawer-open", open);
   document.querySelector("#header [data-do=drawer]")?.setAttribute("aria-expanded", open);
 };
 
 async function copyAnswer(button) {
   const answer = button.closest(".reply").querySelector(".answer");
-  // Formulas as they were written: without its layout a drawn one reads "x2" for a square.
-  const drawn = [...answer.querySelectorAll("math")].map((formula) => [new Text(formula.dataset.tex), formula]);
-  for (const [text, formula] of drawn) formula.replaceWith(text);
+  // Formulas as they were written: the text of a drawn square would be "x2".
+  const formulas = [...answer.querySelectorAll("math")].map((formula) => [new Text(formula.dataset.tex), formula]);
+  for (const [text, formula] of formulas) formula.replaceWith(text);
   const copied = answer.innerText.trim();
-  for (const [text, formula] of drawn) text.replaceWith(formula);
+  for (const [text, formula] of formulas) text.replaceWith(formula);
   await navigator.clipboard.writeText(copied);
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), 1500);
@@ -41,8 +41,8 @@ element.classList.toggle("cannot-copy", !navigator.clipboard); // browsers offer
 
 element.addEventListener("click", (event) => {
   const summary = event.target.closest("summary");
-  if (summary) chosen.set(summary.parentElement.id, !summary.parentElement.open);
-  if (event.target.matches("dialog")) leave(event.target); // beside the panel
+  if (summary) opened.set(summary.parentElement.id, !summary.parentElement.open);
+  if (event.target.matches("dialog")) closePanel(event.target); // a click beside the panel
   const button = event.target.closest("button[data-do]");
   if (!button) return;
   if (button.dataset.do === "copy") copyAnswer(button);
@@ -50,7 +50,7 @@ element.addEventListener("click", (event) => {
     const open = !document.querySelector("#sidebar.drawer-open");
     drawer(open);
     document.querySelector(open ? "#sidebar-top input" : "#header [data-do=drawer]")?.focus();
-  } else if (button.dataset.do === "close") leave(button.closest("dialog"));
+  } else if (button.dataset.do === "close") closePanel(button.closest("dialog"));
   else act(button.dataset.do, { ...button.dataset });
   if (["new_conversation", "open_conversation"].includes(button.dataset.do)) drawer(false);
 });
@@ -75,7 +75,7 @@ element.addEventListener("input", (event) => {
   const written = event.target.closest("form[data-before]");
   if (written) {
     showDifference(written);
-    if (following) scroller.scrollTop = scroller.scrollHeight; // what changes must not hide the way to keep it
+    if (following) scroller.scrollTop = scroller.scrollHeight; // the growing difference must not hide the save button
   }
   const form = event.target.closest("form[data-input]");
   clearTimeout(typed);
@@ -83,7 +83,7 @@ element.addEventListener("input", (event) => {
 });
 element.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.closest("form, li")) act("cancel", {});
-  // While composing, Enter picks a word in an input method.
+  // While text is composed in an input method, Enter chooses a word.
   if (event.target.dataset.enter !== "submit" || event.isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
@@ -91,10 +91,10 @@ element.addEventListener("keydown", (event) => {
   }
 });
 
-// Keys of the whole page; once, from the block that is always there.
+// Keys of the whole page, from one block that is always there.
 if (element.closest("#header")) {
-  const tell = () => tellToasts(element.querySelector(".bar"));
-  new MutationObserver(tell).observe(document.body, { childList: true, subtree: true });
+  const translate = () => translateToasts(element.querySelector(".bar"));
+  new MutationObserver(translate).observe(document.body, { childList: true, subtree: true });
   const keys = { KeyN: "#header [data-do=new_conversation]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
   document.addEventListener("keydown", (event) => {
     const target = event.altKey && !event.ctrlKey && !event.metaKey && keys[event.code];
@@ -108,36 +108,37 @@ if (element.closest("#header")) {
       document.querySelector("#header [data-do=drawer]")?.focus();
     } else document.querySelector("#stop")?.click();
   });
-  // Beside the drawer: the page behind it closes it.
+  // A click on the page behind the drawer closes it.
   document.addEventListener("click", (event) => {
     if (event.target.closest("#main") && !event.target.closest("[data-do=drawer]")) drawer(false);
   });
 }
 
-// Tabs of one browser tell each other that something was drawn anew; other devices are asked about on coming back here.
+// Tabs of one browser notify each other of changes; for those on other devices a tab asks the server on getting the focus.
 if (element.closest("#conversation-list")) {
   const state = () => element.querySelector("[data-state]")?.dataset.state;
   const tabs = new BroadcastChannel("thumbtune");
   tabs.addEventListener("message", ({ data }) => data !== state() && act("check_for_changes", {}));
   watch("value", () => tabs.postMessage(state()));
-  let looked = 0;
-  const look = () => {
-    if (document.visibilityState !== "visible" || Date.now() - looked < 1000) return;
-    looked = Date.now();
+  let checked = 0; // milliseconds since 1970
+  const check = () => {
+    if (document.visibilityState !== "visible" || Date.now() - checked < 1000) return;
+    checked = Date.now();
     act("check_for_changes", {});
   };
-  document.addEventListener("visibilitychange", look);
-  window.addEventListener("focus", look);
+  document.addEventListener("visibilitychange", check);
+  window.addEventListener("focus", check);
 }
 
-// After each drawing: keep thoughts as the person left them, follow the text unless they scrolled up.
-const chosen = new Map();
+// After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
+const opened = new Map(); // id of a thought → whether the person has opened it
 const scroller = element.closest("#scroller");
-if (scroller) element.setAttribute("role", "log"); // read out when complete: a reply being written is aria-busy
+// Screen readers read a new reply of a log once it is complete; until then it is aria-busy.
+if (scroller) element.setAttribute("role", "log");
 let following = true;
 let turns = 0;
-let opener = null; // what had the focus before the panel opened
-let depth = 0; // how far the open panel was scrolled
+let opener = null; // the element that had the focus before the panel opened
+let depth = 0; // scroll position of the open panel, in pixels
 scroller?.addEventListener("scroll", () => {
   following = scroller.scrollTop + scroller.clientHeight > scroller.scrollHeight - 60;
 });
@@ -145,7 +146,7 @@ element.addEventListener("scroll", (event) => {
   if (event.target.matches(".panel-body")) depth = event.target.scrollTop;
 }, true);
 watch("value", () => {
-  for (const [id, open] of chosen) {
+  for (const [id, open] of opened) {
     const thought = document.getElementById(id);
     if (thought) thought.open = open;
   }
@@ -161,14 +162,14 @@ watch("value", () => {
     opener ??= document.activeElement;
     panel.addEventListener("cancel", (event) => {
       event.preventDefault();
-      leave(panel);
+      closePanel(panel);
     });
     panel.showModal();
     const body = panel.querySelector(".panel-body");
     body.scrollTop = depth;
     const token = panel.querySelector(".token[aria-pressed=true]")?.getBoundingClientRect();
     const below = panel.querySelector(".alternatives")?.getBoundingClientRect();
-    if (token && below) body.scrollTop += Math.max(0, token.bottom + 12 - below.top); // what could have come hides it
+    if (token && below) body.scrollTop += Math.max(0, token.bottom + 12 - below.top); // the alternatives must not hide the token
   }
   element.querySelectorAll("form[data-before]").forEach(showDifference);
   const field = element.querySelector("[data-focus]");

@@ -1,6 +1,6 @@
-// Gradio's own notices stand in corners of every page and are in English, whatever the page's language: a lost
-// connection, and a handler that failed. The bar on top has the words for them.
-function tellToasts(bar) {
+// Translates Gradio's own notices of a lost connection and of a failed handler, which are always in English. The bar at
+// the top has the texts in its attributes.
+function translateToasts(bar) {
   for (const toast of document.querySelectorAll(".toast-body.error")) {
     const text = toast.querySelector(".toast-message-text");
     if (!text || !bar || toast.lang === bar.lang) continue;

@@ -31,7 +31,7 @@ def sibling_arrows(session: ChatSession, turn: ConversationTurn) -> SiblingArrow
         return None
     position, last = siblings.index(turn.id), len(siblings) - 1
     return SiblingArrows(
-        label=session.texts.place_format.format(number=position + 1, total=len(siblings)),
+        label=session.texts.branch_format.format(number=position + 1, total=len(siblings)),
         number=position + 1,
         total=len(siblings),
         earlier=siblings[position - 1] if position else "",

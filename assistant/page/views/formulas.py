@@ -1,6 +1,7 @@
-"""Formulas in replies: TeX between `$…$`, `$$…$$`, `\\(…\\)` or `\\[…\\]` → MathML, which browsers draw by themselves.
+"""Formulas in replies: TeX between `$…$`, `$$…$$`, `\\(…\\)` or `\\[…\\]` → MathML, which browsers can draw.
 
-Nothing is fetched, and a screen reader reads a formula as one. What is no formula after all is shown as it was written.
+The page loads no script for it, and a screen reader reads a formula as a formula. Text that is not a formula after
+all is shown as it was written.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
 
 MAX_FORMULA = 2_000
-"""Characters. A longer one is more likely a slip than a formula."""
+"""Characters. A longer text between two signs is more likely a mistake than a formula."""
 
-# What a formula is made of. TeX can also carry addresses, styles and classes: those stay out.
+# Attributes that a formula needs. TeX can also set links, styles and classes, which are removed.
 _ATTRIBUTES = {
     "accent", "columnalign", "columnlines", "columnspacing", "depth", "display", "displaystyle", "fence", "form",
     "height", "linebreak", "linethickness", "lspace", "mathsize", "mathvariant", "maxsize", "minsize", "movablelimits",
@@ -30,7 +31,7 @@ _CLOSED_BY = {"\\(": "\\)", "\\[": "\\]"}
 
 
 def formulas(reader: MarkdownIt) -> None:
-    """Teach a Markdown reader all four ways to write a formula. "$5 and $6" is money."""
+    """Add all four ways to write a formula to a Markdown reader. "$5 and $6" stays text."""
     dollarmath_plugin(
         reader,
         allow_labels=False,
@@ -39,7 +40,7 @@ def formulas(reader: MarkdownIt) -> None:
         allow_blank_lines=False,
         double_inline=True,
     )
-    # Before "escape", which would read the backslash.
+    # Before "escape", which would take the backslash.
     reader.inline.ruler.before("escape", "math_brackets", _brackets)
     for kind, block in (("math_inline", False), ("math_inline_double", True), ("math_block", True)):
         reader.add_render_rule(kind, _drawn(block))
@@ -47,25 +48,25 @@ def formulas(reader: MarkdownIt) -> None:
 
 @lru_cache(maxsize=2048)
 def formula(tex: str, block: bool) -> str:
-    """MathML for `tex`, set on a line of its own if `block`; where it cannot be read, the TeX itself as code."""
+    """MathML for `tex`, on a line of its own if `block`; the TeX itself as code if it cannot be parsed."""
     source = f"<code>{escape(tex)}</code>"
     if len(tex) > MAX_FORMULA:
         return source
     try:
-        # The library knows the one environment under its other name only.
-        known = tex.strip().replace("{aligned}", "{align*}")
-        tree = convert_to_element(known, display="block" if block else "inline")
+        # The library knows this environment by its other name only.
+        source_tex = tex.strip().replace("{aligned}", "{align*}")
+        tree = convert_to_element(source_tex, display="block" if block else "inline")
         _clean(tree)
-        tree.set("data-tex", tex.strip())  # what copying copies
-        # Not the library's own text: that turns "<" of a formula's words back into tags.
+        tree.set("data-tex", tex.strip())  # `page.js` copies it in place of the drawn formula
+        # Not the library's own serializer: it turns "<" in a formula's text back into a tag.
         return tostring(tree, encoding="unicode")
     except Exception:
-        # Its errors have no class in common, and half a formula comes with every update of a reply.
+        # The library's errors share no class, and a reply that is being written often ends in half a formula.
         return source
 
 
 def _clean(element: Element) -> None:
-    """Keep what draws; signs come as references such as "&#x0003C;", which would be escaped once more."""
+    """Remove other attributes, and decode references such as "&#x0003C;", which would be escaped once more."""
     element.attrib = {name: value for name, value in element.attrib.items() if name in _ATTRIBUTES}
     element.text = unescape(element.text) if element.text else element.text
     for child in element:

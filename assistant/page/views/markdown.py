@@ -1,4 +1,4 @@
-"""Text from people and models → HTML that is safe to put on the page."""
+"""Text from people and models as HTML that is safe on the page."""
 
 from __future__ import annotations
 

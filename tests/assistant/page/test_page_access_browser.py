@@ -1,4 +1,4 @@
-"""The page for everybody: checked by axe-core, by keyboard alone, in still pictures."""
+"""Accessibility of the page: checked by axe-core, used by keyboard alone, and without motion."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from typing import Any
 
 import pytest
 from helpers.fake_chat import FakeChat
-from helpers.in_browser import DESKTOP, MARKS, PHONE, ask_axe, button, expect, send
+from helpers.in_browser import DESKTOP, MARKS, PHONE, button, check_accessibility, expect, send
 
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 
 pytestmark = MARKS
 
 
-def check(tab: Any, state: str, found: list[str]) -> None:
+def check(tab: Any, state: str, violations: list[str]) -> None:
     """Add what axe-core finds serious or critical in this state of the page, light and dark."""
     for scheme in ("light", "dark"):
         tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        ask_axe(tab, f"{state}, {scheme}", found)
+        check_accessibility(tab, f"{state}, {scheme}", violations)
 
 
 @pytest.mark.parametrize(
     ("size", "texts"),
     [(DESKTOP, ENGLISH), (PHONE, CHINESE)],
-    ids=["desk-english", "phone-chinese"],
+    ids=["desktop-english", "phone-chinese"],
 )
 def test_axe_finds_nothing_serious_in_any_state(
     visit: Any, fake: FakeChat, size: dict[str, int], texts: ChatTexts
 ) -> None:
-    # Without transitions, which would be caught half way.
+    # Without transitions, which axe-core would see half way.
     tab = visit(size, reduced_motion="reduce", locale="zh-CN" if texts is CHINESE else "en-GB")
-    found: list[str] = []
-    check(tab, "empty", found)
+    violations: list[str] = []
+    check(tab, "empty", violations)
     tab.locator("#message textarea").fill("slow and long")
     tab.keyboard.press("Enter")
     expect(tab.locator(".answer")).to_contain_text("tick")
-    check(tab, "writing", found)
+    check(tab, "writing", violations)
     button(tab, texts.stop).click()
     expect(tab.locator("#send")).to_be_visible()
     send(tab, "table")
@@ -45,54 +45,54 @@ def test_axe_finds_nothing_serious_in_any_state(
     button(tab, texts.bad).click()
     expect(tab.locator(".feedback")).to_be_visible()
     tab.locator(".thought summary").last.click()
-    check(tab, "feedback", found)
+    check(tab, "feedback", violations)
     button(tab, texts.correct).click()
     tab.get_by_label(texts.correct_label).fill("Better.")
     expect(tab.locator(".changes ins")).to_be_visible()
-    check(tab, "correcting", found)
+    check(tab, "correcting", violations)
     button(tab, texts.correct_save).click()
     expect(tab.locator(".difference")).to_be_visible()
-    check(tab, "corrected", found)
+    check(tab, "corrected", violations)
     button(tab, texts.tokens).click()
     tab.locator(".token").last.click()
     expect(tab.locator(".alternatives")).to_be_visible()
-    check(tab, "tokens", found)
+    check(tab, "tokens", violations)
     tab.keyboard.press("Escape")
     button(tab, texts.settings).click()
-    check(tab, "settings", found)
+    check(tab, "settings", violations)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
     tab.locator("#header .badge").click()
-    check(tab, "card", found)
+    check(tab, "card", violations)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
     tab.get_by_label(texts.mode_label).select_option("resample")
     tab.locator("#message textarea").fill("broken wire")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_be_visible()
-    check(tab, "error", found)
+    check(tab, "error", violations)
     send(tab, "which one?")
-    check(tab, "pair", found)
+    check(tab, "pair", violations)
     button(tab, texts.choices["left"]).click()
     expect(tab.locator(".side-reply .caption").first).to_be_visible()
-    check(tab, "named", found)
+    check(tab, "named", violations)
     if size == PHONE:
         button(tab, texts.open_list).click()
     tab.locator("#conversation-list li").first.hover()
     tab.locator("#conversation-list [data-do=ask_delete]").first.click()
     expect(tab.get_by_role("alertdialog")).to_be_visible()
-    check(tab, "list", found)
-    assert found == [], "\n".join(found)
+    check(tab, "list", violations)
+    assert violations == [], "\n".join(violations)
 
 
-def test_tab_goes_through_the_page_in_reading_order_and_nothing_moves_for_who_asks_for_stillness(
+def test_tab_goes_through_the_page_in_reading_order_and_nothing_moves_with_reduced_motion(
     visit: Any, fake: FakeChat
 ) -> None:
     tab = visit(reduced_motion="reduce")
     tab.locator("#message textarea").fill("slow and still")
     tab.keyboard.press("Enter")
     expect(tab.locator(".answer")).to_contain_text("tick")
-    moving = "() => document.getAnimations().filter((one) => one.playState === 'running').length"
+    moving = "() => document.getAnimations().filter((animation) => animation.playState === 'running').length"
     assert tab.evaluate(moving) == 0
     button(tab, ENGLISH.stop).click()
     expect(tab.locator("#send")).to_be_visible()
@@ -109,7 +109,7 @@ def test_tab_goes_through_the_page_in_reading_order_and_nothing_moves_for_who_as
     assert [part for part in parts if part] == order
 
 
-def test_keys_stop_vote_and_begin_anew(visit: Any, fake: FakeChat) -> None:
+def test_keys_stop_rate_and_begin_a_new_conversation(visit: Any, fake: FakeChat) -> None:
     tab = visit()
     tab.locator("#message textarea").fill("slow and long")
     tab.keyboard.press("Enter")
@@ -122,7 +122,7 @@ def test_keys_stop_vote_and_begin_anew(visit: Any, fake: FakeChat) -> None:
     expect(tab.locator(".welcome")).to_be_visible()
 
 
-def test_the_drawer_opens_and_closes_by_keyboard_and_hides_from_it_when_closed(
+def test_the_drawer_opens_and_closes_by_keyboard_and_cannot_be_reached_when_closed(
     visit: Any, fake: FakeChat
 ) -> None:
     tab = visit(PHONE)

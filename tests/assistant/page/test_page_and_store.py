@@ -1,4 +1,4 @@
-"""The page in Chromium on the real app: the starter thinks and answers, and a thumb down reaches the store."""
+"""The page in Chromium with the real app: the starter thinks and answers, and a thumb down reaches the store."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Messages and their answers in Chromium. `THUMBTUNE_SCREENSHOTS=folder` keeps pictures."""
+"""Messages and replies in Chromium. `THUMBTUNE_SCREENSHOTS=folder` saves screenshots."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_without_the_switch_there_is_no_thought_and_a_reload_remembers_it(visit:
     tab = visit()
     tab.get_by_label(ENGLISH.think).uncheck()
     send(tab, "plainly")
-    assert fake.asked[-1] == ("plainly", False)
+    assert fake.requests[-1] == ("plainly", False)
     expect(tab.locator(".thought")).to_have_count(0)
     tab.reload()
     expect(tab.locator(".bubble")).to_have_text("plainly")
@@ -48,7 +48,7 @@ def test_without_the_switch_there_is_no_thought_and_a_reload_remembers_it(visit:
 
 
 @both_sizes
-def test_stop_keeps_the_words_and_the_conversation_goes_on(
+def test_stop_keeps_the_part_that_was_written_and_the_conversation_continues(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
@@ -63,7 +63,7 @@ def test_stop_keeps_the_words_and_the_conversation_goes_on(
     expect(tab.locator(".answer").last).to_have_text("You said: go on")
 
 
-def test_a_closed_tab_ends_its_reply(visit: Any, fake: FakeChat) -> None:
+def test_closing_a_tab_stops_its_reply(visit: Any, fake: FakeChat) -> None:
     fake.closed.clear()
     tab = visit()
     tab.locator("#message textarea").fill("slow and then gone")
@@ -99,27 +99,27 @@ def test_html_in_messages_and_answers_is_text(visit: Any, fake: FakeChat, size: 
 
 def test_an_empty_message_gets_a_hint_and_shift_enter_a_new_line(visit: Any, fake: FakeChat) -> None:
     tab = visit()
-    asked = len(fake.asked)
+    requests = len(fake.requests)
     tab.locator("#message textarea").press("Enter")
     expect(tab.get_by_text(ENGLISH.empty_message)).to_be_visible()
     tab.locator("#message textarea").type("a")
     tab.keyboard.press("Shift+Enter")
     tab.keyboard.type("b")
     expect(tab.locator("#message textarea")).to_have_value("a\nb")
-    assert len(fake.asked) == asked
+    assert len(fake.requests) == requests
 
 
 @both_sizes
-def test_a_paste_of_a_hundred_thousand_characters_is_refused_kindly_and_kept(
+def test_a_paste_of_a_hundred_thousand_characters_is_refused_and_stays_in_the_box(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
-    asked = len(fake.asked)
+    requests = len(fake.requests)
     tab.locator("#message textarea").fill("word " * 20_000)
     button(tab, ENGLISH.send).click()
     expect(tab.get_by_text("This message has 100,000 characters")).to_be_visible()
     expect(tab.locator("#message textarea")).to_have_value("word " * 20_000)
-    assert len(fake.asked) == asked
+    assert len(fake.requests) == requests
 
 
 def test_copying_copies_the_answer_alone(visit: Any, fake: FakeChat) -> None:
@@ -137,7 +137,7 @@ def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(
     send(tab, "formula")
     expect(tab.locator(".answer math msup")).to_have_count(1)
     high, low = (tab.locator(f".answer msup > :{at}-child").bounding_box() for at in ("last", "first"))
-    assert high["y"] + high["height"] < low["y"] + low["height"], "the exponent stands higher"
+    assert high["y"] + high["height"] < low["y"] + low["height"], "the exponent is higher"
     expect(tab.locator(".answer mtext")).to_contain_text("<img")
     expect(tab.locator(".answer")).to_contain_text("cost $5 or $6")
     assert tab.locator(".turn img").count() == 0 and tab.title() == "Thumbtune"
@@ -161,14 +161,14 @@ def test_an_error_is_explained_and_the_message_is_sent_again_by_one_click(
     expect(tab.locator(".bubble")).to_have_text(["fine", "broken wire"])
     expect(tab.locator(".answer").first).to_have_text("You said: fine")
     picture(tab, f"error-{size['width']}")
-    fake.mended = True
+    fake.is_repaired = True
     try:
         tab.reload()
         button(tab, ENGLISH.retry).click()
         expect(tab.locator(".answer").last).to_have_text("You said: broken wire")
         expect(tab.locator(".bubble")).to_have_text(["fine", "broken wire"])
     finally:
-        fake.mended = False
+        fake.is_repaired = False
 
 
 def test_a_chinese_page_shows_no_english_error(visit: Any, fake: FakeChat) -> None:

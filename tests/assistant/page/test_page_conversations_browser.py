@@ -1,4 +1,4 @@
-"""Conversations and their branches in Chromium: listed, found, carried, edited, and shown in two tabs."""
+"""Conversations and their branches in Chromium: listed, searched, saved, edited, and open in two tabs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = MARKS
 
 
 def open_list(tab: Any, size: dict[str, int]) -> None:
-    """On a phone the list is a drawer."""
+    """Show the list of conversations, which is a drawer on a phone."""
     if size == PHONE and not tab.locator("#sidebar.drawer-open").count():
         button(tab, ENGLISH.open_list).click()
     expect(tab.locator("#sidebar-top input")).to_be_visible()
@@ -25,7 +25,7 @@ def names(tab: Any) -> Any:
     return tab.locator("#conversation-list .name")
 
 
-def fresh(tab: Any) -> None:
+def new_conversation(tab: Any) -> None:
     button(tab, ENGLISH.new_conversation).click()
     expect(tab.locator(".welcome")).to_be_visible()
 
@@ -36,7 +36,7 @@ def test_conversations_are_listed_found_renamed_and_deleted(
 ) -> None:
     tab = visit(size)
     send(tab, "about apples")
-    fresh(tab)
+    new_conversation(tab)
     send(tab, "about <b>pears</b>")
     open_list(tab, size)
     expect(names(tab)).to_have_text(["about <b>pears</b>", "about apples"])
@@ -85,19 +85,19 @@ def test_another_tab_sees_the_conversation_and_goes_on_from_what_it_shows(visit:
     other = tab.context.new_page()
     other.goto(tab.url)
     expect(other.locator(".bubble")).to_have_text("begun here")
-    button(other, ENGLISH.correct).click()  # so that it is left alone
+    button(other, ENGLISH.correct).click()  # an open form keeps the tab from being drawn again
     expect(other.get_by_label(ENGLISH.correct_label)).to_be_visible()
     send(tab, "first tab")
     send(other, "second tab")
     expect(other.locator(".bubble")).to_have_text(["begun here", "second tab"])
     expect(other.locator(".message .siblings")).to_contain_text("2/2")
     tab.reload()
-    button(tab, ENGLISH.earlier_version).click()
+    button(tab, ENGLISH.previous_branch).click()
     expect(tab.locator(".bubble")).to_have_text(["begun here", "first tab"])
 
 
 @both_sizes
-def test_an_idle_tab_shows_what_another_one_adds_and_is_left_alone_while_its_person_is_at_work(
+def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
@@ -113,14 +113,14 @@ def test_an_idle_tab_shows_what_another_one_adds_and_is_left_alone_while_its_per
     button(tab, ENGLISH.finish).click()
     expect(idle.locator("#message textarea")).to_have_value("half a thought")
 
-    # A form that is open stays open, with what is written in it.
+    # An open form stays open with its text.
     button(idle, ENGLISH.correct).click()
     idle.get_by_label(ENGLISH.correct_label).fill("Better.")
     send(tab, "and more")
     expect(idle.get_by_label(ENGLISH.correct_label)).to_have_value("Better.")
     button(idle, ENGLISH.cancel).click()
 
-    # What another device adds tells no tab of this browser: it is seen on coming back to the tab.
+    # Nothing tells this browser what another device adds; it asks when the person comes back to the tab.
     other = idle.context.browser.new_context(viewport=size, storage_state=idle.context.storage_state())
     device = other.new_page()
     device.goto(tab.url)
@@ -128,13 +128,13 @@ def test_an_idle_tab_shows_what_another_one_adds_and_is_left_alone_while_its_per
     idle.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(idle.locator(".bubble").last).to_have_text("from another device")
 
-    # And what is deleted there is gone here.
+    # A conversation that is deleted on another device is gone here too.
     open_list(device, size)
     device.locator("#conversation-list li").first.hover()
     device.locator("#conversation-list [data-do=ask_delete]").first.click()
     button(device, ENGLISH.delete_for_good).click()
     expect(device.locator(".welcome")).to_be_visible()
-    idle.wait_for_timeout(1000)  # it looks once a second at most
+    idle.wait_for_timeout(1000)  # it asks at most once a second
     idle.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(idle.get_by_text(ENGLISH.errors["NotHere"])).to_be_visible()
     expect(idle.locator("#message textarea")).to_have_value("half a thought")
@@ -170,7 +170,7 @@ def test_a_conversation_is_saved_and_opened_again_and_a_wrong_file_is_refused(
 
 
 @both_sizes
-def test_arrows_switch_between_answers_and_each_keeps_its_vote(
+def test_arrows_switch_between_answers_and_each_keeps_its_rating(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
@@ -184,11 +184,11 @@ def test_arrows_switch_between_answers_and_each_keeps_its_vote(
     expect(tab.locator(".thought")).to_have_count(1)
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "false")
     picture(tab, f"branches-{size['width']}")
-    button(tab, ENGLISH.earlier_version).click()
+    button(tab, ENGLISH.previous_branch).click()
     expect(tab.locator(".reply .siblings")).to_contain_text("1/2")
     expect(tab.locator(".thought")).to_have_count(0)
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
-    expect(button(tab, ENGLISH.earlier_version)).to_be_disabled()
+    expect(button(tab, ENGLISH.previous_branch)).to_be_disabled()
     tab.reload()
     expect(tab.locator(".reply .siblings")).to_contain_text("1/2")
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
@@ -214,8 +214,8 @@ def test_edit_retry_and_undo_change_the_path_and_lose_nothing(
     button(tab, ENGLISH.retry).click()
     expect(tab.locator(f'.reply[data-turn]:not([data-turn="{first}"])')).to_be_visible()
     answered(tab)
-    asked = fake.turns[first].parent_id
-    assert len(fake.siblings(asked)) == 2
+    message = fake.turns[first].parent_id
+    assert len(fake.siblings(message)) == 2
     assert {"one", "two"} <= {turn.content for turn in fake.siblings(None)}
     button(tab, ENGLISH.undo).click()
     expect(tab.locator(".welcome")).to_be_visible()
@@ -227,7 +227,7 @@ def test_enter_that_picks_a_word_in_an_input_method_does_not_send(visit: Any, fa
     send(tab, "original")
     tab.locator(".bubble").hover()
     button(tab, ENGLISH.edit).click()
-    asked = len(fake.asked)
+    requests = len(fake.requests)
     field = tab.get_by_label(ENGLISH.edit_label)
     field.fill("ni")
     field.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
@@ -235,4 +235,4 @@ def test_enter_that_picks_a_word_in_an_input_method_does_not_send(visit: Any, fa
     field.press("Enter")
     expect(tab.locator(".bubble")).to_have_text("nihao")
     answered(tab)
-    assert [message for message, _ in fake.asked[asked:]] == ["nihao"]
+    assert [message for message, _ in fake.requests[requests:]] == ["nihao"]

@@ -37,13 +37,13 @@ def test_chat_streams_dictionaries_to_a_client(served: tuple[FakeChat, str]) -> 
     assert last["answer"] == "The answer is **632**."
     assert "carry 1" in last["thought"]
     assert len(job.outputs()) > 2
-    assert fake.asked[-1] == ("347 + 285", True)
+    assert fake.requests[-1] == ("347 + 285", True)
 
 
 def test_chat_needs_only_a_message_and_continues_a_conversation(served: tuple[FakeChat, str]) -> None:
     fake, url = served
     first = Client(url, verbose=False).predict("hello", api_name="/chat")
-    assert fake.asked[-1] == ("hello", False)
+    assert fake.requests[-1] == ("hello", False)
     second = Client(url, verbose=False).predict(
         message="more", think=False, conversation=first["conversation"], api_name="/chat"
     )
@@ -51,17 +51,17 @@ def test_chat_needs_only_a_message_and_continues_a_conversation(served: tuple[Fa
     assert fake.turns[fake.turns[second["reply_id"]].parent_id or ""].parent_id == first["reply_id"]
 
 
-def test_rate_stores_a_vote_per_client(served: tuple[FakeChat, str]) -> None:
+def test_rate_stores_one_rating_per_client(served: tuple[FakeChat, str]) -> None:
     fake, url = served
-    one, two = Client(url, verbose=False), Client(url, verbose=False)
-    reply = one.predict("hello", api_name="/chat")["reply_id"]
-    answer = one.predict(reply, -1, ["wrong"], "no", api_name="/rate")
-    one.predict(reply_id=reply, value=1, reasons=[], comment="", api_name="/rate")
-    two.predict(reply, -1, ["unclear"], "", api_name="/rate")
-    votes = {rater: vote.value for (voted, rater), vote in fake.votes.items() if voted == reply}
+    first, second = Client(url, verbose=False), Client(url, verbose=False)
+    reply = first.predict("hello", api_name="/chat")["reply_id"]
+    answer = first.predict(reply, -1, ["wrong"], "no", api_name="/rate")
+    first.predict(reply_id=reply, value=1, reasons=[], comment="", api_name="/rate")
+    second.predict(reply, -1, ["unclear"], "", api_name="/rate")
+    values = {rater: rating.value for (rated, rater), rating in fake.ratings.items() if rated == reply}
     assert answer["value"] == -1
-    assert sorted(votes.values()) == [-1, 1]
-    assert all(rater.startswith("api-") for rater in votes)
+    assert sorted(values.values()) == [-1, 1]
+    assert all(rater.startswith("api-") for rater in values)
 
 
 @pytest.mark.parametrize(

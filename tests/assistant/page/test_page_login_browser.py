@@ -1,4 +1,4 @@
-"""Signing in to chat in Chromium: conversations belong to the person, on every browser, and not to the browser."""
+"""Signing in to the chat in Chromium: conversations belong to the account, in every browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from assistant.page.i18n.languages import CHINESE, ENGLISH
 
 pytestmark = [
     *MARKS,
-    # Outside of a Space Gradio stands in for Hugging Face's login, and says so.
+    # Outside of a Space, Gradio imitates Hugging Face's login and warns of it.
     pytest.mark.filterwarnings("ignore:Gradio does not support OAuth features outside of a Space"),
 ]
 NAMES = "#conversation-list .name"
@@ -46,7 +46,7 @@ def open_list(tab: Any) -> None:
 
 
 @both_sizes
-def test_with_passwords_nobody_chats_without_and_a_persons_conversations_are_on_every_browser(
+def test_with_passwords_nobody_chats_without_one_and_conversations_are_in_every_browser(
     browser: Any, home: Path, size: dict[str, int]
 ) -> None:
     chat = FakeChat()
@@ -56,9 +56,9 @@ def test_with_passwords_nobody_chats_without_and_a_persons_conversations_are_on_
         visits(browser, url, ready="input[type=password]") as visit,
     ):
         first = visit(size)
-        expect(first.get_by_text(ENGLISH.door)).to_be_visible()
-        expect(first.get_by_text(CHINESE.door)).to_be_visible()
-        picture(first, f"door-{size['width']}")
+        expect(first.get_by_text(ENGLISH.login_reason)).to_be_visible()
+        expect(first.get_by_text(CHINESE.login_reason)).to_be_visible()
+        picture(first, f"login-{size['width']}")
         with pytest.raises(Exception, match=r"401|auth|login"):
             Client(url, verbose=False)
         give_password(first, "ada", "a wrong guess")
@@ -78,7 +78,7 @@ def test_with_passwords_nobody_chats_without_and_a_persons_conversations_are_on_
         give_password(other, "Bob", "battery staple")
         expect(other.locator(".welcome")).to_be_visible()
         expect(other.locator(NAMES)).to_have_count(0)
-        # The program's conversation is the person's too.
+        # A conversation that the person's program began is in the person's list too.
         client = Client(url, auth=("bob", "battery staple"), verbose=False)
         client.predict("from a script", api_name="/chat")
         other.reload()
@@ -87,7 +87,7 @@ def test_with_passwords_nobody_chats_without_and_a_persons_conversations_are_on_
 
         second.get_by_role("link", name=ENGLISH.sign_out).click()
         expect(second.locator("input[type=password]")).to_be_visible()
-        send(first, "and still here")  # signing out there has not signed out here
+        send(first, "and still here")  # signing out in one browser does not sign out in another
         assert set(chat.owners.values()) == {
             Raters(home).signed_in("password", name) for name in ("ada", "bob")
         }
@@ -134,7 +134,7 @@ def test_a_hugging_face_account_keeps_its_conversations_and_signing_out_leaves_n
         open_list(tab)
         expect(tab.locator(NAMES)).to_have_text(["before"])
         expect(tab.locator(".bubble")).to_have_count(0)
-        # The tab that was open all the time is not the person's any more either.
+        # A tab that was open before the person signed out is not signed in any more either.
         send(idle, "after")
         owner = {message.content: message.conversation_id for message in chat.turns.values()}
         signed = Raters(home).signed_in("hugging_face", "17")

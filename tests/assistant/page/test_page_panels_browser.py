@@ -1,4 +1,4 @@
-"""What opens over the page, in Chromium: settings, how an answer was written, and the version's card."""
+"""The panels over the page in Chromium: settings, the tokens of a reply, and the version's card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = MARKS
 
 
 @both_sizes
-def test_settings_reach_the_draw_and_are_remembered_and_reset(
+def test_settings_reach_the_engine_and_are_remembered_and_reset(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
@@ -31,8 +31,8 @@ def test_settings_reach_the_draw_and_are_remembered_and_reset(
     tab.keyboard.press("Escape")
     expect(panel).to_have_count(0)
     send(tab, "with settings")
-    drawn = fake.drawn[-1]
-    assert (drawn.temperature, drawn.top_p, drawn.top_k, drawn.max_new_tokens, drawn.seed) == (
+    sampling = fake.samplings[-1]
+    assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_new_tokens, sampling.seed) == (
         1.0,
         0.95,
         5,
@@ -68,9 +68,7 @@ def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
     token, below = (
         panel.locator(part).bounding_box() for part in (".token[aria-pressed=true]", ".alternatives")
     )
-    assert token["y"] + token["height"] < below["y"], (
-        "what could have come stands beside the token, not on it"
-    )
+    assert token["y"] + token["height"] < below["y"], "the alternatives do not cover the chosen token"
     panel.locator(".token", has_text="T").first.click()
     expect(panel.locator(".alternatives")).to_be_visible()
     tab.set_viewport_size(size)

@@ -1,4 +1,4 @@
-"""What people say of answers, in Chromium: thumbs, better answers, and the better of two."""
+"""Feedback in Chromium: ratings, corrections and comparisons."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_
     button(other, ENGLISH.bad).click()
     expect(other.get_by_text(ENGLISH.thanks)).to_be_visible()
     device.close()
-    button(tab, ENGLISH.bad).click()  # here it is not pressed yet
+    button(tab, ENGLISH.bad).click()  # the other device's rating is not shown in this tab yet
     expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
     tab.get_by_text(ENGLISH.reasons_bad["wrong"], exact=True).click()
     tab.get_by_label(ENGLISH.comment_label).fill("It <b>is</b></textarea><i>42</i>.")
     picture(tab, f"feedback-{size['width']}")
     button(tab, ENGLISH.finish).click()
     expect(tab.locator(".feedback")).to_have_count(0)
-    [vote] = [vote for (voted, _), vote in fake.votes.items() if voted == reply]
-    assert (vote.value, vote.reasons, vote.comment) == (
+    [rating] = [rating for (rated, _), rating in fake.ratings.items() if rated == reply]
+    assert (rating.value, rating.reasons, rating.comment) == (
         -1,
         ("wrong",),
         "It <b>is</b></textarea><i>42</i>.",
@@ -44,14 +44,14 @@ def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_
     expect(tab.get_by_text(ENGLISH.ask_good)).to_be_visible()
     button(tab, ENGLISH.bad).click()
     expect(tab.get_by_text(ENGLISH.ask_bad)).to_be_visible()
-    assert [vote.value for (voted, _), vote in fake.votes.items() if voted == reply] == [-1]
+    assert [rating.value for (rated, _), rating in fake.ratings.items() if rated == reply] == [-1]
     tab.get_by_label(ENGLISH.comment_label).fill("It </textarea><i>is</i>.")
     tab.get_by_text(ENGLISH.reasons_bad["wrong"], exact=True).click()
     expect(tab.get_by_label(ENGLISH.comment_label)).to_have_value("It </textarea><i>is</i>.")
     expect(tab.locator(".feedback i")).to_have_count(0)
     button(tab, ENGLISH.bad).click()
     expect(tab.get_by_text(ENGLISH.withdrawn)).to_be_visible()
-    assert all(voted != reply for voted, _ in fake.votes)
+    assert all(rated != reply for rated, _ in fake.ratings)
 
 
 def test_a_comment_left_without_pressing_done_is_kept(visit: Any, fake: FakeChat) -> None:
@@ -63,12 +63,12 @@ def test_a_comment_left_without_pressing_done_is_kept(visit: Any, fake: FakeChat
     tab.locator("#message textarea").click()
     tab.reload()
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
-    [vote] = [vote for (voted, _), vote in fake.votes.items() if voted == reply]
-    assert (vote.value, vote.comment) == (1, "Nice.")
+    [rating] = [rating for (rated, _), rating in fake.ratings.items() if rated == reply]
+    assert (rating.value, rating.comment) == (1, "Nice.")
 
 
 @both_sizes
-def test_a_better_answer_is_written_shown_as_a_difference_and_taken_back(
+def test_a_correction_is_written_shown_as_a_difference_and_withdrawn(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
@@ -101,9 +101,9 @@ def test_a_better_answer_is_written_shown_as_a_difference_and_taken_back(
     expect(tab.locator(".difference")).to_contain_text("apples</i>.")
     picture(tab, f"correction-{size['width']}")
     [rater] = {rater for owner, rater in fake.owners.items() if fake.turns[reply].conversation_id == owner}
-    kept = fake.store.correction(reply, rater)
-    assert kept is not None
-    assert kept.text == "The answer is <i>632 apples</i>."
+    correction = fake.store.correction(reply, rater)
+    assert correction is not None
+    assert correction.text == "The answer is <i>632 apples</i>."
     tab.reload()
     button(tab, ENGLISH.correct_remove).click()
     expect(tab.get_by_text(ENGLISH.uncorrected)).to_be_visible()
@@ -111,11 +111,11 @@ def test_a_better_answer_is_written_shown_as_a_difference_and_taken_back(
 
 
 @both_sizes
-def test_two_answers_are_judged_blind_and_named_afterwards(
+def test_two_answers_are_compared_blind_and_named_afterwards(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size)
-    held: list[Any] = []  # the choice's own event comes after the message, as a slow network may have it
+    held: list[Any] = []  # the event of the switch arrives after the message, as over a slow network
     tab.route(
         "**/queue/join*",
         lambda route: (
@@ -127,8 +127,8 @@ def test_two_answers_are_judged_blind_and_named_afterwards(
     tab.get_by_label(ENGLISH.mode_label).select_option("thinking")
     send(tab, "which one?")
     expect(tab.locator(".side-reply .answer")).to_have_text(["You said: which one?"] * 2)
-    [late] = held
-    late.continue_()
+    [switch_event] = held
+    switch_event.continue_()
     expect(tab.locator(".side-reply .caption")).to_have_count(0)
     expect(tab.locator(".thought")).to_have_count(0)
     picture(tab, f"pair-{size['width']}")
@@ -145,7 +145,7 @@ def test_two_answers_are_judged_blind_and_named_afterwards(
 
 
 @both_sizes
-def test_two_versions_are_judged_without_knowing_which_is_which(
+def test_two_versions_are_compared_without_knowing_which_is_which(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     fake.versions = ("v1", "v2")
@@ -159,14 +159,16 @@ def test_two_versions_are_judged_without_knowing_which_is_which(
         expect(tab.locator(".side-reply .caption")).to_have_count(2)
         captions = tab.locator(".side-reply .caption").all_inner_texts()
         assert sorted(caption[:2] for caption in captions) == ["v1", "v2"]
-        [choice] = [one for one, *_ in fake.store.comparisons() if one.how == "versions"][-1:]
-        versions = [fake.turns[one].reply.version for one in (choice.left_reply_id, choice.right_reply_id)]  # type: ignore[union-attr]
+        comparisons = [comparison for comparison, *_ in fake.store.comparisons()]
+        choice = [comparison for comparison in comparisons if comparison.how == "versions"][-1]
+        replies = [fake.turns[reply].reply for reply in (choice.left_reply_id, choice.right_reply_id)]
+        versions = [reply.version for reply in replies if reply is not None]
         assert versions == [caption[:2] for caption in captions]
         assert choice.choice == "left" and choice.blind
         picture(tab, f"versions-{size['width']}")
     finally:
         fake.versions = ("v1",)
-    # The other version is gone, and the choice of two with it: one answer, not an error.
+    # The other version is gone, so a message gets one answer instead of an error.
     button(tab, ENGLISH.new_conversation).click()
     expect(tab.locator(".welcome")).to_be_visible()
     send(tab, "alone")

@@ -1,4 +1,4 @@
-"""What a person said and judged outlasts reloads in mid-reply, the server's restart and the next version."""
+"""Messages and ratings survive reloads during a reply, a restart of the server and a new version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = MARKS
 
 
 @both_sizes
-def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
+def test_ratings_branches_and_history_survive_a_reload_a_restart_and_a_new_version(
     browser: Any, served: Any, size: dict[str, int]
 ) -> None:
     first, port = FakeChat(seconds_between=0.01), free_port()
@@ -37,7 +37,7 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         expect(tab.locator(".answer").last).to_contain_text("tick tick")
         first.closed.clear()
         tab.reload()
-        assert first.closed.wait(10), "a reply that nobody reads is ended"
+        assert first.closed.wait(10), "a reply whose tab was closed is stopped"
         expect(tab.locator(".bubble").last).to_have_text("slow and interrupted")
         tab.reload()
         expect(tab.locator(".reply .caption").last).to_have_text("v1 · stopped")
@@ -46,7 +46,7 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
 
     second = FakeChat(version="v2", path=first.path)
     with serving(second, port) as address:
-        # The page was open all the time: it goes on where it was, with the version that answers now.
+        # The page was open during the restart: it continues where it was, with the version released now.
         send(tab, "still there?")
         expect(tab.locator(".reply .caption").last).to_have_text("v2")
         expect(tab.locator("#header .badge")).to_have_text("v2")
@@ -60,22 +60,22 @@ def test_votes_branches_and_history_outlast_reload_restart_and_a_new_version(
         expect(shown.locator(".siblings")).to_contain_text("1/2")
         expect(shown.locator(".thumb.up")).to_have_attribute("aria-pressed", "true")
         expect(tab.locator(".bubble")).to_have_text(["keep me"])
-        assert sorted(vote.value for vote in second.votes.values()) == [-1, 1]
+        assert sorted(vote.value for vote in second.ratings.values()) == [-1, 1]
 
-        # And what is deleted is gone for good: no vote of it is left to train on.
+        # A deleted conversation leaves no rating behind.
         if size == PHONE:
             button(tab, ENGLISH.open_list).click()
         tab.locator("#conversation-list li").first.hover()
         button(tab, f"{ENGLISH.delete}: keep me").click()
         button(tab, ENGLISH.delete_for_good).click()
         expect(tab.locator(".welcome")).to_be_visible()
-        assert not second.votes and not second.turns
+        assert not second.ratings and not second.turns
         assert second.store.verify() == []
     context.close()
     second.store.close()
 
 
-def test_what_nobody_foresaw_and_a_lost_connection_are_told_in_the_language_of_the_page(
+def test_unexpected_errors_and_a_lost_connection_are_shown_in_the_language_of_the_page(
     browser: Any, served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeChat()
@@ -87,12 +87,12 @@ def test_what_nobody_foresaw_and_a_lost_connection_are_told_in_the_language_of_t
         button(tab, ENGLISH.switch_language).click()
         send(tab, "7 + 8")
         with monkeypatch.context() as broken:
-            broken.setattr(FakeChat, "rate", lambda *_, **__: 1 / 0)
+            broken.setattr(fake.library, "rate", lambda *_, **__: 1 / 0)
             button(tab, CHINESE.good).click()
             expect(tab.get_by_text(CHINESE.unforeseen)).to_be_visible()
         button(tab, CHINESE.good).click()
         expect(tab.get_by_text(CHINESE.thanks)).to_be_visible()
-    # Asked of a server that is gone. Of a reply that is cut off, chance says whether its failure is heard of first.
+    # A new message to a server that is gone. With a reply that is cut off, chance would decide which error comes first.
     tab.locator("#message textarea").fill("anybody there?")
     tab.keyboard.press("Enter")
     expect(toast).to_contain_text(CHINESE.connection_lost)

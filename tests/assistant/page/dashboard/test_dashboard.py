@@ -115,7 +115,7 @@ async def test_an_empty_message_or_the_same_version_twice_is_refused(
     data = {"prompt": prompt, "version_a": "v4", "version_b": second}
     updates = [update async for update in AdminHandlers(services).ask(session, data, WHO)]
     assert len(updates) == 1 and session.notice_is_error
-    assert services.chat.asked == []  # type: ignore[attr-defined]
+    assert services.chat.requests == []  # type: ignore[attr-defined]
 
 
 async def test_two_answers_can_be_stopped(services: AdminServices) -> None:

@@ -94,7 +94,7 @@ def test_no_event_gives_or_does_anything_for_others_than_admins(
     assert services.versions.released() == "v4"
     assert live_comparison.read(services.home) is None
     assert services.actions.runner.started() is None
-    assert services.chat.asked == []  # type: ignore[attr-defined]
+    assert services.chat.requests == []  # type: ignore[attr-defined]
     assert services.actions.audit.last(99) == trail
 
 

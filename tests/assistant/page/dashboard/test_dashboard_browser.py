@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.fake_dashboard import PASSWORD, filled, serving
-from helpers.in_browser import MARKS, PHONE, ask_axe, both_sizes, expect, picture, visits
+from helpers.in_browser import MARKS, PHONE, both_sizes, check_accessibility, expect, picture, visits
 
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS
@@ -210,18 +210,18 @@ def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_any_view(visit: Callable[..., Any], scheme: str) -> None:
     tab, violations = visit(color_scheme=scheme), []  # type: ignore[var-annotated]
-    ask_axe(tab, "sign in", violations, still_after=350)
+    check_accessibility(tab, "sign in", violations, still_after=350)
     sign_in(tab)
     for view in VIEWS:
         go(tab, view)
-        ask_axe(tab, view, violations, still_after=350)
+        check_accessibility(tab, view, violations, still_after=350)
     go(tab, "versions")
     tab.get_by_role("button", name="Show v6").click()
     expect(tab.get_by_role("dialog")).to_be_visible()
-    ask_axe(tab, "a version", violations, still_after=350)
+    check_accessibility(tab, "a version", violations, still_after=350)
     tab.get_by_role("dialog").get_by_role("button", name="Release").click()
     expect(tab.get_by_role("dialog")).to_contain_text("to everybody?")
-    ask_axe(tab, "the question before a release", violations, still_after=350)
+    check_accessibility(tab, "the question before a release", violations, still_after=350)
     assert violations == []
 
 

@@ -1,4 +1,4 @@
-"""Edits, retries and undo: the tree grows, and nothing in it changes."""
+"""Edits, retries and undo add to the conversation's tree and change nothing in it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ def test_an_edit_adds_a_sibling_of_the_message(
 ) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
-    asked = session.turns[2]
-    assert f">\n{asked.content}</textarea>" in shown(handlers.branching.edit(session, event(turn=asked.id)))
-    collect(handlers.sending.resend(session, event(turn=asked.id, text="better")))
+    message = session.turns[2]
+    assert f">\n{message.content}</textarea>" in shown(
+        handlers.branching.edit(session, event(turn=message.id))
+    )
+    collect(handlers.sending.resend(session, event(turn=message.id, text="better")))
     assert [turn.content for turn in session.turns] == [
         "first",
         "You said: first",
         "better",
         "You said: better",
     ]
-    assert [turn.content for turn in chat.siblings(asked.parent_id)] == ["second", "better"]
+    assert [turn.content for turn in chat.siblings(message.parent_id)] == ["second", "better"]
 
 
 def test_editing_the_first_message_begins_at_the_root(
@@ -53,6 +55,6 @@ def test_retry_adds_a_sibling_reply(chat: FakeChat, handlers: ChatHandlers, sess
 def test_undo_returns_the_message_to_the_box(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "first")
     say(handlers, session, "second")
-    screen = handlers.branching.undo(session)
-    assert screen.message == "second"
+    update = handlers.branching.undo(session)
+    assert update.message == "second"
     assert [turn.content for turn in session.turns] == ["first", "You said: first"]

@@ -1,4 +1,4 @@
-"""Conversations as files, and conversations deleted."""
+"""Saving, opening and deleting conversations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from feedback_store.rows import exporters
         ("x" * 2_000_001, "too_large"),
     ],
 )
-def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
+def test_a_file_of_another_kind_is_refused_with_the_reason_and_stores_nothing(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession, text: str, reason: str
 ) -> None:
     screen = handlers.conversation_list.import_file(session, event(text=text))
@@ -39,7 +39,7 @@ def test_a_file_that_is_not_ours_is_refused_with_its_reason_and_leaves_nothing(
     assert chat.owners == {}
 
 
-def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
+def test_a_conversation_file_restores_every_branch_and_no_rating(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
@@ -52,20 +52,20 @@ def test_a_conversation_comes_back_from_its_file_with_every_branch_and_no_vote(
     assert [turn.content for turn in session.turns] == ["hello", "You said: hello"]
     assert len(session.turns[-1].siblings) == 2
     assert session.turns[-1].version == "imported"
-    assert len(chat.votes) == 1
+    assert len(chat.ratings) == 1
     assert chat.store.verify() == []
 
 
-def test_nothing_is_learned_from_a_deleted_conversation(
+def test_a_deleted_conversation_leaves_no_training_rows(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
-    def learned() -> dict[str, int]:
+    def row_counts() -> dict[str, int]:
         return {format: len(list(exporters.rows(chat.store, format))) for format in exporters.FORMATS}
 
     say(handlers, session, "hello")
     reply = session.turns[-1].id
     handlers.rating.rate_reply(session, event(turn=reply, value="-1"))
     handlers.rating.keep_correction(session, event(turn=reply, text="Hello to you."))
-    assert all(learned().values())
+    assert all(row_counts().values())
     asyncio.run(handlers.conversation_list.delete(session, event(turn=session.conversation)))
-    assert not any(learned().values())
+    assert not any(row_counts().values())

@@ -1,4 +1,4 @@
-"""Opening the page: who is there, what their browser kept, and in which language."""
+"""Opening the page: the person, what their browser stored, and the language."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assistant.page.session.preferences import Preferences, preferences
 from assistant.sampling_settings import Sampling
 
 
-def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: ChatHandlers) -> None:
+def test_a_first_visit_gets_an_unguessable_pseudonym_and_examples(handlers: ChatHandlers) -> None:
     first, second = ChatSession(), ChatSession()
     screen = handlers.opening.open(first, request("zh-CN"), None)
     handlers.opening.open(second, request(), None)
@@ -30,7 +30,7 @@ def test_a_first_visit_gets_an_unguessable_name_and_examples(handlers: ChatHandl
     }
 
 
-def test_a_reload_restores_conversation_votes_and_switches(
+def test_a_reload_restores_conversation_ratings_and_switches(
     handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
@@ -57,7 +57,7 @@ def test_a_malformed_memory_is_a_first_visit(handlers: ChatHandlers, memory: obj
 
 
 @pytest.mark.parametrize("name", ["login-0f", "api-0f", "api"])
-def test_nobody_becomes_a_person_who_signs_in_or_a_program_by_what_a_browser_kept(
+def test_what_a_browser_stored_cannot_claim_the_pseudonym_of_an_account_or_a_program(
     handlers: ChatHandlers, name: str
 ) -> None:
     handlers.opening.open(session := ChatSession(), request(), {"rater": name})
@@ -72,7 +72,7 @@ def test_somebody_elses_conversation_is_not_shown(handlers: ChatHandlers, sessio
     assert ENGLISH.lost_conversation in shown(screen)
 
 
-def test_an_open_page_goes_on_after_the_server_was_restarted(
+def test_an_open_page_continues_after_a_restart_of_the_server(
     handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
@@ -83,7 +83,7 @@ def test_an_open_page_goes_on_after_the_server_was_restarted(
     assert [turn.content for turn in again.turns][:3] == ["hello", "You said: hello", "more"]
 
 
-def test_the_switch_changes_every_text(handlers: ChatHandlers, session: ChatSession) -> None:
+def test_the_language_button_changes_every_text(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "hello")
     screen = handlers.opening.language(session)
     assert f'aria-label="{CHINESE.good}"' in shown(screen)
@@ -93,19 +93,19 @@ def test_the_switch_changes_every_text(handlers: ChatHandlers, session: ChatSess
 
 
 @pytest.mark.parametrize(
-    "given",
+    "values",
     [
         None,
         [],
         {"temperature": "hot", "top_p": 0, "top_k": -1, "max_new_tokens": 0, "seed": 1.5, "system": 3},
     ],
 )
-def test_settings_that_make_no_sense_are_not_taken(given: object) -> None:
-    assert preferences(given) == Preferences()
+def test_invalid_settings_are_ignored(values: object) -> None:
+    assert preferences(values) == Preferences()
 
 
-def test_settings_differ_from_the_servers_only_where_they_were_changed() -> None:
+def test_only_changed_settings_differ_from_the_servers() -> None:
     server = Sampling(temperature=0.3, max_new_tokens=512)
     assert Preferences().sampling(server) == server
-    drawn = preferences({"temperature": "1.25", "top_k": "40"}).sampling(server)
-    assert (drawn.temperature, drawn.top_k, drawn.max_new_tokens) == (1.25, 40, 512)
+    sampling = preferences({"temperature": "1.25", "top_k": "40"}).sampling(server)
+    assert (sampling.temperature, sampling.top_k, sampling.max_new_tokens) == (1.25, 40, 512)

@@ -1,4 +1,4 @@
-"""Thumbs with their reasons and comments."""
+"""Ratings with their reasons and comments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assistant.page.i18n.languages import ENGLISH
 from assistant.page.session.chat_session import ChatSession
 
 
-def test_a_thumb_opens_reasons_that_fit_it(handlers: ChatHandlers, session: ChatSession) -> None:
+def test_a_thumb_opens_the_reasons_for_its_direction(handlers: ChatHandlers, session: ChatSession) -> None:
     say(handlers, session, "hello")
     reply = session.turns[-1].id
     up = shown(handlers.rating.rate_reply(session, event(turn=reply, value="1")))
@@ -30,7 +30,7 @@ def test_a_thumb_opens_reasons_that_fit_it(handlers: ChatHandlers, session: Chat
     assert ENGLISH.thanks in down
 
 
-def test_reasons_are_kept_as_keys_with_the_comment(
+def test_reasons_are_stored_as_keys_with_the_comment(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     session.language = "zh"
@@ -40,13 +40,13 @@ def test_reasons_are_kept_as_keys_with_the_comment(
     screen = handlers.rating.finish(
         session, event(turn=reply, value="-1", reasons=["wrong", "too_long"], text="不对")
     )
-    vote = chat.votes[reply, "rater-1"]
-    assert (vote.value, vote.reasons, vote.comment) == (-1, ("wrong", "too_long"), "不对")
+    rating = chat.ratings[reply, "rater-1"]
+    assert (rating.value, rating.reasons, rating.comment) == (-1, ("wrong", "too_long"), "不对")
     assert "<form" not in shown(screen)
 
 
 @pytest.mark.parametrize("how", ["same thumb", "withdraw"])
-def test_a_vote_can_be_taken_back(
+def test_a_rating_can_be_withdrawn(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession, how: str
 ) -> None:
     say(handlers, session, "hello")
@@ -58,12 +58,12 @@ def test_a_vote_can_be_taken_back(
         if how == "same thumb"
         else handlers.rating.withdraw(session, again)
     )
-    assert chat.votes == {}
+    assert chat.ratings == {}
     assert 'aria-pressed="true"' not in shown(screen)
     assert ENGLISH.withdrawn in shown(screen)
 
 
-def test_a_comment_that_arrives_after_the_withdrawal_it_preceded_does_not_bring_the_vote_back(
+def test_a_comment_that_arrives_late_does_not_undo_a_withdrawal(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
@@ -71,4 +71,4 @@ def test_a_comment_that_arrives_after_the_withdrawal_it_preceded_does_not_bring_
     handlers.rating.rate_reply(session, event(1, turn=reply, value="1"))
     handlers.rating.withdraw(session, event(3, turn=reply))
     handlers.rating.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
-    assert chat.votes == {}
+    assert chat.ratings == {}

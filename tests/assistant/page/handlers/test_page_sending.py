@@ -1,4 +1,4 @@
-"""Sending messages, and what is shown while and after a reply is written."""
+"""Sending messages, and what the page shows during and after a reply."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_a_message_streams_thought_then_answer(handlers: ChatHandlers, session: 
     assert '<span class="caption">v1</span>' in final
 
 
-def test_a_message_is_sent_with_the_switches_as_shown_though_their_own_events_come_later(
+def test_a_message_is_sent_with_the_switches_as_shown_even_if_their_own_events_arrive_later(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     collect(handlers.sending.send("which one?", session, None, False, "resample"))
-    assert chat.asked == [("which one?", False)] * 2
+    assert chat.requests == [("which one?", False)] * 2
     assert session.memory()["mode"] == "resample" and session.memory()["think"] is False
     collect(handlers.sending.retry(session, event(turn=session.turns[-1].id), None, True, "resample"))
-    assert chat.asked[2:] == [("which one?", True)]
+    assert chat.requests[2:] == [("which one?", True)]
 
 
 def test_without_thinking_there_is_no_thought_block(
@@ -52,7 +52,7 @@ def test_without_thinking_there_is_no_thought_block(
 ) -> None:
     handlers.opening.set_think(False, session)
     final = shown(say(handlers, session, "347 + 285")[-1])
-    assert chat.asked == [("347 + 285", False)]
+    assert chat.requests == [("347 + 285", False)]
     assert "<details" not in final
 
 
@@ -68,11 +68,11 @@ def test_an_empty_message_sends_nothing_and_hints(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession, text: str
 ) -> None:
     [screen] = say(handlers, session, text)
-    assert chat.asked == []
+    assert chat.requests == []
     assert ENGLISH.empty_message in shown(screen)
 
 
-def test_an_error_is_shown_and_the_message_stands_where_one_click_asks_again(
+def test_an_error_is_shown_and_one_click_sends_the_message_again(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
@@ -88,11 +88,11 @@ def test_an_error_is_shown_and_the_message_stands_where_one_click_asks_again(
     assert two.message is SKIP and shown(two).count("broken twice</div>") == 1
 
 
-def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_others(
+def test_a_message_without_a_reply_is_answered_by_one_click_of_its_own_rater_only(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "hello")
-    # As a server leaves it that was killed before it kept the reply.
+    # As after a crash of the server before the reply was stored.
     question = chat.store.add_message(
         str(session.conversation), session.turns[-1].id, "user", "are you there?"
     ).id
@@ -109,7 +109,7 @@ def test_a_message_whose_reply_was_lost_is_answered_by_one_click_but_not_for_oth
     assert again not in shown(screen)
 
 
-def test_an_error_of_the_store_is_shown_too(
+def test_an_error_of_the_store_is_shown(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say(handlers, session, "hello")
@@ -140,14 +140,14 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
     ]
 
 
-def test_an_example_is_sent_as_it_stands(
+def test_an_example_is_sent_unchanged(chat: FakeChat, handlers: ChatHandlers, session: ChatSession) -> None:
+    collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
+    assert chat.requests == [(ENGLISH.examples[0], True)]
+
+
+def test_stop_keeps_the_part_that_was_written(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
-    collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
-    assert chat.asked == [(ENGLISH.examples[0], True)]
-
-
-def test_stop_keeps_what_was_written(chat: FakeChat, handlers: ChatHandlers, session: ChatSession) -> None:
     session.think = False
 
     async def run() -> PageUpdate:
@@ -176,7 +176,7 @@ def test_stop_before_the_first_word_still_stops(handlers: ChatHandlers, session:
     assert session.turns[-1].finish_reason == "stopped"
 
 
-def test_closing_the_page_cancels_the_reply(
+def test_closing_the_page_stops_the_reply(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     async def run() -> None:
@@ -191,7 +191,7 @@ def test_closing_the_page_cancels_the_reply(
     assert not session.busy
 
 
-def test_a_new_conversation_ends_the_reply_being_written(
+def test_a_new_conversation_stops_the_reply_being_written(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:
     async def run() -> PageUpdate:
@@ -222,7 +222,7 @@ def test_a_second_message_waits_for_the_first(
         return hint
 
     assert ENGLISH.busy in shown(asyncio.run(run()))
-    assert [message for message, _ in chat.asked] == ["slow"]
+    assert [message for message, _ in chat.requests] == ["slow"]
 
 
 def test_after_an_unexpected_error_the_page_can_be_used_again(
@@ -241,7 +241,7 @@ def test_after_an_unexpected_error_the_page_can_be_used_again(
     assert escape(ENGLISH.unexpected) in shown(screen)
 
 
-def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
+def test_a_reply_says_if_its_model_did_not_read_the_oldest_messages(
     handlers: ChatHandlers, session: ChatSession
 ) -> None:
     say(handlers, session, "347 + 285")
@@ -251,14 +251,14 @@ def test_a_reply_that_was_written_without_the_oldest_messages_says_so(
 
 
 @pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_who_waits_reads_the_place_in_the_queue_until_the_first_word(texts: ChatTexts) -> None:
+def test_the_place_in_the_queue_is_shown_until_the_first_word(texts: ChatTexts) -> None:
     update = Update("r1", "c1", "", "", "v1", False, None, 0.0, None, waiting=3)
     assert texts.queue_format.format(place=3) in reply_view.live_reply(texts, update)
     written = dataclasses.replace(update, waiting=0, answer="19")
     assert texts.queue_format.split("{place}")[0] not in reply_view.live_reply(texts, written)
 
 
-def test_two_answers_that_wait_for_a_choice_are_not_offered_to_be_sent_again(
+def test_a_message_with_two_answers_waiting_for_a_choice_cannot_be_sent_again(
     handlers: ChatHandlers, session: ChatSession
 ) -> None:
     screens = collect(handlers.sending.send("which one?", session, None, True, "resample"))

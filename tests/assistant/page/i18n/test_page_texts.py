@@ -1,4 +1,4 @@
-"""Every word of the page in both languages, and every error told in the page's."""
+"""Every text of the page exists in both languages, and every error is shown in the page's language."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ PAGE = ROOT / "assistant" / "page"
 
 def by_name(texts: ChatTexts) -> dict[str, str]:
     """Every text of a language by its name."""
-    found: dict[str, str] = {}
+    named: dict[str, str] = {}
     for name, value in dataclasses.asdict(texts).items():
         if isinstance(value, dict):
-            found |= {f"{name}.{key}": text for key, text in value.items()}
+            named |= {f"{name}.{key}": text for key, text in value.items()}
         elif isinstance(value, tuple | list):
-            found |= {f"{name}.{number}": text for number, text in enumerate(value)}
+            named |= {f"{name}.{number}": text for number, text in enumerate(value)}
         else:
-            found[name] = value
-    return found
+            named[name] = value
+    return named
 
 
 def test_every_text_exists_in_both_languages() -> None:
@@ -66,23 +66,23 @@ def test_named_places_are_the_same_in_both_languages() -> None:
 
 
 class Seen(HTMLParser):
-    """All that a person can see or hear of some HTML: texts, and attributes that are texts."""
+    """The texts that some HTML shows or reads out: text content, and attributes that hold text."""
 
     TEXTS = ("title", "aria-label", "placeholder", "alt", "data-copied")
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.texts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value for name, value in attrs if name in self.TEXTS and value]
+        self.texts += [value for name, value in attrs if name in self.TEXTS and value]
 
     def handle_data(self, data: str) -> None:
-        self.found.append(data)
+        self.texts.append(data)
 
 
 def marked(texts: ChatTexts) -> ChatTexts:
-    """The same language with every text between ⟦ and ⟧, so that what stands outside is not from there."""
+    """The same language with every text between ⟦ and ⟧; any text outside them comes from somewhere else."""
 
     def mark(value: Any) -> Any:
         if isinstance(value, dict):
@@ -94,7 +94,7 @@ def marked(texts: ChatTexts) -> ChatTexts:
 
 
 def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate]:
-    """The page in every state that it has."""
+    """The page in each of its states."""
     opening, sending, branching = handlers.opening, handlers.sending, handlers.branching
     rating, conversations, panels = handlers.rating, handlers.conversation_list, handlers.panels
     yield opening.open(session, request())
@@ -126,41 +126,41 @@ def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate
     yield asyncio.run(conversations.delete(session, event(turn=session.conversation)))
 
 
-# What is no word of the page: names of versions, models and keys, and what person and model said.
+# Not texts of the page: names of versions, models and keys, and what person and model wrote.
 DATA = re.compile(
     r"Thumbtune|\bv1\b|\bstarter\b|\bkto\b|\b(up|down)\b|[0-9a-f]{12}|4\.9M|<think>|"
     r"The|answer|\bis\b|write|carry|So 347|You( said)?|broken|Enter|Shift|Esc|Alt",
 )
 
 
-def without_words(text: str) -> str:
-    """What is left without all between marks. From the inside out, since words may stand within words."""
+def outside_marks(text: str) -> str:
+    """The text outside all marks, which may be nested."""
     while (shorter := re.sub(r"⟦[^⟦⟧]*⟧", "", text)) != text:
         text = shorter
     return text
 
 
-def test_every_word_in_every_state_of_the_page_is_from_the_one_place_of_words(
+def test_every_text_in_every_state_of_the_page_comes_from_the_language_files(
     handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LANGUAGES, "en", marked(ENGLISH))
-    monkeypatch.setattr(dialogs, "STARTER", "")  # its card is a document, not the page's
+    monkeypatch.setattr(dialogs, "STARTER", "")  # the model card is a document of its own, in English
     session.account, session.admin = Account("7", "login-7"), True
     monkeypatch.setattr("assistant.page.handlers.session_manager.account_of", lambda *_: session.account)
     for number, screen in enumerate(screens(handlers, session)):
         seen = Seen()
         for part in screen:
             if isinstance(part, gr.Component):
-                given = part.constructor_args  # what the handler gave; all else is left as it is
-                named = [given.get(name) for name in ("label", "placeholder", "value")]
-                seen.found += [text for text in named if isinstance(text, str)]
+                arguments = part.constructor_args  # only what the handler sets
+                named = [arguments.get(name) for name in ("label", "placeholder", "value")]
+                seen.texts += [text for text in named if isinstance(text, str)]
             elif isinstance(part, str | list):
                 seen.feed("".join(part))
-        own = [text for text in seen.found if re.search(r"[^\W\d_]{2,}", DATA.sub("", without_words(text)))]
+        own = [text for text in seen.texts if re.search(r"[^\W\d_]{2,}", DATA.sub("", outside_marks(text)))]
         assert not own, f"screen {number} shows {own}"
 
 
-def test_code_and_scripts_give_no_component_and_no_element_a_text_of_their_own() -> None:
+def test_code_and_scripts_contain_no_text_of_the_page() -> None:
     for path in PAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg in ("label", "placeholder", "info", "value"):
@@ -170,7 +170,7 @@ def test_code_and_scripts_give_no_component_and_no_element_a_text_of_their_own()
         assert not re.search(own, path.read_text(encoding="utf-8")), path.name
 
 
-def test_templates_have_no_text_of_their_own() -> None:
+def test_templates_contain_no_text_of_the_page() -> None:
     not_text = re.compile(
         r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<style>.*?</style>|data-[\w-]+=\"\"|Thumbtune", re.DOTALL
     )
@@ -180,7 +180,7 @@ def test_templates_have_no_text_of_their_own() -> None:
         while (shorter := not_text.sub("", html)) != html:
             html = shorter
         seen.feed(html)
-        own = [text for text in seen.found if re.search(r"[^\W\d_]{2,}", text)]
+        own = [text for text in seen.texts if re.search(r"[^\W\d_]{2,}", text)]
         assert not own, f"{path.name} shows {own}"
 
 
@@ -194,17 +194,17 @@ def test_templates_have_no_text_of_their_own() -> None:
         ("", "en"),
     ],
 )
-def test_the_first_language_of_the_browser_that_the_page_speaks_is_used(header: str, language: str) -> None:
+def test_the_browsers_first_language_that_the_page_speaks_is_used(header: str, language: str) -> None:
     assert browser_language(header) == language
 
 
 def kinds(root: type[Exception]) -> list[type[Exception]]:
-    """An error's class and all below it."""
+    """An error class and all its subclasses."""
     return [root, *(kind for below in root.__subclasses__() for kind in kinds(below))]
 
 
 @pytest.mark.parametrize("kind", [*kinds(AssistantError), *kinds(StoreError)], ids=lambda kind: kind.__name__)
-def test_every_error_is_told_in_the_language_of_the_page_and_never_in_its_own_words(
+def test_every_error_is_shown_in_the_language_of_the_page_and_never_by_its_own_message(
     kind: type[Exception],
 ) -> None:
     error = kind.__new__(kind)
@@ -216,7 +216,7 @@ def test_every_error_is_told_in_the_language_of_the_page_and_never_in_its_own_wo
     assert re.search(r"[\u4e00-\u9fff]", chinese) and not re.search(r"[\u4e00-\u9fff]", english)
 
 
-# Of these people are told otherwise, or nobody is: they stop the app before it has a page.
+# Errors that the page shows in another way, or never: they stop the app before it has a page.
 ELSEWHERE = {
     "ConversationFileError",
     "HomeError",
@@ -243,8 +243,8 @@ BELOW = sorted(
 )
 
 
-def test_each_kind_of_error_below_the_page_has_a_sentence_of_its_own() -> None:
-    """Not its parent's, which would be vaguer in the page than in the log."""
+def test_each_error_below_the_page_has_a_sentence_of_its_own() -> None:
+    """Its parent's sentence would be vaguer on the page than the message in the log."""
     known = {kind.__name__ for kind in [*kinds(AssistantError), *kinds(StoreError)]}
     raised = {
         node.exc.func.id

@@ -1,4 +1,4 @@
-"""Texts from people and models as HTML: safe, with formulas, and with what was changed."""
+"""Texts from people and models as HTML: safe, with formulas, and with marked changes."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_html_and_scripts_in_a_reply_are_shown_as_text(text: str) -> None:
         (r"$\style{background:url(//x)}{y}$", "<math", 'style="'),
     ],
 )
-def test_formulas_are_drawn_money_is_not_and_nothing_but_signs_gets_in(
+def test_formulas_become_mathml_without_links_or_styles_and_money_stays_text(
     text: str, has: str, has_not: str
 ) -> None:
-    drawn = markdown(text)
-    assert has in drawn
-    assert has_not not in re.sub(r'data-tex="[^"]*"', "", drawn)
+    html = markdown(text)
+    assert has in html
+    assert has_not not in re.sub(r'data-tex="[^"]*"', "", html)
 
 
 def test_markdown_keeps_code_exactly_as_written() -> None:
