@@ -10,8 +10,8 @@ from assistant.page.chat_events import ChatEvents, ChatHandlers
 from assistant.page.chat_layout import STATIC, build_layout
 from assistant.page.dashboard import add_dashboard
 from assistant.page.endpoints import Endpoints
-from assistant.page.gradio_compat import describe_components_once
 from assistant.page.handlers.session_manager import SessionManager
+from assistant.page.session.gradio_compat import describe_components_once
 from assistant.page.theme import theme
 from assistant.page.views import sidebar
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from assistant.auth.pseudonyms import SHARED_RATER
 from assistant.errors import AssistantError
-from assistant.page.gradio_compat import current_request
+from assistant.page.session.gradio_compat import current_request
 from assistant.page.session.visitor import account_of
 from feedback_store import StoreError
 

@@ -13,10 +13,10 @@ from assistant.admin.services import AdminServices
 from assistant.auth.admins import NotAnAdmin, is_ours
 from assistant.page.dashboard.admin_handlers import ERRORS, AdminHandlers, EventData
 from assistant.page.dashboard.views.layout import head, sign_in
-from assistant.page.gradio_compat import event_data, starlette_request
 from assistant.page.i18n.dashboard_languages import LANGUAGES, error_text
 from assistant.page.i18n.languages import browser_language
 from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate
+from assistant.page.session.gradio_compat import event_data, starlette_request
 from assistant.page.session.visitor import login_session
 
 STATIC = Path(__file__).parents[1] / "static"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assistant.page.gradio_compat import current_request
 from assistant.page.handlers.failures import ERRORS, report
 from assistant.page.handlers.page_update import PageUpdate, conversation_update
 from assistant.page.i18n.languages import ENGLISH
 from assistant.page.session.chat_session import ChatSession
+from assistant.page.session.gradio_compat import current_request
 from assistant.page.session.visitor import account_of, is_admin
 
 if TYPE_CHECKING:

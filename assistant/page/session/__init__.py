@@ -1,1 +1,1 @@
-"""What the server keeps for one open browser tab."""
+"""The state of one open tab on the server, who its requests come from, and what reads them from Gradio."""

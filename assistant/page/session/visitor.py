@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from assistant.auth.admins import NotAnAdmin
-from assistant.page.gradio_compat import starlette_request
+from assistant.page.session.gradio_compat import starlette_request
 
 if TYPE_CHECKING:
     from assistant.auth.accounts import Account, Accounts

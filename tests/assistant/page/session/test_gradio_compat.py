@@ -23,7 +23,7 @@ def internal(path: str) -> Any:
         for name in names.split("."):
             value = getattr(value, name)
     except (ImportError, AttributeError):
-        pytest.fail(f"gradio {gr.__version__} has no {path}: change assistant/page/gradio_compat.py")
+        pytest.fail(f"gradio {gr.__version__} has no {path}: change assistant/page/session/gradio_compat.py")
     return value
 
 
@@ -42,7 +42,7 @@ def test_gradio_still_has_each_internal_that_the_page_uses(path: str, parameters
     if parameters is not None:
         found = list(inspect.signature(value).parameters)
         assert found == parameters, (
-            f"gradio {gr.__version__} changed {path}: see assistant/page/gradio_compat.py"
+            f"gradio {gr.__version__} changed {path}: see assistant/page/session/gradio_compat.py"
         )
 
 
@@ -58,10 +58,10 @@ def page(tmp_path: Path) -> Iterator[gr.Blocks]:
 
 
 def test_gradio_still_keeps_its_values_where_the_page_reads_them(page: gr.Blocks) -> None:
-    from assistant.page.gradio_compat import event_data, starlette_request
+    from assistant.page.session.gradio_compat import event_data, starlette_request
 
     data, request = {"turn": "r1"}, object()
-    changed = f"gradio {gr.__version__} changed: see assistant/page/gradio_compat.py"
+    changed = f"gradio {gr.__version__} changed: see assistant/page/session/gradio_compat.py"
     assert event_data(gr.EventData(None, data)) == data, changed
     assert event_data(gr.EventData(None, "text")) == {}
     assert starlette_request(gr.Request(request)) is request, changed  # type: ignore[arg-type]

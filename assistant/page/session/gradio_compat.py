@@ -1,6 +1,6 @@
 """Everything the page uses of Gradio that Gradio's documentation does not name.
 
-`tests/assistant/page/test_gradio_compat.py` fails with Gradio's version when one of these goes away.
+`tests/assistant/page/session/test_gradio_compat.py` fails with Gradio's version when one of these goes away.
 """
 
 from __future__ import annotations
