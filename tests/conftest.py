@@ -142,8 +142,8 @@ def store(place: Path | str) -> Iterator[FeedbackStore]:
 
 @pytest.fixture
 def chat() -> Any:
-    """A chat whose answers are written down, without a page."""
-    # Late, here and below: tests without a page need not wait for Gradio.
+    """A chat with scripted answers, without a page."""
+    # Imported late, here and below, so that tests without a page need not wait for Gradio.
     from helpers.fake_chat import FakeChat
 
     return FakeChat()
@@ -151,7 +151,7 @@ def chat() -> Any:
 
 @pytest.fixture
 def handlers(chat: Any) -> Any:
-    """The page's handlers over `chat`, as they are called without a browser."""
+    """The page's handlers over `chat`, for calls without a browser."""
     from assistant.page.chat_events import ChatHandlers
     from assistant.page.handlers.session_manager import SessionManager
 
@@ -160,7 +160,7 @@ def handlers(chat: Any) -> Any:
 
 @pytest.fixture
 def session() -> Any:
-    """One person's open page."""
+    """The session of one open tab."""
     from assistant.page.session.chat_session import ChatSession
 
     return ChatSession(browser="rater-1")
@@ -201,7 +201,7 @@ def fake(served: tuple[Any, str]) -> Any:
 
 @pytest.fixture(scope="module")
 def browser(served: tuple[Any, str]) -> Iterator[Any]:
-    """Chromium. After `served`: Playwright keeps an event loop running, and a page may be started in one of its own."""
+    """Chromium, started after `served`: Playwright keeps an event loop running, and the page needs one of its own."""
     from helpers.in_browser import CHROMIUM, SWITCHES, playwright
 
     with playwright.sync_playwright() as driver:
@@ -212,7 +212,7 @@ def browser(served: tuple[Any, str]) -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
-    """A function that opens the page as a new person."""
+    """A function that opens the page in a new browser profile."""
     from helpers.in_browser import visits
 
     with visits(browser, served[1]) as open_page:

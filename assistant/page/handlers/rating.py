@@ -56,9 +56,8 @@ class RatingHandlers:
         open_form: bool,
     ) -> PageUpdate:
         if event.order < session.rating_order:
-            return (
-                PageUpdate()
-            )  # pressing "Withdraw" in the comment field sends both events; the later one counts
+            # Pressing "Withdraw" in the comment field sends the comment too; the later event counts.
+            return PageUpdate()
         session.rating_order = event.order
         session.close_forms()
         try:
