@@ -93,7 +93,7 @@ def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:
     version = Versions(home).open("v1")
     loaded = load_for_training(version, home)
     with FeedbackStore.open(home / "feedback.db") as store:
-        training = sort_thumbs(feedback.from_store(store), loaded.window).training
+        training = sort_thumbs(feedback.unpaired_rows(store), loaded.window).training
     recipe = kto.KTORecipe(learning_rate=1e-3, epochs=2, min_steps=2)
     kto.train(loaded.model, loaded.tokenizer, training, recipe, tmp_path)
     parent = load_for_serving(version, home).model
