@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from alignment.evaluation.aligned_table import aligned
 from alignment.evaluation.comparison import ShownShare, VersionComparison
-from alignment.evaluation.formatting import aligned
 from alignment.evaluation.gate import compare
 from alignment.evaluation.paired_tests import bounds
 from alignment.evaluation.shares import table as table_of_shares

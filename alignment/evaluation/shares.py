@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from alignment.evaluation.aligned_table import with_interval
 from alignment.evaluation.answering import EvaluatedAnswer
-from alignment.evaluation.formatting import with_interval
 from feedback_store.stats.intervals import wilson
 
 OVERALL, DOMAIN = "all kinds", "all of the domain"

@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from alignment.evaluation.formatting import with_interval
+from alignment.evaluation.aligned_table import with_interval
 from alignment.evaluation.shares import OVERALL
 from assistant.registry.versions import STARTER_FOLDER
 

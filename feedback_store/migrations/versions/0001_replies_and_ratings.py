@@ -15,9 +15,18 @@ depends_on = None
 UNCHANGING = ("messages", "replies", "rating_history")
 
 
+moment = sa.DateTime(timezone=True)
+number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
 def upgrade() -> None:
-    moment = sa.DateTime(timezone=True)
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    _create_conversations()
+    _create_replies()
+    _create_ratings()
+    _refuse_updates()
+
+
+def _create_conversations() -> None:
     op.create_table(
         "raters",
         sa.Column("id", sa.String(200), nullable=False),
@@ -64,6 +73,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_conversation_id_number", "messages", ["conversation_id", "number"])
     op.create_index("ix_messages_conversation_id_parent_id", "messages", ["conversation_id", "parent_id"])
+
+
+def _create_replies() -> None:
     op.create_table(
         "replies",
         sa.Column("id", sa.String(64), nullable=False),
@@ -85,6 +97,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_replies_version", "replies", ["version"])
+
+
+def _create_ratings() -> None:
     op.create_table(
         "ratings",
         sa.Column("reply_id", sa.String(64), nullable=False),
@@ -122,7 +137,6 @@ def upgrade() -> None:
         "ix_rating_history_reply_id_rater_id_number", "rating_history", ["reply_id", "rater_id", "number"]
     )
     op.create_index("ix_rating_history_rater_id", "rating_history", ["rater_id"])
-    _refuse_updates()
 
 
 def _refuse_updates() -> None:
