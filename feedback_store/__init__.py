@@ -1,6 +1,6 @@
-"""Conversations, replies and ratings go in; training rows come out.
+"""Stores conversations, replies and people's feedback on them, and makes training rows from it.
 
-The store is the truth about what people said of the model's replies, and `FeedbackStore.verify` can prove it.
+`FeedbackStore` is the entry point. `FeedbackStore.verify` checks everything that a store claims.
 """
 
 from feedback_store.errors import (

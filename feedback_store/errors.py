@@ -1,12 +1,12 @@
-"""What can go wrong with the store. Each message says what happened, why, and what to do."""
+"""Errors of this package. Each message says what happened, why, and what to do."""
 
 
 class StoreError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Base class of the errors in this package."""
 
 
 class StoreMissing(StoreError):
-    """No store exists at the place that was named, and none was to be made."""
+    """No store exists at the given location, and it was not to be created."""
 
 
 class NotAStore(StoreError):
@@ -18,19 +18,19 @@ class NewerSchema(StoreError):
 
 
 class StoreUnwritable(StoreError):
-    """The place cannot be written: permissions, a full disk, a path that is not a file."""
+    """The location cannot be written: permissions, a full disk, a path that is not a file."""
 
 
 class StoreDamaged(StoreError):
-    """The database says that its own pages are damaged."""
+    """The database reports that its own pages are damaged."""
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be reached, or stayed locked longer than the patience of a writer."""
+    """The database cannot be reached, or stayed locked for longer than a writer waits."""
 
 
 class StoreConflict(StoreError):
-    """Somebody else wrote or forgot what a write rests on, at the same moment. Nothing was written."""
+    """Data that a write refers to was changed or forgotten at the same moment. Nothing was written."""
 
 
 class UnknownRater(StoreError, LookupError):
@@ -42,7 +42,7 @@ class UnknownConversation(StoreError, LookupError):
 
 
 class UnknownMessage(StoreError, LookupError):
-    """No message has this id in the conversation that was named."""
+    """No message of the given conversation has this id."""
 
 
 class UnknownReply(StoreError, LookupError):
@@ -50,23 +50,23 @@ class UnknownReply(StoreError, LookupError):
 
 
 class InvalidMessage(StoreError, ValueError):
-    """A message or reply has a field that cannot be stored as it is."""
+    """A message or reply has a field that cannot be stored unchanged."""
 
 
 class InvalidRating(StoreError, ValueError):
-    """A rating has a value, reason or comment outside what a rating can be."""
+    """A rating has an invalid value, reason, comment or rater id."""
 
 
 class InvalidCorrection(StoreError, ValueError):
-    """A correction is no text that can be stored, or too long."""
+    """A correction is too long, or text that cannot be stored."""
 
 
 class InvalidComparison(StoreError, ValueError):
-    """A comparison has a choice that does not exist, or two replies that do not answer the same message."""
+    """A comparison has an unknown choice, or two replies that do not answer the same message."""
 
 
 class InvalidRules(StoreError, ValueError):
-    """A rule for making rows has a value that can select nothing sensible."""
+    """A rule for making rows has a value that cannot select anything."""
 
 
 class SnapshotError(StoreError):
@@ -82,36 +82,36 @@ class UnknownSnapshot(StoreError, LookupError):
 
 
 class MissingDependency(StoreError, ImportError):
-    """A package that is not needed for serving is needed now, and is not installed."""
+    """An optional package is needed and not installed."""
 
 
 class ImportFailed(StoreError):
-    """A file of another system could not be imported. The message says how far the import came."""
+    """A file of another system could not be imported. The message says how many rows were imported."""
 
 
 class FileDamaged(ImportFailed):
-    """The file is cut off, in another encoding, or not in any format that importers read."""
+    """The file is truncated, in another encoding, or in no format that importers read."""
 
 
 class NothingUsable(ImportFailed):
-    """No row of the file can be used: most often it is another system's file."""
+    """No row of the file can be used. Usually the file is of another system than the one given."""
 
 
 class PushFailed(StoreError):
-    """The Hub did not take an export."""
+    """The Hub did not accept an export."""
 
 
 class BackupFailed(StoreError):
-    """A backup could not be written or restored: the place, the network, the disk. Older backups stay in force."""
+    """A backup could not be written or restored. Older backups remain valid."""
 
 
 class NoBackup(BackupFailed):
-    """The place holds no backup, or none of that name."""
+    """The location holds no backup, or none with that name."""
 
 
 class BackupDamaged(BackupFailed):
-    """A backup does not hold what its manifest says. Nothing was restored from it."""
+    """A backup does not match its manifest. Nothing was restored from it."""
 
 
 class HomeNotEmpty(BackupFailed):
-    """A backup is restored into an empty home only: nothing is ever written over."""
+    """A backup can be restored into an empty home only: restoring never overwrites a file."""

@@ -1,4 +1,4 @@
-"""How many of what, as people say it: one reply, two replies."""
+"""Counts with the singular or plural of their noun: 1 reply, 2 replies."""
 
 from collections.abc import Mapping
 
@@ -15,11 +15,11 @@ TABLES = {
 }
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """`number` of a thing, by its name in the singular and in the plural."""
-    return f"{number:,} {one if number == 1 else many}"
+def counted(number: int, singular: str, plural: str) -> str:
+    """The number with its noun, such as "1 row" or "1,000 rows"."""
+    return f"{number:,} {singular if number == 1 else plural}"
 
 
 def counted_rows(counts: Mapping[str, int]) -> str:
-    """Numbers of rows by table, in one line."""
+    """Row counts by table as one line of text."""
     return ", ".join(counted(number, *TABLES[table]) for table, number in counts.items())

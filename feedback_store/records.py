@@ -1,4 +1,4 @@
-"""What the store takes and gives: plain frozen values, never tied to an open database."""
+"""The values that the store accepts and returns: frozen dataclasses, independent of an open database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,11 @@ HOW = ("resample", "versions", "thinking")
 
 @dataclass(frozen=True)
 class NewReply:
-    """One finished reply, as the caller produced it.
+    """A finished reply, to be stored.
 
-    `id` is made by the caller (uuid4 hex), so that a reply has its final name while it still streams.
-    `parent_id` names the user message that was answered. `prompt_ids` and `completion_ids` are the exact
-    token ids that the model read and wrote. Times are in seconds since the request was taken.
+    The caller draws `id` (uuid4 hex), so that a reply has its final id while it is still streamed. `parent_id` is
+    the id of the user message that it answers. `prompt_ids` and `completion_ids` are exactly the token ids that the
+    model read and wrote. Times are in seconds since the request was accepted.
     """
 
     id: str
@@ -43,14 +43,14 @@ class NewReply:
 
 @dataclass(frozen=True)
 class Reply(NewReply):
-    """A stored reply. It is the assistant message of the tree that has the same id."""
+    """A stored reply. It belongs to the assistant message that has the same id."""
 
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class Message:
-    """One node of a conversation's tree. `reply` is there exactly when `role` is "assistant"."""
+    """One node of a conversation's tree. `reply` is set if and only if `role` is "assistant"."""
 
     id: str
     conversation_id: str
@@ -62,15 +62,16 @@ class Message:
 
     @property
     def thought(self) -> str | None:
-        """What the model thought before it answered, where this is a reply that had a thought."""
+        """The thought before the answer, if this is a reply that has one."""
         return self.reply.thought if self.reply else None
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation's outside: who holds it and what it is called. Its messages are asked for separately.
+    """A conversation without its messages. `rater` is the person who holds it.
 
-    `renamed` tells a title that a person chose from one that was taken from the first message.
+    `head` is the id of the message that the conversation is shown up to. `renamed` is true if a person chose the
+    title, false if it was taken from the first message.
     """
 
     id: str
@@ -84,7 +85,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class AnsweredPrompt:
-    """A user message as a reply was asked for: by whom, in which thinking mode, and as which token ids."""
+    """A user message that a reply answers, with the thinking mode and the prompt token ids of that reply."""
 
     message_id: str
     conversation_id: str
@@ -95,7 +96,7 @@ class AnsweredPrompt:
 
 @dataclass(frozen=True)
 class Rating:
-    """The standing vote of one rater on one reply. `value` is 1 (up), -1 (down) or 0 (withdrawn)."""
+    """The current rating of one reply by one rater. `value` is 1 (up), -1 (down) or 0 (withdrawn)."""
 
     reply_id: str
     rater: str
@@ -108,9 +109,10 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Thumb:
-    """A standing thumb, 1 (up) or -1 (down), with what was judged: as much of a reply as decides what it counts for.
+    """A current rating of 1 (up) or -1 (down), with the text of the reply that it is about.
 
-    Without token ids and settings, so that very many can be read. `parent_id` is the user message that was answered.
+    It has no token ids and settings, so that very many can be read. `parent_id` is the id of the user message that
+    the reply answers.
     """
 
     reply_id: str
@@ -126,7 +128,7 @@ class Thumb:
 
 @dataclass(frozen=True)
 class Correction:
-    """What one rater would rather have read than one reply's answer. An empty `text` is one taken back."""
+    """One rater's better answer in place of a reply's answer. An empty `text` is a correction that was withdrawn."""
 
     reply_id: str
     rater: str
@@ -137,10 +139,10 @@ class Correction:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One rater's standing choice between two replies to the same user message, sides as they were shown.
+    """One rater's current choice between two replies to the same user message, on the sides where they were shown.
 
-    `blind`: nothing said which reply came from where. `how` says in what they differ: drawn again by the same
-    version ("resample"), by two versions ("versions"), or with and without thinking ("thinking").
+    `blind` is true if the rater was not shown where the replies came from. `how` is what makes them differ: a second
+    sample of the same version ("resample"), two versions ("versions"), or with and without thinking ("thinking").
     """
 
     left_reply_id: str
@@ -154,16 +156,16 @@ class Comparison:
 
     @property
     def preferred(self) -> str | None:
-        """The id of the reply that was chosen; None where both were good or both bad."""
+        """The id of the chosen reply; None if both were good or both bad."""
         return {"left": self.left_reply_id, "right": self.right_reply_id}.get(self.choice)
 
 
 @dataclass(frozen=True)
 class SnapshotRecord:
-    """What the store knows of a snapshot: where it lies, how many rows of each kind, who used it.
+    """The store's record of a snapshot: its folder, its row counts by kind, and the versions trained on it.
 
-    `id` is the hash of its content. `versions` were trained on it. `forgotten_at` is when somebody in it was
-    forgotten: from then on it should train nothing more.
+    `id` is the hash of its content. `forgotten_at` is the time when a person in it was forgotten; from then on,
+    nothing should be trained on it.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What may enter the store. Each check raises before anything is written."""
+"""Checks of what is about to be stored. Each raises an error before anything is written."""
 
 import json
 from collections.abc import Sequence
@@ -33,13 +33,13 @@ def is_text(value: object) -> bool:
 
 
 def check_rater(rater: object) -> None:
-    """Raises InvalidRating unless `rater` can name a person."""
+    """Raise InvalidRating unless `rater` is a valid rater id."""
     if not isinstance(rater, str) or not 0 < len(rater) <= MAX_RATER or not is_text(rater):
         raise InvalidRating(f"A rater's id is a text of 1 to {MAX_RATER} characters, not {rater!r:.60}.")
 
 
 def check_conversation(conversation_id: object) -> None:
-    """Raises InvalidMessage unless this can be a conversation's id."""
+    """Raise InvalidMessage unless this is a valid conversation id."""
     if not is_text(conversation_id) or not 0 < len(str(conversation_id)) <= MAX_ID:
         raise InvalidMessage(
             f"A conversation's id is a text of 1 to {MAX_ID} characters, such as uuid4().hex, "
@@ -48,16 +48,16 @@ def check_conversation(conversation_id: object) -> None:
 
 
 def check_version(version: object) -> None:
-    """Raises InvalidMessage unless this can name a version."""
+    """Raise InvalidMessage unless this is a valid version id."""
     if not is_text(version) or not 0 < len(str(version)) <= MAX_VERSION:
         raise InvalidMessage(f"A version is a text of 1 to {MAX_VERSION} characters, not {version!r:.80}.")
 
 
 def check_message(role: object, content: object) -> None:
-    """Raises InvalidMessage unless a person or the system can have said this."""
+    """Raise InvalidMessage unless these are the role and content of a user's or a system message."""
     if role not in ("system", "user"):
         raise InvalidMessage(
-            f"A message's role is 'system' or 'user', not {role!r}. Replies of the model come by add_reply."
+            f"A message's role is 'system' or 'user', not {role!r}. Replies of the model are stored by add_reply."
         )
     if not is_text(content):
         raise InvalidMessage(
@@ -66,7 +66,7 @@ def check_message(role: object, content: object) -> None:
 
 
 def check_reply(new: NewReply) -> None:
-    """Raises InvalidMessage, naming the field, unless every field can be stored and read back the same."""
+    """Raise InvalidMessage, with the field's name, unless every field can be stored and read back unchanged."""
     if not isinstance(new.id, str) or not 0 < len(new.id) <= MAX_ID or not is_text(new.id):
         raise InvalidMessage(
             f"A reply's id is a text of 1 to {MAX_ID} characters, such as uuid4().hex, not {new.id!r:.80}."
@@ -89,19 +89,19 @@ def check_reply(new: NewReply) -> None:
         if not are_token_ids(ids):
             raise InvalidMessage(f"Reply {new.id}: {name} is a list of whole numbers from 0 to 2^31-1.")
     for seconds in (new.seconds, new.first_token_seconds or 0.0, new.thought_seconds or 0.0):
-        if not isinstance(seconds, int | float) or not abs(seconds) <= MOST_SECONDS:  # NaN is not
+        if not isinstance(seconds, int | float) or not abs(seconds) <= MOST_SECONDS:  # false for NaN too
             raise InvalidMessage(f"Reply {new.id}: times are seconds, not {seconds!r:.60}.")
     if not isinstance(new.sampling, dict):
         raise InvalidMessage(f"Reply {new.id}: sampling is a dictionary, not {new.sampling!r:.60}.")
     try:
-        # Unpaired surrogates show only when the text becomes bytes.
+        # Unpaired surrogates are found only when the text is encoded.
         json.dumps(new.sampling, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidMessage(f"Reply {new.id}: sampling cannot be written as JSON: {error}.") from error
 
 
 def check_rating(value: object, reasons: Sequence[str], comment: object) -> None:
-    """Raises InvalidRating unless value, reasons and comment are within what a rating can be."""
+    """Raise InvalidRating unless value, reasons and comment are valid."""
     if type(value) is not int or value not in (-1, 0, 1):
         raise InvalidRating(f"A rating is 1 (up), -1 (down) or 0 (withdrawn), not {value!r}.")
     if isinstance(reasons, str) or not isinstance(reasons, Sequence):
@@ -120,7 +120,7 @@ def check_rating(value: object, reasons: Sequence[str], comment: object) -> None
 
 
 def check_correction(text: object) -> None:
-    """Raises InvalidCorrection unless `text` can be kept as a better answer; an empty one takes it back."""
+    """Raise InvalidCorrection unless `text` can be stored; an empty text withdraws a correction."""
     if not isinstance(text, str) or not is_text(text):
         raise InvalidCorrection(f"A correction must be {PROPER_TEXT}.")
     if len(text) > MAX_CORRECTION:
@@ -130,7 +130,7 @@ def check_correction(text: object) -> None:
 
 
 def check_comparison(left: object, right: object, choice: object, blind: object, how: object) -> None:
-    """Raises InvalidComparison unless the fields are within what a comparison can be."""
+    """Raise InvalidComparison unless all fields are valid."""
     if choice not in CHOICES:
         raise InvalidComparison(f"A choice is one of {', '.join(CHOICES)}, not {choice!r:.60}.")
     if how not in HOW:
@@ -142,7 +142,7 @@ def check_comparison(left: object, right: object, choice: object, blind: object,
 
 
 def check_title(title: object) -> None:
-    """Raises InvalidMessage unless `title` can name a conversation; an empty one gives the old one back."""
+    """Raise InvalidMessage unless `title` is a valid title; an empty one restores the automatic title."""
     if not isinstance(title, str) or not is_text(title):
         raise InvalidMessage(f"A title must be {PROPER_TEXT}.")
     if len(title) > MAX_TITLE:
@@ -150,9 +150,9 @@ def check_title(title: object) -> None:
 
 
 def check_search(text: object) -> None:
-    """Raises InvalidMessage unless `text` can be searched for."""
+    """Raise InvalidMessage unless `text` is a valid search text."""
     if not isinstance(text, str) or not is_text(text):
-        raise InvalidMessage(f"What is searched for must be {PROPER_TEXT}.")
+        raise InvalidMessage(f"A search text must be {PROPER_TEXT}.")
     if len(text) > MAX_SEARCH:
         raise InvalidMessage(
             f"A search has at most {MAX_SEARCH:,} characters, not {len(text):,}. Search for a part of it."

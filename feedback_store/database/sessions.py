@@ -1,4 +1,4 @@
-"""Reading and writing: each in one short transaction, writers of one process in turn."""
+"""Read and write transactions: each is short, and the writers of a SQLite file queue."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,18 +11,18 @@ from sqlalchemy.orm import Session
 from feedback_store.database.connection import explained
 from feedback_store.database.write_lock import WriteLock
 
-ROWS_AT_ONCE = 500  # read in one short transaction, so that a slow reader never holds the database
+ROWS_AT_ONCE = 500  # read in one transaction, so that a slow reader never holds the database
 Key = TypeVar("Key")
 Record = TypeVar("Record")
 
 
 def in_batches(ids: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    """`ids` in order, at most `most` at once: every engine limits how many one question may name."""
+    """Split `ids` into batches of at most `most`: every database limits the number of values in a query."""
     return (ids[start : start + most] for start in range(0, len(ids), most))
 
 
 class Sessions:
-    """What the parts of `FeedbackStore` share: one database, and the two ways to open a transaction on it."""
+    """Base class of the parts of `FeedbackStore`: opens read and write transactions on one database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -53,7 +53,10 @@ class Sessions:
         start: Key,
         read: Callable[[Any], tuple[Key, Record]],
     ) -> Iterator[Record]:
-        """What `after` selects beyond a key, page by page; `read` makes a row its key and its record."""
+        """Yield all records after the key `start`, page by page.
+
+        `after` makes the query for the rows after a key, and `read` converts a row to its key and its record.
+        """
         last = start
         while True:
             with self._read() as session:
@@ -64,7 +67,7 @@ class Sessions:
             last = page[-1][0]
 
     def _clear_log(self) -> None:
-        # SQLite's log still holds pages from before a deletion: move it into the file and empty it.
+        # SQLite's write-ahead log still holds deleted data: move the log into the file and empty it.
         if self._engine.dialect.name != "sqlite":
             return
         with explained(self._engine.url), self._write_lock:

@@ -1,7 +1,7 @@
-"""The tables. Migrations build them; a test holds that both agree.
+"""The database tables. Migrations create them, and a test checks that both agree.
 
-Messages, replies and every history are never updated: triggers made by the migrations refuse it. People are
-forgotten by deleting, so deletes cascade from raters down.
+Messages, replies and histories are never updated: triggers, which the migrations create, refuse it. A person is
+forgotten by deleting, so deletes cascade from raters.
 """
 
 from datetime import UTC, datetime
@@ -27,12 +27,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from feedback_store.validation import is_text
 
-# SQLite gives out row numbers only for its own INTEGER type, which already has 64 bits.
+# SQLite numbers rows automatically only for its own INTEGER type, which has 64 bits.
 Number = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC. SQLite has no time zones: it holds the UTC wall clock."""
+    """A timezone-aware datetime, stored in UTC. SQLite has no time zones and stores the UTC time without one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -47,16 +47,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Name(TypeDecorator[str]):
-    """An id. What can be no id, such as a text with NUL or no text at all, is asked for as one that nothing has.
+    """An id. A value that cannot be an id, such as a text with NUL, is replaced by an id that no row has.
 
-    So an id from outside is unknown, on every engine, and never an error of the driver's.
+    An invalid id from outside is therefore unknown on every database, and never raises a driver's error.
     """
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        # Longer than any column of this type: nothing can be stored under it.
+        # Longer than any column of this type, so no row can have it.
         return value if value is None or is_text(value) else "\N{REPLACEMENT CHARACTER}" * 201
 
 
@@ -88,10 +88,10 @@ class ConversationRow(TableBase):
     id: Mapped[str] = mapped_column(Name(64), primary_key=True)
     rater_id: Mapped[str] = mapped_column(ForeignKey("raters.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(Text)
-    # When a person chose the title; null while it is the first message's.
+    # When a person chose the title; null while it is taken from the first message.
     renamed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # No foreign key: messages already point here, and a circle of keys would need deferred constraints on
-    # every engine. The store checks the head when it is set, and verify() checks all of them.
+    # No foreign key: messages already reference conversations, and circular keys would need deferred constraints.
+    # The store checks the head when it is set, and verify() checks all of them.
     head_id: Mapped[str | None] = mapped_column(Name(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -101,7 +101,7 @@ class MessageRow(TableBase):
     __tablename__ = "messages"
     __table_args__ = (
         UniqueConstraint("conversation_id", "id"),
-        # Both columns together: a parent from another conversation is refused by the database itself.
+        # Both columns together, so that the database refuses a parent from another conversation.
         ForeignKeyConstraint(
             ["conversation_id", "parent_id"], ["messages.conversation_id", "messages.id"], ondelete="CASCADE"
         ),
@@ -121,7 +121,7 @@ class MessageRow(TableBase):
 
 
 class ReplyRow(TableBase):
-    """What an assistant message has beyond its text. The answer itself is the message's content."""
+    """How an assistant message was generated. Its answer is the content of the message with the same id."""
 
     __tablename__ = "replies"
     __table_args__ = (
@@ -176,7 +176,7 @@ class RatingHistoryRow(TableBase):
 
 
 class CorrectionRow(TableBase):
-    """What a rater would rather have read. An empty text is a correction taken back."""
+    """A rater's better answer to a reply's prompt. An empty text is a withdrawn correction."""
 
     __tablename__ = "corrections"
 
@@ -205,8 +205,8 @@ class CorrectionHistoryRow(TableBase):
 class ComparisonRow(TableBase):
     """A rater's choice between two replies to one message.
 
-    The key names the reply that was written earlier first, whichever side it was shown on, so that one pair
-    shown in either order is one row. `left_id` is one of the two: the reply that was shown on the left.
+    `first_id` is the reply that was written earlier, whichever side it was shown on, so that a pair is one row in
+    either order. `left_id` is the reply of the two that was shown on the left.
     """
 
     __tablename__ = "comparisons"
@@ -252,7 +252,7 @@ class ComparisonHistoryRow(TableBase):
 
 
 class SnapshotRow(TableBase):
-    """A frozen dataset in a folder; its id is its content's hash."""
+    """A snapshot of rows in a folder; its id is the hash of its content."""
 
     __tablename__ = "snapshots"
 
@@ -261,12 +261,12 @@ class SnapshotRow(TableBase):
     manifest_sha256: Mapped[str] = mapped_column(String(64))
     counts: Mapped[dict[str, int]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When somebody whose words or votes are in it was forgotten; null while all of it may be used.
+    # When a person whose messages or feedback are in it was forgotten; null while all of it may be used.
     forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SnapshotRaterRow(TableBase):
-    """A person whose words or votes are in a snapshot."""
+    """A person whose messages or feedback are in a snapshot."""
 
     __tablename__ = "snapshot_raters"
 

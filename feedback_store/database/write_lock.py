@@ -1,8 +1,8 @@
-"""A queue for the writers of one SQLite file, over threads and processes.
+"""A lock that makes the writers of one SQLite file queue, across threads and processes.
 
-SQLite itself lets a waiting writer only look again and again, with pauses that grow: among many processes most of the
-time goes by unused, and whoever is unlucky waits until its patience ends. The queue decides nothing about what is
-right: SQLite's own lock still does, and a place where no queue can be made is as safe, only slower.
+SQLite makes a waiting writer poll, with growing pauses. Among many processes most of the time is then spent in pauses,
+and an unlucky writer gives up. This lock only makes waiting fair and fast. SQLite's own lock still protects the data,
+so a folder in which no lock file can be created is as safe, only slower.
 """
 
 import os
@@ -16,7 +16,7 @@ except ImportError:  # Windows: threads queue, processes poll
 
 
 class WriteLock:
-    """A context manager: inside it, nobody else who uses the same file is inside theirs. Ends with its process."""
+    """A context manager for mutual exclusion across threads and processes. The lock ends with its process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,15 +32,15 @@ class WriteLock:
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
         except OSError:  # a folder that cannot be written, a file system without locks
-            self._leave()
+            self._release()
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._leave()
+            self._release()
         finally:
             self._threads.release()
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -1,4 +1,4 @@
-"""Alembic's entry. The caller hands over its open connection, already inside a transaction."""
+"""Alembic's entry point. The caller passes an open connection, inside a transaction."""
 
 from alembic import context
 

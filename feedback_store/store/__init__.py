@@ -1,1 +1,1 @@
-"""The store: conversations, votes, raters, training usage, verification."""
+"""`FeedbackStore`: conversations, feedback, raters, training usage, counts and verification."""

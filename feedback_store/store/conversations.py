@@ -1,4 +1,4 @@
-"""Conversations as trees: messages and replies are added, never changed."""
+"""Conversations as trees of messages and replies, which are added and never changed."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -39,14 +39,13 @@ Item = TypeVar("Item")
 
 
 class Conversations(Sessions):
-    """The part of `FeedbackStore` that keeps conversations, their messages and replies."""
+    """The methods of `FeedbackStore` for conversations, messages and replies."""
 
     def new_conversation(self, rater: str, conversation_id: str | None = None) -> str:
-        """Begin an empty conversation of `rater` (a pseudonymous id, made known when new). Returns its id.
+        """Create an empty conversation of `rater`, a pseudonymous id that is added if it is new. Returns its id.
 
-        `conversation_id`: where the caller has drawn one already; else it is drawn here.
-        Raises: InvalidRating (an id that can name nobody), InvalidMessage (an id of a conversation that is
-        already taken, or can be none).
+        `conversation_id` is drawn at random if it is None. Raises InvalidRating for an invalid rater id,
+        InvalidMessage for a conversation id that is invalid or taken.
         """
         validation.check_rater(rater)
         if conversation_id is not None:
@@ -70,55 +69,55 @@ class Conversations(Sessions):
     def begin_conversation(
         self,
         rater: str,
-        turns: Sequence[tuple[Literal["system", "user"], str]],
+        messages: Sequence[tuple[Literal["system", "user"], str]],
         conversation_id: str | None = None,
     ) -> Message:
-        """A conversation with its first messages, each below the one before, in one transaction. Returns the last.
+        """Create a conversation with its first messages, each below the previous one. Returns the last message.
 
-        As `new_conversation` and an `add_message` for each turn, and waits for the disk once instead of each time.
-        Raises: InvalidRating, InvalidMessage (also without turns); nothing is kept then.
+        The same as `new_conversation` and an `add_message` for each message, but in one transaction. Raises
+        InvalidRating, InvalidMessage (also if there are no messages); then nothing is stored.
         """
         validation.check_rater(rater)
         if conversation_id is not None:
             validation.check_conversation(conversation_id)
-        for role, content in turns:
+        for role, content in messages:
             validation.check_message(role, content)
-        if not turns:
+        if not messages:
             raise InvalidMessage("A conversation begins with a message. Give one.")
-        now, talk = datetime.now(UTC), conversation_id or uuid4().hex
-        title = title_of(next((content for role, content in turns if role == "user"), ""))
+        now, new_id = datetime.now(UTC), conversation_id or uuid4().hex
+        title = title_of(next((content for role, content in messages if role == "user"), ""))
         row = ConversationRow(
-            id=talk, rater_id=rater, title=title, head_id=None, created_at=now, updated_at=now
+            id=new_id, rater_id=rater, title=title, head_id=None, created_at=now, updated_at=now
         )
         with self._write() as session:
-            if session.get(ConversationRow, talk) is not None:
-                raise InvalidMessage(f"Conversation {talk} exists already. Draw a new id.")
+            if session.get(ConversationRow, new_id) is not None:
+                raise InvalidMessage(f"Conversation {new_id} exists already. Draw a new id.")
             make_known(session, rater, now)
             session.add(row)
             session.flush()
-            above: str | None = None
-            for role, content in turns:
+            parent_id: str | None = None
+            for role, content in messages:
                 message = MessageRow(
                     id=uuid4().hex,
-                    conversation_id=talk,
-                    parent_id=above,
+                    conversation_id=new_id,
+                    parent_id=parent_id,
                     role=role,
                     content=content,
                     created_at=now,
                 )
                 session.add(message)
                 session.flush()
-                above = message.id
-            row.head_id = above
+                parent_id = message.id
+            row.head_id = parent_id
         return as_message(message, None)
 
     def conversation(self, conversation_id: str) -> Conversation:
-        """Raises: UnknownConversation."""
+        """The conversation with this id. Raises UnknownConversation."""
         with self._read() as session:
             return as_conversation(find_conversation(session, conversation_id))
 
     def conversations(self, rater: str) -> list[Conversation]:
-        """The rater's conversations, the last touched first; none for someone unknown."""
+        """The rater's conversations, the most recently changed first; an empty list for an unknown rater."""
         query = (
             select(ConversationRow)
             .where(ConversationRow.rater_id == rater)
@@ -128,11 +127,11 @@ class Conversations(Sessions):
             return [as_conversation(row) for row in session.scalars(query)]
 
     def head(self, conversation_id: str) -> str | None:
-        """The message that the conversation now ends at. Raises: UnknownConversation."""
+        """Id of the message that the conversation is shown up to. Raises UnknownConversation."""
         return self.conversation(conversation_id).head
 
     def set_head(self, conversation_id: str, message_id: str | None) -> None:
-        """Show another branch. Raises: UnknownConversation, UnknownMessage."""
+        """Show the branch that ends at a message. Raises UnknownConversation, UnknownMessage."""
         with self._write() as session:
             conversation = find_conversation(session, conversation_id)
             if message_id is not None:
@@ -140,10 +139,10 @@ class Conversations(Sessions):
             conversation.head_id = message_id
 
     def rename(self, conversation_id: str, title: str) -> Conversation:
-        """Give a conversation a title that a person chose. An empty one gives the first message's back.
+        """Set the title that a person chose. An empty one restores the title from the first message.
 
-        Does not count as touching it: the conversation keeps its place among the rater's.
-        Raises: InvalidMessage (no text, or longer than 200 characters), UnknownConversation.
+        This does not count as a change: the conversation keeps its position in the rater's list.
+        Raises InvalidMessage (no text, or longer than 200 characters), UnknownConversation.
         """
         validation.check_title(title)
         chosen = " ".join(title.split())
@@ -156,20 +155,20 @@ class Conversations(Sessions):
     def search(self, rater: str, text: str) -> list[Conversation]:
         """The rater's conversations with `text` in their title or in a message of any branch.
 
-        Upper and lower case are the same. The last touched come first; an empty `text` finds all.
-        Raises: InvalidMessage (no text, or longer than 1,000 characters).
+        Case is ignored. The most recently changed come first; an empty `text` finds all.
+        Raises InvalidMessage (no text, or longer than 1,000 characters).
         """
         validation.check_search(text)
         with self._read() as session:
-            found = session.scalars(conversations_with(rater, text.strip()))
-            return [as_conversation(row) for row in found]
+            rows = session.scalars(conversations_with(rater, text.strip()))
+            return [as_conversation(row) for row in rows]
 
     def add_message(
         self, conversation_id: str, parent_id: str | None, role: Literal["system", "user"], content: str
     ) -> Message:
         """Add a message under `parent_id` (None: a root) and move the head to it.
 
-        Raises: InvalidMessage, UnknownConversation, UnknownMessage (no such parent in this conversation).
+        Raises InvalidMessage, UnknownConversation, UnknownMessage (no such parent in this conversation).
         """
         validation.check_message(role, content)
         now = datetime.now(UTC)
@@ -192,10 +191,10 @@ class Conversations(Sessions):
         return as_message(row, None)
 
     def add_reply(self, new: NewReply) -> Reply:
-        """Write a finished reply under the user message that it answers, and move the head to it.
+        """Store a finished reply under the user message that it answers, and move the head to it.
 
-        Raises: InvalidMessage (a field that cannot be kept, a parent that is no user message, an id already
-        taken), UnknownConversation, UnknownMessage.
+        Raises InvalidMessage (an invalid field, a parent that is no user message, an id that is taken),
+        UnknownConversation, UnknownMessage.
         """
         validation.check_reply(new)
         now = datetime.now(UTC)
@@ -237,31 +236,31 @@ class Conversations(Sessions):
         return as_reply(message, reply)
 
     def reply(self, reply_id: str) -> Reply:
-        """Raises: UnknownReply."""
+        """The reply with this id. Raises UnknownReply."""
         query = select(MessageRow, ReplyRow).join(ReplyRow).where(ReplyRow.id == reply_id)
         with self._read() as session:
-            found = session.execute(query).first()
-            if found is None:
+            row = session.execute(query).first()
+            if row is None:
                 raise unknown_reply(reply_id)
-            return as_reply(found[0], found[1])
+            return as_reply(row[0], row[1])
 
     def replies(self, reply_ids: Sequence[str]) -> dict[str, Reply]:
-        """The replies with these ids, in no order. Unknown ids are left out. Ask for some hundreds at once."""
+        """The replies with these ids. Unknown ids are left out. Pass at most some hundreds of ids."""
         with self._read() as session:
             return {row[0]: Reply(*row) for row in session.execute(replies_with(reply_ids))}
 
     def path(self, message_id: str) -> list[Message]:
-        """The messages from the root down to `message_id`. Raises: UnknownMessage."""
+        """The messages from the root down to `message_id`. Raises UnknownMessage."""
         with self._read() as session:
-            found = [as_message(message, reply) for message, reply in session.execute(path_to(message_id))]
-        if not found:
+            messages = [as_message(message, reply) for message, reply in session.execute(path_to(message_id))]
+        if not messages:
             raise UnknownMessage(f"There is no message {message_id!r}. It may have been forgotten.")
-        return found
+        return messages
 
     def transcripts(self, message_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
         """The `role` and `content` of the messages from the root down to each id. Unknown ids are left out.
 
-        One question to the database for all of them: ask for some hundreds at once.
+        One query reads all of them: pass at most some hundreds of ids.
         """
         with self._read() as session:
             return as_transcripts(session.execute(above(message_ids)), message_ids)
@@ -281,7 +280,7 @@ class Conversations(Sessions):
                     yield item, transcripts[message_id(item)]
 
     def messages(self, conversation_id: str) -> list[Message]:
-        """The whole tree in the order it was made. Raises: UnknownConversation."""
+        """All messages of the tree, in the order in which they were added. Raises UnknownConversation."""
         query = (
             select(MessageRow, ReplyRow)
             .outerjoin(ReplyRow)
@@ -295,9 +294,10 @@ class Conversations(Sessions):
     def answered_prompts(
         self, version: str | None = None, *, consented: bool = False
     ) -> Iterator[AnsweredPrompt]:
-        """What every reply answered, in the order the replies were made; a message that has several, as often.
+        """For each reply, the user message that it answers, in the order in which the replies were made.
 
-        `version` keeps what one version answered, `consented` the conversations of people who consent.
+        A message with several replies comes several times. `version` keeps what one version answered, `consented`
+        the conversations of people who consented to training.
         """
 
         def read(row: Any) -> tuple[int, AnsweredPrompt]:
@@ -307,12 +307,12 @@ class Conversations(Sessions):
         return self._in_pages(lambda last: answered_prompts_after(last, version, consented), -1, read)
 
     def siblings(self, message_id: str) -> list[str]:
-        """The ids of all messages under the same parent, `message_id` among them, in the order they were made.
+        """The ids of all messages under the same parent, including `message_id`, in the order they were added.
 
-        Of a root: all roots of its conversation. Raises: UnknownMessage.
+        The siblings of a root are all roots of its conversation. Raises UnknownMessage.
         """
         with self._read() as session:
-            found = list(session.scalars(siblings_of(message_id)))
-        if not found:
+            siblings = list(session.scalars(siblings_of(message_id)))
+        if not siblings:
             raise UnknownMessage(f"There is no message {message_id!r}. It may have been forgotten.")
-        return found
+        return siblings

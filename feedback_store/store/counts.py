@@ -1,4 +1,4 @@
-"""Counting: what `stats` shows, and what a forgetting takes away."""
+"""Counts for `stats`, and of the rows that forgetting a person deletes."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ VOTE_NAMES = {1: "up", -1: "down", 0: "withdrawn"}
 
 
 def belongings(session: Session, conversations: Select[str], rater: str | None) -> dict[str, int]:
-    """How many rows, by table, hang on conversations or were said by a rater (None: only the former)."""
+    """Count rows by table that belong to the conversations or, if `rater` is given, to that rater's feedback."""
     messages = select(MessageRow.id).where(MessageRow.conversation_id.in_(conversations))
 
     def number(table: Any, *replies: Any) -> int:
-        there = or_(*(reply.in_(messages) for reply in replies))
-        gone = there if rater is None else or_(there, table.rater_id == rater)
-        return session.scalar(select(func.count()).select_from(table).where(gone)) or 0
+        in_conversations = or_(*(reply.in_(messages) for reply in replies))
+        belongs = in_conversations if rater is None else or_(in_conversations, table.rater_id == rater)
+        return session.scalar(select(func.count()).select_from(table).where(belongs)) or 0
 
     return {
         "conversations": _size(session, conversations),
@@ -50,7 +50,7 @@ def _size(session: Session, query: Select[Any]) -> int:
 
 
 def totals(session: Session) -> dict[str, Any]:
-    """The figures that `FeedbackStore.counts` promises."""
+    """The counts that `FeedbackStore.counts` documents."""
     tables = {"raters": RaterRow, "conversations": ConversationRow, "messages": MessageRow}
     sizes = {name: session.scalar(select(func.count()).select_from(table)) for name, table in tables.items()}
     versions = _by_version(session)
@@ -95,11 +95,11 @@ def _reasons(session: Session) -> dict[str, int]:
 
 
 def thumbs_over_time(session: Session, seconds: int) -> list[tuple[str, int, int, int]]:
-    """(version, start, up, down) of standing thumbs, in spans of `seconds`; start in seconds since 1970, UTC."""
-    given = extract("epoch", RatingRow.created_at)
-    # The span is worked out once, inside: PostgreSQL does not see that two expressions with a value in them are one.
+    """(version, start, up, down) of current thumbs, in spans of `seconds`; start in seconds since 1970, UTC."""
+    rated_at = extract("epoch", RatingRow.created_at)
+    # Computed once, in a subquery: PostgreSQL does not treat two expressions with bound values as equal.
     votes = (
-        select(ReplyRow.version, (given - given % seconds).label("start"), RatingRow.value)
+        select(ReplyRow.version, (rated_at - rated_at % seconds).label("start"), RatingRow.value)
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .where(RatingRow.value != 0)
         .subquery()
@@ -118,13 +118,13 @@ def thumbs_over_time(session: Session, seconds: int) -> list[tuple[str, int, int
 
 
 def choices_between_versions(session: Session) -> list[tuple[str, str, str, int]]:
-    """(left version, right version, choice, how many) of standing blind choices between two versions."""
+    """(left version, right version, choice, count) of current blind choices between two versions."""
     left, right = aliased(ReplyRow), aliased(ReplyRow)
     query = (
         select(left.version, right.version, ComparisonRow.choice, func.count())
         .select_from(ComparisonRow)
         .join(left, ComparisonRow.left_id == left.id)
-        # The other of the two that the row names.
+        # The other reply of the pair.
         .join(
             right,
             (right.id.in_((ComparisonRow.first_id, ComparisonRow.second_id)))
@@ -134,4 +134,7 @@ def choices_between_versions(session: Session) -> list[tuple[str, str, str, int]
         .group_by(left.version, right.version, ComparisonRow.choice)
         .order_by(left.version, right.version, ComparisonRow.choice)
     )
-    return [(one, other, choice, count) for one, other, choice, count in session.execute(query)]
+    return [
+        (left_version, right_version, choice, count)
+        for left_version, right_version, choice, count in session.execute(query)
+    ]

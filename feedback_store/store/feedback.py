@@ -1,4 +1,7 @@
-"""What people say of replies: thumbs, corrections, comparisons. The last word counts, every word is kept."""
+"""Feedback on replies: ratings, corrections and comparisons.
+
+For each person the latest value counts, and every earlier one is kept in a history.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -34,20 +37,20 @@ from feedback_store.store.queries import (
 
 
 class Feedback(Sessions):
-    """The part of `FeedbackStore` that keeps what people say of replies."""
+    """The methods of `FeedbackStore` for ratings, corrections and comparisons."""
 
     def rate(
         self, reply_id: str, rater: str, value: int, reasons: Sequence[str] = (), comment: str = ""
     ) -> Rating:
-        """Record that `rater` thinks a reply good (1) or bad (-1), or takes the vote back (0).
+        """Rate a reply as good (1) or bad (-1), or withdraw the rating (0).
 
-        The last vote of a rater on a reply counts. Every change is kept in the history; saying the same
-        again is no change. Raises: InvalidRating, UnknownReply.
+        The rater's latest rating of a reply counts. Every change is kept in the history; the same rating again is
+        no change. Raises InvalidRating, UnknownReply.
         """
         validation.check_rater(rater)
         validation.check_rating(value, reasons, comment)
         now = datetime.now(UTC)
-        given = list(dict.fromkeys(reasons))
+        unique_reasons = list(dict.fromkeys(reasons))
         with self._write() as session:
             _lock(session, [reply_id])
             make_known(session, rater, now)
@@ -55,15 +58,15 @@ class Feedback(Sessions):
             if row is None:
                 row = RatingRow(reply_id=reply_id, rater_id=rater, created_at=now)
                 session.add(row)
-            elif (row.value, row.reasons, row.comment) == (value, given, comment):
+            elif (row.value, row.reasons, row.comment) == (value, unique_reasons, comment):
                 return as_rating(row)
-            row.value, row.reasons, row.comment, row.updated_at = value, given, comment, now
+            row.value, row.reasons, row.comment, row.updated_at = value, unique_reasons, comment, now
             session.add(
                 RatingHistoryRow(
                     reply_id=reply_id,
                     rater_id=rater,
                     value=value,
-                    reasons=given,
+                    reasons=unique_reasons,
                     comment=comment,
                     created_at=now,
                 )
@@ -71,13 +74,13 @@ class Feedback(Sessions):
         return as_rating(row)
 
     def feedback_count(self) -> int:
-        """How often anybody has ever said anything of a reply, up to gaps: it grows with every word."""
+        """A number that grows with every rating, correction and comparison, to notice that there is new feedback."""
         histories = (RatingHistoryRow, CorrectionHistoryRow, ComparisonHistoryRow)
         with self._read() as session:
             return sum(session.scalar(select(func.max(history.number))) or 0 for history in histories)
 
     def rating(self, reply_id: str, rater: str) -> Rating | None:
-        """The rater's standing vote on a reply, also a withdrawn one; None where there never was one."""
+        """The rater's current rating of a reply, even if it is withdrawn; None if there never was one."""
         with self._read() as session:
             row = session.get(RatingRow, (reply_id, rater))
             return as_rating(row) if row else None
@@ -85,10 +88,10 @@ class Feedback(Sessions):
     def ratings(
         self, version: str | None = None, *, consented: bool = False
     ) -> Iterator[tuple[Rating, Reply]]:
-        """Every standing vote with its reply: replies in order of creation, all votes on one together.
+        """Every current rating with its reply: replies in the order they were made, ratings of a reply together.
 
-        `version` keeps the replies of one version. `consented` keeps what may be trained on: votes of
-        consenting raters on replies in conversations of consenting raters. Withdrawn votes are included.
+        `version` keeps the replies of one version. `consented` keeps what may be trained on: ratings by people who
+        consented, in conversations of people who consented. Withdrawn ratings are included.
         """
 
         def read(row: Any) -> tuple[tuple[int, str], tuple[Rating, Reply]]:
@@ -98,7 +101,7 @@ class Feedback(Sessions):
         return self._in_pages(lambda last: ratings_after(last, version, consented), (-1, ""), read)
 
     def thumbs(self, version: str | None = None, *, consented: bool = False) -> Iterator[Thumb]:
-        """Every standing thumb up or down, in the order and under the conditions of `ratings`."""
+        """Every current rating of 1 or -1, in the order and under the conditions of `ratings`."""
 
         def read(row: Any) -> tuple[tuple[int, str], Thumb]:
             thumb = Thumb(*row[1:])
@@ -107,31 +110,31 @@ class Feedback(Sessions):
         return self._in_pages(lambda last: thumbs_after(last, version, consented), (-1, ""), read)
 
     def contested_ratings(self, *, consented: bool = False) -> Iterator[list[tuple[Rating, Reply]]]:
-        """For each user message whose replies have thumbs both up and down: all votes on its replies.
+        """For each user message whose replies have thumbs both up and down: all ratings of its replies.
 
-        Messages in order of creation, and within one the replies likewise. `consented` as in `ratings`.
+        Messages and their replies come in the order they were made. `consented` is as in `ratings`.
         """
         with self._read() as session:
-            asked = list(session.scalars(contested_messages(consented)))
-        for some in in_batches(asked, ROWS_AT_ONCE):
+            messages = list(session.scalars(contested_messages(consented)))
+        for batch in in_batches(messages, ROWS_AT_ONCE):
             with self._read() as session:
-                found = session.execute(ratings_under(some, consented))
-                votes = [(as_rating(rating), Reply(*reply)) for rating, *reply in found]
-            for _, said in groupby(votes, lambda vote: vote[1].parent_id):
-                yield list(said)
+                rows = session.execute(ratings_under(batch, consented))
+                ratings = [(as_rating(rating), Reply(*reply)) for rating, *reply in rows]
+            for _, group in groupby(ratings, lambda item: item[1].parent_id):
+                yield list(group)
 
     # Corrections
 
     def correct(self, reply_id: str, rater: str, text: str) -> Correction:
-        """Record what `rater` would rather have read than the reply's answer. An empty text takes it back.
+        """Store a better answer than the reply's. An empty text withdraws the correction.
 
-        The last correction of a rater counts. Every change is kept in the history; saying the same again is no
-        change. Raises: InvalidRating (an id that can name nobody), InvalidCorrection, UnknownReply.
+        The rater's latest correction of a reply counts. Every change is kept in the history; the same text again is
+        no change. Raises InvalidRating (an invalid rater id), InvalidCorrection, UnknownReply.
         """
         validation.check_rater(rater)
         validation.check_correction(text)
         now = datetime.now(UTC)
-        given = text if text.strip() else ""
+        corrected = text if text.strip() else ""
         with self._write() as session:
             _lock(session, [reply_id])
             make_known(session, rater, now)
@@ -139,14 +142,16 @@ class Feedback(Sessions):
             if row is None:
                 row = CorrectionRow(reply_id=reply_id, rater_id=rater, created_at=now)
                 session.add(row)
-            elif row.text == given:
+            elif row.text == corrected:
                 return as_correction(row)
-            row.text, row.updated_at = given, now
-            session.add(CorrectionHistoryRow(reply_id=reply_id, rater_id=rater, text=given, created_at=now))
+            row.text, row.updated_at = corrected, now
+            session.add(
+                CorrectionHistoryRow(reply_id=reply_id, rater_id=rater, text=corrected, created_at=now)
+            )
         return as_correction(row)
 
     def correction(self, reply_id: str, rater: str) -> Correction | None:
-        """The rater's standing correction of a reply, also one taken back; None where there never was one."""
+        """The rater's current correction of a reply, even if it is withdrawn; None if there never was one."""
         with self._read() as session:
             row = session.get(CorrectionRow, (reply_id, rater))
             return as_correction(row) if row else None
@@ -154,9 +159,9 @@ class Feedback(Sessions):
     def corrections(
         self, version: str | None = None, *, consented: bool = False
     ) -> Iterator[tuple[Correction, Reply]]:
-        """Every standing correction with its reply, in the order and under the conditions of `ratings`.
+        """Every current correction with its reply, in the order and under the conditions of `ratings`.
 
-        Those taken back are included; their text is empty.
+        Withdrawn corrections are included; their text is empty.
         """
 
         def read(row: Any) -> tuple[tuple[int, str], tuple[Correction, Reply]]:
@@ -177,17 +182,16 @@ class Feedback(Sessions):
         blind: bool,
         how: How,
     ) -> Comparison:
-        """Record which of two replies to one user message `rater` prefers: left, right, both_good, both_bad.
+        """Store which of two replies to one user message `rater` prefers: left, right, both_good or both_bad.
 
-        A rater's second choice between the same two replaces the first, whichever was left then. Every change
-        is kept in the history; saying the same again is no change. Raises: InvalidRating (an id that can name
-        nobody), InvalidComparison (an unknown choice; one reply twice; replies to different messages),
-        UnknownReply.
+        The rater's latest choice between the same two replies counts, whichever was on the left before. Every change
+        is kept in the history; the same choice again is no change. Raises InvalidRating (an invalid rater id),
+        InvalidComparison (an unknown choice, the same reply twice, replies to different messages), UnknownReply.
         """
         validation.check_rater(rater)
         validation.check_comparison(left_reply_id, right_reply_id, choice, blind, how)
         now = datetime.now(UTC)
-        said = {"left_id": left_reply_id, "choice": choice, "blind": blind, "how": how}
+        values = {"left_id": left_reply_id, "choice": choice, "blind": blind, "how": how}
         with self._write() as session:
             first, second = _lock(session, [left_reply_id, right_reply_id])
             if first.parent_id != second.parent_id:
@@ -201,15 +205,15 @@ class Feedback(Sessions):
             if row is None:
                 row = ComparisonRow(**pair, created_at=now)
                 session.add(row)
-            elif all(getattr(row, name) == value for name, value in said.items()):
+            elif all(getattr(row, name) == value for name, value in values.items()):
                 return as_comparison(row)
             row.left_id, row.choice, row.blind, row.how = left_reply_id, choice, blind, how
             row.updated_at = now
-            session.add(ComparisonHistoryRow(**pair, **said, created_at=now))
+            session.add(ComparisonHistoryRow(**pair, **values, created_at=now))
         return as_comparison(row)
 
     def comparison(self, left: str, right: str, rater: str) -> Comparison | None:
-        """The rater's standing choice between two replies, whichever was left; None where there is none."""
+        """The rater's current choice between two replies, on whichever sides; None if there is none."""
         with self._read() as session:
             for pair in ((left, right), (right, left)):
                 row = session.get(ComparisonRow, (*pair, rater))
@@ -220,9 +224,9 @@ class Feedback(Sessions):
     def comparisons(
         self, version: str | None = None, *, consented: bool = False
     ) -> Iterator[tuple[Comparison, Reply, Reply]]:
-        """Every standing comparison with its left and its right reply; pairs in order of creation.
+        """Every current comparison with its left and its right reply, in the order the replies were made.
 
-        `version` keeps those in which either reply is of this version. `consented` as in `ratings`.
+        `version` keeps those in which either reply is of this version. `consented` is as in `ratings`.
         """
 
         def read(row: Any) -> tuple[tuple[int, int, str], tuple[Comparison, Reply, Reply]]:
@@ -237,10 +241,9 @@ class Feedback(Sessions):
 
 
 def _lock(session: Session, reply_ids: Sequence[str]) -> list[MessageRow]:
-    """The messages of replies, the earlier first; votes on them now queue. Raises: UnknownReply.
+    """Lock replies against other feedback; returns their messages, the earliest first. Raises UnknownReply.
 
-    On SQLite all writers queue already; on PostgreSQL the order keeps two voters on a pair from waiting for
-    each other.
+    On SQLite all writers queue already. On PostgreSQL the order prevents a deadlock between two raters of a pair.
     """
     query = (
         select(MessageRow)
@@ -249,9 +252,9 @@ def _lock(session: Session, reply_ids: Sequence[str]) -> list[MessageRow]:
         .order_by(MessageRow.number)
         .with_for_update(of=ReplyRow)
     )
-    found = list(session.scalars(query))
-    known = {message.id for message in found}
+    messages = list(session.scalars(query))
+    known = {message.id for message in messages}
     for reply_id in reply_ids:
         if reply_id not in known:
             raise unknown_reply(reply_id)
-    return found
+    return messages

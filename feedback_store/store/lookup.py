@@ -1,4 +1,4 @@
-"""Finding rows by id, or saying that they are not there; and rows as the records that callers get."""
+"""Find rows by id or raise an error, and convert rows to the records that callers receive."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -41,13 +41,13 @@ def find_rater(session: Session, rater: str) -> RaterRow:
 
 
 def make_known(session: Session, rater: str, now: datetime) -> None:
-    """Add a rater, consenting, unless known."""
+    """Add the rater, who consents at first, unless the rater is known."""
     if session.get(RaterRow, rater) is not None:
         return
     try:
         with session.begin_nested():
             session.add(RaterRow(id=rater, consent=True, created_at=now))
-    except IntegrityError:  # on PostgreSQL another writer may have been first
+    except IntegrityError:  # on PostgreSQL another writer may have added the rater first
         pass
 
 
@@ -121,20 +121,20 @@ def as_reply(message: MessageRow, reply: ReplyRow) -> Reply:
 
 
 def as_transcripts(rows: Iterable[Any], message_ids: Iterable[str]) -> dict[str, list[dict[str, str]]]:
-    """`role` and `content` down to each of `message_ids` that is there, from what `queries.above` finds."""
-    turns: dict[str, tuple[str | None, dict[str, str]]] = {}
+    """The transcripts down to `message_ids`, from the rows of `queries.above`; unknown ids are left out."""
+    nodes: dict[str, tuple[str | None, dict[str, str]]] = {}
     for message_id, parent, role, content in rows:
-        # A parent that comes later, in a damaged tree, is none: so every way up ends.
-        turns[message_id] = (parent if parent in turns else None, {"role": role, "content": content})
-    found: dict[str, list[dict[str, str]]] = {}
-    for message_id in turns.keys() & set(message_ids):
-        said: list[dict[str, str]] = []
-        at: str | None = message_id
-        while at is not None:
-            at, turn = turns[at]
-            said.append(turn)
-        found[message_id] = said[::-1]
-    return found
+        # In a damaged tree a parent may come later. It is ignored, so that every path to the root ends.
+        nodes[message_id] = (parent if parent in nodes else None, {"role": role, "content": content})
+    transcripts: dict[str, list[dict[str, str]]] = {}
+    for message_id in nodes.keys() & set(message_ids):
+        upwards: list[dict[str, str]] = []
+        current: str | None = message_id
+        while current is not None:
+            current, message = nodes[current]
+            upwards.append(message)
+        transcripts[message_id] = upwards[::-1]
+    return transcripts
 
 
 def as_rating(row: RatingRow) -> Rating:
@@ -173,7 +173,7 @@ def as_comparison(row: ComparisonRow) -> Comparison:
 
 
 def title_of(content: str, length: int = 60) -> str:
-    """The first line that says something, cut to `length` characters."""
+    """The first line that is not blank, cut to `length` characters."""
     lines = (line.strip() for line in content.splitlines())
     first = next((line for line in lines if line), "")
     return first if len(first) <= length else first[: length - 1].rstrip() + "…"

@@ -1,9 +1,8 @@
-"""The one way in and out of the database.
+"""`FeedbackStore`: opening a store, and the methods that concern all of it.
 
-A rating is worth a training step only if it is certain what was rated. So a reply is written once, whole,
-before anyone can rate it, and is never changed; an edit or a retry adds a sibling to the conversation's tree.
-A method that returns has committed: what was acknowledged survives a crash. Every method may be called from
-any thread, and several processes may hold the same store open.
+A reply is written once, complete, before anyone can rate it, and never changes, so that it stays certain what was
+rated. An edit or a retry adds a sibling to the conversation's tree. A method that returns has committed its changes to
+the disk. Every method may be called from any thread, and several processes may open the same store.
 """
 
 from pathlib import Path
@@ -22,27 +21,27 @@ from feedback_store.store.verify import problems
 
 
 class FeedbackStore(Conversations, Feedback, RaterRights, TrainingUsage):
-    """All feedback in one database. Open it with `FeedbackStore.open`.
+    """All feedback in one database. Open it with `FeedbackStore.open` or `FeedbackStore.open_home`.
 
-    The methods stand by concept in conversations.py, votes.py, people.py and usage.py.
+    The methods are defined by subject in conversations.py, feedback.py, raters.py and training_usage.py.
     """
 
     @classmethod
     def open(cls, path_or_url: Path | str, *, create: bool = True) -> Self:
-        """Open a SQLite file (Path) or any SQLAlchemy URL (str), making and migrating its tables.
+        """Open a SQLite file (Path) or a SQLAlchemy URL (str); create or migrate its tables.
 
-        Raises: NotAStore, NewerSchema, StoreUnwritable, StoreDamaged, StoreUnavailable; StoreMissing where
-        nothing is there and `create` is false.
+        Raises NotAStore, NewerSchema, StoreUnwritable, StoreDamaged, StoreUnavailable, and StoreMissing if there is
+        no store and `create` is false.
         """
         return cls(open_engine(path_or_url, create))
 
     @classmethod
     def open_home(cls, home: Path, *, create: bool = True) -> Self:
-        """Open the store that a home uses: see home.py. Raises as `open` does."""
+        """Open the store that a home uses: its own file, or the URL written in it. Raises as `open` does."""
         return cls.open(store_of(home), create=create)
 
     def close(self) -> None:
-        """Let go of the database's connections."""
+        """Close all connections to the database."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -54,32 +53,33 @@ class FeedbackStore(Conversations, Feedback, RaterRights, TrainingUsage):
         self.close()
 
     def verify(self, progress: ShowProgress = no_progress) -> list[str]:
-        """Every way in which the store contradicts itself, in words. Empty means clean."""
+        """Check the whole store. Returns one sentence for each contradiction; an empty list means none."""
         with explained(self._engine.url), self._engine.connect() as connection:
             return problems(connection.execution_options(stream_results=True), progress)
 
     def counts(self) -> dict[str, Any]:
-        """Figures for `stats`.
+        """Count everything that `stats` shows.
 
-        `raters`, `conversations`, `messages`, `replies`, `snapshots`: numbers of rows. `ratings`: up, down,
-        withdrawn. `corrections`: those that stand. `comparisons`: by choice. `versions`: for each version
-        replies, up, down, withdrawn. `reasons`: how often each stands, the most frequent first.
+        `raters`, `conversations`, `messages`, `replies`, `snapshots`: number of rows. `ratings`: up, down and
+        withdrawn. `corrections`: those not withdrawn. `comparisons`: by choice. `versions`: replies, up, down and
+        withdrawn of each version. `reasons`: number of ratings with each reason, the most frequent first.
         """
         with self._read() as session:
             return totals(session)
 
     def thumbs_over_time(self, seconds: int) -> list[tuple[str, int, int, int]]:
-        """(version, start, thumbs up, thumbs down) of standing thumbs by when they were first given.
+        """Count current thumbs by version and by the time of their first rating.
 
-        In spans of `seconds`, each from its `start` on, in seconds since 1970 (UTC).
+        Returns (version, start, thumbs up, thumbs down) for each span of `seconds` that has thumbs; `start` is in
+        seconds since 1970 (UTC).
         """
         with self._read() as session:
             return thumbs_over_time(session, seconds)
 
     def choices_between_versions(self) -> list[tuple[str, str, str, int]]:
-        """(version on the left, on the right, choice, how many) of standing choices between replies of two versions.
+        """Count current choices between replies of two versions: (left version, right version, choice, count).
 
-        Only blind ones: who knows which version wrote what may choose by name.
+        Only blind comparisons count: a rater who knows the versions may choose by name.
         """
         with self._read() as session:
             return choices_between_versions(session)

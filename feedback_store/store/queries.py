@@ -1,4 +1,4 @@
-"""The store's longer questions, as SQL. Each function says what comes out of it."""
+"""The longer SQL queries of the store. Each docstring names the columns of the result."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from feedback_store.database.tables import (
 def fields_of_reply(message: Any = MessageRow, reply: Any = ReplyRow) -> tuple[Any, ...]:
     """The columns that make a `Reply`, in the order of its fields.
 
-    Plain columns: where very many are read, the session's objects would cost more than the database.
+    Plain columns, because for very many rows the session's objects would take longer than the database.
     """
     return (
         reply.id,
@@ -55,7 +55,7 @@ def path_to(message_id: str) -> Select[MessageRow, ReplyRow]:
         .cte("step", recursive=True)
     )
     parent = aliased(MessageRow)
-    # A union drops rows seen before, so that even a damaged, circular tree ends.
+    # A union drops repeated rows, so that the query ends even for a damaged, circular tree.
     step = step.union(select(parent.id, parent.parent_id).join(step, parent.id == step.c.parent_id))
     return (
         select(MessageRow, ReplyRow)
@@ -73,7 +73,7 @@ def above(message_ids: Sequence[str]) -> Select[str, str | None, str, str]:
         .cte("step", recursive=True)
     )
     parent = aliased(MessageRow)
-    # As in `path_to`; and what many have in common comes once.
+    # A union, as in `path_to`; messages that several leaves have in common come once.
     step = leaves.union(select(parent.number, parent.parent_id).join(leaves, parent.id == leaves.c.parent_id))
     return (
         select(MessageRow.id, MessageRow.parent_id, MessageRow.role, MessageRow.content)
@@ -93,15 +93,15 @@ def first_words(conversation_id: str) -> Select[str]:
 
 
 def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
-    """The rater's conversations with `text` in title or messages, in any case; the last touched first."""
-    said = select(MessageRow.id).where(
+    """The rater's conversations with `text` in title or messages, ignoring case; the most recently changed first."""
+    matches = select(MessageRow.id).where(
         MessageRow.conversation_id == ConversationRow.id, MessageRow.content.icontains(text, autoescape=True)
     )
     return (
         select(ConversationRow)
         .where(
             ConversationRow.rater_id == rater,
-            or_(ConversationRow.title.icontains(text, autoescape=True), said.exists()),
+            or_(ConversationRow.title.icontains(text, autoescape=True), matches.exists()),
         )
         .order_by(ConversationRow.updated_at.desc(), ConversationRow.created_at.desc())
     )
@@ -109,20 +109,20 @@ def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
 
 def siblings_of(message_id: str) -> Select[str]:
     """The ids of a message and of all others under its parent, in order; of a root, all roots."""
-    one = aliased(MessageRow)
+    message = aliased(MessageRow)
     return (
         select(MessageRow.id)
         .join(
-            one,
+            message,
             and_(
-                one.conversation_id == MessageRow.conversation_id,
+                message.conversation_id == MessageRow.conversation_id,
                 or_(
-                    one.parent_id == MessageRow.parent_id,
-                    and_(one.parent_id.is_(None), MessageRow.parent_id.is_(None)),
+                    message.parent_id == MessageRow.parent_id,
+                    and_(message.parent_id.is_(None), MessageRow.parent_id.is_(None)),
                 ),
             ),
         )
-        .where(one.id == message_id)
+        .where(message.id == message_id)
         .order_by(MessageRow.number)
     )
 
@@ -206,7 +206,7 @@ def _beyond(
     query: Select[*tuple[Any, ...]], vote: Any, last: tuple[int, str], version: str | None, consented: bool
 ) -> Select[*tuple[Any, ...]]:
     query = query.where(
-        # The first condition says nothing new, but it can be answered by an index.
+        # The first condition follows from the second, but it can use an index.
         MessageRow.number >= last[0],
         tuple_(MessageRow.number, vote.rater_id) > last,
     ).order_by(MessageRow.number, vote.rater_id)
@@ -223,37 +223,37 @@ def comparisons_after(
     `last` is (first number, second number, rater).
     """
     first, second = aliased(ReplyRow), aliased(ReplyRow)
-    one, other = aliased(MessageRow), aliased(MessageRow)
-    key = tuple_(one.number, other.number, ComparisonRow.rater_id)
+    first_message, second_message = aliased(MessageRow), aliased(MessageRow)
+    key = tuple_(first_message.number, second_message.number, ComparisonRow.rater_id)
     query = (
         select(
-            one.number,
-            other.number,
+            first_message.number,
+            second_message.number,
             ComparisonRow,
-            *fields_of_reply(one, first),
-            *fields_of_reply(other, second),
+            *fields_of_reply(first_message, first),
+            *fields_of_reply(second_message, second),
         )
         .join(first, ComparisonRow.first_id == first.id)
-        .join(one, first.id == one.id)
+        .join(first_message, first.id == first_message.id)
         .join(second, ComparisonRow.second_id == second.id)
-        .join(other, second.id == other.id)
-        .where(one.number >= last[0], key > last)
-        .order_by(one.number, other.number, ComparisonRow.rater_id)
+        .join(second_message, second.id == second_message.id)
+        .where(first_message.number >= last[0], key > last)
+        .order_by(first_message.number, second_message.number, ComparisonRow.rater_id)
     )
     if version is not None:
         query = query.where(or_(first.version == version, second.version == version))
-    return query.where(_may_be_used(ComparisonRow, one)) if consented else query
+    return query.where(_may_be_used(ComparisonRow, first_message)) if consented else query
 
 
 def contested_messages(consented: bool) -> Select[str]:
-    """The ids of user messages with a reply that somebody likes and another that somebody dislikes."""
-    asked = aliased(MessageRow)
+    """The ids of user messages with one reply that was rated up and another that was rated down."""
+    user_message = aliased(MessageRow)
     query = (
-        select(asked.id)
-        .join(MessageRow, MessageRow.parent_id == asked.id)
+        select(user_message.id)
+        .join(MessageRow, MessageRow.parent_id == user_message.id)
         .join(RatingRow, RatingRow.reply_id == MessageRow.id)
         .where(RatingRow.value != 0)
-        .group_by(asked.id, asked.number)
+        .group_by(user_message.id, user_message.number)
         .having(
             and_(
                 func.min(RatingRow.value) < 0,
@@ -261,7 +261,7 @@ def contested_messages(consented: bool) -> Select[str]:
                 func.count(RatingRow.reply_id.distinct()) > 1,
             )
         )
-        .order_by(asked.number)
+        .order_by(user_message.number)
     )
     return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
 
@@ -269,27 +269,29 @@ def contested_messages(consented: bool) -> Select[str]:
 def ratings_under(message_ids: Sequence[str], consented: bool) -> Select[*tuple[Any, ...]]:
     """(rating, the reply's fields) of all ratings of the replies to these messages.
 
-    Messages in order of creation, the replies to one likewise.
+    Messages in order of creation, the replies of a message likewise.
     """
-    asked = aliased(MessageRow)
-    # The conversation says nothing new, but the index on parents begins with it.
-    below = and_(MessageRow.conversation_id == asked.conversation_id, MessageRow.parent_id == asked.id)
+    user_message = aliased(MessageRow)
+    # The conversation follows from the parent, but the index on parents begins with it.
+    below = and_(
+        MessageRow.conversation_id == user_message.conversation_id, MessageRow.parent_id == user_message.id
+    )
     query = (
         select(RatingRow, *fields_of_reply())
         .join(ReplyRow, RatingRow.reply_id == ReplyRow.id)
         .join(MessageRow, ReplyRow.id == MessageRow.id)
-        .join(asked, below)
-        .where(asked.id.in_(message_ids))
-        .order_by(asked.number, MessageRow.number, RatingRow.rater_id)
+        .join(user_message, below)
+        .where(user_message.id.in_(message_ids))
+        .order_by(user_message.number, MessageRow.number, RatingRow.rater_id)
     )
     return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
 
 
 def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
-    """Whether who voted and who holds the conversation both consent to training.
+    """Whether both the rater and the holder of the conversation consent to training.
 
-    Asked row by row, by key: a list of all who consent would be made anew for every page of a large store. One
-    question for both, which needs a vote: SQLite would ask the second of every message, and few have votes.
+    Checked for each row by key: a list of all who consent would be computed again for each page of a large store. One
+    subquery for both, because SQLite would otherwise check the holder of every message, and few messages are rated.
     """
     voter, holder = aliased(RaterRow), aliased(RaterRow)
     both = (

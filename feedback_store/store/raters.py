@@ -1,4 +1,4 @@
-"""People: whether their words may be trained on, and their right to be forgotten."""
+"""Raters: their consent to training, and forgetting them."""
 
 from datetime import UTC, datetime
 
@@ -18,22 +18,22 @@ from feedback_store.database.tables import (
 from feedback_store.store.counts import belongings
 from feedback_store.store.lookup import find_conversation, find_rater, make_known
 
-# SQLite follows a cascade at most 1,000 steps deep, and a conversation may be deeper.
+# SQLite follows cascades at most 1,000 levels deep, and a conversation may be deeper.
 MESSAGES_AT_ONCE = 400
 
 
 class RaterRights(Sessions):
-    """The part of `FeedbackStore` that keeps what people allowed, and forgets them."""
+    """The methods of `FeedbackStore` for consent and forgetting."""
 
     def consent(self, rater: str) -> bool:
-        """Whether the rater's words and votes may be trained on. Raises: UnknownRater."""
+        """Whether the rater's messages and feedback may be trained on. Raises UnknownRater."""
         with self._read() as session:
             return find_rater(session, rater).consent
 
     def set_consent(self, rater: str, consent: bool) -> None:
-        """Allow or forbid training on the rater's words and votes. Makes the rater known when new.
+        """Allow or forbid training on the rater's messages and feedback. A new rater is added.
 
-        Raises: InvalidRating (an id that can name nobody).
+        Raises InvalidRating for an invalid rater id.
         """
         validation.check_rater(rater)
         with self._write() as session:
@@ -41,10 +41,10 @@ class RaterRights(Sessions):
             find_rater(session, rater).consent = bool(consent)
 
     def forget(self, rater: str) -> dict[str, int]:
-        """Delete a person: conversations with all that hangs on them, and all that the person said of replies.
+        """Delete a person: their conversations with all feedback on them, and their feedback on other replies.
 
-        Snapshots with anything of the person are marked: see `versions_to_retrain`. Returns how many rows
-        went, by table. Raises: UnknownRater.
+        Snapshots that hold anything of the person are marked: see `versions_to_retrain`. Returns the number of
+        deleted rows by table. Raises UnknownRater.
         """
         own = select(ConversationRow.id).where(ConversationRow.rater_id == rater)
         with self._write() as session:
@@ -58,15 +58,15 @@ class RaterRights(Sessions):
         return counts
 
     def forget_conversation(self, conversation_id: str) -> dict[str, int]:
-        """Delete one conversation with all that hangs on it, whoever said it.
+        """Delete one conversation with all feedback on it, from every rater.
 
-        Marks snapshots and returns counts as `forget` does. Raises: UnknownConversation.
+        Marks snapshots and returns counts as `forget` does. Raises UnknownConversation.
         """
-        one = select(ConversationRow.id).where(ConversationRow.id == conversation_id)
+        selected = select(ConversationRow.id).where(ConversationRow.id == conversation_id)
         with self._write() as session:
             find_conversation(session, conversation_id)
-            counts = belongings(session, one, None)
-            _mark_snapshots(session, one, None)
+            counts = belongings(session, selected, None)
+            _mark_snapshots(session, selected, None)
             _delete_messages(session, conversation_id)
             session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
         self._clear_log()
@@ -88,7 +88,7 @@ def _mark_snapshots(session: Session, conversations: Select[str], rater: str | N
 
 
 def _delete_messages(session: Session, conversation_id: str) -> None:
-    # The newest first: a message is never older than its parent, so that no cascade runs deep.
+    # The newest first: a message is never older than its parent, so no cascade becomes deep.
     newest = (
         select(MessageRow.number)
         .where(MessageRow.conversation_id == conversation_id)

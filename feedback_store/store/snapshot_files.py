@@ -1,4 +1,4 @@
-"""A snapshot's files, as far as plain Python can check them: each is the one that was written, or it is named."""
+"""Check the files of a snapshot against its manifest; needs no package for training."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,10 @@ MANIFEST = "manifest.json"
 
 
 def damages(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
-    """Every file of a snapshot that is not as its manifest says, in words."""
+    """Yield a sentence for each file of a snapshot that is missing or differs from its manifest."""
     for name, expected in manifest["files"].items():
         path = folder / name
         if not path.is_file():
-            yield f"The snapshot in {folder} has lost its {name}."
+            yield f"The snapshot in {folder} has no {name} any more."
         elif sha256_file(path) != expected:
             yield f"The snapshot in {folder} has another {name} than was written."

@@ -1,4 +1,4 @@
-"""What was trained on what: snapshots, the people in them, and the versions that used them."""
+"""Records of training: snapshots, the people in them, and the versions trained on them."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from feedback_store.validation import check_version
 
 
 class TrainingUsage(Sessions):
-    """The part of `FeedbackStore` that knows which snapshots and versions used whose words."""
+    """The methods of `FeedbackStore` that record whose feedback is in which snapshots and versions."""
 
     def record_snapshot(
         self,
@@ -34,10 +34,10 @@ class TrainingUsage(Sessions):
         raters: Iterable[str],
         conversations: Iterable[str],
     ) -> SnapshotRecord:
-        """Write down a snapshot that lies in `folder`: rows by kind, who voted, and which conversations.
+        """Record a snapshot in `folder`: its row counts by kind, its raters and its conversations.
 
-        The same snapshot again only moves it. Raises: SnapshotError where somebody in it was forgotten while
-        it was taken: it must be taken again.
+        Recording the same snapshot again only changes its folder. Raises SnapshotError if a person in it was
+        forgotten while it was taken; it must be taken again.
         """
         recorded = recorded_path(self._engine.url, folder)
         voters, used = sorted(set(raters)), sorted(set(conversations))
@@ -46,7 +46,8 @@ class TrainingUsage(Sessions):
             people = sorted({*voters, *holders.values()})
             if len(holders) < len(used) or not _all_known(session, people):
                 raise SnapshotError(
-                    "Somebody whose words are in this snapshot was forgotten while it was taken. Take it again."
+                    "A person whose messages or feedback are in this snapshot was forgotten while it was taken. "
+                    "Take it again."
                 )
             row = session.get(SnapshotRow, snapshot_id)
             if row is None:
@@ -62,19 +63,19 @@ class TrainingUsage(Sessions):
                 if used:
                     session.execute(
                         insert(SnapshotConversationRow),
-                        [{"snapshot_id": snapshot_id, "conversation_id": one} for one in used],
+                        [{"snapshot_id": snapshot_id, "conversation_id": name} for name in used],
                     )
             else:
                 row.folder, row.manifest_sha256 = recorded, manifest_sha256
             return self._as_record(session, row)
 
     def record_use(self, version: str, snapshot_id: str, parent: str | None = None) -> None:
-        """Write down that `version`, which continues `parent`, was trained on a snapshot.
+        """Record that `version`, which continues `parent`, was trained on a snapshot.
 
-        Saying it again is no change. Raises: UnknownSnapshot, InvalidMessage (a text that can name no version).
+        Recording it again is no change. Raises UnknownSnapshot, InvalidMessage (an invalid version id).
         """
-        for one in (version,) if parent is None else (version, parent):
-            check_version(one)
+        for name in (version,) if parent is None else (version, parent):
+            check_version(name)
         with self._write() as session:
             _find(session, snapshot_id)
             if session.get(VersionSnapshotRow, (version, snapshot_id)) is None:
@@ -88,20 +89,20 @@ class TrainingUsage(Sessions):
                 )
 
     def snapshot(self, snapshot_id: str) -> SnapshotRecord:
-        """Raises: UnknownSnapshot."""
+        """The record of one snapshot. Raises UnknownSnapshot."""
         with self._read() as session:
             return self._as_record(session, _find(session, snapshot_id))
 
     def snapshots(self) -> list[SnapshotRecord]:
-        """All snapshots ever recorded, the oldest first."""
+        """All recorded snapshots, the oldest first."""
         query = select(SnapshotRow).order_by(SnapshotRow.created_at, SnapshotRow.id)
         with self._read() as session:
             return [self._as_record(session, row) for row in session.scalars(query)]
 
     def versions_to_retrain(self) -> list[str]:
-        """The versions that learned from somebody forgotten since, themselves or through a parent; sorted.
+        """The versions trained on data of a person forgotten since, directly or through a parent; sorted.
 
-        A child continues its parent's weights, so what the parent learned is in it too.
+        A child continues its parent's weights, so it also contains what the parent learned.
         """
         marked = (
             select(VersionSnapshotRow.version)
@@ -109,11 +110,11 @@ class TrainingUsage(Sessions):
             .where(SnapshotRow.forgotten_at.is_not(None))
         )
         with self._read() as session:
-            found = set(session.scalars(marked))
+            versions = set(session.scalars(marked))
             parents = session.execute(select(VersionSnapshotRow.version, VersionSnapshotRow.parent)).all()
-        while grown := {version for version, parent in parents if parent in found} - found:
-            found |= grown
-        return sorted(found)
+        while children := {version for version, parent in parents if parent in versions} - versions:
+            versions |= children
+        return sorted(versions)
 
     def _as_record(self, session: Session, row: SnapshotRow) -> SnapshotRecord:
         used = select(VersionSnapshotRow.version).where(VersionSnapshotRow.snapshot_id == row.id)
@@ -135,16 +136,16 @@ def _find(session: Session, snapshot_id: str) -> SnapshotRow:
 
 
 def _holders(session: Session, conversations: list[str]) -> dict[str, str]:
-    """Who holds each conversation; those that are gone are left out."""
-    found: dict[str, str] = {}
-    for some in in_batches(conversations, ROWS_AT_ONCE):
-        query = select(ConversationRow.id, ConversationRow.rater_id).where(ConversationRow.id.in_(some))
-        found.update(session.execute(query).all())
-    return found
+    """The holder of each conversation; deleted conversations are left out."""
+    holders: dict[str, str] = {}
+    for batch in in_batches(conversations, ROWS_AT_ONCE):
+        query = select(ConversationRow.id, ConversationRow.rater_id).where(ConversationRow.id.in_(batch))
+        holders.update(session.execute(query).all())
+    return holders
 
 
 def _all_known(session: Session, raters: list[str]) -> bool:
-    found = 0
-    for some in in_batches(raters, ROWS_AT_ONCE):
-        found += len(session.scalars(select(RaterRow.id).where(RaterRow.id.in_(some))).all())
-    return found == len(raters)
+    known = 0
+    for batch in in_batches(raters, ROWS_AT_ONCE):
+        known += len(session.scalars(select(RaterRow.id).where(RaterRow.id.in_(batch))).all())
+    return known == len(raters)

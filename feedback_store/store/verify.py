@@ -1,6 +1,6 @@
-"""Re-derives what the store claims, from the rows themselves.
+"""Check that a store agrees with itself: references, trees, replies, histories of feedback, and snapshot files.
 
-Everything is read as plain SQL values: a damaged row must become a sentence, not an exception.
+All values are read as plain SQL values, so that a damaged row becomes a reported problem and not an exception.
 """
 
 import json
@@ -24,14 +24,14 @@ MOST_PAGE_PROBLEMS = 20
 
 
 def problems(connection: Connection, progress: ShowProgress = no_progress) -> list[str]:
-    """Every contradiction found, in words; empty means clean. Only reads."""
-    found: list[str] = []
+    """One sentence for each contradiction; an empty list means none. Only reads."""
+    problems_so_far: list[str] = []
     try:
         for check in progress(CHECKS, "verifying"):
-            found.extend(check(connection))
-    except DatabaseError as error:  # what would be read beyond broken pages means nothing
-        found.append(f"The database is damaged: {error.orig}.")
-    return found
+            problems_so_far.extend(check(connection))
+    except DatabaseError as error:  # what could still be read from damaged pages means nothing
+        problems_so_far.append(f"The database is damaged: {error.orig}.")
+    return problems_so_far
 
 
 def _pages(connection: Connection) -> Iterator[str]:
@@ -42,19 +42,20 @@ def _pages(connection: Connection) -> Iterator[str]:
 
 
 def _references(connection: Connection) -> Iterator[str]:
-    # Asked of the rows on every engine: PostgreSQL too holds broken keys, where a restore switched its checks off.
+    # Queried on every engine: PostgreSQL also holds broken references if a restore turned its checks off.
     for table in TableBase.metadata.sorted_tables:
-        for constraint in sorted(table.foreign_key_constraints, key=lambda one: str(one.name)):
+        for constraint in sorted(table.foreign_key_constraints, key=lambda constraint: str(constraint.name)):
             target = constraint.referred_table.alias("target")
-            pairs = [(one.parent, target.c[one.column.name]) for one in constraint.elements]
+            pairs = [(key.parent, target.c[key.column.name]) for key in constraint.elements]
             query = (
                 select(*table.primary_key.columns)
-                .outerjoin_from(table, target, and_(*(here == there for here, there in pairs)))
-                .where(*(here.is_not(None) for here, _ in pairs), pairs[0][1].is_(None))
+                .outerjoin_from(table, target, and_(*(source == referred for source, referred in pairs)))
+                .where(*(source.is_not(None) for source, _ in pairs), pairs[0][1].is_(None))
             )
             for row in connection.execute(query):
                 name = ", ".join(map(str, row))
-                yield f"Row {name} of {table.name} names a row of {constraint.referred_table.name} that does not exist."
+                missing = f"a row of {constraint.referred_table.name} that does not exist"
+                yield f"Row {name} of {table.name} refers to {missing}."
 
 
 def _tree(connection: Connection) -> Iterator[str]:
@@ -67,14 +68,14 @@ def _tree(connection: Connection) -> Iterator[str]:
             or_(
                 parent.id.is_(None),
                 _differs(MessageRow, parent),
-                # Parents are written first, so that every circle has such a step.
+                # Parents are written first, so every circle contains such a step.
                 parent.number >= MessageRow.number,
             ),
         )
         .order_by(MessageRow.number)
     )
-    for message, parent_id, found, elsewhere in connection.execute(query):
-        if found is None:
+    for message, parent_id, parent_found, elsewhere in connection.execute(query):
+        if parent_found is None:
             yield f"Message {message} has a parent {parent_id} that does not exist."
         elif elsewhere:
             yield f"Message {message} has a parent {parent_id} in another conversation."
@@ -82,8 +83,8 @@ def _tree(connection: Connection) -> Iterator[str]:
             yield f"Message {message} was written before its parent {parent_id}: the tree has a circle."
 
 
-def _differs(one: Any, other: Any) -> Any:
-    return one.conversation_id != other.conversation_id
+def _differs(message: Any, parent: Any) -> Any:
+    return message.conversation_id != parent.conversation_id
 
 
 def _heads(connection: Connection) -> Iterator[str]:
@@ -148,7 +149,7 @@ def _snapshots(connection: Connection) -> Iterator[str]:
     query = select(rows.id, rows.folder, rows.manifest_sha256).order_by(rows.id)
     for snapshot, place, expected in connection.execute(query):
         folder = folder_at(connection.engine.url, place)
-        # A folder that is gone was moved or deleted by its owner, as it should be after a forgetting.
+        # A missing folder was moved or deleted by its owner, as it should be after a person in it was forgotten.
         if not folder.is_dir():
             continue
         try:

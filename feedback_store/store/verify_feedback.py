@@ -1,4 +1,4 @@
-"""Re-derives what people are said to have said, from the histories and from the replies."""
+"""Check ratings, corrections and comparisons against their histories and their replies."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from feedback_store.records import CHOICES, HOW
 
 
 def ratings(connection: Connection) -> Iterator[str]:
-    """What is wrong with thumbs."""
-    one = ("reply_id", "rater_id")
-    said = ("value", "reasons", "comment")
-    for (reply, rater), now, last in _states(connection, RatingRow, RatingHistoryRow, one, said):
+    """Problems of ratings."""
+    keys = ("reply_id", "rater_id")
+    columns = ("value", "reasons", "comment")
+    for (reply, rater), now, last in _states(connection, RatingRow, RatingHistoryRow, keys, columns):
         rating = f"The rating of {reply} by {rater}"
         if last is None:
             yield f"{rating} has no history."
@@ -34,43 +34,45 @@ def ratings(connection: Connection) -> Iterator[str]:
             yield f"{rating} has an impossible value {now[0]!r}."
         if not isinstance(now[1], list) or not all(isinstance(reason, str) for reason in now[1]):
             yield f"{rating} has reasons that cannot be read."
-    for reply, rater in _lost(connection, RatingRow, RatingHistoryRow, one):
+    for reply, rater in _lost(connection, RatingRow, RatingHistoryRow, keys):
         yield f"The rating of {reply} by {rater} is in the history, but is gone."
 
 
 def corrections(connection: Connection) -> Iterator[str]:
-    """What is wrong with corrections."""
-    one = ("reply_id", "rater_id")
-    for (reply, rater), now, last in _states(connection, CorrectionRow, CorrectionHistoryRow, one, ("text",)):
+    """Problems of corrections."""
+    keys = ("reply_id", "rater_id")
+    for (reply, rater), now, last in _states(
+        connection, CorrectionRow, CorrectionHistoryRow, keys, ("text",)
+    ):
         if last is None:
             yield f"The correction of {reply} by {rater} has no history."
         elif now != last:
             yield f"The correction of {reply} by {rater} is not what its history says last."
-    for reply, rater in _lost(connection, CorrectionRow, CorrectionHistoryRow, one):
+    for reply, rater in _lost(connection, CorrectionRow, CorrectionHistoryRow, keys):
         yield f"The correction of {reply} by {rater} is in the history, but is gone."
 
 
 def comparisons(connection: Connection) -> Iterator[str]:
-    """What is wrong with comparisons."""
+    """Problems of comparisons."""
     pair = ("first_id", "second_id", "rater_id")
-    said = ("left_id", "choice", "blind", "how")
-    for (one, other, rater), now, last in _states(
-        connection, ComparisonRow, ComparisonHistoryRow, pair, said
+    columns = ("left_id", "choice", "blind", "how")
+    for (first, second, rater), now, last in _states(
+        connection, ComparisonRow, ComparisonHistoryRow, pair, columns
     ):
-        comparison = f"The comparison of {one} and {other} by {rater}"
+        comparison = f"The comparison of {first} and {second} by {rater}"
         if last is None:
             yield f"{comparison} has no history."
         elif now != last:
             yield f"{comparison} is not what its history says last ({now[1]}, not {last[1]}, or shown otherwise)."
         left, choice, _, how = now
-        if left not in (one, other):
+        if left not in (first, second):
             yield f"{comparison} showed {left} on the left, which is neither."
         if choice not in CHOICES:
             yield f"{comparison} has an unknown choice {choice!r}."
         if how not in HOW:
             yield f"{comparison} has replies that differ in an unknown way {how!r}."
-    for one, other, rater in _lost(connection, ComparisonRow, ComparisonHistoryRow, pair):
-        yield f"The comparison of {one} and {other} by {rater} is in the history, but is gone."
+    for first, second, rater in _lost(connection, ComparisonRow, ComparisonHistoryRow, pair):
+        yield f"The comparison of {first} and {second} by {rater} is in the history, but is gone."
     yield from _pairs(connection)
 
 
@@ -83,46 +85,46 @@ def _pairs(connection: Connection) -> Iterator[str]:
         .join(second, second.id == ComparisonRow.second_id)
         .distinct()
     )
-    for one, other, parent, other_parent, in_order in connection.execute(query):
+    for first_id, second_id, parent, other_parent, in_order in connection.execute(query):
         if parent is None or parent != other_parent:
-            yield f"Replies {one} and {other} were compared, but answer different messages."
+            yield f"Replies {first_id} and {second_id} were compared, but answer different messages."
         if not in_order:
-            yield f"The comparison of {one} and {other} names the later reply first."
+            yield f"The comparison of {first_id} and {second_id} names the later reply first."
 
 
 def _states(
-    connection: Connection, current: Any, history: Any, keys: Sequence[str], said: Sequence[str]
+    connection: Connection, current: Any, history: Any, keys: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...] | None]]:
-    """(key, what stands, what the history says last or None) of every row of `current`."""
-    of_one = [getattr(history, name) for name in keys]
-    newest = select(func.max(history.number).label("number")).group_by(*of_one).subquery()
+    """(key, current values, latest values in the history or None) of every row of `current`."""
+    history_keys = [getattr(history, name) for name in keys]
+    newest = select(func.max(history.number).label("number")).group_by(*history_keys).subquery()
     last = (
-        select(*of_one, history.number, *(_plain(history, name).label(name) for name in said))
+        select(*history_keys, history.number, *(_plain(history, name).label(name) for name in columns))
         .join(newest, history.number == newest.c.number)
         .subquery()
     )
     query = (
         select(
             *(getattr(current, name) for name in keys),
-            *(_plain(current, name) for name in said),
+            *(_plain(current, name) for name in columns),
             last.c.number,
-            *(last.c[name] for name in said),
+            *(last.c[name] for name in columns),
         )
         .select_from(current)
         .outerjoin(last, and_(*(getattr(current, name) == last.c[name] for name in keys)))
     )
-    json_at = [isinstance(getattr(current, name).type, JSON) for name in said]
+    json_at = [isinstance(getattr(current, name).type, JSON) for name in columns]
     for row in connection.execute(query):
         values = tuple(row)
-        key, now = values[: len(keys)], values[len(keys) : len(keys) + len(said)]
-        number, then = values[len(keys) + len(said)], values[len(keys) + len(said) + 1 :]
+        key, now = values[: len(keys)], values[len(keys) : len(keys) + len(columns)]
+        number, then = values[len(keys) + len(columns)], values[len(keys) + len(columns) + 1 :]
         yield key, _parsed(now, json_at), None if number is None else _parsed(then, json_at)
 
 
 def _lost(
     connection: Connection, current: Any, history: Any, keys: Sequence[str]
 ) -> Iterator[tuple[Any, ...]]:
-    """The keys that the history knows and `current` does not."""
+    """The keys that are in the history and not in `current`."""
     query = (
         select(*(getattr(history, name) for name in keys))
         .outerjoin(current, and_(*(getattr(current, name) == getattr(history, name) for name in keys)))
@@ -134,7 +136,7 @@ def _lost(
 
 
 def _plain(table: Any, name: str) -> Any:
-    # As the database holds it: a damaged value must come back as it is, not as an exception.
+    # The stored value, unconverted: a damaged value must be returned and not raise an exception.
     column = getattr(table, name)
     if isinstance(column.type, JSON):
         return cast(column, Text)

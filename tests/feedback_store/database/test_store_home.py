@@ -248,5 +248,5 @@ def test_keys_that_were_broken_by_hand_are_found_in_every_table(store: FeedbackS
             )
         )
     assert store.verify() == [
-        "Row v2, gone of version_snapshots names a row of snapshots that does not exist."
+        "Row v2, gone of version_snapshots refers to a row of snapshots that does not exist."
     ]

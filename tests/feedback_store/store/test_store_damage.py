@@ -87,7 +87,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "a compared reply that is gone": (
         _sql("UPDATE comparisons SET second_id = 'gone'"),
-        "comparisons names a row of replies that does not exist",
+        "comparisons refers to a row of replies that does not exist",
     ),
     "a rater that is gone": (_sql("DELETE FROM raters WHERE id = 'bob'"), "of raters that does not exist"),
 }
