@@ -7,9 +7,10 @@ been stored, else it returns to the message box.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import functools
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 import gradio as gr
 
@@ -31,77 +32,129 @@ MAX_MESSAGE = 32_000
 """Characters. The model's window limits messages too; this stops text that was pasted by mistake before the model."""
 
 
+P = ParamSpec("P")
+
+
+class Outgoing(NamedTuple):
+    """A reply that is about to be streamed."""
+
+    session: ChatSession
+    updates: AsyncGenerator[Any, None]
+    text: str | None
+    """The message being sent; None if there is no new one."""
+    panel: Any = SKIP
+    """New content of the panel over the page."""
+
+
+def streams(
+    prepare: Callable[Concatenate[SendingHandlers, P], Outgoing | PageUpdate],
+) -> Callable[Concatenate[SendingHandlers, P], AsyncGenerator[PageUpdate, None]]:
+    """Make an event handler of a method that returns the reply to stream, or the update that says why there is none."""
+
+    @functools.wraps(prepare)
+    async def handler(
+        self: SendingHandlers, /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[PageUpdate, None]:
+        outgoing = prepare(self, *args, **kwargs)
+        if isinstance(outgoing, PageUpdate):
+            yield outgoing
+            return
+        session = outgoing.session
+        session.close_forms()
+        session.stream_number += 1
+        stream_number, failed, is_first = session.stream_number, False, True
+        session.sending = session.draft = outgoing.text
+        session.live, session.stop_wanted, session.answering = None, False, True
+        mode = self._mode(session)
+        session.pair = AnswerPair(mode) if outgoing.text is not None and mode != "one" else None
+        message = "" if outgoing.text is not None else SKIP
+        yield reply_started(session, message=message)._replace(panel=outgoing.panel)
+        try:
+            # Closing stops the generation, and keeps its tokens so far.
+            async with aclosing(outgoing.updates):
+                async for update in outgoing.updates:
+                    if session.stream_number != stream_number:
+                        return
+                    self._take(session, update)
+                    if is_first and session.stop_wanted:
+                        await self.stop(session)
+                    yield reply_progress(session, memory=session.memory() if is_first else SKIP)
+                    is_first = False
+        except ERRORS as error:
+            failed = True
+            session.pair = None
+            report(session, error)
+        finally:
+            if session.stream_number == stream_number:
+                session.end_reply()
+        if session.stream_number == stream_number:
+            await asyncio.to_thread(self._reload, session)
+            yield reply_finished(
+                self.chat, session, message=_unsent(session, outgoing.text) if failed else SKIP
+            )
+
+    return handler
+
+
 class SendingHandlers:
     """Handlers that make replies, and stop them."""
 
     def __init__(self, sessions: SessionManager) -> None:
         self.sessions, self.chat = sessions, sessions.chat
 
-    async def send(
+    @streams
+    def send(
         self,
         text: str,
         session: ChatSession,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[PageUpdate, None]:
+    ) -> Outgoing | PageUpdate:
         """Send the text in the message box, with the switches as they are shown."""
-        self.sessions.restore(session, memory)
-        session.set_switches(think, mode)
-        if refusal := self._refusal(session, text):
-            yield self.sessions.hint(session, refusal)
-            return
-        if session.turns and session.turns[-1].role == "user":
-            session.turns.pop()  # it never got a reply; the chat replaces it with this message
-        # Continue what this tab shows, even if another tab has continued the conversation meanwhile.
-        parent = session.turns[-1].id if session.turns else None
-        async with aclosing(self._stream(session, self._reply(session, text, parent), text)) as screens:
-            async for screen in screens:
-                yield screen
+        return self._message(text, session, memory, think, mode)
 
-    async def example(
+    @streams
+    def example(
         self,
         session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[PageUpdate, None]:
+    ) -> Outgoing | PageUpdate:
         """Send an example question."""
-        async with aclosing(self.send(str(event.text), session, memory, think, mode)) as screens:
-            async for screen in screens:
-                yield screen
+        return self._message(str(event.text), session, memory, think, mode)
 
-    async def resend(
+    @streams
+    def resend(
         self,
         session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[PageUpdate, None]:
+    ) -> Outgoing | PageUpdate:
         """Send an edited message as a sibling of the original."""
         self.sessions.restore(session, memory)
         session.set_switches(think, mode)
         turn, text = session.turn(event.turn), str(event.text)
         if refusal := self._refusal(session, text) or (session.texts.unknown_reply if turn is None else ""):
-            yield self.sessions.hint(session, refusal)
-            return
+            return self.sessions.hint(session, refusal)
         assert turn is not None
         session.turns = session.turns[: session.turns.index(turn)]
         updates = self._reply(session, text, turn.parent_id or "")
-        async with aclosing(self._stream(session, updates, text)) as screens:
-            async for screen in screens:
-                yield screen
+        return Outgoing(session, updates, text)
 
-    async def retry(
+    @streams
+    def retry(
         self,
         session: ChatSession,
         event: gr.EventData,
         memory: object = None,
         think: bool | None = None,
         mode: object = None,
-    ) -> AsyncGenerator[PageUpdate, None]:
+    ) -> Outgoing | PageUpdate:
         """Write a sibling of a reply, or the reply to a message that has none.
 
         The event says whether it thinks first; an event that does not follows the switch.
@@ -110,10 +163,9 @@ class SendingHandlers:
         session.set_switches(think, mode)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.sessions.hint(
+            return self.sessions.hint(
                 session, session.texts.busy if session.busy else session.texts.unknown_reply
             )
-            return
         session.turns = session.turns[: session.turns.index(turn) + (turn.role == "user")]
         wants_thinking = getattr(event, "think", None)
         updates = self.chat.retry(
@@ -123,28 +175,23 @@ class SendingHandlers:
             sampling=session.preferences.sampling(self.chat.sampling),
             seed=session.preferences.seed,
         )
-        async with aclosing(self._stream(session, updates, None)) as screens:
-            async for screen in screens:
-                yield screen
+        return Outgoing(session, updates, None)
 
-    async def continue_with(
+    @streams
+    def continue_with(
         self, session: ChatSession, event: gr.EventData, memory: object = None
-    ) -> AsyncGenerator[PageUpdate, None]:
+    ) -> Outgoing | PageUpdate:
         """Write a sibling of a reply that has another token in one position and continues from there."""
         self.sessions.restore(session, memory)
         turn = session.turn(event.turn)
         if session.busy or turn is None:
-            yield self.sessions.hint(
+            return self.sessions.hint(
                 session, session.texts.busy if session.busy else session.texts.unknown_reply
             )
-            return
         session.tokens = None
-        yield PageUpdate(panel="")
         session.turns = session.turns[: session.turns.index(turn)]
         updates = self.chat.continue_with(turn.id, int(event.position), int(event.token), rater=session.rater)
-        async with aclosing(self._stream(session, updates, None)) as screens:
-            async for screen in screens:
-                yield screen
+        return Outgoing(session, updates, None, panel="")
 
     async def stop(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Stop the reply being written and keep what it has so far."""
@@ -164,6 +211,20 @@ class SendingHandlers:
         return reply_finished(self.chat, session, message=_unsent(session, session.draft))
 
     # Streaming
+
+    def _message(
+        self, text: str, session: ChatSession, memory: object, think: bool | None, mode: object
+    ) -> Outgoing | PageUpdate:
+        """The reply to a new message, with the switches as they are shown."""
+        self.sessions.restore(session, memory)
+        session.set_switches(think, mode)
+        if refusal := self._refusal(session, text):
+            return self.sessions.hint(session, refusal)
+        if session.turns and session.turns[-1].role == "user":
+            session.turns.pop()  # it never got a reply; the chat replaces it with this message
+        # Continue what this tab shows, even if another tab has continued the conversation meanwhile.
+        parent = session.turns[-1].id if session.turns else None
+        return Outgoing(session, self._reply(session, text, parent), text)
 
     def _refusal(self, session: ChatSession, text: str) -> str:
         """Why the text cannot be sent now; "" if it can."""
@@ -196,39 +257,6 @@ class SendingHandlers:
         """The chosen answer mode, or "one" if it needs a second version and there is none any more."""
         is_unavailable = session.mode == "versions" and self.chat.other_version is None
         return "one" if is_unavailable else session.mode
-
-    async def _stream(
-        self, session: ChatSession, updates: AsyncGenerator[Any, None], text: str | None
-    ) -> AsyncGenerator[PageUpdate, None]:
-        """Show a reply while it is written. `text` is the message being sent, None for a retry."""
-        session.close_forms()
-        session.stream_number += 1
-        stream_number, failed, is_first = session.stream_number, False, True
-        session.sending = session.draft = text
-        session.live, session.stop_wanted, session.answering = None, False, True
-        mode = self._mode(session)
-        session.pair = AnswerPair(mode) if text is not None and mode != "one" else None
-        yield reply_started(session, message="" if text is not None else SKIP)
-        try:
-            async with aclosing(updates):  # closing stops the generation and keeps what it has so far
-                async for update in updates:
-                    if session.stream_number != stream_number:
-                        return
-                    self._take(session, update)
-                    if is_first and session.stop_wanted:
-                        await self.stop(session)
-                    yield reply_progress(session, memory=session.memory() if is_first else SKIP)
-                    is_first = False
-        except ERRORS as error:
-            failed = True
-            session.pair = None
-            report(session, error)
-        finally:
-            if session.stream_number == stream_number:
-                session.end_reply()
-        if session.stream_number == stream_number:
-            await asyncio.to_thread(self._reload, session)
-            yield reply_finished(self.chat, session, message=_unsent(session, text) if failed else SKIP)
 
     def _take(self, session: ChatSession, update: Update | tuple[Update, Update]) -> None:
         if isinstance(update, tuple):
