@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["end", "length", "stopped", "error"]
 Choice = Literal["left", "right", "both_good", "both_bad"]
 How = Literal["resample", "versions", "thinking"]
-ROLES = ("system", "user", "assistant")
-FINISH_REASONS = ("end", "length", "stopped", "error")
-CHOICES = ("left", "right", "both_good", "both_bad")
-HOW = ("resample", "versions", "thinking")
+ROLES: tuple[Role, ...] = get_args(Role)
+FINISH_REASONS: tuple[FinishReason, ...] = get_args(FinishReason)
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+HOW: tuple[How, ...] = get_args(How)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 _ARMS = (
     "候选版本 {votes} 个评价中 {up} 个赞（{raters} 人），"
-    "正在使用的版本 {released_votes} 个中 {released_up} 个赞（{released_raters} 人）；{finding}"
+    "当前版本 {released_votes} 个中 {released_up} 个赞（{released_raters} 人）；{finding}"
 )
 
 TEMPLATES = {
@@ -14,16 +14,16 @@ TEMPLATES = {
     # 版本
     "version_id": "{version}",
     "version_unknown": "{home} 里没有版本 {version}。已有的版本：{known:, |还没有}。",
-    "released_version_unknown": "{home} 里没有版本 {version}，而它正是当前使用的版本。请恢复它的文件夹，"
+    "released_version_unknown": "{home} 里没有版本 {version}，而它正是当前版本。请恢复它的文件夹，"
     "或用 `python -m alignment release` 发布另一个版本。已有的版本：{known:, |还没有}。",
     "version_damaged": "{home} 里的版本 {version} 已损坏：{why}。请恢复它，或发布另一个版本。",
     "manifest_unreadable": "读不出 manifest.json（{error}）",
     "file_unreadable": "读不出 {path}（{error}）",
     "file_changed": "{path} 与当初写入的文件不同",
-    "reward_model_released": "{version} 是评分模型：它只给回答打分，不能对话。请发布用它训练出的版本，"
+    "reward_model_released": "{version} 是奖励模型：它只给回答打分，不能对话。请发布用它训练出的版本，"
     "例如用 `python -m alignment ppo`。",
     "no_earlier_release": "之前没有发布过别的版本，无法回退。",
-    "release_pointer_unreadable": "读不出 {path}（{error}）。它记录当前使用的版本：请从备份恢复，或删除它，"
+    "release_pointer_unreadable": "读不出 {path}（{error}）。它记录当前版本：请从备份恢复，或删除它，"
     "再用 `python -m alignment release` 重新发布一个版本。",
     "first_version": "最初的版本",
     "released_by": "由 {who} 发布{why:?：}",
@@ -60,14 +60,14 @@ TEMPLATES = {
     "live_too_little": "还不足以判断：{missing:，}",
     "candidate_lacks_votes": "候选版本有 {have} / {needed} 个评价",
     "candidate_lacks_raters": "候选版本有 {have} / {needed} 个评价者",
-    "released_lacks_votes": "正在使用的版本有 {have} / {needed} 个评价",
-    "released_lacks_raters": "正在使用的版本有 {have} / {needed} 个评价者",
+    "released_lacks_votes": "当前版本有 {have} / {needed} 个评价",
+    "released_lacks_raters": "当前版本有 {have} / {needed} 个评价者",
     "candidate_liked_more": "人们更喜欢候选版本，去掉任何一个评价者也是如此",
     "candidate_liked_less": "人们更不喜欢候选版本，去掉任何一个评价者也是如此",
     "decided_by_one_rater": "只靠一个评价者才与零有别",
     "live_undecided": "无法判断：区间包含零",
     "live_clock_behind": "{outcome}；时钟早于它开始的时间 {started}：在那之前的回答得到的评价不计入",
-    "candidate_is_released": "{version} 就是正在使用的版本",
+    "candidate_is_released": "{version} 就是当前版本",
     "other_version_released": "期间发布了不参与对比的 {version}",
     "version_gone": "{version} 已不存在",
     "live_stopped": "有人停止了它",
@@ -103,17 +103,17 @@ TEMPLATES = {
     "released_meanwhile": "期间发布了 {other}；{version} 是与 {released} 比较的，所以不投入使用",
     "release_by_hand": "用 `python -m alignment release {version}` 发布",
     # 循环的说明
-    "no_reward_models": "没有训练评分模型：{why}",
+    "no_reward_models": "没有训练奖励模型：{why}",
     "stage_not_run": "没有运行 {stage}：{why}",
     "too_few_pairs": "偏好对 {have} / {needed}，还需要 {missing}",
     "too_few_thumbs": "赞和踩 {have} / {needed}，还需要 {missing}",
     "too_few_judgements": "偏好对与赞踩 {have} / {needed}，还需要 {missing}",
     "thumbs_all_alike": "{count} 个评价全是{thumb}，而它要从差别中学习",
     "judgements_all_alike": "所有评价都一样，而它要从差别中学习",
-    "reward_models_missing": "没有可用的评分模型",
-    "reward_model_too_weak": "评分模型 {version} 在留出评价上有把握的正确率是 {accuracy:percent.0}%，"
+    "reward_models_missing": "没有可用的奖励模型",
+    "reward_model_too_weak": "奖励模型 {version} 在留出评价上有把握的正确率是 {accuracy:percent.0}%，"
     "需要超过 {needed:percent}%",
-    "reward_model_gone": "评分模型 {version} 已不存在，没有参加评判",
+    "reward_model_gone": "奖励模型 {version} 已不存在，没有参加评判",
     "candidate_gone": "{version} 已不存在，没有参加比较",
     # 预览
     "plan_no_version": "{home} 还没有版本：循环会用自带的模型建立 v1，并且没有反馈可学",
@@ -123,7 +123,7 @@ TEMPLATES = {
     "plan_rows": "可用于训练：赞 {up}，踩 {down}，偏好对 {pairs}",
     "plan_stage_runs": "{stage}：会运行",
     "plan_stage_lacks": "{stage}：不会运行：{why}",
-    "plan_ppo": "ppo：如果评分模型在留出评价上的正确率超过 {needed:percent}%，就会运行",
+    "plan_ppo": "ppo：如果奖励模型在留出评价上的正确率超过 {needed:percent}%，就会运行",
     "plan_wrote_nothing": "只是预览，没有写入任何东西",
     # 评价者检查
     "rater_suspect": "值得留意：{rater}，{finding}：{reason}",
@@ -142,7 +142,7 @@ TEMPLATES = {
     "report_raters": "值得留意的评价者",
     "report_no_raters": "没有。",
     "report_rater": "`{rater}`：{finding}：{reason}",
-    "report_reward_models": "评分模型：{models:，}。",
+    "report_reward_models": "奖励模型：{models:，}。",
     "report_reward_model": "{version}（{half} 半）",
     "report_candidate": "{candidate}，由 {stage} 训练：{verdict}",
     "report_measure_column": "指标",
@@ -153,7 +153,7 @@ TEMPLATES = {
     "report_lost_column": "失",
     "report_prompts_column": "题数",
     "report_share": "{measure}：{share:percent.1} [{low:percent.1}, {high:percent.1}]，共 {of}（仅供参考）",
-    "report_reward_model_share": "评分模型 {version} 认为更好：{share:percent.1} [{low:percent.1}, {high:percent.1}]，"
+    "report_reward_model_share": "奖励模型 {version} 认为更好：{share:percent.1} [{low:percent.1}, {high:percent.1}]，"
     "共 {of}（仅供参考）",
     "report_look": "第 {look} 次与 {released} 比较：",
     "report_not_done": "没有做的事",
@@ -164,18 +164,18 @@ TEMPLATES = {
 TERMS = {
     "finding": {
         "against the others": "与其他人相反",
-        "against the judges": "与评分模型相反",
+        "against the judges": "与奖励模型相反",
         "flood": "评价过多",
         "copies": "重复",
         "contradicts themselves": "自相矛盾",
     },
-    "kind": {"primary": "必须变好", "guard": "不可变差"},
+    "kind": {"primary": "必须提高", "guard": "不得变差"},
     "measure": {
         "right, thinking": "答对（思考）",
         "right, no thinking": "答对（不思考）",
         "right, other kinds, thinking": "答对其他类题目（思考）",
         "names the unit, thinking": "写出单位（思考）",
-        "wins by the reward model": "评分模型认为更好",
+        "wins by the reward model": "奖励模型认为更好",
         "ends": "回答写完",
         "is not empty": "回答不为空",
         "does not repeat itself": "没有重复",
@@ -186,10 +186,10 @@ TERMS = {
         "held-out votes judged as people did (implicit reward)": "隐含奖励与留出评价一致",
     },
     "rows": {"unpaired": "赞踩", "preference": "偏好对", "demonstration": "示范", "prompt": "提问"},
-    "stage": {"reward": "评分模型", "reward a": "评分模型 a", "reward b": "评分模型 b"},
+    "stage": {"reward": "奖励模型", "reward a": "奖励模型 a", "reward b": "奖励模型 b"},
     "step": {
         "snapshot": "快照",
-        "judges": "评分模型",
+        "judges": "奖励模型",
         "suspects": "评价者",
         "candidates": "候选版本",
         "decisions": "门槛",
@@ -202,10 +202,10 @@ TERMS = {
         "hold": "待定",
         "reject": "未通过",
         "candidate wins": "候选版本胜出",
-        "roll back": "候选版本被撤下",
+        "roll back": "候选版本已撤下",
         "void": "作废",
         "stopped": "已停止",
     },
-    "whom": {"others": "其他人", "reward models": "用其他提问训练的评分模型"},
+    "whom": {"others": "其他人", "reward models": "用其他提问训练的奖励模型"},
 }
 """By type: the terms whose text differs from their identifier."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import gradio as gr
 
 from assistant.page.handlers.failures import ERRORS, report
 from assistant.page.handlers.page_update import PageUpdate, conversation_update
 from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.session.chat_session import ChatSession
-from feedback_store.records import Choice
-
-CHOICES: tuple[Choice, ...] = get_args(Choice)
+from feedback_store.records import CHOICES
 
 
 class RatingHandlers:

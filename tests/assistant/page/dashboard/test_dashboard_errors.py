@@ -51,7 +51,7 @@ def test_every_error_that_an_admin_can_cause_carries_an_event() -> None:
 def test_an_unknown_version_is_explained_in_chinese_also_if_it_is_the_released_one(
     services: AdminServices,
 ) -> None:
-    for version, known in (("v99", "已有的版本：v1, v2"), ("v4", "它正是当前使用的版本")):
+    for version, known in (("v99", "已有的版本：v1, v2"), ("v4", "它正是当前版本")):
         shutil.rmtree(services.home / "versions" / version, ignore_errors=True)
         with pytest.raises(VersionError) as raised:
             services.versions.manifest(version)

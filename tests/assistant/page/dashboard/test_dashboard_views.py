@@ -87,7 +87,7 @@ def test_texts_of_cycles_are_in_the_language_of_the_page(services: AdminServices
     for part in (
         "答对（思考）",
         "没有证明更好；p = 0.2，要求 0.013",
-        "没有运行 ppo：没有可用的评分模型",
+        "没有运行 ppo：没有可用的奖励模型",
         "第 1 次循环",
     ):
         assert part in html
