@@ -37,12 +37,12 @@ def ask(tab: Any, message: str) -> str:
     return str(tab.locator(".answer").last.inner_text())
 
 
-def rate(tab: Any, asked: DrawnTask, answer: str) -> bool:
+def rate(tab: Any, problem: DrawnTask, answer: str) -> bool:
     """Give the last answer the thumb it deserves, with a reason; whether it was up."""
-    checked = judge(suite_task(asked), answer)
-    good = bool(checked.correct and checked.has_unit)
+    verdict = judge(suite_task(problem), answer)
+    good = bool(verdict.correct and verdict.has_unit)
     reason = ENGLISH.reasons_good["correct"] if good else ENGLISH.reasons_bad["wrong"]
-    if not good and checked.correct:
+    if not good and verdict.correct:
         reason = ENGLISH.reasons_bad["other"]
     tab.get_by_role("button", name=ENGLISH.good if good else ENGLISH.bad, exact=True).last.click()
     tab.get_by_text(reason, exact=True).last.click()
@@ -74,28 +74,28 @@ def main() -> None:
         tab.goto(address)
         expect(tab.locator(".welcome")).to_be_visible()
 
-        given = 0
+        thumbs_up = 0
         for number in range(options.questions):
-            asked = task(rng, "en", "word_two_step", "train")
-            answer = ask(tab, asked.question)
+            problem = task(rng, "en", "word_two_step", "train")
+            answer = ask(tab, problem.question)
             if number == 0:
                 tab.locator(".thought summary").last.click()
                 tab.screenshot(path=str(options.folder / "thought.png"))
-            given += rate(tab, asked, answer)
+            thumbs_up += rate(tab, problem, answer)
             tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
             expect(tab.locator(".welcome")).to_be_visible()
-        print(f"thumbs: {given} up, {options.questions - given} down")
+        print(f"thumbs: {thumbs_up} up, {options.questions - thumbs_up} down")
 
         # A held-out problem on which v1 shows its habit: right, and without the unit.
         while True:
-            asked = task(rng, "en", "word_two_step", "test")
-            before = ask(tab, asked.question)
-            verdict = judge(suite_task(asked), before)
+            problem = task(rng, "en", "word_two_step", "test")
+            before = ask(tab, problem.question)
+            verdict = judge(suite_task(problem), before)
             if verdict.correct and not verdict.has_unit:
                 break
             tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
             expect(tab.locator(".welcome")).to_be_visible()
-        rate(tab, asked, before)
+        rate(tab, problem, before)
 
         for command in (["kto"], ["release", "v2"]):
             subprocess.run(
@@ -104,10 +104,10 @@ def main() -> None:
                 check=True,
             )
         tab.wait_for_timeout(2_000)  # The page follows a release within two seconds.
-        after = ask(tab, asked.question)
+        after = ask(tab, problem.question)
         expect(tab.locator(".reply .caption").last).to_have_text("v2")
         tab.screenshot(path=str(options.folder / "loop.png"))
-        print(f"{asked.question}\nv1: {before}\nv2: {after}")
+        print(f"{problem.question}\nv1: {before}\nv2: {after}")
 
         browser.close()
 

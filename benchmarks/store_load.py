@@ -84,9 +84,10 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
     each = options.ratings // options.writers
     with FeedbackStore.open(place) as store:
         conversation = store.new_conversation("asker")
-        asked = store.add_message(conversation, None, "user", "How many apples?")
+        message = store.add_message(conversation, None, "user", "How many apples?")
         replies = [
-            store.add_reply(new_reply(conversation, asked.id, f"reply{number}")).id for number in range(each)
+            store.add_reply(new_reply(conversation, message.id, f"reply{number}")).id
+            for number in range(each)
         ]
         waits = []
         for number in range(2_000):
@@ -106,22 +107,22 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
         spawn.Process(target=write, args=(place, f"rater{number}", replies, options.queue, start, answers))
         for number in range(options.writers)
     ]
-    for one in running:
-        one.start()
+    for process in running:
+        process.start()
     start.wait()
     began = time.monotonic()
     heard = [answers.get() for _ in running]
     seconds = time.monotonic() - began
-    for one in running:
-        one.join()
+    for process in running:
+        process.join()
     acknowledged = sum(number for _, number, _, _ in heard)
     with FeedbackStore.open(place) as store:
         kept = sum(store.counts()["ratings"].values()) - before
-        said = store.feedback_count() - before
+        history = store.feedback_count() - before
         problems = store.verify()
     print(
         f"  {options.writers} processes: {each * options.writers:,} ratings sent, {acknowledged:,} acknowledged, "
-        f"{kept:,} there, {said:,} in the history; {acknowledged / seconds:,.0f} a second; "
+        f"{kept:,} there, {history:,} in the history; {acknowledged / seconds:,.0f} a second; "
         f"longest wait {max(slowest for _, _, _, slowest in heard):.1f} s; verify: {problems or 'clean'}",
         flush=True,
     )
@@ -163,13 +164,13 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
             )
             above = None
             for turn in range(TURNS):
-                asked, reply = f"{name}q{turn}", f"{name}r{turn}"
+                question, reply = f"{name}q{turn}", f"{name}r{turn}"
                 text = (
                     f"Tom has {chance.randrange(10**6)} apples and buys {chance.randrange(10**6)}. How many?"
                 )
                 for message, parent, role, content in (
-                    (asked, above, "user", text),
-                    (reply, asked, "assistant", f"He has {chance.randrange(10**6)} apples."),
+                    (question, above, "user", text),
+                    (reply, question, "assistant", f"He has {chance.randrange(10**6)} apples."),
                 ):
                     tables[MessageRow].append(
                         {
@@ -181,10 +182,10 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
                             "created_at": now,
                         }
                     )
-                made = new_reply(name, asked, reply)
+                new = new_reply(name, question, reply)
                 left_out = ("conversation_id", "parent_id", "answer")
                 tables[ReplyRow].append(
-                    {key: value for key, value in vars(made).items() if key not in left_out}
+                    {key: value for key, value in vars(new).items() if key not in left_out}
                 )
                 block, within = divmod(number * TURNS + turn, every)
                 if within == block % every:

@@ -54,7 +54,7 @@ def run(labels: str, number: int) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        given = chat_and_rate(home, THUMBS, PEOPLE[labels], seed=number)
+        thumbs = chat_and_rate(home, THUMBS, PEOPLE[labels], seed=number)
         tasks = [*suite(PRIMARY, 12, 5000 + number), *suite(GUARDED, 5, 5000 + number)]
         (home / "suite.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in tasks))
         (home / "policy.yaml").write_text(yaml.safe_dump(POLICY))
@@ -67,8 +67,8 @@ def run(labels: str, number: int) -> dict[str, Any]:
         return {
             "labels": labels,
             "number": number,
-            "up": given.up,
-            "of": given.of,
+            "up": thumbs.up,
+            "of": thumbs.of,
             "verdicts": [one["verdict"] for one in state["decisions"]],
             "reasons": [reason["text"] for one in state["decisions"] for reason in one["reasons"]],
             "notes": state.get("notes", []),

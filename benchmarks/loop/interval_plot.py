@@ -24,8 +24,8 @@ class Row:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson, 95 %."""
-        found = binomtest(self.count, self.runs).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        interval = binomtest(self.count, self.runs).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
 
     @property
     def promise(self) -> str:

@@ -71,12 +71,12 @@ class Load:
 
     def ask(self, number: int) -> str:
         """The version that answers one question. Raises httpx.HTTPError."""
-        asked = {
+        body = {
             "model": "thumbtune",
             "messages": [{"role": "user", "content": f"What is {number % 90 + 10} + 7?"}],
             "max_tokens": 16,
         }
-        answer = httpx.post(f"{self._address}/v1/chat/completions", json=asked, timeout=300)
+        answer = httpx.post(f"{self._address}/v1/chat/completions", json=body, timeout=300)
         answer.raise_for_status()
         return str(answer.json()["system_fingerprint"])
 
@@ -112,20 +112,20 @@ def begin(home: Path, policy: Path) -> subprocess.Popen[bytes]:
 
 def broken(home: Path, load: Load) -> list[str]:
     """What a kill has left that it must not: nothing, one hopes."""
-    found, versions = [], Versions(home)
+    problems, versions = [], Versions(home)
     for version in versions.ids():
         try:
             versions.open(version)
         except Exception as error:
-            found.append(f"{version}: {error}")
+            problems.append(f"{version}: {error}")
     with FeedbackStore.open_home(home, create=False) as store:
-        found += [str(problem) for problem in store.verify()]
+        problems += [str(problem) for problem in store.verify()]
     try:
         if (answered := load.ask(0)) != versions.released():
-            found.append(f"{answered} answers, {versions.released()} is released")
+            problems.append(f"{answered} answers, {versions.released()} is released")
     except httpx.HTTPError as error:
-        found.append(f"the app does not answer: {error!r}")
-    return found
+        problems.append(f"the app does not answer: {error!r}")
+    return problems
 
 
 def done(home: Path) -> str:
@@ -146,15 +146,15 @@ def kill_one(home: Path, policy: Path, load: Load, after: float) -> dict[str, An
     except subprocess.TimeoutExpired:
         os.killpg(hurt.pid, signal.SIGKILL)
         hurt.wait()
-    found: dict[str, Any] = {"after": round(after, 1), "done": done(home), "broken": broken(home, load)}
+    result: dict[str, Any] = {"after": round(after, 1), "done": done(home), "broken": broken(home, load)}
     code = begin(home, policy).wait()
     ended = all("ended" in one.state for one in cycle_state.cycles(home))
     if code or not ended or not cycle_state.cycles(home):
-        found["broken"].append(
+        result["broken"].append(
             f"the next run ended with code {code}, the cycle has {'' if ended else 'not '}ended"
         )
-    found["broken"] += broken(home, load)
-    return {**found, "released": Versions(home).released()}
+    result["broken"] += broken(home, load)
+    return {**result, "released": Versions(home).released()}
 
 
 def main() -> None:

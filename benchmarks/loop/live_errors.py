@@ -94,10 +94,10 @@ def simulate(people: People, runs: int, seed: int) -> list[Row]:
     rows = []
     for verdict in ("candidate wins", "roll back"):
         false = people.gain <= 0 if verdict == "candidate wins" else people.gain >= 0
-        found = ended[verdict]
-        half, most = np.percentile(found, (50, 90)) if found else (0, 0)
+        votes = ended[verdict]
+        half, most = np.percentile(votes, (50, 90)) if votes else (0, 0)
         note = "" if false else f"counted votes until then: {half:.0f} in half, {most:.0f} in nine of ten"
-        rows.append(Row(f"{people.name}: {verdict}", len(found), runs, 0.05 if false else None, None, note))
+        rows.append(Row(f"{people.name}: {verdict}", len(votes), runs, 0.05 if false else None, None, note))
     return rows
 
 

@@ -43,12 +43,12 @@ FLAGS = {"ppo": ["--updates=30"]}
 """Flags of a stage beside the defaults."""
 
 
-def once(path: Path, make: Callable[..., Any], *given: Any) -> Any:
+def once(path: Path, make: Callable[..., Any], *arguments: Any) -> Any:
     """What `make` gave the first time, kept as JSON."""
     if not path.exists():
-        made = make(*given)
+        result = make(*arguments)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(made, indent=1) + "\n")
+        write_atomically(path, json.dumps(result, indent=1) + "\n")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -59,8 +59,13 @@ def with_thumbs(folder: Path, thumbs: int, seed: int) -> dict[str, Any]:
         raise SystemExit(f"{home} was left by a run that was stopped while people chatted. Remove it.")
     version_to_serve(home, None)
     began = time.monotonic()
-    given = chat_and_rate(home, thumbs, People(noise=0.1), seed)
-    return {"up": given.up, "deserved": given.deserved, "of": given.of, "seconds": time.monotonic() - began}
+    counts = chat_and_rate(home, thumbs, People(noise=0.1), seed)
+    return {
+        "up": counts.up,
+        "deserved": counts.deserved,
+        "of": counts.of,
+        "seconds": time.monotonic() - began,
+    }
 
 
 def learned(folder: Path, stage: str, seed: int) -> dict[str, Any]:

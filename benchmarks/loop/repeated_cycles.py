@@ -94,8 +94,8 @@ class Rounds:
         if number == len(self.rows):
             self.rows.append({})
         if step not in self.rows[number]:
-            found = work()
-            self.rows[number][step] = found
+            result = work()
+            self.rows[number][step] = result
             write_atomically(self._path, json.dumps(self.rows, indent=1) + "\n")
 
 
@@ -123,14 +123,14 @@ def measure(home: Path, each: int) -> Row:
     """What the released version does on held-out problems."""
     version = version_to_serve(home, None)
     tasks = suite(("word_two_step", "word_three_step"), each, SEED)
-    said = answer(load_for_serving(version, home), tasks, think=True)
-    two = [one for one in said if one.task.kind == "word_two_step"]
-    three = [one for one in said if one.task.kind == "word_three_step"]
+    answers = answer(load_for_serving(version, home), tasks, think=True)
+    two = [reply for reply in answers if reply.task.kind == "word_two_step"]
+    three = [reply for reply in answers if reply.task.kind == "word_three_step"]
     return {
         "version": version.id,
-        "habit": asdict(wilson(sum(one.has_unit is True for one in two), len(two))),
-        "two right": asdict(wilson(sum(one.correct for one in two), len(two))),
-        "skill": asdict(wilson(sum(one.correct for one in three), len(three))),
+        "habit": asdict(wilson(sum(reply.has_unit is True for reply in two), len(two))),
+        "two right": asdict(wilson(sum(reply.correct for reply in two), len(two))),
+        "skill": asdict(wilson(sum(reply.correct for reply in three), len(three))),
     }
 
 
@@ -173,16 +173,17 @@ def against_the_first(home: Path, rows: Sequence[Row]) -> dict[str, str]:
 
 def promises(rows: Sequence[Row], guards: dict[str, str]) -> dict[str, bool]:
     """Each promise in words, with whether it was kept."""
-    found = [row["held out"] for row in rows]
+    measured = [row["held out"] for row in rows]
     slowest = max(row["cycle"]["seconds"] for row in rows[:-1])
-    gain = found[-1]["skill"]["value"] - found[0]["skill"]["value"]
+    gain = measured[-1]["skill"]["value"] - measured[0]["skill"]["value"]
     return {
-        f"the habit is at 90 % or more: {percent(found[-1]['habit'])}": found[-1]["habit"]["value"] >= 0.9,
+        f"the habit is at 90 % or more: {percent(measured[-1]['habit'])}": measured[-1]["habit"]["value"]
+        >= 0.9,
         f"the skill is up by 10 points or more: {100 * gain:+.1f}": gain >= 0.1,
         "neither falls from one version to the next beyond the intervals": all(
             new[name]["high"] >= old[name]["low"]
             for name in ("habit", "skill")
-            for old, new in itertools.pairwise(found)
+            for old, new in itertools.pairwise(measured)
         ),
         f"the last version breaks no guard against the first ({len(guards)} guards)": "worse"
         not in guards.values(),
@@ -223,9 +224,9 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     }
     for name, colour in LINES.items():
         shares = [{**row["held out"], "thumbs up": row["thumbs up"]}[name] for row in rows]
-        values = [100 * one["value"] for one in shares]
-        below = [100 * (one["value"] - one["low"]) for one in shares]
-        above = [100 * (one["high"] - one["value"]) for one in shares]
+        values = [100 * share["value"] for share in shares]
+        below = [100 * (share["value"] - share["low"]) for share in shares]
+        above = [100 * (share["high"] - share["value"]) for share in shares]
         axes.errorbar(
             range(len(rows)), values, [below, above], label=labels[name], color=colour, marker="o", capsize=3
         )

@@ -52,10 +52,10 @@ class Given:
     of: int
 
 
-def likes(asked: Task, answer: str) -> bool:
+def likes(problem: Task, answer: str) -> bool:
     """The taste: right, and with its unit where there is one."""
-    found = judge(asked, answer)
-    return found.correct and found.has_unit is not False
+    verdict = judge(problem, answer)
+    return verdict.correct and verdict.has_unit is not False
 
 
 def thumb(people: People, rater: int, liked: bool, rng: random.Random) -> int:
@@ -77,16 +77,18 @@ async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> 
     rng = random.Random(f"people {seed}")
     # The last question is answered as often as thumbs are left.
     sizes = [min(people.answers, thumbs - first) for first in range(0, thumbs, people.answers)]
-    asked = [(_question(people, number, rng), size) for number, size in enumerate(sizes)]
+    questions = [(_question(people, number, rng), size) for number, size in enumerate(sizes)]
     up = deserved = 0
     try:
         with FeedbackStore.open_home(home) as store:
             chat = Chat(store, engine, people.sampling)
-            for start in range(0, len(asked), AT_ONCE):
-                some = asked[start : start + AT_ONCE]
-                said = [_answers(chat, one, size, people, rng.randrange(2**31)) for one, size in some]
+            for start in range(0, len(questions), AT_ONCE):
+                some = questions[start : start + AT_ONCE]
+                pending = [
+                    _answers(chat, question, size, people, rng.randrange(2**31)) for question, size in some
+                ]
                 # Rated in the order of asking, so that a seed always makes the same thumbs.
-                for rater, replies in await asyncio.gather(*said):
+                for rater, replies in await asyncio.gather(*pending):
                     for reply, liked in replies:
                         value = thumb(people, rater, liked, rng)
                         chat.library.rate(reply, value, [], "", f"person {rater}")
@@ -102,7 +104,7 @@ def _question(people: People, number: int, rng: random.Random) -> DrawnTask:
 
 
 async def _answers(
-    chat: Chat, asked: DrawnTask, times: int, people: People, seed: int
+    chat: Chat, problem: DrawnTask, times: int, people: People, seed: int
 ) -> tuple[int, list[tuple[str, bool]]]:
     """Somebody asks; who, and the ids of the replies to it, each with whether it is to people's taste."""
     rng = random.Random(seed)
@@ -114,7 +116,7 @@ async def _answers(
         updates = (
             chat.retry(replies[0].reply_id, think=True, rater=name, seed=draw)
             if replies
-            else chat.reply(asked.question, think=True, rater=name, seed=draw)
+            else chat.reply(problem.question, think=True, rater=name, seed=draw)
         )
         replies.append([update async for update in updates][-1])
-    return rater, [(reply.reply_id, likes(suite_task(asked), reply.answer)) for reply in replies]
+    return rater, [(reply.reply_id, likes(suite_task(problem), reply.answer)) for reply in replies]

@@ -68,9 +68,9 @@ async def over_api(model: str, tokens: int, web: httpx.AsyncClient, number: int)
 async def over_gradio(arguments: list[Any], web: httpx.AsyncClient, number: int) -> float:
     """One streamed call of a Gradio app's endpoint `/chat`."""
     began, first = time.perf_counter(), None
-    asked = await web.post("/gradio_api/call/chat", json={"data": [question(number), *arguments]})
-    asked.raise_for_status()
-    async with web.stream("GET", f"/gradio_api/call/chat/{asked.json()['event_id']}") as answer:
+    event = await web.post("/gradio_api/call/chat", json={"data": [question(number), *arguments]})
+    event.raise_for_status()
+    async with web.stream("GET", f"/gradio_api/call/chat/{event.json()['event_id']}") as answer:
         async for line in answer.aiter_lines():
             if line == "event: error":
                 raise RuntimeError("the call failed")
@@ -96,7 +96,7 @@ def partial_round(
 
     async def once(number: int) -> list[float | BaseException]:
         numbers = range(number * clients, (number + 1) * clients)
-        return await asyncio.gather(*(client(web, one) for one in numbers), return_exceptions=True)
+        return await asyncio.gather(*(client(web, number) for number in numbers), return_exceptions=True)
 
     return once
 
@@ -113,12 +113,12 @@ async def repeated(
         began = time.perf_counter()
         done = await once(len(rates))
         seconds = time.perf_counter() - began
-        good = [one for one in done if not isinstance(one, BaseException)]
-        failures += [one for one in done if isinstance(one, BaseException)]
+        good = [outcome for outcome in done if not isinstance(outcome, BaseException)]
+        failures += [outcome for outcome in done if isinstance(outcome, BaseException)]
         clients, spent = len(done), spent + seconds
         firsts += good
         rates.append(len(good) * tokens / seconds)
-    for error in {repr(one) for one in failures}:
+    for error in {repr(outcome) for outcome in failures}:
         print(f"  {system}: {error}", file=sys.stderr)
     firsts = sorted(firsts) or [float("nan")]
     p50, p95 = (firsts[min(int(len(firsts) * share), len(firsts) - 1)] for share in (0.5, 0.95))

@@ -51,9 +51,9 @@ def main() -> None:
     handed: list[float] = []
     stream = BatchedVersion.stream
 
-    async def noting(self: BatchedVersion, *given: Any) -> AsyncGenerator[Chunk, None]:
+    async def noting(self: BatchedVersion, *arguments: Any) -> AsyncGenerator[Chunk, None]:
         first = True
-        async for chunk in stream(self, *given):
+        async for chunk in stream(self, *arguments):
             if first:
                 handed.append(time.time() * 1_000)
             first = False

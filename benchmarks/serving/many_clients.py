@@ -58,10 +58,10 @@ def serve_recipe(folder: Path, port: int, tokens: int, at_once: int | None) -> N
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
         drawing = {"max_new_tokens": tokens, "do_sample": True, "temperature": TEMPERATURE, "pad_token_id": 0}
         threading.Thread(target=model.generate, kwargs={**inputs, "streamer": streamer, **drawing}).start()
-        said = ""
+        answer = ""
         for text in streamer:
-            said += text
-            yield said
+            answer += text
+            yield answer
 
     page = gr.ChatInterface(chat, concurrency_limit=at_once) if at_once else gr.ChatInterface(chat)
     page.launch(server_port=port, quiet=True)
@@ -78,8 +78,8 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
     from assistant.serving.loading import load_for_serving, quiet_libraries
     from assistant.serving.transformers_engine import TransformersEngine
 
-    def show(one: Result) -> None:
-        print(json.dumps(asdict(one)), flush=True)
+    def show(result: Result) -> None:
+        print(json.dumps(asdict(result)), flush=True)
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as temporary:
@@ -126,9 +126,9 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
             torch.set_num_threads(threads)
             model, rates = load_for_serving(version, home).model, []
             for number in range(6):
-                asked = torch.tensor([ids_of(number)])
+                prompt_ids = torch.tensor([ids_of(number)])
                 began = time.perf_counter()
-                model.generate(asked, min_new_tokens=tokens, **drawing)
+                model.generate(prompt_ids, min_new_tokens=tokens, **drawing)
                 rates.append(tokens / (time.perf_counter() - began))
             name = f"generate, {threads} core{'s' * (threads > 1)}"
             show(Result(name, 1, statistics.median(rates[1:]), float("nan"), float("nan"), 0))
@@ -251,12 +251,12 @@ def plot(results: list[Result], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    names = dict.fromkeys(one.system for one in results if one.clients > 1)
+    names = dict.fromkeys(result.system for result in results if result.clients > 1)
     for name in names:
-        of_it = [one for one in results if one.system == name and one.tokens_per_second > 0]
-        counts = [one.clients for one in of_it]
-        axes[0].plot(counts, [one.tokens_per_second for one in of_it], marker="o", label=name)
-        axes[1].plot(counts, [one.first_token_p95 for one in of_it], marker="o", label=name)
+        shown = [result for result in results if result.system == name and result.tokens_per_second > 0]
+        counts = [result.clients for result in shown]
+        axes[0].plot(counts, [result.tokens_per_second for result in shown], marker="o", label=name)
+        axes[1].plot(counts, [result.first_token_p95 for result in shown], marker="o", label=name)
     for axis, title in zip(axes, ("tokens a second, all clients", "first token, p95, seconds"), strict=True):
         axis.set(xscale="log", yscale="log", xlabel="clients at once", title=title)
     axes[0].legend(fontsize="small")
@@ -288,11 +288,13 @@ def main() -> None:
     print("| System | Clients | Tokens/s | First token p50 | p95 | Failed |\n|---|---|---|---|---|---|")
     results: list[Result] = []
 
-    def show(one: Result) -> None:
-        results.append(one)
-        rate = cell(one.tokens_per_second, ",.0f")
-        p50, p95 = (cell(value, ".3f", " s") for value in (one.first_token_p50, one.first_token_p95))
-        print(f"| {one.system} | {one.clients} | {rate} | {p50} | {p95} | {one.failed} |", flush=True)
+    def show(result: Result) -> None:
+        results.append(result)
+        rate = cell(result.tokens_per_second, ",.0f")
+        p50, p95 = (cell(value, ".3f", " s") for value in (result.first_token_p50, result.first_token_p95))
+        print(
+            f"| {result.system} | {result.clients} | {rate} | {p50} | {p95} | {result.failed} |", flush=True
+        )
 
     run(clients, options.tokens, options.only.split(",") if options.only else [], show)
     if options.plot:

@@ -73,12 +73,12 @@ def profile(home: Path, placement: Placement, tokens: int) -> str:
     """Where `generate` spends its time: the same model code without the engine's threads."""
     loaded = load_for_serving(version_to_serve(home, None), home, placement)
     ids = torch.arange(5, 37)[None]
-    with torch.profiler.profile() as seen:
+    with torch.profiler.profile() as profile:
         loaded.model.generate(
             ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0
         )
     return str(
-        seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=8, max_name_column_width=40)
+        profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=8, max_name_column_width=40)
     )
 
 
@@ -103,10 +103,10 @@ def main() -> None:
             engine = TransformersEngine(Versions(home), version, placement)
             weights = sum(one.nbytes for one in engine._released.loaded.model.parameters())
             asyncio.run(speed(engine, 4))
-            found, limit = asyncio.run(speed(engine, options.tokens)), reads / weights
+            rate, limit = asyncio.run(speed(engine, options.tokens)), reads / weights
             engine.close()
             print(
-                f"{dtype}: {found:.1f} tokens/s, the limit is {limit:.1f} ({found / limit * 100:.0f} %)",
+                f"{dtype}: {rate:.1f} tokens/s, the limit is {limit:.1f} ({rate / limit * 100:.0f} %)",
                 flush=True,
             )
             del engine

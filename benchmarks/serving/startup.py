@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
     first_token()  # Fills the disk's cache.
-    found = [first_token() for _ in range(runs)]
-    print(f"page answers      {statistics.median(answering for answering, _ in found):6.2f} s")
-    print(f"first token       {statistics.median(token for _, token in found):6.2f} s   (median of {runs})")
+    times = [first_token() for _ in range(runs)]
+    print(f"page answers      {statistics.median(answering for answering, _ in times):6.2f} s")
+    print(f"first token       {statistics.median(token for _, token in times):6.2f} s   (median of {runs})")
     print("of that, imports:")
     for module in IMPORTS:
         print(

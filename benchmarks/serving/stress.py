@@ -67,8 +67,8 @@ async def swaps(count: int, home: Path) -> Swaps:
 
     async def say(number: int, name: str | None = None) -> tuple[str, list[int]]:
         with engine.lease(name) as served:
-            asked = [{"role": "user", "content": f"What is {12 + number} + 7?"}]
-            ids = prompt.render(served.tokenizer, asked, True)
+            messages = [{"role": "user", "content": f"What is {12 + number} + 7?"}]
+            ids = prompt.render(served.tokenizer, messages, True)
             tokens = [token async for chunk in served.stream(ids, greedy) for token in chunk.token_ids]
             return served.version.id, tokens
 
@@ -122,8 +122,8 @@ async def memory(count: int, home: Path, page: bool = False) -> Memory:
             part = max(AT_ONCE, count // 20)
             for start in range(0, count, part):
                 lanes = (range(start + lane, start + part, AT_ONCE) for lane in range(AT_ONCE))
-                asked = await asyncio.gather(*(some(lane, web, page) for lane in lanes))
-                seen.failed += sum(asked)
+                failures = await asyncio.gather(*(some(lane, web, page) for lane in lanes))
+                seen.failed += sum(failures)
                 seen.mebibytes.append(app.memory_info().rss / 2**20)
                 print(
                     f"{start + part} requests: {seen.mebibytes[-1]:,.0f} MiB, {seen.failed} failed",
@@ -146,17 +146,17 @@ async def some(numbers: range, web: httpx.AsyncClient, page: bool) -> int:
 
 async def over_api(web: httpx.AsyncClient, question: str, user: str) -> None:
     """One completion, whole."""
-    asked = [{"role": "user", "content": question}]
+    messages = [{"role": "user", "content": question}]
     answer = await web.post(
-        "/v1/chat/completions", json={"model": "thumbtune", "messages": asked, "user": user}
+        "/v1/chat/completions", json={"model": "thumbtune", "messages": messages, "user": user}
     )
     answer.raise_for_status()
 
 
 async def over_page(web: httpx.AsyncClient, question: str, user: str) -> None:
     """One call of the endpoint `/chat`: for Gradio a new session each time."""
-    asked = await web.post("/gradio_api/call/chat", json={"data": [question, True, None]})
-    answer = await web.get(f"/gradio_api/call/chat/{asked.raise_for_status().json()['event_id']}")
+    event = await web.post("/gradio_api/call/chat", json={"data": [question, True, None]})
+    answer = await web.get(f"/gradio_api/call/chat/{event.raise_for_status().json()['event_id']}")
     if "event: complete" not in answer.text:
         raise RuntimeError(answer.text[-300:])
 

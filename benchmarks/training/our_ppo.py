@@ -52,9 +52,11 @@ def main() -> None:
     shared = SharedBase(model, False, 1.0, 1)
     shared.add_reward("reward", judge_version(folder))
 
-    def score(said: Any) -> list[float]:
+    def score(rollouts: Any) -> list[float]:
         return shared.reward(
-            "reward", [[*one.prompt_ids, *one.completion_ids] for one in said], setting.MICRO_BATCH
+            "reward",
+            [[*rollout.prompt_ids, *rollout.completion_ids] for rollout in rollouts],
+            setting.MICRO_BATCH,
         )
 
     recipe = PPORecipe(
@@ -70,13 +72,13 @@ def main() -> None:
     )
     window = model.config.max_position_embeddings
     ppo = PPO(shared, tokenizer, window, [Source("reward", score, model=True)], None, recipe)
-    asked = [RolloutPrompt([], False, prompt_ids=ids) for ids in setting.prompts(folder)]
+    prompts = [RolloutPrompt([], False, prompt_ids=ids) for ids in setting.prompts(folder)]
     seconds, scores = [], []
     for number in range(setting.UPDATES):
         began = time.perf_counter()
-        found = ppo.update(asked[number * setting.BATCH : (number + 1) * setting.BATCH])
+        metrics = ppo.update(prompts[number * setting.BATCH : (number + 1) * setting.BATCH])
         seconds.append(time.perf_counter() - began)
-        scores.append(found["score"])
+        scores.append(metrics["score"])
         print(f"{number + 1}: {seconds[-1]:.1f} s, score {scores[-1]:.3f}", flush=True)
     setting.tell(options.output, before, seconds, scores)
 

@@ -93,7 +93,7 @@ def settings(folder: str, bf16: bool) -> dict[str, Any]:
 def trainer(stage: str, rows: list[dict[str, Any]], folder: str) -> Any:
     """TRL's trainer for the stage."""
     tokenizer = AutoTokenizer.from_pretrained(BASE)
-    given = settings(folder, bf16=stage in ("pretrain", "sft") and fast_bfloat16())
+    options_of_stage = settings(folder, bf16=stage in ("pretrain", "sft") and fast_bfloat16())
 
     def columns(*names: str) -> Dataset:
         return Dataset.from_list([{name: row[name] for name in names} for row in rows])
@@ -101,33 +101,33 @@ def trainer(stage: str, rows: list[dict[str, Any]], folder: str) -> Any:
     shared = {"processing_class": tokenizer}
     if stage == "pretrain":
         model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
-        given |= {"per_device_train_batch_size": blocks_an_update(), "adam_beta2": 0.95}
-        args = SFTConfig(**given, packing=True, packing_strategy="wrapped", max_length=BLOCK)
+        options_of_stage |= {"per_device_train_batch_size": blocks_an_update(), "adam_beta2": 0.95}
+        args = SFTConfig(**options_of_stage, packing=True, packing_strategy="wrapped", max_length=BLOCK)
         return SFTTrainer(model=model, args=args, train_dataset=columns("text"), **shared)
     if stage == "sft":
-        args = SFTConfig(**given, max_length=None)
+        args = SFTConfig(**options_of_stage, max_length=None)
         return SFTTrainer(model=policy(), args=args, train_dataset=columns("prompt", "completion"), **shared)
     if stage == "dpo":
-        args = DPOConfig(**given, max_length=None)
+        args = DPOConfig(**options_of_stage, max_length=None)
         data = columns("prompt", "chosen", "rejected")
         return DPOTrainer(model=policy(), args=args, train_dataset=data, **shared)
     if stage == "kto":
-        args = KTOConfig(**given, max_length=None)
+        args = KTOConfig(**options_of_stage, max_length=None)
         data = columns("prompt", "completion", "label")
         return KTOTrainer(model=policy(), args=args, train_dataset=data, **shared)
     if stage == "reward":
-        args = RewardConfig(**given, max_length=None)
+        args = RewardConfig(**options_of_stage, max_length=None)
         data = columns("prompt", "chosen", "rejected")
         return RewardTrainer(model=judge(), args=args, train_dataset=data, **shared)
-    given |= {"num_generations": 4, "max_completion_length": NEW_TOKENS, "beta": 0.05}
-    given["temperature"] = TEMPERATURE
+    options_of_stage |= {"num_generations": 4, "max_completion_length": NEW_TOKENS, "beta": 0.05}
+    options_of_stage["temperature"] = TEMPERATURE
 
     def score(completion_ids: list[list[int]], **_: Any) -> list[float]:
         return [evens_of(ids) for ids in completion_ids]
 
     data = columns("prompt")
     return RLOOTrainer(
-        model=policy(), reward_funcs=score, args=RLOOConfig(**given), train_dataset=data, **shared
+        model=policy(), reward_funcs=score, args=RLOOConfig(**options_of_stage), train_dataset=data, **shared
     )
 
 

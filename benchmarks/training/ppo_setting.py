@@ -49,8 +49,10 @@ def write(folder: Path) -> None:
     import random
 
     rng = random.Random("ppo")
-    asked = [task(rng, "en", "word_two_step", "train") for _ in range(BATCH * UPDATES)]
-    prompts = [prompt.render(tokenizer, [dict(turn) for turn in one.messages], think=False) for one in asked]
+    tasks = [task(rng, "en", "word_two_step", "train") for _ in range(BATCH * UPDATES)]
+    prompts = [
+        prompt.render(tokenizer, [dict(turn) for turn in task_.messages], think=False) for task_ in tasks
+    ]
     model.save_pretrained(str(folder / "base"))
     judge.save_pretrained(str(folder / "judge"))
     for name in ("base", "judge"):
@@ -61,13 +63,13 @@ def write(folder: Path) -> None:
 
 def prompts(folder: Path) -> list[list[int]]:
     """Token ids, one prompt an episode."""
-    found: list[list[int]] = json.loads((folder / "prompts.json").read_text(encoding="utf-8"))
-    return found
+    prompt_ids: list[list[int]] = json.loads((folder / "prompts.json").read_text(encoding="utf-8"))
+    return prompt_ids
 
 
 def tell(path: Path, before: float, seconds: list[float], scores: list[float]) -> None:
     """Write a side's figures: MiB held before any model was loaded, seconds of each update, mean score of each."""
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "before": before,
         "batch": BATCH,
         "episodes": BATCH * len(seconds),
@@ -75,4 +77,4 @@ def tell(path: Path, before: float, seconds: list[float], scores: list[float]) -
         "scores": scores,
         "each": seconds,
     }
-    path.write_text(json.dumps(found), encoding="utf-8")
+    path.write_text(json.dumps(results), encoding="utf-8")

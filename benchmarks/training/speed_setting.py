@@ -26,9 +26,9 @@ def evens_of(ids: Sequence[int]) -> float:
     return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
 
 
-def evens(said: Sequence[Any]) -> list[float]:
+def evens(rollouts: Sequence[Any]) -> list[float]:
     """The same as a reward function of ours."""
-    return [evens_of(one.completion_ids) for one in said]
+    return [evens_of(rollout.completion_ids) for rollout in rollouts]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -46,34 +46,34 @@ def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
     from alignment.starter.corpus import task
     from assistant.serving import prompt
 
-    rng, found = random.Random("speed"), []
+    rng, result = random.Random("speed"), []
     before = {"thought": "1+1=2", "answer": "2"}
-    while len(found) < count:
-        one = task(rng, "en" if len(found) % 2 else "zh", "word_two_step", "train")
-        messages = [dict(turn) for turn in one.messages]
+    while len(result) < count:
+        problem = task(rng, "en" if len(result) % 2 else "zh", "word_two_step", "train")
+        messages = [dict(turn) for turn in problem.messages]
         if is_held_out(messages):
             continue
-        asked = prompt.render(tokenizer, messages, think=True)
-        said = {"thought": one.thought, "answer": one.answer}
-        chosen, rejected = (prompt.completion(tokenizer, **side, think=True) for side in (said, before))
-        label = len(found) % 2 == 0
+        prompt_ids = prompt.render(tokenizer, messages, think=True)
+        reply = {"thought": problem.thought, "answer": problem.answer}
+        chosen, rejected = (prompt.completion(tokenizer, **side, think=True) for side in (reply, before))
+        label = len(result) % 2 == 0
         # TRL's trainers add the END themselves.
         texts = [tokenizer.decode(ids[:-1]) for ids in (chosen, rejected)]
-        found.append(
+        result.append(
             {
                 "messages": messages,
                 "think": True,
-                **said,
-                "right": said,
+                **reply,
+                "right": reply,
                 "wrong": before,
-                "prompt": tokenizer.decode(asked),
+                "prompt": tokenizer.decode(prompt_ids),
                 "chosen": texts[0],
                 "rejected": texts[1],
                 "completion": texts[0] if label else texts[1],
                 "label": label,
-                "text": f"{one.question}\n{one.thought}\n{one.answer}",
-                "tokens": [len(asked), len(chosen), len(rejected)],
+                "text": f"{problem.question}\n{problem.thought}\n{problem.answer}",
+                "tokens": [len(prompt_ids), len(chosen), len(rejected)],
             }
         )
-        before = said
-    return found
+        before = reply
+    return result

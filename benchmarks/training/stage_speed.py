@@ -45,9 +45,9 @@ PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", 
 SIDES = ("plain", "ours")
 
 
-def measured(command: Sequence[str], told: Path) -> dict[str, Any]:
+def measured(command: Sequence[str], output_path: Path) -> dict[str, Any]:
     """Run a process that writes its figures to `told`; these, and the most memory that it held, in MiB."""
-    log = told.with_suffix(".log")
+    log = output_path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as output:
         running = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
         _, status, usage = os.wait4(running.pid, 0)
@@ -55,7 +55,7 @@ def measured(command: Sequence[str], told: Path) -> dict[str, Any]:
     if running.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {running.returncode}; see {log}")
     # Linux counts in KiB.
-    return {**json.loads(told.read_text(encoding="utf-8")), "memory": usage.ru_maxrss / 1024}
+    return {**json.loads(output_path.read_text(encoding="utf-8")), "memory": usage.ru_maxrss / 1024}
 
 
 def ours(stage: str, folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def ours(stage: str, folder: Path) -> list[str]:
         same += ["--epochs=1", "--warmup=0.1", f"--batch_size={BATCH}"]
     if stage in ("sft", "reward", "dpo", "kto"):
         same.append(f"--min_steps={UPDATES}")
-    given = {
+    own = {
         "pretrain": [
             *("--text", str(folder / "text.txt"), f"--block_length={BLOCK}", "--optimizer=adamw"),
             *("--weight_decay=0", f"--batch_size={blocks_an_update()}"),
@@ -93,21 +93,23 @@ def ours(stage: str, folder: Path) -> list[str]:
         "--home",
         str(folder / "home"),
         "--parent=v1",
-        *given,
+        *own,
         *same,
     ]
 
 
-def stage_cell(stage: str, side: str, folder: Path, told: Path) -> dict[str, Any]:
+def stage_cell(stage: str, side: str, folder: Path, output_path: Path) -> dict[str, Any]:
     """One run of one side."""
     if side == "plain":
         script = [sys.executable, "-m", "benchmarks.training.plain_trl", stage]
-        return measured([*script, "--rows", str(folder / "rows.jsonl"), "--output", str(told)], told)
-    told.write_text("{}", encoding="utf-8")
-    found = measured(ours(stage, folder), told)
-    version = told.with_suffix(".log").read_text(encoding="utf-8").split()[-1]
+        return measured(
+            [*script, "--rows", str(folder / "rows.jsonl"), "--output", str(output_path)], output_path
+        )
+    output_path.write_text("{}", encoding="utf-8")
+    results = measured(ours(stage, folder), output_path)
+    version = output_path.with_suffix(".log").read_text(encoding="utf-8").split()[-1]
     manifest = json.loads((folder / "home" / "versions" / version / "manifest.json").read_text())
-    return {**found, "seconds": manifest["metrics"]["seconds"]}
+    return {**results, "seconds": manifest["metrics"]["seconds"]}
 
 
 def prepare(folder: Path, _: Path) -> dict[str, int]:
@@ -128,15 +130,15 @@ def prepare(folder: Path, _: Path) -> dict[str, int]:
     # A few tokens more than the blocks hold, and too few for any to be held out.
     (folder / "text.txt").write_text(tokenizer.decode(ids[: blocks * BLOCK + 8]), encoding="utf-8")
     _rate(home, tokenizer, some)
-    right, wrong, asked = (sum(row["tokens"][at] for row in some) for at in (1, 2, 0))
-    said = sum(row["tokens"][1 if row["label"] else 2] for row in some)
-    pair = 2 * asked + right + wrong
+    right, wrong, prompts = (sum(row["tokens"][at] for row in some) for at in (1, 2, 0))
+    completions = sum(row["tokens"][1 if row["label"] else 2] for row in some)
+    pair = 2 * prompts + right + wrong
     return {
         "pretrain": blocks * BLOCK,
-        "sft": asked + right,
+        "sft": prompts + right,
         "reward": pair,
         "dpo": pair,
-        "kto": asked + said,
+        "kto": prompts + completions,
         "rloo": BATCH * UPDATES,
     }
 
@@ -150,11 +152,11 @@ def _rate(home: Path, tokenizer: Any, some: Sequence[dict[str, Any]]) -> None:
         for row in some:
             side = row["right"] if row["label"] else row["wrong"]
             conversation = store.new_conversation("person")
-            asked = store.add_message(conversation, None, "user", row["messages"][-1]["content"])
+            message = store.add_message(conversation, None, "user", row["messages"][-1]["content"])
             reply = NewReply(
                 id=uuid.uuid4().hex,
                 conversation_id=conversation,
-                parent_id=asked.id,
+                parent_id=message.id,
                 thought=side["thought"],
                 answer=side["answer"],
                 think=True,
@@ -182,12 +184,14 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def ppo_cell(side: str, folder: Path, told: Path) -> dict[str, Any]:
+def ppo_cell(side: str, folder: Path, output_path: Path) -> dict[str, Any]:
     """All updates of one side."""
     ppo_setting.write(folder / "ppo")
     python = str(environment(folder)) if side == "plain" else sys.executable
     script = "benchmarks.training.trl_ppo" if side == "plain" else "benchmarks.training.our_ppo"
-    return measured([python, "-m", script, "--folder", str(folder / "ppo"), "--output", str(told)], told)
+    return measured(
+        [python, "-m", script, "--folder", str(folder / "ppo"), "--output", str(output_path)], output_path
+    )
 
 
 def medians(cells: Sequence[dict[str, Any]], what: str) -> float:
@@ -195,13 +199,13 @@ def medians(cells: Sequence[dict[str, Any]], what: str) -> float:
     return statistics.median(cell[what] for cell in cells)
 
 
-def stages_table(found: dict[str, dict[str, list[dict[str, Any]]]], counts: dict[str, int]) -> str:
+def stages_table(results: dict[str, dict[str, list[dict[str, Any]]]], counts: dict[str, int]) -> str:
     """A line a stage: both sides' medians, and their ratios."""
     lines = [
         "| stage | plain TRL, a second | Thumbtune, a second | ratio | plain TRL, MiB | Thumbtune, MiB | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    for stage, sides in found.items():
+    for stage, sides in results.items():
         plain, mine = (counts[stage] / medians(sides[side], "seconds") for side in SIDES)
         held, holds = (medians(sides[side], "memory") for side in SIDES)
         unit = "episodes" if stage == "rloo" else "tokens"
@@ -212,20 +216,20 @@ def stages_table(found: dict[str, dict[str, list[dict[str, Any]]]], counts: dict
     return "\n".join(lines)
 
 
-def ppo_table(found: dict[str, dict[str, Any]]) -> str:
+def ppo_table(results: dict[str, dict[str, Any]]) -> str:
     """A line a side; the reward is that of the last quarter of all updates."""
     lines = [
         "| PPO | episodes a second | added memory, MiB | reward, first update | reward, last quarter |",
         "|---|---|---|---|---|",
     ]
     for side, name in zip(SIDES, ("TRL 1.12, LoRA", "Thumbtune"), strict=True):
-        one = found[side]
-        last = one["scores"][-max(1, len(one["scores"]) // 4) :]
+        result = results[side]
+        last = result["scores"][-max(1, len(result["scores"]) // 4) :]
         lines.append(
-            f"| {name} | {one['episodes'] / one['seconds']:.2f} | {one['memory'] - one['before']:,.0f} | "
-            f"{one['scores'][0]:.3f} | {statistics.fmean(last):.3f} |"
+            f"| {name} | {result['episodes'] / result['seconds']:.2f} | {result['memory'] - result['before']:,.0f} | "
+            f"{result['scores'][0]:.3f} | {statistics.fmean(last):.3f} |"
         )
-    plain, mine = (found[side] for side in SIDES)
+    plain, mine = (results[side] for side in SIDES)
     speed = (mine["episodes"] / mine["seconds"]) / (plain["episodes"] / plain["seconds"])
     added = (mine["memory"] - mine["before"]) / (plain["memory"] - plain["before"])
     return "\n".join([*lines, f"| ratio | {speed:.2f} | {added:.2f} | | |"])
@@ -243,10 +247,10 @@ def plot(speeds: dict[str, float], ppo: dict[str, dict[str, Any]], path: Path) -
     left.axvline(1, color="#444444", linewidth=0.8)
     left.set_xlabel("speed, times TRL's")
     for side, name, colour in (("plain", "TRL 1.12", "#888888"), ("ours", "Thumbtune", "#0a7d55")):
-        one = ppo.get(side)
-        if one is not None:
-            episodes = [one["batch"] * (number + 1) for number in range(len(one["scores"]))]
-            right.plot(episodes, one["scores"], label=name, color=colour)
+        result = ppo.get(side)
+        if result is not None:
+            episodes = [result["batch"] * (number + 1) for number in range(len(result["scores"]))]
+            right.plot(episodes, result["scores"], label=name, color=colour)
     right.set(xlabel="PPO, episodes", ylabel="reward")
     right.legend(frameon=False)
     for axes in (left, right):
@@ -271,37 +275,37 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ends = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
 
-    def once(name: str, make: Callable[..., Any], *given: Any) -> Any:
+    def once(name: str, make: Callable[..., Any], *arguments: Any) -> Any:
         kept = folder / "cells" / f"{name}.json"
         if not kept.exists():
             if time.monotonic() > ends:
                 raise SystemExit(f"the time is over; next is {name}")
             kept.parent.mkdir(exist_ok=True)
             print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-            made = make(*given, folder, kept.with_suffix(".told"))
-            write_atomically(kept, json.dumps(made) + "\n")
+            result = make(*arguments, folder, kept.with_suffix(".told"))
+            write_atomically(kept, json.dumps(result) + "\n")
         return json.loads(kept.read_text(encoding="utf-8"))
 
     speeds: dict[str, float] = {}
     ppo: dict[str, dict[str, Any]] = {}
     if "stages" in options.parts:
         counts = once("rows", prepare)
-        found: dict[str, dict[str, list[dict[str, Any]]]] = {
+        results: dict[str, dict[str, list[dict[str, Any]]]] = {
             stage: {side: [] for side in SIDES} for stage in options.stages
         }
         for number in range(options.runs):
             for stage in options.stages:
                 for side in SIDES if number % 2 == 0 else SIDES[::-1]:
                     name = f"{stage}-{side}-{number + 1}"
-                    found[stage][side].append(once(name, stage_cell, stage, side))
-        print(stages_table(found, counts), flush=True)
-        for stage, sides in found.items():
+                    results[stage][side].append(once(name, stage_cell, stage, side))
+        print(stages_table(results, counts), flush=True)
+        for stage, sides in results.items():
             speeds[stage] = medians(sides["plain"], "seconds") / medians(sides["ours"], "seconds")
     if "ppo" in options.parts:
         for side in SIDES:
             ppo[side] = once(f"ppo-{side}", ppo_cell, side)
         print(ppo_table(ppo))
-        rates = {side: one["episodes"] / one["seconds"] for side, one in ppo.items()}
+        rates = {side: result["episodes"] / result["seconds"] for side, result in ppo.items()}
         speeds["ppo"] = rates["ours"] / rates["plain"]
     if options.plot:
         plot(speeds, ppo, options.plot)
