@@ -92,7 +92,7 @@ def compare(
     candidate: Version,
     released: Version,
     home: Path,
-    asked: EvaluationSet,
+    inputs: EvaluationSet,
     policy: EvaluatePolicy,
     *,
     judge: Version | None = None,
@@ -103,33 +103,33 @@ def compare(
 
     `judge`: a reward model that scores answers to people's prompts; its wins count as a primary measure if
     `judge_decides`, which is honest where the candidate learned from no row that the judge has seen. `cache`: a folder
-    for answers, so that a version is asked once.
+    for answers, so that each version answers only once.
     """
-    if not asked.tasks:
+    if not inputs.tasks:
         raise ComparisonError(
             "The suite holds no task: nothing can be compared. Name another under evaluate, suite."
         )
     versions = (candidate, released)
     loaded = [load_for_serving(version, home) for version in versions]
     new, old = (
-        cached_answers(cache, model, version.id, asked, policy.max_new_tokens)
+        cached_answers(cache, model, version.id, inputs, policy.max_new_tokens)
         for model, version in zip(loaded, versions, strict=True)
     )
     measures = [*_tasks(new, old, policy.primary), *_hygiene(new, old)]
     shown, rewards = [], None
-    if judge is not None and asked.people:
+    if judge is not None and inputs.people:
         score = reward_model.load(judge, home)
-        rewards = _rewards(judge.id, new, old, asked.people, loaded[0].tokenizer, score)
+        rewards = _rewards(judge.id, new, old, inputs.people, loaded[0].tokenizer, score)
         wins = _wins(rewards)
         if judge_decides:
             measures.append(wins)
         else:
             share = _shown(f"wins by the reward model {judge.id}", wins[0].values.values())
             shown.append(replace(share, version=judge.id))
-    if asked.retention:
-        measures += _retention(loaded[0], loaded[1], asked.retention)
-    if asked.judgements:
-        agrees = implicit_accuracy(loaded[0].model, loaded[1].model, asked.judgements)
+    if inputs.retention:
+        measures += _retention(loaded[0], loaded[1], inputs.retention)
+    if inputs.judgements:
+        agrees = implicit_accuracy(loaded[0].model, loaded[1].model, inputs.judgements)
         shown.append(_shown("held-out votes judged as people did (implicit reward)", agrees))
     return VersionComparison(
         Evaluation(candidate.id, [first for first, _ in measures]),
@@ -228,10 +228,10 @@ def _rewards(
     def ids(answers: VersionAnswers) -> list[list[int]]:
         return [
             [
-                *prompt.render(tokenizer, asked.messages, asked.think),
-                *prompt.completion(tokenizer, answer.thought, answer.answer, asked.think),
+                *prompt.render(tokenizer, question.messages, question.think),
+                *prompt.completion(tokenizer, answer.thought, answer.answer, question.think),
             ]
-            for asked, answer in zip(prompts, answers.people, strict=True)
+            for question, answer in zip(prompts, answers.people, strict=True)
         ]
 
     return RewardShift(judge, score(ids(new)), score(ids(old)))

@@ -86,9 +86,9 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     """Compare as a cycle does. It decides nothing, and does not count as one of the gate's looks."""
     policy = read_policy(options.policy) if options.policy else Policy()
     prompts, judgements = from_store(options.home, candidate)
-    asked = evaluation_set(policy.evaluate, options.seed, options.home, prompts)
+    inputs = evaluation_set(policy.evaluate, options.seed, options.home, prompts)
     compared = comparison.compare(
-        candidate, released, options.home, replace(asked, judgements=judgements), policy.evaluate
+        candidate, released, options.home, replace(inputs, judgements=judgements), policy.evaluate
     )
     decision = decide(compared.candidate, compared.released, comparison.with_margins(policy.gate), looks=1)
     print(comparison_report.table(compared))

@@ -1,4 +1,4 @@
-"""What two versions are both asked before they are compared, and each version's answers, kept so that it is asked once.
+"""The tasks and prompts that two versions are compared on, and each version's answers to them, which are cached.
 
 Everything is held out from training: tasks by the hash of their operands and phrasings, people's prompts by the hash
 of their text.
@@ -99,13 +99,13 @@ def _starter_tasks(policy: EvaluatePolicy, seed: int) -> list[Task]:
 
 
 def cached_answers(
-    cache: Path | None, loaded: Loaded, version: str, asked: EvaluationSet, max_new_tokens: int
+    cache: Path | None, loaded: Loaded, version: str, inputs: EvaluationSet, max_new_tokens: int
 ) -> VersionAnswers:
     """Answers from the folder `cache`, if they are to the same evaluation set; else generated, and kept there."""
     if cache is None:
-        return _generate(loaded, version, asked, max_new_tokens)
+        return _generate(loaded, version, inputs, max_new_tokens)
     path = cache / f"answers-{version}.json"
-    key = json.loads(json.dumps([list(map(asdict, asked.tasks)), list(map(asdict, asked.people))]))
+    key = json.loads(json.dumps([list(map(asdict, inputs.tasks)), list(map(asdict, inputs.people))]))
     groups = ("thinking", "direct", "people")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -113,28 +113,28 @@ def cached_answers(
             return VersionAnswers(version, *([_from_json(row) for row in raw[name]] for name in groups))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # There is no cache yet, or it is incomplete.
-    answers = _generate(loaded, version, asked, max_new_tokens)
+    answers = _generate(loaded, version, inputs, max_new_tokens)
     content = {"asked": key, **{name: [asdict(row) for row in getattr(answers, name)] for name in groups}}
     write_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
     return answers
 
 
-def _generate(loaded: Loaded, version: str, asked: EvaluationSet, max_new_tokens: int) -> VersionAnswers:
+def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_tokens: int) -> VersionAnswers:
     """Let one version answer everything, greedily."""
 
     def answered(tasks: Sequence[Task], think: bool) -> list[EvaluatedAnswer]:
         return answer(loaded, tasks, think, max_new_tokens) if tasks else []
 
     # Nothing is known of a right answer to a person's prompt: a task without checks stands for each.
-    unchecked = [(prompt.think, Task("", "", tuple(prompt.messages), "", {})) for prompt in asked.people]
+    unchecked = [(prompt.think, Task("", "", tuple(prompt.messages), "", {})) for prompt in inputs.people]
     by_mode = {
         think: iter(answered([task for mode, task in unchecked if mode is think], think))
         for think in (True, False)
     }
     return VersionAnswers(
         version,
-        answered(asked.tasks, True),
-        answered(asked.tasks, False),
+        answered(inputs.tasks, True),
+        answered(inputs.tasks, False),
         [next(by_mode[think]) for think, _ in unchecked],
     )
 

@@ -112,10 +112,10 @@ def numbers(text: str, values: Sequence[int]) -> bool:
 
 def _last_number(text: str) -> float | None:
     """The last number in `text`. A minus is its sign only where it cannot be an operator."""
-    found = list(_NUMBER.finditer(text.replace("−", "-")))
-    if not found:
+    occurrences = list(_NUMBER.finditer(text.replace("−", "-")))
+    if not occurrences:
         return None
-    last = found[-1]
+    last = occurrences[-1]
     before = text[: last.start()].rstrip()
     digits = last.group()
     if digits.startswith("-") and before and (before[-1].isdigit() or before[-1] == ")"):
