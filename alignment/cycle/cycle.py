@@ -200,11 +200,11 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal
     versions = Versions(home)
     released = versions.open(journal.state["released"])
     rows = snapshot.load(journal.whole)
-    asked = evaluation_set(policy.evaluate, journal.number, home, list(rows.rows("prompt")))
+    questions = evaluation_set(policy.evaluate, journal.number, home, list(rows.rows("prompt")))
     tokenizer = load_tokenizer(released.manifest.base, home)
     thumbs = served_ids.with_token_ids(rows.rows("unpaired"), tokenizer)
     judged = held_out_judgements(pairs_of_store(rows.rows("preference"), tokenizer), thumbs)
-    asked = replace(asked, judgements=judged)
+    questions = replace(questions, judgements=judged)
     judge = candidates.existing_judges(home, journal).get("b")
     looks = cycle_state.looks(earlier, released.id)
     decisions = []
@@ -223,7 +223,7 @@ def _decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal
             version,
             released,
             home,
-            asked,
+            questions,
             policy.evaluate,
             judge=versions.open(judge) if judge else None,
             # Only PPO learned from the other half alone; the other stages share the mistakes of this judge's rows.

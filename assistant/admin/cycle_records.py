@@ -74,7 +74,7 @@ def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damag
     """
     folder = home / "cycles"
     folders = [entry for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-    found = []
+    records = []
     for entry in sorted(folders, key=lambda entry: int(entry.name), reverse=True):
         path = entry / "state.json"
         try:
@@ -86,8 +86,8 @@ def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damag
         except (OSError, ValueError) as error:
             on_damage(path, error)
             continue
-        found.append(Cycle(entry, state))
-    return found
+        records.append(Cycle(entry, state))
+    return records
 
 
 def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHistogram | None:
@@ -120,7 +120,7 @@ def curves(home: Path, version: str) -> list[Curve]:
     entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
     # Where answers are scored, the loss does not tell how well training goes.
     quantity = "score" if any("score" in entry for entry in entries) else "loss"
-    found = []
+    lines = []
     for name in (quantity, f"eval_{quantity}"):
         points = [
             (float(entry["step"]), float(entry[name]))
@@ -128,8 +128,8 @@ def curves(home: Path, version: str) -> list[Curve]:
             if isinstance(entry.get("step"), int | float) and isinstance(entry.get(name), int | float)
         ]
         if points:
-            found.append(Curve(name, points))
-    return found
+            lines.append(Curve(name, points))
+    return lines
 
 
 def _read(path: Path) -> Any:
