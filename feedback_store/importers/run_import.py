@@ -11,7 +11,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from feedback_store.errors import ImportFailed, NothingUsable, StoreError
-from feedback_store.importers import (
+from feedback_store.importers.files import Item
+from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.importers.store_writer import check, write
+from feedback_store.importers.systems import (
     argilla,
     chat_ui,
     feel,
@@ -23,9 +26,6 @@ from feedback_store.importers import (
     open_webui,
     trl_rows,
 )
-from feedback_store.importers.files import Item
-from feedback_store.importers.items import ImportedConversation, Unusable
-from feedback_store.importers.store_writer import check, write
 from feedback_store.plurals import counted_rows
 from feedback_store.store.open_store import FeedbackStore
 

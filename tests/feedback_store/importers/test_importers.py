@@ -12,7 +12,8 @@ from helpers.paths import ROOT
 
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
-from feedback_store.importers import SYSTEMS, Report, import_file, training_rows
+from feedback_store.importers import SYSTEMS, Report, import_file
+from feedback_store.importers.systems import training_rows
 
 
 def bring(store: FeedbackStore, system: str, folder: Path) -> Report:

@@ -24,7 +24,7 @@ from feedback_store.importers.items import (
     Unusable,
     content_key,
 )
-from feedback_store.importers.training_rows import prompt_of, reply_to
+from feedback_store.importers.systems.training_rows import prompt_of, reply_to
 
 PROMPTS = ("prompt", "instruction", "question", "input", "messages", "chat", "conversation")
 REPLY = re.compile(r"(?:response|completion|answer|output|generation|reply|chosen|rejected)[ _-]?(\w*)", re.I)

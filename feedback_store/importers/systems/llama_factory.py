@@ -12,7 +12,7 @@ from feedback_store.errors import ImportFailed
 from feedback_store.importers.fields import filled, listing, mapping, text
 from feedback_store.importers.files import Item, each, rows
 from feedback_store.importers.items import ImportedConversation, ImportedMessage, Unusable
-from feedback_store.importers.training_rows import (
+from feedback_store.importers.systems.training_rows import (
     demonstration,
     preference,
     prompt_of,

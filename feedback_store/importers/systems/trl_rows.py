@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback_store.importers.files import Item, each, rows
 from feedback_store.importers.items import ImportedConversation, Unusable
-from feedback_store.importers.training_rows import (
+from feedback_store.importers.systems.training_rows import (
     conversation_of,
     demonstration,
     preference,
