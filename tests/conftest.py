@@ -202,7 +202,7 @@ def fake(served: tuple[Any, str]) -> Any:
 @pytest.fixture(scope="module")
 def browser(served: tuple[Any, str]) -> Iterator[Any]:
     """Chromium, started after `served`: Playwright keeps an event loop running, and the page needs one of its own."""
-    from helpers.in_browser import CHROMIUM, SWITCHES, playwright
+    from helpers.browser_steps import CHROMIUM, SWITCHES, playwright
 
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=SWITCHES)
@@ -213,7 +213,7 @@ def browser(served: tuple[Any, str]) -> Iterator[Any]:
 @pytest.fixture
 def visit(browser: Any, served: tuple[Any, str]) -> Iterator[Any]:
     """A function that opens the page in a new browser profile."""
-    from helpers.in_browser import visits
+    from helpers.browser_steps import visits
 
     with visits(browser, served[1]) as open_page:
         yield open_page

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.import_samples import SAMPLES
 from helpers.paths import ROOT
-from helpers.store_parts import new_reply, one_turn, sql
+from helpers.store_fixtures import new_reply, one_turn, sql
 from sqlalchemy import text
 
 from feedback_store import FeedbackStore

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from helpers.ppo_parts import tiny_model
+from helpers.tiny_ppo import tiny_model
 from torch.distributed import get_rank, init_process_group
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.feedback import rate_replies
-from helpers.ppo_parts import QUESTIONS, TOKENIZER
+from helpers.tiny_ppo import QUESTIONS, TOKENIZER
 
 from alignment.data import prompts
 from alignment.errors import DataError

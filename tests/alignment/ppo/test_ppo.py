@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.ppo_parts import QUESTIONS, TOKENIZER, quick, starts_high, tiny_ppo
 from helpers.tiny_home import tiny_home
+from helpers.tiny_ppo import QUESTIONS, TOKENIZER, quick, starts_high, tiny_ppo
 from safetensors.torch import load_file
 
 from alignment.__main__ import main
@@ -161,7 +161,7 @@ def test_training_ends_with_the_best_weights_when_held_out_scores_keep_falling()
 def test_only_the_adapter_moves_and_a_killed_stage_is_continued(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ("--reward_functions", "helpers.ppo_parts:evens")
+    flags = ("--reward_functions", "helpers.tiny_ppo:evens")
     base = sha256_file(tiny_home(home) / "tiny" / "model.safetensors")
     assert main(quick(home, *flags)) == 0
     out = capsys.readouterr().out.splitlines()
@@ -214,10 +214,10 @@ def test_only_the_adapter_moves_and_a_killed_stage_is_continued(
     ("flags", "message"),
     [
         (
-            ["--reward_functions", "helpers.ppo_parts:never"],
-            "None of 9 answers to 3 prompts is good by 'helpers.ppo_parts:never'",
+            ["--reward_functions", "helpers.tiny_ppo:never"],
+            "None of 9 answers to 3 prompts is good by 'helpers.tiny_ppo:never'",
         ),
-        (["--reward_functions", "helpers.ppo_parts:breaks"], "not a finite number"),
+        (["--reward_functions", "helpers.tiny_ppo:breaks"], "not a finite number"),
         ([], "Nothing scores the answers"),
         (
             ["--reward_functions", "nothing"],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.ppo_parts import tiny_model
+from helpers.tiny_ppo import tiny_model
 
 from alignment.ppo.rollout import generate
 from assistant.serving.peft_compat import temporarily_merged

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.ppo_parts import tiny_base, tiny_config, tiny_model
+from helpers.tiny_ppo import tiny_base, tiny_config, tiny_model
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen3ForSequenceClassification
 

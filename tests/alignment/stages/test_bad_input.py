@@ -56,7 +56,7 @@ def flags(name: str) -> list[str]:
     if name == "sft":
         return ["--batch_size=4", "--save_steps=1", "--epochs=4"]
     if name in ("ppo", "rloo"):
-        score = ["--reward_functions=helpers.ppo_parts:evens", "--updates=4", "--max_new_tokens=8"]
+        score = ["--reward_functions=helpers.tiny_ppo:evens", "--updates=4", "--max_new_tokens=8"]
         if name == "rloo":
             return [*score, "--batch_size=2", "--answers=2"]
         return [*score, "--batch_size=4", "--preflight_prompts=2", "--preflight_samples=2", "--minibatches=1"]
@@ -159,9 +159,7 @@ def test_ratings_that_are_all_tied_are_reported_as_ties(
 
 def test_answers_that_all_score_alike_end_rloo(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [good("rloo", f"What is {number} + 2?") for number in range(4)]
-    exit_code = run(
-        tiny_home(home), "rloo", rows, "--reward_functions=helpers.ppo_parts:never", "--updates=2"
-    )
+    exit_code = run(tiny_home(home), "rloo", rows, "--reward_functions=helpers.tiny_ppo:never", "--updates=2")
     assert_refused(
         home, capsys, exit_code, "All answers to each prompt of the first 2 updates have the same score"
     )

@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers.feedback import apples, rate_replies
 from helpers.pair_rows import numbers, row, write
-from helpers.ppo_parts import quick
+from helpers.tiny_ppo import quick
 from safetensors.torch import load_file
 
 from alignment.__main__ import main

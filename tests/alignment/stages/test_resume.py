@@ -52,7 +52,7 @@ def settings_of(stage: str, folder: Path) -> list[str]:
         return ["--text", str(text), "--block_length=32", "--batch_size=2", "--save_steps=2"]
     if stage == "rloo":
         score = [
-            "--reward_functions=helpers.ppo_parts:evens",
+            "--reward_functions=helpers.tiny_ppo:evens",
             "--max_new_tokens=6",
             "--answers=2",
             "--batch_size=2",

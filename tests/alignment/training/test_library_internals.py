@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.ppo_parts import tiny_model
+from helpers.tiny_ppo import tiny_model
 from peft.tuners.lora import LoraLayer
 from transformers import Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices

@@ -14,7 +14,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from helpers.feedback import apples, rate_replies
 from helpers.pair_rows import numbers, row, write
 from helpers.paths import ROOT
-from helpers.ppo_parts import quick, tiny_model
+from helpers.tiny_ppo import quick, tiny_model
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
 
@@ -36,7 +36,7 @@ def settings(stage: str, folder: Path) -> list[str]:
     if stage == "kto":
         return updates
     if stage == "ppo":
-        return quick(folder, "--batch_size", "8", "--reward_functions", "helpers.ppo_parts:evens")[3:]
+        return quick(folder, "--batch_size", "8", "--reward_functions", "helpers.tiny_ppo:evens")[3:]
     return ["--pairs", str(write(folder / "pairs.jsonl", [row(n) for n in numbers(False, 16)])), *updates]
 
 

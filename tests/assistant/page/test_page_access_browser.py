@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from helpers.browser_steps import DESKTOP, MARKS, PHONE, button, check_accessibility, expect, send
 from helpers.fake_chat import FakeChat
-from helpers.in_browser import DESKTOP, MARKS, PHONE, button, check_accessibility, expect, send
 
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
 from helpers.fake_chat import FakeChat
-from helpers.in_browser import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
 
 from assistant.page.i18n.languages import CHINESE, ENGLISH
 

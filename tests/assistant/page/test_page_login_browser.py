@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from gradio import oauth
 from gradio_client import Client
+from helpers.browser_steps import MARKS, PHONE, both_sizes, expect, picture, send, visits
 from helpers.fake_chat import FakeChat, serving
-from helpers.in_browser import MARKS, PHONE, both_sizes, expect, picture, send, visits
 
 from assistant.auth.accounts import Accounts
 from assistant.auth.pseudonyms import Raters

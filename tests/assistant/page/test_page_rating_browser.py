@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from helpers.browser_steps import MARKS, answered, both_sizes, button, expect, picture, send
 from helpers.fake_chat import FakeChat
-from helpers.in_browser import MARKS, answered, both_sizes, button, expect, picture, send
 
 from assistant.page.i18n.languages import ENGLISH
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, send
 from helpers.fake_chat import FakeChat, serving
-from helpers.in_browser import MARKS, PHONE, answered, both_sizes, button, expect, send
 from helpers.running_app import free_port
 
 from assistant.page.i18n.languages import CHINESE, ENGLISH

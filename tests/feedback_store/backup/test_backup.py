@@ -8,8 +8,8 @@ from typing import Any
 
 import fsspec
 import pytest
-from helpers.backup_parts import contents, filled_home, ratings
-from helpers.store_parts import one_turn
+from helpers.filled_home import contents, filled_home, ratings
+from helpers.store_fixtures import one_turn
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from feedback_store import FeedbackStore

@@ -11,9 +11,9 @@ from typing import Any
 
 import fsspec
 import pytest
-from helpers.backup_parts import contents, filled_home, ratings
+from helpers.filled_home import contents, filled_home, ratings
 from helpers.running_app import ROOT
-from helpers.store_parts import one_turn
+from helpers.store_fixtures import one_turn
 
 from feedback_store import FeedbackStore, MissingDependency, StoreDamaged
 from feedback_store.backup import back_up, manifest, restore, restore_if_empty

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client
-from helpers.backup_parts import filled_home, ratings
+from helpers.filled_home import filled_home, ratings
 from helpers.running_app import ROOT, running_app
-from helpers.store_parts import one_turn
+from helpers.store_fixtures import one_turn
 
 from assistant.auth.pseudonyms import SHARED_RATER
 from assistant.registry.first_version import version_to_serve

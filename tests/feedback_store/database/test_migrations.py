@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from helpers.store_parts import Place, new_reply, rows_of, schema, sql
+from helpers.store_fixtures import Place, new_reply, rows_of, schema, sql
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 

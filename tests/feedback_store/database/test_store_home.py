@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from helpers import postgres
-from helpers.store_parts import Place, new_reply, one_turn, sql
+from helpers.store_fixtures import Place, new_reply, one_turn, sql
 from sqlalchemy import text
 
 from assistant.settings import from_command_line

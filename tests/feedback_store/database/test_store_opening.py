@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from helpers.store_parts import Place, one_turn, rows_of, schema, sql
+from helpers.store_fixtures import Place, one_turn, rows_of, schema, sql
 from sqlalchemy import text
 
 from feedback_store import (

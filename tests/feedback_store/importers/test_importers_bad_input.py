@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from helpers.import_samples import SAMPLES, sample
 from helpers.paths import ROOT
-from helpers.store_parts import contents
+from helpers.store_fixtures import contents
 
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed, NothingUsable, StoreUnwritable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.import_samples import SAMPLES, everything, sample
-from helpers.store_parts import contents
+from helpers.store_fixtures import contents
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.import_samples import SAMPLES
-from helpers.store_parts import new_reply, one_turn
+from helpers.store_fixtures import new_reply, one_turn
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main

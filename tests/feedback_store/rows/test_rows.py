@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from helpers.store_parts import new_reply, one_turn
+from helpers.store_fixtures import new_reply, one_turn
 
 from feedback_store import FeedbackStore, InvalidRules
 from feedback_store.rows import Rules, UnpairedRow, class_balance, held_out, trl_kto, unpaired, unpaired_rows

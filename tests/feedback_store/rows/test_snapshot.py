@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.store_parts import Place, new_reply, one_turn, sql, without_guards
+from helpers.store_fixtures import Place, new_reply, one_turn, sql, without_guards
 from sqlalchemy import text
 
 from feedback_store import FeedbackStore, MissingDependency, SnapshotDamaged, SnapshotError, UnknownSnapshot

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from helpers.store_parts import new_reply, one_turn
+from helpers.store_fixtures import new_reply, one_turn
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from helpers.store_parts import Place, new_reply, one_turn, sql
+from helpers.store_fixtures import Place, new_reply, one_turn, sql
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 

@@ -1,7 +1,7 @@
 """Finding and naming conversations, branches in order, and what may not enter."""
 
 import pytest
-from helpers.store_parts import Place, new_reply, one_turn, rows_of
+from helpers.store_fixtures import Place, new_reply, one_turn, rows_of
 from sqlalchemy import text
 
 from feedback_store import (

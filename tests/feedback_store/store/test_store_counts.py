@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from helpers.store_parts import new_reply, one_turn
+from helpers.store_fixtures import new_reply, one_turn
 
 from feedback_store import FeedbackStore, Reply
 from feedback_store.store import feedback

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import postgres
-from helpers.store_parts import Place, new_reply, one_turn, rows_of, sql, without_guards
+from helpers.store_fixtures import Place, new_reply, one_turn, rows_of, sql, without_guards
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from helpers.store_parts import Place, new_reply, one_turn, rows_of, sql
+from helpers.store_fixtures import Place, new_reply, one_turn, rows_of, sql
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 

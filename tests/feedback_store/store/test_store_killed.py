@@ -18,7 +18,7 @@ KILLS = int(os.environ.get("THUMBTUNE_KILLS", "200"))  # of the slow test
 WRITER = """
 import sys
 from pathlib import Path
-from helpers.store_parts import new_reply, one_turn
+from helpers.store_fixtures import new_reply, one_turn
 from feedback_store import FeedbackStore
 
 place = sys.argv[1]

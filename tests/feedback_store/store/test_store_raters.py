@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.store_parts import Place, new_reply, one_turn, rows_of
+from helpers.store_fixtures import Place, new_reply, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,

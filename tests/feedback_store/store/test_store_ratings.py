@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from helpers.store_parts import Place, one_turn, rows_of
+from helpers.store_fixtures import Place, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.browser_steps import MARKS, PHONE, both_sizes, check_accessibility, expect, picture, visits
 from helpers.fake_dashboard import PASSWORD, filled, serving
-from helpers.in_browser import MARKS, PHONE, both_sizes, check_accessibility, expect, picture, visits
 
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS

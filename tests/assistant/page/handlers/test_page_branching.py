@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.fake_chat import FakeChat
-from helpers.on_page import collect, event, say, shown
+from helpers.handler_steps import collect, event, say, shown
 
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.session.chat_session import ChatSession

@@ -7,7 +7,7 @@ import base64
 
 import pytest
 from helpers.fake_chat import FakeChat
-from helpers.on_page import collect, event, say, shown
+from helpers.handler_steps import collect, event, say, shown
 from markupsafe import escape
 
 from assistant.page.chat_events import ChatHandlers

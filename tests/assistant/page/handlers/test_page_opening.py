@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers.on_page import collect, event, request, say, shown
+from helpers.handler_steps import collect, event, request, say, shown
 
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import CHINESE, ENGLISH

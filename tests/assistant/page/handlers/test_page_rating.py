@@ -6,7 +6,7 @@ import re
 
 import pytest
 from helpers.fake_chat import FakeChat
-from helpers.on_page import event, say, shown
+from helpers.handler_steps import event, say, shown
 
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import ENGLISH

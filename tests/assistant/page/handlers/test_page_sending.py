@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.fake_chat import FakeChat
-from helpers.on_page import collect, event, request, say, shown
+from helpers.handler_steps import collect, event, request, say, shown
 from markupsafe import escape
 
 from assistant.chat.reply_stream import Update

@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from helpers.on_page import collect, event, request, say
+from helpers.handler_steps import collect, event, request, say
 from helpers.paths import ROOT
 
 from assistant.auth.accounts import Account

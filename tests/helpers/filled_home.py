@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from helpers.store_parts import one_turn
+from helpers.store_fixtures import one_turn
 
 from feedback_store import FeedbackStore
 
