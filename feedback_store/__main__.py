@@ -30,13 +30,13 @@ FORMAT_OF = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0 done, 1 the store has problems, 2 it could not be done."""
+    """Run one command. Returns the exit code: 0 for success, 1 if `verify` found problems, 2 for an error."""
     options = _parser().parse_args(arguments)
     try:
         if not options.opens:
             return int(options.command(None, options))
-        place = options.store_url or store_of(options.home)
-        with FeedbackStore.open(place, create=options.create) as store:
+        location = options.store_url or store_of(options.home)
+        with FeedbackStore.open(location, create=options.create) as store:
             return int(options.command(store, options))
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -44,38 +44,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stats(store: FeedbackStore, options: argparse.Namespace) -> int:
-    found = summary.gather(store, progress_bars(options.quiet))
+    counted_feedback = summary.gather(store, progress_bars(options.quiet))
     if options.json:
-        print(json.dumps(found.plain(), ensure_ascii=False, indent=2))
+        print(json.dumps(counted_feedback.plain(), ensure_ascii=False, indent=2))
     else:
-        print("\n".join(summary.lines(found)))
+        print("\n".join(summary.lines(counted_feedback)))
     if options.plots:
-        for path in draw(found, options.plots):
+        for path in draw(counted_feedback, options.plots):
             print(path, file=sys.stderr if options.json else sys.stdout)
     return 0
 
 
 def export(store: FeedbackStore, options: argparse.Namespace) -> int:
     labels: Counter[bool | None] = Counter()
-    chosen = options.format or FORMAT_OF[options.kind]
+    row_format = options.format or FORMAT_OF[options.kind]
     rules = _rules(options)
 
-    def passing() -> Iterator[dict[str, Any]]:
-        for row in rows(store, chosen, options.version, rules, progress_bars(options.quiet)):
+    def counted_labels() -> Iterator[dict[str, Any]]:
+        for row in rows(store, row_format, options.version, rules, progress_bars(options.quiet)):
             labels[row.get("label")] += 1
             yield row
 
     if options.push:
-        number, place = push(options.push, chosen, passing())
+        number, target = push(options.push, row_format, counted_labels())
     else:
-        number, place = write(options.out, chosen, passing()), options.out
-    balance = f" ({labels[True]} up, {labels[False]} down)" if chosen == "trl-kto" else ""
-    print(f"{counted(number, 'row', 'rows')}{balance} written to {place}")
+        number, target = write(options.out, row_format, counted_labels()), options.out
+    balance = f" ({labels[True]} up, {labels[False]} down)" if row_format == "trl-kto" else ""
+    print(f"{counted(number, 'row', 'rows')}{balance} written to {target}")
     return 0
 
 
 def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
-    taken = take(
+    new_snapshot = take(
         store,
         options.folder,
         _rules(options),
@@ -83,22 +83,25 @@ def snapshot(store: FeedbackStore, options: argparse.Namespace) -> int:
         kinds=options.kind or KINDS,
         progress=progress_bars(options.quiet),
     )
-    print(", ".join(f"{number} {kind}" for kind, number in taken.counts.items()) + f" rows in {taken.folder}")
-    print(taken.id)
+    print(
+        ", ".join(f"{number} {kind}" for kind, number in new_snapshot.counts.items())
+        + f" rows in {new_snapshot.folder}"
+    )
+    print(new_snapshot.id)
     return 0
 
 
 def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
-    found = store.verify(progress_bars(options.quiet))
-    for problem in found:
+    problems = store.verify(progress_bars(options.quiet))
+    for problem in problems:
         print(problem)
-    print(f"problems: {len(found)}" if found else "clean")
-    return 1 if found else 0
+    print(f"problems: {len(problems)}" if problems else "clean")
+    return 1 if problems else 0
 
 
 def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
     rater, conversation = options.rater, options.conversation
-    # Who or what is unknown is said before anything is asked.
+    # Raises an error for an unknown id before asking for confirmation.
     if rater:
         store.consent(rater)
     else:
@@ -109,9 +112,9 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         return 2
     counts = store.forget(rater) if rater else store.forget_conversation(conversation)
     print(f"deleted: {counted_rows(counts)}")
-    for one in store.snapshots():
-        if one.forgotten_at is not None and one.folder.exists():
-            print(f"delete this snapshot, it still holds words of somebody forgotten: {one.folder}")
+    for record in store.snapshots():
+        if record.forgotten_at is not None and record.folder.exists():
+            print(f"delete this snapshot, it still holds data of somebody forgotten: {record.folder}")
     if versions := store.versions_to_retrain():
         print(f"retrain these versions, they learned from somebody forgotten: {', '.join(versions)}")
     print(
@@ -128,7 +131,7 @@ def _rules(options: argparse.Namespace) -> Rules:
 def _agreed(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
-    except EOFError:  # nobody is there to answer
+    except EOFError:  # standard input is closed
         return False
 
 

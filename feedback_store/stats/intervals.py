@@ -10,7 +10,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many, and the interval that holds the true share: all from 0 to 1."""
+    """`count` of `of` as a share `value`, with its confidence interval from `low` to `high`; all from 0 to 1."""
 
     count: int
     of: int
@@ -20,11 +20,11 @@ class Share:
 
 
 def wilson(count: int, of: int) -> Share:
-    """The share `count` of `of` with its interval. Raises ValueError where there is nothing to take a share of."""
+    """The share `count` of `of` with its 95 % interval. Raises ValueError unless 0 <= `count` <= `of` and `of` > 0."""
     if not 0 <= count <= of or of == 0:
         raise ValueError(f"{count} of {of} is no share")
     share, square = count / of, Z * Z
     middle = (share + square / (2 * of)) / (1 + square / of)
     half = Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    # Of none or of all the bound is the share itself, up to rounding.
+    # For a share of 0 or 1 that bound is the share itself; the minimum and maximum remove rounding errors.
     return Share(count, of, share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))

@@ -1,8 +1,8 @@
-"""What `stats` shows: how much was said, when, of which version, for which reasons, and whether people agree.
+"""Statistics of a store: feedback by version and over time, reasons, and agreement between raters.
 
-Shares come with Wilson's 95 % interval. Agreement is Krippendorff's alpha for nominal values ("Content Analysis", 2004,
-ch. 11): 1 where all who judged a text agree, 0 where they agree as often as chance would have it, below 0 where they
-agree less. A text is here what it is for training rows: the same answer to nearly the same prompt.
+Shares have Wilson's 95 % interval. Agreement is Krippendorff's alpha for nominal values ("Content Analysis", 2004,
+ch. 11): 1 if all raters of each text agree, 0 if they agree as often as by chance, below 0 if they agree less often.
+As for training rows, a text is the same answer to nearly the same prompt.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ LONGEST_BAR = 50  # characters
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """Thumbs first given from `start` on (seconds since 1970, UTC)."""
+    """Number of thumbs up and down that were first given in the span from `start` (seconds since 1970, UTC)."""
 
     start: int
     up: int
@@ -40,9 +40,9 @@ class TimeSpan:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far people agree about the `texts` that at least two of them judged, by `thumbs` in all.
+    """Agreement about the `texts` that at least two people rated, with `thumbs` ratings in total.
 
-    `alpha` is None where it is not defined: nothing was judged twice, or all these thumbs point the same way.
+    `alpha` is None if it is not defined: no text has two raters, or all thumbs are the same.
     """
 
     alpha: float | None
@@ -52,10 +52,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Stats:
-    """`counts` as of `FeedbackStore.counts`; `over_time` in spans of `seconds`, empty ones included.
+    """All statistics. `counts` is from `FeedbackStore.counts`; `over_time` has spans of `seconds`, also empty ones.
 
-    `agreement` by version, and of all under "": a text that several versions wrote is one text there. It is empty
-    where NLTK, which works it out, is not installed.
+    `agreement` is by version, and for all versions under "", where a text that several versions wrote is one text.
+    It is empty if NLTK, which computes it, is not installed.
     """
 
     counts: dict[str, Any]
@@ -64,7 +64,7 @@ class Stats:
     agreement: dict[str, Agreement]
 
     def plain(self) -> dict[str, Any]:
-        """For JSON: the counts, with `up_share`, `over_time` and `agreement` added."""
+        """Values for JSON: the counts, and in addition `up_share`, `over_time` and `agreement`."""
         shares = {
             version: asdict(wilson(of["up"], of["up"] + of["down"]))
             for version, of in self.counts["versions"].items()
@@ -72,13 +72,13 @@ class Stats:
         }
         return self.counts | {
             "up_share": shares,
-            "over_time": {"seconds": self.seconds, "spans": [asdict(one) for one in self.over_time]},
-            "agreement": {version: asdict(one) for version, one in self.agreement.items()},
+            "over_time": {"seconds": self.seconds, "spans": [asdict(span) for span in self.over_time]},
+            "agreement": {version: asdict(value) for version, value in self.agreement.items()},
         }
 
 
 def gather(store: FeedbackStore, progress: ShowProgress = no_progress) -> Stats:
-    """Ask the store."""
+    """Compute the statistics of a store."""
     counts = store.counts()
     seconds, spans = _over_time(store)
     return Stats(counts, seconds, spans, _agreements_of(store, progress))
@@ -88,13 +88,15 @@ def _over_time(store: FeedbackStore) -> tuple[int, list[TimeSpan]]:
     hours = store.thumbs_over_time(min(SPAN_NAMES))
     if not hours:
         return min(SPAN_NAMES), []
-    first, last = hours[0][1], hours[-1][1]
-    seconds = next((one for one in SPAN_NAMES if last // one - first // one < MOST_SPANS), max(SPAN_NAMES))
+    earliest, latest = hours[0][1], hours[-1][1]
+    seconds = next(
+        (span for span in SPAN_NAMES if latest // span - earliest // span < MOST_SPANS), max(SPAN_NAMES)
+    )
     up, down = Counter[int](), Counter[int]()
     for _, start, more_up, more_down in hours:
         up[start // seconds] += more_up
         down[start // seconds] += more_down
-    numbers = range(first // seconds, last // seconds + 1)
+    numbers = range(earliest // seconds, latest // seconds + 1)
     return seconds, [TimeSpan(number * seconds, up[number], down[number]) for number in numbers]
 
 
@@ -106,12 +108,12 @@ def _agreements_of(store: FeedbackStore, progress: ShowProgress) -> dict[str, Ag
     by_version: dict[str, dict[tuple[bytes, str], int]] = {"": {}}
     for version, text, rater, value in _judged(store, progress):
         for name in ("", version):
-            by_version.setdefault(name, {})[text, rater] = value  # the last word on a text
+            by_version.setdefault(name, {})[text, rater] = value  # the latest rating of a text counts
     return {version: _agreement(task, votes) for version, votes in sorted(by_version.items())}
 
 
 def _judged(store: FeedbackStore, progress: ShowProgress) -> Iterator[tuple[str, bytes, str, int]]:
-    """(version, text, rater, value) of every thumb."""
+    """(version, key of the text, rater, value) of every thumb."""
     thumbs = progress(store.thumbs(), "comparing thumbs")
     for thumb, messages in store.with_transcripts(thumbs, lambda thumb: thumb.parent_id):
         text = digest(prompt_key(messages, thumb.think), thumb.thought or "", thumb.answer)
@@ -127,7 +129,7 @@ def _agreement(task: Any, votes: dict[tuple[bytes, str], int]) -> Agreement:
 
 
 def lines(stats: Stats) -> Iterator[str]:
-    """The figures in words and bars, for a terminal of any encoding as far as the names allow it."""
+    """The statistics as lines of text, with bars of ASCII characters."""
     counts = stats.counts
     for name in ("raters", "conversations", "messages", "replies"):
         yield f"{name:<15}{counts[name]:>9,}"
@@ -138,10 +140,11 @@ def lines(stats: Stats) -> Iterator[str]:
     yield " " * 14 + "".join(f"{number:>11,}" for number in counts["comparisons"].values())
     if stats.over_time:
         yield f"\nthumbs by when they were first given, each {SPAN_NAMES[stats.seconds]} (UTC; + up, - down)"
-        most = max(one.up + one.down for one in stats.over_time)
-        for one in stats.over_time:
-            bar = _bar(one.up, most, "+") + _bar(one.down, most, "-")
-            yield f"{moment(one.start, stats.seconds)}  {bar.ljust(LONGEST_BAR + 1)} {one.up:,} up, {one.down:,} down"
+        most = max(span.up + span.down for span in stats.over_time)
+        for span in stats.over_time:
+            bar = _bar(span.up, most, "+") + _bar(span.down, most, "-")
+            start = moment(span.start, stats.seconds)
+            yield f"{start}  {bar.ljust(LONGEST_BAR + 1)} {span.up:,} up, {span.down:,} down"
     if counts["reasons"]:
         yield "\nreasons"
         most = max(counts["reasons"].values())
@@ -152,7 +155,7 @@ def lines(stats: Stats) -> Iterator[str]:
 
 
 def moment(start: int, seconds: int) -> str:
-    """When a span begins, in UTC."""
+    """The date, or date and time for short spans, at which a span starts, in UTC."""
     return datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M" if seconds < 86_400 else "%Y-%m-%d")
 
 
@@ -164,28 +167,28 @@ def _versions(counts: dict[str, Any]) -> Iterator[str]:
     for version, of in [*counts["versions"].items(), ("all", total)]:
         share = ""
         if of["up"] + of["down"]:
-            one = wilson(of["up"], of["up"] + of["down"])
-            share = f"   {100 * one.value:5.1f} %  [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+            up = wilson(of["up"], of["up"] + of["down"])
+            share = f"   {100 * up.value:5.1f} %  [{100 * up.low:.1f}, {100 * up.high:.1f}]"
         yield version.ljust(width) + "".join(f"{of[name]:>11,}" for name in names) + share
 
 
-def _agreements(found: dict[str, Agreement]) -> Iterator[str]:
-    if not found:
+def _agreements(agreement: dict[str, Agreement]) -> Iterator[str]:
+    if not agreement:
         yield "\nfor the agreement between raters: pip install -r requirements-train.txt"
         return
     yield "\nagreement between raters (Krippendorff's alpha: 1 always, 0 as by chance)"
-    for version, one in found.items():
-        if one.alpha is not None:
-            said = f"{one.alpha:6.2f}"
-        elif one.texts:
-            said = "not defined: all these thumbs point the same way"
+    for version, value in agreement.items():
+        if value.alpha is not None:
+            alpha = f"{value.alpha:6.2f}"
+        elif value.texts:
+            alpha = "not defined: all these thumbs point the same way"
         else:
-            said = "not defined: no text was judged by two people"
-        of = f", {one.texts:,} texts, {one.thumbs:,} thumbs" if one.texts else ""
-        if not version or one.texts:
-            yield f"{version or 'all'}: {said}{of}"
+            alpha = "not defined: no text was judged by two people"
+        of = f", {value.texts:,} texts, {value.thumbs:,} thumbs" if value.texts else ""
+        if not version or value.texts:
+            yield f"{version or 'all'}: {alpha}{of}"
 
 
 def _bar(number: int, most: int, sign: str) -> str:
-    # Whatever is not nothing is seen.
+    # A number above 0 gets at least one character.
     return sign * max(round(LONGEST_BAR * number / most), number > 0)
