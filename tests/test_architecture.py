@@ -104,3 +104,150 @@ def test_nothing_imports_the_starters_makers_but_themselves() -> None:
             assert "alignment.starter" not in path.read_text(encoding="utf-8").replace(
                 "python -m alignment.starter", ""
             ), path
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """For each module of the three packages, the modules of theirs that it imports, late imports included."""
+    paths = {module_name(path): path for package in PACKAGES for path in modules(package)}
+    graph: dict[str, set[str]] = {name: set() for name in paths}
+    for name, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [target if target in paths else node.module for target in inner]
+            else:
+                continue
+            graph[name] |= {target for target in targets if target in paths and target != name}
+    return graph
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of nodes that reach each other (Tarjan, 1972: strongly connected components)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    components = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        stack.append(node)
+        for target in graph.get(node, ()):
+            if target not in number:
+                visit(target)
+                lowest[node] = min(lowest[node], lowest[target])
+            elif target in stack:
+                lowest[node] = min(lowest[node], number[target])
+        if lowest[node] == number[node]:
+            index = stack.index(node)
+            component = stack[index:]
+            del stack[index:]
+            if len(component) > 1:
+                components.append(sorted(component))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
+    return components
+
+
+def test_a_cycle_of_imports_is_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert cycles(import_graph()) == []
+
+
+def test_no_folder_imports_itself_through_others() -> None:
+    # A folder with sub-packages holds modules above them (a page) and below them (errors), and a package's `__init__`
+    # is its face: each of these stands for itself.
+    graph = import_graph()
+    split = {module_name(path.parent / "__init__.py") for package in PACKAGES for path in modules(package)}
+    split = {name for name in split if any(other.startswith(f"{name}.") for other in split)}
+
+    def folder(name: str) -> str:
+        parent = name.rpartition(".")[0]
+        return name if parent in split or name in packages else parent + "/"
+
+    packages = {
+        module_name(path) for package in PACKAGES for path in modules(package) if path.stem == "__init__"
+    }
+    folders: dict[str, set[str]] = {}
+    for name, targets in graph.items():
+        folders.setdefault(folder(name), set()).update(folder(target) for target in targets)
+    for name, targets in folders.items():
+        targets.discard(name)
+    assert cycles(folders) == []
+
+
+def test_each_public_class_name_and_each_module_name_occurs_once() -> None:
+    places: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path in modules(package):
+            if path.stem not in ("__init__", "__main__", "errors"):
+                places.setdefault(path.stem, []).append(str(path.relative_to(ROOT)))
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(f"class {node.name}", []).append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_function_is_longer_than_eighty_lines() -> None:
+    longest = {
+        f"{path.relative_to(ROOT)}:{node.name}": node.end_lineno - node.lineno + 1
+        for part in (*PACKAGES, "benchmarks", "app.py")
+        for path in modules(part)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None
+    }
+    assert {name: lines for name, lines in longest.items() if lines > 80} == {}
+
+
+def test_packages_have_at_most_fourteen_modules() -> None:
+    for package in PACKAGES:
+        counts: dict[Path, int] = {}
+        for path in modules(package):
+            counts[path.parent] = counts.get(path.parent, 0) + (path.stem != "__init__")
+        assert {str(folder.relative_to(ROOT)): count for folder, count in counts.items() if count > 14} == {}
+
+
+INTERNAL = {
+    # Library: what of it is documented, beside the top level. Anything else belongs in a `*_compat.py`.
+    "transformers": {"transformers.utils"},
+    "peft": set(),
+    "trl": {"trl.rewards"},
+    "gradio": {"gradio.themes"},
+    "accelerate": {"accelerate.utils"},
+}
+
+
+def test_internals_of_libraries_are_used_in_compat_modules_alone() -> None:
+    for package in PACKAGES:
+        for path in modules(package):
+            if path.stem.endswith("_compat"):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module and "." in node.module:
+                    allowed = INTERNAL.get(node.module.split(".")[0])
+                    assert allowed is None or node.module in allowed, (
+                        f"{path.relative_to(ROOT)}: {node.module}"
+                    )
+
+
+def test_each_compat_module_has_canaries() -> None:
+    tests = [(path.stem, path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("test_*.py")]
+    for package in PACKAGES:
+        for path in modules(package):
+            if path.stem.endswith("_compat"):
+                assert any(
+                    name == f"test_{path.stem}"
+                    or (name == "test_library_internals" and module_name(path) in text)
+                    for name, text in tests
+                ), path

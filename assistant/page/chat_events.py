@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gradio.events import Dependency
-
 from assistant.page.handlers.branching import BranchingHandlers
 from assistant.page.handlers.conversation_list import ConversationListHandlers
 from assistant.page.handlers.failures import report_unexpected
@@ -19,7 +17,8 @@ if TYPE_CHECKING:
     from assistant.page.chat_layout import ChatLayout
     from assistant.page.handlers.session_manager import SessionManager
 
-Event = Callable[..., Dependency]
+Event = Callable[..., Any]
+"""A listener of Gradio's, such as `button.click`: it takes the handler and returns what `.then` chains on."""
 
 
 class ChatHandlers:
@@ -49,7 +48,7 @@ class ChatEvents:
         self._connect_conversation_list()
         self._connect_panels()
 
-    def _call(self, event: Event, handler: Callable[..., Any], *inputs: Any, **options: Any) -> Dependency:
+    def _call(self, event: Event, handler: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
         """Let an event call a handler: from these inputs, session and memory to the whole page.
 
         No handler may have the name of a public endpoint: Gradio would give the endpoint another name.
@@ -65,7 +64,7 @@ class ChatEvents:
             **options,
         )
 
-    def _call_in_order(self, event: Event, handler: Callable[..., Any], queue: str) -> Dependency:
+    def _call_in_order(self, event: Event, handler: Callable[..., Any], queue: str) -> Any:
         """As `_call`, one event of the queue after another, and every one of them.
 
         With `trigger_mode="once"` the last of several changes could be lost; with "always_last", Gradio 6.31 repeats
