@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of the tests' own: its data in a temporary folder, reached by a socket there."""
+"""A PostgreSQL server for the tests, with its data and its socket in a temporary folder."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from feedback_store import FeedbackStore
 
-# Ends the server when its standard input closes: however the tests end, it ends with them.
+# Stops the server when its standard input closes, so that it ends with the tests however they end.
 GUARD = '"$@" & server=$!; read _; kill -QUIT $server; wait $server'
 NEW_CLUSTER = [
     "-U",
@@ -31,12 +31,12 @@ NEW_CLUSTER = [
     "--no-sync",
     "--data-checksums",
 ]
-# Nothing of this outlives the tests, so nothing needs to reach the disk.
-HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+# The data is deleted after the tests, so nothing needs to reach the disk.
+WITHOUT_DISK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 def missing() -> str | None:
-    """Why no server can be started here, None where one can."""
+    """The reason why no server can be started here; None if it can."""
     if _programs() is None:
         return "PostgreSQL is not installed (Debian: apt-get install postgresql)"
     try:
@@ -50,7 +50,7 @@ def missing() -> str | None:
 
 @dataclass
 class Server:
-    """A running server; databases are made from one that holds an empty store, in a hundredth of a second."""
+    """A running server. Databases are copied from one that holds an empty store, in a hundredth of a second."""
 
     folder: Path
     made: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Server:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
     def new_database(self, template: str = "template0") -> str:
-        """The name of a new database, which `drop` takes away."""
+        """Create a database and return its name; `drop` deletes it."""
         name = f"test_{uuid4().hex[:12]}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
@@ -74,11 +74,11 @@ class Server:
 
 
 @contextmanager
-def server(settings: tuple[str, ...] = HASTY) -> Iterator[Server]:
-    """A new server with an empty store in its database `empty`. Call only where nothing is `missing`."""
+def server(settings: tuple[str, ...] = WITHOUT_DISK) -> Iterator[Server]:
+    """Start a server with an empty store in its database `empty`. Call only if `missing` returns None."""
     programs = _programs()
     assert programs is not None
-    # Not pytest's folder: a socket's path has at most about a hundred characters.
+    # Not pytest's folder, because a socket's path is limited to about a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="thumbtune-pg-"))
     as_postgres: dict[str, Any] = {"cwd": folder}
     if os.geteuid() == 0:
@@ -129,11 +129,11 @@ def _ready(started: Server, running: "subprocess.Popen[bytes]") -> Server:
 
 
 def _programs() -> Path | None:
-    """The folder of the newest server's programs."""
+    """The folder with the programs of the newest installed server; None if there is none."""
     debian = Path("/usr/lib/postgresql")
-    found = sorted(debian.glob("*/bin/postgres"), key=lambda path: int(path.parent.parent.name))
-    if found:
-        return found[-1].parent
+    programs = sorted(debian.glob("*/bin/postgres"), key=lambda path: int(path.parent.parent.name))
+    if programs:
+        return programs[-1].parent
     elsewhere = shutil.which("postgres")
     return Path(elsewhere).resolve().parent if elsewhere and shutil.which("initdb") else None
 

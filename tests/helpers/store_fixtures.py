@@ -1,4 +1,4 @@
-"""What the store's tests share: a turn to rate, and the database itself, past the store."""
+"""Shared parts of the store's tests: a reply to rate, and direct access to the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from feedback_store import (
 from feedback_store.database.store_location import checked_url
 from feedback_store.database.tables import TableBase
 
-Place = Path | str
+StoreLocation = Path | str
 
 
 def new_reply(conversation: str, parent: str, **changes: Any) -> NewReply:
@@ -48,41 +48,41 @@ def one_turn(store: FeedbackStore, rater: str = "ann", text: str = "What is 2+2?
 
 
 @contextmanager
-def sql(place: Place) -> Iterator[Connection]:
-    """The database itself, past the store; what is done is committed. SQLite checks no keys then."""
+def sql(place: StoreLocation) -> Iterator[Connection]:
+    """A direct connection to the database; changes are committed. SQLite checks no foreign keys on it."""
     engine = create_engine(checked_url(place), poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
         connection.commit()
 
 
-def schema(place: Place) -> list[Any]:
+def schema(place: StoreLocation) -> list[Any]:
     """Every table with its columns, keys and indices, in an order that can be compared."""
     with sql(place) as connection:
-        found = inspect(connection)
+        inspector = inspect(connection)
         return [
             (
                 table,
                 [
                     (column["name"], str(column["type"]), column["nullable"])
-                    for column in found.get_columns(table)
+                    for column in inspector.get_columns(table)
                 ],
-                sorted(map(str, found.get_indexes(table))),
-                sorted(map(str, found.get_foreign_keys(table))),
-                sorted(map(str, found.get_check_constraints(table))),
-                sorted(map(str, found.get_unique_constraints(table))),
+                sorted(map(str, inspector.get_indexes(table))),
+                sorted(map(str, inspector.get_foreign_keys(table))),
+                sorted(map(str, inspector.get_check_constraints(table))),
+                sorted(map(str, inspector.get_unique_constraints(table))),
             )
-            for table in sorted(found.get_table_names())
+            for table in sorted(inspector.get_table_names())
         ]
 
 
-def rows_of(place: Place, query: str) -> list[tuple[Any, ...]]:
+def rows_of(place: StoreLocation, query: str) -> list[tuple[Any, ...]]:
     with sql(place) as connection:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
 def without_guards(connection: Connection) -> None:
-    """Let this connection write what the database would refuse: broken keys, changed histories, wrong values."""
+    """Let this connection write what the database would refuse: broken references, changed histories, wrong values."""
     if connection.dialect.name == "sqlite":
         connection.execute(text("PRAGMA ignore_check_constraints=ON"))
         for (trigger,) in connection.execute(
@@ -92,7 +92,7 @@ def without_guards(connection: Connection) -> None:
         return
     connection.execute(
         text("SET LOCAL session_replication_role = replica")
-    )  # no trigger fires, keys' neither
+    )  # disables all triggers, also those of foreign keys
     checks = (
         "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'c' AND conrelid != 0"
     )

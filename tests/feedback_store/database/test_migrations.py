@@ -7,7 +7,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from helpers.store_fixtures import Place, new_reply, rows_of, schema, sql
+from helpers.store_fixtures import StoreLocation, new_reply, rows_of, schema, sql
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
@@ -58,7 +58,7 @@ ROWS = {"0001": ROWS_OF_0001}
 
 
 @pytest.fixture(params=REVISIONS)
-def old(new_place: Place, request: pytest.FixtureRequest) -> Place:
+def old(new_place: StoreLocation, request: pytest.FixtureRequest) -> StoreLocation:
     """A store of each earlier revision, on each engine, with rows in every table."""
     if isinstance(new_place, Path):
         new_place.parent.mkdir()
@@ -84,7 +84,7 @@ def for_engine(statement: str, connection: Connection) -> str:
     return re.sub(r"('2\+2'|NULL), 1, '", r"\1, true, '", written)
 
 
-def content(place: Place) -> dict[str, list[tuple[object, ...]]]:
+def content(place: StoreLocation) -> dict[str, list[tuple[object, ...]]]:
     return {table: rows_of(place, f"SELECT {columns} FROM {table}") for table, columns in OLD_TABLES.items()}
 
 
@@ -93,7 +93,7 @@ def test_every_earlier_revision_is_tested() -> None:
     assert sorted(script.revision for script in scripts.walk_revisions())[:-1] == REVISIONS
 
 
-def test_an_earlier_store_keeps_every_row_and_is_clean(old: Place) -> None:
+def test_an_earlier_store_keeps_every_row_and_is_clean(old: StoreLocation) -> None:
     before = content(old)
     assert all(before.values())
     with FeedbackStore.open(old) as store:
@@ -107,7 +107,7 @@ def test_an_earlier_store_keeps_every_row_and_is_clean(old: Place) -> None:
     assert rows_of(old, "SELECT version_num FROM alembic_version") == [(head,)]
 
 
-def test_a_migrated_store_takes_every_new_signal(old: Place) -> None:
+def test_a_migrated_store_takes_every_new_signal(old: StoreLocation) -> None:
     with FeedbackStore.open(old) as store:
         store.correct("r2", "ann", "4")
         store.compare("r2", "r1", "ann", "right", blind=True, how="resample")
@@ -117,7 +117,7 @@ def test_a_migrated_store_takes_every_new_signal(old: Place) -> None:
         assert store.verify() == []
 
 
-def test_the_first_revisions_rows_still_never_change(old: Place) -> None:
+def test_the_first_revisions_rows_still_never_change(old: StoreLocation) -> None:
     FeedbackStore.open(old).close()
     for table in ("messages", "replies", "rating_history"):
         column = "number" if table != "replies" else "seed"
@@ -126,10 +126,10 @@ def test_the_first_revisions_rows_still_never_change(old: Place) -> None:
 
 
 def test_a_migrated_store_has_the_same_schema_as_a_new_one(
-    old: Place, tmp_path: Path, request: pytest.FixtureRequest
+    old: StoreLocation, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     FeedbackStore.open(old).close()
-    new: Place = tmp_path / "new.db"
+    new: StoreLocation = tmp_path / "new.db"
     if isinstance(old, str):
         server = request.getfixturevalue("postgresql")
         new = server.url("empty")

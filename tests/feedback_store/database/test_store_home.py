@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from helpers import postgres
-from helpers.store_fixtures import Place, new_reply, one_turn, sql
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, sql
 from sqlalchemy import text
 
 from assistant.settings import from_command_line
@@ -37,7 +37,7 @@ def test_a_home_keeps_its_feedback_in_a_file_of_its_own_by_default(home: Path) -
 
 
 def test_a_home_remembers_the_database_it_was_given(
-    home: Path, place: Place, capsys: pytest.CaptureFixture[str]
+    home: Path, place: StoreLocation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = place if isinstance(place, str) else f"sqlite:///{place}"
     home = home / "another"
@@ -236,7 +236,9 @@ def test_fields_that_one_engine_could_not_give_back_are_refused(
         store.add_reply(new_reply(reply.conversation_id, reply.parent_id, **changes))
 
 
-def test_keys_that_were_broken_by_hand_are_found_in_every_table(store: FeedbackStore, place: Place) -> None:
+def test_keys_that_were_broken_by_hand_are_found_in_every_table(
+    store: FeedbackStore, place: StoreLocation
+) -> None:
     one_turn(store)
     with sql(place) as connection:
         if connection.dialect.name == "postgresql":

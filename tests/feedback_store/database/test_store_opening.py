@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from helpers.store_fixtures import Place, one_turn, rows_of, schema, sql
+from helpers.store_fixtures import StoreLocation, one_turn, rows_of, schema, sql
 from sqlalchemy import text
 
 from feedback_store import (
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "home" / "feedback.db"
 
 
-def test_many_threads_opening_a_new_store_at_once_all_succeed(new_place: Place) -> None:
+def test_many_threads_opening_a_new_store_at_once_all_succeed(new_place: StoreLocation) -> None:
     start = threading.Barrier(8)
 
     def open_and_close(_: int) -> None:
@@ -42,14 +42,14 @@ def test_many_threads_opening_a_new_store_at_once_all_succeed(new_place: Place) 
     assert rows_of(new_place, "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
-def test_a_new_store_has_exactly_the_declared_tables(new_place: Place) -> None:
+def test_a_new_store_has_exactly_the_declared_tables(new_place: StoreLocation) -> None:
     FeedbackStore.open(new_place).close()
     with sql(new_place) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, TableBase.metadata) == []
 
 
-def test_opening_again_changes_nothing(place: Place) -> None:
+def test_opening_again_changes_nothing(place: StoreLocation) -> None:
     with FeedbackStore.open(place) as store:
         reply = one_turn(store)
     before = schema(place)
@@ -84,7 +84,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_database_of_something_else_is_left_alone(new_place: Place) -> None:
+def test_a_database_of_something_else_is_left_alone(new_place: StoreLocation) -> None:
     if isinstance(new_place, Path):
         new_place.parent.mkdir()
     with sql(new_place) as connection:
@@ -95,7 +95,7 @@ def test_a_database_of_something_else_is_left_alone(new_place: Place) -> None:
     assert schema(new_place) == before
 
 
-def test_a_newer_schema_is_refused_and_kept(place: Place) -> None:
+def test_a_newer_schema_is_refused_and_kept(place: StoreLocation) -> None:
     with FeedbackStore.open(place) as store:
         one_turn(store)
     with sql(place) as connection:
@@ -120,7 +120,7 @@ def test_a_url_that_can_hold_no_store_is_refused(url: str) -> None:
         FeedbackStore.open(url)
 
 
-def test_a_missing_store_is_not_made_when_that_was_not_asked(new_place: Place) -> None:
+def test_a_missing_store_is_not_made_when_that_was_not_asked(new_place: StoreLocation) -> None:
     with pytest.raises(StoreMissing, match="no feedback store"):
         FeedbackStore.open(new_place, create=False)
     if isinstance(new_place, Path):
@@ -130,7 +130,7 @@ def test_a_missing_store_is_not_made_when_that_was_not_asked(new_place: Place) -
 
 
 def test_a_failed_migration_leaves_the_store_as_it_was(
-    new_place: Place, monkeypatch: pytest.MonkeyPatch
+    new_place: StoreLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgrade = command.upgrade
 

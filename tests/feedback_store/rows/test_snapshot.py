@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.store_fixtures import Place, new_reply, one_turn, sql, without_guards
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, sql, without_guards
 from sqlalchemy import text
 
 from feedback_store import FeedbackStore, MissingDependency, SnapshotDamaged, SnapshotError, UnknownSnapshot
@@ -237,7 +237,7 @@ def test_a_folder_that_is_no_snapshot_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["rows", "lost rows", "manifest", "lost manifest", "id"])
 def test_verify_and_load_find_a_snapshot_that_was_changed(
-    store: FeedbackStore, place: Place, home: Path, damage: str
+    store: FeedbackStore, place: StoreLocation, home: Path, damage: str
 ) -> None:
     fill(store)
     snapshot.take(store, home / "one")

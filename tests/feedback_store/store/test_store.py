@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from helpers.store_fixtures import Place, new_reply, one_turn, sql
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, sql
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
@@ -54,7 +54,7 @@ def test_a_path_carries_the_reply_where_there_is_one(store: FeedbackStore) -> No
     assert (answer.role, answer.reply, answer.thought) == ("assistant", reply, "2 and 2 make 4")
 
 
-def test_a_reply_is_read_back_as_it_was_written(place: Place) -> None:
+def test_a_reply_is_read_back_as_it_was_written(place: StoreLocation) -> None:
     with FeedbackStore.open(place) as store:
         conversation = store.new_conversation("ann")
         question = store.add_message(conversation, None, "user", "二加二？")
@@ -207,7 +207,7 @@ def test_a_reply_is_never_written_twice(store: FeedbackStore) -> None:
     ],
 )
 def test_the_database_itself_refuses_to_change_what_was_written(
-    store: FeedbackStore, place: Place, statement: str
+    store: FeedbackStore, place: StoreLocation, statement: str
 ) -> None:
     store.rate(one_turn(store).id, "ann", 1)
     with pytest.raises(DatabaseError, match="never changed"), sql(place) as connection:

@@ -1,7 +1,7 @@
 """Finding and naming conversations, branches in order, and what may not enter."""
 
 import pytest
-from helpers.store_fixtures import Place, new_reply, one_turn, rows_of
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, rows_of
 from sqlalchemy import text
 
 from feedback_store import (
@@ -123,7 +123,7 @@ def test_forgetting_a_conversation_leaves_the_others(store: FeedbackStore) -> No
 
 @pytest.mark.parametrize("whole_person", [True, False])
 def test_a_conversation_deeper_than_a_cascade_can_be_forgotten(
-    store: FeedbackStore, place: Place, whole_person: bool
+    store: FeedbackStore, place: StoreLocation, whole_person: bool
 ) -> None:
     conversation = store.new_conversation("ann")
     with store._engine.begin() as connection:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import postgres
-from helpers.store_fixtures import Place, new_reply, one_turn, rows_of, sql, without_guards
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, rows_of, sql, without_guards
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError
 
@@ -99,7 +99,7 @@ CUT_OFF = {"token ids cut off", "sampling cut off", "reasons cut off"}
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def judged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Place, Reply]]:
+) -> Iterator[tuple[StoreLocation, Reply]]:
     """A sound store with a word of every kind, on each engine, and the reply that they are about."""
     if request.param == "sqlite":
         yield from _judged(tmp_path_factory.mktemp("judged") / "feedback.db")
@@ -110,7 +110,7 @@ def judged(
     server.drop(database)
 
 
-def _judged(place: Place) -> Iterator[tuple[Place, Reply]]:
+def _judged(place: StoreLocation) -> Iterator[tuple[StoreLocation, Reply]]:
     with FeedbackStore.open(place) as store:
         reply = one_turn(store)
         other = store.new_conversation("ann")
@@ -126,7 +126,7 @@ def _judged(place: Place) -> Iterator[tuple[Place, Reply]]:
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_verify_finds_planted_damage(judged: tuple[Place, Reply], kind: str) -> None:
+def test_verify_finds_planted_damage(judged: tuple[StoreLocation, Reply], kind: str) -> None:
     place, reply = judged
     damage, words = DAMAGES[kind]
     # Looked for where it was done, and taken back: all damages share one store.

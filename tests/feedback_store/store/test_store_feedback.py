@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from helpers.store_fixtures import Place, new_reply, one_turn, rows_of, sql
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, rows_of, sql
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
@@ -27,7 +27,7 @@ def two_replies(store: FeedbackStore, rater: str = "ann", **changes: Any) -> tup
 
 
 def test_the_last_correction_of_a_rater_counts_and_every_one_is_kept(
-    store: FeedbackStore, place: Place
+    store: FeedbackStore, place: StoreLocation
 ) -> None:
     reply = one_turn(store)
     first = store.correct(reply.id, "ann", "Four.")
@@ -57,7 +57,7 @@ def test_an_empty_correction_takes_it_back(store: FeedbackStore, nothing: str) -
     assert store.verify() == []
 
 
-def test_a_correction_said_twice_is_one_entry(store: FeedbackStore, place: Place) -> None:
+def test_a_correction_said_twice_is_one_entry(store: FeedbackStore, place: StoreLocation) -> None:
     reply = one_turn(store)
     first = store.correct(reply.id, "ann", "Four.")
     assert store.correct(reply.id, "ann", "Four.") == first
@@ -94,7 +94,9 @@ def test_corrections_can_be_asked_for_by_version_and_by_consent(
 # Comparisons
 
 
-def test_a_second_choice_replaces_the_first_in_either_order(store: FeedbackStore, place: Place) -> None:
+def test_a_second_choice_replaces_the_first_in_either_order(
+    store: FeedbackStore, place: StoreLocation
+) -> None:
     one, other = two_replies(store)
     store.compare(one.id, other.id, "ann", "left", blind=True, how="resample")
     said = store.compare(other.id, one.id, "ann", "left", blind=False, how="versions")
@@ -123,7 +125,7 @@ def test_a_tie_prefers_nothing(store: FeedbackStore) -> None:
         assert said.preferred == preferred
 
 
-def test_a_choice_made_twice_is_one_entry(store: FeedbackStore, place: Place) -> None:
+def test_a_choice_made_twice_is_one_entry(store: FeedbackStore, place: StoreLocation) -> None:
     one, other = two_replies(store)
     first = store.compare(one.id, other.id, "ann", "left", blind=True, how="resample")
     assert store.compare(one.id, other.id, "ann", "left", blind=True, how="resample") == first
@@ -219,7 +221,7 @@ def test_what_is_forgotten_while_contested_messages_are_read_is_left_out(
 
 @pytest.mark.parametrize("table", ["correction_history", "comparison_history"])
 def test_the_database_itself_refuses_to_change_a_history(
-    store: FeedbackStore, place: Place, table: str
+    store: FeedbackStore, place: StoreLocation, table: str
 ) -> None:
     one, other = two_replies(store)
     store.correct(one.id, "ann", "Four.")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from helpers.store_fixtures import Place, new_reply, one_turn, rows_of
+from helpers.store_fixtures import StoreLocation, new_reply, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,
@@ -10,7 +10,9 @@ from feedback_store import (
 from feedback_store.database.tables import TableBase
 
 
-def test_forgetting_a_person_leaves_nothing_that_names_them(store: FeedbackStore, place: Place) -> None:
+def test_forgetting_a_person_leaves_nothing_that_names_them(
+    store: FeedbackStore, place: StoreLocation
+) -> None:
     name = "rater-who-goes-away"
     own, other = one_turn(store, name, "my secret question"), one_turn(store, "bob")
     for reply in (own, other):

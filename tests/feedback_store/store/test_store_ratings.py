@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from helpers.store_fixtures import Place, one_turn, rows_of
+from helpers.store_fixtures import StoreLocation, one_turn, rows_of
 
 from feedback_store import (
     FeedbackStore,
@@ -29,7 +29,7 @@ def test_the_last_vote_of_a_rater_counts(store: FeedbackStore) -> None:
     assert store.rating(reply.id, "carol") is None
 
 
-def test_every_change_of_a_rating_stays_in_its_history(store: FeedbackStore, place: Place) -> None:
+def test_every_change_of_a_rating_stays_in_its_history(store: FeedbackStore, place: StoreLocation) -> None:
     reply = one_turn(store)
     for value, reasons in [(1, []), (1, ["clear"]), (-1, []), (0, [])]:
         store.rate(reply.id, "ann", value, reasons)
@@ -37,7 +37,7 @@ def test_every_change_of_a_rating_stays_in_its_history(store: FeedbackStore, pla
     assert history == [(1, "[]"), (1, '["clear"]'), (-1, "[]"), (0, "[]")]
 
 
-def test_a_vote_given_twice_is_one_entry(store: FeedbackStore, place: Place) -> None:
+def test_a_vote_given_twice_is_one_entry(store: FeedbackStore, place: StoreLocation) -> None:
     reply = one_turn(store)
     first = store.rate(reply.id, "ann", 1, ["clear"])
     assert store.rate(reply.id, "ann", 1, ["clear", "clear"]) == first
@@ -135,14 +135,14 @@ def test_eight_threads_lose_nothing(store: FeedbackStore) -> None:
     assert store.verify() == []
 
 
-def _write_as_a_process(place: Place, rater: str, start: Any) -> None:
+def _write_as_a_process(place: StoreLocation, rater: str, start: Any) -> None:
     start.wait()
     with FeedbackStore.open(place) as store:
         for _ in range(10):
             store.rate(one_turn(store, rater).id, rater, 1)
 
 
-def test_four_processes_that_open_a_new_store_at_once_lose_nothing(new_place: Place) -> None:
+def test_four_processes_that_open_a_new_store_at_once_lose_nothing(new_place: StoreLocation) -> None:
     spawn = multiprocessing.get_context("spawn")
     start = spawn.Barrier(4)
     writers = [
