@@ -11,8 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from feedback_store.errors import ImportFailed, NothingUsable, StoreError
-from feedback_store.importers.files import Item
-from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.importers.parsing.files import Item
+from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check, write
 from feedback_store.importers.systems import (
     argilla,

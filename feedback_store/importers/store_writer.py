@@ -26,7 +26,7 @@ from feedback_store.database.tables import (
     ReplyRow,
 )
 from feedback_store.errors import StoreError
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
     ImportedCorrection,

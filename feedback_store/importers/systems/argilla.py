@@ -12,9 +12,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import filled, label, mapping, moment, remarks, whole
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import filled, label, mapping, moment, remarks, whole
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
     ImportedCorrection,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import branch, label, listing, moment, whole
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import ImportedConversation, ImportedRating, Unusable, content_key
+from feedback_store.importers.parsing.fields import branch, label, listing, moment, whole
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import ImportedConversation, ImportedRating, Unusable, content_key
 
 
 def read(path: Path) -> Iterator[Item]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import branch, filled, label, listing, moment, text, whole
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import branch, filled, label, listing, moment, text, whole
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedCorrection,
     ImportedMessage,

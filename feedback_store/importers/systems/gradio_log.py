@@ -7,9 +7,9 @@ branches count as one person's.
 from collections.abc import Iterator
 from pathlib import Path
 
-from feedback_store.importers.fields import content, mapping, moment, role, split_thought, whole
-from feedback_store.importers.files import Item, csv_rows, parsed
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import content, mapping, moment, role, split_thought, whole
+from feedback_store.importers.parsing.files import Item, csv_rows, parsed
+from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedMessage,
     ImportedRating,

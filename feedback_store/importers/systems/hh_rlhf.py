@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import filled
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import filled
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
     ImportedMessage,

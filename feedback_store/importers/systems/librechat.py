@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import (
+from feedback_store.importers.parsing.fields import (
     filled,
     label,
     mapping,
@@ -17,8 +17,8 @@ from feedback_store.importers.fields import (
     split_thought,
     text,
 )
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedMessage,
     ImportedRating,

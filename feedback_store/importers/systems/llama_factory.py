@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from feedback_store.errors import ImportFailed
-from feedback_store.importers.fields import filled, listing, mapping, text
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import ImportedConversation, ImportedMessage, Unusable
+from feedback_store.importers.parsing.fields import filled, listing, mapping, text
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import ImportedConversation, ImportedMessage, Unusable
 from feedback_store.importers.systems.training_rows import (
     demonstration,
     preference,

@@ -8,9 +8,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.fields import content, filled, label, mapping, moment, whole
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import content, filled, label, mapping, moment, whole
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
     ImportedMessage,

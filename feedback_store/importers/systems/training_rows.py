@@ -7,8 +7,8 @@ people lumps a whole dataset together; the same row again is the same conversati
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from feedback_store.importers.fields import branch, content, split_thought, text
-from feedback_store.importers.items import (
+from feedback_store.importers.parsing.fields import branch, content, split_thought, text
+from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
     ImportedCorrection,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.files import Item, each, rows
-from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.importers.parsing.files import Item, each, rows
+from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.systems.training_rows import (
     conversation_of,
     demonstration,

@@ -17,7 +17,8 @@ from helpers.store_fixtures import contents
 
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed, NothingUsable, StoreUnwritable
-from feedback_store.importers import SYSTEMS, files, import_file
+from feedback_store.importers import SYSTEMS, import_file
+from feedback_store.importers.parsing import files
 
 TEXTS = [system for system in SYSTEMS if system != "chat-ui"]  # chat-ui's file is binary
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
-from feedback_store.importers import SYSTEMS, files, import_file
-from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.importers import SYSTEMS, import_file
+from feedback_store.importers.parsing import files
+from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check
 
 # Of tests about reading alone: which engine the store has says nothing.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from feedback_store.importers.items import ImportedMessage, Unusable, turn
+from feedback_store.importers.parsing.items import ImportedMessage, Unusable, turn
 from feedback_store.records import Role
 from feedback_store.validation import MAX_COMMENT, MAX_REASON, MAX_REASONS
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from feedback_store.errors import FileDamaged, ImportFailed
-from feedback_store.importers.items import ImportedConversation, Unusable
+from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.optional_packages import optional_package
 
 CHUNK = 1 << 16  # characters
