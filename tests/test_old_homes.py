@@ -1,29 +1,46 @@
 """A home that an earlier release made opens, serves, and goes on.
 
 `data/homes/trained.tar.xz` was made by release 0.1.0 before the packages were rearranged: a two-layer model, a cycle
-that released v2, and a second cycle that was killed once its candidate v3 was trained.
+that released v2, and a second cycle that was killed once its candidate v3 was trained. `judged.tar.xz`, of the same
+release, holds six versions, ratings, comparisons, two cycles and a live comparison, all recorded as sentences alone.
 """
 
+import shutil
 import tarfile
 from pathlib import Path
 
 import httpx
 import pytest
+from helpers.fake_chat import FakeChat
+from helpers.fake_dashboard import WHO, services_over
 from helpers.paths import DATA
 from helpers.running_app import running_app
 from helpers.small_cycle import run, state, write_policy
 
 from alignment.__main__ import main
 from assistant.admin import cycle_records, cycle_report
+from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
+from assistant.page.i18n.dashboard_languages import LANGUAGES
+from assistant.page.session.dashboard_session import DashboardSession
 from assistant.registry.versions import Versions, folder_hash
 from feedback_store import FeedbackStore
 
 
+def unpacked(name: str, folder: Path) -> None:
+    with tarfile.open(DATA / "homes" / f"{name}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+
+
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
-    with tarfile.open(DATA / "homes" / "trained.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpacked("trained", tmp_path)
     return tmp_path / "trained"
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Path:
+    unpacked("judged", tmp_path)
+    return tmp_path / "judged"
 
 
 def test_its_versions_are_listed_as_they_were_released(
@@ -84,4 +101,25 @@ def test_the_app_serves_its_released_version(trained: Path) -> None:
     with FeedbackStore.open_home(trained) as store:
         assert store.reply(answer.json()["id"].removeprefix("chatcmpl-")).version == "v2"
         assert "v2" in models
+        assert store.verify() == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_dashboard_shows_what_its_cycles_and_raters_left(judged: Path, code: str) -> None:
+    chat = FakeChat("v4")
+    chat.store.close()
+    # Into the same file: its connections are opened anew.
+    shutil.copy(judged / "feedback.db", chat.path)
+    services = services_over(chat, Versions(judged))
+    bodies = {}
+    for view in VIEWS:
+        session = DashboardSession(language=code)
+        bodies[view] = str(AdminHandlers(services).open(session, {"view": view}, WHO).body)
+        assert session.notice == ""
+    assert all(version in bodies["versions"] for version in ("v1", "v2", "v3", "v4", "v5", "v6"))
+    # Both cycles with the gate's figures, the live comparison that v4 won, and ten days of thumbs.
+    assert "right, thinking" in bodies["cycles"] or "思考" in bodies["cycles"]
+    assert "v4" in bodies["live_comparison"]
+    assert bodies["ratings"].count("<svg") >= 1
+    with FeedbackStore.open_home(judged) as store:
         assert store.verify() == []
