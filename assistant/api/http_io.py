@@ -3,32 +3,20 @@
 import asyncio
 import json
 import logging
-import math
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from assistant.api.requests import ApiError
-from assistant.errors import (
-    AssistantError,
-    EngineBusy,
-    EngineError,
-    ModelError,
-    TooLong,
-    UnknownModel,
-    VersionError,
-)
-from feedback_store import StoreError
+from assistant.api.api_errors import ApiError
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1_000_000
 """Maximum size of a request body."""
-RETRY_SECONDS = 5
 
 Result = TypeVar("Result")
 
@@ -109,35 +97,3 @@ async def while_connected(work: Coroutine[Any, Any, Result] | Awaitable[Result],
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def error_response(error: ApiError) -> JSONResponse:
-    """The HTTP response for an error."""
-    retry = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
-    scheme = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    return JSONResponse(error.body, status_code=error.status, headers={**retry, **scheme})
-
-
-def as_api_error(error: Exception) -> ApiError:
-    """An error with the HTTP status that fits. The message of an unexpected one is logged, and not sent."""
-    match error:
-        case ApiError():
-            return error
-        case UnknownModel():
-            return ApiError(404, str(error), param="model", code="model_not_found")
-        case EngineBusy():
-            return ApiError(429, str(error), code="busy", retry_after=RETRY_SECONDS)
-        case EngineError():
-            return ApiError(503, str(error), code="engine_error", retry_after=math.ceil(RETRY_SECONDS / 5))
-        case ModelError() | VersionError():
-            return ApiError(503, str(error), param="model", code="model_unavailable")
-        case TooLong():
-            return ApiError(400, str(error), param="messages", code="context_length_exceeded")
-        case AssistantError():
-            return ApiError(400, str(error), param="messages", code="invalid_value")
-        case StoreError() if isinstance(error, ValueError):
-            return ApiError(400, str(error), code="invalid_value")
-    log.error("A request failed", exc_info=error)
-    if isinstance(error, StoreError):
-        return ApiError(503, str(error), code="store_error", retry_after=RETRY_SECONDS)
-    return ApiError(500, "Something failed in this server; its log says what.", code="internal_error")

@@ -5,33 +5,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from assistant.api.api_errors import ApiError
 from assistant.sampling_settings import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
 
 MAX_MESSAGES = 1_000
 MAX_INT64 = 2**63 - 1
-
-
-class ApiError(Exception):
-    """An error for the client, in OpenAI's shape. `retry_after`: seconds until a new attempt makes sense."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The response body."""
-        kinds = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
-        kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
-        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
 
 class _Part(BaseModel):

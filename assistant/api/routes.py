@@ -18,8 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from assistant.api.http_io import EventStream, as_api_error, error_response, json_of, while_connected
-from assistant.api.requests import ApiError, ChatRequest, FeedbackRequest, refusal
+from assistant.api.api_errors import ApiError, as_api_error, error_response
+from assistant.api.http_io import EventStream, json_of, while_connected
+from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
 from assistant.api.responses import CompletionWriter, completion, usage_of
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat

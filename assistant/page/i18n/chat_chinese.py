@@ -1,6 +1,7 @@
 """The texts of the chat page in Chinese."""
 
 from assistant.page.i18n.chat_texts import ChatTexts
+from assistant.page.i18n.error_chinese import ERRORS
 
 CHINESE = ChatTexts(
     code="zh",
@@ -220,34 +221,5 @@ CHINESE = ChatTexts(
     likely="可能",
     unlikely="不太可能",
     too_long_format="这条消息有 {count} 个字符，最多 {limit} 个。请缩短，或分几次发送。",
-    errors={
-        "AssistantError": "这一步没有成功。请再试一次。",
-        "EmptyMessage": "这条消息是空的。请先写点内容再发送。",
-        "PromptError": "模型读不了这样的对话。请新建一个对话。",
-        "TooLong": "这条消息太长：有 {tokens} 个词元，而模型最多读得下 {most} 个。请缩短，或分几次发送。",
-        "EngineError": "回答中断了。请再发一次消息。",
-        "EngineBusy": "现在使用的人太多，排不上队了。请过一会儿再发一次。",
-        "UnknownModel": "这个版本已经不可用。请再发一次消息。",
-        "ConversationError": "这个对话已经有了变化。请刷新页面后再试。",
-        "NotHere": "这条内容已经不存在，可能在别的标签页里被删除了。请刷新页面，或新建一个对话。",
-        "NotYours": "这个对话属于别人。请新建一个自己的对话。",
-        "NothingToUndo": "没有可以撤回的内容：对话是空的。",
-        "VersionGone": "这条回答出自版本 {version}，它现在不可用。请先重新回答，再从新的回答继续。",
-        "NoTokens": "这条回答没有词元可看：它在写出第一个词元之前就停了，或是从文件打开的，或者它的版本已经不存在。",
-        "VersionError": "这个版本打不开。请告诉服务的管理者，原因已写入服务器日志。",
-        "ModelError": "模型打不开。请告诉服务的管理者，原因已写入服务器日志。",
-        "StoreError": "没能保存。请稍后再试；仍然不行，请告诉服务的管理者。",
-        "StoreConflict": "两次保存发生了冲突。请再试一次。",
-        "StoreDamaged": "数据库已损坏，无法保存。请告诉服务的管理者，原因已写入服务器日志。",
-        "StoreUnavailable": "暂时连不上数据库。请稍后再试。",
-        "StoreUnwritable": "数据库无法写入，磁盘可能已满。请告诉服务的管理者。",
-        "UnknownConversation": "这个对话已经不存在。请新建一个对话。",
-        "UnknownMessage": "这条消息已经不存在。请刷新页面。",
-        "UnknownRater": "这里还没有你的记录。请刷新页面后再试。",
-        "UnknownReply": "这条回答已经不存在。请刷新页面。",
-        "InvalidMessage": "这条消息无法保存：太长，或含有无效的字符。请修改后再发。",
-        "InvalidRating": "这个评价无法保存：补充说明太长，或含有无效的字符。",
-        "InvalidCorrection": "这个更好的回答无法保存：太长，或含有无效的字符。",
-        "InvalidComparison": "这个选择无法保存：两个回答不再属于同一条消息。请刷新页面。",
-    },
+    errors=ERRORS,
 )
