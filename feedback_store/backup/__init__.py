@@ -1,11 +1,13 @@
-"""Copies of a whole home elsewhere: the database, while people write into it, and every file beside it.
+"""Back up a home to a folder or an object store, while the app runs, and restore it from there.
 
-    URL/files/ab/ab12…                      each content once, named by its SHA-256
-    URL/backups/20261124T224300000000Z-1f….json   a backup: which content stood where
+A backup holds the database and every file beside it, below one URL:
 
-A backup exists once its manifest does, and the manifest is written last: what was cut off before is no backup,
-and the one before it stays in force. A manifest's name holds the hash of its own text, so half of one is none.
-Restoring checks every hash before the first file reaches the home.
+    URL/files/ab/ab12…                            each distinct content once, named by its SHA-256
+    URL/backups/20261124T224300000000Z-1f….json   a manifest: which content each path of the home had
+
+The manifest is written last, and a backup without one does not exist. A backup that is interrupted therefore
+leaves the previous one as the newest. A manifest's name contains the hash of its text, so a truncated manifest
+is recognised. A restore checks every hash before it moves the first file into the home.
 """
 
 from feedback_store.backup.create_backup import back_up

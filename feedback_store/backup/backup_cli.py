@@ -11,16 +11,16 @@ from feedback_store.backup.restore_backup import backups, restore
 
 
 def add_backup(commands: Any) -> None:
-    """Add both commands. They work on a home, which holds more than a store."""
-    command = commands.add_parser("backup", help="copy a home elsewhere, also while the app runs")
+    """Add `backup` and `restore`. Both need a whole home, so neither opens the store."""
+    command = commands.add_parser("backup", help="back up a home, also while the app runs")
     _add_common(command)
     _add_home(command, required=True)
     command.add_argument(
         "--keep",
-        type=_whole,
+        type=_at_least_one,
         default=KEEP,
         metavar="N",
-        help="backups to keep, the newest (default: %(default)s)",
+        help="how many of the newest backups to keep (default: %(default)s)",
     )
     command.set_defaults(command=run_backup, opens=False)
 
@@ -28,9 +28,11 @@ def add_backup(commands: Any) -> None:
     _add_common(command)
     target = command.add_mutually_exclusive_group(required=True)
     _add_home(target)
-    target.add_argument("--list", action="store_true", help="only list the backups that are there")
+    target.add_argument("--list", action="store_true", help="list the backups at URL and restore nothing")
     command.add_argument(
-        "--backup", metavar="ID", help="which one, see --list (default: the newest that is sound)"
+        "--backup",
+        metavar="ID",
+        help="which backup to restore, see --list (default: the newest undamaged one)",
     )
     command.set_defaults(command=run_restore, opens=False)
 
@@ -38,9 +40,9 @@ def add_backup(commands: Any) -> None:
 def run_backup(_store: None, options: argparse.Namespace) -> int:
     saved = back_up(options.home, options.url, keep=options.keep, quiet=options.quiet)
     if saved.new:
-        print(f"{_told(saved.backup)}; {saved.sent:,} bytes were new")
+        print(f"{_summary(saved.backup)}; {saved.sent:,} bytes were uploaded")
     else:
-        print(f"nothing has changed since {_told(saved.backup)}")
+        print(f"nothing has changed since {_summary(saved.backup)}")
     print(saved.backup.id)
     return 0
 
@@ -52,28 +54,30 @@ def run_restore(_store: None, options: argparse.Namespace) -> int:
         return 0
     restored = restore(options.home, options.url, options.backup, quiet=options.quiet)
     for problem in restored.passed_over:
-        print(f"passed over: {problem}", file=sys.stderr)
-    print(f"restored {_told(restored.backup)} into {options.home}")
+        print(f"skipped a damaged backup: {problem}", file=sys.stderr)
+    print(f"restored {_summary(restored.backup)} into {options.home}")
     return 0
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "url", metavar="URL", help="a folder, hf://buckets/NAME/BUCKET, s3://BUCKET/FOLDER, any fsspec URL"
+        "url",
+        metavar="URL",
+        help="where backups are kept: a folder, hf://buckets/NAME/BUCKET, s3://BUCKET/FOLDER or any fsspec URL",
     )
     command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
-def _add_home(command: Any, **how: bool) -> None:
-    command.add_argument("--home", type=Path, metavar="DIR", help="the app's home", **how)
+def _add_home(command: Any, **options: bool) -> None:
+    command.add_argument("--home", type=Path, metavar="DIR", help="the home of the app", **options)
 
 
-def _told(backup: Backup) -> str:
+def _summary(backup: Backup) -> str:
     return f"backup {backup.id} ({len(backup.files):,} files, {backup.size:,} bytes)"
 
 
-def _whole(text: str) -> int:
+def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("keep at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return number

@@ -1,8 +1,8 @@
-"""Making a backup: the database first, then the files, then the manifest, and last what is too old goes."""
+"""Make a backup: upload the database, the files and the manifest, in this order; then remove old backups."""
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,16 @@ from feedback_store.errors import BackupDamaged, BackupFailed
 
 log = logging.getLogger(__name__)
 KEEP = 10
-# What no backup names may be one that another process is about to write. Older than this it is rubbish.
-RUBBISH_SECONDS = 24 * 3600.0
+# Another process may still be uploading a file that no manifest names yet. Older files of that kind are abandoned.
+ABANDONED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The backup that now holds the home. `new` is false where the one before did already; `sent` is in bytes."""
+    """The backup that matches the home now.
+
+    `new` is false where the previous backup already matched; `sent` counts the uploaded bytes.
+    """
 
     backup: Backup
     new: bool
@@ -34,118 +37,127 @@ class Saved:
 def back_up(
     home: Path, url: str, *, keep: int = KEEP, known: Known | None = None, quiet: bool = True
 ) -> Saved:
-    """Copy a home to a place, which keeps the last `keep` backups; what lies there already is not sent again.
+    """Back up a home to `url`, and remove all but the newest `keep` backups there.
 
-    People may write into the store meanwhile. `known` spares a later call the reading of unchanged files.
-    Raises: BackupFailed, StoreDamaged, MissingDependency; older backups are then as they were.
+    Content that is already stored is not uploaded again. The store may be written to meanwhile. Pass the same
+    `known` to later calls to avoid hashing unchanged files again.
+    Raises: BackupFailed, StoreDamaged, MissingDependency; older backups then remain unchanged.
     """
     if home_.is_empty(home):
-        raise BackupFailed(f"There is nothing in {home} to back up. Check the folder's name.")
-    place = BackupLocation(url, create=True)
-    if place.folder is not None and place.folder.resolve().is_relative_to(home.resolve()):
+        raise BackupFailed(f"{home} contains nothing to back up. Check the name of the folder.")
+    location = BackupLocation(url, create=True)
+    if location.folder is not None and location.folder.resolve().is_relative_to(home.resolve()):
         raise BackupFailed(
-            f"{place.folder} lies inside the home, and would be lost with it. Name another place."
+            f"{location.folder} lies inside the home, so the backup would be lost with it. Choose another folder."
         )
     try:
         with (
             tempfile.TemporaryDirectory(prefix="thumbtune-backup-") as scratch,
             tqdm(desc="backing up", unit="B", unit_scale=True, disable=quiet or None) as bar,
         ):
-            return _save(home, place, keep, {} if known is None else known, Path(scratch), bar)
+            return _save(home, location, keep, {} if known is None else known, Path(scratch), bar)
     except OSError as error:
         raise BackupFailed(
-            f"{home} cannot be backed up: {error.strerror or error}. Look at its permissions and the space left."
+            f"{home} cannot be backed up: {error.strerror or error}. Check its permissions and the free disk space."
         ) from error
 
 
 def _save(
-    home: Path, place: BackupLocation, keep: int, known: Known, scratch: Path, bar: "tqdm[None]"
+    home: Path, location: BackupLocation, keep: int, known: Known, scratch: Path, bar: "tqdm[None]"
 ) -> Saved:
-    there = place.sizes()
+    stored = location.sizes()
     bar.total = sum(path.stat().st_size for _, path in home_.files(home))
     contents: dict[str, Content] = {}
     sent = 0
-    # Before the files: every snapshot and version that the database names is then among them.
+    # The database comes before the files, so that the files include every snapshot and version that it names.
     if (home / DATABASE).exists():
         copy = scratch / DATABASE
         bar.total += (home / DATABASE).stat().st_size
         home_.copy_database(home / DATABASE, copy)
         content = Content(home_.fingerprint(copy, {}), copy.stat().st_size, 0o600)
-        sent += _send(place, copy, content, there, bar.update)
+        sent += _upload(location, copy, content, stored, bar.update)
         contents[DATABASE] = content
         copy.unlink()
     for name, path in home_.files(home):
-        with suppress(FileNotFoundError):  # deleted by its owner since it was listed
-            content, new = _keep_file(place, path, scratch / "file", known, there, bar.update)
+        with suppress(FileNotFoundError):  # deleted since it was listed
+            content, new = _upload_file(location, path, scratch / "file", known, stored, bar.update)
             contents[name] = content
             sent += new
-    made = _sound(place, there)
-    newest = max(made, default=None)
-    if newest is not None and made[newest].files == contents:
-        return Saved(made[newest], False, sent)
-    backup, text = manifest.written(contents, max(map(_id, there), default="") or None)
+    backups = _undamaged(location, stored)
+    newest = max(backups, default=None)
+    if newest is not None and backups[newest].files == contents:
+        return Saved(backups[newest], False, sent)
+    backup, text = manifest.written(contents, max(map(_id, stored), default="") or None)
     (scratch / "manifest").write_bytes(text)
-    place.put(scratch / "manifest", backup.place, lambda _: None)
+    location.put(scratch / "manifest", backup.place, lambda _: None)
     try:
-        _tidy(place, keep, made | {backup.id: backup}, there)
-    except BackupFailed as error:  # the backup itself is there; the next one tidies again
+        _remove_old(location, keep, backups | {backup.id: backup}, stored)
+    except BackupFailed as error:  # the backup is complete; the next one tries again to remove old ones
         log.warning("Old backups were not removed: %s", error)
     return Saved(backup, True, sent)
 
 
-def _keep_file(
-    place: BackupLocation, path: Path, copy: Path, known: Known, there: dict[str, int], progress: Progress
+def _upload_file(
+    location: BackupLocation, path: Path, copy: Path, known: Known, stored: dict[str, int], progress: Progress
 ) -> tuple[Content, int]:
-    """See that a file's content is in the place. Returns it, and how many bytes were sent."""
-    now = path.stat()
-    content = Content(home_.fingerprint(path, known), now.st_size, now.st_mode & 0o777)
-    if there.get(content.place) == content.size:
+    """Upload a file unless its content is stored already. Returns the content and the number of bytes sent."""
+    stat = path.stat()
+    content = Content(home_.fingerprint(path, known), stat.st_size, stat.st_mode & 0o777)
+    if stored.get(content.place) == content.size:
         progress(content.size)
         return content, 0
-    # From a copy: a file that changes while it is sent would lie there under a false name.
+    # Upload a copy: a file that changes during the upload would be stored under the wrong hash.
     content = home_.held_still(path, copy)
-    return content, _send(place, copy, content, there, progress)
+    return content, _upload(location, copy, content, stored, progress)
 
 
-def _send(
-    place: BackupLocation, path: Path, content: Content, there: dict[str, int], progress: Progress
+def _upload(
+    location: BackupLocation, path: Path, content: Content, stored: dict[str, int], progress: Progress
 ) -> int:
-    # Half a file, of a backup that was killed, has another size: it is written again.
-    if there.get(content.place) == content.size:
+    # A partial file of a killed backup has a different size, and is written again.
+    if stored.get(content.place) == content.size:
         progress(content.size)
         return 0
-    place.put(path, content.place, progress)
-    there[content.place] = content.size
+    location.put(path, content.place, progress)
+    stored[content.place] = content.size
     return content.size
 
 
-def _sound(place: BackupLocation, there: Mapping[str, int]) -> dict[str, Backup]:
-    """All backups of a place whose manifests are whole, by id."""
-    found: dict[str, Backup] = {}
-    for backup_id in filter(None, map(_id, there)):
+def _undamaged(location: BackupLocation, stored: Mapping[str, int]) -> dict[str, Backup]:
+    """The backups with an undamaged manifest, by id."""
+    backups: dict[str, Backup] = {}
+    for backup_id in filter(None, map(_id, stored)):
         with suppress(BackupDamaged):
-            found[backup_id] = manifest.read(backup_id, place.read(f"{manifest.FOLDER}/{backup_id}.json"))
-    return found
+            backups[backup_id] = manifest.read(
+                backup_id, location.read(f"{manifest.FOLDER}/{backup_id}.json")
+            )
+    return backups
 
 
-def _tidy(place: BackupLocation, keep: int, made: Mapping[str, Backup], there: Mapping[str, int]) -> None:
-    """Remove all but the last `keep` backups, what only they held, and what was left half done long ago."""
-    kept = set(sorted(made)[-keep:])
-    needed = {made[one].place for one in kept} | {
-        content.place for one in kept for content in made[one].files.values()
-    }
-    past = [made[one].place for one in made if one not in kept]
-    held = {content.place for one in made if one not in kept for content in made[one].files.values()}
-    ours = (name for name in there if name.startswith(("files/", f"{manifest.FOLDER}/")))
-    rubbish = {
+def _remove_old(
+    location: BackupLocation, keep: int, backups: Mapping[str, Backup], stored: Mapping[str, int]
+) -> None:
+    """Remove all but the newest `keep` backups, the content that only they used, and abandoned files."""
+    kept = set(sorted(backups)[-keep:])
+    removed = set(backups) - kept
+    needed = {backups[backup_id].place for backup_id in kept} | _content_names(backups, kept)
+    old_manifests = [backups[backup_id].place for backup_id in backups if backup_id in removed]
+    old_contents = _content_names(backups, removed)
+    backup_files = (name for name in stored if name.startswith(("files/", f"{manifest.FOLDER}/")))
+    abandoned = {
         name
-        for name in ours
-        if name not in needed and name not in held and name not in past
-        if place.age(name) > RUBBISH_SECONDS
+        for name in backup_files
+        if name not in needed and name not in old_contents and name not in old_manifests
+        if location.age(name) > ABANDONED_SECONDS
     }
-    # A manifest goes before what it names: what is cut off here is no backup that lacks a file.
-    place.remove(past)
-    place.remove(sorted((held - needed) | rubbish))
+    # Manifests go first: an interruption here must not leave a manifest whose files are gone.
+    location.remove(old_manifests)
+    location.remove(sorted((old_contents - needed) | abandoned))
+
+
+def _content_names(backups: Mapping[str, Backup], ids: Iterable[str]) -> set[str]:
+    """The stored names of all contents of some backups."""
+    return {content.place for backup_id in ids for content in backups[backup_id].files.values()}
 
 
 def _id(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What of a home goes into a backup: the database as it stood at one moment, and every file beside it."""
+"""Select and read the files of a home that belong into a backup: the database and the files beside it."""
 
 import hashlib
 import shutil
@@ -14,28 +14,29 @@ from feedback_store.errors import BackupFailed, StoreDamaged
 from feedback_store.hashing import sha256_file
 
 CHUNK = 1 << 20  # bytes
-# Checkpoints are large and can be made again; the URL of a database may hold its password; a lock (below) names a
-# process of this machine.
+# Checkpoints are large and can be made again. The URL of a database may contain its password. A lock file (LOCK)
+# names a process of this machine.
 LEFT_OUT = ("training", "lost+found", URL_FILE)
 LOCK = "lock"
 Known = dict[tuple[str, int, int, int], str]
-"""SHA-256 of files that have been read before, by path, size, time of change and inode."""
+"""SHA-256 of files that were hashed before, by path, size, modification time in nanoseconds, and inode."""
 
 
 def files(home: Path, below: Path | None = None) -> Iterator[tuple[str, Path]]:
-    """(name, path) of every file of a home but the database; hidden ones are somebody's work in progress.
+    """Iterate over (name relative to the home, path) of every file of a home except the database.
 
-    A folder's own files come before the folders in it, and folders are listed late: a pointer such as
-    `versions/released.json` is read before what it points at, so that nothing in a backup points at nothing.
+    Hidden files are skipped: they are still being written. The files of a folder come before its sub-folders,
+    which are listed only when they are reached. A pointer such as `versions/released.json` is thus read before
+    the folder that it names, and a backup never contains a pointer without its target.
     """
     folder = below or home
     try:
-        found = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir())
     except FileNotFoundError:
         return
-    for path in found:
-        own = below is None and (path.name.startswith(DATABASE) or path.name in LEFT_OUT)
-        if path.name.startswith(".") or path.name == LOCK or own:
+    for path in entries:
+        excluded = below is None and (path.name.startswith(DATABASE) or path.name in LEFT_OUT)
+        if path.name.startswith(".") or path.name == LOCK or excluded:
             continue
         if path.is_file():
             yield path.relative_to(home).as_posix(), path
@@ -47,14 +48,14 @@ def files(home: Path, below: Path | None = None) -> Iterator[tuple[str, Path]]:
 
 
 def is_empty(home: Path) -> bool:
-    """Whether a backup of this home would hold nothing."""
+    """Whether a home contains nothing that a backup would hold."""
     return not (home / DATABASE).exists() and next(files(home), None) is None
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a SQLite database as it stands at this moment; who writes meanwhile is neither stopped nor copied.
+    """Copy a SQLite database in the state of one moment, without blocking concurrent writers.
 
-    Raises: StoreDamaged (a damaged store must not push sound backups out), BackupFailed.
+    Raises: StoreDamaged (backups of a damaged store would in time replace all good ones), BackupFailed.
     """
     try:
         with (
@@ -62,9 +63,9 @@ def copy_database(source: Path, target: Path) -> None:
             closing(sqlite3.connect(target)) as copy,
         ):
             live.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-            # All pages in one step: with several, each write in between would begin the copy anew.
+            # Copy all pages in one step: between steps, a concurrent write would restart the copy.
             live.backup(copy, pages=-1)
-            # One file, without a log beside it: whoever opens it next decides how it is kept.
+            # Turn off write-ahead logging in the copy, so that it is a single file.
             copy.execute("PRAGMA journal_mode=DELETE")
             (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
@@ -72,22 +73,20 @@ def copy_database(source: Path, target: Path) -> None:
     except sqlite3.DatabaseError as error:
         if "malformed" in str(error) or "not a database" in str(error):
             raise StoreDamaged(_damaged(source, str(error))) from error
-        raise BackupFailed(
-            f"{source} cannot be backed up: {error}. Look at the space left on the disk."
-        ) from error
+        raise BackupFailed(f"{source} cannot be backed up: {error}. Check the free disk space.") from error
 
 
 def fingerprint(path: Path, known: Known) -> str:
-    """SHA-256 of a file, from `known` where it has not changed since it was read."""
-    now = path.stat()
-    key = (str(path), now.st_size, now.st_mtime_ns, now.st_ino)
+    """SHA-256 of a file in hexadecimal; taken from `known` if the file has not changed since it was hashed."""
+    stat = path.stat()
+    key = (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)
     if key not in known:
         known[key] = sha256_file(path)
     return known[key]
 
 
 def held_still(source: Path, target: Path) -> Content:
-    """Copy a file that somebody may be writing; what the copy holds."""
+    """Copy a file that may be changing, and return the content of the copy."""
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as file, target.open("wb") as copy:
         while piece := file.read(CHUNK):
@@ -98,8 +97,8 @@ def held_still(source: Path, target: Path) -> Content:
     return Content(digest.hexdigest(), size, source.stat().st_mode & 0o777)
 
 
-def _damaged(path: Path, why: str) -> str:
+def _damaged(path: Path, reason: str) -> str:
     return (
-        f"{path} is damaged ({why}), and was not backed up: older backups stay. "
-        "Move the home away and restore the newest of them."
+        f"{path} is damaged ({reason}) and was not backed up; older backups are unchanged. "
+        "Move the home away and restore the newest backup."
     )

@@ -1,4 +1,4 @@
-"""Backups on the Hub hold everybody's conversations: only a private dataset or bucket may have them."""
+"""Backups on the Hugging Face Hub: they contain all conversations, so their dataset or bucket must be private."""
 
 import re
 
@@ -9,23 +9,23 @@ _URL = re.compile(r"hf://(datasets|buckets)/([^/@]+/[^/@]+)(@[^/]+)?(/.*)?")
 
 
 def check(url: str, create: bool) -> None:
-    """See that a dataset or bucket is there and private; with `create` make it so where there is none.
+    """Check that a dataset or bucket exists and is private; with `create`, make a missing one as private.
 
-    Raises: BackupFailed, MissingDependency, and what the Hub's client raises.
+    Raises: BackupFailed, MissingDependency, and the errors of the Hub's client.
     """
     library = optional_package("huggingface_hub", "hf:// URLs")
-    found = _URL.fullmatch(url)
-    if not found:
+    match = _URL.fullmatch(url)
+    if not match:
         raise BackupFailed(
-            f"{url} is no place for backups. Write hf://buckets/NAME/BUCKET or hf://datasets/NAME/DATASET."
+            f"{url} cannot hold backups. Use hf://buckets/NAME/BUCKET or hf://datasets/NAME/DATASET."
         )
-    api, kind, name = library.HfApi(), found[1], found[2]
+    api, kind, name = library.HfApi(), match[1], match[2]
     try:
         private = _is_private(api, kind, name)
     except (library.errors.RepositoryNotFoundError, library.errors.BucketNotFoundError) as error:
         if not create:
             raise BackupFailed(
-                f"There is no {url}, or the token here may not see it. Check the name; log in with `hf auth login` "
+                f"{url} does not exist, or your token has no access to it. Check the name; log in with `hf auth login` "
                 "or set HF_TOKEN."
             ) from error
         if kind == "datasets":
@@ -35,7 +35,7 @@ def check(url: str, create: bool) -> None:
         private = _is_private(api, kind, name)
     if not private:
         raise BackupFailed(
-            f"{url} is public, and a backup holds everybody's conversations. Make it private, or name another place."
+            f"{url} is public, and a backup contains all conversations. Make it private, or choose another URL."
         )
 
 

@@ -1,4 +1,4 @@
-"""Where backups lie: any fsspec URL. Names below it are relative, with forward slashes."""
+"""The storage of backups: the files below an fsspec URL. Their names are relative to it, with forward slashes."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from feedback_store.backup import hub
 from feedback_store.errors import BackupFailed, MissingDependency, StoreError
 
 CHUNK = 1 << 20  # bytes
-# What speaks a protocol; s3fs and gcsfs are released together with fsspec, each for one version of it.
+# The package that implements each protocol. Every release of s3fs and gcsfs requires the same version of fsspec.
 DRIVERS = {
     "s3": f"s3fs=={fsspec.__version__}",
     "s3a": f"s3fs=={fsspec.__version__}",
@@ -34,72 +34,72 @@ Progress = Callable[[int], object]
 
 
 class BackupLocation:
-    """The files below one URL. Every failure is a BackupFailed that names the URL without its password."""
+    """The files below one URL. Every failure raises BackupFailed, whose message names the URL without its password."""
 
     def __init__(self, url: str, *, create: bool = False) -> None:
-        """`create` makes a dataset or bucket of the Hub where there is none, private.
+        """`create` makes a missing dataset or bucket on the Hub, as private.
 
         Raises: MissingDependency (with the command that installs the driver), BackupFailed.
         """
         self.url = re.sub(r"//[^/@]*@", "//", url)
         protocol = url.partition("://")[0] if "://" in url else "file"
         if protocol == "hf":
-            with self._explained("be reached"):
+            with self._failures_explained("be reached"):
                 hub.check(url, create)
         try:
-            with self._explained("be reached"):
+            with self._failures_explained("be reached"):
                 self._fs, root = fsspec.url_to_fs(url)
         except MissingDependency as error:
             package = DRIVERS.get(protocol)
             raise MissingDependency(
-                f"Nothing here speaks {protocol}://. Install it with: pip install {package}"
+                f"No driver for {protocol}:// is installed. Install it with: pip install {package}"
                 if package
-                else f"Nothing here speaks {protocol}://: {error}."
+                else f"No driver for {protocol}:// is installed: {error}."
             ) from error
         self._root = str(root).rstrip("/")
 
     @property
     def folder(self) -> Path | None:
-        """The folder, where it lies on this machine."""
+        """The folder on this machine; None for a remote location."""
         return Path(self._root or "/") if isinstance(self._fs, LocalFileSystem) else None
 
     def sizes(self) -> dict[str, int]:
-        """Every file there, with its size in bytes."""
-        with self._explained("be listed"):
+        """The size in bytes of every file, by name."""
+        with self._failures_explained("be listed"):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.find(self._root, detail=True)
-            except FileNotFoundError:  # nothing was ever written there
+                entries = self._fs.find(self._root, detail=True)
+            except FileNotFoundError:  # nothing has been written yet
                 return {}
         start = len(self._root) + 1
-        return {name[start:]: int(info["size"]) for name, info in found.items()}
+        return {name[start:]: int(info["size"]) for name, info in entries.items()}
 
     def age(self, name: str) -> float:
-        """Seconds since a file was written; 0 where the place cannot say."""
+        """Seconds since a file was written; 0 where the file system does not record it."""
         try:
             written = self._fs.modified(f"{self._root}/{name}")
-        except Exception:  # not every place knows, and each says so in its own way
+        except Exception:  # each driver raises an error of its own where times are unsupported
             return 0.0
         written = written if written.tzinfo else written.replace(tzinfo=UTC)
         return float((datetime.now(UTC) - written).total_seconds())
 
     def put(self, source: Path, name: str, progress: Progress) -> None:
-        """Copy a file there. On this machine's disk it gets its name once all of it is written."""
-        with self._explained("be written"), source.open("rb") as file:
+        """Upload a file. On a local disk it gets its name only after all of it was written."""
+        with self._failures_explained("be written"), source.open("rb") as file:
             if self.folder is not None:
-                _put_on_disk(file, self.folder / name, progress)
+                _write_to_disk(file, self.folder / name, progress)
                 return
-            # Object stores and the Hub show a file when it is closed, never before.
+            # In object stores and on the Hub a file appears when it is closed, not before.
             with self._fs.open(f"{self._root}/{name}", "wb") as target:
                 while piece := file.read(CHUNK):
                     target.write(piece)
                     progress(len(piece))
 
     def fetch(self, name: str, target: Path, progress: Progress) -> str:
-        """Copy a file from there and flush it; its SHA-256."""
+        """Download a file, flush it to disk, and return its SHA-256 in hexadecimal."""
         digest = hashlib.sha256()
         with (
-            self._explained("be read"),
+            self._failures_explained("be read"),
             self._fs.open(f"{self._root}/{name}", "rb") as source,
             target.open("wb") as file,
         ):
@@ -112,38 +112,38 @@ class BackupLocation:
         return digest.hexdigest()
 
     def read(self, name: str) -> bytes:
-        """A small file's content."""
-        with self._explained("be read"), self._fs.open(f"{self._root}/{name}", "rb") as file:
+        """The content of a small file."""
+        with self._failures_explained("be read"), self._fs.open(f"{self._root}/{name}", "rb") as file:
             return bytes(file.read())
 
     def remove(self, names: Iterable[str]) -> None:
-        """Delete files; those that are gone already do not matter."""
-        with self._explained("be tidied"):
+        """Delete files; missing ones are ignored."""
+        with self._failures_explained("be cleaned up"):
             for name in names:
-                # One by one: the Hub's file system takes no list.
+                # One call a file: the file system of the Hub accepts no list.
                 with suppress(FileNotFoundError):
                     self._fs.rm_file(f"{self._root}/{name}")
 
     @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _failures_explained(self, action: str) -> Iterator[None]:
         try:
             yield
         except StoreError:
             raise
         except ImportError as error:
             raise MissingDependency(str(error)) from error
-        # Each driver has errors of its own: of its HTTP library, of its service, plain ones for a bad URL.
+        # Each driver raises errors of its own: those of its HTTP library or its service, or a plain one for a bad URL.
         except Exception as error:
             reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error!s:.300}"
             raise BackupFailed(
-                f"The backups at {self.url} cannot {what} ({reason}). "
-                "Check the URL, the network, and who may write there."
+                f"The backups at {self.url} cannot {action} ({reason}). "
+                "Check the URL, the network and your write permission."
             ) from error
 
 
-def _put_on_disk(file: Any, target: Path, progress: Progress) -> None:
+def _write_to_disk(file: Any, target: Path, progress: Progress) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=".")
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as copy:
             while piece := file.read(CHUNK):
@@ -151,6 +151,6 @@ def _put_on_disk(file: Any, target: Path, progress: Progress) -> None:
                 progress(len(piece))
             copy.flush()
             os.fsync(copy.fileno())
-        os.replace(aside, target)
+        os.replace(temporary, target)
     finally:
-        Path(aside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)

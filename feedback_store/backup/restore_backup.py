@@ -1,7 +1,7 @@
-"""Bringing a home back: everything is fetched and checked aside, and only then moved to where it belongs.
+"""Restore a home from a backup: download and check everything in a hidden folder, then move it into place.
 
-HOME/.restoring-…   being fetched: of no worth if it is cut off
-HOME/.restored      whole and checked: moving it into place goes on after a kill
+HOME/.restoring-…   download in progress; discarded if the restore is interrupted
+HOME/.restored      complete and checked; moving it into place continues after an interruption
 """
 
 import os
@@ -19,63 +19,63 @@ from feedback_store.backup.location import BackupLocation
 from feedback_store.backup.manifest import DATABASE, Backup
 from feedback_store.errors import BackupDamaged, BackupFailed, HomeNotEmpty, NoBackup
 
-_FETCHING, _WHOLE = ".restoring-", ".restored"
+_DOWNLOADING, _COMPLETE = ".restoring-", ".restored"
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The backup that was restored, and what was wrong with newer ones that had to be passed over."""
+    """The backup that was restored, and in `passed_over` why each newer one could not be."""
 
     backup: Backup
     passed_over: Sequence[str]
 
 
 def backups(url: str) -> list[Backup]:
-    """The backups of a place, the oldest first; damaged ones are left out. Raises: BackupFailed, MissingDependency."""
-    place = BackupLocation(url)
-    found = []
-    for backup_id in _ids(place):
+    """The undamaged backups at a URL, oldest first. Raises: BackupFailed, MissingDependency."""
+    location = BackupLocation(url)
+    undamaged = []
+    for backup_id in _ids(location):
         try:
-            found.append(_manifest(place, backup_id))
+            undamaged.append(_manifest(location, backup_id))
         except BackupDamaged:
             continue
-    return found
+    return undamaged
 
 
 def restore(home: Path, url: str, backup_id: str | None = None, *, quiet: bool = True) -> Restored:
-    """Fill an empty home with a backup: the one that is named, or the newest that is sound.
+    """Restore the backup `backup_id`, or else the newest undamaged one, into an empty home.
 
-    Raises: HomeNotEmpty, NoBackup, BackupDamaged, BackupFailed, MissingDependency. The home is then as it was.
+    Raises: HomeNotEmpty, NoBackup, BackupDamaged, BackupFailed, MissingDependency. The home then stays unchanged.
     """
     finish(home)
     if not is_empty(home):
         raise HomeNotEmpty(
-            f"{home} is not empty, and a backup is never written over a home. Name an empty folder, or move it away."
+            f"{home} is not empty, and a backup is never written over a home. Choose an empty folder."
         )
-    place = BackupLocation(url)
-    ids = _ids(place)
+    location = BackupLocation(url)
+    ids = _ids(location)
     if not ids or (backup_id is not None and backup_id not in ids):
-        known = f" It has: {', '.join(ids)}." if ids else ""
-        raise NoBackup(f"There is no backup{f' {backup_id}' * bool(backup_id)} at {place.url}.{known}")
+        available = f" Available: {', '.join(ids)}." if ids else ""
+        raise NoBackup(f"There is no backup{f' {backup_id}' * bool(backup_id)} at {location.url}.{available}")
     passed_over: list[str] = []
-    for one in [backup_id] if backup_id is not None else reversed(ids):
+    for candidate_id in [backup_id] if backup_id is not None else reversed(ids):
         try:
-            backup = _manifest(place, one)
-            _fetch(home, place, backup, quiet)
+            backup = _manifest(location, candidate_id)
+            _download(home, location, backup, quiet)
         except BackupDamaged as error:
             passed_over.append(str(error))
             continue
         finish(home)
         return Restored(backup, passed_over)
-    raise BackupDamaged(f"Nothing was restored from {place.url}. {' '.join(passed_over)}")
+    raise BackupDamaged(f"No backup at {location.url} could be restored. {' '.join(passed_over)}")
 
 
 def restore_if_empty(home: Path, url: str, *, quiet: bool = True) -> Restored | None:
-    """What an app does at its start: nothing where the home holds something, or where no backup was ever made.
+    """Restore the newest backup at the start of an app; None if the home is not empty or no backup exists.
 
-    A dataset or bucket of the Hub that does not exist is made, so that a missing token is told now and not when
-    the first backup is due. Raises: BackupDamaged, BackupFailed, MissingDependency: going on without what was
-    saved would in the end push it out.
+    A missing dataset or bucket on the Hub is created, so that a missing token is reported now and not at the
+    first backup. Raises: BackupDamaged, BackupFailed, MissingDependency: an app that started without the saved
+    data would in time replace all its backups.
     """
     finish(home)
     if not is_empty(home):
@@ -88,63 +88,63 @@ def restore_if_empty(home: Path, url: str, *, quiet: bool = True) -> Restored | 
 
 
 def finish(home: Path) -> None:
-    """Move what was fetched and checked into place, also for a restore that was cut off; clear what was not.
+    """Move completely downloaded files into place, also those of an interrupted restore; delete incomplete ones.
 
     Raises: BackupFailed.
     """
-    for left in home.glob(f"{_FETCHING}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    whole = home / _WHOLE
-    if not whole.is_dir():
+    for incomplete in home.glob(f"{_DOWNLOADING}*"):
+        shutil.rmtree(incomplete, ignore_errors=True)
+    complete = home / _COMPLETE
+    if not complete.is_dir():
         return
     try:
-        moving = sorted(path for path in whole.rglob("*") if path.is_file())
-        # The database last: a home without one is still being restored.
-        for path in sorted(moving, key=lambda one: one == whole / DATABASE):
-            target = home / path.relative_to(whole)
+        paths = sorted(path for path in complete.rglob("*") if path.is_file())
+        # Move the database last: a home without one counts as still being restored.
+        for path in sorted(paths, key=lambda path: path == complete / DATABASE):
+            target = home / path.relative_to(complete)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
-        shutil.rmtree(whole)
+        shutil.rmtree(complete)
     except OSError as error:
         raise BackupFailed(
-            f"{home} is restored in part: {error.strerror or error}. Free what holds it and start again to go on."
+            f"{home} is only partly restored: {error.strerror or error}. Remove the cause and start again to continue."
         ) from error
 
 
-def _fetch(home: Path, place: BackupLocation, backup: Backup, quiet: bool) -> None:
-    """Bring a backup into HOME/.restored, checked. Raises: BackupDamaged, BackupFailed."""
-    there = place.sizes()
+def _download(home: Path, location: BackupLocation, backup: Backup, quiet: bool) -> None:
+    """Download a backup into HOME/.restored and check every hash. Raises: BackupDamaged, BackupFailed."""
+    stored = location.sizes()
     for name, content in backup.files.items():
-        if there.get(content.place) != content.size:
-            raise BackupDamaged(f"Backup {backup.id} has lost its {name}.")
-    aside = None
+        if stored.get(content.place) != content.size:
+            raise BackupDamaged(f"The {name} of backup {backup.id} is missing or incomplete.")
+    temporary = None
     try:
         home.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=_FETCHING, dir=home))
+        temporary = Path(tempfile.mkdtemp(prefix=_DOWNLOADING, dir=home))
         with tqdm(
             total=backup.size, desc="restoring", unit="B", unit_scale=True, disable=quiet or None
         ) as bar:
             for name, content in backup.files.items():
-                target = aside / name
+                target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if place.fetch(content.place, target, bar.update) != content.sha256:
-                    raise BackupDamaged(f"The {name} of backup {backup.id} is not the file that was saved.")
+                if location.fetch(content.place, target, bar.update) != content.sha256:
+                    raise BackupDamaged(f"The {name} of backup {backup.id} is damaged: its SHA-256 differs.")
                 target.chmod(content.mode)
-        aside.replace(home / _WHOLE)
+        temporary.replace(home / _COMPLETE)
     except OSError as error:
         raise BackupFailed(
             f"The backup cannot be restored into {home}: {error.strerror or error}. "
-            "Look at its permissions and the space left."
+            "Check its permissions and the free disk space."
         ) from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _manifest(place: BackupLocation, backup_id: str) -> Backup:
-    return manifest.read(backup_id, place.read(f"{manifest.FOLDER}/{backup_id}.json"))
+def _manifest(location: BackupLocation, backup_id: str) -> Backup:
+    return manifest.read(backup_id, location.read(f"{manifest.FOLDER}/{backup_id}.json"))
 
 
-def _ids(place: BackupLocation) -> list[str]:
-    """Of all backups, the oldest first."""
-    return sorted(filter(None, map(manifest.id_of, place.sizes())))
+def _ids(location: BackupLocation) -> list[str]:
+    """The ids of all backups, oldest first."""
+    return sorted(filter(None, map(manifest.id_of, location.sizes())))

@@ -1,4 +1,4 @@
-"""Backups while an app runs, every so many minutes, and one more when it stops."""
+"""Scheduled backups of a running app: one every few minutes, and one when the app stops."""
 
 import logging
 import threading
@@ -9,11 +9,11 @@ from feedback_store.backup.home_files import Known
 from feedback_store.errors import StoreError
 
 log = logging.getLogger(__name__)
-MINUTES = 10.0
+MINUTES = 10.0  # between two backups
 
 
 class Schedule:
-    """Backs a home up from a thread of its own, until it is closed. A backup that fails is tried again next time."""
+    """Backs up a home regularly in a background thread. A failed backup is logged, and retried at the next interval."""
 
     def __init__(self, home: Path, url: str, minutes: float = MINUTES, keep: int = KEEP) -> None:
         self._home, self._url, self._seconds, self._keep = home, url, minutes * 60, keep
@@ -23,7 +23,7 @@ class Schedule:
         self._thread.start()
 
     def close(self) -> bool:
-        """Wait for a backup that is under way and make the last one; whether that is there."""
+        """Wait for a running backup, make a last one, and return whether it succeeded."""
         self._stop.set()
         self._thread.join()
         return self._back_up()

@@ -1,4 +1,4 @@
-"""A home is copied elsewhere while people write, and an empty one comes back with all that the last copy held."""
+"""A backup made while people use the app restores a complete home, and old backups are removed."""
 
 import threading
 import uuid
@@ -21,14 +21,14 @@ from feedback_store.errors import BackupFailed
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with a rated reply, a version, its pointer and a secret."""
+    """A home with a rated reply, a version, the pointer to the released version, and the pseudonym secret."""
     return filled_home(tmp_path / "home")
 
 
 @pytest.fixture(params=["folder", "memory"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place for backups."""
-    return str(tmp_path / "place") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/place"
+    """The URL of an empty location for backups."""
+    return str(tmp_path / "backups") if request.param == "folder" else f"memory://{uuid.uuid4().hex}/backups"
 
 
 def test_a_restored_home_is_the_one_that_was_backed_up(home: Path, url: str, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_restored_home_is_the_one_that_was_backed_up(home: Path, url: str, tmp
     assert [path.name for path in new.iterdir() if path.name.startswith(".")] == []
 
 
-def test_checkpoints_locks_database_passwords_and_hidden_files_stay_out(
+def test_checkpoints_locks_database_urls_and_hidden_files_are_not_backed_up(
     home: Path, url: str, tmp_path: Path
 ) -> None:
     for name in ("training/step-1/weights", "cycles/lock", "versions/.writing-x/half", "store.url"):
@@ -51,24 +51,24 @@ def test_checkpoints_locks_database_passwords_and_hidden_files_stay_out(
     (home / "cycles" / "run.log").write_text("kept")
     back_up(home, url)
     restore(tmp_path / "new", url)
-    found = contents(tmp_path / "new")
-    assert "cycles/run.log" in found
+    restored = contents(tmp_path / "new")
+    assert "cycles/run.log" in restored
     assert not [
-        name for name in found if any(part in name for part in ("training", "lock", "writing", "url"))
+        name for name in restored if any(part in name for part in ("training", "lock", "writing", "url"))
     ]
 
 
-def test_a_backup_while_eight_people_write_is_a_sound_store_with_all_that_was_acknowledged_before(
+def test_a_backup_during_concurrent_writes_holds_every_rating_acknowledged_before_it(
     home: Path, url: str, tmp_path: Path
 ) -> None:
-    stop, said, lock = threading.Event(), [], threading.Lock()
+    stop, rated, lock = threading.Event(), [], threading.Lock()
 
     def write(name: str) -> None:
         while not stop.is_set():
             reply = one_turn(store, name).id
             store.rate(reply, name, 1)
             with lock:
-                said.append(reply)
+                rated.append(reply)
 
     with FeedbackStore.open(home / "feedback.db") as store:
         writers = [threading.Thread(target=write, args=(f"rater{number}",)) for number in range(8)]
@@ -76,10 +76,10 @@ def test_a_backup_while_eight_people_write_is_a_sound_store_with_all_that_was_ac
             writer.start()
         try:
             for number in range(3):
-                while len(said) < 20 * (number + 1):
+                while len(rated) < 20 * (number + 1):
                     stop.wait(0.01)
                 with lock:
-                    before = set(said)
+                    before = set(rated)
                 saved = back_up(home, url)
                 new = tmp_path / f"new{number}"
                 restore(new, url, saved.backup.id)
@@ -90,7 +90,7 @@ def test_a_backup_while_eight_people_write_is_a_sound_store_with_all_that_was_ac
                 writer.join()
 
 
-def test_what_is_there_already_is_not_sent_again(home: Path, url: str) -> None:
+def test_content_that_is_stored_already_is_not_uploaded_again(home: Path, url: str) -> None:
     first = back_up(home, url)
     assert first.new and first.sent == first.backup.size
     again = back_up(home, url)
@@ -101,20 +101,20 @@ def test_what_is_there_already_is_not_sent_again(home: Path, url: str) -> None:
 
 
 def test_the_last_backups_are_kept_and_what_only_older_ones_held_goes(home: Path, url: str) -> None:
-    made = []
+    made_backups = []
     for number in range(5):
         (home / "trial.json").write_text(f"{number}")
-        made.append(back_up(home, url, keep=2).backup)
-    assert [backup.id for backup in backups(url)] == [made[3].id, made[4].id]
+        made_backups.append(back_up(home, url, keep=2).backup)
+    assert [backup.id for backup in backups(url)] == [made_backups[3].id, made_backups[4].id]
     there = BackupLocation(url).sizes()
-    needed = {content.place for backup in made[3:] for content in backup.files.values()}
+    needed = {content.place for backup in made_backups[3:] for content in backup.files.values()}
     assert {name for name in there if name.startswith("files/")} == needed
 
 
-def test_a_place_that_cannot_be_tidied_has_the_new_backup_and_says_so(
+def test_a_failure_to_remove_old_backups_is_logged_and_keeps_the_new_backup(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    url = str(tmp_path / "place")
+    url = str(tmp_path / "backups")
     back_up(home, url, keep=1)
     (home / "trial.json").write_text("{}")
 
@@ -131,7 +131,7 @@ def test_a_place_that_cannot_be_tidied_has_the_new_backup_and_says_so(
     assert len(backups(url)) == 1
 
 
-def test_files_are_removed_by_what_the_hubs_file_system_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_on_the_hub_are_removed_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import HfFileSystem
 
     removed: list[str] = []
@@ -161,7 +161,7 @@ def test_a_clock_set_back_does_not_make_the_newest_backup_the_oldest(
 
 
 class Hub:
-    """What is used of huggingface_hub's HfApi."""
+    """The part of huggingface_hub.HfApi that backups use. `private` None: the dataset does not exist."""
 
     def __init__(self, private: bool | None) -> None:
         self.private = private
@@ -190,5 +190,5 @@ def test_on_the_hub_a_public_dataset_is_refused_and_a_missing_one_made_private(
         restore(home.parent / "new", "hf://datasets/ann/home")
     assert back_up(home, "hf://datasets/ann/home").new
     assert hub.private is True
-    with pytest.raises(BackupFailed, match="no place for backups"):
+    with pytest.raises(BackupFailed, match="cannot hold backups"):
         back_up(home, "hf://ann/model")
