@@ -1,4 +1,4 @@
-"""Importers for feedback from other systems. Each system has one module, whose `read` yields what a file holds."""
+"""Import conversations and feedback from files of other systems. `systems` has one module for each of them."""
 
 from feedback_store.importers.run_import import SYSTEMS, Report, import_file
 

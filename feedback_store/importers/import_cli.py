@@ -10,15 +10,22 @@ from feedback_store.store.open_store import FeedbackStore
 
 
 def add_import(commands: Any, where: argparse.ArgumentParser) -> None:
-    """Add the command. `where` names the store."""
-    command = commands.add_parser("import", parents=[where], help="bring in another system's feedback")
-    command.add_argument("file", type=Path, metavar="FILE", help="what the other system exported")
+    """Add `import` to the commands. `where` is the parser of the options that name the store."""
+    command = commands.add_parser("import", parents=[where], help="import the feedback of another system")
+    command.add_argument("file", type=Path, metavar="FILE", help="file that the other system exported")
     command.add_argument(
-        "--from", dest="system", required=True, choices=list(SYSTEMS), metavar="SYSTEM", help="see --list"
+        "--from",
+        dest="system",
+        required=True,
+        choices=list(SYSTEMS),
+        metavar="SYSTEM",
+        help="system that the file comes from, see --list",
     )
-    command.add_argument("--list", action=_List, nargs=0, help="list the systems and what is read of each")
+    command.add_argument(
+        "--list", action=_List, nargs=0, help="list the systems, and the file that is read for each"
+    )
     command.add_argument("--quiet", action="store_true", help="show no progress")
-    # A store may begin with what another system knows.
+    # The first feedback of a new store may come from another system.
     command.set_defaults(command=run, create=True)
 
 
@@ -29,7 +36,7 @@ def run(store: FeedbackStore, options: argparse.Namespace) -> int:
 
 
 class _List(argparse.Action):
-    """Like --help: it answers, and nothing else is asked for."""
+    """Print the systems and exit, like --help, without requiring the other arguments."""
 
     def __call__(
         self,
@@ -38,6 +45,6 @@ class _List(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        for system, (_, what) in SYSTEMS.items():
-            print(f"{system:<16}{what}")
+        for system, (_, description) in SYSTEMS.items():
+            print(f"{system:<16}{description}")
         parser.exit()

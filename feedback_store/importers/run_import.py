@@ -1,6 +1,6 @@
-"""Import one file of another system\'s feedback into the store.
+"""Import a file with feedback of another system into the store.
 
-A file is read twice: the first time nothing is written, so that a damaged file leaves the store as it was.
+The file is read twice. The first pass only checks it, so that a damaged file leaves the store unchanged.
 """
 
 from collections import Counter
@@ -31,29 +31,30 @@ from feedback_store.store.open_store import FeedbackStore
 
 SYSTEMS: dict[str, tuple[Callable[[Path], Iterator[Item]], str]] = {
     "argilla": (argilla.read, "records of to_list(), as JSON"),
-    "chat-ui": (chat_ui.read, "HF chat-ui's Parquet export"),
-    "feel": (feel.read, "FeeL's conversations, as JSON"),
-    "gradio": (gradio_log.read, "log.csv of Gradio's chat flagging"),
-    "hh-rlhf": (hh_rlhf.read, "pairs of texts with Human: and Assistant:, as JSON"),
+    "chat-ui": (chat_ui.read, "Parquet export of HF chat-ui"),
+    "feel": (feel.read, "conversations of FeeL, as JSON"),
+    "gradio": (gradio_log.read, "log.csv of chat flagging in Gradio"),
+    "hh-rlhf": (hh_rlhf.read, "pairs of texts marked with Human: and Assistant:, as JSON"),
     "librechat": (librechat.read, "an exported conversation, or the messages collection, as JSON"),
     "llama-factory": (
         llama_factory.read,
-        "alpaca or sharegpt rows, with dataset_info.json where there is one",
+        "alpaca or sharegpt rows, with an optional dataset_info.json",
     ),
     "open-assistant": (open_assistant.read, "message trees, as JSON lines"),
     "open-webui": (open_webui.read, "feedback-history-export-*.json"),
-    "trl": (trl_rows.read, "TRL's rows, and what export writes"),
+    "trl": (trl_rows.read, "rows for TRL, and the files of the export command"),
 }
 MOST_ROWS = 200  # in one transaction
-MOST_TURNS = 2_000
+MOST_TURNS = 2_000  # messages in one transaction
 
 
 @dataclass
 class Report:
-    """What became of a file's rows.
+    """The result of an import: what happened to the rows of a file.
 
-    `kept` rows brought something, or were there before; of these `unchanged` brought nothing new. `skipped`
-    counts the others by reason, and `first` names the first row of each. `added` counts new rows of the store.
+    `kept` counts the imported rows, including the `unchanged` ones that were in the store before. `skipped`
+    counts the other rows by reason, and `first` has the number of the first row for each reason. `added` counts
+    the new rows of the store by kind.
     """
 
     read: int = 0
@@ -68,40 +69,40 @@ class Report:
         self.first.setdefault(str(reason), row)
 
     def lines(self) -> list[str]:
-        """The report in words."""
-        said = [
+        """The report as lines of text."""
+        lines = [
             f"rows read     {self.read:>9,}",
-            f"rows kept     {self.kept:>9,}  ({self.unchanged:,} of them were there already)",
+            f"rows kept     {self.kept:>9,}  ({self.unchanged:,} of them were in the store already)",
             f"rows skipped  {self.skipped.total():>9,}",
         ]
-        said += [
+        lines += [
             f"  {number:>9,}  {reason} (first: row {self.first[reason]})"
             for reason, number in self.skipped.most_common()
         ]
-        news = counted_rows(+self.added)
-        return [*said, f"added: {news or 'nothing'}"]
+        added = counted_rows(+self.added)
+        return [*lines, f"added: {added or 'nothing'}"]
 
 
 def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = True) -> Report:
-    """Bring the feedback of another system's file into the store; what is there already is not doubled.
+    """Import a file of another system into the store. Rows that are in the store already are not added again.
 
-    `quiet` shows no progress bars. Raises: FileDamaged, NothingUsable, MissingDependency, before anything is
-    written; ImportFailed where the store fails on the way: what was written stays, whole row by whole row, and
-    the same import again goes on from there.
+    `quiet` hides the progress bars. Raises: FileDamaged, NothingUsable, MissingDependency, each before anything
+    is written; ImportFailed if the store fails during the import: complete rows that were written stay, and
+    running the same import again continues after them.
     """
     total = _checked(system, path, quiet)
     report = Report()
     with tqdm(total=total, desc="importing", unit="row", disable=quiet or None) as progress:
-        for some in _batches(system, path, report):
+        for batch in _batches(system, path, report):
             try:
                 with store._write() as session:
-                    outcomes, added = write(session, system, [one for _, one in some])
+                    outcomes, added = write(session, system, [conversation for _, conversation in batch])
             except StoreError as error:
                 raise ImportFailed(
-                    f"The import stopped: {error} The rows before row {some[0][0]} are in the store "
-                    f"({report.kept:,} kept), this and later ones are not. Run the same import again to go on."
+                    f"The import stopped: {error} The rows before row {batch[0][0]} are in the store "
+                    f"({report.kept:,} kept), this row and later ones are not. Run the same import again to continue."
                 ) from error
-            for (row, _), outcome in zip(some, outcomes, strict=True):
+            for (row, _), outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Unusable):
                     report.skip(row, outcome)
                 else:
@@ -113,7 +114,7 @@ def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = 
 
 
 def _checked(system: str, path: Path, quiet: bool) -> int:
-    """How many rows the file has. Raises: NothingUsable, and what reading raises."""
+    """Count the rows of the file. Raises: NothingUsable, FileDamaged, ImportFailed."""
     total, reasons = 0, Counter[str]()
     with tqdm(desc="checking", unit="row", disable=quiet or None) as progress:
         for _, item in _items(system, path):
@@ -127,13 +128,13 @@ def _checked(system: str, path: Path, quiet: bool) -> int:
         reason, number = reasons.most_common(1)[0]
         raise NothingUsable(
             f"None of the {total:,} rows of {path} can be imported as {system} "
-            f"({number:,}: {reason}). Nothing was imported; is it another system's file?"
+            f"({number:,}: {reason}). Nothing was imported. Check that the file comes from that system."
         )
     return total
 
 
 def _items(system: str, path: Path) -> Iterator[tuple[int, Item]]:
-    """Every row's number and what came of it, checked."""
+    """Iterate over (row number, checked conversation or the reason why the row is unusable)."""
     read, _ = SYSTEMS[system]
     for row, item in enumerate(read(path), 1):
         if isinstance(item, ImportedConversation):
@@ -146,18 +147,18 @@ def _items(system: str, path: Path) -> Iterator[tuple[int, Item]]:
 
 
 def _batches(system: str, path: Path, report: Report) -> Iterator[list[tuple[int, ImportedConversation]]]:
-    """Usable rows, as many at once as one transaction should hold; the others go into the report."""
-    some: list[tuple[int, ImportedConversation]] = []
+    """Group usable rows into batches for one transaction each; record the other rows in the report."""
+    batch: list[tuple[int, ImportedConversation]] = []
     turns = 0
     for row, item in _items(system, path):
         report.read = row
         if isinstance(item, Unusable):
             report.skip(row, item)
             continue
-        some.append((row, item))
+        batch.append((row, item))
         turns += len(item.turns)
-        if len(some) >= MOST_ROWS or turns >= MOST_TURNS:
-            yield some
-            some, turns = [], 0
-    if some:
-        yield some
+        if len(batch) >= MOST_ROWS or turns >= MOST_TURNS:
+            yield batch
+            batch, turns = [], 0
+    if batch:
+        yield batch

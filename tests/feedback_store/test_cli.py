@@ -259,11 +259,11 @@ def test_the_command_prints_a_report_and_makes_the_store(
     file = str(SAMPLES / "open-webui.json")
     assert main(["import", "--from", "open-webui", file, "--home", str(home)]) == 0
     printed = capsys.readouterr().out
-    assert "rows kept             4  (0 of them were there already)" in printed
+    assert "rows kept             4  (0 of them were in the store already)" in printed
     assert "1  no snapshot of the chat (first: row 5)" in printed
     assert "added: 1 conversation," in printed
     assert main(["import", "--from", "open-webui", file, "--home", str(home), "--quiet"]) == 0
-    assert "(4 of them were there already)" in capsys.readouterr().out
+    assert "(4 of them were in the store already)" in capsys.readouterr().out
     assert main(["verify", "--home", str(home)]) == 0
 
 

@@ -1,4 +1,4 @@
-"""Files of other systems, for tests of the importers."""
+"""Sample files of other systems, and what an import left in the store, for tests of the importers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SAMPLES = DATA / "imports"
 
 
 def sample(system: str, folder: Path) -> Path:
-    """The system's sample file; chat-ui's is Parquet, and made here."""
+    """The sample file of a system. That of chat-ui is a Parquet file, and is generated in `folder`."""
     if system != "chat-ui":
-        (found,) = SAMPLES.glob(f"{system}.*")
-        return found
+        (path,) = SAMPLES.glob(f"{system}.*")
+        return path
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
-    said = [
+    messages = [
         {"from": "user", "content": "What is 5 + 3?", "score": None},
         {"from": "assistant", "content": "<think>\n5 and 3\n</think>\n\n8", "score": 1},
         {"from": "user", "content": "And 9 + 9?", "score": None},
         {"from": "assistant", "content": "19", "score": -1},
     ]
-    when = datetime(2026, 4, 1, tzinfo=UTC)
+    created = datetime(2026, 4, 1, tzinfo=UTC)
     rows = [
-        {"title": "Sums", "created_at": when, "updated_at": when, "messages": said},
-        {"title": "", "created_at": when, "updated_at": when, "messages": said[1:]},
+        {"title": "Sums", "created_at": created, "updated_at": created, "messages": messages},
+        {"title": "", "created_at": created, "updated_at": created, "messages": messages[1:]},
     ]
     path = folder / "chat-ui.parquet"
     parquet.write_table(arrow.Table.from_pylist(rows), path)
@@ -38,7 +38,9 @@ def sample(system: str, folder: Path) -> Path:
 
 
 def everything(store: FeedbackStore) -> list[Any]:
-    raters = {rating.rater for rating, _ in store.ratings()} | {said.rater for said, _ in store.corrections()}
+    """All feedback and conversations in the store, to compare it before and after an import."""
+    raters = {rating.rater for rating, _ in store.ratings()}
+    raters |= {correction.rater for correction, _ in store.corrections()}
     return [
         list(store.ratings()),
         list(store.corrections()),

@@ -1,1 +1,1 @@
-"""Read foreign files, their fields, and the conversations and feedback in them, independent of the system."""
+"""Parsing shared by all importers: file formats, field types, and the conversations and feedback made of them."""

@@ -1,4 +1,4 @@
-"""Fields of files that anyone may have written: each comes out as what it must be, or as a named reason."""
+"""Validate and convert the fields of an untrusted row. A function returns the required type or raises Unusable."""
 
 import html
 import math
@@ -11,7 +11,7 @@ from feedback_store.importers.parsing.items import ImportedMessage, Unusable, tu
 from feedback_store.records import Role
 from feedback_store.validation import MAX_COMMENT, MAX_REASON, MAX_REASONS
 
-LATEST_YEAR = 2100  # a time beyond it is a number in an unknown unit, not a time
+LATEST_YEAR = 2100  # a later year comes from a number in an unknown unit
 ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -24,58 +24,58 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
 }
 THINK_TAGS = re.compile(r"\A\s*<think>\n?(.*?)\n?</think>\n{0,2}", re.DOTALL)
-# How Open WebUI shows a thought inside a message.
+# How Open WebUI embeds a thought in the text of a message.
 REASONING_BLOCK = re.compile(
     r'\A\s*<details type="reasoning"[^>]*>\s*<summary>.*?</summary>\s*(.*?)\s*</details>\s*', re.DOTALL
 )
 
 
 def mapping(value: object, name: str = "row") -> dict[str, Any]:
-    """Raises: Unusable unless `value` is an object."""
+    """Return a JSON object. Raises: Unusable unless `value` is one."""
     if not isinstance(value, dict):
-        raise Unusable(f"{name} is no object")
+        raise Unusable(f"{name} is not an object")
     return value
 
 
 def listing(value: object, name: str) -> list[Any]:
-    """Raises: Unusable unless `value` is a list that holds something."""
+    """Return a list that is not empty. Raises: Unusable unless `value` is one."""
     if not isinstance(value, list) or not value:
-        raise Unusable(f"{name} is no list, or empty")
+        raise Unusable(f"{name} is not a list, or is empty")
     return value
 
 
 def text(value: object, name: str) -> str:
-    """Text that every database can hold. Raises: Unusable."""
+    """Return a text that every database can store. Raises: Unusable."""
     if not isinstance(value, str):
-        raise Unusable(f"{name} is no text")
+        raise Unusable(f"{name} is not text")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Unusable(f"{name} has half a surrogate pair, which is no character") from None
+        raise Unusable(f"{name} contains half a surrogate pair, which is not a character") from None
     if "\0" in value:
-        raise Unusable(f"{name} has a NUL character, which no database holds")
+        raise Unusable(f"{name} contains a NUL character, which a database cannot store")
     return value
 
 
 def filled(value: object, name: str) -> str:
-    """Text that says something. Raises: Unusable."""
-    found = text(value, name)
-    if not found.strip():
+    """Return a text that is more than white space. Raises: Unusable."""
+    string = text(value, name)
+    if not string.strip():
         raise Unusable(f"{name} is empty")
-    return found
+    return string
 
 
 def label(value: object) -> str:
-    """An optional name, such as a model's or a person's; numbers are names too. "" where it is none."""
-    if isinstance(value, str) and _holdable(value):
+    """Return an optional name or id, such as that of a model or a person, from a text or a whole number; else ""."""
+    if isinstance(value, str) and _storable(value):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def content(value: object, name: str) -> str:
-    """A message's text: a string, or a list of text blocks put together.
+    """Return the text of a message from a string, a text block or a list of them, joined with newlines.
 
-    Raises: Unusable; also for pictures and files, without which the reply would answer another question.
+    Raises: Unusable; also for images and files, because a reply to them makes no sense without them.
     """
     if isinstance(value, str):
         return text(value, name)
@@ -88,39 +88,39 @@ def content(value: object, name: str) -> str:
             continue
         inner = block.get("text", block.get("content")) if isinstance(block, dict) else None
         if inner is None or block.get("type", "text") != "text":
-            raise Unusable(f"{name} has a part that is no text")
+            raise Unusable(f"{name} has a part that is not text")
         pieces.append(text(inner.get("value") if isinstance(inner, dict) else inner, name))
     return "\n".join(pieces)
 
 
 def role(value: object) -> Role:
-    """Raises: Unusable for tools and other roles that the store does not know."""
-    found = ROLES.get(value.lower()) if isinstance(value, str) else None
-    if found is None:
-        raise Unusable("a role that the store does not know")
-    return found
+    """Return the role of a message. Raises: Unusable for tools and other roles that the store does not have."""
+    known_role = ROLES.get(value.lower()) if isinstance(value, str) else None
+    if known_role is None:
+        raise Unusable("unknown role")
+    return known_role
 
 
 def moment(value: object) -> datetime | None:
-    """A time from seconds, milli-, micro- or nanoseconds since 1970, ISO 8601 or MongoDB's; None if it is none."""
+    """Return a time from seconds, milli-, micro- or nanoseconds since 1970, ISO 8601 or MongoDB's format; else None."""
     if isinstance(value, dict):
         value = value.get("$date")
     if isinstance(value, str):
         value = _number_or_time(value)
     if isinstance(value, datetime):
-        found = value if value.tzinfo else value.replace(tzinfo=UTC)
+        time = value if value.tzinfo else value.replace(tzinfo=UTC)
     elif isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e20:
         seconds = float(value)
-        while seconds > 1e11:  # year 5138 in seconds: it is a smaller unit
+        while seconds > 1e11:  # year 5138 if it were seconds: the unit is a smaller one
             seconds /= 1000
-        found = datetime.fromtimestamp(seconds, UTC)
+        time = datetime.fromtimestamp(seconds, UTC)
     else:
         return None
-    return found if 1970 <= found.year <= LATEST_YEAR else None
+    return time if 1970 <= time.year <= LATEST_YEAR else None
 
 
 def whole(value: object) -> int | None:
-    """A whole number, also where Parquet or a spreadsheet made it 1.0 or "1"; None if it is none."""
+    """Return a whole number, also from 1.0 or "1", as which Parquet files and spreadsheets store it; else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -134,67 +134,67 @@ def whole(value: object) -> int | None:
 
 
 def thumb(value: object) -> int:
-    """1 or -1. Raises: Unusable for anything else."""
-    found = whole(value)
-    if found not in (1, -1):
+    """Return a rating, 1 or -1. Raises: Unusable for any other value."""
+    rating = whole(value)
+    if rating not in (1, -1):
         raise Unusable("a rating that is neither 1 nor -1")
-    return found
+    return rating
 
 
 def remarks(reasons: Iterable[object], comment: object = "") -> dict[str, Any]:
-    """`reasons` and `comment` as a vote takes them: what is too long for a reason goes into the comment."""
+    """Return the `reasons` and `comment` of a rating. Reasons that are too long or too many go into the comment."""
     short: list[str] = []
     long: list[str] = []
-    said = comment.strip() if isinstance(comment, str) and _holdable(comment) else ""
+    own_comment = comment.strip() if isinstance(comment, str) and _storable(comment) else ""
     for reason in reasons:
-        if isinstance(reason, str) and reason.strip() and _holdable(reason):
+        if isinstance(reason, str) and reason.strip() and _storable(reason):
             (short if len(reason.strip()) <= MAX_REASON else long).append(reason.strip())
     short = list(dict.fromkeys(short))
-    whole_comment = "\n".join([said] * bool(said) + long + short[MAX_REASONS:])
-    if len(whole_comment) > MAX_COMMENT:
-        whole_comment = whole_comment[: MAX_COMMENT - 1] + "…"
-    return {"reasons": tuple(short[:MAX_REASONS]), "comment": whole_comment}
+    full_comment = "\n".join([own_comment] * bool(own_comment) + long + short[MAX_REASONS:])
+    if len(full_comment) > MAX_COMMENT:
+        full_comment = full_comment[: MAX_COMMENT - 1] + "…"
+    return {"reasons": tuple(short[:MAX_REASONS]), "comment": full_comment}
 
 
-def split_thought(said: str) -> tuple[str | None, str]:
-    """(thought, answer) of a reply that carries its thought in the text; (None, text) of another."""
-    if found := THINK_TAGS.match(said):
-        return found[1] or None, said[found.end() :]
-    if found := REASONING_BLOCK.match(said):
-        inner = html.unescape(found[1])
-        lines = (re.sub(r"\A> ?", "", one) for one in inner.split("\n"))
-        return "\n".join(lines).strip() or None, said[found.end() :]
-    return None, said
+def split_thought(reply: str) -> tuple[str | None, str]:
+    """Return (thought, answer) of a reply whose text may contain its thought; the thought is None without one."""
+    if match := THINK_TAGS.match(reply):
+        return match[1] or None, reply[match.end() :]
+    if match := REASONING_BLOCK.match(reply):
+        quoted_lines = html.unescape(match[1]).split("\n")
+        thought = "\n".join(re.sub(r"\A> ?", "", line) for line in quoted_lines)
+        return thought.strip() or None, reply[match.end() :]
+    return None, reply
 
 
 def branch(messages: object, name: str = "messages", model: str = "") -> list[ImportedMessage]:
-    """A chat list (`role` and `content`, or `from` and `value`) as one branch of turns.
+    """Convert a list of messages (`role` and `content`, or `from` and `value`) to one branch of a conversation.
 
-    Raises: Unusable, also where a reply does not follow a user's message.
+    Raises: Unusable; also for a reply that does not follow a user message.
     """
     turns: list[ImportedMessage] = []
-    for said in listing(messages, name):
-        message = mapping(said, "a message")
-        who = role(message.get("role", message.get("from")))
+    for item in listing(messages, name):
+        message = mapping(item, "a message")
+        message_role = role(message.get("role", message.get("from")))
         body = content(message.get("content", message.get("value")), "a message")
         thought = None
-        if who == "assistant":
+        if message_role == "assistant":
             if not turns or turns[-1].role != "user":
-                raise Unusable("a reply that answers no user's message")
+                raise Unusable("a reply that does not follow a user message")
             thought, body = split_thought(body)
-            given = message.get("reasoning_content", message.get("thinking"))
-            if thought is None and given:
-                thought = text(given, "a thought")
-        turns.append(turn(turns[-1] if turns else None, who, body, thought=thought, model=model))
+            separate_thought = message.get("reasoning_content", message.get("thinking"))
+            if thought is None and separate_thought:
+                thought = text(separate_thought, "a thought")
+        turns.append(turn(turns[-1] if turns else None, message_role, body, thought=thought, model=model))
     return turns
 
 
 def replies(turns: Iterable[ImportedMessage]) -> Iterator[ImportedMessage]:
-    """Only the model's."""
-    return (one for one in turns if one.role == "assistant")
+    """The messages that the model wrote."""
+    return (message for message in turns if message.role == "assistant")
 
 
-def _holdable(value: str) -> bool:
+def _storable(value: str) -> bool:
     try:
         text(value, "")
     except Unusable:
@@ -203,9 +203,9 @@ def _holdable(value: str) -> bool:
 
 
 def _number_or_time(value: str) -> object:
-    for read in (float, datetime.fromisoformat):
+    for parse in (float, datetime.fromisoformat):
         try:
-            return read(value)
+            return parse(value)
         except ValueError:
             continue
     return None

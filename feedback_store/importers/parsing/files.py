@@ -1,7 +1,7 @@
-"""Foreign files as rows, one at a time: JSON arrays and JSON lines of any size, Parquet, CSV, each also gzipped.
+"""Stream the rows of JSON, JSON Lines, Parquet and CSV files; JSON and CSV files may be compressed with gzip.
 
-Memory is bounded by the longest row. One bad line of a file is one unusable row; a file that cannot be read on
-from some place (cut off, another encoding) is FileDamaged.
+A file may be larger than memory, which is bounded by the longest row. One invalid line of JSON Lines is one
+unusable row. A file that cannot be read to its end (cut off, wrong encoding) raises FileDamaged.
 """
 
 import csv
@@ -21,8 +21,8 @@ from feedback_store.optional_packages import optional_package
 
 CHUNK = 1 << 16  # characters
 LONGEST_ROW = 1 << 26  # characters
-PARQUET_ROWS = 100  # decoded at once
-LONGEST_NUMBER = 300  # digits: Python refuses to read much longer ones
+PARQUET_ROWS = 100  # decoded at a time
+LONGEST_NUMBER = 300  # digits; Python refuses to parse integers of more than 4300
 
 Row = tuple[int, object]
 Item = ImportedConversation | Unusable
@@ -32,7 +32,8 @@ def _number(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
 
 
-# What may look wrong only because the rest is missing, strings aside; a pair of \u escapes is the longest.
+# Characters before the end of a chunk in which an error may only mean that the rest of a token is missing. The
+# longest token, apart from strings, is a pair of \u escapes.
 LONGEST_CUT = 16
 DELIMITERS = tuple(", \t\n\r]")
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -40,12 +41,12 @@ DECODER = json.JSONDecoder(parse_int=_number)
 
 
 def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], ImportedConversation]) -> Iterator[Item]:
-    """Convert every row that is an object; a row that cannot be used comes out as its reason."""
+    """Convert every row; yield the reason in place of a row that is not an object or cannot be used."""
     for _, row in rows:
         if isinstance(row, Unusable):
             yield row
         elif not isinstance(row, dict):
-            yield Unusable("row is no object")
+            yield Unusable("row is not an object")
         else:
             try:
                 yield convert(row)
@@ -54,39 +55,39 @@ def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], ImportedConver
 
 
 def rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSON array, JSON lines or Parquet file with their numbers, from 1 on.
+    """Iterate over the (number, row) pairs of a JSON array, JSON Lines or Parquet file; numbers start at 1.
 
-    A line that is no JSON comes out as Unusable. Raises: FileDamaged, ImportFailed.
+    A line that is not JSON is yielded as Unusable. Raises: FileDamaged, ImportFailed.
     """
-    with _explained(path), _opened(path) as file:
+    with _failures_explained(path), _opened(path) as file:
         if file.peek(4)[:4] == b"PAR1":
             yield from _parquet(path)
             return
         stream = _decoded(file)
         first = _first_line(stream)
         if first.startswith("["):
-            yield from enumerate(_elements(_Rest(first, stream)), 1)
-        elif first.strip() == "{":  # one object, printed over many lines
+            yield from enumerate(_elements(_PushbackStream(first, stream)), 1)
+        elif first.strip() == "{":  # a single object, formatted over many lines
             yield from _only_value(first, stream)
         else:
             yield from _lines(first, stream)
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file after its header, as texts. Raises: FileDamaged, ImportFailed."""
+    """Iterate over the (number, cells) pairs of a CSV file without its header. Raises: FileDamaged, ImportFailed."""
     csv.field_size_limit(LONGEST_ROW)
-    with _explained(path), _opened(path) as file:
+    with _failures_explained(path), _opened(path) as file:
         reader = csv.reader(_decoded(file, newline=""), strict=True)
         try:
             for number, record in enumerate(reader):
                 if number and record:
                     yield number, record
         except csv.Error as error:
-            raise FileDamaged(f"{path} is no CSV from line {reader.line_num} on: {error}.") from error
+            raise FileDamaged(f"{path} is not valid CSV from line {reader.line_num} on: {error}.") from error
 
 
 def parsed(value: str) -> object:
-    """JSON in a field. Raises: Unusable."""
+    """Parse JSON from a line or a field. Raises: Unusable."""
     try:
         return DECODER.decode(value)
     except json.JSONDecodeError:
@@ -96,19 +97,19 @@ def parsed(value: str) -> object:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _failures_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
         raise FileDamaged(
-            f"{path} is not in the encoding that it begins in ({reason}). Save it as UTF-8."
+            f"{path} is not in the encoding that its first bytes indicate ({reason}). Save it as UTF-8."
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FileDamaged(f"{path} is a damaged gzip file: {error}. Fetch it again.") from error
+        raise FileDamaged(f"{path} is a damaged gzip file: {error}. Download it again.") from error
     except OSError as error:
         raise ImportFailed(
-            f"{path} cannot be read: {error.strerror or error}. Check its name and permissions."
+            f"{path} cannot be read: {error.strerror or error}. Check its name and its permissions."
         ) from error
 
 
@@ -123,20 +124,20 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _decoded(file: Any, newline: str | None = None) -> io.TextIOWrapper:
-    # By its first bytes: UTF-8, -16 or -32, with a byte order mark or without.
+    # The first bytes tell UTF-8, UTF-16 and UTF-32 apart, with or without a byte order mark.
     return io.TextIOWrapper(file, encoding=json.detect_encoding(file.peek(4)[:4]), newline=newline)
 
 
 def _first_line(stream: TextIO) -> str:
-    """From the first character that is no white space to the end of its line, or of a chunk."""
+    """The text from the first character that is not white space to the end of its line or chunk."""
     while piece := stream.readline(CHUNK):
         if piece.strip():
             return piece.lstrip()
     return ""
 
 
-class _Rest:
-    """A stream with a piece put back in front."""
+class _PushbackStream:
+    """A text stream with one piece that was already read put back at its start."""
 
     def __init__(self, piece: str, stream: TextIO) -> None:
         self._piece, self._stream = piece, stream
@@ -153,12 +154,12 @@ class _Rest:
 
 
 def _lines(first: str, stream: TextIO) -> Iterator[Row]:
-    source, number = _Rest(first, stream), 0
+    source, number = _PushbackStream(first, stream), 0
     while piece := source.readline(LONGEST_ROW):
         whole = piece
         while not piece.endswith("\n") and len(piece) == LONGEST_ROW:
             piece = source.readline(LONGEST_ROW)
-            whole = ""  # too long to be kept: read over it
+            whole = ""  # too long to keep: skip to its end
         if whole and not whole.strip():
             continue
         number += 1
@@ -181,14 +182,14 @@ def _only_value(first: str, stream: TextIO) -> Iterator[Row]:
         raise FileDamaged(f"The file is one JSON object that cannot be read: {reason}.") from None
 
 
-def _elements(source: _Rest) -> Iterator[object]:
-    """The elements of a JSON array, each decoded as soon as it has wholly arrived."""
+def _elements(source: _PushbackStream) -> Iterator[object]:
+    """Iterate over the elements of a JSON array, and decode each as soon as all of its text was read."""
     text, at, ended = source.read(CHUNK), 1, False  # text[0] is the bracket
     number, wants_comma, may_close = 1, False, True
 
     def more() -> None:
         nonlocal text, at, ended
-        # At least as much again as is waiting: a long element is tried few times, not once a chunk.
+        # Read at least as much again as is buffered, so that a long element is decoded few times, not once a chunk.
         piece = source.read(max(CHUNK, len(text) - at))
         text, at, ended = text[at:] + piece, 0, not piece
 
@@ -202,7 +203,9 @@ def _elements(source: _Rest) -> Iterator[object]:
             break
         elif wants_comma:
             if text[at] != ",":
-                raise FileDamaged(f"The file is no JSON from row {number} on: there is no comma before it.")
+                raise FileDamaged(
+                    f"The file is not valid JSON from row {number} on: the comma before it is missing."
+                )
             at, wants_comma, may_close = at + 1, False, False
         else:
             try:
@@ -211,13 +214,15 @@ def _elements(source: _Rest) -> Iterator[object]:
                 raise FileDamaged(f"Row {number} is nested too deeply to be read.") from None
             except json.JSONDecodeError as error:
                 if ended or not _may_be_cut(error, len(text)):
-                    raise FileDamaged(f"The file is no JSON from row {number} on: {error.msg}.") from None
+                    raise FileDamaged(
+                        f"The file is not valid JSON from row {number} on: {error.msg}."
+                    ) from None
                 if len(text) - at > LONGEST_ROW:
                     raise FileDamaged(f"Row {number} has more than {LONGEST_ROW:,} characters.") from None
                 more()
                 continue
             if not ended and len(text) - end < LONGEST_CUT and text[end : end + 1] not in DELIMITERS:
-                more()  # a number may go on in the next chunk
+                more()  # a number may continue in the next chunk
                 continue
             yield value
             number, at, wants_comma, may_close = number + 1, end, True, True
@@ -226,7 +231,7 @@ def _elements(source: _Rest) -> Iterator[object]:
         text, at = source.read(CHUNK), 0
         if not text:
             return
-    raise FileDamaged(f"Something follows the file's array of {number - 1} rows.")
+    raise FileDamaged(f"The file continues after its array of {number - 1} rows.")
 
 
 def _may_be_cut(error: json.JSONDecodeError, length: int) -> bool:
@@ -244,8 +249,8 @@ def _parquet(path: Path) -> Iterator[Row]:
     except (optional_package("pyarrow", "").ArrowException, OSError, ValueError) as error:
         raise FileDamaged(f"{path} is a damaged Parquet file: {error!s:.300}.") from error
     except OverflowError as error:
-        # Arrow's times reach beyond Python's years 1 to 9999.
+        # Arrow has times outside the years 1 to 9999, to which Python is limited.
         raise FileDamaged(
-            f"{path} has a time beyond the years 1 to 9999 after row {number:,}: {error!s:.300}. "
-            "Correct it, or leave its column out."
+            f"{path} has a time outside the years 1 to 9999 after row {number:,}: {error!s:.300}. "
+            "Correct it, or remove its column."
         ) from error

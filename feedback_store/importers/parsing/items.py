@@ -1,6 +1,7 @@
-"""What an importer makes of another system's row, before it is written: conversations and signals.
+"""Conversations, messages and feedback that an importer parsed and that are not yet in the store.
 
-Names in here are the other system's own: ids become ours, and people pseudonyms, only when they are written.
+They keep the ids and the names of people of the other system. Both are replaced, by ids of the store and by
+pseudonyms, when the conversation is written.
 """
 
 import hashlib
@@ -14,9 +15,10 @@ from feedback_store.records import Role
 
 @dataclass(frozen=True)
 class ImportedMessage:
-    """A message of the tree. `parent` None: a root. `model` names what wrote a reply, where that is known.
+    """A message of a conversation tree. `key` is its id; `parent` is the key of its parent, None for a root.
 
-    A reply that is not `answered` is empty: it says that nothing was answered, and in which mode it was asked.
+    `model` names the model that wrote a reply, where it is known, and `think` is true if a thought was requested.
+    A reply that is not `answered` is an empty placeholder, stored to keep a prompt that has no reply.
     """
 
     key: str
@@ -32,7 +34,7 @@ class ImportedMessage:
 
 @dataclass(frozen=True)
 class ImportedRating:
-    """A person's thumb on a reply: `value` 1 or -1."""
+    """A thumb of one person on one reply: `value` is 1 or -1. `reply` is the key of the reply."""
 
     reply: str
     rater: str
@@ -44,7 +46,7 @@ class ImportedRating:
 
 @dataclass(frozen=True)
 class ImportedCorrection:
-    """What a person would have the reply say."""
+    """A corrected text that one person wrote for a reply. `reply` is the key of the reply."""
 
     reply: str
     rater: str
@@ -54,7 +56,7 @@ class ImportedCorrection:
 
 @dataclass(frozen=True)
 class ImportedComparison:
-    """One reply preferred to another one on the same message; with `tie` neither is."""
+    """A preference for the reply with key `chosen` over its sibling `rejected`; with `tie`, neither is preferred."""
 
     chosen: str
     rejected: str
@@ -69,10 +71,10 @@ Signal = ImportedRating | ImportedCorrection | ImportedComparison
 
 @dataclass(frozen=True)
 class ImportedConversation:
-    """A conversation, or a part of one, with what people said of its replies.
+    """A conversation, or a part of one, with the feedback on its replies.
 
-    `key` names the conversation and `rater` who held it. Turns stand after their parents; a parent that is
-    missing here may have been imported before. The same key and turns again are the same conversation.
+    `key` is its id and `rater` the person who held it. `turns` lists parents before children; a parent that is
+    missing here may have been imported earlier. Importing the same key and messages again adds nothing.
     """
 
     key: str
@@ -84,14 +86,14 @@ class ImportedConversation:
 
 
 class Unusable(Exception):
-    """Why one row cannot be imported: a short reason, the same for all rows of its kind."""
+    """A row cannot be imported. The message is a short reason, by which the report counts rows."""
 
 
 def content_key(*parts: str | None) -> str:
-    """A key for what has none in its own system, made from its content: equal content, equal key."""
+    """Return a key made from content, for things without an id in their own system. Equal parts give equal keys."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
-        # Each part is framed by its length: "ab", "c" must not equal "a", "bc".
+        # Each part is preceded by its length, so that ("ab", "c") and ("a", "bc") differ.
         digest.update(b"-" if part is None else f"{len(part)}:{part}".encode(errors="surrogatepass"))
     return digest.hexdigest()
 
@@ -107,34 +109,34 @@ def turn(
     think: bool | None = None,
     at: datetime | None = None,
 ) -> ImportedMessage:
-    """A turn whose key comes from its content and from all that was said before it.
+    """Return a message whose key is derived from its content and from all messages before it.
 
-    A conversation that has grown since the last import keeps its turns' keys, and an edited message is another
-    one. `name` tells siblings of equal content apart, where the other system does. Where `think` is not known,
-    a reply with a thought was asked for one.
+    The messages of a conversation that has grown since the last import keep their keys; an edited message gets
+    another one. `name` distinguishes siblings of equal content where the other system does. `think` None means
+    unknown, and is taken to be true for a reply with a thought.
     """
     key = content_key(parent.key if parent else None, role, thought, content, name)
-    mode = bool(thought) if think is None else think
-    return ImportedMessage(key, parent.key if parent else None, role, content, thought, model, mode, at)
+    think_mode = bool(thought) if think is None else think
+    return ImportedMessage(key, parent.key if parent else None, role, content, thought, model, think_mode, at)
 
 
 def parents_first(turns: Iterable[ImportedMessage]) -> list[ImportedMessage]:
-    """The turns of a tree in an order in which it can be written.
+    """Order the messages of a tree so that each comes after its parent.
 
-    Turns in a circle, turns below a parent that is not there, and replies (with all below them) that answer
-    no user's message are left out.
+    Left out are messages in a cycle, messages below a missing parent, and replies that do not follow a user
+    message, with everything below them.
     """
-    below: dict[str | None, list[ImportedMessage]] = {}
-    for one in turns:
-        below.setdefault(one.parent, []).append(one)
+    children: dict[str | None, list[ImportedMessage]] = {}
+    for message in turns:
+        children.setdefault(message.parent, []).append(message)
     ordered: list[ImportedMessage] = []
     waiting: list[tuple[ImportedMessage | None, ImportedMessage]] = [
-        (None, one) for one in reversed(below.pop(None, []))
+        (None, root) for root in reversed(children.pop(None, []))
     ]
     while waiting:
-        parent, one = waiting.pop()
-        if one.role == "assistant" and (parent is None or parent.role != "user"):
+        parent, message = waiting.pop()
+        if message.role == "assistant" and (parent is None or parent.role != "user"):
             continue
-        ordered.append(one)
-        waiting.extend((one, child) for child in reversed(below.pop(one.key, [])))
+        ordered.append(message)
+        waiting.extend((message, child) for child in reversed(children.pop(message.key, [])))
     return ordered

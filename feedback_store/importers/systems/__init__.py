@@ -1,1 +1,1 @@
-"""One file for each other system: its `read` yields what it finds in a file of that system."""
+"""One module for each other system, whose `read` yields the conversations in a file of that system."""

@@ -1,9 +1,10 @@
-"""Argilla: records of `to_list()`, also flattened, whose fields hold a prompt and one reply or several.
+"""Argilla: records from `to_list()`, also flattened, with a prompt and one or more replies in their fields.
 
-Questions are free, so their answers are read by what they say. Of several replies: a label that names one, or
-both_good or both_bad; a ranking; a rating of each (the higher one is preferred, whatever the scale). Of a single
-reply: a label such as good or bad; a rating from 1 to 5 (3 is no vote); a corrected text. Other texts become the
-vote's comment. Only submitted answers count.
+Argilla lets its users define the questions, so an answer is interpreted by its content. With several replies it
+may be a label that names one of them, or both_good or both_bad; a ranking; or a rating of each reply, of which
+the higher is preferred on any scale. With a single reply it may be a label such as good or bad, a rating from 1
+to 5 (3 counts as no rating), or a corrected text. Any other text becomes the comment of the rating. Only
+submitted answers are imported.
 """
 
 import re
@@ -62,12 +63,12 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     fields = mapping(row.get("fields", row), "fields")
-    asked = next((fields[name] for name in PROMPTS if fields.get(name)), None)
-    if asked is None:
+    prompt_field = next((fields[name] for name in PROMPTS if fields.get(name)), None)
+    if prompt_field is None:
         raise Unusable("no field with a prompt")
-    prompt = prompt_of(asked)
+    prompt = prompt_of(prompt_field)
     replies = {
         name: reply_to(prompt, value)
         for name, value in fields.items()
@@ -81,15 +82,15 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     if not by_user:
         raise Unusable("no submitted answer")
     at = moment(row.get("updated_at"))
-    signals = [one for user, said in by_user.items() for one in _signals(user, said, replies, at)]
+    signals = [signal for user, answers in by_user.items() for signal in _signals(user, answers, replies, at)]
     if not signals:
-        raise Unusable("answers that say nothing of a reply")
-    key = label(row.get("id")) or content_key(*(one.key for one in replies.values()))
+        raise Unusable("answers without a judgement of a reply")
+    key = label(row.get("id")) or content_key(*(reply.key for reply in replies.values()))
     return ImportedConversation(key, key, (*prompt, *replies.values()), tuple(signals))
 
 
 def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(user, question, value) of every submitted answer."""
+    """Iterate over (user, question, value) of every submitted answer."""
     nested = row.get("responses")
     if isinstance(nested, dict):
         for question, answers in nested.items():
@@ -101,23 +102,23 @@ def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
         if flat and not rest and isinstance(values, list):
             users, states = row.get(f"{column}.users"), row.get(f"{column}.status")
             for number, value in enumerate(values):
-                if _at(states, number, "submitted") == "submitted":
-                    yield label(_at(users, number, None)) or str(number), question, value
+                if _element(states, number, "submitted") == "submitted":
+                    yield label(_element(users, number, None)) or str(number), question, value
 
 
-def _at(values: object, number: int, default: object) -> object:
+def _element(values: object, number: int, default: object) -> object:
     return values[number] if isinstance(values, list) and number < len(values) else default
 
 
 def _signals(
-    user: str, said: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
+    user: str, answers: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
 ) -> Iterator[Signal]:
     if len(replies) > 1:
-        yield from _choices(user, said, replies, at)
+        yield from _comparisons(user, answers, replies, at)
         return
     (reply,) = replies.values()
     value, comments = 0, []
-    for question, answer in said.items():
+    for question, answer in answers.items():
         number = whole(answer)
         if isinstance(answer, str) and answer.strip().lower() in GOOD | BAD:
             value = 1 if answer.strip().lower() in GOOD else -1
@@ -136,46 +137,50 @@ def _signals(
         yield ImportedRating(reply.key, user, value, at=at, **remarks([], "\n".join(comments)))
 
 
-def _choices(
-    user: str, said: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
+def _comparisons(
+    user: str, answers: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
 ) -> Iterator[ImportedComparison]:
-    ranks: dict[str, float] = {}  # name of a reply → the higher, the better
-    for question, answer in said.items():
+    ranks: dict[str, float] = {}  # by name of a reply; higher is better
+    for question, answer in answers.items():
         if isinstance(answer, list):
-            for place, item in enumerate(answer):
+            for position, item in enumerate(answer):
                 value, rank = (
-                    (item.get("value"), whole(item.get("rank"))) if isinstance(item, dict) else (item, place)
+                    (item.get("value"), whole(item.get("rank")))
+                    if isinstance(item, dict)
+                    else (item, position)
                 )
-                if (name := _named(value, replies)) and rank is not None:
+                if (name := _reply_named(value, replies)) and rank is not None:
                     ranks[name] = -rank
         elif isinstance(answer, str):
             tie = answer.strip().lower().replace(" ", "_")
-            if name := _named(answer, replies):
+            if name := _reply_named(answer, replies):
                 ranks = {reply: float(reply == name) for reply in replies}
             elif len(replies) == 2 and tie in ("both_good", "both_bad"):
                 left, right = replies.values()
                 yield ImportedComparison(
                     left.key, right.key, user, tie="both_good" if tie == "both_good" else "both_bad", at=at
                 )
-        elif (number := whole(answer)) is not None and (name := _named(question, replies)):
+        elif (number := whole(answer)) is not None and (name := _reply_named(question, replies)):
             ranks[name] = number
-    for one, other in combinations(ranks, 2):
-        better, worse = (one, other) if ranks[one] > ranks[other] else (other, one)
-        if ranks[one] != ranks[other] and replies[better].key != replies[worse].key:
+    for left_name, right_name in combinations(ranks, 2):
+        better, worse = (
+            (left_name, right_name) if ranks[left_name] > ranks[right_name] else (right_name, left_name)
+        )
+        if ranks[left_name] != ranks[right_name] and replies[better].key != replies[worse].key:
             yield ImportedComparison(replies[better].key, replies[worse].key, user, at=at)
 
 
-def _named(value: object, replies: dict[str, ImportedMessage]) -> str | None:
-    """The reply that a label or question names: by its field's name, or by that name's number or letter."""
+def _reply_named(value: object, replies: dict[str, ImportedMessage]) -> str | None:
+    """The name of the reply that a label or question refers to: by its field name, or by the number or letter in it."""
     if not isinstance(value, str | int) or isinstance(value, bool):
         return None
-    said = str(value).strip().lower()
+    reference = str(value).strip().lower()
     for name in replies:
-        if said == name.lower():
+        if reference == name.lower():
             return name
-    part = LAST_PART.search(said)
+    part = LAST_PART.search(reference)
     for name in replies:
-        own = LAST_PART.search(name.lower())
-        if part and own and part[1] == own[1]:
+        name_part = LAST_PART.search(name.lower())
+        if part and name_part and part[1] == name_part[1]:
             return name
     return None

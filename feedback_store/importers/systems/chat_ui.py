@@ -1,4 +1,7 @@
-"""HF chat-ui: the Parquet export, one conversation a row; a message's `score` is a thumb. Nobody is named."""
+"""HF chat-ui: the Parquet export with one conversation in each row, in which the `score` of a message is a thumb.
+
+The export names no people, so each conversation counts as one rater.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,28 +17,28 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     messages = listing(row.get("messages"), "messages")
-    # An assistant's empty first message is how chat-ui marks the root of its tree.
+    # Chat-ui marks the root of a tree with an empty message of the assistant.
     if isinstance(messages[0], dict) and messages[0].get("from") != "user" and not messages[0].get("content"):
         messages = messages[1:]
     turns = branch(messages, model=label(row.get("model")))
     created, updated = moment(row.get("created_at")), moment(row.get("updated_at"))
-    # When it began and how: the row grows with the conversation, and stays the same one.
+    # The time and the first message identify the conversation: they stay the same when it grows.
     key = content_key(created.isoformat() if created else None, turns[0].key)
-    votes = []
-    for one, message in zip(turns, messages, strict=True):
+    ratings = []
+    for turn, message in zip(turns, messages, strict=True):
         value = whole(message.get("score"))
         if value in (None, 0):
             continue
-        if value not in (1, -1) or one.role != "assistant":
-            raise Unusable("a score that is no thumb on a reply")
-        votes.append(ImportedRating(one.key, key, value, at=updated))
+        if value not in (1, -1) or turn.role != "assistant":
+            raise Unusable("a score that is not a thumb on a reply")
+        ratings.append(ImportedRating(turn.key, key, value, at=updated))
     return ImportedConversation(
         key=key,
         rater=key,
         turns=tuple(turns),
-        signals=tuple(votes),
+        signals=tuple(ratings),
         title=label(row.get("title")),
         at=created,
     )

@@ -1,6 +1,6 @@
-"""FeeL: conversations whose replies have a `rating`, and `rejected` and `chosen` where a person edited one.
+"""FeeL: conversations in which a reply may have a `rating`, and an edited reply `rejected` and `chosen` texts.
 
-The log holds a conversation again each time it grows or is rated; all of that becomes one tree.
+The log repeats a conversation each time it grows or is rated. All its rows become one tree.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     messages = listing(row.get("conversation"), "conversation")
     turns = branch(messages)
     key = filled(row.get("conversation_id"), "conversation_id")
@@ -33,12 +33,12 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     at = moment(row.get("timestamp"))
     signals: list[Signal] = []
     originals: list[ImportedMessage] = []
-    for number, (one, message) in enumerate(zip(turns, messages, strict=True)):
+    for number, (imported, message) in enumerate(zip(turns, messages, strict=True)):
         value = whole(message.get("rating"))
-        if one.role != "assistant":
+        if imported.role != "assistant":
             continue
         if value in (1, -1):
-            signals.append(ImportedRating(one.key, rater, value, at=at))
+            signals.append(ImportedRating(imported.key, rater, value, at=at))
         elif value not in (None, 0):
             raise Unusable("a rating that is neither 1, 0 nor -1")
         chosen, rejected = (text(message.get(name) or "", name) for name in ("chosen", "rejected"))

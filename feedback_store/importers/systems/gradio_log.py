@@ -1,7 +1,7 @@
-"""Gradio's chat flagging: `log.csv` with the messages as JSON, the flagged message's index, the flag, the time.
+"""Gradio's chat flagging: `log.csv` with the messages as JSON, the index of the flagged message, the flag, the time.
 
-The header names five columns and rows have four: they are read by position. Nobody is named, so that equal
-branches count as one person's.
+The header names five columns but rows have four, so columns are read by position. The log names no people, so
+equal branches count as those of one rater.
 """
 
 from collections.abc import Iterator
@@ -29,21 +29,21 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(record: list[str]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one record of the file. Raises: Unusable."""
     if len(record) < 4:
         raise Unusable("fewer than four columns")
     value = VALUES.get(record[2])
     if value is None:
         raise Unusable("a flag that is neither Like nor Dislike")
-    # Gradio writes a quote before what a spreadsheet might take for a formula.
+    # Gradio puts a quote before a cell that a spreadsheet could interpret as a formula.
     messages = parsed(record[0].removeprefix("'"))
     index = parsed(record[1].removeprefix("'"))
     flagged = whole(index[0] if isinstance(index, list) and index else index)
     if not isinstance(messages, list) or flagged is None or not 0 <= flagged < len(messages):
-        raise Unusable("an index of no message")
+        raise Unusable("an index that is not that of a message")
     turns = _branch(messages[: flagged + 1])
     if turns[-1].role != "assistant":
-        raise Unusable("a flag on no reply")
+        raise Unusable("a flag that is not on a reply")
     key = turns[-1].key
     at = moment(record[-1])
     return ImportedConversation(key, key, tuple(turns), (ImportedRating(key, key, value, at=at),), at=at)
@@ -52,21 +52,23 @@ def conversation(record: list[str]) -> ImportedConversation:
 def _branch(messages: list[object]) -> list[ImportedMessage]:
     turns: list[ImportedMessage] = []
     thought = None
-    for said in messages:
-        message = mapping(said, "a message")
-        who = role(message.get("role"))
+    for item in messages:
+        message = mapping(item, "a message")
+        message_role = role(message.get("role"))
         body = content(message.get("content"), "a message")
         metadata = message.get("metadata")
-        if who == "assistant" and isinstance(metadata, dict) and metadata.get("title"):
-            thought = body  # shown folded, under a title, before the reply that it led to
+        if message_role == "assistant" and isinstance(metadata, dict) and metadata.get("title"):
+            thought = body  # Gradio shows a thought as a titled message before its reply
             continue
-        within = None
-        if who == "assistant":
+        embedded_thought = None
+        if message_role == "assistant":
             if not turns or turns[-1].role != "user":
-                raise Unusable("a reply that answers no user's message")
-            within, body = split_thought(body)
-        turns.append(turn(turns[-1] if turns else None, who, body, thought=thought or within))
+                raise Unusable("a reply that does not follow a user message")
+            embedded_thought, body = split_thought(body)
+        turns.append(
+            turn(turns[-1] if turns else None, message_role, body, thought=thought or embedded_thought)
+        )
         thought = None
     if thought is not None or not turns:
-        raise Unusable("a flag on no reply")
+        raise Unusable("a flag that is not on a reply")
     return turns

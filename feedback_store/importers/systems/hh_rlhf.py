@@ -1,6 +1,7 @@
-"""Pairs in the style of hh-rlhf: `chosen` and `rejected`, one text each, with turns marked by who speaks.
+"""Pairs in the format of hh-rlhf: `chosen` and `rejected` texts, each a dialogue with marked speakers.
 
-What both share up to the last reply is the prompt. A pair counts as one rater's, since nobody is named.
+Everything before the last reply is the prompt, and must be equal in both texts. The rows name no people, so each
+pair counts as one rater.
 """
 
 import re
@@ -29,7 +30,7 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     chosen, rejected = (_turns(filled(row.get(name), name)) for name in ("chosen", "rejected"))
     if chosen[-1].key == rejected[-1].key:
         raise Unusable("chosen and rejected are the same")
@@ -41,16 +42,16 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     )
 
 
-def _turns(said: str) -> list[ImportedMessage]:
-    before, *pieces = MARK.split(said if said.startswith("\n\n") else "\n\n" + said)
+def _turns(dialogue: str) -> list[ImportedMessage]:
+    before, *pieces = MARK.split(dialogue if dialogue.startswith("\n\n") else "\n\n" + dialogue)
     if before.strip() or not pieces:
         raise Unusable("a text without Human and Assistant")
     turns: list[ImportedMessage] = []
     for speaker, body in zip(pieces[::2], pieces[1::2], strict=True):
-        who = ROLES[speaker]
-        if who == "assistant" and (not turns or turns[-1].role != "user"):
-            raise Unusable("a reply that answers no user's message")
-        turns.append(turn(turns[-1] if turns else None, who, body.strip()))
+        role = ROLES[speaker]
+        if role == "assistant" and (not turns or turns[-1].role != "user"):
+            raise Unusable("a reply that does not follow a user message")
+        turns.append(turn(turns[-1] if turns else None, role, body.strip()))
     if turns[-1].role != "assistant" or not turns[-1].content:
         raise Unusable("a text that does not end with a reply")
     return turns

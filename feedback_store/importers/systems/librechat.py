@@ -1,7 +1,7 @@
 """LibreChat: an exported conversation (`messages`, flat or nested), or the `messages` collection row by row.
 
-Messages keep the ids that LibreChat gave them. Rows of the collection must come in the order they were written,
-as `mongoexport` gives them: a parent before what answers it.
+Messages are identified by their ids in LibreChat. The rows of the collection must be in the order in which they
+were written, as `mongoexport` outputs them: a parent before its answers.
 """
 
 from collections.abc import Iterator
@@ -35,37 +35,37 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     if "messages" not in row:
-        return _part(filled(row.get("conversationId"), "conversationId"), [row], row)
+        return _conversation(filled(row.get("conversationId"), "conversationId"), [row], row)
     messages = list(_flat(row["messages"]))
     if not messages:
-        raise Unusable("messages is no list, or empty")
+        raise Unusable("messages is not a list, or is empty")
     key = label(row.get("conversationId")) or label(messages[0].get("conversationId"))
-    return _part(filled(key, "conversationId"), messages, row)
+    return _conversation(filled(key, "conversationId"), messages, row)
 
 
-def _part(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> ImportedConversation:
+def _conversation(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> ImportedConversation:
     rater = label(outer.get("user")) or label(messages[0].get("user")) or key
     turns = [_turn(message) for message in messages]
     if len(turns) > 1:
         turns = parents_first(turns)
-    known = {one.key for one in turns}
-    votes = [vote for message in messages if (vote := _vote(message, rater))]
-    if any(vote.reply not in known for vote in votes):
+    known = {turn.key for turn in turns}
+    ratings = [rating for message in messages if (rating := _rating(message, rater))]
+    if any(rating.reply not in known for rating in ratings):
         raise Unusable("a rated reply whose question is missing")
     return ImportedConversation(
         key=key,
         rater=rater,
         turns=tuple(turns),
-        signals=tuple(votes),
+        signals=tuple(ratings),
         title=label(outer.get("title")),
         at=moment(messages[0].get("createdAt")),
     )
 
 
 def _flat(messages: object) -> Iterator[dict[str, Any]]:
-    """Messages of a list in which answers may be nested as `children`."""
+    """Iterate over the messages of a list in which answers may be nested as `children`."""
     waiting = list(reversed(messages)) if isinstance(messages, list) else []
     while waiting:
         message = mapping(waiting.pop(), "a message")
@@ -80,7 +80,7 @@ def _turn(message: dict[str, Any]) -> ImportedMessage:
     by_user = message.get("isCreatedByUser")
     if not isinstance(by_user, bool):
         raise Unusable("a message that does not say who wrote it")
-    thought, body = _said(message)
+    thought, body = _thought_and_text(message)
     if not by_user and thought is None:
         thought, body = split_thought(body)
     return ImportedMessage(
@@ -95,28 +95,27 @@ def _turn(message: dict[str, Any]) -> ImportedMessage:
     )
 
 
-def _said(message: dict[str, Any]) -> tuple[str | None, str]:
-    """Thought and text: from `content`'s parts where there are any, else from `text`."""
+def _thought_and_text(message: dict[str, Any]) -> tuple[str | None, str]:
+    """Return (thought, text), from the parts in `content` if there are any, else from `text`."""
     parts = message.get("content")
     if not isinstance(parts, list) or not parts:
         return None, text(message.get("text"), "a message")
-    said: dict[str, list[str]] = {"think": [], "text": []}
+    texts: dict[str, list[str]] = {"think": [], "text": []}
     for part in parts:
         kind = mapping(part, "a part").get("type")
-        if not isinstance(kind, str) or kind not in said:
-            raise Unusable("a message with a part that is no text")
+        if not isinstance(kind, str) or kind not in texts:
+            raise Unusable("a message with a part that is not text")
         inner = part.get(kind)
-        said[kind].append(text(inner.get("value") if isinstance(inner, dict) else inner, "a message"))
-    return "\n".join(said["think"]) or None, "\n".join(said["text"])
+        texts[kind].append(text(inner.get("value") if isinstance(inner, dict) else inner, "a message"))
+    return "\n".join(texts["think"]) or None, "\n".join(texts["text"])
 
 
-def _vote(message: dict[str, Any], rater: str) -> ImportedRating | None:
-    given = message.get("feedback")
-    if not given:
+def _rating(message: dict[str, Any], rater: str) -> ImportedRating | None:
+    if not message.get("feedback"):
         return None
-    feedback = mapping(given, "feedback")
-    rating = feedback.get("rating")
-    value = VALUES.get(rating) if isinstance(rating, str) else None
+    feedback = mapping(message["feedback"], "feedback")
+    thumb = feedback.get("rating")
+    value = VALUES.get(thumb) if isinstance(thumb, str) else None
     if value is None:
         raise Unusable("a rating that is neither thumbsUp nor thumbsDown")
     tag = feedback.get("tag")

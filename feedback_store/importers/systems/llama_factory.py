@@ -1,6 +1,6 @@
-"""LLaMA-Factory: alpaca and sharegpt rows, each as demonstrations, preferences (`chosen`, `rejected`) or KTO.
+"""LLaMA-Factory: alpaca and sharegpt rows with demonstrations, preferences (`chosen`, `rejected`) or KTO labels.
 
-Where a `dataset_info.json` beside the file names it, its columns and tags are used in place of the usual ones.
+If a `dataset_info.json` in the same folder describes the file, its column names and tags replace the defaults.
 """
 
 import json
@@ -61,76 +61,78 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def alpaca(row: dict[str, Any], columns: dict[str, Any] = ALPACA) -> ImportedConversation:
-    """Raises: Unusable."""
-    found = {name: row.get(column) for name, column in columns.items()}
-    messages = _system(found.get("system"))
-    history = found.get("history") or []
+    """Convert a row in alpaca format. Raises: Unusable."""
+    fields = {name: row.get(column) for name, column in columns.items()}
+    messages = _system(fields.get("system"))
+    history = fields.get("history") or []
     if not isinstance(history, list) or any(not isinstance(pair, list) or len(pair) != 2 for pair in history):
-        raise Unusable("a history that is no list of pairs")
+        raise Unusable("a history that is not a list of pairs")
     for pair in history:
         messages += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
-    asked = filled(found.get("prompt"), columns["prompt"])
-    query = text(found.get("query") or "", columns["query"])
-    messages.append({"role": "user", "content": f"{asked}\n{query}" if query else asked})
-    return _judged(prompt_of(messages), found.get("response"), found)
+    instruction = filled(fields.get("prompt"), columns["prompt"])
+    query = text(fields.get("query") or "", columns["query"])
+    messages.append({"role": "user", "content": f"{instruction}\n{query}" if query else instruction})
+    return _with_feedback(prompt_of(messages), fields.get("response"), fields)
 
 
 def sharegpt(
     row: dict[str, Any], columns: dict[str, Any] = SHAREGPT, tags: dict[str, Any] = TAGS
 ) -> ImportedConversation:
-    """Raises: Unusable."""
-    found = {name: row.get(column) for name, column in columns.items()}
-    if found.get("tools"):
+    """Convert a row in sharegpt format. Raises: Unusable."""
+    fields = {name: row.get(column) for name, column in columns.items()}
+    if fields.get("tools"):
         raise Unusable("a row with tools")
     roles = {tags["user_tag"]: "user", tags["assistant_tag"]: "assistant", tags["system_tag"]: "system"}
 
-    def message(said: object) -> dict[str, Any]:
-        inner = mapping(said, "a message")
-        who = inner.get(tags["role_tag"])
-        if not isinstance(who, str) or who not in roles:
-            raise Unusable("a role that the store does not know")
-        return {"role": roles[who], "content": inner.get(tags["content_tag"])}
+    def message(item: object) -> dict[str, Any]:
+        tagged = mapping(item, "a message")
+        role = tagged.get(tags["role_tag"])
+        if not isinstance(role, str) or role not in roles:
+            raise Unusable("unknown role")
+        return {"role": roles[role], "content": tagged.get(tags["content_tag"])}
 
-    messages = [message(said) for said in listing(found.get("messages"), columns["messages"])]
+    messages = [message(item) for item in listing(fields.get("messages"), columns["messages"])]
     response = None
-    if found.get("chosen") is None and messages[-1]["role"] == "assistant":
+    if fields.get("chosen") is None and messages[-1]["role"] == "assistant":
         response = messages.pop()
     for name in ("chosen", "rejected"):
-        if isinstance(found.get(name), dict):
-            found[name] = message(found[name])
-    return _judged(prompt_of(_system(found.get("system")) + messages), response, found)
+        if isinstance(fields.get(name), dict):
+            fields[name] = message(fields[name])
+    return _with_feedback(prompt_of(_system(fields.get("system")) + messages), response, fields)
 
 
-def _judged(prompt: list[ImportedMessage], response: object, found: dict[str, Any]) -> ImportedConversation:
-    if found.get("chosen") is not None:
-        chosen, rejected = (reply_to(prompt, found.get(name)) for name in ("chosen", "rejected"))
+def _with_feedback(
+    prompt: list[ImportedMessage], response: object, fields: dict[str, Any]
+) -> ImportedConversation:
+    if fields.get("chosen") is not None:
+        chosen, rejected = (reply_to(prompt, fields.get(name)) for name in ("chosen", "rejected"))
         return preference(prompt, chosen, rejected)
     if response in (None, ""):
         return prompt_only(prompt)
     reply = reply_to(prompt, response)
-    if found.get("kto_tag") is not None:
-        return unpaired(prompt, reply, found["kto_tag"])
+    if fields.get("kto_tag") is not None:
+        return unpaired(prompt, reply, fields["kto_tag"])
     return demonstration(prompt, reply)
 
 
-def _system(said: object) -> list[dict[str, Any]]:
-    return [{"role": "system", "content": said}] if said else []
+def _system(content: object) -> list[dict[str, Any]]:
+    return [{"role": "system", "content": content}] if content else []
 
 
 def _info(path: Path) -> dict[str, Any]:
-    """What `dataset_info.json` beside the file says of it; nothing where it says nothing."""
-    beside = path.parent / "dataset_info.json"
-    if not beside.exists():
+    """The entry for the file in a `dataset_info.json` in the same folder; empty if there is none."""
+    info_path = path.parent / "dataset_info.json"
+    if not info_path.exists():
         return {}
     try:
-        entries = mapping(json.loads(beside.read_text(encoding="utf-8")), "dataset_info.json")
+        entries = mapping(json.loads(info_path.read_text(encoding="utf-8")), "dataset_info.json")
         for name, entry in entries.items():
             for part in ("columns", "tags"):
                 names = mapping(mapping(entry, name).get(part, {}), f"{name}.{part}")
                 if not all(isinstance(value, str) for value in names.values()):
-                    raise Unusable(f"{name}.{part} holds what is no text")
+                    raise Unusable(f"{name}.{part} contains a value that is not text")
     except (OSError, ValueError, RecursionError, Unusable) as error:
         raise ImportFailed(
-            f"{beside} cannot be read: {error}. Mend it, or move the data elsewhere."
+            f"{info_path} cannot be read: {error}. Correct it, or move the data to another folder."
         ) from error
     return next((entry for entry in entries.values() if entry.get("file_name") == path.name), {})

@@ -1,6 +1,6 @@
-"""Open-Assistant: message trees; where replies to one prompt are ranked, every pair of ranks is a choice.
+"""Open-Assistant: message trees. Where replies to one prompt are ranked, each pair of them becomes a comparison.
 
-Ranks are made from many people's orders, so a tree counts as one rater.
+A rank combines the orders of many people, so each tree counts as one rater.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from feedback_store.importers.parsing.items import (
 from feedback_store.records import Role
 
 ROLES: dict[object, Role] = {"prompter": "user", "assistant": "assistant"}
-MOST_RANKED = 8  # replies to one prompt: each adds as many pairs as stand above it
+MOST_RANKED = 8  # replies to one prompt; the number of pairs grows with the square
 
 
 def read(path: Path) -> Iterator[Item]:
@@ -28,30 +28,30 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     key = filled(row.get("message_tree_id"), "message_tree_id")
     turns: list[ImportedMessage] = []
     ranked: dict[str | None, dict[int, str]] = {}
     waiting: list[tuple[str | None, object]] = [(None, row.get("prompt"))]
     while waiting:
-        parent, found = waiting.pop()
-        message = mapping(found, "a message")
+        parent, node = waiting.pop()
+        message = mapping(node, "a message")
         if message.get("deleted") is True:
             continue
-        one = _turn(message, parent)
-        turns.append(one)
+        turn = _turn(message, parent)
+        turns.append(turn)
         rank = whole(message.get("rank"))
-        if one.role == "assistant" and rank is not None:
-            ranked.setdefault(parent, {})[rank] = one.key
+        if turn.role == "assistant" and rank is not None:
+            ranked.setdefault(parent, {})[rank] = turn.key
         replies = message.get("replies") or []
         if not isinstance(replies, list):
-            raise Unusable("replies is no list")
-        waiting.extend((one.key, reply) for reply in reversed(replies))
-    if len({one.key for one in turns}) < len(turns):
-        raise Unusable("two messages with one id")
+            raise Unusable("replies is not a list")
+        waiting.extend((turn.key, reply) for reply in reversed(replies))
+    if len({turn.key for turn in turns}) < len(turns):
+        raise Unusable("two messages with the same id")
     turns = parents_first(turns)
-    kept = {one.key for one in turns}
-    choices = [
+    kept = {turn.key for turn in turns}
+    comparisons = [
         ImportedComparison(better, worse, key)
         for ranks in ranked.values()
         for (_, better), (_, worse) in combinations(sorted(ranks.items())[:MOST_RANKED], 2)
@@ -59,17 +59,17 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     ]
     if not turns:
         raise Unusable("a tree without messages")
-    return ImportedConversation(key, key, tuple(turns), tuple(choices), at=turns[0].at)
+    return ImportedConversation(key, key, tuple(turns), tuple(comparisons), at=turns[0].at)
 
 
 def _turn(message: dict[str, Any], parent: str | None) -> ImportedMessage:
-    who = message.get("role")
-    if not isinstance(who, str) or who not in ROLES:
-        raise Unusable("a role that the store does not know")
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise Unusable("unknown role")
     return ImportedMessage(
         key=filled(message.get("message_id"), "message_id"),
         parent=parent,
-        role=ROLES[who],
+        role=ROLES[role],
         content=content(message.get("text"), "a message"),
         model=label(message.get("model_name")),
         at=moment(message.get("created_date")),

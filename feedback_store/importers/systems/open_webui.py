@@ -1,7 +1,7 @@
 """Open WebUI: `feedback-history-export-*.json`, an array of ratings, each with a snapshot of its chat.
 
-Kept of a chat: the messages up to the rated reply, and the reply's siblings. In an arena the vote is also a
-blind choice between the rated reply and each sibling that another model wrote.
+Of each chat, the messages up to the rated reply and the siblings of that reply are imported. In an arena, a rating
+is also a blind comparison of the rated reply with each sibling that another model wrote.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     data, meta = mapping(row.get("data"), "data"), mapping(row.get("meta"), "meta")
     value = thumb(data.get("rating"))
     if not isinstance(row.get("snapshot"), dict):
@@ -51,17 +51,17 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
         path.append(_turn(path[-1] if path else None, name, messages[name]))
     rated = path[-1]
     if rated.role != "assistant":
-        raise Unusable("the rated message is no reply")
+        raise Unusable("the rated message is not a reply")
     siblings = list(_siblings(messages, rated_id, path[-2]))
 
     rater = filled(row.get("user_id"), "user_id")
     at = moment(row.get("updated_at")) or moment(row.get("created_at"))
     score = whole(mapping(data.get("details") or {}, "data.details").get("rating"))
     tags = data.get("tags") if isinstance(data.get("tags"), list) else []
-    scored = [f"score {score} of 10"] if score is not None and 0 <= score <= 10 else []
-    said = remarks([data.get("reason"), *(tags or []), *scored], data.get("comment"))
+    score_reasons = [f"score {score} of 10"] if score is not None and 0 <= score <= 10 else []
+    remark_fields = remarks([data.get("reason"), *(tags or []), *score_reasons], data.get("comment"))
     signals: list[ImportedRating | ImportedComparison] = [
-        ImportedRating(rated.key, rater, value, at=at, **said)
+        ImportedRating(rated.key, rater, value, at=at, **remark_fields)
     ]
     if meta.get("arena") is True:
         for sibling in siblings:
@@ -79,7 +79,7 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
 
 
 def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
-    """The ids from the root down to the rated message."""
+    """The ids of the messages from the root to the rated message. Raises: Unusable."""
     path: list[str] = []
     seen: set[str] = set()
     name: object = rated_id
@@ -95,36 +95,35 @@ def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
 
 
 def _turn(parent: ImportedMessage | None, name: str, message: object) -> ImportedMessage:
-    found = mapping(message, "a message")
-    who = role(found.get("role"))
-    body = content(found.get("content"), "a message")
+    fields = mapping(message, "a message")
+    message_role = role(fields.get("role"))
+    body = content(fields.get("content"), "a message")
     thought = None
-    if who == "assistant":
+    if message_role == "assistant":
         if parent is None or parent.role != "user":
-            raise Unusable("a reply that answers no user's message")
+            raise Unusable("a reply that does not follow a user message")
         thought, body = split_thought(body)
     return turn(
         parent,
-        who,
+        message_role,
         body,
         name=name,
         thought=thought,
-        model=label(found.get("model")),
-        at=moment(found.get("timestamp")),
+        model=label(fields.get("model")),
+        at=moment(fields.get("timestamp")),
     )
 
 
 def _siblings(messages: dict[str, Any], rated_id: str, parent: ImportedMessage) -> Iterator[ImportedMessage]:
-    above = messages[mapping(messages[rated_id])["parentId"]]
-    names = above.get("childrenIds")
-    for name in (
-        dict.fromkeys(one for one in names if isinstance(one, str)) if isinstance(names, list) else ()
-    ):
+    parent_message = messages[mapping(messages[rated_id])["parentId"]]
+    names = parent_message.get("childrenIds")
+    unique = dict.fromkeys(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+    for name in unique:
         if name == rated_id:
             continue
         try:
             sibling = _turn(parent, name, messages.get(name))
-        except Unusable:  # a sibling that failed or holds a picture: the vote is none the worse
+        except Unusable:  # a failed sibling, or one with an image, does not affect the rating
             continue
         if sibling.role == "assistant" and sibling.content.strip():
             yield sibling

@@ -1,7 +1,7 @@
-"""Rows of training data, whatever names they carry: a prompt, and what is said of the replies to it.
+"""Conversations made from rows of training data: a prompt, replies to it, and feedback on the replies.
 
-Nobody is named in such rows. Each row is a conversation of its own with a rater of its own, so that no rule for
-people lumps a whole dataset together; the same row again is the same conversation.
+Such rows name no people. Each row becomes a conversation with a rater of its own, so that limits for each rater do
+not apply to a dataset as a whole. Importing an equal row again adds nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,19 +20,19 @@ from feedback_store.importers.parsing.items import (
     turn,
 )
 
-# Part of the ids of rows that are stored already: an import that is run again must find them under the same names.
+# These names are part of the ids of stored rows, so they must not change: a repeated import has to find the rows.
 KEY_NAMES = {ImportedRating: "Vote", ImportedCorrection: "Correction", ImportedComparison: "Choice"}
 
 
 def demonstration(prompt: Sequence[ImportedMessage], reply: ImportedMessage) -> ImportedConversation:
-    """A reply to learn from as it stands: what its writer would rather have read than any other."""
+    """A reply to be learned as it is, stored as a correction of itself with the same text."""
     return _row(prompt, [reply], lambda key: [ImportedCorrection(reply.key, key, reply.content)])
 
 
 def preference(
     prompt: Sequence[ImportedMessage], chosen: ImportedMessage, rejected: ImportedMessage
 ) -> ImportedConversation:
-    """Both answered one prompt, in one mode. Raises: Unusable where both are the same."""
+    """A comparison of two replies to one prompt, in the same mode. Raises: Unusable if they are equal."""
     if chosen.key == rejected.key:
         raise Unusable("chosen and rejected are the same")
     think = chosen.think or rejected.think
@@ -43,52 +43,52 @@ def preference(
 def unpaired(
     prompt: Sequence[ImportedMessage], reply: ImportedMessage, label: object
 ) -> ImportedConversation:
-    """Raises: Unusable unless `label` is true or false."""
+    """A reply with a thumb: `label` true is up, false is down. Raises: Unusable for any other label."""
     if not isinstance(label, bool):
         raise Unusable("a label that is neither true nor false")
     return _row(prompt, [reply], lambda key: [ImportedRating(reply.key, key, 1 if label else -1)])
 
 
 def prompt_only(prompt: Sequence[ImportedMessage], *, think: bool | None = None) -> ImportedConversation:
-    """A prompt to answer in training, kept with a reply that was never made."""
+    """A prompt without a reply, to be answered in training; stored with an unanswered placeholder reply."""
     reply = turn(prompt[-1], "assistant", "", name=_mode(think), think=think)
     return _row(prompt, [replace(reply, answered=False)], lambda key: [])
 
 
 def reply_to(
-    prompt: Sequence[ImportedMessage], said: object, *, think: bool | None = None
+    prompt: Sequence[ImportedMessage], value: object, *, think: bool | None = None
 ) -> ImportedMessage:
-    """The reply that a field holds: a text, a message, or a list of one message. Raises: Unusable."""
+    """Convert a field to a reply: from a text, a message, or a list of one message. Raises: Unusable."""
     if not prompt or prompt[-1].role != "user":
-        raise Unusable("a prompt that does not end with a user's message")
-    if isinstance(said, list):
-        if len(said) != 1:
+        raise Unusable("a prompt that does not end with a user message")
+    if isinstance(value, list):
+        if len(value) != 1:
             raise Unusable("a reply of more than one message")
-        said = said[0]
-    if isinstance(said, dict):
-        thought, body = said.get("reasoning_content"), said.get("content", said.get("value"))
+        value = value[0]
+    if isinstance(value, dict):
+        thought, body = value.get("reasoning_content"), value.get("content", value.get("value"))
     else:
-        thought, body = None, said
-    within, answer = split_thought(content(body, "a reply"))
-    thought = text(thought, "a thought") if thought else within
+        thought, body = None, value
+    embedded_thought, answer = split_thought(content(body, "a reply"))
+    thought = text(thought, "a thought") if thought else embedded_thought
     if not answer.strip() and thought is None:
         raise Unusable("a reply is empty")
     return turn(prompt[-1], "assistant", answer, name=_mode(think), thought=thought, think=think)
 
 
-def prompt_of(said: object) -> list[ImportedMessage]:
-    """The prompt that a field holds: a text (a user's message) or a chat list. Raises: Unusable."""
-    turns = [turn(None, "user", text(said, "prompt"))] if isinstance(said, str) else branch(said, "prompt")
+def prompt_of(value: object) -> list[ImportedMessage]:
+    """Convert a field to a prompt: from a text, which is one user message, or a list of messages. Raises: Unusable."""
+    turns = [turn(None, "user", text(value, "prompt"))] if isinstance(value, str) else branch(value, "prompt")
     if turns[-1].role != "user":
-        raise Unusable("a prompt that does not end with a user's message")
+        raise Unusable("a prompt that does not end with a user message")
     return turns
 
 
 def conversation_of(
-    said: object, name: str = "messages", *, think: bool | None = None
+    value: object, name: str = "messages", *, think: bool | None = None
 ) -> tuple[list[ImportedMessage], ImportedMessage]:
-    """(prompt, reply) of a chat list that ends with a reply. Raises: Unusable."""
-    *prompt, reply = branch(said, name)
+    """Split a list of messages that ends with a reply into (prompt, reply). Raises: Unusable."""
+    *prompt, reply = branch(value, name)
     if reply.role != "assistant":
         raise Unusable(f"{name} does not end with a reply")
     return prompt, turn(
@@ -101,7 +101,7 @@ def _row(
     replies: Sequence[ImportedMessage],
     signals: Callable[[str], Sequence[Signal]],
 ) -> ImportedConversation:
-    # The feedback is part of the key: one text that was rated both ways is two rows, not one rating that changed.
+    # The feedback is part of the key: equal texts with opposite ratings are two rows, not a rating that changed.
     kinds = [f"{KEY_NAMES[type(signal)]} {getattr(signal, 'value', '')}" for signal in signals("")]
     key = content_key(*(reply.key for reply in replies), *kinds)
     return ImportedConversation(key, key, (*prompt, *replies), tuple(signals(key)))

@@ -1,5 +1,7 @@
-"""TRL's rows: `messages` or `prompt` and `completion` (demonstrations), `chosen` and `rejected` with or without
-`prompt` (preferences), `label` (unpaired), `prompt` alone; as chat lists or as texts. Exports come back this way.
+"""TRL: rows for training, as lists of messages or as texts; also the format of our own exports.
+
+`messages`, or `prompt` and `completion`, are a demonstration; with `label`, a rating. `chosen` and `rejected`, with
+or without `prompt`, are a comparison. `prompt` alone is a prompt.
 """
 
 from collections.abc import Iterator
@@ -24,18 +26,18 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Raises: Unusable."""
+    """Convert one row. Raises: Unusable."""
     if row.get("tools"):
         raise Unusable("a row with tools")
     settings = row.get("chat_template_kwargs")
-    given = settings.get("enable_thinking") if isinstance(settings, dict) else None
-    think = given if isinstance(given, bool) else None
+    enabled = settings.get("enable_thinking") if isinstance(settings, dict) else None
+    think = enabled if isinstance(enabled, bool) else None
     if row.get("messages") is not None:
         return demonstration(*conversation_of(row["messages"], think=think))
     if row.get("chosen") is not None and row.get("prompt") is None:
         prompt, chosen = conversation_of(row["chosen"], "chosen", think=think)
-        other, rejected = conversation_of(row.get("rejected"), "rejected", think=think)
-        if [one.key for one in prompt] != [one.key for one in other]:
+        other_prompt, rejected = conversation_of(row.get("rejected"), "rejected", think=think)
+        if [turn.key for turn in prompt] != [turn.key for turn in other_prompt]:
             raise Unusable("chosen and rejected answer different prompts")
         return preference(prompt, chosen, rejected)
     prompt = prompt_of(row.get("prompt"))

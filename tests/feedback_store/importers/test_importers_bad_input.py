@@ -1,4 +1,4 @@
-"""Damaged, truncated, mis-encoded and huge files: a clear report, and a store that holds nothing false."""
+"""Damaged, truncated, wrongly encoded and huge files: the error names the cause, and the store stays correct."""
 
 import gzip
 import json
@@ -23,12 +23,12 @@ from feedback_store.importers.parsing import files
 TEXTS = [system for system in SYSTEMS if system != "chat-ui"]  # chat-ui's file is binary
 
 
-# Of tests about reading alone: which engine the store has says nothing.
+# For tests of reading alone, which need not run on every database engine.
 READING = pytest.mark.parametrize("engine_name", ["sqlite"])
 
 
 def refused(store: FeedbackStore, system: str, path: Path) -> str:
-    """The words of an import that must fail and leave the store as it was."""
+    """The error message of an import that must fail and leave the store unchanged."""
     before = contents(store)
     with pytest.raises(ImportFailed) as error:
         import_file(store, system, path)
@@ -42,11 +42,11 @@ def refused(store: FeedbackStore, system: str, path: Path) -> str:
 @READING
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("system", TEXTS)
-def test_any_unicode_encoding_is_the_same_file(
+def test_a_file_in_any_unicode_encoding_imports_the_same_rows(
     store: FeedbackStore, tmp_path: Path, system: str, encoding: str
 ) -> None:
     plain = sample(system, tmp_path)
-    if system == "llama-factory":  # from where no dataset_info.json says otherwise
+    if system == "llama-factory":  # away from the dataset_info.json of the samples
         plain = Path(shutil.copy(plain, tmp_path))
     first = import_file(store, system, plain)
     other = tmp_path / "encoded"
@@ -68,7 +68,7 @@ def test_latin_1_is_refused_and_not_guessed(store: FeedbackStore, tmp_path: Path
 
 
 @pytest.mark.parametrize("system", TEXTS)
-def test_a_file_cut_off_anywhere_is_refused_or_short_of_its_end(
+def test_a_file_cut_off_anywhere_is_refused_or_imported_up_to_the_cut(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:
     whole = sample(system, tmp_path).read_bytes()
@@ -82,11 +82,11 @@ def test_a_file_cut_off_anywhere_is_refused_or_short_of_its_end(
             assert contents(store) == before
         else:
             assert report.kept > 0
-            assert not whole.startswith((b"[", b"{\n")), "half an array was taken for a whole one"
+            assert not whole.startswith((b"[", b"{\n")), "an incomplete array was imported as if complete"
     assert store.verify() == []
 
 
-def test_the_report_of_a_cut_array_says_where(store: FeedbackStore, tmp_path: Path) -> None:
+def test_the_error_of_a_cut_off_array_names_the_row(store: FeedbackStore, tmp_path: Path) -> None:
     path = tmp_path / "cut.json"
     path.write_text('[{"instruction": "a", "output": "b"}, {"instruction": "c", "outp')
     assert "from row 2 on" in refused(store, "llama-factory", path)
@@ -96,7 +96,7 @@ def test_the_report_of_a_cut_array_says_where(store: FeedbackStore, tmp_path: Pa
 
 @READING
 @pytest.mark.parametrize("after", ["]]", "] x", ',{"a":1}', "", ",]", " 1]"])
-def test_what_is_no_array_is_refused(store: FeedbackStore, tmp_path: Path, after: str) -> None:
+def test_an_invalid_end_of_an_array_is_refused(store: FeedbackStore, tmp_path: Path, after: str) -> None:
     path = tmp_path / "rows.json"
     path.write_text('[{"instruction": "a", "output": "b"}' + after)
     refused(store, "llama-factory", path)
@@ -111,10 +111,10 @@ def test_one_bad_line_is_one_skipped_row(store: FeedbackStore, tmp_path: Path) -
     assert (report.read, report.kept) == (6, 1)
     assert report.skipped == {
         "not JSON": 1,
-        "row is no object": 1,
+        "row is not an object": 1,
         "nested too deeply": 1,
-        "prompt is no list, or empty": 1,
-        "prompt has half a surrogate pair, which is no character": 1,
+        "prompt is not a list, or is empty": 1,
+        "prompt contains half a surrogate pair, which is not a character": 1,
     }
     assert report.first["not JSON"] == 2
 
@@ -126,7 +126,7 @@ def test_a_row_too_long_for_memory_is_skipped_in_lines_and_refused_in_arrays(
     monkeypatch.setattr(files, "CHUNK", 100)
     row, long = {"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": "b" * 5_000}
     path = tmp_path / "rows"
-    path.write_text("\n".join(json.dumps(one) for one in (row, long, row | {"prompt": "c"})))
+    path.write_text("\n".join(json.dumps(line) for line in (row, long, row | {"prompt": "c"})))
     report = import_file(store, "trl", path)
     assert (report.kept, report.skipped.total(), report.read) == (2, 1, 3)
     path.write_text(json.dumps([row, long]))
@@ -141,7 +141,7 @@ def test_a_deeply_nested_array_or_object_is_refused(store: FeedbackStore, tmp_pa
     assert "nested too deeply" in refused(store, "trl", path)
 
 
-def test_a_cut_gzip_file_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
+def test_a_cut_off_gzip_file_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
     packed = gzip.compress((SAMPLES / "trl.jsonl").read_bytes() * 50)
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(packed[:-20])
@@ -150,7 +150,7 @@ def test_a_cut_gzip_file_is_refused(store: FeedbackStore, tmp_path: Path) -> Non
     refused(store, "trl", path)
 
 
-def test_a_cut_parquet_file_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
+def test_a_cut_off_parquet_file_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
     whole = sample("chat-ui", tmp_path).read_bytes()
     path = tmp_path / "cut.parquet"
     for size in (4, 100, len(whole) - 1):
@@ -161,11 +161,11 @@ def test_a_cut_parquet_file_is_refused(store: FeedbackStore, tmp_path: Path) -> 
 def test_a_csv_with_an_open_quote_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text((SAMPLES / "gradio.csv").read_text(encoding="utf-8") + '"[{""role"": ', encoding="utf-8")
-    assert "no CSV from line" in refused(store, "gradio", path)
+    assert "not valid CSV from line" in refused(store, "gradio", path)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_missing_an_empty_and_a_foreign_file_are_said(
+def test_a_missing_an_empty_and_a_foreign_file_are_reported(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:
     assert "cannot be read" in refused(store, system, tmp_path / "missing")
@@ -180,29 +180,30 @@ def test_a_missing_an_empty_and_a_foreign_file_are_said(
         import_file(store, system, sample(other, tmp_path))
 
 
-# Failing on the way
+# Failures during an import
 
 
-def pairs(path: Path, number: int) -> Path:
+def write_pairs(path: Path, number: int) -> Path:
+    """Write a file of `number` preference pairs."""
     rows = [{"prompt": f"Question {n}", "chosen": f"yes {n}", "rejected": "no"} for n in range(number)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def test_an_import_that_the_store_refuses_says_how_far_it_came_and_goes_on(
+def test_an_import_stopped_by_the_store_reports_its_progress_and_can_be_continued(
     store: FeedbackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from feedback_store.importers import run_import
 
-    path = pairs(tmp_path / "rows.jsonl", 10)
+    path = write_pairs(tmp_path / "rows.jsonl", 10)
     write, calls = run_import.write, []
 
     def full_disk(*arguments: Any) -> Any:
         calls.append(1)
-        done = write(*arguments)
+        outcome = write(*arguments)
         if len(calls) == 3:
             raise StoreUnwritable("The disk is full.")
-        return done
+        return outcome
 
     monkeypatch.setattr(run_import, "MOST_ROWS", 3)
     monkeypatch.setattr(run_import, "write", full_disk)
@@ -221,25 +222,25 @@ from pathlib import Path
 from feedback_store import FeedbackStore
 from feedback_store.importers import run_import
 write, calls = run_import.write, []
-def dying(*arguments):
-    done = write(*arguments)
+def killed(*arguments):
+    outcome = write(*arguments)
     calls.append(1)
     if len(calls) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)  # written, and not committed
-    return done
-run_import.write, run_import.MOST_ROWS = dying, 3
+        os.kill(os.getpid(), signal.SIGKILL)  # written but not committed
+    return outcome
+run_import.write, run_import.MOST_ROWS = killed, 3
 place = sys.argv[1]
 with FeedbackStore.open(place if "://" in place else Path(place)) as store:
     run_import.import_file(store, "trl", Path(sys.argv[2]))
 """
 
 
-def test_killed_in_the_middle_and_run_again_everything_is_there_once(
+def test_an_import_that_was_killed_and_run_again_adds_every_row_once(
     place: Path | str, tmp_path: Path
 ) -> None:
-    path = pairs(tmp_path / "rows.jsonl", 10)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(place), str(path)], cwd=ROOT)
-    assert done.returncode == -signal.SIGKILL
+    path = write_pairs(tmp_path / "rows.jsonl", 10)
+    process = subprocess.run([sys.executable, "-c", KILLED, str(place), str(path)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
     with FeedbackStore.open(place) as store:
         assert store.verify() == []
         assert store.counts()["conversations"] == 6

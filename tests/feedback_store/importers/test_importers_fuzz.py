@@ -1,4 +1,4 @@
-"""Whatever a file holds, an importer gives rows or reasons, and the store stays sound."""
+"""Whatever a file contains, an importer yields rows or reasons for skipping them, and the store stays valid."""
 
 import copy
 import csv
@@ -20,7 +20,7 @@ from feedback_store.importers.parsing import files
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check
 
-# Of tests about reading alone: which engine the store has says nothing.
+# For tests of reading alone, which need not run on every database engine.
 READING = pytest.mark.parametrize("engine_name", ["sqlite"])
 
 
@@ -71,26 +71,26 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(
 
 
 def all_rows(system: str, folder: Path) -> list[Any]:
-    """The sample's rows as Python values; of Gradio's, with the messages and the index read."""
+    """The rows of a sample as Python values. The messages and indices in Gradio's log are parsed from JSON."""
     if system == "gradio":
         with (SAMPLES / "gradio.csv").open(encoding="utf-8", newline="") as file:
             _, *records = csv.reader(file)
-        return [[json.loads(said), json.loads(index), *rest] for said, index, *rest in records]
+        return [[json.loads(messages), json.loads(index), *rest] for messages, index, *rest in records]
     if system == "chat-ui":
-        # The importer reads JSON as well; what is peculiar to Parquet has a test of its own.
-        found = pytest.importorskip("pyarrow.parquet").read_table(sample(system, folder)).to_pylist()
-        return [json.loads(json.dumps(row, default=str)) for row in found]
+        # The importer reads JSON as well. A separate test covers the types of Parquet.
+        table = pytest.importorskip("pyarrow.parquet").read_table(sample(system, folder)).to_pylist()
+        return [json.loads(json.dumps(row, default=str)) for row in table]
     text = next(SAMPLES.glob(f"{system}.*")).read_text(encoding="utf-8")
-    whole = (
+    rows = (
         json.loads(text)
         if text.startswith(("[", "{\n"))
         else [json.loads(line) for line in text.splitlines()]
     )
-    return whole if isinstance(whole, list) else [whole]
+    return rows if isinstance(rows, list) else [rows]
 
 
-def written(system: str, rows: list[Any], path: Path) -> Path:
-    """The rows as the other system would write them."""
+def write_rows(system: str, rows: list[Any], path: Path) -> Path:
+    """Write rows in the format of the other system."""
     if system != "gradio":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return path
@@ -103,53 +103,54 @@ def written(system: str, rows: list[Any], path: Path) -> Path:
     return path
 
 
-def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths to everything inside a JSON value."""
+def paths_in(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to each value inside a JSON value, as a tuple of keys and indices."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [here, *(path for key, below in inner for path in places(below, (*here, key)))]
+    return [here, *(path for key, below in inner for path in paths_in(below, (*here, key)))]
 
 
-def with_changed(row: Any, place: tuple[Any, ...], value: Any) -> Any:
-    if not place:
+def with_changed(row: Any, where: tuple[Any, ...], value: Any) -> Any:
+    """A copy of a row with the value at the path `where` replaced."""
+    if not where:
         return value
     changed = copy.deepcopy(row)
     inner = changed
-    for key in place[:-1]:
+    for key in where[:-1]:
         inner = inner[key]
-    inner[place[-1]] = value
+    inner[where[-1]] = value
     return changed
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
 @FUZZ
 @given(data=st.data())
-def test_hostile_fields_are_a_reason_or_a_row_never_a_crash(
+def test_hostile_fields_give_a_row_or_a_reason_but_no_crash(
     system: str, data: st.DataObject, tmp_path: Path
 ) -> None:
     row = data.draw(st.sampled_from(all_rows(system, tmp_path)))
     for _ in range(data.draw(st.integers(1, 3))):
-        row = with_changed(row, data.draw(st.sampled_from(places(row))), data.draw(HOSTILE))
+        row = with_changed(row, data.draw(st.sampled_from(paths_in(row))), data.draw(HOSTILE))
     read, _ = SYSTEMS[system]
-    for item in read(written(system, [row], tmp_path / "rows")):
+    for item in read(write_rows(system, [row], tmp_path / "rows")):
         if not isinstance(item, Unusable):
             with suppress(Unusable):
                 check(item)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_what_a_hostile_file_leaves_in_the_store_is_sound_and_can_be_imported_again(
+def test_a_hostile_file_leaves_a_valid_store_and_can_be_imported_again(
     system: str, tmp_path: Path, store: FeedbackStore
 ) -> None:
-    """Every field of every sample row, each replaced by each of these."""
+    """Replace every field of every sample row by hostile values, and import all these rows."""
     hostile: list[Any] = [None, True, 7, -1, 1e300, "", " ", "x", "a" * 101, [], {}, [[]], {"a": 1}, ["b"]]
-    sound = all_rows(system, tmp_path)
-    rows = sound + [
-        with_changed(row, place, value)
-        for row in sound
-        for place in places(row)
-        for value in hostile[sum(map(len, map(str, place))) % 3 :: 3]
+    valid_rows = all_rows(system, tmp_path)
+    rows = valid_rows + [
+        with_changed(row, where, value)
+        for row in valid_rows
+        for where in paths_in(row)
+        for value in hostile[sum(map(len, map(str, where))) % 3 :: 3]
     ]
-    path = written(system, rows, tmp_path / "rows")
+    path = write_rows(system, rows, tmp_path / "rows")
     first = import_file(store, system, path)
     assert first.kept > 0 and first.skipped
     assert store.verify() == []
@@ -162,7 +163,7 @@ def test_what_a_hostile_file_leaves_in_the_store_is_sound_and_can_be_imported_ag
 @pytest.mark.parametrize("system", SYSTEMS)
 @FUZZ
 @given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
-def test_bytes_in_disorder_raise_nothing_but_the_stores_own_errors(
+def test_corrupted_bytes_raise_only_import_errors(
     system: str, tmp_path: Path, noise: bytes, where: float, width: int
 ) -> None:
     whole = sample(system, tmp_path).read_bytes()
@@ -178,7 +179,7 @@ def test_bytes_in_disorder_raise_nothing_but_the_stores_own_errors(
 @pytest.mark.parametrize("system", SYSTEMS)
 @settings(FUZZ, max_examples=15)
 @given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
-def test_an_import_of_bytes_in_disorder_fails_without_a_trace_or_leaves_what_is_sound(
+def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
     system: str, store: FeedbackStore, tmp_path: Path, noise: bytes, where: float, width: int
 ) -> None:
     whole = sample(system, tmp_path).read_bytes()
@@ -199,9 +200,9 @@ def test_an_import_of_bytes_in_disorder_fails_without_a_trace_or_leaves_what_is_
 
 
 def columns(number: int) -> st.SearchStrategy[Any]:
-    """A Parquet column of `number` values of any type, some of which no Python value can hold."""
+    """A Parquet column of `number` values of any type, including values that Python cannot represent."""
     arrow = pytest.importorskip("pyarrow")
-    said = st.fixed_dictionaries(
+    message = st.fixed_dictionaries(
         {
             "from": st.sampled_from(["user", "assistant", "tool", None]),
             "content": st.none() | st.text(max_size=5),
@@ -222,7 +223,7 @@ def columns(number: int) -> st.SearchStrategy[Any]:
                     [("from", arrow.string()), ("content", arrow.string()), ("score", arrow.int64())]
                 )
             ),
-            st.lists(said, max_size=4),
+            st.lists(message, max_size=4),
         ),
         *((arrow.timestamp(unit), st.integers(-(2**63), 2**63 - 1)) for unit in ("s", "us", "ns")),
     ]
@@ -238,7 +239,7 @@ def columns(number: int) -> st.SearchStrategy[Any]:
 @READING
 @settings(FUZZ, max_examples=60)
 @given(data=st.data())
-def test_parquet_columns_of_any_type_are_reasons_or_rows_and_never_a_crash(
+def test_parquet_columns_of_any_type_give_rows_or_reasons_but_no_crash(
     store: FeedbackStore, tmp_path: Path, data: st.DataObject
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -251,7 +252,7 @@ def test_parquet_columns_of_any_type_are_reasons_or_rows_and_never_a_crash(
     try:
         parquet.write_table(whole, path)
     except arrow.ArrowInvalid:
-        reject()  # a time in seconds that Parquet, which begins at milliseconds, cannot hold
+        reject()  # Parquet stores milliseconds, and cannot represent some times given in seconds
     before = contents(store)
     try:
         import_file(store, "chat-ui", path)
