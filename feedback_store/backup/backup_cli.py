@@ -11,7 +11,7 @@ from feedback_store.backup.restore_backup import backups, restore
 
 
 def add_backup(commands: Any) -> None:
-    """Add `backup` and `restore`. Both need a whole home, so neither opens the store."""
+    """Add `backup` and `restore`. Both work on a home as a whole, so they do not open its store first."""
     command = commands.add_parser("backup", help="back up a home, also while the app runs")
     _add_common(command)
     _add_home(command, required=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from feedback_store.backup import home_files as home_
-from feedback_store.backup import manifest
+from feedback_store.backup import home_files, manifest
 from feedback_store.backup.home_files import Known
 from feedback_store.backup.location import BackupLocation, Progress
 from feedback_store.backup.manifest import DATABASE, Backup, Content
@@ -43,7 +42,7 @@ def back_up(
     `known` to later calls to avoid hashing unchanged files again.
     Raises: BackupFailed, StoreDamaged, MissingDependency; older backups then remain unchanged.
     """
-    if home_.is_empty(home):
+    if home_files.is_empty(home):
         raise BackupFailed(f"{home} contains nothing to back up. Check the name of the folder.")
     location = BackupLocation(url, create=True)
     if location.folder is not None and location.folder.resolve().is_relative_to(home.resolve()):
@@ -66,23 +65,23 @@ def _save(
     home: Path, location: BackupLocation, keep: int, known: Known, scratch: Path, bar: "tqdm[None]"
 ) -> Saved:
     stored = location.sizes()
-    bar.total = sum(path.stat().st_size for _, path in home_.files(home))
+    bar.total = sum(path.stat().st_size for _, path in home_files.files(home))
     contents: dict[str, Content] = {}
     sent = 0
     # The database comes before the files, so that the files include every snapshot and version that it names.
     if (home / DATABASE).exists():
         copy = scratch / DATABASE
         bar.total += (home / DATABASE).stat().st_size
-        home_.copy_database(home / DATABASE, copy)
-        content = Content(home_.fingerprint(copy, {}), copy.stat().st_size, 0o600)
+        home_files.copy_database(home / DATABASE, copy)
+        content = Content(home_files.fingerprint(copy, {}), copy.stat().st_size, 0o600)
         sent += _upload(location, copy, content, stored, bar.update)
         contents[DATABASE] = content
         copy.unlink()
-    for name, path in home_.files(home):
+    for name, path in home_files.files(home):
         with suppress(FileNotFoundError):  # deleted since it was listed
-            content, new = _upload_file(location, path, scratch / "file", known, stored, bar.update)
+            content, sent_bytes = _upload_file(location, path, scratch / "file", known, stored, bar.update)
             contents[name] = content
-            sent += new
+            sent += sent_bytes
     backups = _undamaged(location, stored)
     newest = max(backups, default=None)
     if newest is not None and backups[newest].files == contents:
@@ -102,12 +101,12 @@ def _upload_file(
 ) -> tuple[Content, int]:
     """Upload a file unless its content is stored already. Returns the content and the number of bytes sent."""
     stat = path.stat()
-    content = Content(home_.fingerprint(path, known), stat.st_size, stat.st_mode & 0o777)
+    content = Content(home_files.fingerprint(path, known), stat.st_size, stat.st_mode & 0o777)
     if stored.get(content.place) == content.size:
         progress(content.size)
         return content, 0
     # Upload a copy: a file that changes during the upload would be stored under the wrong hash.
-    content = home_.held_still(path, copy)
+    content = home_files.held_still(path, copy)
     return content, _upload(location, copy, content, stored, progress)
 
 

@@ -1,4 +1,4 @@
-"""Select and read the files of a home that belong into a backup: the database and the files beside it."""
+"""Select and read the files of a home that belong in a backup: the database and the files beside it."""
 
 import hashlib
 import shutil

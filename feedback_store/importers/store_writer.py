@@ -255,11 +255,11 @@ class _Writer:
         }
 
     def _missing_parent(self, conversation: ImportedConversation, roles: dict[str, str]) -> Unusable | None:
-        own = {turn.key: turn.role for turn in conversation.turns}
+        own_roles = {turn.key: turn.role for turn in conversation.turns}
         for turn in conversation.turns:
             if turn.parent is None:
                 continue
-            role = own.get(turn.parent) or roles.get(self._id(conversation, turn.parent))
+            role = own_roles.get(turn.parent) or roles.get(self._id(conversation, turn.parent))
             if role is None:
                 return Unusable("a message whose parent is missing")
             if turn.role == "assistant" and role != "user":

@@ -1,4 +1,4 @@
-"""What the tests of backups share: a home worth keeping, and what is in one."""
+"""A small home for tests of backups, and functions that read the contents of a home."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from feedback_store import FeedbackStore
 
 
 def filled_home(folder: Path) -> Path:
-    """A home with a rated reply, a version, its pointer and a secret."""
+    """Make a home with a rated reply, a version, the pointer to the released version, and the pseudonym secret."""
     with FeedbackStore.open(folder / "feedback.db") as store:
         store.rate(one_turn(store).id, "ann", 1)
     (folder / "versions" / "v1").mkdir(parents=True)
@@ -21,6 +21,7 @@ def filled_home(folder: Path) -> Path:
 
 
 def contents(home: Path) -> dict[str, bytes]:
+    """The bytes of every file of a home except the database, by relative path."""
     return {
         path.relative_to(home).as_posix(): path.read_bytes()
         for path in home.rglob("*")
@@ -29,6 +30,7 @@ def contents(home: Path) -> dict[str, bytes]:
 
 
 def ratings(home: Path) -> list[Any]:
+    """All (rating, reply) pairs in the store of a home, after verifying the store."""
     with FeedbackStore.open(home / "feedback.db", create=False) as store:
         assert store.verify() == []
         return list(store.ratings())

@@ -156,30 +156,30 @@ class _PushbackStream:
 def _lines(first: str, stream: TextIO) -> Iterator[Row]:
     source, number = _PushbackStream(first, stream), 0
     while piece := source.readline(LONGEST_ROW):
-        whole = piece
+        line = piece
         while not piece.endswith("\n") and len(piece) == LONGEST_ROW:
             piece = source.readline(LONGEST_ROW)
-            whole = ""  # too long to keep: skip to its end
-        if whole and not whole.strip():
+            line = ""  # too long to keep: skip to its end
+        if line and not line.strip():
             continue
         number += 1
-        if not whole:
+        if not line:
             yield number, Unusable(f"a row of more than {LONGEST_ROW:,} characters")
             continue
         try:
-            yield number, parsed(whole)
+            yield number, parsed(line)
         except Unusable as reason:
             yield number, reason
 
 
 def _only_value(first: str, stream: TextIO) -> Iterator[Row]:
-    whole = first + stream.read(LONGEST_ROW)
-    if len(whole) > LONGEST_ROW:
-        raise FileDamaged(f"The file is one object of more than {LONGEST_ROW:,} characters. Split it.")
+    text = first + stream.read(LONGEST_ROW)
+    if len(text) > LONGEST_ROW:
+        raise FileDamaged(f"The file is a single object of more than {LONGEST_ROW:,} characters. Split it.")
     try:
-        yield 1, parsed(whole)
+        yield 1, parsed(text)
     except Unusable as reason:
-        raise FileDamaged(f"The file is one JSON object that cannot be read: {reason}.") from None
+        raise FileDamaged(f"The file is a single JSON object that cannot be read: {reason}.") from None
 
 
 def _elements(source: _PushbackStream) -> Iterator[object]:

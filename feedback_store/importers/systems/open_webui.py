@@ -87,7 +87,7 @@ def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
         if not isinstance(name, str) or name not in messages:
             raise Unusable("a message that is not in the chat")
         if name in seen:
-            raise Unusable("messages that are their own parents")
+            raise Unusable("messages whose parents form a cycle")
         seen.add(name)
         path.append(name)
         name = mapping(messages[name], "a message").get("parentId")

@@ -71,10 +71,10 @@ def test_latin_1_is_refused_and_not_guessed(store: FeedbackStore, tmp_path: Path
 def test_a_file_cut_off_anywhere_is_refused_or_imported_up_to_the_cut(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:
-    whole = sample(system, tmp_path).read_bytes()
+    data = sample(system, tmp_path).read_bytes()
     path = tmp_path / "cut"
     for part in range(1, 12):
-        path.write_bytes(whole[: len(whole) * part // 12])
+        path.write_bytes(data[: len(data) * part // 12])
         before = contents(store)
         try:
             report = import_file(store, system, path)
@@ -82,7 +82,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_imported_up_to_the_cut(
             assert contents(store) == before
         else:
             assert report.kept > 0
-            assert not whole.startswith((b"[", b"{\n")), "an incomplete array was imported as if complete"
+            assert not data.startswith((b"[", b"{\n")), "an incomplete array was imported as if complete"
     assert store.verify() == []
 
 
@@ -151,10 +151,10 @@ def test_a_cut_off_gzip_file_is_refused(store: FeedbackStore, tmp_path: Path) ->
 
 
 def test_a_cut_off_parquet_file_is_refused(store: FeedbackStore, tmp_path: Path) -> None:
-    whole = sample("chat-ui", tmp_path).read_bytes()
+    data = sample("chat-ui", tmp_path).read_bytes()
     path = tmp_path / "cut.parquet"
-    for size in (4, 100, len(whole) - 1):
-        path.write_bytes(whole[:size])
+    for size in (4, 100, len(data) - 1):
+        path.write_bytes(data[:size])
         assert "damaged Parquet" in refused(store, "chat-ui", path)
 
 

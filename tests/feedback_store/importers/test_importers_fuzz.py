@@ -166,10 +166,10 @@ def test_a_hostile_file_leaves_a_valid_store_and_can_be_imported_again(
 def test_corrupted_bytes_raise_only_import_errors(
     system: str, tmp_path: Path, noise: bytes, where: float, width: int
 ) -> None:
-    whole = sample(system, tmp_path).read_bytes()
-    at = int(where * len(whole))
+    data = sample(system, tmp_path).read_bytes()
+    at = int(where * len(data))
     path = tmp_path / "noise"
-    path.write_bytes(whole[:at] + noise + whole[at + width :])
+    path.write_bytes(data[:at] + noise + data[at + width :])
     read, _ = SYSTEMS[system]
     with suppress(ImportFailed):
         for item in read(path):
@@ -182,10 +182,10 @@ def test_corrupted_bytes_raise_only_import_errors(
 def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
     system: str, store: FeedbackStore, tmp_path: Path, noise: bytes, where: float, width: int
 ) -> None:
-    whole = sample(system, tmp_path).read_bytes()
-    at = int(where * len(whole))
+    data = sample(system, tmp_path).read_bytes()
+    at = int(where * len(data))
     path = tmp_path / "noise"
-    path.write_bytes(whole[:at] + noise + whole[at + width :])
+    path.write_bytes(data[:at] + noise + data[at + width :])
     before = contents(store)
     try:
         first = import_file(store, system, path)
@@ -244,13 +244,13 @@ def test_parquet_columns_of_any_type_give_rows_or_reasons_but_no_crash(
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
-    whole = parquet.read_table(sample("chat-ui", tmp_path))
-    for name in data.draw(st.lists(st.sampled_from(whole.column_names), min_size=1, max_size=3)):
-        at = whole.column_names.index(name)
-        whole = whole.set_column(at, name, arrow.chunked_array([data.draw(columns(len(whole)))]))
+    table = parquet.read_table(sample("chat-ui", tmp_path))
+    for name in data.draw(st.lists(st.sampled_from(table.column_names), min_size=1, max_size=3)):
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, arrow.chunked_array([data.draw(columns(len(table)))]))
     path = tmp_path / "columns.parquet"
     try:
-        parquet.write_table(whole, path)
+        parquet.write_table(table, path)
     except arrow.ArrowInvalid:
         reject()  # Parquet stores milliseconds, and cannot represent some times given in seconds
     before = contents(store)
