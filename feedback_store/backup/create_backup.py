@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,11 @@ from feedback_store.backup import home_files, manifest
 from feedback_store.backup.home_files import Known
 from feedback_store.backup.location import BackupLocation, Progress
 from feedback_store.backup.manifest import DATABASE, Backup, Content
+from feedback_store.backup.old_backups import remove_old
 from feedback_store.errors import BackupDamaged, BackupFailed
 
 log = logging.getLogger(__name__)
 KEEP = 10
-# Another process may still be uploading a file that no manifest names yet. Older files of that kind are abandoned.
-ABANDONED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _save(
     (scratch / "manifest").write_bytes(text)
     location.put(scratch / "manifest", backup.place, lambda _: None)
     try:
-        _remove_old(location, keep, backups | {backup.id: backup}, stored)
+        remove_old(location, keep, backups | {backup.id: backup}, stored)
     except BackupFailed as error:  # the backup is complete; the next one tries again to remove old ones
         log.warning("Old backups were not removed: %s", error)
     return Saved(backup, True, sent)
@@ -131,32 +130,6 @@ def _undamaged(location: BackupLocation, stored: Mapping[str, int]) -> dict[str,
                 backup_id, location.read(f"{manifest.FOLDER}/{backup_id}.json")
             )
     return backups
-
-
-def _remove_old(
-    location: BackupLocation, keep: int, backups: Mapping[str, Backup], stored: Mapping[str, int]
-) -> None:
-    """Remove all but the newest `keep` backups, the content that only they used, and abandoned files."""
-    kept = set(sorted(backups)[-keep:])
-    removed = set(backups) - kept
-    needed = {backups[backup_id].place for backup_id in kept} | _content_names(backups, kept)
-    old_manifests = [backups[backup_id].place for backup_id in backups if backup_id in removed]
-    old_contents = _content_names(backups, removed)
-    backup_files = (name for name in stored if name.startswith(("files/", f"{manifest.FOLDER}/")))
-    abandoned = {
-        name
-        for name in backup_files
-        if name not in needed and name not in old_contents and name not in old_manifests
-        if location.age(name) > ABANDONED_SECONDS
-    }
-    # Manifests go first: an interruption here must not leave a manifest whose files are gone.
-    location.remove(old_manifests)
-    location.remove(sorted((old_contents - needed) | abandoned))
-
-
-def _content_names(backups: Mapping[str, Backup], ids: Iterable[str]) -> set[str]:
-    """The stored names of all contents of some backups."""
-    return {content.place for backup_id in ids for content in backups[backup_id].files.values()}
 
 
 def _id(name: str) -> str:
