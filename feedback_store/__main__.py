@@ -106,8 +106,8 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         store.consent(rater)
     else:
         store.conversation(conversation)
-    what = f"of and by {rater}" if rater else f"in conversation {conversation}"
-    if not options.yes and not _agreed(f"Delete everything {what}, for ever? [y/N] "):
+    subject = f"of and by {rater}" if rater else f"in conversation {conversation}"
+    if not options.yes and not _agreed(f"Delete everything {subject}, for ever? [y/N] "):
         print("Nothing was deleted. Answer y, or give --yes.", file=sys.stderr)
         return 2
     counts = store.forget(rater) if rater else store.forget_conversation(conversation)
@@ -136,62 +136,76 @@ def _agreed(question: str) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    where = argparse.ArgumentParser(add_help=False)
-    place = where.add_mutually_exclusive_group(required=True)
-    place.add_argument(
+    location = argparse.ArgumentParser(add_help=False)
+    location_group = location.add_mutually_exclusive_group(required=True)
+    location_group.add_argument(
         "--home",
         type=Path,
         metavar="DIR",
-        help="the app's home; its store is DIR/feedback.db, or the database that the app was given",
+        help="the data directory; its store is DIR/feedback.db, or the database named in DIR",
     )
-    place.add_argument(
-        "--store-url", metavar="URL", help="a database instead, such as postgresql://user@host/name"
+    location_group.add_argument(
+        "--store-url", metavar="URL", help="use this database instead, such as postgresql://user@host/name"
     )
 
-    long = argparse.ArgumentParser(add_help=False)
-    long.add_argument("--quiet", action="store_true", help="show no progress")
+    progress = argparse.ArgumentParser(add_help=False)
+    progress.add_argument("--quiet", action="store_true", help="show no progress")
     rules = _rules_parser()
     parser = argparse.ArgumentParser(
-        prog="python -m feedback_store", description="Look after the feedback store."
+        prog="python -m feedback_store", description="Inspect, export and maintain the feedback store."
     )
     parser.set_defaults(create=False, opens=True)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("stats", parents=[where, long], help="count and draw what people said")
+    command = commands.add_parser(
+        "stats", parents=[location, progress], help="count feedback, and draw plots of it"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--plots", type=Path, metavar="DIR", help="also write pictures (PNG) to this folder")
+    command.add_argument("--plots", type=Path, metavar="DIR", help="also write plots (PNG) to this folder")
     command.set_defaults(command=stats)
 
-    command = commands.add_parser("export", parents=[where, rules, long], help="write training rows")
+    command = commands.add_parser("export", parents=[location, rules, progress], help="write training rows")
     target = command.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", type=Path, metavar="FILE", help="the file to write: JSON lines, or .parquet")
-    target.add_argument("--push", metavar="REPOSITORY", help="the Hub dataset to put them into, made private")
-    shape = command.add_mutually_exclusive_group()
-    shape.add_argument("--kind", choices=KINDS, default="unpaired", help="of row (default: %(default)s)")
-    shape.add_argument("--format", choices=list(FORMATS), help="the kind by the name of TRL's format")
+    target.add_argument("--out", type=Path, metavar="FILE", help="the JSON Lines or .parquet file to write")
+    target.add_argument(
+        "--push", metavar="REPOSITORY", help="upload the rows to this Hub dataset, created as private"
+    )
+    kind_group = command.add_mutually_exclusive_group()
+    kind_group.add_argument(
+        "--kind", choices=KINDS, default="unpaired", help="the kind of row (default: %(default)s)"
+    )
+    kind_group.add_argument(
+        "--format", choices=list(FORMATS), help="the kind of row, by the name of its TRL format"
+    )
     command.set_defaults(command=export)
 
-    add_import(commands, where)
+    add_import(commands, location)
 
-    command = commands.add_parser("snapshot", parents=[where, rules, long], help="freeze rows to train on")
-    command.add_argument("--folder", type=Path, required=True, metavar="DIR", help="a new folder for it")
+    command = commands.add_parser(
+        "snapshot", parents=[location, rules, progress], help="write an immutable set of training rows"
+    )
     command.add_argument(
-        "--kind", choices=KINDS, action="append", help="of rows; may be repeated (default: all)"
+        "--folder", type=Path, required=True, metavar="DIR", help="a new folder for the snapshot"
+    )
+    command.add_argument(
+        "--kind", choices=KINDS, action="append", help="a kind of row; may be repeated (default: all)"
     )
     command.set_defaults(command=snapshot)
 
     command = commands.add_parser(
-        "verify", parents=[where, long], help="check that the store agrees with itself"
+        "verify", parents=[location, progress], help="check that the store is undamaged and consistent"
     )
     command.set_defaults(command=verify)
 
     command = commands.add_parser(
-        "forget", parents=[where], help="delete a person's words and votes, or a conversation"
+        "forget", parents=[location], help="delete everything of one rater, or one conversation"
     )
-    whom = command.add_mutually_exclusive_group(required=True)
-    whom.add_argument("rater", nargs="?", metavar="RATER", help="the rater's id")
-    whom.add_argument("--conversation", metavar="ID", help="one conversation instead, whoever spoke in it")
-    command.add_argument("--yes", action="store_true", help="do not ask")
+    subject = command.add_mutually_exclusive_group(required=True)
+    subject.add_argument("rater", nargs="?", metavar="RATER", help="the rater's id")
+    subject.add_argument(
+        "--conversation", metavar="ID", help="delete this conversation instead, whoever took part"
+    )
+    command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     command.set_defaults(command=forget)
     add_backup(commands)
     return parser
@@ -201,17 +215,17 @@ def _rules_parser() -> argparse.ArgumentParser:
     default = Rules()
     rules = argparse.ArgumentParser(add_help=False)
     rules.add_argument("--version", metavar="ID", help="only replies of this version")
-    for name, what in (
-        ("minimum_votes", "people who must have judged"),
+    for name, meaning in (
+        ("minimum_votes", "people who must have rated it"),
         ("most_per_rater", "votes of one person that count"),
-        ("most_per_prompt", "rows that nearly the same prompt may give"),
+        ("most_per_prompt", "rows that nearly identical prompts may give"),
     ):
         rules.add_argument(
             f"--{name.replace('_', '-')}",
             type=int,
             default=getattr(default, name),
             metavar="N",
-            help=f"{what} (default: %(default)s)",
+            help=f"{meaning} (default: %(default)s)",
         )
     rules.add_argument(
         "--majority",

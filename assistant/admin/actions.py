@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class AdminActions:
-    """The admin actions of one home. `who` is the admin's name in the audit trail."""
+    """The admin actions of one home. `admin` is the name written to the audit trail."""
 
     def __init__(self, versions: Versions, runner: CycleRunner) -> None:
         self.versions = versions
@@ -24,68 +24,68 @@ class AdminActions:
 
     @property
     def home(self) -> Path:
-        """The folder of feedback and versions."""
+        """The data directory: feedback, versions and cycles."""
         return self.versions.home
 
-    def release(self, who: str, version: str, why: str = "") -> None:
+    def release(self, admin: str, version: str, why: str = "") -> None:
         """Release a version. Raises VersionError if it is unknown, damaged or cannot chat."""
         before = self.versions.released()
         self._audited(
-            who,
+            admin,
             "release",
             f"{version} instead of {before}; gate: {verdict(self.versions.manifest(version))}; {why}".rstrip(
                 "; "
             ),
-            lambda: self.versions.release(version, Event.of("released_by", who=who, why=why)),
+            lambda: self.versions.release(version, Event.of("released_by", who=admin, why=why)),
         )
 
-    def roll_back(self, who: str, why: str = "") -> str:
+    def roll_back(self, admin: str, why: str = "") -> str:
         """Release the version that was served before; returns its id. Raises VersionError if there is none."""
         before = self.versions.released()
         return self._audited(
-            who,
+            admin,
             "roll back",
             f"from {before}; {why}".rstrip("; "),
             lambda: self.versions.roll_back(
-                Event.of("rolled_back_by", version=str(before), who=who, why=why)
+                Event.of("rolled_back_by", version=str(before), who=admin, why=why)
             ),
         )
 
-    def begin_cycle(self, who: str) -> None:
+    def begin_cycle(self, admin: str) -> None:
         """Start a cycle as a process. Raises CommandError if one is running, or packages are missing."""
-        self._audited(who, "run a cycle", "", lambda: self.runner.begin_cycle(who))
+        self._audited(admin, "run a cycle", "", lambda: self.runner.begin_cycle(admin))
 
-    def cancel_cycle(self, who: str) -> bool:
-        """End the running cycle. Returns whether there was one; the next goes on from its last finished step."""
-        return self._audited(who, "cancel the cycle", "", self.runner.cancel)
+    def cancel_cycle(self, admin: str) -> bool:
+        """Stop the running cycle; the next run resumes at the first unfinished step. Returns whether one ran."""
+        return self._audited(admin, "cancel the cycle", "", self.runner.cancel)
 
-    def start_trial(self, who: str, version: str, share: float) -> Event:
+    def start_trial(self, admin: str, version: str, share: float) -> Event:
         """Start a live comparison in which a version serves a share (0 to 1) of conversations. Raises CommandError."""
         if not 0 < share <= 1:
             raise CommandError(Event.of("live_share_impossible", share=share))
         self.versions.manifest(version)  # Only the id of a known version may reach a command line.
         return self._audited(
-            who,
+            admin,
             "start a live comparison",
             f"{version}, {100 * share:g} % of conversations",
             lambda: self.runner.call("trial", "start", version, "--share", f"{share:g}"),
         )
 
-    def stop_trial(self, who: str) -> Event:
+    def stop_trial(self, admin: str) -> Event:
         """End the live comparison. Returns how it ended; raises CommandError."""
         under_way = live_comparison.read(self.home)
         detail = f"{under_way.candidate} beside {under_way.released}" if under_way else ""
         return self._audited(
-            who, "stop the live comparison", detail, lambda: self.runner.call("trial", "stop")
+            admin, "stop the live comparison", detail, lambda: self.runner.call("trial", "stop")
         )
 
-    def exported(self, who: str, what: str) -> None:
-        """Record that an admin exports rows."""
-        self.audit.write(who, "export", what)
+    def exported(self, admin: str, rows: str) -> None:
+        """Record that an admin exports rows, described by `rows`."""
+        self.audit.write(admin, "export", rows)
 
-    def _audited(self, who: str, what: str, detail: str, action: Callable[[], Result]) -> Result:
+    def _audited(self, admin: str, action_name: str, detail: str, action: Callable[[], Result]) -> Result:
         try:
-            self.audit.write(who, what, detail)
+            self.audit.write(admin, action_name, detail)
         except OSError as error:
             raise CommandError(
                 Event.of("audit_unwritable", path=str(self.audit.path), error=str(error.strerror))
@@ -93,7 +93,7 @@ class AdminActions:
         try:
             return action()
         except AssistantError as error:
-            self.audit.write(who, f"{what}: failed", str(error))
+            self.audit.write(admin, f"{action_name}: failed", str(error))
             raise
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what and when, one line of JSON an action in HOME/audit.jsonl. Lines are only added."""
+"""The audit trail in HOME/audit.jsonl: one line of JSON per admin action. Lines are only added."""
 
 import json
 import logging
@@ -19,10 +19,10 @@ class Audit:
     def __init__(self, home: Path) -> None:
         self.path = home / "audit.jsonl"
 
-    def write(self, who: str, what: str, detail: str = "") -> None:
-        """Add a line, which is on disk when this returns. Raises OSError; the caller must then not act."""
+    def write(self, admin: str, action: str, detail: str = "") -> None:
+        """Append a line and flush it to disk. Raises OSError; the caller must then not carry out the action."""
         line = json.dumps(
-            {"at": now(), "who": who, "what": what, "detail": detail[:MAX_DETAIL]}, ensure_ascii=False
+            {"at": now(), "who": admin, "what": action, "detail": detail[:MAX_DETAIL]}, ensure_ascii=False
         )
         # Readable by this user alone. O_APPEND keeps the lines of two writers apart.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

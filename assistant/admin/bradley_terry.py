@@ -23,7 +23,7 @@ MAX_STEPS, TOLERANCE = 100, 1e-10
 """Of Newton's method: the most steps, and the largest step that counts as converged."""
 
 Wins = Mapping[tuple[str, str], float]
-"""By (winner, loser): how often the first was preferred; a tie counts half for each."""
+"""By (winner, loser): how often the winner was preferred; a tie counts half for each."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def rate(wins: Wins, reference: str) -> list[VersionStrength]:
 
     Empty if no choice involves `reference`. Raises ValueError for a negative count or a version compared with itself.
     """
-    for (first, second), count in wins.items():
-        if count < 0 or first == second:
-            raise ValueError(f"{first} cannot have won {count} times against {second}")
+    for (winner, loser), count in wins.items():
+        if count < 0 or winner == loser:
+            raise ValueError(f"{winner} cannot have won {count} times against {loser}")
     pairs = {frozenset(pair) for pair, count in wins.items() if count > 0}
     versions = connected(pairs, reference)
     if len(versions) < 2:
@@ -55,9 +55,9 @@ def rate(wins: Wins, reference: str) -> list[VersionStrength]:
     index = {version: number for number, version in enumerate(versions)}
     table = np.zeros((len(versions), len(versions)))
     for pair in pairs:
-        first, second = sorted(pair)
-        if first in index:
-            for winner, loser in ((first, second), (second, first)):
+        version, other = sorted(pair)
+        if version in index:
+            for winner, loser in ((version, other), (other, version)):
                 table[index[winner], index[loser]] = wins.get((winner, loser), 0.0) + ADDED
     strength, variance = _fit(table, index[reference])
     half = Z * np.sqrt(variance)

@@ -13,7 +13,7 @@ State = Mapping[str, Any]
 
 
 def outcome_event(number: int, state: State) -> Event:
-    """What came of a cycle. A state without a known outcome gives its text."""
+    """The outcome of a cycle as an event. An unknown outcome becomes a text event."""
     outcome = state.get("outcome") or {}
     version = str(outcome.get("version", ""))
     why = event_from(outcome.get("event")) or text_event(str(outcome.get("why", "")))
@@ -30,12 +30,12 @@ def outcome_event(number: int, state: State) -> Event:
 
 
 def row_counts(counts: Mapping[str, int]) -> list[Event]:
-    """How many rows there are, by kind."""
+    """One event per kind of row, with its count."""
     return [Event.of("row_count", count=count, rows=kind) for kind, count in counts.items()]
 
 
 def note_texts(state: State, language: str = "en") -> list[str]:
-    """The notes of a cycle; those that an older home kept without an event stay in English."""
+    """The notes of a cycle. Notes that an older release stored without an event stay in English."""
     events = state.get("note_events") or {}
     return [
         describe_stored({"text": note, "event": events.get(note)}, "text", language)
@@ -44,7 +44,7 @@ def note_texts(state: State, language: str = "en") -> list[str]:
 
 
 def markdown(number: int, state: State, language: str = "en", *, plots: bool = False) -> str:
-    """The report. `plots`: with links to the pictures that lie beside it."""
+    """Render the report. With `plots`, link the plots stored next to it."""
 
     def text(code: str, **params: Any) -> str:
         return describe(Event.of(code, **params), language)
@@ -74,7 +74,7 @@ def markdown(number: int, state: State, language: str = "en", *, plots: bool = F
         lines += [text("report_left_out", rules=rules), ""]
     lines += ["## " + text("report_raters"), ""]
     suspects = state.get("suspects") or []
-    lines += [f"- {text('report_rater', **_suspect(one, language))}" for one in suspects] or [
+    lines += [f"- {text('report_rater', **_suspect(suspect, language))}" for suspect in suspects] or [
         text("report_no_raters")
     ]
     models = [
@@ -83,7 +83,7 @@ def markdown(number: int, state: State, language: str = "en", *, plots: bool = F
     ]
     if models:
         lines += ["", text("report_reward_models", models=models)]
-    stages = {one.get("version"): one.get("stage", "?") for one in state.get("candidates") or []}
+    stages = {record.get("version"): record.get("stage", "?") for record in state.get("candidates") or []}
     for decision in state.get("decisions") or []:
         lines += _decision(decision, str(stages.get(decision.get("candidate"), "?")), language, plots)
     if notes := note_texts(state, language):
@@ -98,7 +98,7 @@ def markdown(number: int, state: State, language: str = "en", *, plots: bool = F
 
 
 def _suspect(suspect: Mapping[str, Any], language: str) -> dict[str, Any]:
-    # Names of raters are data, not Markdown; a reason may hold one too.
+    # Rater names are data, not Markdown; a reason may contain one too.
     return {
         "rater": _inline(str(suspect.get("rater", "?"))),
         "finding": suspect.get("what", ""),
@@ -123,7 +123,7 @@ def _decision(decision: Mapping[str, Any], stage: str, language: str, plots: boo
         shares = [event_from(share) for share in decision.get("shares") or []]
         lines += [line for share in shares if share for line in ("", describe(share, language))]
     elif "table" in decision:
-        # A home of a release that kept the table as text only.
+        # Older releases stored the table as text only.
         lines += ["```", str(decision["table"]), "```"]
     lines += ["", describe(look, language), ""]
     lines += [f"- {describe_stored(reason, 'text', language)}" for reason in decision.get("reasons") or []]

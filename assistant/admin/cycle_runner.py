@@ -1,7 +1,7 @@
-"""Start cycles and other commands of `alignment` as processes: the app imports nothing of it.
+"""Run cycles and other `alignment` commands as subprocesses, because the app does not import `alignment`.
 
-HOME/cycles/run.json    the cycle that was started from the dashboard: process, moment, person
-HOME/cycles/run.log     its output: events as JSON Lines among the lines of libraries
+HOME/cycles/run.json    the cycle last started from the dashboard: process id, start time, admin
+HOME/cycles/run.log     its output: events as JSON Lines, mixed with the log lines of libraries
 """
 
 import contextlib
@@ -33,7 +33,7 @@ FOLLOW_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 """How long a shutdown waits for a command: a Space that is stopped must still make its last backup."""
 COMMAND_SECONDS = 300.0
-"""How long a command may take whose end is waited for."""
+"""Time limit for a command that the app waits for."""
 
 
 def missing_packages() -> list[str]:
@@ -50,9 +50,10 @@ class Started:
     """When the operating system started the process: another process may have its number by now."""
     began: str
     who: str
+    """Name of the admin who started it."""
 
     def process(self) -> psutil.Process | None:
-        """The process, None if it has ended."""
+        """The process, or None if it has ended."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 1
@@ -78,7 +79,7 @@ class CycleRunner:
         return events[-1] if events else text_event("")
 
     def plan(self) -> list[Event]:
-        """What a cycle would do now; nothing is changed. Raises CommandError."""
+        """The steps that a cycle would take now, without taking them. Raises CommandError."""
         self._check_packages()
         return self._run("cycle", "--dry-run")
 
@@ -107,7 +108,7 @@ class CycleRunner:
         if absent := missing_packages():
             raise CommandError(Event.of("packages_missing", packages=absent))
 
-    def begin_cycle(self, who: str) -> Started:
+    def begin_cycle(self, admin: str) -> Started:
         """Start a cycle that outlives this process. Raises CommandError if one is running, or packages are missing."""
         self._check_packages()
         with self._lock:
@@ -129,7 +130,7 @@ class CycleRunner:
                 created = psutil.Process(child.pid).create_time()
             except psutil.Error:
                 created = 0.0
-            started = Started(child.pid, created, now(), who)
+            started = Started(child.pid, created, now(), admin)
             write_atomically(folder / "run.json", json.dumps(asdict(started)) + "\n")
         return started
 
@@ -143,12 +144,12 @@ class CycleRunner:
     def running(self) -> Started | None:
         """The cycle that was started last, while it runs; an earlier run of the app may have started it."""
         if self._child is not None:
-            self._child.poll()  # Reap a child that has ended, which else stays a zombie.
+            self._child.poll()  # Reap a child that has ended; otherwise it stays a zombie.
         started = self.started()
         return started if started is not None and started.process() is not None else None
 
     def cancel(self) -> bool:
-        """End the running cycle. Returns whether there was one; the next cycle goes on from its last finished step."""
+        """Stop the running cycle; the next run resumes at the first unfinished step. Returns whether one ran."""
         started = self.running()
         process = started.process() if started else None
         if process is None:
@@ -215,7 +216,7 @@ class Follower:
                 self._refused = str(error)
 
     def _stamp(self) -> tuple[float, ...]:
-        """When the thumbs, the live comparison and the released version last changed: what a decision rests on."""
+        """A stamp that changes whenever an input of the decision does: feedback, live comparison or release."""
         names = (live_comparison.FILE, "versions/released.json")
         return (self._store.feedback_count(), *(_changed(self._runner.home / name) for name in names))
 
@@ -228,6 +229,6 @@ def _changed(path: Path) -> float:
 
 
 def _events(output: str) -> list[Event]:
-    # A progress bar draws itself over and over with carriage returns.
+    # A progress bar redraws its line after a carriage return; keep the last state.
     lines = [line.rstrip().rsplit("\r", 1)[-1] for line in output.split("\n") if line.strip()]
     return [event_from_line(line) for line in lines]

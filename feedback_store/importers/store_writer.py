@@ -59,18 +59,23 @@ def version(system: str, model: str) -> str:
 
 def check(conversation: ImportedConversation) -> None:
     """Check everything about a conversation that can be checked without the store. Raises: Unusable."""
-    keys = {turn.key for turn in conversation.turns}
-    roles = {turn.key: turn.role for turn in conversation.turns}
+    keys = {message.key for message in conversation.turns}
+    roles = {message.key: message.role for message in conversation.turns}
     if not conversation.turns:
         raise Unusable("no messages")
-    for turn in conversation.turns:
-        if turn.role == "assistant" and (
-            turn.parent is None or (turn.parent in keys and roles[turn.parent] != "user")
+    for message in conversation.turns:
+        if message.role == "assistant" and (
+            message.parent is None or (message.parent in keys and roles[message.parent] != "user")
         ):
             raise Unusable("a reply that does not follow a user message")
-        if turn.role == "assistant" and turn.answered and not turn.content.strip() and not turn.thought:
+        if (
+            message.role == "assistant"
+            and message.answered
+            and not message.content.strip()
+            and not message.thought
+        ):
             raise Unusable("an empty reply")
-    parents = {turn.key: turn.parent for turn in conversation.turns}
+    parents = {message.key: message.parent for message in conversation.turns}
     for signal in conversation.signals:
         pair = (signal.chosen, signal.rejected) if isinstance(signal, ImportedComparison) else (signal.reply,)
         if any(roles.get(key) != "assistant" for key in pair) or len(set(pair)) < len(pair):
@@ -128,18 +133,22 @@ class _Writer:
             if reason := self._missing_parent(conversation, roles):
                 outcomes.append(reason)
                 continue
-            new = [turn for turn in conversation.turns if self._id(conversation, turn.key) not in roles]
+            new = [
+                message for message in conversation.turns if self._id(conversation, message.key) not in roles
+            ]
             outcomes.append(bool(new))
             if self._id(conversation) not in known:
                 self._add_conversation(conversation)
                 known.add(self._id(conversation))
             elif new:
                 self._extend_conversation(conversation, new)
-            for turn in new:
-                if self._id(conversation, turn.key) not in roles:  # a conversation may repeat a message
-                    roles[self._id(conversation, turn.key)] = turn.role
-                    messages.append(self._message(conversation, turn))
-                    replies.extend([self._reply(conversation, turn)] if turn.role == "assistant" else [])
+            for message in new:
+                if self._id(conversation, message.key) not in roles:  # a conversation may repeat a message
+                    roles[self._id(conversation, message.key)] = message.role
+                    messages.append(self._message(conversation, message))
+                    replies.extend(
+                        [self._reply(conversation, message)] if message.role == "assistant" else []
+                    )
         self._session.flush()
         # Insert in this order: rows are numbered as they are written, and a parent must have a smaller number.
         if messages:
@@ -169,7 +178,9 @@ class _Writer:
         left, right = self._id(conversation, signal.chosen), self._id(conversation, signal.rejected)
         order = select(MessageRow.id).where(MessageRow.id.in_([left, right])).order_by(MessageRow.number)
         first_id, second_id = self._session.scalars(order)
-        models = {turn.model for turn in conversation.turns if turn.key in (signal.chosen, signal.rejected)}
+        models = {
+            message.model for message in conversation.turns if message.key in (signal.chosen, signal.rejected)
+        }
         keys = {"first_id": first_id, "second_id": second_id, "rater_id": rater}
         values = {
             "left_id": left,
@@ -205,8 +216,8 @@ class _Writer:
         return True
 
     def _add_conversation(self, conversation: ImportedConversation) -> None:
-        times = [turn.at for turn in conversation.turns if turn.at]
-        question = next((turn.content for turn in conversation.turns if turn.role == "user"), "")
+        times = [message.at for message in conversation.turns if message.at]
+        question = next((message.content for message in conversation.turns if message.role == "user"), "")
         self._session.add(
             ConversationRow(
                 id=self._id(conversation),
@@ -225,44 +236,44 @@ class _Writer:
     ) -> None:
         row = self._session.get_one(ConversationRow, self._id(conversation))
         row.head_id = self._id(conversation, new[-1].key)
-        row.updated_at = max([row.updated_at, *(turn.at for turn in new if turn.at)])
+        row.updated_at = max([row.updated_at, *(message.at for message in new if message.at)])
 
-    def _message(self, conversation: ImportedConversation, turn: ImportedMessage) -> dict[str, Any]:
+    def _message(self, conversation: ImportedConversation, message: ImportedMessage) -> dict[str, Any]:
         return {
-            "id": self._id(conversation, turn.key),
+            "id": self._id(conversation, message.key),
             "conversation_id": self._id(conversation),
-            "parent_id": None if turn.parent is None else self._id(conversation, turn.parent),
-            "role": turn.role,
-            "content": turn.content,
-            "created_at": turn.at or conversation.at or self._now,
+            "parent_id": None if message.parent is None else self._id(conversation, message.parent),
+            "role": message.role,
+            "content": message.content,
+            "created_at": message.at or conversation.at or self._now,
         }
 
-    def _reply(self, conversation: ImportedConversation, turn: ImportedMessage) -> dict[str, Any]:
+    def _reply(self, conversation: ImportedConversation, message: ImportedMessage) -> dict[str, Any]:
         return {
-            "id": self._id(conversation, turn.key),
-            "thought": turn.thought,
-            "think": turn.think,
+            "id": self._id(conversation, message.key),
+            "thought": message.thought,
+            "think": message.think,
             "sampling": {},
             "seed": 0,
-            "version": version(self._system, turn.model),
+            "version": version(self._system, message.model),
             # The token ids of another system are unknown: training renders the messages.
             "prompt_ids": [],
             "completion_ids": [],
-            "finish_reason": "end" if turn.answered else "error",
+            "finish_reason": "end" if message.answered else "error",
             "first_token_seconds": None,
             "thought_seconds": None,
             "seconds": 0.0,
         }
 
     def _missing_parent(self, conversation: ImportedConversation, roles: dict[str, str]) -> Unusable | None:
-        own_roles = {turn.key: turn.role for turn in conversation.turns}
-        for turn in conversation.turns:
-            if turn.parent is None:
+        own_roles = {message.key: message.role for message in conversation.turns}
+        for message in conversation.turns:
+            if message.parent is None:
                 continue
-            role = own_roles.get(turn.parent) or roles.get(self._id(conversation, turn.parent))
+            role = own_roles.get(message.parent) or roles.get(self._id(conversation, message.parent))
             if role is None:
                 return Unusable("a message whose parent is missing")
-            if turn.role == "assistant" and role != "user":
+            if message.role == "assistant" and role != "user":
                 return Unusable("a reply that does not follow a user message")
         return None
 
@@ -271,8 +282,8 @@ class _Writer:
         needed = {
             self._id(conversation, key): None
             for conversation in items
-            for turn in conversation.turns
-            for key in (turn.key, turn.parent)
+            for message in conversation.turns
+            for key in (message.key, message.parent)
             if key is not None
         }
         roles: dict[str, str] = {}

@@ -128,18 +128,19 @@ def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unknown", "said"), [(["nobody"], "no rater 'nobody'"), (["--conversation", "x"], "no conversation 'x'")]
+    ("unknown", "message"),
+    [(["nobody"], "no rater 'nobody'"), (["--conversation", "x"], "no conversation 'x'")],
 )
 def test_forget_says_that_somebody_is_unknown_and_asks_nothing(
     home: Path,
     unknown: list[str],
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda question: pytest.fail(f"asked: {question}"))
     assert main(["forget", *unknown, "--home", str(home)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["stats"], ["verify"], ["forget", "ann", "--yes"]])
@@ -172,9 +173,9 @@ def test_a_wrong_command_line_exits_with_two(arguments: list[str]) -> None:
 
 def test_stats_show_corrections_and_comparisons(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with FeedbackStore.open_home(home) as store:
-        (first, *_) = [reply for _, reply in store.ratings()]
-        retry = store.add_reply(new_reply(first.conversation_id, first.parent_id, answer="5"))
-        store.compare(first.id, retry.id, "ann", "both_bad", blind=True, how="resample")
+        (reply, *_) = [rated for _, rated in store.ratings()]
+        retry = store.add_reply(new_reply(reply.conversation_id, reply.parent_id, answer="5"))
+        store.compare(reply.id, retry.id, "ann", "both_bad", blind=True, how="resample")
         store.correct(retry.id, "ann", "4")
     assert main(["stats", "--home", str(home)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -189,8 +190,8 @@ def test_stats_show_corrections_and_comparisons(home: Path, capsys: pytest.Captu
 )
 def test_export_writes_every_kind(home: Path, tmp_path: Path, kind: str, key: str) -> None:
     with FeedbackStore.open_home(home) as store:
-        (first, *_) = [reply for _, reply in store.ratings()]
-        store.correct(first.id, "ann", "It is 4.")
+        (reply, *_) = [rated for _, rated in store.ratings()]
+        store.correct(reply.id, "ann", "It is 4.")
     out = tmp_path / "rows.jsonl"
     assert main(["export", "--home", str(home), "--out", str(out), "--kind", kind]) == 0
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -243,7 +244,7 @@ def test_every_command_and_option_is_in_the_reference() -> None:
     reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     section = reference.split("## `python -m feedback_store`")[1].split("\n## ")[0]
     parser = _parser()
-    (commands,) = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for name, command in commands.choices.items():
         assert f"`{name}" in section, name
         for action in command._actions:

@@ -153,12 +153,12 @@ def test_content_in_parts_and_a_developers_message_are_read(api: Serving, client
 
 
 def test_a_transcript_continues_the_conversation_that_it_repeats(api: Serving, client: httpx.Client) -> None:
-    first = complete(client, user="continues")
-    answer = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
+    completion = complete(client, user="continues")
+    answer = {"role": "assistant", "content": completion["choices"][0]["message"]["content"]}
     more = [QUESTION, answer, {"role": "user", "content": "and plus 5?"}]
     second = complete(client, messages=more, user="continues")
     path = api.store.path(second["id"].removeprefix("chatcmpl-"))
-    assert [item.id for item in path][1] == first["id"].removeprefix("chatcmpl-")
+    assert [item.id for item in path][1] == completion["id"].removeprefix("chatcmpl-")
     assert len(path) == 4
     other = complete(client, messages=more, user="somebody else")
     assert api.store.path(other["id"].removeprefix("chatcmpl-"))[1].id != path[1].id
@@ -283,10 +283,10 @@ def test_each_caller_has_a_pseudonym_that_belongs_to_one_home(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", ["😀", "漢字かな", "e\u0301\u200d🏳️‍🌈", "\ufffd"])
 def test_characters_of_many_tokens_come_whole(client: httpx.Client, text: str) -> None:
-    asked = {"messages": [{"role": "user", "content": f"{text} {text}"}], "temperature": 5.0}
+    request = {"messages": [{"role": "user", "content": f"{text} {text}"}], "temperature": 5.0}
     for seed in range(3):
-        whole = complete(client, **asked, seed=seed, max_tokens=40)["choices"][0]["message"]
-        chunks = stream(client, **asked, seed=seed, max_tokens=40)
+        whole = complete(client, **request, seed=seed, max_tokens=40)["choices"][0]["message"]
+        chunks = stream(client, **request, seed=seed, max_tokens=40)
         assert joined(chunks, "content") == whole["content"]
         assert joined(chunks, "reasoning_content") == whole.get("reasoning_content", "")
 

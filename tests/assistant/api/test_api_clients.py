@@ -148,23 +148,23 @@ def test_a_task_of_open_webui_is_answered_at_once(web_ui: httpx.Client, task: st
 def test_a_next_turn_of_open_webui_continues_the_stored_conversation(
     api: Serving, web_ui: httpx.Client
 ) -> None:
-    asked = {
+    request = {
         "model": "thumbtune",
         "messages": [QUESTION],
         "stream": True,
         "temperature": 0,
         "max_tokens": 100,
     }
-    answer, thought, _ = streamed(web_ui, asked)
-    said = {"role": "assistant", "content": f"\n{answer}", "reasoning_content": thought}
+    answer, thought, _ = streamed(web_ui, request)
+    reply = {"role": "assistant", "content": f"\n{answer}", "reasoning_content": thought}
     more = {
-        **asked,
-        "messages": [QUESTION, said, {"role": "user", "content": "What is 3 + 4?"}],
+        **request,
+        "messages": [QUESTION, reply, {"role": "user", "content": "What is 3 + 4?"}],
         "stream": False,
     }
     completion = web_ui.post("/chat/completions", json=more).json()
     path = api.store.path(completion["id"].removeprefix("chatcmpl-"))
-    assert [turn.role for turn in path] == ["user", "assistant", "user", "assistant"]
+    assert [message.role for message in path] == ["user", "assistant", "user", "assistant"]
     assert path[1].reply is not None
     assert path[1].reply.version == "v1"
 
@@ -200,11 +200,11 @@ def test_the_official_client_completes_streams_and_reads_errors(api: Serving) ->
             stream=True,
             stream_options={"include_usage": True},
         )
-        said, usage = "", None
+        text, usage = "", None
         for chunk in chunks:
             usage = chunk.usage or usage
-            said += "".join(choice.delta.content or "" for choice in chunk.choices)
-        assert said == whole.choices[0].message.content
+            text += "".join(choice.delta.content or "" for choice in chunk.choices)
+        assert text == whole.choices[0].message.content
         assert usage == whole.usage
         with pytest.raises(openai.NotFoundError, match="There is no model"):
             client.chat.completions.create(model="none", messages=[{"role": "user", "content": "x"}])

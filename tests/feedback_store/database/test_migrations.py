@@ -80,7 +80,9 @@ def for_engine(statement: str, connection: Connection) -> str:
     if connection.dialect.name == "sqlite":
         return statement
     written = re.sub(r"('2026[^']*)'", r"\1+00'", statement)
-    written = re.sub(r"\('(ann|bob)', ([01]), ", lambda one: f"('{one[1]}', {bool(int(one[2]))}, ", written)
+    written = re.sub(
+        r"\('(ann|bob)', ([01]), ", lambda match: f"('{match[1]}', {bool(int(match[2]))}, ", written
+    )
     return re.sub(r"('2\+2'|NULL), 1, '", r"\1, true, '", written)
 
 

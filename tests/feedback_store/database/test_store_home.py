@@ -135,7 +135,7 @@ def test_both_engines_freeze_the_same_feedback_to_the_same_snapshot(
 ) -> None:
     pytest.importorskip("pyarrow")
     database = postgresql.new_database("empty")
-    found = []
+    snapshots = []
     for number, place in enumerate((tmp_path / "feedback.db", postgresql.url(database))):
         with FeedbackStore.open(place) as store:
             for rater in ("zoë", "Bob", "ann", "陈"):
@@ -145,14 +145,14 @@ def test_both_engines_freeze_the_same_feedback_to_the_same_snapshot(
                 retry = new_reply(reply.conversation_id, reply.parent_id, id=f"retry of {rater}", answer="5")
                 store.compare(reply.id, store.add_reply(retry).id, "陈", "left", blind=True, how="resample")
             # Drawn anew in each store, and part of no row.
-            found.append(
+            snapshots.append(
                 (
                     take(store, tmp_path / str(number), kinds=["unpaired", "preference"]).id,
                     unpaired_rows(store),
                 )
             )
     postgresql.drop(database)
-    assert found[0] == found[1]
+    assert snapshots[0] == snapshots[1]
 
 
 # Ids that can be none

@@ -65,9 +65,9 @@ def test_what_is_exported_comes_back_as_the_same_rows(
 def test_demonstrations_with_a_thought_keep_it(tmp_path: Path) -> None:
     with FeedbackStore.open(tmp_path / "feedback.db") as store:
         import_file(store, "llama-factory", SAMPLES / "llama-factory.json")
-        first = next(rows(store, "trl-sft"))
-    assert first["completion"][0]["content"] == "<think>\nA greeting.\n</think>\n\nGuten Morgen"
-    assert first["chat_template_kwargs"] == {"enable_thinking": True}
+        row = next(rows(store, "trl-sft"))
+    assert row["completion"][0]["content"] == "<think>\nA greeting.\n</think>\n\nGuten Morgen"
+    assert row["chat_template_kwargs"] == {"enable_thinking": True}
 
 
 @pytest.mark.parametrize("format", FORMATS)

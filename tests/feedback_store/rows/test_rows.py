@@ -130,33 +130,35 @@ def test_the_split_is_the_same_on_every_machine_and_every_day() -> None:
 
 
 def test_the_normal_form_is_json_so_that_no_two_conversations_share_it() -> None:
-    said = [("user", 'a "quote" \\ \n\t\x07 三，🍎\u2028'), ("assistant", ""), ("user", "B.  c")]
-    messages = [{"role": role, "content": content} for role, content in said]
-    expected = [[role, normalised(content)] for role, content in said]
+    turns = [("user", 'a "quote" \\ \n\t\x07 三，🍎\u2028'), ("assistant", ""), ("user", "B.  c")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    expected = [[role, normalised(content)] for role, content in turns]
     assert normal_prompt(messages) == json.dumps(expected, ensure_ascii=False)
 
 
 def test_prompts_that_count_as_one_are_never_split_between_training_and_evaluation() -> None:
-    def asked(*contents: str) -> list[dict[str, str]]:
+    def conversation(*contents: str) -> list[dict[str, str]]:
         return [
-            {"role": role, "content": said}
-            for role, said in zip(("user", "assistant", "user"), contents, strict=False)
+            {"role": role, "content": content}
+            for role, content in zip(("user", "assistant", "user"), contents, strict=False)
         ]
 
     sides = set()
     for n in range(100):
         spellings = [
-            asked(f"Tom has {n} apples.", "Yes.", "How many, in all?"),
-            asked(f"tom  has {n} apples", "yes", "How many in all ?"),
-            asked(f"“TOM has {n} apples!”\n", "Yes…", "how many in all"),
+            conversation(f"Tom has {n} apples.", "Yes.", "How many, in all?"),
+            conversation(f"tom  has {n} apples", "yes", "How many in all ?"),
+            conversation(f"“TOM has {n} apples!”\n", "Yes…", "how many in all"),
         ]
-        rows = [replace(ROW, messages=one, think=think) for one in spellings for think in (True, False)]
-        assert len({prompt_key(one, True) for one in spellings}) == 1
-        found = {held_out(row, 0.3) for row in rows}
-        assert len(found) == 1
-        sides |= found
+        rows = [
+            replace(ROW, messages=messages, think=think) for messages in spellings for think in (True, False)
+        ]
+        assert len({prompt_key(messages, True) for messages in spellings}) == 1
+        splits = {held_out(row, 0.3) for row in rows}
+        assert len(splits) == 1
+        sides |= splits
     assert sides == {True, False}
-    assert prompt_key(asked("2-2"), True) != prompt_key(asked("2+2"), True)
+    assert prompt_key(conversation("2-2"), True) != prompt_key(conversation("2+2"), True)
 
 
 def test_a_trl_row_carries_prompt_completion_and_label() -> None:
@@ -205,7 +207,7 @@ def test_a_person_counts_once_for_a_text_with_the_last_word(store: FeedbackStore
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "variant"),
     [
         ("What is 2+2?", "What is 2-2?"),
         ("What is 2*2?", "What is 2/2?"),
@@ -214,20 +216,22 @@ def test_a_person_counts_once_for_a_text_with_the_last_word(store: FeedbackStore
         ("你好吗", "你好"),
     ],
 )
-def test_prompts_that_ask_something_else_are_kept_apart(store: FeedbackStore, one: str, other: str) -> None:
-    for text in (one, other):
-        store.rate(one_turn(store, text=text).id, "ann", 1)
+def test_prompts_that_ask_something_else_are_kept_apart(
+    store: FeedbackStore, text: str, variant: str
+) -> None:
+    for prompt in (text, variant):
+        store.rate(one_turn(store, text=prompt).id, "ann", 1)
     assert len(unpaired_rows(store)) == 2
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("你好。", "你好"), ("Hi!", "hi"), ("Say “yes”", 'say "yes"'), ("a\n b", "A b")]
+    ("text", "variant"), [("你好。", "你好"), ("Hi!", "hi"), ("Say “yes”", 'say "yes"'), ("a\n b", "A b")]
 )
 def test_prompts_that_differ_in_case_spaces_and_stops_are_one(
-    store: FeedbackStore, one: str, other: str
+    store: FeedbackStore, text: str, variant: str
 ) -> None:
-    for text in (one, other):
-        store.rate(one_turn(store, text=text).id, "ann", 1)
+    for prompt in (text, variant):
+        store.rate(one_turn(store, text=prompt).id, "ann", 1)
     assert len(unpaired_rows(store)) == 1
 
 

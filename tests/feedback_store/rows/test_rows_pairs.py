@@ -62,12 +62,12 @@ def test_every_liked_sibling_is_paired_with_every_disliked_one(store: FeedbackSt
     for reply, value in ((good, 1), (better, 1), (bad, -1), (undecided, 1)):
         store.rate(reply.id, "ann", value)
     store.rate(undecided.id, "bob", -1)
-    found = preferences(store)
-    assert [(row.chosen.reply_id, row.rejected.reply_id) for row in found] == [
+    pairs = preferences(store)
+    assert [(row.chosen.reply_id, row.rejected.reply_id) for row in pairs] == [
         (good.id, bad.id),
         (better.id, bad.id),
     ]
-    assert {row.rater for row in found} == {rater_key("ann")}
+    assert {row.rater for row in pairs} == {rater_key("ann")}
 
 
 def test_siblings_of_different_thinking_modes_are_no_pair(store: FeedbackStore) -> None:
@@ -215,13 +215,13 @@ def test_a_correction_is_a_demonstration_without_a_thought(store: FeedbackStore)
 
 
 def test_prompts_come_once_in_each_mode(store: FeedbackStore) -> None:
-    first, _ = two(store)
+    reply, _ = two(store)
     one_turn(store, "bob", "what is 2+2")
     quick = one_turn(store, "bob", think=False, thought=None, prompt_ids=[1, 2])
     asked_only = store.new_conversation("ann")
     store.add_message(asked_only, None, "user", "never answered")
     assert prompts(store) == [
-        PromptRow(QUESTION, True, [1, 2, 3], first.parent_id, rater_key("ann")),
+        PromptRow(QUESTION, True, [1, 2, 3], reply.parent_id, rater_key("ann")),
         PromptRow(QUESTION, False, [1, 2], quick.parent_id, rater_key("bob")),
     ]
     assert len(prompts(store, Rules(most_per_rater=1))) == 2

@@ -46,14 +46,14 @@ def test_the_same_store_gives_the_same_hash(
     store: FeedbackStore, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store)
-    one = snapshot.take(store, home / "one")
+    taken = snapshot.take(store, home / "one")
     monkeypatch.setattr("feedback_store.database.sessions.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("feedback_store.rows.parquet.ROWS_AT_ONCE", 2)
     monkeypatch.setattr("feedback_store.store.conversations.TRANSCRIPTS_AT_ONCE", 2)
-    assert snapshot.take(store, home / "two").id == one.id
-    assert snapshot.content_hash(snapshot.load(home / "one")) == one.id
+    assert snapshot.take(store, home / "two").id == taken.id
+    assert snapshot.content_hash(snapshot.load(home / "one")) == taken.id
     assert len(store.snapshots()) == 1
-    assert store.snapshot(one.id).folder == home / "two"
+    assert store.snapshot(taken.id).folder == home / "two"
 
 
 def test_the_hash_is_the_same_in_every_release(store: FeedbackStore, home: Path) -> None:
@@ -72,11 +72,11 @@ def test_the_hash_is_the_same_in_every_release(store: FeedbackStore, home: Path)
 @pytest.mark.parametrize("change", ["vote", "rules", "version", "kinds"])
 def test_another_vote_rule_or_query_gives_another_hash(store: FeedbackStore, home: Path, change: str) -> None:
     fill(store)
-    one = snapshot.take(store, home / "one")
+    taken = snapshot.take(store, home / "one")
     options: dict[str, Any] = {}
     if change == "vote":
         store.rate("good0", "carol", 1)  # no change
-        assert snapshot.take(store, home / "same").id == one.id
+        assert snapshot.take(store, home / "same").id == taken.id
         store.rate("good0", "dave", 1)
     elif change == "rules":
         options["rules"] = Rules(most_per_rater=999)
@@ -84,7 +84,7 @@ def test_another_vote_rule_or_query_gives_another_hash(store: FeedbackStore, hom
         options["version"] = "v1"
     else:
         options["kinds"] = ["unpaired"]
-    assert snapshot.take(store, home / "two", **options).id != one.id
+    assert snapshot.take(store, home / "two", **options).id != taken.id
 
 
 def test_the_manifest_tells_how_the_rows_came_about(store: FeedbackStore, home: Path) -> None:
@@ -121,12 +121,12 @@ def test_nothing_without_consent_is_frozen(store: FeedbackStore, home: Path) -> 
 # Forgetting
 
 
-@pytest.mark.parametrize("who", ["ann", "carol", "conversation"])
+@pytest.mark.parametrize("forgotten", ["ann", "carol", "conversation"])
 def test_forgetting_marks_every_snapshot_and_version_that_used_it(
-    store: FeedbackStore, home: Path, who: str
+    store: FeedbackStore, home: Path, forgotten: str
 ) -> None:
     fill(store)
-    first = store.reply("good0")
+    reply = store.reply("good0")
     everything = snapshot.take(store, home / "all")
     store.record_use("v2", everything.id, parent="v1")
     store.record_use("v2", everything.id, parent="v1")
@@ -138,10 +138,10 @@ def test_forgetting_marks_every_snapshot_and_version_that_used_it(
     assert store.versions_to_retrain() == []
     assert store.snapshot(everything.id).versions == ("v2",)
 
-    if who == "conversation":
-        store.forget_conversation(first.conversation_id)
+    if forgotten == "conversation":
+        store.forget_conversation(reply.conversation_id)
     else:
-        store.forget(who)
+        store.forget(forgotten)
     assert store.snapshot(everything.id).forgotten_at is not None
     assert store.snapshot(without.id).forgotten_at is None
     assert store.versions_to_retrain() == ["v2", "v4"]  # v4 continues v2
@@ -197,8 +197,8 @@ def test_a_folder_with_something_else_is_left_alone(store: FeedbackStore, home: 
 
 def test_taking_the_same_snapshot_again_leaves_it_as_it_is(store: FeedbackStore, home: Path) -> None:
     fill(store)
-    one = snapshot.take(store, home / "one")
-    assert snapshot.take(store, home / "one") == one
+    taken = snapshot.take(store, home / "one")
+    assert snapshot.take(store, home / "one") == taken
 
 
 def test_a_home_can_be_moved_whole(home: Path) -> None:

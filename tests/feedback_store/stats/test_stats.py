@@ -41,10 +41,10 @@ def test_agreement_is_krippendorffs_alpha(store: FeedbackStore) -> None:
     judged_by_two(store)
     alone = one_turn(store, "asker", "judged by one person")
     store.rate(alone.id, "meg", 1)
-    found = gather(store).agreement
-    assert found[""].alpha == pytest.approx(0.095, abs=5e-4)
-    assert (found[""].texts, found[""].thumbs) == (10, 20)
-    assert found["v1"] == found[""]
+    agreement = gather(store).agreement
+    assert agreement[""].alpha == pytest.approx(0.095, abs=5e-4)
+    assert (agreement[""].texts, agreement[""].thumbs) == (10, 20)
+    assert agreement["v1"] == agreement[""]
     assert "all:   0.10, 10 texts, 20 thumbs" in list(lines(gather(store)))
 
 
@@ -53,18 +53,18 @@ def test_raters_of_the_same_text_agree_or_not_whichever_reply_they_saw(store: Fe
         store.rate(one_turn(store, "meg", f"Question {number}?").id, "meg", 1 if meg else -1)
         reply = one_turn(store, "owen", f"QUESTION {number}", version="v2")
         store.rate(reply.id, "owen", 1 if owen else -1)
-    found = gather(store).agreement
-    assert found[""].alpha == pytest.approx(0.095, abs=5e-4)
-    assert (found["v1"].alpha, found["v1"].texts) == (None, 0)
+    agreement = gather(store).agreement
+    assert agreement[""].alpha == pytest.approx(0.095, abs=5e-4)
+    assert (agreement["v1"].alpha, agreement["v1"].texts) == (None, 0)
 
 
 def test_agreement_is_not_defined_where_all_thumbs_are_alike(store: FeedbackStore) -> None:
     reply = one_turn(store)
     for rater in ("meg", "owen"):
         store.rate(reply.id, rater, 1)
-    found = gather(store)
-    assert (found.agreement[""].alpha, found.agreement[""].texts) == (None, 1)
-    assert "all: not defined: all these thumbs point the same way, 1 texts, 2 thumbs" in list(lines(found))
+    stats = gather(store)
+    assert (stats.agreement[""].alpha, stats.agreement[""].texts) == (None, 1)
+    assert "all: not defined: all these thumbs point the same way, 1 texts, 2 thumbs" in list(lines(stats))
 
 
 def test_shares_come_with_their_wilson_interval(store: FeedbackStore) -> None:
@@ -94,12 +94,12 @@ def test_time_is_cut_into_spans_that_can_be_read_empty_ones_included(
     for number, when in enumerate(({"minutes": 0}, {"minutes": 0}, passed)):
         later(monkeypatch, **when)
         store.rate(one_turn(store, text=f"Question {number}").id, "ann", 1 if number else -1)
-    found = gather(store)
-    assert found.seconds == seconds
-    assert [(one.up, one.down) for one in found.over_time if one.up or one.down] == (
+    stats = gather(store)
+    assert stats.seconds == seconds
+    assert [(span.up, span.down) for span in stats.over_time if span.up or span.down] == (
         [(1, 1), (1, 0)] if len(names) > 1 else [(2, 1)]
     )
-    shown = [line for line in lines(found) if line.startswith("2026")]
+    shown = [line for line in lines(stats) if line.startswith("2026")]
     assert [line.split("  ")[0] for line in shown] == names
 
 
@@ -140,28 +140,28 @@ def test_pictures_that_cannot_be_written_are_one_error(
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_json_holds_the_counts_and_all_figures(
+def test_json_holds_every_statistic(
     store: FeedbackStore, place: Path | str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judged_by_two(store)
     where = place if isinstance(place, str) else f"sqlite:///{place}"
     assert main(["stats", "--json", "--store-url", where]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert {name: said[name] for name in store.counts()} == store.counts()
-    assert said["agreement"][""]["thumbs"] == 20
-    assert sum(span["down"] for span in said["over_time"]["spans"]) == said["ratings"]["down"]
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: printed[name] for name in store.counts()} == store.counts()
+    assert printed["agreement"][""]["thumbs"] == 20
+    assert sum(span["down"] for span in printed["over_time"]["spans"]) == printed["ratings"]["down"]
 
 
-def test_without_the_package_for_agreement_all_other_figures_are_there(
+def test_without_the_package_for_agreement_all_other_statistics_are_there(
     store: FeedbackStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged_by_two(store)
     monkeypatch.setitem(sys.modules, "nltk.metrics.agreement", None)
-    found = gather(store)
-    assert found.agreement == {}
-    said = list(lines(found))
-    assert said[-1] == "\nfor the agreement between raters: pip install -r requirements-train.txt"
-    assert any(line.startswith("v1") for line in said)
+    stats = gather(store)
+    assert stats.agreement == {}
+    report = list(lines(stats))
+    assert report[-1] == "\nfor the agreement between raters: pip install -r requirements-train.txt"
+    assert any(line.startswith("v1") for line in report)
 
 
 def test_thumbs_are_the_ratings_that_are_up_or_down(store: FeedbackStore) -> None:
@@ -179,7 +179,7 @@ def test_thumbs_are_the_ratings_that_are_up_or_down(store: FeedbackStore) -> Non
             if rating.value
         ]
         assert ratings == [
-            (one.reply_id, one.rater, one.value, one.parent_id, one.version, one.answer)
-            for one in store.thumbs(**chosen)  # type: ignore[arg-type]
+            (thumb.reply_id, thumb.rater, thumb.value, thumb.parent_id, thumb.version, thumb.answer)
+            for thumb in store.thumbs(**chosen)  # type: ignore[arg-type]
         ]
         assert ratings

@@ -1,4 +1,4 @@
-"""The tree of a conversation, and what may enter it."""
+"""The message tree of a conversation, and the messages that the store refuses."""
 
 import dataclasses
 from datetime import timedelta
@@ -22,17 +22,17 @@ from feedback_store import (
 
 
 def test_a_retry_adds_a_sibling_and_moves_the_head(store: FeedbackStore) -> None:
-    first = one_turn(store)
-    second = store.add_reply(new_reply(first.conversation_id, first.parent_id, answer="four"))
+    reply = one_turn(store)
+    retry = store.add_reply(new_reply(reply.conversation_id, reply.parent_id, answer="four"))
 
-    assert [message.content for message in store.path(first.id)] == ["What is 2+2?", "4"]
-    assert [message.content for message in store.path(second.id)] == ["What is 2+2?", "four"]
-    assert [message.id for message in store.messages(first.conversation_id)] == [
-        first.parent_id,
-        first.id,
-        second.id,
+    assert [message.content for message in store.path(reply.id)] == ["What is 2+2?", "4"]
+    assert [message.content for message in store.path(retry.id)] == ["What is 2+2?", "four"]
+    assert [message.id for message in store.messages(reply.conversation_id)] == [
+        reply.parent_id,
+        reply.id,
+        retry.id,
     ]
-    assert store.head(first.conversation_id) == second.id
+    assert store.head(reply.conversation_id) == retry.id
 
 
 def test_an_edited_question_begins_a_second_branch(store: FeedbackStore) -> None:
@@ -58,7 +58,7 @@ def test_a_reply_is_read_back_as_it_was_written(place: StoreLocation) -> None:
     with FeedbackStore.open(place) as store:
         conversation = store.new_conversation("ann")
         question = store.add_message(conversation, None, "user", "二加二？")
-        # No number of a setting is rounded, not even one that no machine word can hold.
+        # No number in the settings is rounded, not even one larger than a machine word.
         odd = {"sampling": {"top_p": 0.1, "user": 2**70, "stop": ["。", "\u2028"]}, "prompt_ids": [2**31 - 1]}
         new = new_reply(
             conversation, question.id, answer="四。", thought=None, first_token_seconds=None, **odd
@@ -123,7 +123,7 @@ def test_unknown_ids_are_named_errors(store: FeedbackStore) -> None:
     assert store.counts()["raters"] == 0
 
 
-# What may enter
+# Refused messages
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_messages_of_the_model_come_only_as_replies(store: FeedbackStore) -> Non
 
 def test_a_conversation_begins_with_its_messages_in_one_piece(store: FeedbackStore) -> None:
     last = store.begin_conversation("ann", [("system", "Be short."), ("user", "What is 2+2?")], "talk")
-    assert [(said.role, said.content) for said in store.path(last.id)] == [
+    assert [(message.role, message.content) for message in store.path(last.id)] == [
         ("system", "Be short."),
         ("user", "What is 2+2?"),
     ]
@@ -187,8 +187,8 @@ def test_a_conversation_whose_beginning_cannot_be_kept_is_not_begun(store: Feedb
     store.begin_conversation("ann", [("user", "hello")], "talk")
     with pytest.raises(InvalidMessage, match="exists already"):
         store.begin_conversation("ann", [("user", "hello again")], "talk")
-    assert [one.id for one in store.conversations("ann")] == ["talk"]
-    assert [said.content for said in store.messages("talk")] == ["hello"]
+    assert [conversation.id for conversation in store.conversations("ann")] == ["talk"]
+    assert [message.content for message in store.messages("talk")] == ["hello"]
 
 
 def test_a_reply_is_never_written_twice(store: FeedbackStore) -> None:

@@ -1,4 +1,4 @@
-"""Finding and naming conversations, branches in order, and what may not enter."""
+"""Searching and renaming conversations, the order of branches, and forgetting."""
 
 import pytest
 from helpers.store_fixtures import StoreLocation, new_reply, one_turn, rows_of
@@ -27,7 +27,7 @@ def test_a_title_that_a_person_chose_stays(store: FeedbackStore) -> None:
 def test_renaming_does_not_move_a_conversation(store: FeedbackStore) -> None:
     first, second = one_turn(store).conversation_id, one_turn(store).conversation_id
     store.rename(first, "first")
-    assert [one.id for one in store.conversations("ann")] == [second, first]
+    assert [conversation.id for conversation in store.conversations("ann")] == [second, first]
 
 
 @pytest.mark.parametrize("title", ["x" * 201, "\ud800", "a\x00", None])
@@ -47,14 +47,14 @@ def test_search_finds_titles_and_messages_of_every_branch_in_any_case(store: Fee
     store.rename(sums, "Arithmetic")
     one_turn(store, "bob", "What is zwei plus zwei?")
 
-    def found(text: str) -> list[str]:
+    def search(text: str) -> list[str]:
         return [conversation.id for conversation in store.search("ann", text)]
 
-    assert found("zwei") == found("ARITHMETIC") == found("NATÜRLICH") == [sums]
-    assert found("été") == found("l'été") == [summer]
-    assert found("") == found("  ") == [summer, sums]
-    assert found("a") == [summer, sums]
-    assert found("never said") == []
+    assert search("zwei") == search("ARITHMETIC") == search("NATÜRLICH") == [sums]
+    assert search("été") == search("l'été") == [summer]
+    assert search("") == search("  ") == [summer, sums]
+    assert search("a") == [summer, sums]
+    assert search("never said") == []
     assert store.search("nobody", "zwei") == []
 
 
@@ -62,7 +62,7 @@ def test_search_finds_titles_and_messages_of_every_branch_in_any_case(store: Fee
 def test_signs_of_a_search_pattern_are_only_themselves(store: FeedbackStore, sign: str) -> None:
     one_turn(store, text="plain words")
     conversation = one_turn(store, text=f"some {sign} sign").conversation_id
-    assert [one.id for one in store.search("ann", sign)] == [conversation]
+    assert [match.id for match in store.search("ann", sign)] == [conversation]
 
 
 def test_a_search_for_too_much_is_refused(store: FeedbackStore) -> None:
@@ -74,12 +74,12 @@ def test_a_search_for_too_much_is_refused(store: FeedbackStore) -> None:
 
 
 def test_siblings_are_the_messages_under_one_parent_in_order(store: FeedbackStore) -> None:
-    first = one_turn(store)
-    edited = store.add_message(first.conversation_id, None, "user", "What is 3+3?")
-    second = store.add_reply(new_reply(first.conversation_id, first.parent_id))
+    reply = one_turn(store)
+    edited = store.add_message(reply.conversation_id, None, "user", "What is 3+3?")
+    retry = store.add_reply(new_reply(reply.conversation_id, reply.parent_id))
     one_turn(store)
-    assert store.siblings(first.id) == store.siblings(second.id) == [first.id, second.id]
-    assert store.siblings(first.parent_id) == store.siblings(edited.id) == [first.parent_id, edited.id]
+    assert store.siblings(reply.id) == store.siblings(retry.id) == [reply.id, retry.id]
+    assert store.siblings(reply.parent_id) == store.siblings(edited.id) == [reply.parent_id, edited.id]
     with pytest.raises(UnknownMessage):
         store.siblings("nowhere")
 

@@ -1,4 +1,4 @@
-"""What the dashboard asks the store: thumbs over time, and choices between versions."""
+"""The counts that the dashboard shows: thumbs over time, and choices between versions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,12 +61,15 @@ def test_blind_choices_between_two_versions_are_counted_by_side(store: FeedbackS
         ("v1", "v2", "left", "knows the names", False),
         ("v1", "v1", "left", "erin", True),
     ):
-        asked = one_turn(store, rater)
-        one, other = sibling(store, asked, left), sibling(store, asked, right)
-        # Whichever was written first: the side is what counts.
+        question_reply = one_turn(store, rater)
+        left_reply, right_reply = sibling(store, question_reply, left), sibling(store, question_reply, right)
+        # The side counts, whichever reply was written first.
         if rater == "bob":
-            other, one = sibling(store, asked, right), sibling(store, asked, left)
-        store.compare(one.id, other.id, rater, choice, blind=blind, how="versions")  # type: ignore[arg-type]
+            right_reply, left_reply = (
+                sibling(store, question_reply, right),
+                sibling(store, question_reply, left),
+            )
+        store.compare(left_reply.id, right_reply.id, rater, choice, blind=blind, how="versions")  # type: ignore[arg-type]
     assert store.choices_between_versions() == [
         ("v1", "v2", "both_good", 1),
         ("v1", "v2", "left", 2),
@@ -74,6 +77,6 @@ def test_blind_choices_between_two_versions_are_counted_by_side(store: FeedbackS
     ]
 
 
-def test_an_empty_store_has_no_figures(store: FeedbackStore) -> None:
+def test_an_empty_store_has_no_counts(store: FeedbackStore) -> None:
     assert store.thumbs_over_time(3600) == []
     assert store.choices_between_versions() == []

@@ -15,7 +15,7 @@ from feedback_store.store.verify import problems
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a SQLite file can be made, for what concerns files alone."""
+    """The path of a new SQLite file, for tests about files."""
     return tmp_path / "home" / "feedback.db"
 
 
@@ -100,7 +100,7 @@ CUT_OFF = {"token ids cut off", "sampling cut off", "reasons cut off"}
 def judged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[StoreLocation, Reply]]:
-    """A sound store with a word of every kind, on each engine, and the reply that they are about."""
+    """An undamaged store with feedback of every kind, on each engine, and the reply it is about."""
     if request.param == "sqlite":
         yield from _judged(tmp_path_factory.mktemp("judged") / "feedback.db")
         return
@@ -129,7 +129,7 @@ def _judged(place: StoreLocation) -> Iterator[tuple[StoreLocation, Reply]]:
 def test_verify_finds_planted_damage(judged: tuple[StoreLocation, Reply], kind: str) -> None:
     place, reply = judged
     damage, words = DAMAGES[kind]
-    # Looked for where it was done, and taken back: all damages share one store.
+    # Verify inside the same transaction and roll back: all damages share one store.
     with sql(place) as connection:
         without_guards(connection)
         if isinstance(place, str) and kind in CUT_OFF:
@@ -138,9 +138,9 @@ def test_verify_finds_planted_damage(judged: tuple[StoreLocation, Reply], kind: 
             connection.rollback()
             return
         damage(connection, reply)
-        found = problems(connection)
+        reported = problems(connection)
         connection.rollback()
-    assert any(words in problem for problem in found), found
+    assert any(words in problem for problem in reported), reported
 
 
 def test_verify_finds_broken_pages(path: Path) -> None:
@@ -153,6 +153,6 @@ def test_verify_finds_broken_pages(path: Path) -> None:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
     with FeedbackStore.open(path) as store:
-        found = store.verify()
-    assert found
-    assert "damaged" in found[0]
+        reported = store.verify()
+    assert reported
+    assert "damaged" in reported[0]

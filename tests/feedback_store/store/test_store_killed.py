@@ -46,10 +46,10 @@ def kill_a_writer(place: Path | str, after: float) -> list[list[str]]:
         env=os.environ | {"PYTHONPATH": source},
     )
     assert writer.stdout is not None
-    first = writer.stdout.readline()
+    first_line = writer.stdout.readline()
     time.sleep(after)
     os.kill(writer.pid, signal.SIGKILL)
-    lines = [first, *writer.stdout.read().splitlines(keepends=True)]
+    lines = [first_line, *writer.stdout.read().splitlines(keepends=True)]
     writer.stdout.close()
     writer.wait()
     return [line.split() for line in lines if line.endswith("\n")]  # a line cut off promised nothing
@@ -87,8 +87,8 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(place: Path 
     chance = random.Random(seed)
     acknowledged: list[list[str]] = []
     for _ in range(KILLS):
-        said = kill_a_writer(place, chance.uniform(0, 0.25))
-        acknowledged += said
-        check(place, said)
+        votes = kill_a_writer(place, chance.uniform(0, 0.25))
+        acknowledged += votes
+        check(place, votes)
     print(f"{len(acknowledged)} acknowledged words")
     check(place, acknowledged)

@@ -25,7 +25,7 @@ def test_the_last_vote_of_a_rater_counts(store: FeedbackStore) -> None:
     assert rating is not None
     assert (rating.value, rating.reasons, rating.comment) == (-1, ("wrong",), "It is 5.")
     assert rating.created_at < rating.updated_at
-    assert [(one.rater, one.value) for one, _ in store.ratings()] == [("ann", -1), ("bob", 1)]
+    assert [(rating.rater, rating.value) for rating, _ in store.ratings()] == [("ann", -1), ("bob", 1)]
     assert store.rating(reply.id, "carol") is None
 
 
