@@ -88,6 +88,10 @@ def engine_for(settings: Settings, registry: "Versions", version: "Version") -> 
 
         key = settings.engine_key.get_secret_value() if settings.engine_key else ""
         return RemoteEngine(registry, version, settings.engine_url, key, settings.engine_model)
+    if settings.engine == "llama.cpp":
+        from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
+
+        return LlamaCppEngine(registry, version, settings.cache_memory and settings.cache_memory * 2**20)
     from assistant.serving.loading import Placement
     from assistant.serving.transformers_engine import TransformersEngine
 

@@ -73,6 +73,17 @@ class Settings(BaseSettings):
     quantize: Literal["4bit", "8bit"] | None = Field(
         None, description="load the weights in 4 or 8 bits; needs bitsandbytes"
     )
+    engine: Literal["auto", "llama.cpp", "transformers"] = Field(
+        "auto",
+        description="what generates the replies in this process: transformers (auto), or llama.cpp, which is faster on "
+        "a CPU and serves Llama, Mistral, Qwen2 and Qwen3 models",
+    )
+    cache_memory: int | None = Field(
+        None,
+        ge=16,
+        description="with llama.cpp: most memory, in MiB, for the keys and values of all replies; 512, or a quarter of "
+        "what is free if that is less, if left out",
+    )
     engine_url: str | None = Field(
         None, description="OpenAI-compatible server that generates the replies, such as http://host:8000"
     )

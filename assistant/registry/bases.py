@@ -52,6 +52,18 @@ def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     return str(folder), {}
 
 
+def fetched_folder(base: Base, home: Path) -> Path:
+    """The folder of a base: a Hub model is fetched into the Hub's cache first. Raises ModelError."""
+    source, revision = checked_source(base, home)
+    if Path(source).is_dir():
+        return Path(source)
+    from huggingface_hub import snapshot_download
+
+    wanted = ["*.json", "*.jinja", "*.safetensors"]
+    with explain_loading(base.name):
+        return Path(snapshot_download(source, revision=revision.get("revision"), allow_patterns=wanted))
+
+
 @contextmanager
 def explain_loading(name: str) -> Iterator[None]:
     """Turn what a library raises while it loads the model `name` into a ModelError that says what to do."""

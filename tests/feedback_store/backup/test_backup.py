@@ -45,7 +45,13 @@ def test_a_restored_home_is_the_one_that_was_backed_up(home: Path, url: str, tmp
 def test_checkpoints_locks_database_urls_and_hidden_files_are_not_backed_up(
     home: Path, url: str, tmp_path: Path
 ) -> None:
-    for name in ("training/step-1/weights", "cycles/lock", "versions/.writing-x/half", "store.url"):
+    for name in (
+        "training/step-1/weights",
+        "cache/gguf/base.gguf",
+        "cycles/lock",
+        "versions/.writing-x/half",
+        "store.url",
+    ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text("x")
     (home / "cycles" / "run.log").write_text("kept")
@@ -54,7 +60,9 @@ def test_checkpoints_locks_database_urls_and_hidden_files_are_not_backed_up(
     restored = contents(tmp_path / "new")
     assert "cycles/run.log" in restored
     assert not [
-        name for name in restored if any(part in name for part in ("training", "lock", "writing", "url"))
+        name
+        for name in restored
+        if any(part in name for part in ("training", "cache", "lock", "writing", "url"))
     ]
 
 

@@ -1,0 +1,171 @@
+"""One completion that is asked of llama.cpp, and the tokens that have come of it."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.sampling_settings import Sampling
+from assistant.serving.engine import Logprob
+from assistant.serving.llama_cpp.llama_base import LlamaBase
+
+MOST_SEEDS = 2**32 - 1
+"""llama.cpp's seeds lie below it; it stands for a random one."""
+
+Complete = Callable[[dict[str, Any], Callable[[dict[str, Any]], bool]], None]
+"""Asks llama.cpp for a completion: its request, and a function that gets each part and ends it by returning True."""
+
+
+@dataclass(eq=False)
+class CompletionRequest:
+    """One completion: what is asked, and what has come of it."""
+
+    loop: asyncio.AbstractEventLoop
+    base: LlamaBase
+    prompt_ids: list[int]
+    sampling: Sampling
+    limit: int
+    adapter: int | None
+    adapters: int
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: bool = False
+    error: str | None = None
+    finish_reason: Any = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _new_ids: list[int] = field(default_factory=list)
+    _new_logprobs: list[Logprob] = field(default_factory=list)
+    _signalled: bool = False
+    _count: int = 0
+
+    @property
+    def reserved(self) -> int:
+        """Tokens of the cache that it may fill."""
+        return len(self.prompt_ids) + self.limit
+
+    def take(self) -> tuple[list[int], tuple[Logprob, ...]]:
+        """The tokens that have come since the last call."""
+        with self._lock:
+            ids, self._new_ids = self._new_ids, []
+            logprobs, self._new_logprobs = self._new_logprobs, []
+            self._signalled = False
+            self.changed.clear()
+            return ids, tuple(logprobs)
+
+    def generate(self, complete: Complete) -> None:
+        """Draw the completion; called on a thread of its own."""
+        generated: list[int] = []
+        if not self.sampling.ignore_eos and self.sampling.min_tokens:
+            # llama.cpp has no fewest number of tokens: so many are drawn without an end, and it goes on from there.
+            self._draw(complete, generated, min(self.sampling.min_tokens, self.limit), ignore_end=True)
+        if self.error is None and not self.cancelled and len(generated) < self.limit:
+            self._draw(complete, generated, self.limit - len(generated), self.sampling.ignore_eos)
+        if self.finish_reason is None and self.error is None:
+            self._finish("length")
+
+    def fail(self, why: str) -> None:
+        """End the completion with an error."""
+        with self._lock:
+            self.error = why
+        self._signal()
+
+    def _draw(self, complete: Complete, generated: list[int], count: int, ignore_end: bool) -> None:
+        ends = set() if ignore_end else set(self.base.ends)
+
+        def each(part: dict[str, Any]) -> bool:
+            if "choices" not in part:
+                self.fail(str(part.get("error", part)))
+                return True
+            choice = part["choices"][0]
+            ids, logprobs = _tokens_of(choice, self.sampling.logprobs)
+            end = next((place for place, token in enumerate(ids) if token in ends), None)
+            if end is not None:
+                ids, logprobs = ids[: end + 1], logprobs[: end + 1]
+            generated.extend(ids)
+            stopped = end is not None
+            if choice["finish_reason"] == "stop" and not stopped and not ignore_end:
+                # The end itself is not among llama.cpp's parts.
+                ids, stopped = [*ids, self.base.ends[0]], True
+                generated.append(self.base.ends[0])
+                logprobs = [*logprobs, *_end_logprob(choice, self.base.ends[0], self.sampling.logprobs)]
+            self._add(ids, logprobs)
+            if stopped:
+                self._finish("end")
+            return self.cancelled or stopped
+
+        complete(self.body(generated, count, ignore_end), each)
+
+    def body(self, generated: list[int], count: int, ignore_end: bool) -> dict[str, Any]:
+        sampling = self.sampling
+        body: dict[str, Any] = {
+            "prompt": [*self.prompt_ids, *generated],
+            "n_predict": count,
+            "stream": True,
+            "cache_prompt": True,
+            "temperature": sampling.temperature,
+            # In the order of transformers' own cuts; top-k first, because order changes nothing for it and fewer
+            # tokens are left for the rest.
+            "samplers": [
+                *(["top_k"] if sampling.top_k else []),
+                "temperature",
+                *(["top_p"] if sampling.top_p < 1 else []),
+            ],
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "seed": (sampling.seed + len(generated)) % MOST_SEEDS,
+            "ignore_eos": ignore_end,
+        }
+        if sampling.logprobs is not None:
+            body["n_probs"] = max(1, sampling.logprobs)
+        if self.adapters:
+            body["lora"] = [
+                {"id": number, "scale": 1.0 if number == self.adapter else 0.0}
+                for number in range(self.adapters)
+            ]
+        return body
+
+    def _add(self, ids: list[int], logprobs: list[Logprob]) -> None:
+        with self._lock:
+            self._new_ids += ids
+            self._new_logprobs += logprobs
+        if ids:
+            self._signal()
+
+    def _finish(self, reason: str) -> None:
+        with self._lock:
+            self.finish_reason = reason
+        self._signal()
+
+    def _signal(self) -> None:
+        """Wake the reader, once for all that comes until it looks."""
+        with self._lock:
+            if self._signalled:
+                return
+            self._signalled = True
+        try:
+            self.loop.call_soon_threadsafe(self.changed.set)
+        except RuntimeError:
+            self.cancelled = True  # the reader's event loop has closed: nobody waits any more
+
+
+def _tokens_of(choice: dict[str, Any], logprobs: int | None) -> tuple[list[int], list[Logprob]]:
+    """Token ids of one part of a completion, and their log-probabilities if they were asked for."""
+    ids = [int(number) for number in choice["text"].split(",") if number]
+    if logprobs is None:
+        return ids, []
+    content = (choice.get("logprobs") or {}).get("content", [])
+    return ids, [
+        Logprob(
+            entry["id"],
+            entry["logprob"],
+            tuple((other["id"], other["logprob"]) for other in entry["top_logprobs"][:logprobs]),
+        )
+        for entry in content
+    ][: len(ids)]
+
+
+def _end_logprob(choice: dict[str, Any], end: int, logprobs: int | None) -> list[Logprob]:
+    if logprobs is None:
+        return []
+    entries = (choice.get("logprobs") or {}).get("content", [])
+    return [Logprob(entry["id"], entry["logprob"]) for entry in entries if entry["id"] == end][:1]
