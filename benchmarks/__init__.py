@@ -1,4 +1,4 @@
-"""The programs that measured every figure in the documents.
+"""The programs that measure the numbers in the documentation.
 
 Run them from the root of the repository: `python -m benchmarks.loop.hundred_thumbs`, and so on.
 """
@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-"""The repository."""
+"""Root of the repository."""
 
-# Set here because the libraries read them when they are imported.
+# Set before the libraries are imported, because they read these variables then.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

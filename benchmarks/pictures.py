@@ -1,8 +1,8 @@
-"""Pictures of the page with the embedded starter for the README: tokens, two answers, a phone in Chinese.
+"""Take the README's screenshots of the page with the starter: tokens, two answers, a phone in Chinese.
 
     python -m benchmarks.pictures [--folder docs/images]
 
-Every other state, over scripted answers, on a desk and on a phone, light and dark, is drawn by the browser tests:
+The browser tests take screenshots of every other state, with scripted answers, on desktop and phone, light and dark:
 `THUMBTUNE_SCREENSHOTS=folder python -m pytest -m browser`. Needs Chromium and the dev packages.
 """
 
@@ -20,8 +20,8 @@ from tests.helpers.running_app import running_app
 WAIT = 60_000  # milliseconds
 
 
-def opened(browser: Any, address: str, size: tuple[int, int], **options: Any) -> Any:
-    """The page as a new person sees it."""
+def open_page(browser: Any, address: str, size: tuple[int, int], **options: Any) -> Any:
+    """Open the page as a new visitor; returns the tab."""
     tab = browser.new_page(viewport={"width": size[0], "height": size[1]}, **options)
     tab.set_default_timeout(WAIT)
     tab.goto(address)
@@ -44,7 +44,7 @@ def press(tab: Any, label: str) -> None:
 
 
 def tokens(tab: Any, texts: ChatTexts) -> None:
-    """An answer, token by token, with what else could have come where it was least sure."""
+    """Show an answer token by token, with the alternatives to its least probable token."""
     ask(tab, texts.examples[2])
     press(tab, texts.tokens)
     expect(tab.locator(".token").first).to_be_visible(timeout=WAIT)
@@ -56,7 +56,7 @@ def tokens(tab: Any, texts: ChatTexts) -> None:
 
 
 def two_answers(tab: Any, texts: ChatTexts) -> None:
-    """With and without thinking, side by side, before the choice; asked until they are not the same."""
+    """Show two different answers side by side, with and without thinking, before the choice."""
     tab.get_by_label(texts.mode_label).select_option("thinking")
     while True:
         ask(tab, texts.examples[2])
@@ -68,7 +68,7 @@ def two_answers(tab: Any, texts: ChatTexts) -> None:
 
 
 def thumb_down(tab: Any, texts: ChatTexts) -> None:
-    """An answer with its thought open, and the reasons of a thumb down."""
+    """Show an answer with its thought open, and the reasons for a thumb down."""
     ask(tab, texts.examples[0])
     tab.locator(".thought summary").last.click()
     press(tab, texts.bad)
@@ -76,7 +76,7 @@ def thumb_down(tab: Any, texts: ChatTexts) -> None:
 
 
 def main() -> None:
-    """Draw them."""
+    """Take all screenshots."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,7 +96,7 @@ def main() -> None:
             ("pair", two_answers, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
             ("phone", thumb_down, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
         ):
-            tab = opened(browser, address, size, **options)
+            tab = open_page(browser, address, size, **options)
             draw(tab, texts)
             tab.wait_for_timeout(400)  # transitions
             tab.screenshot(path=str(folder / f"{name}.png"), animations="disabled")

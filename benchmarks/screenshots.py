@@ -1,4 +1,4 @@
-"""The main job in a real browser, and the README's picture of it.
+"""Run the main use case in a real browser, and take the README's screenshots of it.
 
     python -m benchmarks.screenshots [--folder docs/images] [--questions 40]
 
@@ -24,11 +24,11 @@ from assistant.page.i18n.languages import ENGLISH
 from benchmarks import ROOT
 from tests.helpers.running_app import running_app
 
-expect.set_options(timeout=60_000)  # milliseconds; a machine that trains beside it is slow
+expect.set_options(timeout=60_000)  # milliseconds; the page is slow while the machine trains
 
 
 def ask(tab: Any, message: str) -> str:
-    """Type a message, wait for the whole reply; its answer."""
+    """Send a message and wait for the whole reply; returns its answer."""
     replies = tab.locator(".reply:not(.live)").count()
     tab.locator("#message textarea").fill(message)
     tab.keyboard.press("Enter")
@@ -38,7 +38,7 @@ def ask(tab: Any, message: str) -> str:
 
 
 def rate(tab: Any, problem: DrawnTask, answer: str) -> bool:
-    """Give the last answer the thumb it deserves, with a reason; whether it was up."""
+    """Give the last answer the thumb it deserves, with a reason; returns whether it was up."""
     verdict = judge(suite_task(problem), answer)
     good = bool(verdict.correct and verdict.has_unit)
     reason = ENGLISH.reasons_good["correct"] if good else ENGLISH.reasons_bad["wrong"]
@@ -52,7 +52,7 @@ def rate(tab: Any, problem: DrawnTask, answer: str) -> bool:
 
 
 def main() -> None:
-    """Drive the page and write the pictures, of the loop and of a thought."""
+    """Drive the page, and take the screenshots of a thought and of the loop."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,7 +86,7 @@ def main() -> None:
             expect(tab.locator(".welcome")).to_be_visible()
         print(f"thumbs: {thumbs_up} up, {options.questions - thumbs_up} down")
 
-        # A held-out problem on which v1 shows its habit: right, and without the unit.
+        # Find a held-out problem that v1 answers correctly but without the unit.
         while True:
             problem = task(rng, "en", "word_two_step", "test")
             before = ask(tab, problem.question)

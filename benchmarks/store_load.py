@@ -1,13 +1,12 @@
-"""The feedback store under load, on SQLite and on PostgreSQL.
+"""Measure the feedback store under load, on SQLite and on PostgreSQL.
 
     python -m benchmarks.store_load writers [--ratings 100000] [--writers 32] [--no-queue]
     python -m benchmarks.store_load size [--replies 1000000] [--ratings 200000]
 
-`writers`: ratings by many processes at once, none lost and none doubled, and how long one writer waits for one rating.
-`size`: a page of history, a snapshot with its memory, and `verify`, in a large store. `--engine` takes one engine
-alone. `--no-queue` takes away what feedback_store/database/write_lock.py does before SQLite's own lock, to see what
-it is good for.
-PostgreSQL is started here, with durable commits, where its programs are installed.
+`writers`: many processes write ratings at the same time; counts what is stored, and times the ratings of one writer.
+`size`: times a list of conversations, snapshots (with their memory) and `verify` in a large store. `--engine` selects
+one engine. `--no-queue` disables the lock of feedback_store/database/write_lock.py, to compare with SQLite's own lock.
+The benchmark starts PostgreSQL itself, with durable commits, if its programs are installed.
 """
 
 import argparse
@@ -62,13 +61,15 @@ def new_reply(conversation: str, parent: str, name: str) -> NewReply:
     )
 
 
-def write(place: Path | str, rater: str, replies: list[str], queue: bool, start: Any, answers: Any) -> None:
-    """One process: rate every reply; sends what was acknowledged and what was refused."""
+def write(
+    location: Path | str, rater: str, replies: list[str], queue: bool, start: Any, answers: Any
+) -> None:
+    """Rate every reply in one process; puts (rater, acknowledged ratings, refusals, longest wait) into `answers`."""
     refused = []
     slowest = 0.0
     if not queue:
         sessions.WriteLock = lambda path: contextlib.nullcontext()  # type: ignore[assignment,misc]
-    with FeedbackStore.open(place) as store:
+    with FeedbackStore.open(location) as store:
         start.wait()
         for number, reply in enumerate(replies):
             began = time.perf_counter()
@@ -80,9 +81,10 @@ def write(place: Path | str, rater: str, replies: list[str], queue: bool, start:
     answers.put((rater, len(replies) - len(refused), refused[:3], slowest))
 
 
-def writers(place: Path | str, options: argparse.Namespace) -> None:
+def writers(location: Path | str, options: argparse.Namespace) -> None:
+    """Measure one writer, then many at the same time; print the counts, the rate and any refusal."""
     each = options.ratings // options.writers
-    with FeedbackStore.open(place) as store:
+    with FeedbackStore.open(location) as store:
         conversation = store.new_conversation("asker")
         message = store.add_message(conversation, None, "user", "How many apples?")
         replies = [
@@ -104,36 +106,36 @@ def writers(place: Path | str, options: argparse.Namespace) -> None:
     spawn = multiprocessing.get_context("spawn")
     start, answers = spawn.Barrier(options.writers + 1), spawn.Queue()
     running = [
-        spawn.Process(target=write, args=(place, f"rater{number}", replies, options.queue, start, answers))
+        spawn.Process(target=write, args=(location, f"rater{number}", replies, options.queue, start, answers))
         for number in range(options.writers)
     ]
     for process in running:
         process.start()
     start.wait()
     began = time.monotonic()
-    heard = [answers.get() for _ in running]
+    outcomes = [answers.get() for _ in running]
     seconds = time.monotonic() - began
     for process in running:
         process.join()
-    acknowledged = sum(number for _, number, _, _ in heard)
-    with FeedbackStore.open(place) as store:
-        kept = sum(store.counts()["ratings"].values()) - before
+    acknowledged = sum(number for _, number, _, _ in outcomes)
+    with FeedbackStore.open(location) as store:
+        stored = sum(store.counts()["ratings"].values()) - before
         history = store.feedback_count() - before
         problems = store.verify()
     print(
         f"  {options.writers} processes: {each * options.writers:,} ratings sent, {acknowledged:,} acknowledged, "
-        f"{kept:,} there, {history:,} in the history; {acknowledged / seconds:,.0f} a second; "
-        f"longest wait {max(slowest for _, _, _, slowest in heard):.1f} s; verify: {problems or 'clean'}",
+        f"{stored:,} there, {history:,} in the history; {acknowledged / seconds:,.0f} a second; "
+        f"longest wait {max(slowest for _, _, _, slowest in outcomes):.1f} s; verify: {problems or 'clean'}",
         flush=True,
     )
-    for _, _, refused, _ in heard:
-        for words in refused[:1]:
-            print(f"  REFUSED: {words}")
+    for _, _, refused, _ in outcomes:
+        for message in refused[:1]:
+            print(f"  REFUSED: {message}")
 
 
 def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
-    """Rows as the store writes them, thousands in one transaction; the rated replies stand at every depth."""
-    chance = random.Random(1)
+    """Insert the rows that the store would write, thousands per transaction; rated replies occur at every depth."""
+    rng = random.Random(1)
     people = max(10, ratings // 400)
     every = max(1, replies // ratings)
     from datetime import UTC, datetime
@@ -142,7 +144,7 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
     with store._write() as session:
         raters = [{"id": f"rater{number}", "consent": True, "created_at": now} for number in range(people)]
         session.execute(insert(RaterRow), raters)
-    for begun in range(0, replies // TURNS, AT_ONCE // TURNS):
+    for start in range(0, replies // TURNS, AT_ONCE // TURNS):
         tables: dict[Any, list[dict[str, Any]]] = {
             ConversationRow: [],
             MessageRow: [],
@@ -150,7 +152,7 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
             RatingRow: [],
             RatingHistoryRow: [],
         }
-        for number in range(begun, min(begun + AT_ONCE // TURNS, replies // TURNS)):
+        for number in range(start, min(start + AT_ONCE // TURNS, replies // TURNS)):
             name = f"c{number}"
             tables[ConversationRow].append(
                 {
@@ -162,15 +164,13 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
                     "updated_at": now,
                 }
             )
-            above = None
-            for turn in range(TURNS):
-                question, reply = f"{name}q{turn}", f"{name}r{turn}"
-                text = (
-                    f"Tom has {chance.randrange(10**6)} apples and buys {chance.randrange(10**6)}. How many?"
-                )
+            parent_reply = None
+            for depth in range(TURNS):
+                question, reply = f"{name}q{depth}", f"{name}r{depth}"
+                text = f"Tom has {rng.randrange(10**6)} apples and buys {rng.randrange(10**6)}. How many?"
                 for message, parent, role, content in (
-                    (question, above, "user", text),
-                    (reply, question, "assistant", f"He has {chance.randrange(10**6)} apples."),
+                    (question, parent_reply, "user", text),
+                    (reply, question, "assistant", f"He has {rng.randrange(10**6)} apples."),
                 ):
                     tables[MessageRow].append(
                         {
@@ -187,85 +187,87 @@ def fill(store: FeedbackStore, replies: int, ratings: int) -> None:
                 tables[ReplyRow].append(
                     {key: value for key, value in vars(new).items() if key not in left_out}
                 )
-                block, within = divmod(number * TURNS + turn, every)
+                block, within = divmod(number * TURNS + depth, every)
                 if within == block % every:
-                    vote = {
+                    rating = {
                         "reply_id": reply,
-                        "rater_id": f"rater{chance.randrange(people)}",
-                        "value": chance.choice((1, -1)),
+                        "rater_id": f"rater{rng.randrange(people)}",
+                        "value": rng.choice((1, -1)),
                         "reasons": [],
                         "comment": "",
                         "created_at": now,
                     }
-                    tables[RatingRow].append(vote | {"updated_at": now})
-                    tables[RatingHistoryRow].append(vote)
-                above = reply
+                    tables[RatingRow].append(rating | {"updated_at": now})
+                    tables[RatingHistoryRow].append(rating)
+                parent_reply = reply
         with store._write() as session:
             for table, rows in tables.items():
                 session.execute(insert(table), rows)
 
 
 def timed(work: Any, times: int = 1) -> float:
-    """Seconds, the median of `times` runs."""
-    taken = []
+    """Seconds that `work` takes, the median of `times` runs."""
+    durations = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations)
 
 
 def spent(work: Any) -> str:
-    """How long it took, and how much of that a core computed: other programs may want the machine as well."""
+    """The wall time and the processor time of `work`; they differ if other programs use the machine too."""
     began = time.process_time()
     seconds = timed(work)
     return f"{seconds:.1f} s ({time.process_time() - began:.1f} s of a core)"
 
 
 def peak() -> float:
-    """Most memory that this process has held, in MB."""
+    """Peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(place: Path | str, folder: Path, answers: Any) -> None:
-    """In a process of its own, so that the peak of memory is the store's and not that of filling it."""
-    with FeedbackStore.open(place) as store:
+def measure(location: Path | str, folder: Path, answers: Any) -> None:
+    """Time reads of a full store. Runs in its own process, so that peak memory excludes the filling."""
+    with FeedbackStore.open(location) as store:
         counts = store.counts()
         print(f"  {counts['replies']:,} replies, {sum(counts['ratings'].values()):,} ratings", flush=True)
-        listed = timed(lambda: store.conversations("rater7"), 5)
-        shown = timed(lambda: store.messages("c7"), 20)
+        list_seconds = timed(lambda: store.conversations("rater7"), 5)
+        conversation_seconds = timed(lambda: store.messages("c7"), 20)
         number = len(store.conversations("rater7"))
-        print(f"  a person's list of {number} conversations: {1e3 * listed:.1f} ms")
-        print(f"  a conversation of {2 * TURNS} messages: {1e3 * shown:.1f} ms", flush=True)
+        print(f"  a person's list of {number} conversations: {1e3 * list_seconds:.1f} ms")
+        print(f"  a conversation of {2 * TURNS} messages: {1e3 * conversation_seconds:.1f} ms", flush=True)
         for kinds in (["unpaired"], ["unpaired", "preference", "demonstration"], list(snapshot.KINDS)):
             before = peak()
-            took = spent(lambda kinds=kinds: snapshot.take(store, folder / "-".join(kinds), kinds=kinds))
+            duration = spent(lambda kinds=kinds: snapshot.take(store, folder / "-".join(kinds), kinds=kinds))
             rows = snapshot.load(folder / "-".join(kinds)).counts
             print(
-                f"  snapshot of {', '.join(f'{rows[kind]:,} {kind}' for kind in kinds)}: {took}, "
+                f"  snapshot of {', '.join(f'{rows[kind]:,} {kind}' for kind in kinds)}: {duration}, "
                 f"peak {before:.0f} → {peak():.0f} MB",
                 flush=True,
             )
         before = peak()
-        took = spent(store.verify)
-        print(f"  verify: {took}, peak {before:.0f} → {peak():.0f} MB", flush=True)
+        duration = spent(store.verify)
+        print(f"  verify: {duration}, peak {before:.0f} → {peak():.0f} MB", flush=True)
     answers.put("done")
 
 
-def size(place: Path | str, options: argparse.Namespace) -> None:
-    with FeedbackStore.open(place) as store:
+def size(location: Path | str, options: argparse.Namespace) -> None:
+    """Fill a store, then measure it in another process."""
+    with FeedbackStore.open(location) as store:
         seconds = timed(lambda: fill(store, options.replies, options.ratings))
     print(f"  filled in {seconds:.0f} s", flush=True)
     spawn = multiprocessing.get_context("spawn")
     answers = spawn.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        measuring = spawn.Process(target=measure, args=(place, Path(folder), answers))
+        measuring = spawn.Process(target=measure, args=(location, Path(folder), answers))
         measuring.start()
         measuring.join()
 
 
 @contextlib.contextmanager
-def a_place(engine: str) -> Iterator[Path | str]:
+def database(engine: str) -> Iterator[Path | str]:
+    """The location of a new, empty store on an engine; it is deleted on exit."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "feedback.db"
@@ -275,7 +277,7 @@ def a_place(engine: str) -> Iterator[Path | str]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run one of the loads on each engine."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -292,8 +294,8 @@ def main() -> None:
             print(f"{engine}: {reason}")
             continue
         print(engine, flush=True)
-        with a_place(engine) as place:
-            (writers if options.what == "writers" else size)(place, options)
+        with database(engine) as location:
+            (writers if options.what == "writers" else size)(location, options)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Does the gate hold when the feedback teaches nothing, or the wrong thing? Small cycles, one after the other.
+"""Measure how often the gate promotes a candidate trained on random or inverted feedback.
 
     python -m benchmarks.loop.bad_feedback random --cycles 40 --output random.jsonl
     python -m benchmarks.loop.bad_feedback flipped --cycles 20 --output flipped.jsonl
     python -m benchmarks.loop.bad_feedback honest --cycles 5 --output honest.jsonl
 
-Each cycle begins in a new home: simulated people chat with v1 and give 64 thumbs, which are a coin's ("random"), all
-turned around ("flipped"), or, to see that these cycles could promote at all, as they were meant, one in ten slipping
-("honest"). Then `cycle` runs as ever: a candidate by KTO, really trained, both versions asked the same held-out
-problems, and the real gate. Only the sizes are small: 24 updates, and 122 problems in both thinking modes (two steps,
-three steps, hard multiplication, and other kinds as guards) of a suite drawn anew for each cycle. So few problems
-cannot show that a guard is within 5 points, so its margin is 15 here. Cycles that stand in --output already are not run
-again. Exit code 1 where more were promoted than is promised: 2 of 40 at random, and none of flipped ones.
+Each cycle begins in a new home. Simulated people chat with v1 and give 64 thumbs, which are drawn at random
+("random"), all inverted ("flipped"), or sincere with one thumb in ten wrong ("honest"; this shows that such small
+cycles can promote at all). Then `cycle` runs unchanged: it trains a candidate by KTO, both versions answer the same
+held-out problems, and the gate decides. Only the sizes are small: 24 updates, and 122 problems in both thinking modes
+(two steps, three steps, hard multiplication, and other kinds as guards) from a new suite for each cycle. So few
+problems cannot show that a guard is within 5 points, so its margin is 15 here. Cycles that --output already holds are
+not run again. Exit code 1 if more candidates were promoted than allowed: 2 of 40 for random, none for flipped thumbs.
 """
 
 import argparse
@@ -50,15 +50,15 @@ POLICY: dict[str, Any] = {
 
 
 def run(labels: str, number: int) -> dict[str, Any]:
-    """One cycle in a new home, and what the gate said."""
+    """Run one cycle in a new home; returns the thumbs, the gate's verdicts with reasons, and the outcome."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         thumbs = chat_and_rate(home, THUMBS, PEOPLE[labels], seed=number)
         tasks = [*suite(PRIMARY, 12, 5000 + number), *suite(GUARDED, 5, 5000 + number)]
-        (home / "suite.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in tasks))
+        (home / "suite.jsonl").write_text("".join(json.dumps(asdict(task)) + "\n" for task in tasks))
         (home / "policy.yaml").write_text(yaml.safe_dump(POLICY))
-        # What it prints is in the home; here a line a cycle is enough.
+        # The home keeps the output of the cycle; print only one line per cycle here.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             code = alignment(["cycle", "--home", folder, "--policy", str(home / "policy.yaml")])
         if code:
@@ -69,8 +69,8 @@ def run(labels: str, number: int) -> dict[str, Any]:
             "number": number,
             "up": thumbs.up,
             "of": thumbs.of,
-            "verdicts": [one["verdict"] for one in state["decisions"]],
-            "reasons": [reason["text"] for one in state["decisions"] for reason in one["reasons"]],
+            "verdicts": [decision["verdict"] for decision in state["decisions"]],
+            "reasons": [reason["text"] for decision in state["decisions"] for reason in decision["reasons"]],
             "notes": state.get("notes", []),
             "outcome": state["outcome"]["what"],
             "seconds": round(time.monotonic() - began),
@@ -78,31 +78,36 @@ def run(labels: str, number: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run what is missing, print a line a cycle and the count."""
+    """Run the missing cycles; print one line per cycle and the share that was promoted."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("labels", choices=PEOPLE)
     parser.add_argument("--cycles", type=int, default=40)
-    parser.add_argument("--output", type=Path, required=True, help="JSON Lines, one cycle each; added to")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="JSON Lines file with one line per cycle; new cycles are appended",
+    )
     options = parser.parse_args()
     quiet_libraries()
     lines = options.output.read_text().splitlines() if options.output.exists() else []
-    rows = {one["number"]: one for one in map(json.loads, lines) if one["labels"] == options.labels}
+    rows = {row["number"]: row for row in map(json.loads, lines) if row["labels"] == options.labels}
     for number in range(1, options.cycles + 1):
         if number not in rows:
             rows[number] = run(options.labels, number)
             with options.output.open("a") as file:
                 file.write(json.dumps(rows[number]) + "\n")
-        one = rows[number]
+        row = rows[number]
         print(
-            f"{number:>3}  {one['up']:>2} of {one['of']} thumbs up  {', '.join(one['verdicts']) or one['notes']}  "
-            f"{one['seconds']} s",
+            f"{number:>3}  {row['up']:>2} of {row['of']} thumbs up  {', '.join(row['verdicts']) or row['notes']}  "
+            f"{row['seconds']} s",
             flush=True,
         )
     done = [rows[number] for number in range(1, options.cycles + 1)]
-    promoted = sum("promote" in one["verdicts"] for one in done)
-    judged = sum(bool(one["verdicts"]) for one in done)
+    promoted = sum("promote" in row["verdicts"] for row in done)
+    judged = sum(bool(row["verdicts"]) for row in done)
     share = wilson(promoted, len(done))
     interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
     print(

@@ -1,10 +1,10 @@
-"""How often the gate errs: simulated candidates whose truth is known, judged by the gate itself.
+"""Measure the error rates of the gate on simulated candidates whose true quality is known.
 
     python -m benchmarks.loop.gate_errors [--runs 2000] [--plot docs/images/gate.svg]
 
-Both versions answer the same prompts, and mostly alike: what matters is on how many prompts they differ. "differ 20 %,
-+10" means 15 % gained and 5 % lost; from 60 % to 70 % right that is a correlation of 0.58 between the answers.
-Independent answers would differ on 46 % there. Rows without a promise show the limits.
+Both versions answer the same prompts and mostly agree, so what matters is the share of prompts on which they differ.
+"differ 20 %, +10" means 15 % gained and 5 % lost; from 60 % to 70 % right, that is a correlation of 0.58 between the
+answers. Independent answers would differ on 46 % there. Rows without a promised rate show the limits of the gate.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from benchmarks.loop.interval_plot import Row, line, plot
 
 PROMPTS = 300
 Looks = Iterator[tuple[int, list[Compared]]]
-"""The number of each look, with what it sees."""
+"""Pairs of (number of the look, measures that the gate sees at it)."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Candidates of one truth; a run counts as promoted if any of its looks promotes."""
+    """Candidates of one true quality. A run counts as promoted if any of its looks promotes."""
 
     name: str
     looks: Callable[[np.random.Generator], Looks]
@@ -39,7 +39,7 @@ class Scenario:
 def answers(
     rng: np.random.Generator, differ: float, gain: float, kind: Kind = "primary", prompts: int = PROMPTS
 ) -> Compared:
-    """Right-or-wrong answers that differ on a share `differ` of prompts, with `gain` more right in truth."""
+    """Right-or-wrong answers that differ on a share `differ` of the prompts; the true gain is `gain`."""
     drawn = rng.random(prompts)
     values = np.where(drawn < (differ + gain) / 2, 1.0, np.where(drawn < differ, -1.0, 0.0))
     return Compared(f"{kind} {rng.random()}", kind, Paired(values, binary=True))
@@ -55,7 +55,7 @@ def once(*measures: tuple[float, float, Kind], look: int = 1) -> Callable[[np.ra
 
 
 def new_candidates(count: int, primaries: int = 1) -> Callable[[np.random.Generator], Looks]:
-    """One candidate after the other, none of them better, against one released version."""
+    """`count` candidates in turn, none of them better than the released version."""
 
     def looks(rng: np.random.Generator) -> Looks:
         for look in range(1, count + 1):
@@ -66,14 +66,14 @@ def new_candidates(count: int, primaries: int = 1) -> Callable[[np.random.Genera
 
 
 def growing(rng: np.random.Generator) -> Looks:
-    """One candidate that is no better, looked at again after every 50 further prompts."""
+    """One candidate that is no better, evaluated again after every 50 further prompts."""
     whole = answers(rng, 0.2, 0.0)
     for look, seen in enumerate(range(100, PROMPTS + 1, 50), 1):
         yield look, [Compared(whole.name, "primary", Paired(whole.paired.differences[:seen], binary=True))]
 
 
 def skewed(prompts: int) -> Callable[[np.random.Generator], Looks]:
-    """Real values with rare large losses and no gain in the mean: the worse direction for a t-test."""
+    """Real values with rare large losses and a mean of zero: the skew for which a t-test errs more."""
 
     def looks(rng: np.random.Generator) -> Looks:
         values = np.exp(0.5) - rng.lognormal(0.0, 1.0, prompts)
@@ -125,7 +125,7 @@ SCENARIOS = [
 
 
 def simulate(scenario: Scenario, runs: int, seed: int) -> Row:
-    """Judge `runs` candidates."""
+    """Let the gate judge `runs` candidates; returns how many were promoted."""
     rng = np.random.default_rng([seed, *scenario.name.encode()])
     promoted = rejected = 0
     for _ in range(runs):
@@ -141,7 +141,7 @@ def simulate(scenario: Scenario, runs: int, seed: int) -> Row:
 
 
 def main() -> None:
-    """Print the table, write the plot; exit code 1 if a promise is broken."""
+    """Print the table and write the plot. Exit code 1 if a promised rate is exceeded or missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -153,7 +153,7 @@ def main() -> None:
     rows = []
     for scenario in SCENARIOS:
         rows.append(simulate(scenario, options.runs, options.seed))
-        print(line(rows[-1], max(len(one.name) for one in SCENARIOS)), flush=True)
+        print(line(rows[-1], max(len(each.name) for each in SCENARIOS)), flush=True)
     if options.plot:
         plot(rows, f"How often the gate promotes ({PROMPTS} held-out prompts)", options.plot)
     sys.exit(not all(row.kept for row in rows))

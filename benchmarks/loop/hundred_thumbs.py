@@ -1,4 +1,4 @@
-"""A hundred thumbs to a released next version, timed; and what they changed.
+"""Time the way from a hundred thumbs to a released next version, and measure what the thumbs changed.
 
     python -m benchmarks.loop.hundred_thumbs [--thumbs 100] [--learning-rate 1e-4]
 
@@ -33,12 +33,12 @@ PERSON = People(
 
 
 def main() -> None:
-    """Measure and print."""
+    """Chat, train, release and evaluate; print the times and both versions' shares."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--thumbs", type=int, default=100)
-    parser.add_argument("--each", type=int, default=200, help="held-out problems a language")
+    parser.add_argument("--each", type=int, default=200, help="held-out problems per language")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("kto", nargs="*", help="flags for the stage, after --")
     options = parser.parse_args()

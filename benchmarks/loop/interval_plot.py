@@ -1,4 +1,4 @@
-"""Shares with their intervals as a table and as a plot (SVG), one row a scenario, beside what was promised."""
+"""Shares with their intervals, as a table and as an SVG plot: one row per scenario, with its promised rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ ROW, LEFT, WIDTH, MARGIN = 22, 560, 420, 46
 
 @dataclass(frozen=True)
 class Row:
-    """How often something happened in simulated runs."""
+    """How often an outcome occurred in the simulated runs of one scenario, and the rate that is promised."""
 
     name: str
     count: int
@@ -42,7 +42,7 @@ class Row:
 
 
 def line(row: Row, wide: int) -> str:
-    """Percent with the interval in brackets, the name `wide` characters; a broken promise is marked."""
+    """One line of the table: the name padded to `wide` characters, percent and interval. Marks a broken promise."""
     low, high = row.interval
     share = f"{100 * row.count / row.runs:5.1f} [{100 * low:4.1f}, {100 * high:5.1f}]"
     broken = "" if row.kept else " BROKEN"
@@ -50,7 +50,7 @@ def line(row: Row, wide: int) -> str:
 
 
 def plot(rows: Sequence[Row], title: str, path: Path) -> None:
-    """Write the rows as an SVG: a dot and an interval each, green where the promise holds, grey without one."""
+    """Write an SVG with a dot and an interval per row: green if its promise holds, red if not, grey without one."""
     height = MARGIN + ROW * len(rows) + 34
 
     def x(share: float) -> float:

@@ -1,11 +1,10 @@
-"""kill -9 at random moments of a cycle, while people ask the app: is what is served always whole, and does it go on?
+"""Kill cycles with SIGKILL at random moments while the app serves, and check that everything stays intact.
 
     python -m benchmarks.loop.killed_cycles [--kills 50] [--seed 1] [--output kills.json]
 
-Cycles are small (KTO for eight updates on the starter, a gate on a suite of 24 tasks that is easily convinced, so that
-versions are released as well), but run as a timer would run them. After each kill the released version and all others
-must match their manifests, the store must verify, the app must answer from the released version, and the next run must
-end the cycle. Exit code 1 where anything did not.
+Cycles are small (eight KTO updates on the starter, and a lenient gate on 24 tasks, so that versions are released too),
+but run as a timer would run them. After each kill, every version must match its manifest, the store must verify, the
+app must answer from the released version, and the next run must finish the cycle. Exit code 1 if any check fails.
 """
 
 import argparse
@@ -49,7 +48,7 @@ POLICY: dict[str, Any] = {
 
 
 class Load:
-    """People who ask without a pause; what they got."""
+    """Clients that send requests without a pause, and the outcomes of their requests."""
 
     def __init__(self, address: str) -> None:
         self.answered = 0
@@ -70,7 +69,7 @@ class Load:
             reader.join()
 
     def ask(self, number: int) -> str:
-        """The version that answers one question. Raises httpx.HTTPError."""
+        """Ask one question; returns the id of the version that answers. Raises httpx.HTTPError."""
         body = {
             "model": "thumbtune",
             "messages": [{"role": "user", "content": f"What is {number % 90 + 10} + 7?"}],
@@ -91,18 +90,18 @@ class Load:
 
 
 def prepare(home: Path, seed: int) -> Path:
-    """Thumbs to learn from, the suite, and the policy, whose path comes back."""
+    """Fill the home with thumbs, a suite and a policy; returns the path of the policy."""
     home.mkdir(parents=True, exist_ok=True)
     chat_and_rate(home, 64, People(kinds=("word_two_step",), noise=0.0), seed)
     tasks = suite(("word_two_step", "addition"), 6, seed)
-    (home / "suite.jsonl").write_text("".join(json.dumps(asdict(one)) + "\n" for one in tasks))
+    (home / "suite.jsonl").write_text("".join(json.dumps(asdict(task)) + "\n" for task in tasks))
     path = home / "policy.yaml"
     path.write_text(yaml.safe_dump(POLICY))
     return path
 
 
 def begin(home: Path, policy: Path) -> subprocess.Popen[bytes]:
-    """A cycle as a process of its own, its output in HOME/killed.log."""
+    """Start a cycle as a process of its own, with its output in HOME/killed.log."""
     with (home / "killed.log").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(policy)],
@@ -111,7 +110,7 @@ def begin(home: Path, policy: Path) -> subprocess.Popen[bytes]:
 
 
 def broken(home: Path, load: Load) -> list[str]:
-    """What a kill has left that it must not: nothing, one hopes."""
+    """Problems that a kill has left behind; an empty list if there are none."""
     problems, versions = [], Versions(home)
     for version in versions.ids():
         try:
@@ -129,26 +128,26 @@ def broken(home: Path, load: Load) -> list[str]:
 
 
 def done(home: Path) -> str:
-    """The last step that the last cycle has written down."""
+    """The last step that the last cycle has recorded as finished."""
     steps = ("snapshot", "judges", "suspects", "candidates", "decisions", "outcome", "ended")
     state = cycle_state.cycles(home)[-1].state if cycle_state.cycles(home) else {}
     return next((step for step in reversed(steps) if step in state), "nothing")
 
 
 def kill_one(home: Path, policy: Path, load: Load, after: float) -> dict[str, Any] | None:
-    """A cycle that is killed `after` so many seconds, and the run that ends it; None where it was faster."""
+    """Kill a cycle after `after` seconds, then let the next run finish it. None if it ended before the kill."""
     # New votes, so that there is a cycle to run.
     rate_replies(home, [(f"{question} ({time.time()})", *rest) for question, *rest in apples(12)])  # type: ignore[misc]
-    hurt = begin(home, policy)
+    killed = begin(home, policy)
     try:
-        hurt.wait(after)
+        killed.wait(after)
         return None
     except subprocess.TimeoutExpired:
-        os.killpg(hurt.pid, signal.SIGKILL)
-        hurt.wait()
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
     result: dict[str, Any] = {"after": round(after, 1), "done": done(home), "broken": broken(home, load)}
     code = begin(home, policy).wait()
-    ended = all("ended" in one.state for one in cycle_state.cycles(home))
+    ended = all("ended" in cycle.state for cycle in cycle_state.cycles(home))
     if code or not ended or not cycle_state.cycles(home):
         result["broken"].append(
             f"the next run ended with code {code}, the cycle has {'' if ended else 'not '}ended"
@@ -158,13 +157,13 @@ def kill_one(home: Path, policy: Path, load: Load, after: float) -> dict[str, An
 
 
 def main() -> None:
-    """Kill, look, go on; print a line a kill."""
+    """Kill cycles and check the home after each; print one line per kill."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="also write what was found there as JSON")
+    parser.add_argument("--output", type=Path, help="also write the results to this JSON file")
     options = parser.parse_args()
     quiet_libraries()
     rng = random.Random(options.seed)
@@ -176,7 +175,7 @@ def main() -> None:
             if begin(home, policy).wait():
                 sys.exit((home / "killed.log").read_text())
             whole = time.monotonic() - began
-            print(f"a cycle that nobody kills takes {whole:.0f} s", flush=True)
+            print(f"an undisturbed cycle takes {whole:.0f} s", flush=True)
             rows: list[dict[str, Any]] = []
             while len(rows) < options.kills:
                 if (row := kill_one(home, policy, load, rng.uniform(0, whole))) is None:

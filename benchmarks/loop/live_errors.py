@@ -1,11 +1,11 @@
-"""How often the live comparison errs, and how many votes it takes: simulated thumbs, looked at after every vote.
+"""Measure error rates and sample sizes of the live comparison on simulated thumbs, tested after every vote.
 
     python -m benchmarks.loop.live_errors [--runs 1000] [--plot docs/images/live.svg]
 
-300 raters of unlike taste, if no other number is named: a rater's chance of a thumb up is Beta-distributed, and
-conversations of one to six votes lie each in one arm. "alike 60 %" means a correlation of 0.6 between one rater's
-votes; else it is 0.2. Up to 3000 votes, of which each rater's first five count: at most 1500 of 300 raters. A
-comparison that has not ended by then counts as neither.
+There are 300 raters unless a scenario names another number. A rater's chance of a thumb up is Beta-distributed, and
+each conversation has one to six votes, all in one arm. "alike 60 %" means a correlation of 0.6 between the votes of one
+rater; otherwise it is 0.2. A comparison has up to 3000 votes, of which the first five of each rater count: at most 1500
+from 300 raters. A comparison that has not ended by then counts as neither a win nor a rollback.
 """
 
 import argparse
@@ -24,18 +24,18 @@ VOTES = 3000
 
 @dataclass(frozen=True)
 class People:
-    """Who votes, and how."""
+    """A population of raters and the split between the two arms."""
 
     name: str
     up: float = 0.6
     """Chance of a thumb up for the released version, mean over raters."""
     gain: float = 0.0
-    """Added to it for the candidate."""
+    """Added to `up` for the candidate."""
     alike: float = 0.2
     """Correlation between the votes of one rater."""
     raters: int = 300
     share: float = 0.5
-    """Conversations that the candidate serves."""
+    """Share of the conversations that the candidate serves."""
     saboteur: bool = False
     """One more rater gives every fourth vote, down for the candidate and up for the released version."""
     policy: LivePolicy = field(default_factory=LivePolicy)
@@ -61,7 +61,7 @@ SCENARIOS = [
 
 
 def stream(people: People, rng: np.random.Generator) -> VoteArrays:
-    """Votes of one comparison, those that count."""
+    """Draw the votes of one comparison and keep those that count."""
     size = rng.integers(1, 7, VOTES)
     conversation = np.repeat(np.arange(VOTES), size)[:VOTES]
     rater = rng.integers(0, people.raters, VOTES)[conversation]
@@ -71,7 +71,7 @@ def stream(people: People, rng: np.random.Generator) -> VoteArrays:
         taste = rng.beta(people.up * spread, (1 - people.up) * spread, people.raters)[rater]
     else:
         taste = np.full(VOTES, people.up)
-    # A gain turns that share of the votes around, so that it is the mean's exactly whatever the taste.
+    # Flip a share of the votes, so that the mean changes by exactly `gain` whatever the taste.
     turned = rng.random(VOTES) < abs(people.gain) / (1 - people.up if people.gain > 0 else people.up)
     up = rng.random(VOTES) < taste
     up = np.where(turned & (arm == CANDIDATE), people.gain > 0, up)
@@ -85,7 +85,7 @@ def stream(people: People, rng: np.random.Generator) -> VoteArrays:
 
 
 def simulate(people: People, runs: int, seed: int) -> list[Row]:
-    """Two rows: how often the candidate wins, how often it is rolled back."""
+    """Two rows: how often the candidate wins, and how often it is rolled back."""
     rng = np.random.default_rng([seed, *people.name.encode()])
     ended: dict[str, list[int]] = {"candidate wins": [], "roll back": [], "continue": []}
     for _ in range(runs):
@@ -102,7 +102,7 @@ def simulate(people: People, runs: int, seed: int) -> list[Row]:
 
 
 def main() -> None:
-    """Print the table, write the plot; exit code 1 if a promise is broken."""
+    """Print the table and write the plot. Exit code 1 if a promised rate is exceeded."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

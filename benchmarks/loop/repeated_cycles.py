@@ -1,15 +1,15 @@
-"""The whole circle, over and over: people chat and rate, a cycle learns, the gate decides, the next version serves.
+"""Repeat the whole loop: people chat and rate, a cycle trains, the gate decides, the next version serves.
 
     python -m benchmarks.loop.repeated_cycles --home HOME [--cycles 5] [--thumbs 300] [--plot circle.svg]
 
-Simulated people ask word problems of two and three steps and like what is right and names its unit. One thumb in ten
-slips, and of the twenty people one always says the opposite. They do not wait to read, so that reports call many of
-them a flood. Before each cycle and after the last, the released version answers held-out problems, greedily and
-thinking; training sees none of them, and the gate draws others. The habit is to name the unit (of two-step problems),
-the skill to get three-step problems right.
+Simulated people ask word problems of two and three steps, and like an answer that is right and names the unit. One
+thumb in ten is wrong, and one of the twenty people always gives the opposite thumb. They rate without a pause, so that
+reports call many of them a flood. Before each cycle and after the last, the released version answers held-out problems,
+greedily and with thinking; training sees none of them, and the gate draws others. The habit is to name the unit (of
+two-step problems), the skill to get three-step problems right.
 
-Everything is kept in HOME, a home like any other (`python app.py --home HOME`). Stopped at any moment, the same command
-goes on from there; with more --cycles it adds to what there is. Exit code 1 if a promise at the end is broken.
+HOME is a home like any other (`python app.py --home HOME`) and keeps everything. After an interruption the same command
+resumes where it was; with more --cycles it adds to them. Exit code 1 if one of the checks at the end fails.
 """
 
 import argparse
@@ -37,29 +37,29 @@ from feedback_store import FeedbackStore
 from feedback_store.stats.intervals import wilson
 
 POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "minimum_judgements": 100}}
-"""Of the cycles: the defaults, but for the candidates, and for what 300 thumbs on 75 questions give the two judges.
-KTO hears every thumb; the pairs among them are some fifty, which is few for DPO, and PPO takes longer than the ten
-minutes that a cycle is promised to take."""
+"""The default policy, except for the stages and for the judgements that 300 thumbs on 75 questions give two reward
+models. KTO learns from every thumb; these thumbs form only about fifty pairs, too few for DPO, and PPO takes longer
+than the ten minutes that a cycle may take."""
 SEED = 1000
-"""Of the held-out problems asked here; the gate's are drawn with the number of its cycle."""
+"""Seed of the held-out problems asked here; the gate draws its own with the number of its cycle."""
 LINES = {"habit": "#0a7d55", "skill": "#b3541e", "thumbs up": "#4a5ba8"}
 
 Row = dict[str, Any]
-"""One released version's time: its thumbs, its shares of right answers and units, and the cycle that followed."""
+"""One round: the thumbs for the released version, its held-out shares, and the cycle that followed."""
 
 
 def main() -> None:
-    """Go round until there are as many cycles as asked for, then say whether the promises hold."""
+    """Run rounds until there are --cycles cycles, then check the promises."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--home", type=Path, required=True, help="a new folder, or the one of an earlier run")
     parser.add_argument("--cycles", type=int, default=5)
-    parser.add_argument("--thumbs", type=int, default=300, help="new ones before each cycle")
-    parser.add_argument("--each", type=int, default=150, help="held-out problems a kind and language")
+    parser.add_argument("--thumbs", type=int, default=300, help="new thumbs before each cycle")
+    parser.add_argument("--each", type=int, default=150, help="held-out problems per kind and language")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--output", type=Path, help="also write the rows there as JSON")
-    parser.add_argument("--plot", type=Path, help="also draw them")
+    parser.add_argument("--output", type=Path, help="also write the rows to this JSON file")
+    parser.add_argument("--plot", type=Path, help="also plot the rows to this file")
     options = parser.parse_args()
     quiet_libraries()
     rounds = Rounds(options.home)
@@ -71,7 +71,7 @@ def main() -> None:
             rounds.do(number, "cycle", lambda n=number: cycle(options.home, n))
         print(line(number, rounds.rows[number]), flush=True)
     rows = rounds.rows[: options.cycles + 1]
-    guards = against_the_first(options.home, rows)
+    guards = guard_findings(options.home, rows)
     if options.output:
         options.output.write_text(json.dumps({"rounds": rows, "guards": guards}, indent=1) + "\n")
     if options.plot:
@@ -83,14 +83,14 @@ def main() -> None:
 
 
 class Rounds:
-    """What was done so far, in HOME/rounds.json: a step that stands there is not done again."""
+    """The finished steps of all rounds, in HOME/rounds.json; a step that it holds is not run again."""
 
     def __init__(self, home: Path) -> None:
         self._path = home / "rounds.json"
         self.rows: list[Row] = json.loads(self._path.read_text()) if self._path.exists() else []
 
     def do(self, number: int, step: str, work: Any) -> None:
-        """Do a step of a round, if it is not done yet, and write down what came of it."""
+        """Run a step of a round unless it is finished, and record its result."""
         if number == len(self.rows):
             self.rows.append({})
         if step not in self.rows[number]:
@@ -100,11 +100,11 @@ class Rounds:
 
 
 def chat(options: argparse.Namespace, earlier: Sequence[Row], number: int) -> Row:
-    """People chat with the released version until there are as many thumbs as this round should have."""
+    """Let people chat with the released version until this round has its thumbs; returns the share of thumbs up."""
     home, wanted = options.home, options.thumbs * (number + 1)
     home.mkdir(parents=True, exist_ok=True)
     while (missing := wanted - sum(thumbs(home))) > 0:
-        # The seed changes with what is missing, so that whoever was interrupted does not ask the same again.
+        # The seed depends on the missing thumbs, so that a resumed round does not repeat its questions.
         chat_and_rate(
             home, missing, People(saboteurs=1), seed=10**6 * options.seed + 10**3 * number + missing
         )
@@ -113,14 +113,14 @@ def chat(options: argparse.Namespace, earlier: Sequence[Row], number: int) -> Ro
 
 
 def thumbs(home: Path) -> tuple[int, int]:
-    """Thumbs up and down in all."""
+    """The numbers of thumbs up and of thumbs down in the store."""
     with FeedbackStore.open_home(home) as store:
         counted = store.counts()["ratings"]
     return counted["up"], counted["down"]
 
 
 def measure(home: Path, each: int) -> Row:
-    """What the released version does on held-out problems."""
+    """The released version's shares on held-out problems."""
     version = version_to_serve(home, None)
     tasks = suite(("word_two_step", "word_three_step"), each, SEED)
     answers = answer(load_for_serving(version, home), tasks, think=True)
@@ -135,44 +135,45 @@ def measure(home: Path, each: int) -> Row:
 
 
 def cycle(home: Path, number: int) -> Row:
-    """One cycle, by the command that a timer would run; what it decided, and how long it took."""
+    """Run one cycle with the command that a timer would run; returns its decisions and its seconds."""
     policy = home / "policy.yaml"
     policy.write_text(yaml.safe_dump(POLICY))
     began, before = time.monotonic(), cycle_state.cycles(home)
-    if len([one for one in before if "ended" in one.state]) <= number:
+    if len([earlier for earlier in before if "ended" in earlier.state]) <= number:
         command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(policy)]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     state = cycle_state.cycles(home)[number].state
-    stages = {one["version"]: one["stage"] for one in state["candidates"]}
+    stages = {candidate["version"]: candidate["stage"] for candidate in state["candidates"]}
     return {
         "seconds": round(time.monotonic() - began),
-        # Of a cycle that was killed and went on, the seconds of what was done before are not among them.
+        # If the cycle was interrupted and resumed, `seconds` covers only the part after the interruption.
         "went on": len(before) > number,
         "steps": state["seconds"],
-        "suspects": [f"{one['rater']}: {one['what']}" for one in state["suspects"]],
+        "suspects": [f"{suspect['rater']}: {suspect['what']}" for suspect in state["suspects"]],
         "candidates": {
-            one["candidate"]: f"{stages[one['candidate']]}: {one['verdict']}" for one in state["decisions"]
+            decision["candidate"]: f"{stages[decision['candidate']]}: {decision['verdict']}"
+            for decision in state["decisions"]
         },
         "notes": state.get("notes", []),
         "outcome": state["outcome"],
     }
 
 
-def against_the_first(home: Path, rows: Sequence[Row]) -> dict[str, str]:
-    """What the gate's guards find of the last version beside the first, over all cycles together."""
-    first, last = (rows[at]["held out"]["version"] for at in (0, -1))
-    if first == last:
+def guard_findings(home: Path, rows: Sequence[Row]) -> dict[str, str]:
+    """The findings of the gate's guards for the newest version compared with the oldest."""
+    oldest, newest = (rows[at]["held out"]["version"] for at in (0, -1))
+    if oldest == newest:
         return {}
-    path = home / f"{last}-against-{first}.json"
+    path = home / f"{newest}-against-{oldest}.json"
     if not path.exists():
-        command = ["evaluate", last, "--against", first, "--home", str(home), "--output", str(path)]
+        command = ["evaluate", newest, "--against", oldest, "--home", str(home), "--output", str(path)]
         subprocess.run([sys.executable, "-m", "alignment", *command], cwd=ROOT, check=True, stdout=sys.stderr)
     reasons = json.loads(path.read_text())["decision"]["reasons"]
-    return {one["text"]: one["finding"] for one in reasons if one["kind"] == "guard"}
+    return {reason["text"]: reason["finding"] for reason in reasons if reason["kind"] == "guard"}
 
 
 def promises(rows: Sequence[Row], guards: dict[str, str]) -> dict[str, bool]:
-    """Each promise in words, with whether it was kept."""
+    """Whether each promise, described in words, was kept."""
     measured = [row["held out"] for row in rows]
     slowest = max(row["cycle"]["seconds"] for row in rows[:-1])
     gain = measured[-1]["skill"]["value"] - measured[0]["skill"]["value"]
@@ -195,7 +196,7 @@ COLUMNS = ("thumbs up", "habit", "two right", "skill", "cycle")
 
 
 def percent(share: Row) -> str:
-    """A share with its interval."""
+    """A share with its interval, in percent."""
     return f"{100 * share['value']:.0f} [{100 * share['low']:.0f}, {100 * share['high']:.0f}]"
 
 
@@ -205,12 +206,12 @@ def line(number: int, row: Row) -> str:
     cells = [percent(shares[name]) for name in COLUMNS[:-1]]
     after = row.get("cycle", {"candidates": {}})
     cells.append(f"{after['seconds']} s" if "seconds" in after else "")
-    judged = ", ".join(f"{version} {what}" for version, what in after["candidates"].items())
+    judged = ", ".join(f"{version} {verdict}" for version, verdict in after["candidates"].items())
     return f"{number:>6} {shares['version']:>7}" + "".join(f"{cell:>18}" for cell in cells) + f"  {judged}"
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Every share by cycle and version, with its interval."""
+    """Plot every share by cycle and version, with its interval."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""Simulated people for the benchmarks: they ask tasks, and what the checkers find is their taste."""
+"""Simulated people for the benchmarks: they ask tasks, and like the answers that the checkers accept."""
 
 import asyncio
 import random
@@ -19,47 +19,48 @@ from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
 AT_ONCE = 24
-"""Questions that are answered together."""
+"""Number of questions that are answered concurrently."""
 AS_THE_PAGE = Sampling(max_new_tokens=400)
-"""Drawn as the page draws unless somebody changes its settings."""
+"""The sampling settings with which the page starts."""
 
 
 @dataclass(frozen=True)
 class People:
-    """Who asks what, and how they judge."""
+    """What simulated people ask, and how they rate."""
 
     kinds: Sequence[str] = ("word_two_step", "word_three_step")
-    """Kinds of task, asked in turn and in both languages, always from the side that evaluation never uses."""
+    """Kinds of task, asked in turn and in both languages, always from the training split."""
     answers: int = 4
-    """Each question is answered so many times, as retries side by side: what was liked and what was not are pairs."""
+    """Number of answers to each question, as retries of one message, so that liked and disliked ones form pairs."""
     raters: int = 20
     noise: float = 0.1
-    """Share of thumbs that slip, and say the opposite."""
+    """Share of thumbs that are inverted by mistake."""
     saboteurs: int = 0
-    """How many of the raters always say the opposite."""
+    """Number of raters who always give the opposite thumb."""
     random: bool = False
-    """Every thumb is a coin's: there is nothing to learn."""
+    """Draw every thumb at random, so that there is nothing to learn."""
     sampling: Sampling = AS_THE_PAGE
 
 
 @dataclass(frozen=True)
-class Given:
+class ThumbCounts:
     """Thumbs on the answers of one version."""
 
     up: int
     deserved: int
-    """Answers to people's taste: what `up` would be without slips and saboteurs."""
+    """Answers that people like: what `up` would be without mistakes and saboteurs."""
     of: int
+    """Number of all thumbs."""
 
 
 def likes(problem: Task, answer: str) -> bool:
-    """The taste: right, and with its unit where there is one."""
+    """Whether people like an answer: it is right, and names the unit if the problem has one."""
     verdict = judge(problem, answer)
     return verdict.correct and verdict.has_unit is not False
 
 
 def thumb(people: People, rater: int, liked: bool, rng: random.Random) -> int:
-    """1 or -1: what this rater gives to an answer that one should like or not."""
+    """The thumb, 1 or -1, that a rater gives to an answer that is to people's taste (`liked`) or not."""
     if people.random:
         return rng.choice((1, -1))
     if rater < people.saboteurs or rng.random() < people.noise:
@@ -67,27 +68,27 @@ def thumb(people: People, rater: int, liked: bool, rng: random.Random) -> int:
     return 1 if liked else -1
 
 
-def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
+def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCounts:
     """Chat with the released version, thinking, and store a thumb for each of `thumbs` answers."""
     return asyncio.run(_chat_and_rate(home, thumbs, people, seed))
 
 
-async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> Given:
+async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCounts:
     engine = TransformersEngine(Versions(home), version_to_serve(home, None))
     rng = random.Random(f"people {seed}")
     # The last question is answered as often as thumbs are left.
-    sizes = [min(people.answers, thumbs - first) for first in range(0, thumbs, people.answers)]
+    sizes = [min(people.answers, thumbs - start) for start in range(0, thumbs, people.answers)]
     questions = [(_question(people, number, rng), size) for number, size in enumerate(sizes)]
     up = deserved = 0
     try:
         with FeedbackStore.open_home(home) as store:
             chat = Chat(store, engine, people.sampling)
             for start in range(0, len(questions), AT_ONCE):
-                some = questions[start : start + AT_ONCE]
+                batch = questions[start : start + AT_ONCE]
                 pending = [
-                    _answers(chat, question, size, people, rng.randrange(2**31)) for question, size in some
+                    _answers(chat, question, size, people, rng.randrange(2**31)) for question, size in batch
                 ]
-                # Rated in the order of asking, so that a seed always makes the same thumbs.
+                # Rate in the order of the questions, so that a seed always gives the same thumbs.
                 for rater, replies in await asyncio.gather(*pending):
                     for reply, liked in replies:
                         value = thumb(people, rater, liked, rng)
@@ -95,7 +96,7 @@ async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> 
                         up, deserved = up + (value > 0), deserved + liked
     finally:
         engine.close()
-    return Given(up, deserved, thumbs)
+    return ThumbCounts(up, deserved, thumbs)
 
 
 def _question(people: People, number: int, rng: random.Random) -> DrawnTask:
@@ -106,7 +107,7 @@ def _question(people: People, number: int, rng: random.Random) -> DrawnTask:
 async def _answers(
     chat: Chat, problem: DrawnTask, times: int, people: People, seed: int
 ) -> tuple[int, list[tuple[str, bool]]]:
-    """Somebody asks; who, and the ids of the replies to it, each with whether it is to people's taste."""
+    """Ask one problem `times` times. Returns the rater, and (reply id, whether people like it) for each reply."""
     rng = random.Random(seed)
     rater = rng.randrange(people.raters)
     name = f"person {rater}"

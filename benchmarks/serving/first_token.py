@@ -1,9 +1,9 @@
-"""How long from the engine's first token to the first one on the screen, one person at the page.
+"""Measure the delay between the engine's first token and the first letters on the screen, for one person.
 
     python -m benchmarks.serving.first_token [--questions 20]
 
-Starts the starter's engine and the page in this process, asks in Chromium, and notes two moments by one clock: when
-the engine hands over a reply's first chunk, and when the first letters of it stand in the page. Needs Chromium and the
+Starts the starter's engine and the page in this process, asks in Chromium, and reads one clock twice: when the
+engine yields the first chunk of a reply, and when its first letters appear in the page. Needs Chromium and the
 dev packages.
 """
 
@@ -30,7 +30,7 @@ from assistant.serving.loading import Placement, quiet_libraries
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
-# The browser's wall clock is this machine's; it is read when letters of thought or answer first stand in the page.
+# Browser and engine share the wall clock. The script reads it when the first letters of thought or answer appear.
 WATCH = """() => new MutationObserver(() => {
   const written = document.querySelector('.reply.live .thought-text, .reply.live .answer');
   const text = [...document.querySelectorAll('.reply.live .thought-text, .reply.live .answer')]
@@ -41,7 +41,7 @@ WATCH = """() => new MutationObserver(() => {
 
 
 def main() -> None:
-    """Ask, and print the distribution in milliseconds."""
+    """Ask questions, and print the distribution of the delays in milliseconds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,11 +52,11 @@ def main() -> None:
     stream = BatchedVersion.stream
 
     async def noting(self: BatchedVersion, *arguments: Any) -> AsyncGenerator[Chunk, None]:
-        first = True
+        is_first = True
         async for chunk in stream(self, *arguments):
-            if first:
+            if is_first:
                 handed.append(time.time() * 1_000)
-            first = False
+            is_first = False
             yield chunk
 
     BatchedVersion.stream = noting  # type: ignore[method-assign]
@@ -72,7 +72,7 @@ def main() -> None:
 
             with ThreadPoolExecutor(1) as thread:
                 address = thread.submit(lambda: asyncio.run(start())).result()
-            waits = asked(address, options.questions, handed)
+            waits = measure_waits(address, options.questions, handed)
             page.close(verbose=False)
         engine.close()
     waits.sort()
@@ -82,8 +82,8 @@ def main() -> None:
     )
 
 
-def asked(address: str, questions: int, handed: list[float]) -> list[float]:
-    """Ask this many sums in one browser, a conversation each; milliseconds for each."""
+def measure_waits(address: str, questions: int, handed: list[float]) -> list[float]:
+    """Ask sums in one browser, each in a new conversation; returns the delay of each in milliseconds."""
     waits = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
@@ -101,7 +101,7 @@ def asked(address: str, questions: int, handed: list[float]) -> list[float]:
             tab.keyboard.press("Enter")
             tab.wait_for_function("window.seen")
             expect(tab.locator("#send")).to_be_visible(timeout=60_000)
-            if number:  # the first one warms up what is loaded late
+            if number:  # the first question loads what is loaded on demand
                 waits.append(tab.evaluate("window.seen") - handed[0])
             tab.locator("#header [data-do=new_conversation]").click()
             expect(tab.locator(".welcome")).to_be_visible(timeout=60_000)

@@ -1,11 +1,11 @@
-"""Many people at once: this app, over its API and its page, beside Gradio's usual recipe and `transformers serve`.
+"""Compare this app under concurrent clients with the usual Gradio recipe and `transformers serve`.
 
     python -m benchmarks.serving.many_clients [--clients 1,4,16,64] [--tokens 100] [--only app,recipe] [--plot FILE.svg]
 
-One run, one machine, one system after the other, each in a process of its own and all with the same model: the
-starter's weights in float32, merged, without an END, so that every reply has `--tokens` tokens. Clients come over HTTP,
-all at once; each asks once and reads a stream. A load is repeated three times, unless that takes too long: the rate is
-the median, first tokens are those of all rounds. "Engine alone" is the same load without HTTP, page and store.
+All systems run on one machine, one after the other, each in a process of its own, and with the same model: the merged
+starter in float32 without an end token, so that every reply has `--tokens` tokens. All clients ask at the same time
+over HTTP, once each, and read a stream. A load is repeated three times unless that takes too long. The rate is the
+median of the rounds; first tokens are those of all rounds. "Engine alone": the same load without HTTP, page and store.
 """
 
 import argparse
@@ -38,11 +38,11 @@ from benchmarks.serving.clients import (
     repeated,
 )
 
-# The systems, each in a process of its own
+# The systems, each in its own process
 
 
 def serve_recipe(folder: Path, port: int, tokens: int, at_once: int | None) -> None:
-    """The recipe that Gradio's and transformers' guides give for a streaming chat."""
+    """Serve the streaming chat that the guides of Gradio and transformers recommend."""
     import gradio as gr
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
@@ -51,9 +51,9 @@ def serve_recipe(folder: Path, port: int, tokens: int, at_once: int | None) -> N
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
     def chat(message: str, history: list[dict[str, str]]) -> Iterator[str]:
-        turns = [*history, {"role": "user", "content": message}]
+        messages = [*history, {"role": "user", "content": message}]
         inputs = tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
         drawing = {"max_new_tokens": tokens, "do_sample": True, "temperature": TEMPERATURE, "pad_token_id": 0}
@@ -68,7 +68,7 @@ def serve_recipe(folder: Path, port: int, tokens: int, at_once: int | None) -> N
 
 
 def alone(folder: Path, clients: list[int], tokens: int) -> None:
-    """The engine without HTTP, page and store, and `generate`; prints JSON lines."""
+    """Measure the engine without HTTP, page and store, and plain `generate`; prints results as JSON Lines."""
     import torch
 
     from assistant.registry.first_version import version_to_serve
@@ -91,26 +91,29 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
         def ids_of(number: int) -> list[int]:
             return prompt.render(tokenizer, [{"role": "user", "content": question(number)}], True)
 
-        async def stream(ids: list[int], seed: int, most: int = tokens) -> float:
-            began, first = time.perf_counter(), None
-            sampling = Sampling(temperature=TEMPERATURE, seed=seed, max_new_tokens=most)
+        async def stream(ids: list[int], seed: int, max_tokens: int = tokens) -> float:
+            began, first_token_seconds = time.perf_counter(), None
+            sampling = Sampling(temperature=TEMPERATURE, seed=seed, max_new_tokens=max_tokens)
             with engine.lease() as served:
                 async for _ in served.stream(ids, sampling):
-                    first = time.perf_counter() - began if first is None else first
-            assert first is not None
-            return first
+                    first_token_seconds = (
+                        time.perf_counter() - began if first_token_seconds is None else first_token_seconds
+                    )
+            assert first_token_seconds is not None
+            return first_token_seconds
 
         async def together(count: int, number: int) -> list[float | BaseException]:
             numbers = range(number * count, (number + 1) * count)
             return await asyncio.gather(
-                *(stream(ids_of(one), one) for one in numbers), return_exceptions=True
+                *(stream(ids_of(question_number), question_number) for question_number in numbers),
+                return_exceptions=True,
             )
 
         asyncio.run(together(2, 0))
         for count in clients:
             show(asyncio.run(repeated("engine alone", partial(together, count), tokens)))
 
-        # A long conversation, and its next turn: most of it has been read before.
+        # A long conversation and its next message: most of that prompt is already in the cache.
         past = torch.randint(50, 4000, (12, 850), generator=torch.Generator().manual_seed(0)).tolist()
         cold, warm = [], []
         for number in range(1, 12):
@@ -136,7 +139,7 @@ def alone(folder: Path, clients: list[int], tokens: int) -> None:
 
 @contextmanager
 def process(command: list[str], url: str, path: str) -> Iterator[None]:
-    """A server, from when it answers at `path` on."""
+    """Run a server; enters once it answers at `path`."""
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
@@ -158,7 +161,7 @@ def process(command: list[str], url: str, path: str) -> Iterator[None]:
 
 
 def endless_model(folder: Path) -> None:
-    """The starter as one model without an END, for the peers."""
+    """Save the starter as one merged model without an end token, for the other systems."""
     import torch
 
     from assistant.registry.first_version import version_to_serve
@@ -174,7 +177,7 @@ def endless_model(folder: Path) -> None:
 
 
 def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result], None]) -> None:
-    """Every system, or those named in `only`, for every number of clients."""
+    """Measure every system, or those named in `only`, with each number of clients."""
     from tests.helpers.running_app import command, free_port
 
     here = [sys.executable, "-m", "benchmarks.serving.many_clients", "--tokens", str(tokens)]
@@ -213,23 +216,23 @@ def run(clients: list[int], tokens: int, only: list[str], show: Callable[[Result
             (serve, "/health", [("transformers serve", api)]),
             ([*serve, "--continuous-batching"], "/health", [("transformers serve, batching", api)]),
         ]
-        for started, path, ways in systems:
-            if only and not any(name in ways[0][0] for name in only):
+        for server_command, path, clients_by_name in systems:
+            if only and not any(name in clients_by_name[0][0] for name in only):
                 continue
             try:
-                with process(started, url, path):
-                    for name, client in ways:
-                        asyncio.run(measured(name, url, client, 1, tokens))  # Fills what is filled once.
+                with process(server_command, url, path):
+                    for name, client in clients_by_name:
+                        asyncio.run(measured(name, url, client, 1, tokens))  # Warm up caches.
                         for count in clients:
                             show(asyncio.run(measured(name, url, client, count, tokens)))
-                if started is ours:
+                if server_command is ours:
                     check_lengths(home, tokens)
             except RuntimeError as error:
-                print(f"  {ways[0][0]}: {error}", file=sys.stderr)
+                print(f"  {clients_by_name[0][0]}: {error}", file=sys.stderr)
 
 
 def check_lengths(home: Path, tokens: int) -> None:
-    """Raises RuntimeError if a reply in the store was shorter than the rates say."""
+    """Check that every reply in the store has `tokens` tokens, as the rates assume. Raises RuntimeError."""
     with closing(sqlite3.connect(home / "feedback.db")) as store:
         lengths = {
             length for (length,) in store.execute("SELECT json_array_length(completion_ids) FROM replies")
@@ -239,12 +242,12 @@ def check_lengths(home: Path, tokens: int) -> None:
 
 
 def cell(value: float, form: str, unit: str = "") -> str:
-    """A cell of the table; a dash where nothing was measured."""
+    """A cell of the table: the value, or a dash if it was not measured (NaN)."""
     return "–" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def plot(results: list[Result], path: Path) -> None:
-    """Tokens a second and the first token's p95 over the clients."""
+    """Plot tokens per second and the p95 of the first token against the number of clients."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -265,18 +268,20 @@ def plot(results: list[Result], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, write the plot."""
+    """Measure, print the table, and write the plot."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clients", default="1,4,16,64")
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument(
-        "--only", help="parts of systems' names, by commas; the engine alone is always measured"
+        "--only", help="parts of system names, separated by commas; the engine alone is always measured"
     )
     parser.add_argument("--plot", type=Path, help="SVG to write")
-    parser.add_argument("--alone", type=Path, help="the engine and generate over this model, as JSON lines")
-    parser.add_argument("--recipe", type=Path, help="serve Gradio's recipe over this model")
+    parser.add_argument(
+        "--alone", type=Path, help="measure only the engine and generate with this model, as JSON Lines"
+    )
+    parser.add_argument("--recipe", type=Path, help="serve this model with Gradio's recipe")
     parser.add_argument("--at-once", type=int, help="the recipe's concurrency limit")
     parser.add_argument("--port", type=int)
     options = parser.parse_args()

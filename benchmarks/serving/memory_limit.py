@@ -1,9 +1,10 @@
-"""One person's speed on a model of Qwen3-0.6B's shape beside what the machine's memory allows, and where the time goes.
+"""Compare the speed for one person on a model of Qwen3-0.6B's shape with the limit that memory bandwidth sets.
 
     python -m benchmarks.serving.memory_limit [--tokens 24] [--dtype fp32,bf16]
 
-Each token reads every weight once, so that no engine is faster than memory bandwidth divided by the weights' bytes.
-The bandwidth is measured here, by summing a tensor that no cache holds. The weights are random: speed is the same.
+Each token reads every weight once, so no engine is faster than memory bandwidth divided by the bytes of the weights.
+The bandwidth is measured by summing a tensor larger than any cache. Random weights have the same speed as trained ones.
+Also prints a profile of `generate`.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from assistant.serving.transformers_engine import TransformersEngine
 
 
 def bandwidth() -> float:
-    """Bytes a second that all cores read from memory together, the best of five."""
+    """Bytes per second that all cores together read from memory, the best of five runs."""
     large = torch.ones(2**28)
     best = 0.0
     for _ in range(5):
@@ -34,7 +35,7 @@ def bandwidth() -> float:
 
 
 def make(folder: Path) -> None:
-    """A model of Qwen3-0.6B's shape with random weights, and the starter's tokenizer."""
+    """Save a model of Qwen3-0.6B's shape with random weights, and the starter's tokenizer."""
     config = Qwen3Config(
         vocab_size=151936,
         hidden_size=1024,
@@ -60,7 +61,7 @@ def make(folder: Path) -> None:
 
 
 async def speed(engine: TransformersEngine, tokens: int) -> float:
-    """Tokens a second of one reply after its first token."""
+    """Tokens per second of one reply, after its first token."""
     with engine.lease() as served:
         times = []
         sampling = Sampling(temperature=0.0, max_new_tokens=tokens, ignore_eos=True)
@@ -70,7 +71,7 @@ async def speed(engine: TransformersEngine, tokens: int) -> float:
 
 
 def profile(home: Path, placement: Placement, tokens: int) -> str:
-    """Where `generate` spends its time: the same model code without the engine's threads."""
+    """A profile of `generate`: the same model code without the engine's threads."""
     loaded = load_for_serving(version_to_serve(home, None), home, placement)
     ids = torch.arange(5, 37)[None]
     with torch.profiler.profile() as profile:
@@ -83,7 +84,7 @@ def profile(home: Path, placement: Placement, tokens: int) -> str:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Print the bandwidth, and for each dtype the speed, its limit and a profile."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -101,7 +102,7 @@ def main() -> None:
         for dtype in options.dtype.split(","):
             placement = Placement(device="cpu", dtype=dtype)
             engine = TransformersEngine(Versions(home), version, placement)
-            weights = sum(one.nbytes for one in engine._released.loaded.model.parameters())
+            weights = sum(parameter.nbytes for parameter in engine._released.loaded.model.parameters())
             asyncio.run(speed(engine, 4))
             rate, limit = asyncio.run(speed(engine, options.tokens)), reads / weights
             engine.close()

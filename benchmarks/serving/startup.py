@@ -1,8 +1,8 @@
-"""From `python app.py` to the first streamed token on the starter, and where the time goes.
+"""Measure the time from `python app.py` to the first streamed token of the starter, and that of its imports.
 
     python -m benchmarks.serving.startup [--runs 5]
 
-Each run is a new process on a new home. Prints medians, in seconds.
+Each run starts a new process on a new home. Prints medians in seconds.
 """
 
 import argparse
@@ -45,13 +45,13 @@ def import_seconds(module: str) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Print the medians of startup, first token and imports."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
-    first_token()  # Fills the disk's cache.
+    first_token()  # Warm up the disk cache.
     times = [first_token() for _ in range(runs)]
     print(f"page answers      {statistics.median(answering for answering, _ in times):6.2f} s")
     print(f"first token       {statistics.median(token for _, token in times):6.2f} s   (median of {runs})")

@@ -1,13 +1,13 @@
-"""Long loads that must leave nothing broken: versions swapped all the while, and memory that stays as it is.
+"""Long loads under which no reply may fail: versions that are swapped repeatedly, and memory that must not grow.
 
     python -m benchmarks.serving.stress swaps [--count 1000]
     python -m benchmarks.serving.stress memory [--count 10000]
     python -m benchmarks.serving.stress page-memory [--count 10000]
 
-`swaps` releases two versions in turn while eight readers ask without a pause, and compares each reply with what its
-version says alone. `memory` sends requests to the app's API, sixteen at once, and looks at the app's memory;
-`page-memory` calls the page's endpoint instead, each time as somebody new. Exit code 1 if a reply failed or was mixed,
-a swap took over 2 seconds, or memory grew by more than 5 % after the first fifth.
+`swaps` releases two versions alternately while eight readers ask without a pause, and compares each reply with the
+reply that its version gives without load. `memory` sends requests to the app's API, sixteen at once, and records the
+app's memory; `page-memory` calls the page's endpoint instead, each time in a new session. Exit code 1 if a reply failed
+or was mixed, a swap took over 2 seconds, or memory grew by more than 5 % after the first fifth.
 """
 
 import argparse
@@ -28,19 +28,19 @@ AT_ONCE = 16
 
 @dataclass
 class Swaps:
-    """What came of swaps under load."""
+    """Counts and times of swaps under load."""
 
     replies: int = 0
     failed: int = 0
     mixed: int = 0
-    """Replies that are not what their version says alone."""
+    """Replies that differ from the reply of their version without load."""
     seconds: list[float] = field(default_factory=list)
-    """From a release until new replies come from it."""
+    """Seconds from each release until the engine serves it."""
 
 
 @dataclass
 class Memory:
-    """What came of many requests."""
+    """Failures and memory over many requests."""
 
     failed: int = 0
     mebibytes: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Memory:
 
 
 async def swaps(count: int, home: Path) -> Swaps:
-    """Swap two versions `count` times while READERS people ask."""
+    """Swap two versions `count` times while READERS clients ask."""
     from test_engine_versions import changed
 
     from assistant.registry.first_version import version_to_serve
@@ -58,82 +58,84 @@ async def swaps(count: int, home: Path) -> Swaps:
     from assistant.serving import transformers_engine as engine_module
     from assistant.serving.transformers_engine import TransformersEngine
 
-    # A version that was replaced goes at once, so that the next swap to it loads it anew.
+    # Unload a replaced version at once, so that the next swap to it loads it again.
     engine_module.IDLE_SECONDS = 0.0
     versions = Versions(home)
     engine = TransformersEngine(versions, version_to_serve(home, None))
     names = (engine.version.id, changed(engine.version, versions, 8.0).id)
     greedy = Sampling(temperature=0.0, max_new_tokens=40)
 
-    async def say(number: int, name: str | None = None) -> tuple[str, list[int]]:
+    async def reply_to(number: int, name: str | None = None) -> tuple[str, list[int]]:
         with engine.lease(name) as served:
             messages = [{"role": "user", "content": f"What is {12 + number} + 7?"}]
             ids = prompt.render(served.tokenizer, messages, True)
             tokens = [token async for chunk in served.stream(ids, greedy) for token in chunk.token_ids]
             return served.version.id, tokens
 
-    expected = {(name, number): (await say(number, name))[1] for name in names for number in range(READERS)}
-    ended, seen = asyncio.Event(), Swaps()
+    expected = {
+        (name, number): (await reply_to(number, name))[1] for name in names for number in range(READERS)
+    }
+    ended, outcome = asyncio.Event(), Swaps()
 
     async def read(number: int) -> None:
         while not ended.is_set():
             try:
-                name, tokens = await say(number)
+                name, tokens = await reply_to(number)
             except Exception as error:
-                seen.failed += 1
+                outcome.failed += 1
                 print(f"failed: {error!r}", flush=True)
                 await asyncio.sleep(0.1)
                 continue
-            seen.replies += 1
-            seen.mixed += tokens != expected[name, number]
+            outcome.replies += 1
+            outcome.mixed += tokens != expected[name, number]
 
     readers = [asyncio.create_task(read(number)) for number in range(READERS)]
     try:
         for number in range(1, count + 1):
             wanted = names[number % 2]
-            # The one before has stopped first, so that each swap loads its version anew.
+            # Wait until the replaced version is unloaded, so that each swap loads its version again.
             while engine.in_memory != [engine.version.id]:
                 await asyncio.sleep(0.02)
             began = time.monotonic()
             await asyncio.to_thread(versions.release, wanted)
             while engine.version.id != wanted:
                 await asyncio.sleep(0.01)
-            seen.seconds.append(time.monotonic() - began)
+            outcome.seconds.append(time.monotonic() - began)
             if number % max(1, count // 20) == 0:
                 print(
-                    f"{number} swaps, {seen.replies} replies, {seen.failed} failed, {seen.mixed} mixed",
+                    f"{number} swaps, {outcome.replies} replies, {outcome.failed} failed, {outcome.mixed} mixed",
                     flush=True,
                 )
     finally:
         ended.set()
         await asyncio.gather(*readers)
         await asyncio.to_thread(engine.close)
-    return seen
+    return outcome
 
 
 async def memory(count: int, home: Path, page: bool = False) -> Memory:
-    """Ask `count` times over the API, or the page's endpoint, AT_ONCE people at a time."""
+    """Send `count` requests to the API, or to the page's endpoint, AT_ONCE at a time."""
     from tests.helpers.running_app import running_app
 
-    seen = Memory()
+    outcome = Memory()
     with running_app(home, "--max-new-tokens", "8") as url:
         (app,) = psutil.Process().children()
         async with httpx.AsyncClient(base_url=url, timeout=120) as web:
             part = max(AT_ONCE, count // 20)
             for start in range(0, count, part):
                 lanes = (range(start + lane, start + part, AT_ONCE) for lane in range(AT_ONCE))
-                failures = await asyncio.gather(*(some(lane, web, page) for lane in lanes))
-                seen.failed += sum(failures)
-                seen.mebibytes.append(app.memory_info().rss / 2**20)
+                failures = await asyncio.gather(*(ask_in_turn(lane, web, page) for lane in lanes))
+                outcome.failed += sum(failures)
+                outcome.mebibytes.append(app.memory_info().rss / 2**20)
                 print(
-                    f"{start + part} requests: {seen.mebibytes[-1]:,.0f} MiB, {seen.failed} failed",
+                    f"{start + part} requests: {outcome.mebibytes[-1]:,.0f} MiB, {outcome.failed} failed",
                     flush=True,
                 )
-    return seen
+    return outcome
 
 
-async def some(numbers: range, web: httpx.AsyncClient, page: bool) -> int:
-    """Ask one after the other; how many failed."""
+async def ask_in_turn(numbers: range, web: httpx.AsyncClient, page: bool) -> int:
+    """Send one request after the other; returns how many failed."""
     failed = 0
     for number in numbers:
         try:
@@ -145,7 +147,7 @@ async def some(numbers: range, web: httpx.AsyncClient, page: bool) -> int:
 
 
 async def over_api(web: httpx.AsyncClient, question: str, user: str) -> None:
-    """One completion, whole."""
+    """Request one completion without streaming. Raises httpx.HTTPError."""
     messages = [{"role": "user", "content": question}]
     answer = await web.post(
         "/v1/chat/completions", json={"model": "thumbtune", "messages": messages, "user": user}
@@ -154,29 +156,32 @@ async def over_api(web: httpx.AsyncClient, question: str, user: str) -> None:
 
 
 async def over_page(web: httpx.AsyncClient, question: str, user: str) -> None:
-    """One call of the endpoint `/chat`: for Gradio a new session each time."""
+    """Call the endpoint `/chat` once, as a new Gradio session. Raises RuntimeError if the call fails."""
     event = await web.post("/gradio_api/call/chat", json={"data": [question, True, None]})
     answer = await web.get(f"/gradio_api/call/chat/{event.raise_for_status().json()['event_id']}")
     if "event: complete" not in answer.text:
         raise RuntimeError(answer.text[-300:])
 
 
-def held(seen: Swaps | Memory) -> bool:
-    """Whether it is as it should be; says what was found."""
-    if isinstance(seen, Swaps):
-        p95 = sorted(seen.seconds)[int(len(seen.seconds) * 0.95)]
+def passes(outcome: Swaps | Memory) -> bool:
+    """Print a summary; returns whether the outcome is within the limits."""
+    if isinstance(outcome, Swaps):
+        p95 = sorted(outcome.seconds)[int(len(outcome.seconds) * 0.95)]
         print(
-            f"swap: median {statistics.median(seen.seconds):.2f} s, p95 {p95:.2f} s, longest {max(seen.seconds):.2f} s"
+            f"swap: median {statistics.median(outcome.seconds):.2f} s, p95 {p95:.2f} s, "
+            f"longest {max(outcome.seconds):.2f} s"
         )
-        print(f"{len(seen.seconds)} swaps, {seen.replies} replies, {seen.failed} failed, {seen.mixed} mixed")
-        return not seen.failed and not seen.mixed and max(seen.seconds) <= 2.0
-    before, after = seen.mebibytes[len(seen.mebibytes) // 5], seen.mebibytes[-1]
+        print(
+            f"{len(outcome.seconds)} swaps, {outcome.replies} replies, {outcome.failed} failed, {outcome.mixed} mixed"
+        )
+        return not outcome.failed and not outcome.mixed and max(outcome.seconds) <= 2.0
+    before, after = outcome.mebibytes[len(outcome.mebibytes) // 5], outcome.mebibytes[-1]
     print(f"grown by {after - before:+,.0f} MiB ({(after / before - 1) * 100:+.1f} %) after the first fifth")
-    return not seen.failed and after <= 1.05 * before
+    return not outcome.failed and after <= 1.05 * before
 
 
 def main() -> None:
-    """Run one of the loads; exit code 1 if something broke."""
+    """Run one of the loads. Exit code 1 if its outcome is outside the limits."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -190,10 +195,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         if options.load == "swaps":
-            seen: Swaps | Memory = asyncio.run(swaps(count, home))
+            outcome: Swaps | Memory = asyncio.run(swaps(count, home))
         else:
-            seen = asyncio.run(memory(count, home, page=options.load == "page-memory"))
-    sys.exit(not held(seen))
+            outcome = asyncio.run(memory(count, home, page=options.load == "page-memory"))
+    sys.exit(not passes(outcome))
 
 
 if __name__ == "__main__":

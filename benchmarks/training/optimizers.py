@@ -1,8 +1,8 @@
-"""Muon against AdamW on the starter's own text: held-out loss after the same tokens, and the seconds they took.
+"""Compare Muon with AdamW on the starter's text: held-out loss after equally many tokens, and the seconds.
 
     python -m benchmarks.training.optimizers [--tokens 600000]
 
-Each optimiser is tried at several learning rates, from the same first weights, on the same blocks in the same order.
+Each optimiser is tried at several learning rates, from the same initial weights, on the same blocks in the same order.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def held_out_loss(model: torch.nn.Module, ids: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Print one line a trial."""
+    """Run the trials; print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=600_000)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Our PPO in the setting of `ppo_setting.py`, update by update. Started by `benchmarks/training/stage_speed.py`."""
+"""Run our PPO in the setting of `ppo_setting.py`. Started by `benchmarks/training/stage_speed.py`."""
 
 import argparse
 import time
@@ -21,9 +21,9 @@ from benchmarks.training import ppo_setting as setting
 
 
 def judge_version(folder: Path) -> Any:
-    """The judge as our reward models are kept: an adapter that changes nothing, and the head."""
-    kept = folder / "judge-adapter"
-    if not (kept / "ready").exists():
+    """The reward model in the form in which versions store one: an adapter without effect, and the head."""
+    adapter_folder = folder / "judge-adapter"
+    if not (adapter_folder / "ready").exists():
         core = AutoModelForSequenceClassification.from_pretrained(folder / "judge", dtype=torch.float32)
         config = LoraConfig(
             task_type="SEQ_CLS",
@@ -33,13 +33,13 @@ def judge_version(folder: Path) -> Any:
             exclude_modules=["score"],
             modules_to_save=["score"],
         )
-        get_peft_model(core, config).save_pretrained(str(kept), save_embedding_layers=False)
-        (kept / "ready").touch()
-    return SimpleNamespace(id="judge", manifest=SimpleNamespace(stage="reward"), folder=kept)
+        get_peft_model(core, config).save_pretrained(str(adapter_folder), save_embedding_layers=False)
+        (adapter_folder / "ready").touch()
+    return SimpleNamespace(id="judge", manifest=SimpleNamespace(stage="reward"), folder=adapter_folder)
 
 
 def main() -> None:
-    """Run all updates."""
+    """Run all updates; write their seconds and scores to --output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)

@@ -1,10 +1,10 @@
-"""The peer of a stage: a plain TRL script of the same setting, as TRL's own examples are written.
+"""Train one stage with plain TRL in the setting of `stage_speed.py`, written like TRL's own examples.
 
-    python -m benchmarks.training.plain_trl STAGE --rows rows.jsonl --output figures.json
+    python -m benchmarks.training.plain_trl STAGE --rows rows.jsonl --output results.json
 
-The same model (the starter, its first adapter continued; all weights for `pretrain`), rows, batch, updates, rates,
-precision and optimiser as `stage_speed.py` gives the stage. Prompts are rendered beforehand, because TRL's
-trainers take text; all else is theirs.
+Model (the starter, whose adapter is trained further; all weights for `pretrain`), rows, batch, updates, learning rate,
+precision and optimiser are those that `stage_speed.py` gives our stage. Prompts are rendered beforehand, because TRL's
+trainers take text; everything else is TRL's.
 """
 
 import argparse
@@ -52,7 +52,7 @@ BASE, ADAPTER = STARTER_FOLDER / "base", STARTER_FOLDER / "adapter"
 
 
 def policy() -> Any:
-    """The starter with its adapter, to be continued."""
+    """The starter with its adapter, which is trained further."""
     base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     return PeftModel.from_pretrained(base, str(ADAPTER), is_trainable=True)
 
@@ -72,7 +72,7 @@ def judge() -> Any:
 
 
 def settings(folder: str, bf16: bool) -> dict[str, Any]:
-    """What all trainers are told; the precision is the stage's."""
+    """The arguments that all trainers share; `bf16` depends on the stage."""
     return {
         "output_dir": folder,
         "per_device_train_batch_size": BATCH,
@@ -132,7 +132,7 @@ def trainer(stage: str, rows: list[dict[str, Any]], folder: str) -> Any:
 
 
 def main() -> None:
-    """Train once and write the seconds that training itself took."""
+    """Train once; write the seconds of the training itself to --output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=("pretrain", "sft", "reward", "dpo", "kto", "rloo"))
     parser.add_argument("--rows", type=Path, required=True)

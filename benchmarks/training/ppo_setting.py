@@ -1,4 +1,4 @@
-"""The setting of both PPOs in `stage_speed.py`. TRL 1.12's environment reads it too, so it imports little."""
+"""The setting of both PPO runs in `stage_speed.py`. TRL 1.12's environment imports it too, so it imports little."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ RATE, KL, RANK = 2e-4, 0.05, 16
 
 
 def write(folder: Path) -> None:
-    """A base of 60 million random weights, a judge on it, and prompts; nothing where they are there already.
+    """Write a base of 60 million random weights, a reward model and prompts, unless the folder has them already.
 
-    The judge is the base with a random head on its last token: what it likes can be learned, since it reads the
-    very states from which the policy writes.
+    The reward model is the base with a random head on the last token. Its reward can be learned, because it reads the
+    same hidden states from which the policy generates.
     """
     if (folder / "ready").exists():
         return
@@ -44,14 +44,15 @@ def write(folder: Path) -> None:
     config.num_labels = 1
     judge = Qwen3ForSequenceClassification(config)
     judge.model.load_state_dict(model.model.state_dict())
-    # States have a mean square of 1 here, so scores have a deviation of about 1.
+    # Hidden states have a mean square of 1 here, so scores have a standard deviation of about 1.
     torch.nn.init.normal_(judge.score.weight, std=config.hidden_size**-0.5)
     import random
 
     rng = random.Random("ppo")
     tasks = [task(rng, "en", "word_two_step", "train") for _ in range(BATCH * UPDATES)]
     prompts = [
-        prompt.render(tokenizer, [dict(turn) for turn in task_.messages], think=False) for task_ in tasks
+        prompt.render(tokenizer, [dict(message) for message in task_.messages], think=False)
+        for task_ in tasks
     ]
     model.save_pretrained(str(folder / "base"))
     judge.save_pretrained(str(folder / "judge"))
@@ -62,13 +63,13 @@ def write(folder: Path) -> None:
 
 
 def prompts(folder: Path) -> list[list[int]]:
-    """Token ids, one prompt an episode."""
+    """Token ids of the prompts, one prompt per episode."""
     prompt_ids: list[list[int]] = json.loads((folder / "prompts.json").read_text(encoding="utf-8"))
     return prompt_ids
 
 
 def tell(path: Path, before: float, seconds: list[float], scores: list[float]) -> None:
-    """Write a side's figures: MiB held before any model was loaded, seconds of each update, mean score of each."""
+    """Write the measurements of a side: MiB before any model was loaded, seconds and mean score of each update."""
     results: dict[str, Any] = {
         "before": before,
         "batch": BATCH,

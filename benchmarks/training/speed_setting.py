@@ -1,4 +1,4 @@
-"""The setting of `benchmarks/training/stage_speed.py`, for both sides of its comparisons: sizes, rows, and a reward."""
+"""The setting of both sides in `stage_speed.py`: sizes, training rows, and a reward function."""
 
 import json
 import random
@@ -8,39 +8,40 @@ from typing import Any
 
 BATCH, UPDATES, RATE = 16, 16, 2e-4
 BLOCK = 256
-"""Tokens a block of raw text."""
+"""Tokens in a block of raw text."""
 NEW_TOKENS = 48
-"""Longest answer that RLOO draws."""
+"""Maximum length of an answer that RLOO samples, in tokens."""
 TEMPERATURE = 1.5
-"""Of RLOO's answers: the starter is so sure that at 1 most answers to a prompt are the same, and teach nothing."""
+"""Sampling temperature of RLOO. At 1, most answers of the starter to a prompt are equal, and equal answers give no
+gradient."""
 STAGES = ("pretrain", "sft", "reward", "dpo", "kto", "rloo")
 
 
 def blocks_an_update() -> int:
-    """Of raw text: so few that our stage holds none of them out."""
+    """Blocks of raw text per update: so few that our stage holds none of them out."""
     return BATCH // 4
 
 
 def evens_of(ids: Sequence[int]) -> float:
-    """The share of even token ids: a reward that differs from answer to answer and costs nothing."""
+    """The share of even token ids: a reward that varies between answers and costs almost nothing to compute."""
     return sum(token % 2 == 0 for token in ids) / max(len(ids), 1)
 
 
 def evens(rollouts: Sequence[Any]) -> list[float]:
-    """The same as a reward function of ours."""
+    """`evens_of` as a reward function of `alignment`: one reward per rollout."""
     return [evens_of(rollout.completion_ids) for rollout in rollouts]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON Lines file."""
+    """Read the rows of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
-    """Word problems with their thoughts, none of them held out, in every form that either side reads.
+    """Word problems with their thoughts, none of them held out, with the columns that either side reads.
 
-    `prompt` is rendered text; of two answers the rejected one is the problem's before it, and every second one is
-    disliked. `tokens` counts prompt, right answer and wrong answer.
+    `prompt` is rendered text. The rejected answer is the answer to the previous problem, and every second row has a
+    thumb down (`label` is False). `tokens` counts the tokens of the prompt, the right and the wrong answer.
     """
     from alignment.data.splits import is_held_out
     from alignment.starter.corpus import task
@@ -50,14 +51,14 @@ def rows(tokenizer: Any, count: int) -> list[dict[str, Any]]:
     before = {"thought": "1+1=2", "answer": "2"}
     while len(result) < count:
         problem = task(rng, "en" if len(result) % 2 else "zh", "word_two_step", "train")
-        messages = [dict(turn) for turn in problem.messages]
+        messages = [dict(message) for message in problem.messages]
         if is_held_out(messages):
             continue
         prompt_ids = prompt.render(tokenizer, messages, think=True)
         reply = {"thought": problem.thought, "answer": problem.answer}
         chosen, rejected = (prompt.completion(tokenizer, **side, think=True) for side in (reply, before))
         label = len(result) % 2 == 0
-        # TRL's trainers add the END themselves.
+        # TRL's trainers append the end token themselves.
         texts = [tokenizer.decode(ids[:-1]) for ids in (chosen, rejected)]
         result.append(
             {

@@ -1,11 +1,11 @@
-"""Each stage beside plain TRL, and our PPO beside the one that TRL 1.12 still had: speed and memory.
+"""Compare speed and memory of each stage with plain TRL, and of PPO with the PPO trainer of TRL 1.12.
 
     python -m benchmarks.training.stage_speed --folder build/alignment [--runs 3] [--parts stages ppo]
 
-Stages: tokens (episodes, of RLOO) a second and the process's peak memory, in the setting of `speed_setting.py`; both
-sides take turns, each run in a process of its own, and the table shows medians. PPO: a policy of 60 million random
-weights, the same judge, prompts, batch, response length and epochs on both sides; TRL 1.12 runs in an environment that
-is made here once. What is done is kept in the folder, and a run that was stopped goes on.
+Stages: tokens per second (episodes for RLOO) and the peak memory of the process, in the setting of `speed_setting.py`.
+The two sides alternate, each run in a process of its own, and the table shows medians. PPO: a policy of 60 million
+random weights, with the same reward model, prompts, batch, response length and epochs on both sides; TRL 1.12 runs in a
+virtual environment that is created here once. The folder keeps finished runs, so that a stopped benchmark resumes.
 """
 
 import argparse
@@ -41,12 +41,12 @@ from benchmarks.training.speed_setting import (
 from feedback_store import FeedbackStore, NewReply
 
 PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", "accelerate==1.15.0")
-"""TRL 1.12 runs with the libraries that stand in requirements-train.txt."""
+"""TRL 1.12 with the other libraries as pinned in requirements-train.txt."""
 SIDES = ("plain", "ours")
 
 
 def measured(command: Sequence[str], output_path: Path) -> dict[str, Any]:
-    """Run a process that writes its figures to `told`; these, and the most memory that it held, in MiB."""
+    """Run a process that writes measurements to `output_path`; returns them with its peak memory in MiB."""
     log = output_path.with_suffix(".log")
     with log.open("w", encoding="utf-8") as output:
         running = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=output, stderr=output)
@@ -54,12 +54,12 @@ def measured(command: Sequence[str], output_path: Path) -> dict[str, Any]:
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {running.returncode}; see {log}")
-    # Linux counts in KiB.
+    # Linux reports ru_maxrss in KiB.
     return {**json.loads(output_path.read_text(encoding="utf-8")), "memory": usage.ru_maxrss / 1024}
 
 
 def ours(stage: str, folder: Path) -> list[str]:
-    """The stage as a command, in the setting of the plain script."""
+    """The command that runs our stage in the setting of the plain script."""
     same = [f"--learning_rate={RATE}", "--evaluations=1", "--seed=1"]
     if stage != "rloo":
         same += ["--epochs=1", "--warmup=0.1", f"--batch_size={BATCH}"]
@@ -99,7 +99,7 @@ def ours(stage: str, folder: Path) -> list[str]:
 
 
 def stage_cell(stage: str, side: str, folder: Path, output_path: Path) -> dict[str, Any]:
-    """One run of one side."""
+    """Run one side of a stage once; returns its measurements."""
     if side == "plain":
         script = [sys.executable, "-m", "benchmarks.training.plain_trl", stage]
         return measured(
@@ -113,25 +113,25 @@ def stage_cell(stage: str, side: str, folder: Path, output_path: Path) -> dict[s
 
 
 def prepare(folder: Path, _: Path) -> dict[str, int]:
-    """A home with thumbs, files of rows, and how many tokens (episodes) a run of each stage passes over."""
+    """Make a home with thumbs and the files of rows; returns the tokens (RLOO: episodes) in a run of each stage."""
     home = folder / "home"
     version_to_serve(home, None)
     tokenizer = load_tokenizer(Base(STARTER, ""), home)
-    some = rows(tokenizer, BATCH * UPDATES)
+    training_rows = rows(tokenizer, BATCH * UPDATES)
     pairs = [
         {"messages": row["messages"], "think": True, "chosen": row["right"], "rejected": row["wrong"]}
-        for row in some
+        for row in training_rows
     ]
-    for name, lines in (("rows", some), ("pairs", pairs)):
+    for name, lines in (("rows", training_rows), ("pairs", pairs)):
         _write(folder / f"{name}.jsonl", lines)
-    text = "\n\n".join(row["text"] for row in some)
+    text = "\n\n".join(row["text"] for row in training_rows)
     blocks = blocks_an_update() * UPDATES
     ids = join_documents([text], tokenizer, tokenizer.eos_token_id)
-    # A few tokens more than the blocks hold, and too few for any to be held out.
+    # Slightly more tokens than the blocks hold, and too few for any to be held out.
     (folder / "text.txt").write_text(tokenizer.decode(ids[: blocks * BLOCK + 8]), encoding="utf-8")
-    _rate(home, tokenizer, some)
-    right, wrong, prompts = (sum(row["tokens"][at] for row in some) for at in (1, 2, 0))
-    completions = sum(row["tokens"][1 if row["label"] else 2] for row in some)
+    _rate(home, tokenizer, training_rows)
+    right, wrong, prompts = (sum(row["tokens"][at] for row in training_rows) for at in (1, 2, 0))
+    completions = sum(row["tokens"][1 if row["label"] else 2] for row in training_rows)
     pair = 2 * prompts + right + wrong
     return {
         "pretrain": blocks * BLOCK,
@@ -147,9 +147,9 @@ def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def _rate(home: Path, tokenizer: Any, some: Sequence[dict[str, Any]]) -> None:
+def _rate(home: Path, tokenizer: Any, training_rows: Sequence[dict[str, Any]]) -> None:
     with FeedbackStore.open(home / "feedback.db") as store:
-        for row in some:
+        for row in training_rows:
             side = row["right"] if row["label"] else row["wrong"]
             conversation = store.new_conversation("person")
             message = store.add_message(conversation, None, "user", row["messages"][-1]["content"])
@@ -175,7 +175,7 @@ def _rate(home: Path, tokenizer: Any, some: Sequence[dict[str, Any]]) -> None:
 
 
 def environment(folder: Path) -> Path:
-    """The Python of an environment with TRL 1.12, made where there is none yet."""
+    """Path of the Python of a virtual environment with TRL 1.12, which is created if missing."""
     python = folder / "trl-1.12" / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not (folder / "trl-1.12.ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "trl-1.12")], check=True)
@@ -185,7 +185,7 @@ def environment(folder: Path) -> Path:
 
 
 def ppo_cell(side: str, folder: Path, output_path: Path) -> dict[str, Any]:
-    """All updates of one side."""
+    """Run all PPO updates of one side; returns its measurements."""
     ppo_setting.write(folder / "ppo")
     python = str(environment(folder)) if side == "plain" else sys.executable
     script = "benchmarks.training.trl_ppo" if side == "plain" else "benchmarks.training.our_ppo"
@@ -194,30 +194,30 @@ def ppo_cell(side: str, folder: Path, output_path: Path) -> dict[str, Any]:
     )
 
 
-def medians(cells: Sequence[dict[str, Any]], what: str) -> float:
-    """Of all runs."""
-    return statistics.median(cell[what] for cell in cells)
+def medians(cells: Sequence[dict[str, Any]], key: str) -> float:
+    """The median of a measurement over all runs."""
+    return statistics.median(cell[key] for cell in cells)
 
 
 def stages_table(results: dict[str, dict[str, list[dict[str, Any]]]], counts: dict[str, int]) -> str:
-    """A line a stage: both sides' medians, and their ratios."""
+    """A Markdown table with one line per stage: the medians of both sides, and their ratios."""
     lines = [
         "| stage | plain TRL, a second | Thumbtune, a second | ratio | plain TRL, MiB | Thumbtune, MiB | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     for stage, sides in results.items():
-        plain, mine = (counts[stage] / medians(sides[side], "seconds") for side in SIDES)
-        held, holds = (medians(sides[side], "memory") for side in SIDES)
+        plain_rate, ours_rate = (counts[stage] / medians(sides[side], "seconds") for side in SIDES)
+        plain_memory, ours_memory = (medians(sides[side], "memory") for side in SIDES)
         unit = "episodes" if stage == "rloo" else "tokens"
         lines.append(
-            f"| {stage} | {plain:,.1f} {unit} | {mine:,.1f} {unit} | {mine / plain:.2f} | "
-            f"{held:,.0f} | {holds:,.0f} | {holds / held:.2f} |"
+            f"| {stage} | {plain_rate:,.1f} {unit} | {ours_rate:,.1f} {unit} | {ours_rate / plain_rate:.2f} | "
+            f"{plain_memory:,.0f} | {ours_memory:,.0f} | {ours_memory / plain_memory:.2f} |"
         )
     return "\n".join(lines)
 
 
 def ppo_table(results: dict[str, dict[str, Any]]) -> str:
-    """A line a side; the reward is that of the last quarter of all updates."""
+    """A Markdown table with one line per side: speed, memory, and mean rewards at the start and the end."""
     lines = [
         "| PPO | episodes a second | added memory, MiB | reward, first update | reward, last quarter |",
         "|---|---|---|---|---|",
@@ -236,7 +236,7 @@ def ppo_table(results: dict[str, dict[str, Any]]) -> str:
 
 
 def plot(speeds: dict[str, float], ppo: dict[str, dict[str, Any]], path: Path) -> None:
-    """Speeds as multiples of plain TRL's, and both PPOs' reward by episode."""
+    """Plot speeds as multiples of plain TRL's, and the reward of both PPO trainers by episode."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -260,31 +260,31 @@ def plot(speeds: dict[str, float], ppo: dict[str, dict[str, Any]], path: Path) -
 
 
 def main() -> None:
-    """Do what is not done yet; print the tables."""
+    """Run the missing measurements; print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, required=True, help="what is done is kept here")
-    parser.add_argument("--runs", type=int, default=3, help="of each stage and side")
+    parser.add_argument("--folder", type=Path, required=True, help="keeps the results of finished runs")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs of each stage and side")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--parts", nargs="+", choices=("stages", "ppo"), default=["stages", "ppo"])
-    parser.add_argument("--minutes", type=float, help="begin no further run after so many")
-    parser.add_argument("--plot", type=Path, help="also draw them")
+    parser.add_argument("--minutes", type=float, help="start no further run after this many minutes")
+    parser.add_argument("--plot", type=Path, help="also plot the results to this file")
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     ends = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
 
     def once(name: str, make: Callable[..., Any], *arguments: Any) -> Any:
-        kept = folder / "cells" / f"{name}.json"
-        if not kept.exists():
+        path = folder / "cells" / f"{name}.json"
+        if not path.exists():
             if time.monotonic() > ends:
                 raise SystemExit(f"the time is over; next is {name}")
-            kept.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-            result = make(*arguments, folder, kept.with_suffix(".told"))
-            write_atomically(kept, json.dumps(result) + "\n")
-        return json.loads(kept.read_text(encoding="utf-8"))
+            result = make(*arguments, folder, path.with_suffix(".told"))
+            write_atomically(path, json.dumps(result) + "\n")
+        return json.loads(path.read_text(encoding="utf-8"))
 
     speeds: dict[str, float] = {}
     ppo: dict[str, dict[str, Any]] = {}

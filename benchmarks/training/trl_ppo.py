@@ -1,9 +1,9 @@
-"""TRL 1.12's PPOTrainer in the setting of `ppo_setting.py`. Started by `stage_speed.py` in an environment of
-its own, so it imports nothing of Thumbtune.
+"""Run TRL 1.12's PPOTrainer in the setting of `ppo_setting.py`. Started by `stage_speed.py` in a virtual
+environment of its own, so it imports nothing of Thumbtune.
 
-As its documents use it with LoRA: policy with an adapter, whose base without it is the reference; a value model and a
-reward model of their own. Gradient checkpointing is off, which is quicker and takes more memory, and precision is
-float32, as ours is on a CPU.
+It is set up as TRL documents it for LoRA: a policy with an adapter, whose base is the reference model, and separate
+value and reward models. Gradient checkpointing is off, which is faster and takes more memory, and precision is float32,
+like that of our PPO on a CPU.
 """
 
 import argparse
@@ -28,29 +28,29 @@ from benchmarks.training import ppo_setting as setting
 
 
 class Clock(TrainerCallback):
-    """Seconds of each update, and the mean score that the trainer logs of it."""
+    """Records the time of each update, and the mean score that the trainer logs for it."""
 
     def __init__(self) -> None:
         self.marks: list[float] = []
         self.scores: list[float] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The first mark."""
+        """Record the start."""
         self.marks.append(time.perf_counter())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """One more mark."""
+        """Record the end of an update."""
         self.marks.append(time.perf_counter())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Keep the score."""
+        """Record the score of an update."""
         if "objective/scores" in (logs or {}):
             self.scores.append(float(logs["objective/scores"]))
             print(f"{len(self.scores)}: score {self.scores[-1]:.3f}", flush=True)
 
 
 def main() -> None:
-    """Run all updates."""
+    """Run all updates; write their seconds and scores to --output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
