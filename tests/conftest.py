@@ -26,8 +26,8 @@ from feedback_store import FeedbackStore
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Of `-n auto`: one more than there are cores, because tests wait for browsers and processes much of their time."""
-    return 1 + (os.cpu_count() or 1)
+    """For `-n auto`: two more than there are cores, because tests wait for browsers and processes much of the time."""
+    return 2 + (os.cpu_count() or 1)
 
 
 SLOW_FILES = (
