@@ -1,4 +1,4 @@
-"""`python -m feedback_store`: what each command prints, writes and refuses."""
+"""`python -m feedback_store`: the output, files and errors of each command."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from feedback_store.importers import SYSTEMS
 
 @pytest.fixture
 def home(tmp_path: Path, place: Path | str) -> Path:
-    """A home with two replies, on each engine in turn: one up by ann, one down by bob with a reason."""
+    """A home with two replies, on each database engine: ann rated one up, bob one down with a reason."""
     folder = tmp_path / "home"
     if isinstance(place, str):
         remember_store(folder, place)

@@ -1,4 +1,4 @@
-"""The API over the starter: requests of OpenAI clients work, invalid ones are refused, and the server goes on."""
+"""The OpenAI-compatible API with the starter: models, completions, conversations, feedback and keys."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -352,7 +352,7 @@ def test_one_process_serves_the_page_and_the_api_on_one_port(
         assert "gradio" in client.get("/").text.lower()
         assert client.get("/health").json() == {"status": "ok", "version": "v1"}
         assert httpx.get(f"{url}/v1/models").status_code == 401
-        # A browser's encodings: the page's compression must not hold back or break what streams.
+        # The encodings that a browser accepts: the page's compression must not delay or break streams.
         client.headers["accept-encoding"] = "br, gzip"
         chunks = stream(client, max_tokens=8)
         assert len(chunks) > 2

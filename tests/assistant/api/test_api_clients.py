@@ -31,14 +31,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def web_ui(api: Serving) -> Iterator[httpx.Client]:
-    """A client like Open WebUI's server: a bearer key on every request, and the person in headers of its own."""
+    """A client like Open WebUI's server: a bearer key on every request, and the user in headers of its own."""
     headers = {"authorization": "Bearer sk-one", "content-type": "application/json", **USER_HEADERS}
     with httpx.Client(base_url=f"{api.url}/v1", timeout=240, headers=headers) as client:
         yield client
 
 
 def streamed(client: httpx.Client, body: dict[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
-    """Answer, thought and usage, read line by line as Open WebUI does: each line by itself, usage wherever it is."""
+    """Stream a reply as Open WebUI parses it, line by line; returns its answer, thought and usage."""
     answer, thought, usage = "", "", None
     with client.stream("POST", "/chat/completions", json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -63,7 +63,7 @@ def test_open_webui_finds_models_that_it_can_list(web_ui: httpx.Client) -> None:
     assert models["object"] == "list"
     for model in models["data"]:
         assert isinstance(model["id"], str)
-        # It takes the id for the name; a name of null breaks it.
+        # Open WebUI falls back to the id if the name is missing, but fails if the name is null.
         assert model.get("name", model["id"]) is not None
     assert "error" not in models
 
@@ -74,7 +74,7 @@ def test_a_chat_of_open_webui_streams_answer_thought_and_usage(api: Serving, web
         "model": "thumbtune",
         "messages": [{"role": "system", "content": "Be brief."}, QUESTION],
         "stream_options": {"include_usage": True},
-        # A chat's own settings, as its controls send them.
+        # Settings of one chat, as Open WebUI's controls send them.
         "temperature": 0,
         "top_p": 0.9,
         "max_tokens": 60,

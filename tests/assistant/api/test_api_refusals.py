@@ -1,4 +1,4 @@
-"""Invalid requests are refused in OpenAI's shape, a client that leaves ends its reply, and the server goes on."""
+"""Invalid requests get errors in OpenAI's shape, a disconnect ends the reply, and the server keeps serving."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A store of every earlier revision opens, keeps its rows and is clean."""
+"""A store of every earlier revision opens, keeps its rows and verifies."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from feedback_store import FeedbackStore
 
-# What the first release wrote: a branch, a thought, votes that changed, somebody who does not consent.
+# Rows of the first release: a branch, a thought, changed votes, and a rater who does not consent.
 ROWS_OF_0001 = """
 INSERT INTO raters VALUES ('ann', 1, '2026-01-01 00:00:00.000000'), ('bob', 0, '2026-01-01 00:00:00.000000');
 INSERT INTO conversations (id, rater_id, title, head_id, created_at, updated_at) VALUES
@@ -53,7 +53,7 @@ def config_for(connection: object) -> Config:
 
 
 REVISIONS = ["0001"]
-"""Every revision before the newest. Its rows stand in ROWS."""
+"""Every revision before the newest; ROWS holds rows for each."""
 ROWS = {"0001": ROWS_OF_0001}
 
 
@@ -67,7 +67,8 @@ def old(new_place: StoreLocation, request: pytest.FixtureRequest) -> StoreLocati
         for statement in ROWS[request.param].split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(for_engine(statement, connection))
-        if connection.dialect.name == "postgresql":  # the numbers were given and not drawn
+        # The rows have explicit numbers, so PostgreSQL's sequences must be moved past them.
+        if connection.dialect.name == "postgresql":
             for table in ("messages", "rating_history"):
                 connection.exec_driver_sql(
                     f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), max(number)) FROM {table}"
@@ -76,7 +77,7 @@ def old(new_place: StoreLocation, request: pytest.FixtureRequest) -> StoreLocati
 
 
 def for_engine(statement: str, connection: Connection) -> str:
-    """Truths and times as the engine writes them; SQLite's are the ones in the texts above."""
+    """Convert booleans and times from SQLite's form, used in the texts above, to that of the engine."""
     if connection.dialect.name == "sqlite":
         return statement
     written = re.sub(r"('2026[^']*)'", r"\1+00'", statement)

@@ -1,4 +1,4 @@
-"""Which store a home uses, what a server may do to a caller, and ids that can be none."""
+"""Which store a home uses, errors of a database server, and ids that are invalid."""
 
 import stat
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_the_apps_settings_take_a_url_and_do_not_show_it(tmp_path: Path) -> None
     assert "secret" not in repr(settings)
 
 
-# A server
+# Database servers
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_both_engines_freeze_the_same_feedback_to_the_same_snapshot(
                 store.rate(reply.id, "Zed", -1 if rater == "ann" else 1)
                 retry = new_reply(reply.conversation_id, reply.parent_id, id=f"retry of {rater}", answer="5")
                 store.compare(reply.id, store.add_reply(retry).id, "陈", "left", blind=True, how="resample")
-            # Drawn anew in each store, and part of no row.
+            # Random in each store, and not part of any row.
             snapshots.append(
                 (
                     take(store, tmp_path / str(number), kinds=["unpaired", "preference"]).id,
@@ -155,7 +155,7 @@ def test_both_engines_freeze_the_same_feedback_to_the_same_snapshot(
     assert snapshots[0] == snapshots[1]
 
 
-# Ids that can be none
+# Invalid ids
 
 IMPOSSIBLE = ["", "x" * 1_000, "a\x00b", "\ud800", 3, "' OR 1=1 --"]
 

@@ -1,4 +1,4 @@
-"""A place becomes a store, or an error says why not and leaves it as it was."""
+"""Opening a location creates or upgrades the store, or raises an error and changes nothing."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from feedback_store.database.tables import TableBase
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a SQLite file can be made, for what concerns files alone."""
+    """The path of a new SQLite file, for tests about files."""
     return tmp_path / "home" / "feedback.db"
 
 
@@ -106,7 +106,7 @@ def test_a_newer_schema_is_refused_and_kept(place: StoreLocation) -> None:
     assert rows_of(place, "SELECT count(*) FROM replies") == [(1,)]
 
 
-def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_location_that_cannot_be_written_raises_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnwritable, match="file"):
         FeedbackStore.open(tmp_path / "file" / "feedback.db")

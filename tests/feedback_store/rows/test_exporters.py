@@ -1,4 +1,4 @@
-"""Rows leave the store in TRL's formats, to files and to the Hub, and come back as the same rows."""
+"""Export rows in TRL's formats to files and to the Hub, and load them back unchanged."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from feedback_store.rows.exporters import FORMATS, push, rows, write
 
 
 def fill(store: FeedbackStore) -> None:
-    """A row of every kind, in both thinking modes."""
+    """Feedback that gives a row of every kind, in both thinking modes."""
     for number in range(3):
         up = one_turn(store, rater=f"rater {number}", text=f"What is {number}+2?", answer=f"{number + 2}")
         store.rate(up.id, "ann", 1)
@@ -36,7 +36,7 @@ def fill(store: FeedbackStore) -> None:
 
 @pytest.fixture
 def store(place: Path | str, home: Path) -> Iterator[FeedbackStore]:
-    """The store of `home`, on each engine in turn."""
+    """The store of `home`, on each database engine."""
     if isinstance(place, str):
         remember_store(home, place)
     with FeedbackStore.open(place) as opened:
@@ -102,7 +102,7 @@ def test_an_export_cut_off_by_its_rows_leaves_the_file_of_before(tmp_path: Path)
 
 
 class Hub:
-    """What is used of huggingface_hub's HfApi."""
+    """A fake of the parts of huggingface_hub's HfApi that the exporter uses."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""Votes become training rows by rules that can be read off the tests' names."""
+"""The rules by which votes become training rows; each test name states one."""
 
 import json
 from dataclasses import replace

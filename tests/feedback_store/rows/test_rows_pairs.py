@@ -1,4 +1,4 @@
-"""Pairs, demonstrations and prompts: what makes one, and what does not."""
+"""Which feedback becomes pairs, demonstrations and prompts, and which does not."""
 
 from typing import Any
 
@@ -192,7 +192,7 @@ def test_no_pair_without_consent(store: FeedbackStore) -> None:
     assert preferences(store) == [] and demonstrations(store) == [] and prompts(store) == []
 
 
-# What people wrote
+# Demonstrations from corrections, and prompts
 
 
 def test_a_correction_is_a_demonstration_without_a_thought(store: FeedbackStore) -> None:
@@ -218,8 +218,8 @@ def test_prompts_come_once_in_each_mode(store: FeedbackStore) -> None:
     reply, _ = two(store)
     one_turn(store, "bob", "what is 2+2")
     quick = one_turn(store, "bob", think=False, thought=None, prompt_ids=[1, 2])
-    asked_only = store.new_conversation("ann")
-    store.add_message(asked_only, None, "user", "never answered")
+    unanswered = store.new_conversation("ann")
+    store.add_message(unanswered, None, "user", "never answered")
     assert prompts(store) == [
         PromptRow(QUESTION, True, [1, 2, 3], reply.parent_id, rater_key("ann")),
         PromptRow(QUESTION, False, [1, 2], quick.parent_id, rater_key("bob")),
@@ -227,7 +227,7 @@ def test_prompts_come_once_in_each_mode(store: FeedbackStore) -> None:
     assert len(prompts(store, Rules(most_per_rater=1))) == 2
 
 
-# Every kind
+# All kinds of row
 
 
 def test_rows_of_every_kind_on_one_prompt_are_held_out_together(store: FeedbackStore) -> None:

@@ -1,4 +1,4 @@
-"""Snapshots: the same store freezes to the same hash, damage is found, and the forgotten are traced."""
+"""Snapshots: equal stores give equal hashes, damage is detected, and forgotten raters are traced."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow", reason="snapshots are Parquet files: pip install 
 
 
 def fill(store: FeedbackStore) -> None:
-    """Ann's and bob's conversations; carol and ann judge them in every way."""
+    """A store with conversations of ann and bob, and feedback of every kind by carol and ann."""
     for number, holder in enumerate(("ann", "bob", "bob")):
         text = f"Question {number}?"
         good = one_turn(store, holder, text, id=f"good{number}", thought=None, prompt_ids=[])
@@ -57,7 +57,7 @@ def test_the_same_store_gives_the_same_hash(
 
 
 def test_the_hash_is_the_same_in_every_release(store: FeedbackStore, home: Path) -> None:
-    # Whoever trained on a snapshot can make it again: raise snapshot.FORMAT where this has to change.
+    # A snapshot can be reproduced in later releases. If this hash has to change, raise snapshot.FORMAT.
     odd = 'quote " back \\ tab \t line \n bell \x07 delete \x7f separator \u2028 三 🍎 é'
     good = one_turn(store, "ann", odd, id="good", thought=odd, prompt_ids=[0, 2**31 - 1])
     bad = store.add_reply(new_reply(good.conversation_id, good.parent_id, id="bad", answer=odd, thought=None))
@@ -144,7 +144,7 @@ def test_forgetting_marks_every_snapshot_and_version_that_used_it(
         store.forget(forgotten)
     assert store.snapshot(everything.id).forgotten_at is not None
     assert store.snapshot(without.id).forgotten_at is None
-    assert store.versions_to_retrain() == ["v2", "v4"]  # v4 continues v2
+    assert store.versions_to_retrain() == ["v2", "v4"]  # v2 is the parent of v4
     assert store.verify() == []
 
 
@@ -173,7 +173,7 @@ def test_a_use_of_an_unknown_snapshot_is_refused(store: FeedbackStore) -> None:
         store.snapshot("nothing")
 
 
-# Places
+# Folders
 
 
 def test_a_folder_with_something_else_is_left_alone(store: FeedbackStore, home: Path) -> None:

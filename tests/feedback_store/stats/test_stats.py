@@ -1,4 +1,4 @@
-"""`python -m feedback_store stats`: figures in words, as JSON and as pictures."""
+"""`python -m feedback_store stats`: statistics as text, as JSON and as plots."""
 
 import json
 import sys
@@ -118,7 +118,7 @@ def test_each_picture_is_drawn_where_there_is_something_to_draw(
     assert main(["stats", *where, "--plots", str(tmp_path / "none")]) == 0
     assert list((tmp_path / "none").iterdir()) == []
     judged_by_two(store)
-    # Names that another program would read as a formula.
+    # Names that matplotlib would read as formulas if they were not escaped.
     odd = one_turn(store, "asker", "odd", version="$\\frac{v}$")
     store.rate(odd.id, "meg", -1, ["$x_", "50 % & more"])
     assert main(["stats", *where, "--plots", str(tmp_path / "some"), "--quiet"]) == 0

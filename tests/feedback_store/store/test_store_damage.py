@@ -1,4 +1,4 @@
-"""`verify` finds every damage that is planted."""
+"""`verify` reports every kind of damage that these tests make."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

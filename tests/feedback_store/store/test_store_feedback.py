@@ -1,4 +1,4 @@
-"""Corrections and comparisons: the last word counts, every word is kept, nonsense is refused."""
+"""Corrections and comparisons: the last one counts, the history keeps all, and invalid ones are refused."""
 
 from typing import Any
 
@@ -186,7 +186,7 @@ def test_comparisons_can_be_asked_for_by_version_and_by_consent(
     assert list(store.comparisons(consented=True)) == []
 
 
-# Thumbs that disagree within one prompt
+# Ratings that disagree on one prompt
 
 
 def test_contested_messages_have_a_thumb_up_and_a_thumb_down_on_different_replies(
@@ -194,7 +194,7 @@ def test_contested_messages_have_a_thumb_up_and_a_thumb_down_on_different_replie
 ) -> None:
     reply, other = two_replies(store)
     store.rate(reply.id, "ann", 1)
-    store.rate(reply.id, "bob", -1)  # one reply that people disagree on
+    store.rate(reply.id, "bob", -1)  # both on the same reply
     assert list(store.contested_ratings()) == []
     store.rate(other.id, "ann", -1)
     ((first, second, third),) = store.contested_ratings()

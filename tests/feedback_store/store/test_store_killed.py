@@ -1,4 +1,4 @@
-"""What was acknowledged before a `kill -9` is there, whole, and the store opens and is clean."""
+"""Feedback that was acknowledged before a `kill -9` is stored completely, and the store opens and verifies."""
 
 import os
 import random
@@ -13,8 +13,8 @@ from helpers.paths import ROOT
 
 from feedback_store import FeedbackStore
 
-KILLS = int(os.environ.get("THUMBTUNE_KILLS", "200"))  # of the slow test
-# Says what it will have said of which reply only after the store has answered.
+KILLS = int(os.environ.get("THUMBTUNE_KILLS", "200"))  # number of kills in the slow test
+# Prints each piece of feedback only after the store has acknowledged it.
 WRITER = """
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ with FeedbackStore.open(place if "://" in place else Path(place)) as store:
 
 
 def kill_a_writer(place: Path | str, after: float) -> list[list[str]]:
-    """Let a process write for `after` seconds from its first word on, and kill it; what it had acknowledged."""
+    """Kill a writing process `after` seconds after its first line; returns the feedback that was acknowledged."""
     source = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(place)],
@@ -52,7 +52,7 @@ def kill_a_writer(place: Path | str, after: float) -> list[list[str]]:
     lines = [first_line, *writer.stdout.read().splitlines(keepends=True)]
     writer.stdout.close()
     writer.wait()
-    return [line.split() for line in lines if line.endswith("\n")]  # a line cut off promised nothing
+    return [line.split() for line in lines if line.endswith("\n")]  # an incomplete line acknowledges nothing
 
 
 def check(place: Path | str, acknowledged: list[list[str]]) -> None:
@@ -63,7 +63,7 @@ def check(place: Path | str, acknowledged: list[list[str]]) -> None:
         chosen = {frozenset((left.id, right.id)) for _, left, right in store.comparisons()}
     last = {words[1]: int(words[2]) for words in acknowledged if words[0] == "rated"}
     for reply, value in last.items():
-        # The second vote may have been committed and killed before it was said.
+        # The second vote may have been committed before the kill, but not printed.
         assert thumbs[reply] in (value, -1), reply
     assert {words[1] for words in acknowledged if words[0] == "corrected"} <= better
     assert {frozenset(words[1:]) for words in acknowledged if words[0] == "compared"} <= chosen
@@ -81,7 +81,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(place: Path | str) -
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(place: Path | str) -> None:
-    """`pytest -m slow tests/feedback_store/store/test_store_killed.py`: kills at moments drawn anew each time."""
+    """`pytest -m slow tests/feedback_store/store/test_store_killed.py`: kills at random moments."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""People allow training, take it back, and are forgotten."""
+"""Raters give consent to training, withdraw it, and are forgotten."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Thumbs: the last one counts, every one is kept, many writers at once lose none."""
+"""Ratings: the last one counts, the history keeps all, and concurrent writers lose none."""
 
 import multiprocessing
 import threading
@@ -114,7 +114,7 @@ def test_counts_add_up_by_version(store: FeedbackStore) -> None:
     }
 
 
-# Many writers, and sudden ends
+# Concurrent writers, and killed processes
 
 
 def test_eight_threads_lose_nothing(store: FeedbackStore) -> None:
