@@ -20,10 +20,10 @@ from feedback_store.stats.intervals import Z
 ADDED = 0.5
 """Wins added to each side of two versions that were compared."""
 MAX_STEPS, TOLERANCE = 100, 1e-10
-"""Of Newton's method: the most steps, and the largest step that counts as converged."""
+"""Newton's method: maximum number of steps, and largest step that counts as converged."""
 
 Wins = Mapping[tuple[str, str], float]
-"""By (winner, loser): how often the winner was preferred; a tie counts half for each."""
+"""Number of times the winner was preferred, by (winner, loser). A tie counts half for each."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class VersionStrength:
 
 
 def rate(wins: Wins, reference: str) -> list[VersionStrength]:
-    """Every version that a chain of choices connects to `reference`, itself included, the best first.
+    """The strength of every version that a chain of choices connects to `reference` (included), the best first.
 
     Empty if no choice involves `reference`. Raises ValueError for a negative count or a version compared with itself.
     """
@@ -73,7 +73,7 @@ def rate(wins: Wins, reference: str) -> list[VersionStrength]:
         )
         for version, i in index.items()
     ]
-    return sorted(strengths, key=lambda version: -version.chance)
+    return sorted(strengths, key=lambda entry: -entry.chance)
 
 
 def connected(pairs: set[frozenset[str]], reference: str) -> list[str]:
@@ -88,7 +88,7 @@ def connected(pairs: set[frozenset[str]], reference: str) -> list[str]:
 def _fit(table: np.ndarray, reference: int) -> tuple[np.ndarray, np.ndarray]:
     """Strengths θ (0 for the reference) and their variances, each of shape (versions,).
 
-    `table`: shape (versions, versions); entry i, j says how often i won against j.
+    `table`: shape (versions, versions); entry i, j is the number of wins of i over j.
     """
     games = table + table.T
     free = np.arange(len(table)) != reference

@@ -1,6 +1,6 @@
-"""Read what cycles, evaluations and live comparisons have written into a home. Nothing here writes.
+"""Read the records of cycles, evaluations and live comparisons in a home. This module writes nothing.
 
-A file that is missing or damaged is left out, and the log says so: one file must not make a whole page fail.
+Missing files are skipped, and damaged files are skipped and logged, so that one file cannot make a whole page fail.
 """
 
 import json
@@ -13,29 +13,29 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 STEPS = ("snapshot", "judges", "suspects", "candidates", "decisions", "outcome")
-"""Steps of a cycle in order. Each is a key of the cycle's state once it is done."""
+"""Steps of a cycle in order. The state of a cycle has each finished step as a key."""
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle as HOME/cycles/NUMBER holds it."""
+    """One cycle, as stored in HOME/cycles/NUMBER."""
 
     folder: Path
     state: dict[str, Any]
 
     @property
     def number(self) -> int:
-        """Cycles of a home are numbered from 1."""
+        """Number of the cycle in its home, from 1."""
         return int(self.folder.name)
 
     @property
     def ended(self) -> bool:
-        """Whether it has run to its end; the next run goes on with one that has not."""
+        """Whether the cycle has finished. The next run resumes a cycle that has not."""
         return "ended" in self.state
 
     @property
     def done(self) -> list[str]:
-        """Steps that are done, in order."""
+        """The finished steps, in order."""
         return [step for step in STEPS if step in self.state]
 
     @property
@@ -46,17 +46,18 @@ class Cycle:
 
 @dataclass(frozen=True)
 class RewardHistogram:
-    """Scores that one reward model gave to two versions' answers to the same held-out prompts of people."""
+    """Scores of one reward model for the answers of two versions to the same held-out prompts."""
 
     judge: str
     before: list[float]
+    """Scores of the released version, one per prompt."""
     after: list[float]
-    """In the order of the prompts."""
+    """Scores of the candidate, in the same order."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a training curve: (update, value)."""
+    """One quantity over the course of a training, as points of (update, value)."""
 
     name: str
     points: list[tuple[float, float]]
@@ -91,7 +92,7 @@ def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damag
 
 
 def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHistogram | None:
-    """The scores of a cycle's reward model; None where it had none, or no prompt of a person to answer."""
+    """The scores of a cycle's reward model. None if the cycle had no reward model, or no held-out prompts."""
     content = _read(home / "cycles" / str(cycle) / f"{candidate}-against-{released}.json")
     try:
         raw = content["rewards"]
@@ -104,7 +105,7 @@ def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHist
 
 
 def trials(home: Path) -> list[dict[str, Any]]:
-    """The state or the end of each live comparison, the newest first."""
+    """The record of each live comparison, running or ended, the newest first."""
     records = [_read(path) for path in (home / "trials").glob("*.json")]
     known = [
         record
@@ -115,10 +116,10 @@ def trials(home: Path) -> list[dict[str, Any]]:
 
 
 def curves(home: Path, version: str) -> list[Curve]:
-    """The training curves of a version: its scores where answers were scored, else its loss; none if it kept none."""
+    """The training curves of a version: scores if the stage scored answers, otherwise losses. May be empty."""
     history = _read(home / "versions" / version / "curves.json")
     entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
-    # Where answers are scored, the loss does not tell how well training goes.
+    # If answers are scored, the loss does not show how well the training works.
     quantity = "score" if any("score" in entry for entry in entries) else "loss"
     lines = []
     for name in (quantity, f"eval_{quantity}"):

@@ -1,4 +1,4 @@
-"""The parts of the app that the dashboard works with."""
+"""The services of the app that the dashboard uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdminServices:
-    """Everything that handlers and views of the dashboard use."""
+    """Services that the handlers and views of the dashboard share."""
 
     chat: Chat
     store: FeedbackStore
@@ -25,16 +25,16 @@ class AdminServices:
 
     @property
     def home(self) -> Path:
-        """The data directory of feedback and versions."""
+        """The data directory: feedback, versions and cycles."""
         return self.actions.home
 
     @property
     def versions(self) -> Versions:
-        """The registry."""
+        """The registry of versions."""
         return self.actions.versions
 
     def candidates(self) -> list[Manifest]:
-        """Versions that the gate promoted over the released one, the newest first."""
+        """Versions that the gate promoted over the currently released one, the newest first."""
         released = self.versions.released()
         return [
             manifest
