@@ -1,1 +1,1 @@
-"""What feedback teaches, and how often the gate and live comparisons are wrong."""
+"""Benchmarks of the training loop: the effect of feedback, and the error rates of the gate and live comparisons."""
