@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "llama.cpp", "transformers"] = Field(
         "auto",
-        description="what generates the replies in this process: transformers (auto), or llama.cpp, which is faster on "
-        "a CPU and serves Llama, Mistral, Qwen2 and Qwen3 models",
+        description="what generates the replies in this process: transformers (auto), or llama.cpp, which on "
+        "a CPU answers one person sooner; it serves Llama, Mistral, Qwen2 and Qwen3 models",
     )
     cache_memory: int | None = Field(
         None,
