@@ -6,6 +6,7 @@ every token exactly, also those that are only part of a character. Such a file i
 `python -m alignment export` writes files that are.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from gguf import (
 )
 
 from assistant.errors import ModelError, VersionError
-from assistant.registry.versions import Version
+from assistant.registry.versions import Version, folder_hash
 from feedback_store.hashing import sha256_file
 
 FORMAT = 1
@@ -124,16 +125,17 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def base_file(folder: Path, ends: list[int], cache: Path) -> Path:
+def base_file(folder: Path, revision: str, ends: list[int], cache: Path) -> Path:
     """The base of a model folder as a GGUF file in `cache`, converted if it is not there yet.
 
-    The weights keep their number type: what is served equals what is trained. `ends`: the tokens that end a reply.
-    Raises ModelError if it cannot be converted or written.
+    The weights keep their number type: what is served equals what is trained. `revision`: of the weights, as the
+    version records it; if it is empty they are hashed. `ends`: the tokens that end a reply. Raises ModelError if the
+    base cannot be converted or written.
     """
-    weights = sorted(folder.glob("*.safetensors"))
-    name = "-".join(sha256_file(path)[:16] for path in [folder / "config.json", *weights])
-    path = cache / f"base-{FORMAT}-{name[:100]}.gguf"
-    return _made_once(path, lambda new: _write_base(folder, weights, ends, new))
+    parts = [revision or folder_hash(folder), sha256_file(folder / "config.json"), str(ends[:1])]
+    name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
+    path = cache / f"base-{FORMAT}-{name}.gguf"
+    return _made_once(path, lambda new: _write_base(folder, sorted(folder.glob("*.safetensors")), ends, new))
 
 
 def adapter_file(version: Version, base_folder: Path, cache: Path) -> Path:

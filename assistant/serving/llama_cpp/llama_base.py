@@ -41,7 +41,7 @@ class LlamaBase:
         tokenizer = load_tokenizer(base, home)
         ends = _end_tokens(folder, tokenizer)
         cache = home / "cache" / "gguf"
-        file = gguf.base_file(folder, ends, cache)
+        file = gguf.base_file(folder, base.revision, ends, cache)
         size = gguf.size_of(folder)
         capacity = max(256, min(cache_bytes // size.cache_bytes_a_token, MAX_REPLIES * size.window))
         return cls(folder, cache, file, tokenizer, size.window, ends, size.parameters, capacity // 256 * 256)
