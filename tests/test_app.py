@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from helpers.running_app import ROOT, command, free_port
 
+from assistant.bases.base import STARTER_FOLDER
 from assistant.errors import ModelError, VersionError
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.registry.versions import Versions
 from assistant.settings import Settings, default_home, from_command_line
 
 

@@ -19,10 +19,11 @@ from helpers.small_cycle import run, state, write_policy
 
 from alignment.__main__ import main
 from assistant.admin import cycle_records, cycle_report
+from assistant.bases.base import folder_hash
 from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
-from assistant.registry.versions import Versions, folder_hash
+from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
 

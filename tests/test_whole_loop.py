@@ -11,7 +11,8 @@ from gradio_client import Client
 from helpers.running_app import ROOT, running_app
 from safetensors.torch import load_file
 
-from assistant.registry.versions import STARTER_FOLDER, Versions, folder_hash
+from assistant.bases.base import STARTER_FOLDER, folder_hash
+from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
 QUESTIONS = [

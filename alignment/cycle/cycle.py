@@ -36,13 +36,14 @@ from alignment.live import live_run
 from assistant.admin import cycle_report
 from assistant.admin.cycle_records import STEPS
 from assistant.admin.cycle_report import row_counts
+from assistant.bases.base import STARTER
 from assistant.errors import AssistantError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
 from assistant.registry import live_comparison
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import STARTER, Versions, now
+from assistant.registry.versions import Versions, now
 from assistant.serving.loading import load_tokenizer
 from assistant.settings import default_home
 from feedback_store import FeedbackStore, StoreError

@@ -25,9 +25,10 @@ from alignment.evaluation.shares import Cell, any_correct, cells, overall, table
 from alignment.event_output import emit
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
+from assistant.bases.base import STARTER
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import STARTER, Version, Versions, write_atomically
+from assistant.registry.versions import Version, Versions, write_atomically
 from assistant.serving.loading import load_for_serving
 from assistant.settings import default_home
 

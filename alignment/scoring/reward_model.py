@@ -18,8 +18,9 @@ from alignment.data.batches import pad_right
 from alignment.errors import DataError
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import on_cpu
-from assistant.registry.bases import checked_source
-from assistant.registry.versions import Base, Version
+from assistant.bases.base import Base
+from assistant.bases.base_source import checked_source
+from assistant.registry.versions import Version
 from assistant.serving import loading as models
 from assistant.serving.bitsandbytes_compat import keep_trainable
 from assistant.serving.peft_compat import name_base

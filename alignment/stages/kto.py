@@ -28,7 +28,7 @@ from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenKTOTrainer, in_float32
-from assistant.registry.versions import Bits
+from assistant.bases.base import Bits
 from feedback_store.rows import UnpairedRow
 
 

@@ -34,7 +34,7 @@ from alignment.training.flags import RunOptions, StageLocation, flag, parse_flag
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, with_new_adapter
 from alignment.training.processes import on_cpu, say
-from assistant.registry.versions import Bits
+from assistant.bases.base import Bits
 
 RANK = 32
 """LoRA rank of a new adapter, and half of its alpha: SFT's defaults."""

@@ -41,7 +41,7 @@ from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent
 from alignment.training.processes import on_cpu, rows_per_process, say
-from assistant.registry.versions import Bits
+from assistant.bases.base import Bits
 
 
 @dataclass

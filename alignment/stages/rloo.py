@@ -33,7 +33,7 @@ from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
-from assistant.registry.versions import Bits
+from assistant.bases.base import Bits
 
 ENOUGH_TIES = 5
 """Updates in which all answers tie, after which it is no coincidence."""

@@ -32,7 +32,7 @@ from alignment.training.parent_version import OpenedParent, open_parent, trainab
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import in_float32
-from assistant.registry.versions import Bits
+from assistant.bases.base import Bits
 
 MOST_PASSES = 4
 """Up to four passes teach almost as much as new rows do (Muennighoff et al. 2023, "Scaling Data-Constrained Language

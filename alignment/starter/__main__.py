@@ -30,7 +30,8 @@ from alignment.stages import pretrain, sft
 from alignment.starter import card, corpus, practice, suite_files, tokenizer
 from alignment.training.output_version import libraries, save_adapter
 from alignment.training.parent_version import with_new_adapter
-from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash, write_atomically
+from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
+from assistant.registry.versions import write_atomically
 from assistant.serving.peft_compat import name_base
 
 TOKENIZER_TEXTS = 40_000

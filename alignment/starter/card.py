@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from alignment.evaluation.aligned_table import with_interval
 from alignment.evaluation.shares import OVERALL
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 
 TEXT = """\
 # The starter

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alignment.errors import DataError
 from alignment.suites.task_file import Task, read_lines, task_of
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 
 STARTER_SUITE = STARTER_FOLDER / "suite.jsonl.gz"
 """Held-out tasks: no operand and no phrasing of theirs occurs in training."""

@@ -17,7 +17,8 @@ from alignment.training.flags import RunOptions, StageLocation
 from alignment.training.held_out_curves import write_curves
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import StateDict, say, whole_state_dict
-from assistant.registry.versions import Base, Manifest, folder_hash, now
+from assistant.bases.base import Base, folder_hash
+from assistant.registry.versions import Manifest, now
 from assistant.serving.peft_compat import name_base
 from feedback_store.rows import snapshot
 

@@ -13,8 +13,9 @@ from transformers import set_seed
 from alignment.errors import DataError, TrainingError
 from alignment.training.flags import StageLocation
 from alignment.training.processes import on_cpu, say
+from assistant.bases.base import STARTER, Base, Bits
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import STARTER, Base, Bits, Version, Versions
+from assistant.registry.versions import Version, Versions
 from assistant.serving import loading
 from assistant.serving.loading import Loaded
 

@@ -1,1 +1,1 @@
-"""Versions on disk: list, open, add, release, roll back; their bases; a home's first version; live comparison."""
+"""Versions on disk: list, open, add, release, roll back; a home's first version; live comparison."""

@@ -4,10 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+from assistant.bases.base import STARTER, STARTER_FOLDER
+from assistant.bases.base_source import identify_base
 from assistant.errors import VersionError
 from assistant.events.event import Event
-from assistant.registry.bases import identify_base
-from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest, Version, Versions, now
+from assistant.registry.versions import Manifest, Version, Versions, now
 
 
 def add_first_version(versions: Versions, name: str) -> Version:

@@ -11,7 +11,6 @@ when `record_gate` writes the gate's decision into it. This module needs no mode
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -21,34 +20,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from feedback_store.hashing import sha256_file
 
-STARTER = "starter"
-"""Name of the embedded base; its files lie in `assistant/starter`."""
-
-STARTER_FOLDER = Path(__file__).parents[1] / "starter"
-
-Bits = Literal["4bit", "8bit"]
-"""How many bits a quantized weight has."""
-
 _ID = re.compile(r"v[1-9][0-9]*")
-
-
-@dataclass(frozen=True)
-class Base:
-    """The frozen model under an adapter."""
-
-    name: str
-    """`starter`, a Hub id, or a folder (absolute, or relative to the home)."""
-    revision: str
-    """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
-    quantize: Bits | None = None
-    """Set if adapters were trained on the base so rounded: they are right on no other."""
 
 
 @dataclass(frozen=True)
@@ -260,15 +240,6 @@ class Versions:
             raise VersionError(
                 Event.of("release_pointer_unreadable", path=str(path), error=str(error))
             ) from error
-
-
-def folder_hash(folder: Path) -> str:
-    """SHA-256 over the safetensors files of a model folder in the order of their names; "" if there are none."""
-    weights = sorted(folder.glob("*.safetensors"))
-    digest = hashlib.sha256()
-    for path in weights:
-        digest.update(f"{path.name}:{sha256_file(path)}\n".encode())
-    return digest.hexdigest() if weights else ""
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from assistant.bases.base import Bits
 from assistant.errors import QuantizeError
-from assistant.registry.versions import Bits
 
 
 def quantization(bits: Bits, dtype: Any, skip: list[str] | None = None) -> Any:

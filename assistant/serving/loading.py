@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from assistant.bases.base import Base, Bits
+from assistant.bases.base_source import checked_source, explain_loading
 from assistant.errors import ModelError
-from assistant.registry.bases import checked_source, explain_loading
-from assistant.registry.versions import Base, Bits, Version
+from assistant.registry.versions import Version
 from assistant.serving.bitsandbytes_compat import keep_trainable, quantization, quiet_bitsandbytes
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
+from assistant.bases.base import STARTER_FOLDER
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
 from assistant.serving.transformers_engine import TransformersEngine

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_se
 from alignment.data.raw_text import Blocks, join_documents
 from alignment.stages.pretrain import PretrainRecipe, train
 from alignment.starter import corpus
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.loading import quiet_libraries
 
 TRIALS = (("adamw", 1e-3), ("adamw", 2e-3), ("adamw", 4e-3), ("muon", 2e-3), ("muon", 4e-3), ("muon", 8e-3))

@@ -35,7 +35,7 @@ from trl import (
 )
 
 from alignment.training.processes import fast_bfloat16
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 from benchmarks.training.speed_setting import (
     BATCH,
     BLOCK,

@@ -21,7 +21,7 @@ def write(folder: Path) -> None:
     from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, Qwen3ForSequenceClassification
 
     from alignment.starter.corpus import task
-    from assistant.registry.versions import STARTER_FOLDER
+    from assistant.bases.base import STARTER_FOLDER
     from assistant.serving import prompt
 
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")

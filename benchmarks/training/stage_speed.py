@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from alignment.data.raw_text import join_documents
+from assistant.bases.base import STARTER, Base
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER, Base, write_atomically
+from assistant.registry.versions import write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
 from benchmarks import ROOT

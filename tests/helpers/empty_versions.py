@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from assistant.registry.versions import Base, Manifest, Versions, now
+from assistant.bases.base import Base
+from assistant.registry.versions import Manifest, Versions, now
 
 
 def add(versions: Versions, parent: str | None = None, **more: Any) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 from assistant.serving import prompt
 from feedback_store import FeedbackStore, NewReply
 

@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from alignment.training.output_version import save_adapter
 from alignment.training.processes import exit_together, whole_state_dict
-from assistant.registry.versions import Base
+from assistant.bases.base import Base
 
 
 def divide_and_save(folder: Path) -> None:

@@ -7,7 +7,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from alignment.training.output_version import save_adapter
-from assistant.registry.versions import STARTER_FOLDER, Base, Manifest, Versions, folder_hash, now
+from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
+from assistant.registry.versions import Manifest, Versions, now
 
 
 def tiny_home(home: Path) -> Path:

@@ -13,7 +13,7 @@ from alignment.ppo.shared_base import SharedBase
 from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.stages.ppo import PPORecipe
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 
 TOKENIZER = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
 QUESTIONS = [RolloutPrompt([{"role": "user", "content": f"Word {n}?"}], n % 2 == 0) for n in range(16)]

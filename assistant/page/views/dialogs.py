@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assistant.bases.base import STARTER, STARTER_FOLDER
 from assistant.page.i18n.languages import ChatTexts
 from assistant.page.session.preferences import LARGEST_SEED, MAX_SYSTEM, MAX_TOKENS, PRECISE, VARIED
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
-from assistant.registry.versions import STARTER, STARTER_FOLDER
 from assistant.sampling_settings import MAX_PAGE_TEMPERATURE
 
 if TYPE_CHECKING:

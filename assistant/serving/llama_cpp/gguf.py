@@ -27,8 +27,9 @@ from gguf import (
     get_tensor_name_map,
 )
 
+from assistant.bases.base import folder_hash
 from assistant.errors import ModelError, VersionError
-from assistant.registry.versions import Version, folder_hash
+from assistant.registry.versions import Version
 from feedback_store.hashing import sha256_file
 
 FORMAT = 1

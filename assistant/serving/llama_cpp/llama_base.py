@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant.bases.base import Base
+from assistant.bases.base_source import fetched_folder
 from assistant.errors import ModelError
-from assistant.registry.bases import fetched_folder
-from assistant.registry.versions import Base
 from assistant.serving.llama_cpp import gguf
 from assistant.serving.loading import load_tokenizer
 

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 import psutil
 
+from assistant.bases.base import Base
 from assistant.errors import UnknownModel
-from assistant.registry.versions import Base, Manifest, Version, Versions
+from assistant.registry.versions import Manifest, Version, Versions
 from assistant.serving.engine import ReleaseFollower
 from assistant.serving.llama_cpp.attached_version import AttachedVersion
 from assistant.serving.llama_cpp.llama_base import LlamaBase

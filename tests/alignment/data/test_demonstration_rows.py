@@ -6,7 +6,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from alignment.data.demonstration_rows import tokenize_demonstrations
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 
 ROWS = [
     {

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer
 
 from alignment.data.raw_text import Blocks, join_documents
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from alignment.data import served_ids, token_pairs
 from alignment.data.splits import half_of, is_held_out
 from alignment.evaluation import held_out_judgements
 from alignment.scoring import reward_model
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.bases.base import STARTER_FOLDER
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from feedback_store import FeedbackStore, rows
 from feedback_store.importers import import_file

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from alignment.data.token_pairs import TokenPair, pairs_of_store, read_pairs, sort_pairs
 from alignment.errors import DataError
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 from assistant.serving import prompt
 
 

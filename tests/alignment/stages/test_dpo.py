@@ -20,7 +20,8 @@ from alignment.__main__ import main
 from alignment.data.token_pairs import read_pairs
 from alignment.stages import dpo
 from alignment.training import held_out_curves
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.bases.base import STARTER_FOLDER
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, load_for_training
 

@@ -7,7 +7,8 @@ import torch
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
-from assistant.registry.versions import Versions, folder_hash
+from assistant.bases.base import folder_hash
+from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_serving
 
 

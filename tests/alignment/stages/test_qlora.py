@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 from alignment.__main__ import main
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
+from assistant.bases.base import Base
 from assistant.errors import ModelError
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Base, Version, Versions
+from assistant.registry.versions import Version, Versions
 from assistant.serving.bitsandbytes_compat import keep_trainable
 from assistant.serving.loading import Placement, load_for_serving, load_for_training, quantized
 

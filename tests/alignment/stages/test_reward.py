@@ -21,8 +21,9 @@ from alignment.stages import reward
 from alignment.stages.reward import RewardTrainer
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
+from assistant.bases.base import STARTER_FOLDER
 from assistant.errors import VersionError
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.registry.versions import Versions
 
 QUICK = ["--min_steps", "6", "--epochs", "1", "--evaluations", "1", "--learning_rate", "1e-3"]
 

@@ -18,7 +18,8 @@ from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward
 from alignment.stages import rloo
 from alignment.training.trl_compat import TokenRLOOTrainer
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.bases.base import STARTER_FOLDER
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_training
 

@@ -21,7 +21,7 @@ from alignment.starter import card, corpus, practice, tokenizer
 from alignment.starter.__main__ import StarterRecipe, build, install
 from alignment.starter.tasks import word_problems
 from alignment.starter.tasks.drawn_task import LANGUAGES, Language
-from assistant.registry.versions import STARTER_FOLDER
+from assistant.bases.base import STARTER_FOLDER
 from feedback_store.hashing import sha256_file
 
 # With one step a course would have a learning rate of zero, where its schedule begins.

@@ -6,7 +6,7 @@ import torch
 
 from alignment.training.parent_version import with_new_adapter
 from alignment.training.trl_compat import in_float32
-from assistant.registry.versions import STARTER_FOLDER, Base, folder_hash
+from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.serving.loading import load_base
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
-from assistant.registry.versions import Base, Manifest, Version, Versions, now, write_atomically
+from assistant.registry.versions import Manifest, Version, Versions, now, write_atomically
 
 
 def add(versions: Versions, weights: bytes = b"weights", version_id: str | None = None) -> Version:

@@ -11,10 +11,11 @@ import pytest
 import torch
 from helpers.toy_models import FAMILIES, make
 
+from assistant.bases.base import Base, folder_hash
 from assistant.chat.stop_strings import model_stops
 from assistant.errors import ModelError, PromptError, QuantizeError, VersionError
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Base, Version, Versions, folder_hash
+from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import loading as model_module
 from assistant.serving import prompt

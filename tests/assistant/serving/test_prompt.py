@@ -6,8 +6,8 @@ import pytest
 from helpers.plain_tokenizer import Plain
 from transformers import AutoTokenizer
 
+from assistant.bases.base import STARTER_FOLDER
 from assistant.errors import PromptError
-from assistant.registry.versions import STARTER_FOLDER
 from assistant.serving import prompt
 from assistant.serving.prompt import Parsed
 

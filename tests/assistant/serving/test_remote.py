@@ -22,11 +22,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from assistant.bases.base import STARTER_FOLDER
 from assistant.chat.chat import Chat
 from assistant.chat.token_steps import token_steps
 from assistant.errors import EngineBusy, EngineError, NoTokens, TooLong, UnknownModel
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER_FOLDER, Version, Versions
+from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Engine

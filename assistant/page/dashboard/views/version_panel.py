@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from assistant.admin import cycle_records
 from assistant.admin.services import AdminServices
+from assistant.bases.base import STARTER, STARTER_FOLDER
 from assistant.page.dashboard.views.charts import Line, Point, line_chart
 from assistant.page.dashboard.views.cycles import gate_decision, rewards
 from assistant.page.dashboard.views.formatting import moment
@@ -18,7 +19,7 @@ from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
-from assistant.registry.versions import STARTER, STARTER_FOLDER, Manifest
+from assistant.registry.versions import Manifest
 
 
 def panel(services: AdminServices, session: DashboardSession, version: str) -> Markup:

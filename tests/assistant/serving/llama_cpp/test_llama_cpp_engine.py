@@ -11,9 +11,10 @@ from helpers.engines import GREEDY, collect, ids_of
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from assistant.bases.base import STARTER_FOLDER
 from assistant.errors import EngineBusy, EngineError, PromptError, UnknownModel
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import STARTER_FOLDER, Versions
+from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving.llama_cpp import attached_version, llama_server
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine

@@ -6,9 +6,9 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
+from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
+from assistant.bases.base_source import checked_source, identify_base
 from assistant.errors import ModelError
-from assistant.registry.bases import checked_source, identify_base
-from assistant.registry.versions import STARTER_FOLDER, Base, folder_hash
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

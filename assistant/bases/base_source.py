@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
 from assistant.errors import ModelError
-from assistant.registry.versions import STARTER, STARTER_FOLDER, Base, folder_hash
 
 
 def base_folder(name: str, home: Path) -> Path | None:

@@ -1,0 +1,37 @@
+"""What a base is: the frozen model under a version's adapter, named and told from others of its name."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from feedback_store.hashing import sha256_file
+
+STARTER = "starter"
+"""Name of the embedded base; its files lie in `assistant/starter`."""
+
+STARTER_FOLDER = Path(__file__).parents[1] / "starter"
+
+Bits = Literal["4bit", "8bit"]
+"""How many bits a quantized weight has."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The frozen model under an adapter."""
+
+    name: str
+    """`starter`, a Hub id, or a folder (absolute, or relative to the home)."""
+    revision: str
+    """SHA-256 of the weight files for a folder, else the Hub commit. Empty: not yet known."""
+    quantize: Bits | None = None
+    """Set if adapters were trained on the base so rounded: they are right on no other."""
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 over the safetensors files of a model folder in the order of their names; "" if there are none."""
+    weights = sorted(folder.glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for path in weights:
+        digest.update(f"{path.name}:{sha256_file(path)}\n".encode())
+    return digest.hexdigest() if weights else ""
