@@ -29,11 +29,11 @@ def identify_base(name: str, home: Path) -> Base:
             )
         recorded = name if name == STARTER or (home / name).is_dir() else str(folder.resolve())
         return Base(recorded, revision)
-    from transformers import AutoConfig
+    from huggingface_hub import hf_hub_download
 
     with explain_loading(name):
-        AutoConfig.from_pretrained(name, trust_remote_code=False)
-    return Base(name, _cached_commit(name))
+        # In the Hub's cache the file lies in `snapshots/COMMIT`.
+        return Base(name, Path(hf_hub_download(name, "config.json")).parent.name)
 
 
 def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
@@ -74,11 +74,3 @@ def explain_loading(name: str) -> Iterator[None]:
             f"The model {name!r} cannot be loaded: {str(error).splitlines()[0]}. "
             "Give --model a folder with safetensors weights, or a Hub id that this machine can reach."
         ) from error
-
-
-def _cached_commit(name: str) -> str:
-    """The commit of a Hub model whose configuration was just read: it lies in `snapshots/COMMIT` of the cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    path = try_to_load_from_cache(name, "config.json")
-    return Path(path).parent.name if isinstance(path, str) else ""

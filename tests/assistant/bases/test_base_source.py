@@ -1,6 +1,8 @@
 """Bases: which one a name means, and its revision."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -48,3 +50,17 @@ def test_a_folder_with_other_weights_than_recorded_is_refused(home: Path) -> Non
 def test_a_model_that_is_neither_here_nor_on_the_hub_is_refused(home: Path) -> None:
     with pytest.raises(ModelError, match=r"'nobody/no-such-model' cannot be loaded.*--model"):
         identify_base("nobody/no-such-model", home)
+
+
+def test_a_model_of_the_hub_is_identified_without_a_model_library(cached: str, home: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import huggingface_hub.constants as constants; "
+        "from assistant.registry.bases import identify_base; "
+        "constants.HF_HUB_CACHE = sys.argv[1]; print(identify_base(sys.argv[2], Path(sys.argv[3])).revision); "
+        "print(*sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
+    )
+    cache = huggingface_hub.constants.HF_HUB_CACHE
+    done = subprocess.run(
+        [sys.executable, "-c", code, cache, cached, str(home)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [COMMIT]
