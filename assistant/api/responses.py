@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from assistant.chat.reply_stream import Update
+from assistant.serving import prompt
 from assistant.serving.engine import Logprob
 
 FINISH = {"end": "stop", "length": "length", "stopped": "stop"}
@@ -18,7 +19,7 @@ class CompletionWriter:
 
     model: str
     created: int
-    tokenizer: Any
+    tokenizer: prompt.Tokenizer
     thought: str = ""
     answer: str = ""
     tokens: int = 0

@@ -52,14 +52,17 @@ def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     return str(folder), {}
 
 
-def fetched_folder(base: Base, home: Path) -> Path:
-    """The folder of a base: a Hub model is fetched into the Hub's cache first. Raises ModelError."""
+def fetched_folder(base: Base, home: Path, weights: bool = True) -> Path:
+    """The folder of a base: a Hub model is fetched into the Hub's cache first. Raises ModelError.
+
+    Without `weights` there may be only the configuration and the tokenizer in it.
+    """
     source, revision = checked_source(base, home)
     if Path(source).is_dir():
         return Path(source)
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.jinja", "*.safetensors"]
+    wanted = ["*.json", "*.jinja", "*.model", *(["*.safetensors"] if weights else [])]
     with explain_loading(base.name):
         return Path(snapshot_download(source, revision=revision.get("revision"), allow_patterns=wanted))
 

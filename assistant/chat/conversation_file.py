@@ -47,7 +47,7 @@ def as_json(conversation: Conversation, tree: Sequence[Message]) -> str:
     )
 
 
-def from_json(store: FeedbackStore, tokenizer: Any, text: str, rater: str) -> str:
+def from_json(store: FeedbackStore, tokenizer: prompt.Tokenizer, text: str, rater: str) -> str:
     """Store what `as_json` wrote as a new conversation of `rater`; its id.
 
     Raises ConversationFileError, before anything is stored, if the file was not saved here, is damaged or too large.
@@ -146,7 +146,7 @@ def _check(message: object, roles: dict[str, str]) -> None:
         raise _damaged(f"reply {message_id:.40} does not answer a message")
 
 
-def _prompts(tokenizer: Any, messages: list[dict[str, Any]]) -> list[list[int]]:
+def _prompts(tokenizer: prompt.Tokenizer, messages: list[dict[str, Any]]) -> list[list[int]]:
     """For each message, the token ids of the prompt that it answers; empty unless it is a reply."""
     paths: dict[str, list[dict[str, str]]] = {}
     prompts = []
@@ -162,7 +162,7 @@ def _prompts(tokenizer: Any, messages: list[dict[str, Any]]) -> list[list[int]]:
 
 
 def _reply(
-    tokenizer: Any,
+    tokenizer: prompt.Tokenizer,
     message: dict[str, Any],
     prompt_ids: list[int],
     new_id: str,

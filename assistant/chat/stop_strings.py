@@ -1,10 +1,11 @@
 """Where a stop text ends a reply, also while the reply's text is still arriving."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from assistant.serving import prompt
 
 
-def model_stops(tokenizer: Any) -> tuple[str, ...]:
+def model_stops(tokenizer: prompt.Tokenizer) -> tuple[str, ...]:
     """Stop texts of the model itself: without a template it would go on with the person's next message."""
     return () if tokenizer.chat_template else ("\nUser:",)
 

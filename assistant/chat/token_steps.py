@@ -4,7 +4,7 @@ The engine that serves reads the stored prompt and completion again, with the ve
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from assistant.errors import NoTokens
 from assistant.sampling_settings import Sampling
@@ -61,7 +61,7 @@ def token_steps(reply: Reply, engine: Engine) -> list[Step]:
     ]
 
 
-def _step(tokenizer: Any, position: int, token: int, part: Part, score: TokenScore) -> Step:
+def _step(tokenizer: prompt.Tokenizer, position: int, token: int, part: Part, score: TokenScore) -> Step:
     alternatives = tuple(
         Alternative(other, tokenizer.decode([other]), probability, other == tokenizer.eos_token_id)
         for other, probability in score.likeliest
@@ -69,7 +69,7 @@ def _step(tokenizer: Any, position: int, token: int, part: Part, score: TokenSco
     return Step(position, token, tokenizer.decode([token]), score.probability, part, alternatives)
 
 
-def _parts(tokenizer: Any, ids: list[int], think: bool) -> list[Part]:
+def _parts(tokenizer: prompt.Tokenizer, ids: list[int], think: bool) -> list[Part]:
     parts: list[Part] = []
     closed = not think
     for position, token in enumerate(ids):

@@ -1,13 +1,29 @@
 """Room in the context window: what of a conversation the model reads, and how long its reply may become."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from assistant.errors import TooLong
+from assistant.errors import ModelError, TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import ServedVersion
+
+
+def configured_window(folder: Path) -> int | None:
+    """Longest sequence in tokens by the configuration of a model folder; None if it does not say.
+
+    Raises ModelError if the configuration cannot be read.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        # A model that sees keeps what concerns its texts apart.
+        window = {**config, **config.get("text_config", {})}.get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
+    return int(window) if window else None
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,11 @@ class Fitted:
 
 
 def fit(
-    tokenizer: Any, window: int, messages: Sequence[dict[str, str]], think: bool, max_new_tokens: int
+    tokenizer: prompt.Tokenizer,
+    window: int,
+    messages: Sequence[dict[str, str]],
+    think: bool,
+    max_new_tokens: int,
 ) -> Fitted:
     """The prompt, with the oldest exchanges left out until a reply has room. Never cut inside a message.
 

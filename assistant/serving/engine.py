@@ -10,11 +10,12 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from assistant.errors import AssistantError
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
+from assistant.serving.prompt import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class ServedVersion(Protocol):
         """The version on disk."""
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The base's tokenizer."""
 
     @property

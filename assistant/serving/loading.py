@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.bases.base import Base, Bits
-from assistant.bases.base_source import checked_source, explain_loading
+from assistant.bases.base_source import checked_source, explain_loading, fetched_folder
 from assistant.errors import ModelError
 from assistant.registry.versions import Version
 from assistant.serving.bitsandbytes_compat import keep_trainable, quantization, quiet_bitsandbytes
@@ -168,24 +168,19 @@ def quantization_for(base: Base, dtype: Any, device: str, skip: list[str] | None
 
 def load_tokenizer(base: Base, home: Path) -> Any:
     """The base's tokenizer; if it has no pad token, END pads. Raises ModelError if it cannot be loaded."""
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    source, revision = checked_source(base, home)
+    folder = fetched_folder(base, home, weights=False)
+    # `tokenizer.json` holds for everybody who serves or trains. AutoTokenizer would read it too, but put rules of its
+    # own in the place of the file's for some families: of GPT-2's, how a text is split before it is tokenized.
+    kind = PreTrainedTokenizerFast if (folder / "tokenizer.json").exists() else AutoTokenizer
     with explain_loading(base.name):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **revision)
+        tokenizer = kind.from_pretrained(folder, trust_remote_code=False)
+    if isinstance(tokenizer.chat_template, dict):
+        tokenizer.chat_template = tokenizer.chat_template.get("default")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def load_window(base: Base, home: Path) -> int:
-    """The base's window in tokens, from its configuration alone. Raises ModelError."""
-    from transformers import AutoConfig
-
-    source, revision = checked_source(base, home)
-    with explain_loading(base.name):
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **revision)
-    return window_of(config, base.name)
 
 
 def window_of(config: Any, name: str) -> int:

@@ -8,10 +8,10 @@ instruction, and answers with the same `<think>` tags. If a template refuses a s
 role in a row, the same texts are put into messages that it accepts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2.exceptions import TemplateError
 
@@ -22,6 +22,58 @@ THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 _INSTRUCTION = (
     f"Think step by step first, between {THINK_OPEN} and {THINK_CLOSE}. Then give the answer alone."
 )
+
+
+class TokenIds(Protocol):
+    """What a tokenizer makes of a text."""
+
+    @property
+    def input_ids(self) -> list[int]:
+        """The token ids."""
+
+
+class Tokenizer(Protocol):
+    """What serving needs of a tokenizer: `ChatTokenizer` gives it, and transformers' tokenizers do."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """The model's template for conversations, in Jinja; None for a base model."""
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """END: the token that ends a reply."""
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """The token that fills up short rows of a batch."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens without the added ones."""
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, Any]:
+        """Id → added token, with its `content` and whether it is `special`."""
+
+    def __hash__(self) -> int:
+        """Tokenizers are told apart by identity: what was derived from one is kept."""
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> TokenIds:
+        """The token ids of a text."""
+
+    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
+        """The text of token ids."""
+
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, str]],
+        *,
+        add_generation_prompt: bool,
+        tokenize: bool,
+        return_dict: bool,
+        **switches: Any,
+    ) -> list[int]:
+        """Token ids of a conversation. Raises jinja2's TemplateError if the template refuses it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +89,7 @@ class Parsed:
 # Messages → prompt
 
 
-def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> list[int]:
+def render(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], think: bool) -> list[int]:
     """Token ids of the prompt for the next reply.
 
     `messages` are {"role", "content"}. Their content has no thoughts of earlier replies, so that these never reach a
@@ -58,12 +110,12 @@ def render(tokenizer: Any, messages: Sequence[dict[str, str]], think: bool) -> l
     return _apply_template(tokenizer, neutral_messages)
 
 
-def has_thinking_switch(tokenizer: Any) -> bool:
+def has_thinking_switch(tokenizer: Tokenizer) -> bool:
     """Whether the model's own template knows `enable_thinking`."""
     return "enable_thinking" in (tokenizer.chat_template or "")
 
 
-def neutral(tokenizer: Any, text: str) -> str:
+def neutral(tokenizer: Tokenizer, text: str) -> str:
     """`text` with the model's control tokens made harmless, so that nobody can type the end of a message.
 
     A zero-width space after the first character keeps the text readable and breaks the token.
@@ -76,14 +128,14 @@ def neutral(tokenizer: Any, text: str) -> str:
 # Thought and answer ↔ completion
 
 
-def completion(tokenizer: Any, thought: str, answer: str, think: bool) -> list[int]:
+def completion(tokenizer: Tokenizer, thought: str, answer: str, think: bool) -> list[int]:
     """Token ids of a reply as the model would have generated it after `render`, END included."""
     text = f"{THINK_OPEN}\n{thought.strip()}\n{THINK_CLOSE}\n\n{answer.strip()}" if think else answer.strip()
     ids = tokenizer(text, add_special_tokens=False).input_ids
     return [*ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
+def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """Text of a completion without control tokens such as END and padding, but with thinking tags.
 
     The bytes of a last character that has not arrived whole are left out.
@@ -115,7 +167,7 @@ def parse(text: str, think: bool) -> Parsed:
 
 
 @lru_cache(maxsize=8)
-def _control_tokens(tokenizer: Any, template: str | None) -> list[str]:
+def _control_tokens(tokenizer: Tokenizer, template: str | None) -> list[str]:
     # Not every added token is one: Gemma adds runs of spaces and line ends, which people do write.
     tags = (THINK_OPEN, THINK_CLOSE)
     return [
@@ -128,15 +180,15 @@ def _control_tokens(tokenizer: Any, template: str | None) -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
+def _hidden_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     tags = (THINK_OPEN, THINK_CLOSE)
     added = tokenizer.added_tokens_decoder.items()
     special = {number for number, token in added if token.special and token.content not in tags}
-    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
+    ends = {end for end in (tokenizer.eos_token_id, tokenizer.pad_token_id) if end is not None}
     return frozenset(special | ends)
 
 
-def _apply_template(tokenizer: Any, messages: list[dict[str, str]], **switches: Any) -> list[int]:
+def _apply_template(tokenizer: Tokenizer, messages: list[dict[str, str]], **switches: Any) -> list[int]:
     def templated(accepted: list[dict[str, str]]) -> list[int]:
         return list(
             tokenizer.apply_chat_template(

@@ -14,10 +14,13 @@ from typing import Any
 
 import httpx
 
-from assistant.errors import EngineBusy, EngineError, NoTokens, UnknownModel
+from assistant.bases.base_source import fetched_folder
+from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
-from assistant.serving.context_window import completion_limit
+from assistant.serving import prompt
+from assistant.serving.chat_tokenizer import ChatTokenizer
+from assistant.serving.context_window import completion_limit, configured_window
 from assistant.serving.engine import (
     MAX_OTHER_VERSIONS,
     Chunk,
@@ -25,7 +28,6 @@ from assistant.serving.engine import (
     ReleaseFollower,
     TokenScore,
 )
-from assistant.serving.loading import load_tokenizer, load_window
 
 log = logging.getLogger(__name__)
 
@@ -120,13 +122,22 @@ class RemoteEngine:
 
     def _open(self, version: Version) -> "RemoteVersion":
         name = self._model or name_on_server(version)
-        self._ensure_model(version, name)
-        base, home = version.manifest.base, self._registry.home
-        tokenizer, window = load_tokenizer(base, home), load_window(base, home)
-        return RemoteVersion(version, tokenizer, window, self._url, self._headers, name)
+        longest = self._ensure_model(version, name)
+        folder = fetched_folder(version.manifest.base, self._registry.home, weights=False)
+        windows = [window for window in (configured_window(folder), longest) if window]
+        if not windows:
+            raise ModelError(
+                f"Neither the configuration of {version.manifest.base.name!r} nor the server says how long a sequence "
+                "may be. Set max_position_embeddings in its config.json."
+            )
+        tokenizer = ChatTokenizer.read(folder)
+        return RemoteVersion(version, tokenizer, min(windows), self._url, self._headers, name)
 
-    def _ensure_model(self, version: Version, name: str) -> None:
-        """Raises EngineError unless the server has a model `name`, or loads the version's adapter under it."""
+    def _ensure_model(self, version: Version, name: str) -> int | None:
+        """The longest sequence in tokens that the server takes, if it says so (vLLM does).
+
+        Raises EngineError unless the server has a model `name`, or loads the version's adapter under it.
+        """
         try:
             with httpx.Client(base_url=self._url, headers=self._headers, timeout=LOAD_TIMEOUT) as client:
                 response = client.get("/v1/models")
@@ -135,17 +146,19 @@ class RemoteEngine:
                 # A server may have no list, or fail to make one: transformers serve without a Hub cache does.
                 models = response.json().get("data", []) if response.is_success else []
                 names = {model.get("id") for model in models}
+                lengths = [model.get("max_model_len") for model in models]
+                longest = min((length for length in lengths if isinstance(length, int)), default=None)
                 if name in names:
-                    return
+                    return longest
                 if self._model is None and version.manifest.adapter:
                     adapter = {"lora_name": name, "lora_path": str(version.folder.resolve())}
                     response = client.post("/v1/load_lora_adapter", json=adapter)
                     if response.is_success:
-                        return
+                        return longest
                     why = f"it would not load the adapter ({response.status_code}: {_text_of(response)})"
                 elif self._model is None:
                     # transformers serve lists only its Hub cache, and loads the model that a request names.
-                    return
+                    return longest
                 else:
                     why = f"it has {', '.join(sorted(map(str, names))) or 'none'}"
         except (httpx.HTTPError, ValueError, AttributeError) as error:
@@ -162,7 +175,13 @@ class RemoteVersion:
     parameters = None
 
     def __init__(
-        self, version: Version, tokenizer: Any, window: int, url: str, headers: dict[str, str], name: str
+        self,
+        version: Version,
+        tokenizer: prompt.Tokenizer,
+        window: int,
+        url: str,
+        headers: dict[str, str],
+        name: str,
     ) -> None:
         """`name`: the model's name on the server at `url`. `headers` are sent with each request."""
         self.version = version

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from assistant.bases.base import Base
 from assistant.bases.base_source import fetched_folder
 from assistant.errors import ModelError
+from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.llama_cpp import gguf
-from assistant.serving.loading import load_tokenizer
+from assistant.serving.prompt import Tokenizer
 
 MAX_REPLIES = 64
 """Replies that are generated at once."""
@@ -21,7 +21,7 @@ class LlamaBase:
     folder: Path
     cache: Path
     file: Path
-    tokenizer: Any
+    tokenizer: Tokenizer
     window: int
     ends: list[int]
     parameters: int
@@ -38,7 +38,7 @@ class LlamaBase:
             raise ModelError(
                 f"{base.name} cannot be served by llama.cpp: {reason}. Give --engine transformers."
             )
-        tokenizer = load_tokenizer(base, home)
+        tokenizer = ChatTokenizer.read(folder)
         ends = _end_tokens(folder, tokenizer)
         cache = home / "cache" / "gguf"
         file = gguf.base_file(folder, base.revision, ends, cache)
@@ -47,7 +47,7 @@ class LlamaBase:
         return cls(folder, cache, file, tokenizer, size.window, ends, size.parameters, capacity // 256 * 256)
 
 
-def _end_tokens(folder: Path, tokenizer: Any) -> list[int]:
+def _end_tokens(folder: Path, tokenizer: Tokenizer) -> list[int]:
     """Tokens that end a reply; the tokenizer's own first."""
     path = folder / "generation_config.json"
     configured = gguf.read_json(path).get("eos_token_id") if path.exists() else None

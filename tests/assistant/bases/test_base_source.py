@@ -55,7 +55,7 @@ def test_a_model_that_is_neither_here_nor_on_the_hub_is_refused(home: Path) -> N
 def test_a_model_of_the_hub_is_identified_without_a_model_library(cached: str, home: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import huggingface_hub.constants as constants; "
-        "from assistant.registry.bases import identify_base; "
+        "from assistant.bases.base_source import identify_base; "
         "constants.HF_HUB_CACHE = sys.argv[1]; print(identify_base(sys.argv[2], Path(sys.argv[3])).revision); "
         "print(*sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
     )

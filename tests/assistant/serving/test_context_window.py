@@ -1,15 +1,17 @@
 """Long conversations: the oldest exchanges make room, no message is cut, and left-out messages are counted."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from helpers.plain_tokenizer import Plain
 
-from assistant.errors import PromptError, TooLong
+from assistant.errors import ModelError, PromptError, TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.context_window import completion_limit, fit
+from assistant.serving.context_window import completion_limit, configured_window, fit
 
 WINDOW = 1000
 
@@ -32,6 +34,27 @@ def conversation(turns: int, system: str = "") -> list[dict[str, str]]:
 
 def read(ids: list[int]) -> str:
     return "".join(map(chr, ids))
+
+
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({"max_position_embeddings": 512}, 512),
+        ({"text_config": {"max_position_embeddings": 256}, "vision_config": {}}, 256),
+        ({"model_type": "llama"}, None),
+    ],
+)
+def test_the_window_stands_in_the_configuration(tmp_path: Path, config: Any, window: int | None) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert configured_window(tmp_path) == window
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        configured_window(tmp_path)
 
 
 def test_a_conversation_that_fits_is_read_whole(tokenizer: Any) -> None:

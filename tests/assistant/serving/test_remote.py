@@ -25,7 +25,7 @@ from starlette.routing import Route
 from assistant.bases.base import STARTER_FOLDER
 from assistant.chat.chat import Chat
 from assistant.chat.token_steps import token_steps
-from assistant.errors import EngineBusy, EngineError, NoTokens, TooLong, UnknownModel
+from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, TooLong, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
@@ -52,11 +52,14 @@ class FakeVllm:
     loads_adapters: bool = True
     texts_only: Callable[[list[int]], str] | None = None
     broken_off: bool = False
+    longest: int | None = None
     left: threading.Event = field(default_factory=threading.Event)
 
     async def list_models(self, request: Request) -> Response:
         self.keys.append(request.headers.get("authorization"))
-        return JSONResponse({"object": "list", "data": [{"id": name} for name in sorted(self.models)]})
+        limit = {} if self.longest is None else {"max_model_len": self.longest}
+        data = [{"id": name, **limit} for name in sorted(self.models)]
+        return JSONResponse({"object": "list", "data": data})
 
     async def load(self, request: Request) -> Response:
         if not self.loads_adapters:
@@ -243,6 +246,36 @@ async def test_a_limit_is_kept_and_a_prompt_over_the_window_refused(remote: Remo
     assert (len(tokens), reason) == (2, "length")
     with remote.engine.lease() as served, pytest.raises(TooLong):
         await anext(served.stream([1] * 5000, GREEDY))
+
+
+@pytest.mark.parametrize(
+    ("longest", "configured", "window"), [(64, 1024, 64), (4096, 1024, 1024), (64, None, 64)]
+)
+def test_the_window_is_the_shorter_of_the_models_and_the_servers(
+    home: Path, tmp_path: Path, longest: int, configured: int | None, window: int
+) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(STARTER_FOLDER / "base", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": configured}))
+    versions, version = Versions(home), version_to_serve(home, str(folder))
+    with listening(FakeVllm([], longest=longest)) as url:
+        engine = RemoteEngine(versions, version, url, model="starter")
+        with engine.lease() as served:
+            assert served.window == window
+        engine.close()
+
+
+def test_a_model_of_which_nobody_says_its_window_is_refused(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(STARTER_FOLDER / "base", folder)
+    (folder / "config.json").write_text("{}")
+    versions, version = Versions(home), version_to_serve(home, str(folder))
+    with (
+        listening(FakeVllm([])) as url,
+        pytest.raises(ModelError, match="max_position_embeddings in its config"),
+    ):
+        RemoteEngine(versions, version, url, model="starter")
 
 
 async def test_a_reply_cannot_be_read_again_token_by_token(remote: Remote, tmp_path: Path) -> None:
