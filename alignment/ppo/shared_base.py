@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from alignment.data.batches import pad_left, pad_right
 from alignment.errors import DataError
 from assistant.registry.versions import Version
+from assistant.serving.adapter_check import check_adapter
+from assistant.serving.peft_compat import tensor_shapes
 
 POLICY, REFERENCE = "default", "reference"
 
@@ -155,7 +157,8 @@ class SharedBase:
     def add_reward(self, name: str, version: Version) -> None:
         """Load the adapter and the head of a reward model under `name`.
 
-        Raises DataError if `version` is not a reward model, or was trained on another base.
+        Raises DataError if `version` is not a reward model, or was trained on another base; VersionError if its weights
+        have other shapes or are not finite.
         """
         if version.manifest.stage != "reward":
             raise DataError(
@@ -171,12 +174,13 @@ class SharedBase:
         # PEFT loads the base's configuration by this name; it would look for one called "starter" on the Hub.
         config.base_model_name_or_path = self.model.config.name_or_path
         self.model.add_adapter(name, config)
-        expected = get_peft_model_state_dict(self.model, adapter_name=name).keys()
-        if weight is None or set(expected) != set(state):
+        expected = tensor_shapes(self.model, name)
+        if weight is None or expected.keys() != state.keys():
             raise DataError(
                 f"The reward model {version.id} does not fit the base of the version to train. Train it from "
                 "that version, with `python -m alignment reward --parent`."
             )
+        check_adapter(version, {**expected, **{key: tuple(value.shape) for key, value in heads.items()}})
         set_peft_model_state_dict(self.model, state, adapter_name=name)
         bias = next((value for key, value in heads.items() if key.endswith("bias")), None)
         head = nn.Linear(weight.shape[1], 1, bias=bias is not None)

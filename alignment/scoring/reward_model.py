@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, set_seed
 
@@ -23,7 +23,7 @@ from assistant.bases.base_source import checked_source
 from assistant.registry.versions import Version
 from assistant.serving import loading as models
 from assistant.serving.bitsandbytes_compat import keep_trainable
-from assistant.serving.peft_compat import name_base
+from assistant.serving.peft_compat import apply_adapter, name_base
 
 ROWS_AT_ONCE = 32
 
@@ -77,7 +77,10 @@ def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
 
 
 def load(version: Version, home: Path) -> "Scorer":
-    """A trained reward model, ready to score. Raises DataError if `version` is not a reward model."""
+    """A trained reward model, ready to score.
+
+    Raises DataError if `version` is not a reward model, VersionError if its file does not hold what its base needs.
+    """
     if version.manifest.stage != "reward":
         raise DataError(
             f"{version.id} is not a reward model: it was made by {version.manifest.stage!r}. Train one with "
@@ -86,7 +89,7 @@ def load(version: Version, home: Path) -> "Scorer":
     base = version.manifest.base
     core = _classifier(base, home)
     core.config.get_text_config().pad_token_id = _padding(models.load_tokenizer(base, home))
-    model = PeftModel.from_pretrained(core, str(version.folder)).requires_grad_(False)
+    model = apply_adapter(core, version, trainable=False).requires_grad_(False)
     return Scorer(model if base.quantize else model.to(models.best_device()))
 
 

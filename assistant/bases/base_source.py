@@ -1,8 +1,10 @@
 """The bases that versions are made on: where one lies, and the revision that tells it from another of its name."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
 from assistant.errors import ModelError
@@ -65,6 +67,22 @@ def fetched_folder(base: Base, home: Path, weights: bool = True) -> Path:
     wanted = ["*.json", "*.jinja", "*.model", *(["*.safetensors"] if weights else [])]
     with explain_loading(base.name):
         return Path(snapshot_download(source, revision=revision.get("revision"), allow_patterns=wanted))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder. Raises ModelError if it cannot be read."""
+    return read_json(folder / "config.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder. Raises ModelError if it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
+    return content
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Room in the context window: what of a conversation the model reads, and how long its reply may become."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.errors import ModelError, TooLong
+from assistant.bases.base_source import read_config
+from assistant.errors import TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import ServedVersion
@@ -16,13 +16,9 @@ def configured_window(folder: Path) -> int | None:
 
     Raises ModelError if the configuration cannot be read.
     """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        # A model that sees keeps what concerns its texts apart.
-        window = {**config, **config.get("text_config", {})}.get("max_position_embeddings")
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
+    config = read_config(folder)
+    # A model that sees keeps what concerns its texts apart.
+    window = {**config, **(config.get("text_config") or {})}.get("max_position_embeddings")
     return int(window) if window else None
 
 

@@ -3,7 +3,6 @@
 `tests/assistant/serving/test_peft_compat.py` fails with the installed version if one of them goes away.
 """
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,23 +12,42 @@ import torch
 
 from assistant.errors import VersionError
 from assistant.registry.versions import Version
+from assistant.serving.adapter_check import adapter_settings, check_adapter
 
 MERGE_ON_ONE_CORE = 50_000_000
 """Parameters below which one core merges an adapter sooner than several."""
 
 
 def apply_adapter(model: Any, version: Version, trainable: bool) -> Any:
-    """The base with the version's adapter beside it. Raises VersionError if the adapter does not fit the base."""
-    from peft import PeftModel
+    """The base with the version's adapter beside it; `model` itself is changed.
 
-    _check_shapes(model, version)
+    Raises VersionError, naming the tensor, if the adapter does not fit the base or holds values that are not finite.
+    """
+    from peft import PeftConfig, get_peft_model
+
+    adapter_settings(version)
     try:
-        return PeftModel.from_pretrained(model, str(version.folder), is_trainable=trainable)
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        config = PeftConfig.from_pretrained(str(version.folder))
+        config.inference_mode = not trainable
+        # It becomes the folder or id that the base was loaded from; that it differs is no cause for a warning.
+        config.base_model_name_or_path = None
+        with_adapter = get_peft_model(model, config)
+        check_adapter(version, tensor_shapes(with_adapter))
+        with_adapter.load_adapter(str(version.folder), "default", is_trainable=trainable)
+    except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
         raise VersionError(
             f"The adapter of {version.id} does not fit the base {version.manifest.base.name}: {error}. "
             "Release a version made on this base."
         ) from error
+    return with_adapter
+
+
+def tensor_shapes(with_adapter: Any, adapter: str = "default") -> dict[str, tuple[int, ...]]:
+    """Name and shape of each tensor that the file of this adapter holds."""
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(with_adapter, adapter_name=adapter, save_embedding_layers=False)
+    return {name: tuple(weight.shape) for name, weight in state.items()}
 
 
 def merge_adapter(with_adapter: Any) -> Any:
@@ -92,32 +110,3 @@ def weights_by_name(model: Any) -> dict[str, torch.Tensor]:
 def quiet_peft() -> None:
     """Turn off a warning: PEFT 0.21 reads an attribute that transformers 5.23 renamed."""
     warnings.filterwarnings("ignore", ".is_gradient_checkpointing. is deprecated", FutureWarning)
-
-
-def _check_shapes(model: Any, version: Version) -> None:
-    """Raises VersionError unless every weight of the adapter has the shape of the layer that it changes."""
-    from safetensors import safe_open
-
-    try:
-        config = json.loads((version.folder / "adapter_config.json").read_text(encoding="utf-8"))
-        rank_patterns = bool(config.get("rank_pattern"))
-        with safe_open(version.folder / "adapter_model.safetensors", framework="pt") as weights:
-            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
-    except (OSError, ValueError) as error:
-        raise VersionError(
-            f"The adapter of {version.id} cannot be read: {error}. Release another."
-        ) from error
-    layers = dict(model.named_modules())
-    for name, shape in shapes.items():
-        path, _, part = name.removeprefix("base_model.model.").partition(".lora_")
-        if part not in ("A.weight", "B.weight"):
-            continue
-        layer = layers.get(path)
-        inputs, outputs = getattr(layer, "in_features", None), getattr(layer, "out_features", None)
-        expected, axis = (inputs, 1) if part == "A.weight" else (outputs, 0)
-        rank_fits = rank_patterns or shape[1 - axis] == config.get("r")
-        if layer is None or (expected is not None and shape[axis] != expected) or not rank_fits:
-            raise VersionError(
-                f"The adapter of {version.id} does not fit the base {version.manifest.base.name}: "
-                f"it was made for another model (its {path} is {shape}). Release a version made on this base."
-            )

@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 
-from assistant.bases.base_source import fetched_folder
+from assistant.bases.base_source import fetched_folder, read_config
 from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
+from assistant.serving.adapter_check import check_plain_adapter
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.context_window import completion_limit, configured_window
 from assistant.serving.engine import (
@@ -48,7 +49,7 @@ class RemoteEngine:
         """`url`: of the server, with or without `/v1`. `model`: the server's own name for the version, if it has one.
 
         Raises EngineError if the server cannot be reached or does not have the version, ModelError if the version's
-        tokenizer cannot be loaded here.
+        tokenizer cannot be loaded here, VersionError if its adapter is damaged or made for another base.
         """
         self._registry = registry
         self._url = url.rstrip("/").removesuffix("/v1")
@@ -122,8 +123,10 @@ class RemoteEngine:
 
     def _open(self, version: Version) -> "RemoteVersion":
         name = self._model or name_on_server(version)
-        longest = self._ensure_model(version, name)
         folder = fetched_folder(version.manifest.base, self._registry.home, weights=False)
+        if self._model is None and version.manifest.adapter:
+            check_plain_adapter(version, read_config(folder))
+        longest = self._ensure_model(version, name)
         windows = [window for window in (configured_window(folder), longest) if window]
         if not windows:
             raise ModelError(

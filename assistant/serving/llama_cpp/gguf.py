@@ -7,12 +7,8 @@ every token exactly, also those that are only part of a character. Such a file i
 """
 
 import hashlib
-import json
 import os
-import re
-import struct
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +24,19 @@ from gguf import (
 )
 
 from assistant.bases.base import folder_hash
+from assistant.bases.base_source import read_config
+from assistant.bases.safetensors_file import Tensor, read_tensors
 from assistant.errors import ModelError, VersionError
 from assistant.registry.versions import Version
+from assistant.serving.adapter_check import (
+    LINEAR,
+    check_adapter,
+    head_sizes,
+    linear_layers,
+    lora_shapes,
+    plain_lora_settings,
+    read_adapter,
+)
 from feedback_store.hashing import sha256_file
 
 FORMAT = 1
@@ -41,33 +48,7 @@ ARCHITECTURES = {
     "Qwen3ForCausalLM": MODEL_ARCH.QWEN3,
 }
 """Names of transformers' model classes, and llama.cpp's architecture for each."""
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Layers that an adapter may change."""
-
-_TYPES = {
-    "BF16": (np.uint16, GGMLQuantizationType.BF16),
-    "F16": (np.float16, GGMLQuantizationType.F16),
-    "F32": (np.float32, GGMLQuantizationType.F32),
-}
-_ADAPTER_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _converting = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of a safetensors file, its bytes mapped into memory."""
-
-    name: str
-    dtype: str
-    """"BF16", "F16" or "F32"."""
-    values: Any
-    """The values, shaped; bfloat16 as uint16, because NumPy has no such type."""
-
-    def as_float32(self) -> Any:
-        """The values in float32."""
-        if self.dtype == "BF16":
-            return (self.values.astype(np.uint32) << 16).view(np.float32)
-        return self.values.astype(np.float32)
 
 
 def why_not_converted(folder: Path) -> str | None:
@@ -103,27 +84,13 @@ class Size:
 def size_of(folder: Path) -> Size:
     """How large the base in `folder` is. Raises ModelError."""
     config = read_config(folder)
-    _, key_value_heads, head = _heads(config)
+    _, key_value_heads, head = head_sizes(config)
     tensors = [tensor for file in folder.glob("*.safetensors") for tensor in read_tensors(file)]
     return Size(
         config["max_position_embeddings"],
         sum(tensor.values.size for tensor in tensors),
         config["num_hidden_layers"] * 2 * key_value_heads * head * 2,
     )
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a base. Raises ModelError if it cannot be read."""
-    return read_json(folder / "config.json")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a model folder. Raises ModelError if it cannot be read."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
-    return content
 
 
 def base_file(folder: Path, revision: str, ends: list[int], cache: Path) -> Path:
@@ -142,34 +109,18 @@ def base_file(folder: Path, revision: str, ends: list[int], cache: Path) -> Path
 def adapter_file(version: Version, base_folder: Path, cache: Path) -> Path:
     """A version's adapter as a GGUF file in `cache`, converted if it is not there yet.
 
-    Raises VersionError, naming the tensor, if the adapter has unknown or missing tensors, shapes that do not fit the
-    base, or values that are not finite.
+    Raises VersionError, naming the tensor, if the adapter does not pass `check_adapter`, or is more than plain LoRA on
+    linear layers.
     """
-    source = version.folder / "adapter_model.safetensors"
-    path = cache / f"adapter-{FORMAT}-{sha256_file(source)[:32]}.gguf"
-    return _made_once(path, lambda new: _write_adapter(version, base_folder, new))
-
-
-def read_tensors(path: Path) -> Iterator[Tensor]:
-    """The tensors of a safetensors file, in its order. Raises ModelError if the file is damaged.
-
-    Format: https://github.com/huggingface/safetensors#format
-    """
+    adapter, settings = (version.folder / f"adapter_{name}" for name in ("model.safetensors", "config.json"))
     try:
-        with path.open("rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(size))
-        mapped = np.memmap(path, np.uint8, "r")
-        for name, entry in header.items():
-            if name != "__metadata__":
-                start, end = entry["data_offsets"]
-                kind = _TYPES[entry["dtype"]][0]
-                raw = mapped[8 + size + start : 8 + size + end]
-                yield Tensor(name, entry["dtype"], raw.view(kind).reshape(entry["shape"]))
-    except KeyError as error:
-        raise ModelError(f"{path} holds weights of a type that cannot be converted: {error}.") from error
-    except (OSError, ValueError, struct.error) as error:
-        raise ModelError(f"The weights {path} are damaged: {error}. Download or restore them.") from error
+        parts = [sha256_file(path) for path in (adapter, settings, base_folder / "config.json")]
+    except OSError as error:
+        raise VersionError(
+            f"The adapter of {version.id} cannot be read ({error}). Restore it, or release another version."
+        ) from error
+    path = cache / f"adapter-{FORMAT}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}.gguf"
+    return _made_once(path, lambda new: _write_adapter(version, base_folder, new))
 
 
 def _made_once(path: Path, write: Any) -> Path:
@@ -193,7 +144,7 @@ def _made_once(path: Path, write: Any) -> Path:
 def _write_base(folder: Path, weights: list[Path], ends: list[int], path: Path) -> None:
     config = read_config(folder)
     architecture = ARCHITECTURES[config["architectures"][0]]
-    heads, key_value_heads, head = _heads(config)
+    heads, key_value_heads, head = head_sizes(config)
     writer = GGUFWriter(str(path), MODEL_ARCH_NAMES[architecture])
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
@@ -242,48 +193,31 @@ def _write_vocabulary(writer: GGUFWriter, size: int, ends: list[int]) -> None:
 
 def _write_adapter(version: Version, base_folder: Path, path: Path) -> None:
     config = read_config(base_folder)
-    settings = json.loads((version.folder / "adapter_config.json").read_text(encoding="utf-8"))
+    settings = plain_lora_settings(version)
+    targets = settings["target_modules"]
+    others = [name for name in targets if not name.endswith(LINEAR)] if isinstance(targets, list) else []
+    if others:
+        raise VersionError(
+            f"The adapter of {version.id} changes {', '.join(others)}, and llama.cpp's engine applies adapters to "
+            f"{', '.join(LINEAR)} alone. Give --engine transformers."
+        )
+    check_adapter(version, lora_shapes(settings, linear_layers(config)))
     architecture = ARCHITECTURES[config["architectures"][0]]
-    heads, key_value_heads, _ = _heads(config)
-    shapes = _linear_shapes(config)
+    heads, key_value_heads, _ = head_sizes(config)
     writer = GGUFWriter(str(path), MODEL_ARCH_NAMES[architecture])
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    rank = settings["r"]
     # llama.cpp multiplies by alpha / rank; rank-stabilised LoRA (Kalajdzievski, 2023) by alpha / √rank.
-    writer.add_float32(
-        "adapter.lora.alpha", settings["lora_alpha"] * (rank**0.5 if settings.get("use_rslora") else 1)
-    )
+    factor = settings["r"] ** 0.5 if settings.get("use_rslora") else 1
+    writer.add_float32("adapter.lora.alpha", settings["lora_alpha"] * factor)
     names = get_tensor_name_map(architecture, config["num_hidden_layers"])
-    seen: dict[str, set[str]] = {}
-    for tensor in read_tensors(version.folder / "adapter_model.safetensors"):
-        matched = _ADAPTER_KEY.fullmatch(tensor.name)
-        if matched is None or matched[1] not in shapes:
-            raise VersionError(
-                f"The adapter of {version.id} holds {tensor.name}, which its base does not have."
-            )
-        layer, side = matched[1], matched[2]
+    for tensor in read_adapter(version):
+        layer, _, side = tensor.name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         values = tensor.as_float32()
-        rows, columns = shapes[layer]
-        expected = (rank, columns) if side == "A" else (rows, rank)
-        if values.shape != expected:
-            raise VersionError(
-                f"{tensor.name} of {version.id} has the shape {values.shape}, and its base needs {expected}."
-            )
-        if not np.isfinite(values).all():
-            raise VersionError(f"{tensor.name} of {version.id} holds values that are not finite numbers.")
-        if side == "B":
+        if side == "lora_B":
             values = _rotated(f"{layer}.weight", values, architecture, heads, key_value_heads)
         name = names.get_name(f"{layer}.weight", (".weight",))
-        writer.add_tensor(f"{name}.lora_{side.lower()}", np.ascontiguousarray(values))
-        seen.setdefault(layer, set()).add(side)
-    half = [layer for layer, sides in seen.items() if len(sides) < 2]
-    targets = settings.get("target_modules") or []
-    absent = sorted(layer for layer in shapes if layer.rpartition(".")[2] in targets and layer not in seen)
-    if not seen or half or absent:
-        raise VersionError(
-            f"The adapter of {version.id} lacks weights of {(half or absent or ['every layer'])[0]}."
-        )
+        writer.add_tensor(f"{name}.{side.lower()}", np.ascontiguousarray(values))
     _finish(writer)
 
 
@@ -292,36 +226,6 @@ def _finish(writer: GGUFWriter) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def _heads(config: dict[str, Any]) -> tuple[int, int, int]:
-    """Number of attention heads, number of key-value heads, width of a head."""
-    heads = config["num_attention_heads"]
-    return (
-        heads,
-        config.get("num_key_value_heads") or heads,
-        config.get("head_dim") or config["hidden_size"] // heads,
-    )
-
-
-def _linear_shapes(config: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """(rows, columns) of each linear layer of a base."""
-    heads, key_value_heads, head = _heads(config)
-    width, inner = config["hidden_size"], config["intermediate_size"]
-    shapes = {
-        "self_attn.q_proj": (heads * head, width),
-        "self_attn.k_proj": (key_value_heads * head, width),
-        "self_attn.v_proj": (key_value_heads * head, width),
-        "self_attn.o_proj": (width, heads * head),
-        "mlp.gate_proj": (inner, width),
-        "mlp.up_proj": (inner, width),
-        "mlp.down_proj": (width, inner),
-    }
-    return {
-        f"model.layers.{layer}.{name}": shape
-        for layer in range(config["num_hidden_layers"])
-        for name, shape in shapes.items()
-    }
 
 
 def _rotated(name: str, values: Any, architecture: Any, heads: int, key_value_heads: int) -> Any:

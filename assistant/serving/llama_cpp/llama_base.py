@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.bases.base import Base
-from assistant.bases.base_source import fetched_folder
+from assistant.bases.base_source import fetched_folder, read_config, read_json
 from assistant.errors import ModelError
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.llama_cpp import gguf
@@ -50,8 +50,8 @@ class LlamaBase:
 def _end_tokens(folder: Path, tokenizer: Tokenizer) -> list[int]:
     """Tokens that end a reply; the tokenizer's own first."""
     path = folder / "generation_config.json"
-    configured = gguf.read_json(path).get("eos_token_id") if path.exists() else None
+    configured = read_json(path).get("eos_token_id") if path.exists() else None
     if configured is None:
-        configured = gguf.read_config(folder).get("eos_token_id")
+        configured = read_config(folder).get("eos_token_id")
     ends = configured if isinstance(configured, list) else [configured]
     return list(dict.fromkeys(end for end in [tokenizer.eos_token_id, *ends] if end is not None))

@@ -1,5 +1,6 @@
 """The base that policy, value function, reference and reward models of PPO share."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +9,12 @@ import pytest
 import torch
 from helpers.tiny_ppo import tiny_base, tiny_config, tiny_model
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForSequenceClassification
 
 from alignment.errors import DataError
 from alignment.ppo.shared_base import SharedBase, batch_episodes
+from assistant.errors import VersionError
 from assistant.registry.versions import Version
 
 PROMPTS = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14]]
@@ -87,7 +90,7 @@ def reward_version(folder: Path, seed: int) -> tuple[Version, Any]:
             if "lora_B" in name or "score" in name:
                 weight.normal_(std=0.3)
     model.save_pretrained(str(folder))
-    manifest: Any = SimpleNamespace(stage="reward")
+    manifest: Any = SimpleNamespace(stage="reward", base=SimpleNamespace(name="tiny"))
     version: Any = SimpleNamespace(id="v3", manifest=manifest, folder=folder)
     return version, model
 
@@ -115,3 +118,17 @@ def test_a_version_other_than_a_reward_model_is_refused(tmp_path: Path) -> None:
     version.manifest.stage = "sft"  # type: ignore[misc]
     with pytest.raises(DataError, match="not a reward model: it was made by 'sft'"):
         SharedBase(tiny_model(), True, 1.0, 1).add_reward("reward", version)
+
+
+def test_a_reward_model_with_other_shapes_or_without_numbers_is_refused(tmp_path: Path) -> None:
+    version, _ = reward_version(tmp_path, seed=1)
+    path = tmp_path / "adapter_model.safetensors"
+    sound = load_file(path)
+    name = next(name for name in sound if "lora_B" in name)
+    for change, message in (
+        (sound[name][:-1], f"{re.escape(name)} is"),
+        (sound[name] * float("inf"), f"{re.escape(name)} holds NaN or infinite"),
+    ):
+        save_file({**sound, name: change.contiguous()}, path)
+        with pytest.raises(VersionError, match=message):
+            SharedBase(tiny_model(), True, 1.0, 1).add_reward("reward", version)
