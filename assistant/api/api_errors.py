@@ -54,7 +54,10 @@ def error_response(error: ApiError) -> JSONResponse:
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """An error with the HTTP status that fits. The message of an unexpected one is logged, and not sent."""
+    """An error with the HTTP status that fits.
+
+    The message of an unexpected one is logged, and not sent; nor is that of a version or model that cannot be opened.
+    """
     match error:
         case ApiError():
             return error
@@ -65,7 +68,10 @@ def as_api_error(error: Exception) -> ApiError:
         case EngineError():
             return ApiError(503, str(error), code="engine_error", retry_after=math.ceil(RETRY_SECONDS / 5))
         case ModelError() | VersionError():
-            return ApiError(503, str(error), param="model", code="model_unavailable")
+            # Its message names folders of this machine.
+            log.warning("A request named a version that cannot be opened: %s", error)
+            message = "This version cannot be opened; the server's log says why. Name another model."
+            return ApiError(503, message, param="model", code="model_unavailable")
         case TooLong():
             return ApiError(400, str(error), param="messages", code="context_length_exceeded")
         case AssistantError():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from assistant.auth.pseudonyms import SHARED_RATER
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ModelError, VersionError
+from assistant.page.i18n.languages import ENGLISH, explained
 from assistant.page.session.gradio_compat import current_request
 from assistant.page.session.visitor import account_of
 from feedback_store import StoreError
@@ -17,6 +19,8 @@ from feedback_store import StoreError
 if TYPE_CHECKING:
     from assistant.auth.accounts import Accounts
     from assistant.chat.chat import Chat
+
+log = logging.getLogger(__name__)
 
 
 class Endpoints:
@@ -49,7 +53,7 @@ class Endpoints:
                         "version": update.version,
                     }
         except (AssistantError, StoreError) as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(_message(error), print_exception=False) from error
 
     def rate(
         self,
@@ -71,3 +75,11 @@ class Endpoints:
         except (AssistantError, StoreError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {"reply_id": reply_id, "value": value, "reasons": reasons or [], "comment": comment}
+
+
+def _message(error: Exception) -> str:
+    """What a client is told; where the error's own message names folders of this machine, that is for the log."""
+    if isinstance(error, ModelError | VersionError):
+        log.warning("/chat could not open a version: %s", error)
+        return explained(ENGLISH, error)
+    return str(error)

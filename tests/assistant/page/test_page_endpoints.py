@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from helpers.fake_chat import FakeChat, serving
 
+from assistant.errors import ModelError, VersionError
 from assistant.page.endpoints import Endpoints
 
 # Gradio's queue calls pandas in ways that pandas 3 deprecates.
@@ -94,3 +97,26 @@ def test_closing_the_stream_of_an_endpoint_cancels_the_reply(chat: FakeChat) -> 
 
     asyncio.run(run())
     assert list(chat.finished.values()) == ["stopped"]
+
+
+@pytest.mark.parametrize("kind", [ModelError, VersionError])
+def test_the_chat_endpoint_does_not_name_the_folder_of_a_model_that_cannot_be_opened(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = FakeChat()
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        raise kind("The base in /srv/secret-place/models/Some-1B is not the one this version was made on.")
+        yield
+
+    monkeypatch.setattr(chat, "reply", refuse)
+
+    async def call() -> None:
+        async with aclosing(Endpoints(chat).chat("hello")) as updates:
+            async for _ in updates:
+                pass
+
+    with pytest.raises(gr.Error) as raised:
+        asyncio.run(call())
+    assert "secret-place" not in str(raised.value)
+    assert "log" in str(raised.value)
