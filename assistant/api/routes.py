@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -197,14 +196,12 @@ class Api:
         with self._chat.engine.lease() as served:
             released = served.version.manifest
         manifest = released if name == ALIAS else self._chat.engine.manifest(name)
-        base = PurePath(manifest.base.name)
         return {
             "id": name,
             "object": "model",
             "created": self._started,
             "owned_by": "thumbtune",
-            # The name of a base in a folder, without the path, which clients need not know.
-            "root": base.name if base.is_absolute() else str(base),
+            "root": self._chat.base_name(manifest),
             "parent": manifest.id if name == ALIAS else manifest.parent,
             # The window of a version on another base is unknown before it is loaded.
             "max_model_len": served.window if manifest.base == released.base else None,

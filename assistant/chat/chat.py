@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Literal
 
+from assistant.bases.card_lookup import card_of, public_name
+from assistant.bases.model_card import ModelCard
 from assistant.chat import conversation_file
 from assistant.chat.in_progress import UPDATE_SECONDS, RepliesInProgress
 from assistant.chat.library import Library
@@ -20,7 +22,7 @@ from assistant.chat.reply_stream import Request, Update, together
 from assistant.chat.transcripts import Transcripts
 from assistant.errors import AssistantError, ConversationError, NotHere, VersionGone
 from assistant.registry.live_comparison import TrialFollower
-from assistant.registry.versions import Versions
+from assistant.registry.versions import Manifest, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.context_window import Fitted, fit
@@ -53,16 +55,30 @@ class Chat:
         trial = TrialFollower(registry.home) if registry else None
         self.in_progress = RepliesInProgress(store, engine, trial, update_seconds)
         self._store = store
+        self._home = registry.home if registry else None
         self._tree = MessageTree(store, self.library)
         self._transcripts = Transcripts(store)
 
     @property
-    def about(self) -> str:
-        """The released version in one line: id, base, size if the engine knows it."""
+    def card(self) -> ModelCard:
+        """The card of the released version's model, with what the engine knows better: its size, how it thinks."""
         with self.engine.lease() as served:
-            version, parameters = served.version, served.parameters
-        line = f"{version.id} · {version.manifest.base.name}"
-        return line if parameters is None else f"{line} · {parameters / 1e6:.1f}M"
+            card = card_of(served.version.manifest.base.name, self._home)
+            return replace(
+                card,
+                parameters=served.parameters or card.parameters,
+                thinking=prompt.thinking(served.tokenizer, card.thinking),
+            )
+
+    @property
+    def about(self) -> str:
+        """The released version in one line: id, model, size if it is known."""
+        card = self.card
+        return " · ".join(part for part in (self.engine.version.id, card.name, card.size) if part)
+
+    def base_name(self, manifest: Manifest) -> str:
+        """The base of a version as clients may name it, without the path of a folder on this machine."""
+        return public_name(manifest.base.name, self._home)
 
     @property
     def other_version(self) -> str | None:

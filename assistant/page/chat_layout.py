@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from assistant.bases.model_card import ModelCard
 from assistant.page.handlers.page_update import PageUpdate
 from assistant.page.i18n.languages import ENGLISH
 from assistant.page.session.chat_session import ChatSession
@@ -43,8 +44,11 @@ class ChatLayout:
         return [getattr(self, name) for name in PageUpdate._fields]
 
 
-def build_layout(login_button: bool) -> ChatLayout:
-    """Add the chat page's components to the current Blocks; `login_button` adds Hugging Face's login to the app."""
+def build_layout(card: ModelCard, login_button: bool) -> ChatLayout:
+    """Add the chat page's components to the current Blocks, as they are until the page is loaded.
+
+    `card` is the served model's; `login_button` adds Hugging Face's login to the app.
+    """
     components: dict[str, Any] = {
         "session": gr.State(ChatSession()),
         # A fixed key and secret, so that what a browser stored is still read after a restart of the server.
@@ -59,7 +63,7 @@ def build_layout(login_button: bool) -> ChatLayout:
             with gr.Column(elem_id="scroller"):
                 components["conversation"] = _block([], "conversation", html_template="${value.join('')}")
             with gr.Column(elem_id="composer"):
-                components |= _message_box()
+                components |= _message_box(card)
                 footnote = view.footnote(ENGLISH)
                 components["footnote"] = gr.HTML(footnote, apply_default_css=False, elem_id="footnote")
         components["panel"] = _block("", "panel")
@@ -70,12 +74,13 @@ def build_layout(login_button: bool) -> ChatLayout:
     return ChatLayout(**components)
 
 
-def _message_box() -> dict[str, Any]:
+def _message_box(card: ModelCard) -> dict[str, Any]:
     """The message box with the switches and buttons below it. The page speaks English until it is loaded."""
+    session = ChatSession(thinking=card.thinking)
     with gr.Group(elem_id="box"):
         message = gr.Textbox(
             label=ENGLISH.message_label,
-            placeholder=ENGLISH.message_placeholder,
+            placeholder=card.texts[ENGLISH.code].placeholder,
             show_label=False,
             container=False,
             lines=1,
@@ -85,9 +90,15 @@ def _message_box() -> dict[str, Any]:
         )
         with gr.Row(elem_id="tools"):
             think = gr.Checkbox(
-                True, label=ENGLISH.think, container=False, elem_id="think", min_width=60, scale=1
+                session.thinks,
+                label=ENGLISH.think,
+                visible=card.thinking != "none",
+                container=False,
+                elem_id="think",
+                min_width=60,
+                scale=1,
             )
-            answer_mode = _block(view.answer_mode(ChatSession()), "answer-mode")
+            answer_mode = _block(view.answer_mode(session), "answer-mode")
             send = gr.Button(ENGLISH.send, variant="primary", elem_id="send", min_width=70, scale=0)
             stop = gr.Button(ENGLISH.stop, visible=False, elem_id="stop", min_width=70, scale=0)
     return {"message": message, "think": think, "answer_mode": answer_mode, "send": send, "stop": stop}

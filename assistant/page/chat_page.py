@@ -34,7 +34,8 @@ def build_page(
     endpoints = Endpoints(chat, accounts)
     page = gr.Blocks(title="Thumbtune", analytics_enabled=False, fill_width=True)
     with page:
-        layout = build_layout(login_button=accounts is not None and accounts.way == "hugging_face")
+        by_hugging_face = accounts is not None and accounts.way == "hugging_face"
+        layout = build_layout(chat.card, login_button=by_hugging_face)
         ChatEvents(layout, ChatHandlers(sessions)).connect(page.load)
         gr.api(endpoints.chat, api_name="chat", concurrency_limit=None)
         gr.api(endpoints.rate, api_name="rate", concurrency_limit=None)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from jinja2.exceptions import TemplateError
 
+from assistant.bases.model_card import Thinking
 from assistant.errors import EmptyMessage, PromptError
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
@@ -113,6 +114,13 @@ def render(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], think: bool
 def has_thinking_switch(tokenizer: Tokenizer) -> bool:
     """Whether the model's own template knows `enable_thinking`."""
     return "enable_thinking" in (tokenizer.chat_template or "")
+
+
+def thinking(tokenizer: Tokenizer, declared: Thinking) -> Thinking:
+    """How the model thinks, by its template; one without a switch that is `declared` unable to think does not."""
+    if has_thinking_switch(tokenizer):
+        return "native"
+    return "none" if declared == "none" else "instructed"
 
 
 def neutral(tokenizer: Tokenizer, text: str) -> str:

@@ -11,7 +11,6 @@ from assistant.registry.versions import Manifest, Versions, now
 def add(versions: Versions, parent: str | None = None, **more: Any) -> str:
     """Add a version without weights; its id."""
     with versions.staging() as folder:
-        manifest = Manifest(
-            versions.next_id(), Base("starter", ""), parent, more.pop("stage", "kto"), now(), **more
-        )
+        base = more.pop("base", Base("starter", ""))
+        manifest = Manifest(versions.next_id(), base, parent, more.pop("stage", "kto"), now(), **more)
         return versions.add(manifest, folder).id

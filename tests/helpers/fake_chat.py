@@ -53,14 +53,17 @@ class FakeTokenizer:
     """Each character is a token; END is 0."""
 
     eos_token_id = pad_token_id = END
-    chat_template = "enable_thinking"
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
+
+    def __init__(self, has_switch: bool = True) -> None:
+        """`has_switch`: whether the template has a switch for thinking."""
+        self.chat_template = "enable_thinking" if has_switch else "plain"
 
     def __call__(self, text: str, **_: Any) -> Any:
         return SimpleNamespace(input_ids=[ord(letter) for letter in text])
 
     def apply_chat_template(
-        self, turns: list[dict[str, str]], enable_thinking: bool = True, **_: Any
+        self, turns: list[dict[str, str]], enable_thinking: bool = False, **_: Any
     ) -> list[int]:
         lines = [f"{turn['role']}: {turn['content']}" for turn in turns]
         return [ord(letter) for letter in "\x02".join(lines) + (THINK if enable_thinking else "")]
@@ -76,7 +79,7 @@ class FakeServed:
         self.chat = chat
         manifest = SimpleNamespace(
             id=version,
-            base=SimpleNamespace(name="starter", revision="0f" * 20),
+            base=SimpleNamespace(name=chat.base, revision="0f" * 20),
             parent="v1" if version != "v1" else None,
             stage="kto",
             created="2026-11-24T00:00:00+00:00",
@@ -84,7 +87,8 @@ class FakeServed:
             metrics={},
         )
         self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
-        self.tokenizer, self.window, self.parameters = FakeTokenizer(), 20_000, 4_900_000
+        self.tokenizer, self.window = FakeTokenizer(chat.has_switch), 20_000
+        self.parameters = 4_900_000 if chat.base == "starter" else None
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         prompt, thinks, beginning = "".join(map(chr, prompt_ids)).partition(THINK)
@@ -158,6 +162,8 @@ class FakeChat(Chat):
 
     version = "v1"
     versions: tuple[str, ...] = ("v1",)
+    base = "starter"
+    has_switch = True  # whether the model's template has a switch for thinking
     is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:

@@ -39,8 +39,9 @@ class PageUpdate(NamedTuple):
 
 def conversation_update(chat: Chat, session: ChatSession) -> PageUpdate:
     """The conversation and the list of conversations."""
+    opening = view.welcome(session.texts, chat.card, chat.about)
     return PageUpdate(
-        view.conversation(session, chat.about), conversation_list=sidebar.conversation_list(session)
+        view.conversation(session, opening), conversation_list=sidebar.conversation_list(session)
     )
 
 
@@ -57,7 +58,7 @@ def reply_started(session: ChatSession, message: Any = SKIP) -> PageUpdate:
 
 def reply_progress(session: ChatSession, memory: Any = SKIP) -> PageUpdate:
     """One update of a reply. It names few components, because each one costs time in every update."""
-    return PageUpdate(view.conversation(session, about=""), memory=memory)
+    return PageUpdate(view.conversation(session), memory=memory)
 
 
 def reply_finished(chat: Chat, session: ChatSession, message: Any = SKIP) -> PageUpdate:
@@ -74,11 +75,12 @@ def reply_finished(chat: Chat, session: ChatSession, message: Any = SKIP) -> Pag
 def whole_page(chat: Chat, session: ChatSession) -> PageUpdate:
     """Every component, in the session's language."""
     texts = session.texts
+    placeholder = chat.card.texts[texts.code].placeholder
     return conversation_update(chat, session)._replace(
         header=view.header(texts, chat.engine.version.id, chat.about),
         sidebar_top=sidebar.sidebar_top(session),
-        message=gr.Textbox(label=texts.message_label, placeholder=texts.message_placeholder),
-        think=gr.Checkbox(value=session.think, label=texts.think),
+        message=gr.Textbox(label=texts.message_label, placeholder=placeholder),
+        think=gr.Checkbox(value=session.thinks, label=texts.think, visible=session.thinking != "none"),
         answer_mode=view.answer_mode(session, chat.other_version),
         send=gr.Button(texts.send, visible=not session.busy),
         stop=gr.Button(texts.stop, visible=session.busy),

@@ -52,9 +52,9 @@ class PanelHandlers:
     def version_card(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Open the card of the released version."""
         self.sessions.restore(session, memory)
-        return PageUpdate(
-            panel=dialogs.version_card(session.texts, self.chat.engine.version.manifest, self.chat.about)
-        )
+        manifest = self.chat.engine.version.manifest
+        card = dialogs.version_card(session.texts, manifest, self.chat.card, self.chat.about)
+        return PageUpdate(panel=card)
 
     def tokens(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Open the tokens of a reply."""

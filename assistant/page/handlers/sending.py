@@ -170,7 +170,7 @@ class SendingHandlers:
         wants_thinking = getattr(event, "think", None)
         updates = self.chat.retry(
             turn.id,
-            think=session.think if wants_thinking is None else wants_thinking == "yes",
+            think=session.thinks if wants_thinking is None else wants_thinking == "yes",
             rater=session.rater,
             sampling=session.preferences.sampling(self.chat.sampling),
             seed=session.preferences.seed,
@@ -240,7 +240,7 @@ class SendingHandlers:
     def _reply(self, session: ChatSession, text: str, parent: str | None) -> AsyncGenerator[Any, None]:
         """One reply to a message or two, by the answer mode of the session."""
         options: dict[str, Any] = {
-            "think": session.think,
+            "think": session.thinks,
             "rater": session.rater,
             "conversation": session.conversation,
             "parent": parent,
@@ -254,9 +254,12 @@ class SendingHandlers:
         return self.chat.compare(text, how=mode, other=other, **options)
 
     def _mode(self, session: ChatSession) -> Mode:
-        """The chosen answer mode, or "one" if it needs a second version and there is none any more."""
-        is_unavailable = session.mode == "versions" and self.chat.other_version is None
-        return "one" if is_unavailable else session.mode
+        """The chosen answer mode, or "one" if there is no second version any more, or the model does not think."""
+        is_available = {
+            "versions": self.chat.other_version is not None,
+            "thinking": session.thinking != "none",
+        }
+        return session.mode if is_available.get(session.mode, True) else "one"
 
     def _take(self, session: ChatSession, update: Update | tuple[Update, Update]) -> None:
         if isinstance(update, tuple):

@@ -30,6 +30,7 @@ class SessionManager:
         Every handler calls it first. After a restart of the server an open tab continues with a new session; and when
         somebody has signed in or out in another tab, this tab must not stay with the person before.
         """
+        session.thinking = self.chat.card.thinking
         request = current_request()
         account = account_of(request, self._accounts)
         if session.rater and session.account == account:

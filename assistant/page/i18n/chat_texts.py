@@ -19,13 +19,9 @@ class ChatTexts:
     switch_language: str
     version_format: str
 
-    greeting: str
-    greeting_more: str
     examples_label: str
-    examples: tuple[str, ...]
 
     message_label: str
-    message_placeholder: str
     think: str
     send: str
     stop: str
@@ -164,7 +160,8 @@ class ChatTexts:
     card: dict[str, str]
     card_facts: dict[str, str]
     card_stages: dict[str, str]
-    card_starter: str
+    card_model: dict[str, str]
+    card_languages: dict[str, str]
     card_document: str
     none: str
 

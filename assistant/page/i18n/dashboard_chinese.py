@@ -188,7 +188,6 @@ CHINESE = DashboardTexts(
     side_by_side_help="两个版本回答同一条消息。在您选择之前，版本名是隐藏的，这样您的选择才能计入排名。",
     prompt_label="发给两个版本的消息",
     prompt_placeholder="向两个版本提问…",
-    examples=("347+285等于多少？", "小明买了4袋苹果，每袋6个。他一共有多少个苹果？", "什么是过拟合？"),
     version_a="一个版本",
     version_b="另一个版本",
     think="逐步思考",

@@ -196,11 +196,6 @@ ENGLISH = DashboardTexts(
     "your choice can count for the ranking.",
     prompt_label="Message to both",
     prompt_placeholder="Ask both versions…",
-    examples=(
-        "What is 347 + 285?",
-        "Anna buys 4 bags of apples with 6 in each bag. How many apples does she have?",
-        "What is overfitting?",
-    ),
     version_a="One version",
     version_b="The other",
     think="Think step by step",

@@ -141,7 +141,6 @@ class DashboardTexts:
     side_by_side_help: str
     prompt_label: str
     prompt_placeholder: str
-    examples: tuple[str, ...]
     version_a: str
     version_b: str
     think: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assistant.auth.pseudonyms import is_reserved
+from assistant.bases.model_card import Thinking
 from assistant.page.i18n.languages import LANGUAGES, ChatTexts
 from assistant.page.session.preferences import Preferences, preferences
 
@@ -68,7 +69,8 @@ class ChatSession:
     way_in: Way | None = None  # how people sign in here
     admin: bool = False  # whether this person may open the dashboard
     language: str = "en"
-    think: bool = True
+    thinking: Thinking = "native"  # how the released version's model thinks
+    think: bool | None = None  # whether replies think first, once the person has decided
     mode: Mode = "one"
     preferences: Preferences = field(default_factory=Preferences)
     conversation: str | None = None
@@ -107,6 +109,13 @@ class ChatSession:
         return LANGUAGES[self.language]
 
     @property
+    def thinks(self) -> bool:
+        """Whether replies think first: as the person has decided, by default if the model was made for it."""
+        if self.thinking == "none":
+            return False
+        return self.thinking == "native" if self.think is None else self.think
+
+    @property
     def busy(self) -> bool:
         """Whether a reply is being written."""
         return self.answering
@@ -133,7 +142,8 @@ class ChatSession:
 
     def set_switches(self, think: bool | None, mode: object) -> None:
         """Take over the switches beside the message box; None leaves a switch as it is."""
-        self.think = self.think if think is None else think
+        if think is not None and think != self.thinks:
+            self.think = think
         self.mode = self.mode if mode is None else known_mode(mode)
 
     def end_reply(self) -> None:
@@ -177,7 +187,7 @@ class ChatSession:
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
         is_same_account = stored.get("account") == (account.name if account else None)
         self.conversation = conversation if isinstance(conversation, str) and is_same_account else None
-        self.think = think if isinstance(think, bool) else True
+        self.think = think if isinstance(think, bool) else None
         self.mode = known_mode(stored.get("mode"))
         self.preferences = preferences(stored.get("preferences"))
 

@@ -33,7 +33,8 @@ class SideBySide:
     prompt: str = ""
     version_a: str = ""
     version_b: str = ""
-    think: bool = True
+    think: bool | None = None
+    """None until the admin has decided."""
     left: Update | None = None
     right: Update | None = None
     writing: bool = False

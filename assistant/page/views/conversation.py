@@ -12,6 +12,7 @@ from assistant.page.views.reply import live_reply, reply, reply_pair
 from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
+    from assistant.bases.model_card import ModelCard
     from assistant.chat.library import ConversationTurn
     from assistant.page.session.chat_session import ChatSession
 
@@ -22,8 +23,16 @@ def header(texts: ChatTexts, version: str, about: str) -> Markup:
     return render("chat/header.html", texts=texts, version=version, title=title)
 
 
-def conversation(session: ChatSession, about: str) -> list[str]:
-    """The conversation as a list of blocks, one per turn, so that streaming changes only the last ones."""
+def welcome(texts: ChatTexts, card: ModelCard, about: str) -> Markup:
+    """What an empty conversation shows: what the model is good at, and examples to try."""
+    return render("chat/welcome.html", texts=texts, card=card.texts[texts.code], about=about)
+
+
+def conversation(session: ChatSession, opening: str = "") -> list[str]:
+    """The conversation as a list of blocks, one per turn, so that streaming changes only the last ones.
+
+    `opening` is shown as long as there are none.
+    """
     texts, turns, pair = session.texts, session.turns, session.pair
     if pair is not None and turns and turns[-1].id in (pair.left_id, pair.right_id):
         turns = turns[:-1]  # it is shown as one of the two replies of the pair
@@ -35,7 +44,7 @@ def conversation(session: ChatSession, about: str) -> list[str]:
     elif session.busy:
         blocks.append(live_reply(texts, session.live))
     if not blocks:
-        blocks.append(render("chat/welcome.html", texts=texts, about=about))
+        blocks.append(opening)
     if session.notice:
         is_error = session.notice_is_error
         blocks.append(render("chat/notice.html", texts=texts, text=session.notice, is_error=is_error))
@@ -51,9 +60,14 @@ def footnote(texts: ChatTexts) -> Markup:
 
 
 def answer_mode(session: ChatSession, other: str | None = None) -> Markup:
-    """The choice of how many answers a message gets; "two versions" only if there is an `other` version."""
+    """The choice of how many answers a message gets.
+
+    "Two versions" only if there is an `other` version, and "thinking or not" only if the model thinks.
+    """
     texts = session.texts
-    modes = {name: label for name, label in texts.modes.items() if name != "versions" or other is not None}
+    hidden = {"versions"} if other is None else set()
+    hidden |= {"thinking"} if session.thinking == "none" else set()
+    modes = {name: label for name, label in texts.modes.items() if name not in hidden}
     return render("chat/answer_mode.html", texts=texts, modes=modes, chosen=session.mode)
 
 

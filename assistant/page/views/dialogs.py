@@ -14,6 +14,7 @@ from assistant.page.views.templates import render
 from assistant.sampling_settings import MAX_PAGE_TEMPERATURE
 
 if TYPE_CHECKING:
+    from assistant.bases.model_card import ModelCard
     from assistant.page.session.chat_session import ChatSession
     from assistant.registry.versions import Manifest
     from assistant.sampling_settings import Sampling
@@ -46,10 +47,18 @@ def settings(session: ChatSession, default: Sampling) -> Markup:
     )
 
 
-def version_card(texts: ChatTexts, manifest: Manifest, about: str) -> Markup:
-    """The facts of a version's manifest; with the starter model as its base, also the starter's model card."""
+def version_card(texts: ChatTexts, manifest: Manifest, card: ModelCard, about: str) -> Markup:
+    """What is known of the version's model, and the facts of its manifest; for the starter, its README.md too."""
+    own = card.texts[texts.code]
+    model = {
+        "good_at": own.good_at,
+        "not_good_at": own.not_good_at,
+        "size": card.size,
+        "languages": " · ".join(texts.card_languages.get(code, code) for code in card.languages),
+        "licence": card.licence,
+    }
     facts = {
-        "base": f"{manifest.base.name} {manifest.base.revision[:12]}".strip(),
+        "base": f"{card.name} {manifest.base.revision[:12]}".strip(),
         "parent": manifest.parent or texts.none,
         "stage": texts.card_stages.get(manifest.stage, manifest.stage),
         "created": manifest.created[:10],
@@ -62,7 +71,13 @@ def version_card(texts: ChatTexts, manifest: Manifest, about: str) -> Markup:
         document = markdown(text.split("\n---\n", 1)[-1] if text.startswith("---\n") else text)
     title = texts.card_title_format.format(version=manifest.id)
     return render(
-        "chat/version_card.html", texts=texts, title=title, about=about, facts=facts, document=document
+        "chat/version_card.html",
+        texts=texts,
+        title=title,
+        about=about,
+        model={name: value for name, value in model.items() if value},
+        facts=facts,
+        document=document,
     )
 
 

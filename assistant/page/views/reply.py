@@ -47,6 +47,7 @@ def reply(session: ChatSession, turn: ConversationTurn, is_last: bool) -> Markup
         caption=_caption(texts, turn),
         siblings=sibling_arrows(session, turn),
         can_retry=is_last and not session.busy,
+        can_think=session.thinking != "none",
         remark=session.remark[1] if has_remark and session.remark else "",
         correction_form=session.correcting == turn.id,
         difference=difference(turn.content, turn.correction) if turn.correction is not None else "",

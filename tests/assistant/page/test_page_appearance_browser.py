@@ -9,9 +9,12 @@ import pytest
 from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
 from helpers.fake_chat import FakeChat
 
+from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.page.i18n.languages import CHINESE, ENGLISH
 
 pytestmark = MARKS
+
+STARTER = STARTER_CARD.texts["zh"]
 
 
 @both_sizes
@@ -19,9 +22,9 @@ def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
     tab = visit(size, locale="zh-CN")
-    expect(tab.get_by_role("heading", name=CHINESE.greeting)).to_be_visible()
+    expect(tab.get_by_role("heading", name=STARTER.greeting)).to_be_visible()
     picture(tab, f"welcome-chinese-{size['width']}")
-    button(tab, CHINESE.examples[0]).click()
+    button(tab, STARTER.examples[0]).click()
     answered(tab)
     expect(tab.locator(".thought summary")).to_have_text(re.compile(r"思考了 \d+\.\d 秒"))
     button(tab, CHINESE.good).click()
@@ -30,7 +33,7 @@ def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
     seen = re.sub(
         r"v1|English|Thumbtune|Enter|Shift|Markdown|JSON", "", str(tab.locator("#frame").inner_text())
     )
-    assert not re.search(r"[A-Za-z]{2,}", seen.replace(CHINESE.examples[0], ""))
+    assert not re.search(r"[A-Za-z]{2,}", seen.replace(STARTER.examples[0], ""))
     button(tab, CHINESE.switch_language).click()
     expect(button(tab, ENGLISH.good)).to_be_visible()
     expect(tab.locator("#send")).to_have_text(ENGLISH.send)

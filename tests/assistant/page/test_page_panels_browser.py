@@ -7,6 +7,7 @@ from typing import Any
 from helpers.browser_steps import DESKTOP, MARKS, answered, both_sizes, button, expect, picture, send
 from helpers.fake_chat import FakeChat
 
+from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.page.i18n.languages import ENGLISH
 
 pytestmark = MARKS
@@ -89,7 +90,7 @@ def test_the_version_badge_opens_its_card(visit: Any, fake: FakeChat, size: dict
     panel = tab.get_by_role("dialog", name="Version v1")
     expect(panel).to_contain_text(ENGLISH.card["base"])
     expect(panel).to_contain_text(ENGLISH.card_stages["kto"])
-    expect(panel).to_contain_text(ENGLISH.card_starter)
+    expect(panel).to_contain_text(STARTER_CARD.texts["en"].not_good_at)
     panel.get_by_text(ENGLISH.card_document).click()
     expect(panel.get_by_role("heading", name="The starter")).to_be_visible()
     picture(tab, f"card-{size['width']}")

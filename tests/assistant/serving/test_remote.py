@@ -303,7 +303,7 @@ async def test_a_chat_over_another_server_stores_its_token_ids(remote: Remote, t
         last = [update async for update in chat.reply("Hello", think=False, rater="ann")][-1]
         assert last.answer == "The answer is 19."
         assert store.reply(last.reply_id).completion_ids == remote.fake.says
-        assert chat.about == "v1 · starter"
+        assert chat.about == "v1 · starter · 4.9M"
 
 
 def test_the_error_names_a_server_that_cannot_be_used(home: Path) -> None:

@@ -33,7 +33,7 @@ class Side:
 
 def form(services: AdminServices, session: DashboardSession) -> Markup:
     """The message and the two versions to ask."""
-    comparison = session.side_by_side
+    comparison, card = session.side_by_side, services.chat.card
     versions = [manifest.id for manifest in reversed(services.versions.servable())]
     version_a, version_b = comparison.version_a, comparison.version_b
     if version_a not in versions:
@@ -43,11 +43,13 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
     return render(
         "dashboard/side_by_side_form.html",
         texts=session.texts,
+        examples=card.texts[session.texts.code].examples,
+        can_think=card.thinking != "none",
         versions=versions,
         version_a=version_a,
         version_b=version_b,
         prompt=comparison.prompt,
-        think=comparison.think,
+        think=card.thinking == "native" if comparison.think is None else comparison.think,
     )
 
 

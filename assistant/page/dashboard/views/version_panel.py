@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +11,7 @@ from markupsafe import Markup
 from assistant.admin import cycle_records
 from assistant.admin.services import AdminServices
 from assistant.bases.base import STARTER, STARTER_FOLDER
+from assistant.bases.card_lookup import card_of, public_name
 from assistant.page.dashboard.views.charts import Line, Point, line_chart
 from assistant.page.dashboard.views.cycles import gate_decision, rewards
 from assistant.page.dashboard.views.formatting import moment
@@ -39,8 +40,8 @@ def panel(services: AdminServices, session: DashboardSession, version: str) -> M
             services, session, (gate or {}).get("cycle"), version, str((gate or {}).get("released", ""))
         ),
         curves=_curves(services, texts, version),
-        facts=_facts(texts, manifest),
-        manifest=json.dumps(asdict(manifest), ensure_ascii=False, indent=1),
+        facts=_facts(services, texts, manifest),
+        manifest=json.dumps(asdict(_shown(services, manifest)), ensure_ascii=False, indent=1),
         model_card=_model_card(services, manifest),
     )
 
@@ -64,10 +65,16 @@ def _curves(services: AdminServices, texts: DashboardTexts, version: str) -> Mar
     )
 
 
-def _facts(texts: DashboardTexts, manifest: Manifest) -> dict[str, str]:
+def _shown(services: AdminServices, manifest: Manifest) -> Manifest:
+    """The manifest with its base's name instead of the folder where that lies."""
+    name = public_name(manifest.base.name, services.home)
+    return replace(manifest, base=replace(manifest.base, name=name))
+
+
+def _facts(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> dict[str, str]:
     """The manifest's fields as text, by their names in `DashboardTexts.facts`; empty ones are left out."""
     facts = {
-        "base": f"{manifest.base.name} {manifest.base.revision[:12]}".strip(),
+        "base": f"{card_of(manifest.base.name, services.home).name} {manifest.base.revision[:12]}".strip(),
         "parent": manifest.parent,
         "stage": manifest.stage,
         "created": moment(texts, manifest.created),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers.handler_steps import collect, event, request, say, shown
 
+from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import CHINESE, ENGLISH
 from assistant.page.session.chat_session import ChatSession
@@ -18,12 +19,12 @@ def test_a_first_visit_gets_an_unguessable_pseudonym_and_examples(handlers: Chat
     handlers.opening.open(second, request(), None)
     assert len(first.rater) >= 22
     assert first.rater != second.rater
-    assert all(example in shown(screen) for example in CHINESE.examples)
+    assert all(example in shown(screen) for example in STARTER_CARD.texts["zh"].examples)
     assert screen.memory == {
         "rater": first.rater,
         "account": None,
         "language": "zh",
-        "think": True,
+        "think": None,
         "mode": "one",
         "preferences": {},
         "conversation": None,

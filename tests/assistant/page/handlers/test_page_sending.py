@@ -13,6 +13,7 @@ from helpers.fake_chat import FakeChat
 from helpers.handler_steps import collect, event, request, say, shown
 from markupsafe import escape
 
+from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.chat.reply_stream import Update
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.handlers.page_update import SKIP, PageUpdate
@@ -22,6 +23,8 @@ from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import conversation
 from assistant.page.views import reply as reply_view
 from feedback_store.errors import StoreUnwritable
+
+EXAMPLE = STARTER_CARD.texts["en"].examples[0]
 
 
 def test_a_message_streams_thought_then_answer(handlers: ChatHandlers, session: ChatSession) -> None:
@@ -141,8 +144,8 @@ def test_a_message_that_never_got_a_reply_is_replaced_by_the_next(
 
 
 def test_an_example_is_sent_unchanged(chat: FakeChat, handlers: ChatHandlers, session: ChatSession) -> None:
-    collect(handlers.sending.example(session, event(text=ENGLISH.examples[0])))
-    assert chat.requests == [(ENGLISH.examples[0], True)]
+    collect(handlers.sending.example(session, event(text=EXAMPLE)))
+    assert chat.requests == [(EXAMPLE, True)]
 
 
 def test_stop_keeps_the_part_that_was_written(
@@ -204,7 +207,7 @@ def test_a_new_conversation_stops_the_reply_being_written(
         return screen
 
     screen = asyncio.run(run())
-    assert ENGLISH.greeting in shown(screen)
+    assert STARTER_CARD.texts["en"].greeting in shown(screen)
     assert session.conversation is None
     assert list(chat.finished.values()) == ["stopped"]
 

@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import pytest
@@ -17,6 +17,8 @@ from helpers.handler_steps import collect, event, request, say
 from helpers.paths import ROOT
 
 from assistant.auth.accounts import Account
+from assistant.bases.built_in_cards import STARTER_CARD
+from assistant.bases.model_card import CardTexts
 from assistant.errors import AssistantError
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.handlers.page_update import PageUpdate
@@ -25,6 +27,7 @@ from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import dialogs
 from feedback_store import StoreError
 
+Texts = TypeVar("Texts", ChatTexts, CardTexts)
 PAGE = ROOT / "assistant" / "page"
 
 
@@ -81,7 +84,7 @@ class Seen(HTMLParser):
         self.texts.append(data)
 
 
-def marked(texts: ChatTexts) -> ChatTexts:
+def marked(texts: Texts) -> Texts:
     """The same language with every text between ⟦ and ⟧; any text outside them comes from somewhere else."""
 
     def mark(value: Any) -> Any:
@@ -89,7 +92,8 @@ def marked(texts: ChatTexts) -> ChatTexts:
             return {key: mark(text) for key, text in value.items()}
         return tuple(map(mark, value)) if isinstance(value, tuple) else f"⟦{value}⟧"
 
-    fields = {name: mark(value) for name, value in vars(texts).items() if name != "code"}
+    codes = ("code", "examples_language")
+    fields = {name: mark(value) for name, value in vars(texts).items() if name not in codes}
     return dataclasses.replace(texts, **fields)
 
 
@@ -144,6 +148,8 @@ def test_every_text_in_every_state_of_the_page_comes_from_the_language_files(
     handlers: ChatHandlers, session: ChatSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LANGUAGES, "en", marked(ENGLISH))
+    card = dataclasses.replace(STARTER_CARD, texts={"en": marked(STARTER_CARD.texts["en"])}, licence="")
+    monkeypatch.setattr("assistant.chat.chat.card_of", lambda *_: card)
     monkeypatch.setattr(dialogs, "STARTER", "")  # the model card is a document of its own, in English
     session.account, session.admin = Account("7", "login-7"), True
     monkeypatch.setattr("assistant.page.handlers.session_manager.account_of", lambda *_: session.account)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from assistant.auth.accounts import Account
+from assistant.bases.built_in_cards import neutral_card
 from assistant.chat.library import ConversationTurn
 from assistant.chat.reply_stream import Update
 from assistant.chat.token_steps import Alternative, Step
@@ -104,7 +105,7 @@ def sessions() -> Iterator[ChatSession]:
 def views() -> Iterator[str]:
     """The HTML of every view of the chat page."""
     for session in sessions():
-        yield from conversation.conversation(session, HOSTILE)
+        yield from conversation.conversation(session)
         yield sidebar.sidebar_top(session)
         yield sidebar.conversation_list(session)
     session = ChatSession(preferences=Preferences(system=HOSTILE))
@@ -123,7 +124,10 @@ def views() -> Iterator[str]:
     }
     for base in ("starter", HOSTILE):
         named = SimpleNamespace(name=base, revision=HOSTILE)
-        yield dialogs.version_card(texts, SimpleNamespace(base=named, metrics={HOSTILE: 1}, **facts), HOSTILE)  # type: ignore[arg-type]
+        manifest: Any = SimpleNamespace(base=named, metrics={HOSTILE: 1}, **facts)
+        card = neutral_card(HOSTILE, (HOSTILE,), HOSTILE)
+        yield conversation.welcome(texts, card, HOSTILE)
+        yield dialogs.version_card(texts, manifest, card, HOSTILE)
     alternatives = (
         Alternative(1, HOSTILE, 0.5),
         Alternative(2, HOSTILE, 0.0001),
