@@ -60,12 +60,13 @@ class Draft:
         self._request = request
         self._tokenizer = served.tokenizer
         self._version = served.version.id
+        self._opened = prompt.ends_in_open_thought(served.tokenizer, request.prompt_ids)
         self._started = time.monotonic()
         self._ids = list(request.beginning)
         self._first_token_seconds: float | None = None
         self.finish_reason: FinishReason = "stopped"
         """What the reply is stored with; "stopped" until something else ends it."""
-        parsed = prompt.parse(prompt.decode(self._tokenizer, self._ids), request.think)
+        parsed = prompt.parse(prompt.decode(self._tokenizer, self._ids), request.think, self._opened)
         self.update = Update(
             request.reply_id,
             request.question.conversation_id,
@@ -97,7 +98,7 @@ class Draft:
         if self._first_token_seconds is None:
             self._first_token_seconds = seconds
         text, stopped = self._text(ended=chunk.finish_reason is not None)
-        parsed = prompt.parse(text, self._request.think)
+        parsed = prompt.parse(text, self._request.think, self._opened)
         finish_reason: FinishReason | None = "end" if stopped else chunk.finish_reason
         thought_seconds = self.update.thought_seconds
         if thought_seconds is None and parsed.thought and not parsed.thinking:

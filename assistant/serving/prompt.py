@@ -3,9 +3,10 @@
 The only place where prompts are rendered: what training and evaluation see is token for token what was served,
 because all of them call `render`.
 
-A model with a native thinking switch (Qwen3: `enable_thinking`) is asked through it. Any other is asked by an
-instruction, and answers with the same `<think>` tags. If a template refuses a system message or two messages of one
-role in a row, the same texts are put into messages that it accepts.
+A model with a native thinking switch (Qwen3: `enable_thinking`) is asked through it. A model whose template opens the
+thought of every reply itself (the distilled DeepSeek-R1) thinks unless the prompt closes that thought. Any other is
+asked by an instruction, and answers with the same `<think>` tags. If a template refuses a system message or two
+messages of one role in a row, the same texts are put into messages that it accepts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from assistant.bases.model_card import Thinking
 from assistant.errors import EmptyMessage, PromptError
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+_ENABLE = "enable_thinking"
 
 _INSTRUCTION = (
     f"Think step by step first, between {THINK_OPEN} and {THINK_CLOSE}. Then give the answer alone."
@@ -104,16 +106,20 @@ def render(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], think: bool
     ]
     if not tokenizer.chat_template:
         return list(tokenizer(_plain(neutral_messages, think)).input_ids)
-    if has_thinking_switch(tokenizer):
+    if _ENABLE in tokenizer.chat_template:
         return _apply_template(tokenizer, neutral_messages, enable_thinking=think)
+    if _opens_thought(tokenizer, tokenizer.chat_template):
+        ids = _apply_template(tokenizer, neutral_messages)
+        return ids if think else ids + tokenizer(f"\n{THINK_CLOSE}\n\n", add_special_tokens=False).input_ids
     if think:
         neutral_messages[-1]["content"] += f"\n\n{_INSTRUCTION}"
     return _apply_template(tokenizer, neutral_messages)
 
 
 def has_thinking_switch(tokenizer: Tokenizer) -> bool:
-    """Whether the model's own template knows `enable_thinking`."""
-    return "enable_thinking" in (tokenizer.chat_template or "")
+    """Whether the model's own template thinks or not as it is told, rather than by an instruction."""
+    template = tokenizer.chat_template or ""
+    return _ENABLE in template or _opens_thought(tokenizer, template)
 
 
 def thinking(tokenizer: Tokenizer, declared: Thinking) -> Thinking:
@@ -136,9 +142,17 @@ def neutral(tokenizer: Tokenizer, text: str) -> str:
 # Thought and answer ↔ completion
 
 
+def ends_in_open_thought(tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> bool:
+    """Whether the prompt itself opens the thought, so that the completion begins inside it."""
+    return tokenizer.decode(list(prompt_ids[-12:])).rstrip().endswith(THINK_OPEN)
+
+
 def completion(tokenizer: Tokenizer, thought: str, answer: str, think: bool) -> list[int]:
     """Token ids of a reply as the model would have generated it after `render`, END included."""
-    text = f"{THINK_OPEN}\n{thought.strip()}\n{THINK_CLOSE}\n\n{answer.strip()}" if think else answer.strip()
+    text = answer.strip()
+    if think:
+        opening = "" if _opens_thought(tokenizer, tokenizer.chat_template or "") else f"{THINK_OPEN}\n"
+        text = f"{opening}{thought.strip()}\n{THINK_CLOSE}\n\n{text}"
     ids = tokenizer(text, add_special_tokens=False).input_ids
     return [*ids, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
 
@@ -153,25 +167,34 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     return text.rstrip("\ufffd")
 
 
-def parse(text: str, think: bool) -> Parsed:
+def parse(text: str, think: bool, opened: bool = False) -> Parsed:
     """Split the text that `decode` gives into thought and answer.
 
-    Works on text that is still arriving: a tag that has arrived only in part is not shown.
+    Works on text that is still arriving: a tag that has arrived only in part is not shown. `opened`: the text begins
+    inside the thought, because the prompt ends in an open one.
     """
     if think:
         head = text.lstrip()
         if THINK_OPEN.startswith(head):
             return Parsed("", "", thinking=True)
-        if head.startswith(THINK_OPEN):
-            thought, closed, answer = head[len(THINK_OPEN) :].partition(THINK_CLOSE)
+        if opened or head.startswith(THINK_OPEN):
+            thought, closed, answer = head.removeprefix(THINK_OPEN).partition(THINK_CLOSE)
             if not closed:
                 return Parsed(_without_partial_tag(thought).strip(), "", thinking=True)
             return Parsed(thought.strip(), answer.strip(), thinking=False)
-        # A template may open the thought itself, so that only its end is in the completion.
+        # Of a whole completion it need not be known that the prompt opened the thought: its end tells.
         thought, closed, answer = text.partition(THINK_CLOSE)
         if closed:
             return Parsed(thought.strip(), answer.strip(), thinking=False)
     return Parsed("", text.strip(), thinking=False)
+
+
+@lru_cache(maxsize=8)
+def _opens_thought(tokenizer: Tokenizer, template: str) -> bool:
+    if _ENABLE in template or THINK_OPEN not in template:
+        return False
+    ids = _apply_template(tokenizer, [{"role": "user", "content": "?"}])
+    return ends_in_open_thought(tokenizer, ids)
 
 
 @lru_cache(maxsize=8)

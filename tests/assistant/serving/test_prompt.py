@@ -7,6 +7,7 @@ from helpers.plain_tokenizer import Plain
 from transformers import AutoTokenizer
 
 from assistant.bases.base import STARTER_FOLDER
+from assistant.bases.model_card import Thinking
 from assistant.errors import PromptError
 from assistant.serving import prompt
 from assistant.serving.prompt import Parsed
@@ -115,3 +116,62 @@ def test_a_model_without_a_switch_is_asked_to_think_in_words() -> None:
     assert plain == "你好"
     assert text.startswith("你好\n\n")
     assert "step by step" in text
+
+
+class Opening(Templated):
+    """A template that opens the thought of every reply, as DeepSeek-R1's do."""
+
+    chat_template = "{{ messages }}<think>"
+
+    def decode(self, ids: list[int]) -> str:
+        return "".join(map(chr, ids))
+
+    def apply_chat_template(self, turns: list[dict[str, str]], **switches: Any) -> list[int]:
+        return [*super().apply_chat_template(turns, **switches), *map(ord, "\n<think>\n")]
+
+
+def test_a_thought_that_the_template_opens_is_closed_at_once_if_nobody_wants_it() -> None:
+    assert prompt.has_thinking_switch(Opening())
+    assert prompt.thinking(Opening(), "instructed") == "native"
+    thinks, answers = (prompt.render(Opening(), HELLO, think) for think in (True, False))
+    assert "".join(map(chr, thinks)) == "你好\n<think>\n"
+    assert "".join(map(chr, answers)) == "你好\n<think>\n\n</think>\n\n"
+    assert prompt.ends_in_open_thought(Opening(), thinks)
+    assert not prompt.ends_in_open_thought(Opening(), answers)
+    completed = "".join(map(chr, prompt.completion(Opening(), "3+4=7", "7", think=True)))
+    assert completed.startswith("3+4=7\n</think>\n\n7")
+    assert prompt.parse(completed, think=True).thought == "3+4=7"
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected"),
+    [
+        ("", Parsed("", "", True)),
+        ("3+4", Parsed("3+4", "", True)),
+        ("3+4=7\n</thi", Parsed("3+4=7", "", True)),
+        ("3+4=7\n</think>\n\n7", Parsed("3+4=7", "7", False)),
+        ("<think>\n3+4=7\n</think>\n\n7", Parsed("3+4=7", "7", False)),
+    ],
+)
+def test_a_text_that_begins_inside_the_thought_is_thought_as_it_streams(
+    completion: str, expected: Parsed
+) -> None:
+    assert prompt.parse(completion, think=True, opened=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "declared", "expected"),
+    [
+        ("{{ enable_thinking }}", "none", "native"),
+        ("{{ messages }}", "native", "instructed"),
+        ("{{ messages }}", "instructed", "instructed"),
+        ("{{ messages }}", "none", "none"),
+        (None, "none", "none"),
+    ],
+)
+def test_how_a_model_thinks_is_told_by_its_template_first_and_by_its_card_second(
+    template: str | None, declared: Thinking, expected: Thinking
+) -> None:
+    tokenizer = Templated()
+    tokenizer.chat_template = template  # type: ignore[assignment]
+    assert prompt.thinking(tokenizer, declared) == expected
