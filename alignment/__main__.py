@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alignment.errors import AlignmentError, is_disk_full
 from alignment.event_output import LOG_FORMATS, emit, set_log_format, writes_json
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
@@ -156,7 +156,11 @@ def _list(arguments: list[str]) -> None:
     versions = Versions(_parser("versions", "List the versions of a home.").parse_args(arguments).home)
     released = versions.released()
     for version_id in versions.ids():
-        manifest = versions.open(version_id).manifest
+        try:
+            manifest = versions.open(version_id).manifest
+        except VersionError as error:
+            print(f"{version_id:<5} {error}")
+            continue
         mark = "released" if version_id == released else ""
         print(
             f"{version_id:<5} {manifest.stage:<9} from {manifest.parent or '-':<5} {manifest.created}  {mark}".rstrip()

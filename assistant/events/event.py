@@ -55,6 +55,7 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "released_version_unknown": {"version": "text", "home": "text", "known": "texts"},
     "version_damaged": {"version": "text", "home": "text", "why": "event"},
     "manifest_unreadable": {"error": "text"},
+    "manifest_of_another": {"version": "text"},
     "file_unreadable": _ERROR_AT,
     "file_changed": {"path": "text"},
     "reward_model_released": {"version": "text"},

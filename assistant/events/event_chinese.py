@@ -18,6 +18,7 @@ TEMPLATES = {
     "或用 `python -m alignment release` 发布另一个版本。已有的版本：{known:, |还没有}。",
     "version_damaged": "{home} 里的版本 {version} 已损坏：{why}。请恢复它，或发布另一个版本。",
     "manifest_unreadable": "读不出 manifest.json（{error}）",
+    "manifest_of_another": "manifest.json 属于版本 {version}，而文件夹名必须与版本号一致",
     "file_unreadable": "读不出 {path}（{error}）",
     "file_changed": "{path} 与当初写入的文件不同",
     "reward_model_released": "{version} 是奖励模型：它只给回答打分，不能对话。请发布用它训练出的版本，"

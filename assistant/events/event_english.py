@@ -19,6 +19,7 @@ TEMPLATES = {
     "the released one: bring its folder back, or release another with `python -m alignment release`.",
     "version_damaged": "Version {version} in {home} is damaged: {why}. Restore it, or release another version.",
     "manifest_unreadable": "its manifest.json cannot be read ({error})",
+    "manifest_of_another": "its manifest.json is that of {version}, and a folder bears the id of its version",
     "file_unreadable": "{path} cannot be read ({error})",
     "file_changed": "{path} is not the file that was written",
     "reward_model_released": "{version} is a reward model: it scores replies and cannot chat. Release a version "

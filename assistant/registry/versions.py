@@ -93,16 +93,23 @@ class Versions:
         return sorted(names, key=lambda name: int(name[1:]))
 
     def manifest(self, version_id: str) -> Manifest:
-        """A version's manifest. Raises VersionError if it is unknown or its manifest cannot be read."""
+        """A version's manifest.
+
+        Raises VersionError if it is unknown, its manifest cannot be read, or its folder bears another version's id.
+        """
         folder = self.folder / version_id
         if not _ID.fullmatch(version_id) or not folder.is_dir():
             code = "released_version_unknown" if version_id == self.released() else "version_unknown"
             raise VersionError(Event.of(code, version=version_id, home=str(self.home), known=self.ids()))
         try:
             raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            return Manifest(**{**raw, "base": Base(**raw["base"])})
+            manifest = Manifest(**{**raw, "base": Base(**raw["base"])})
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise VersionError(_damaged(folder, Event.of("manifest_unreadable", error=str(error)))) from error
+        if manifest.id != version_id:
+            # A copied folder would serve one version under two names, and votes would count for the wrong one.
+            raise VersionError(_damaged(folder, Event.of("manifest_of_another", version=str(manifest.id))))
+        return manifest
 
     def open(self, version_id: str) -> Version:
         """Read a version and check its files against its manifest.

@@ -1,6 +1,7 @@
 """The registry: nothing half written, nothing damaged served, every release remembered."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,21 @@ def test_missing_weights_and_a_broken_manifest_are_found(home: Path) -> None:
         versions.open("v1")
     with pytest.raises(VersionError, match=r"manifest\.json cannot be read"):
         versions.open("v2")
+
+
+def test_a_folder_that_bears_another_versions_id_is_refused_and_the_others_are_listed(home: Path) -> None:
+    versions = Versions(home)
+    add(versions)
+    add(versions)
+    versions.release("v1")
+    shutil.copytree(versions.folder / "v1", versions.folder / "v3")
+    for refused in (versions.manifest, versions.open, versions.release):
+        with pytest.raises(VersionError, match=r"v3 .* is damaged: its manifest\.json is that of v1"):
+            refused("v3")
+    assert versions.released() == "v1"
+    assert [manifest.id for manifest in versions.servable()] == ["v1", "v2"]
+    # The name is taken all the same.
+    assert add(versions).id == "v4"
 
 
 def test_releases_are_remembered_and_rolled_back(home: Path) -> None:

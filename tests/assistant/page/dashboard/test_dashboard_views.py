@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def test_damaged_records_do_not_take_a_page_down(services: AdminServices) -> Non
     for name in ("cycles/2/state.json", "trials/old.json", "cycles/1/v4-against-v1.json", "trial.json"):
         (services.home / name).write_text("{")
     (services.versions.folder / "v5" / "manifest.json").write_text("{")
+    shutil.copytree(services.versions.folder / "v1", services.versions.folder / "v77")
     for view in VIEWS:
         assert AdminHandlers(services).open(DashboardSession(), {"view": view}, WHO).body, view
 
