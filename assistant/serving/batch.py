@@ -108,6 +108,11 @@ class BatchedVersion:
                 tokens, finished = list(request.tokens), request.finished
                 if request.error is not None:
                     raise EngineError(f"The reply failed: {request.error}. Send the message again.")
+                if request.drawing.broken:
+                    raise EngineError(
+                        f"The reply failed: {self.version.id} computes no finite numbers for this text. "
+                        "Change the message, or release another version."
+                    )
                 reason = self._finish_reason(tokens, limit) if finished else None
                 if len(tokens) > sent or finished:
                     yield Chunk(tokens[sent:], reason, tuple(request.drawing.logprobs[sent : len(tokens)]))

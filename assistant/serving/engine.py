@@ -7,6 +7,7 @@ only the protocols of this file, and this file needs no model library.
 
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 MAX_OTHER_VERSIONS = 2
 """Versions that may serve beside the released one: a live comparison's candidate, and one to compare with."""
+
+
+LONGEST_PAUSE = 30.0
+"""Seconds, at most, until a released version that could not be served is tried again."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,8 @@ class Engine(Protocol):
 class ReleaseFollower:
     """A thread that calls `serve` with the id of a version when it is released.
 
-    If the released version cannot be served, the one before stays in service; the reason is logged once.
+    If the released version cannot be served, the one before stays in service. The reason is logged once, and the
+    version is tried again after pauses that double up to LONGEST_PAUSE: each try may load a whole model.
     """
 
     def __init__(
@@ -143,7 +149,7 @@ class ReleaseFollower:
     ) -> None:
         """Starts the thread. `current`: id of the version in service. `seconds`: time between two checks.
 
-        `serve` may raise AssistantError. `after_check` is called after each check.
+        `serve` may raise what it likes. `after_check` is called after each check.
         """
         self._registry = registry
         self._current = current
@@ -151,6 +157,10 @@ class ReleaseFollower:
         self._seconds = seconds
         self._after_check = after_check
         self._logged = ""
+        self._refused: str | None = None
+        """The released version that could not be served at the last try."""
+        self._pause = 0.0
+        self._next_try = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow-releases", daemon=True)
         self._thread.start()
@@ -162,14 +172,21 @@ class ReleaseFollower:
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):
+            released = None
             try:
                 released = self._registry.released()
-                if released is not None and released != self._current():
-                    self._serve(released)
-                self._logged = ""
-            except AssistantError as error:
+                if released in (None, self._current()):
+                    self._refused, self._logged = None, ""
+                elif released != self._refused or time.monotonic() >= self._next_try:
+                    self._serve(str(released))
+            except Exception as error:
                 # A damaged release must not take the assistant down.
+                self._pause = (
+                    min(2 * self._pause, LONGEST_PAUSE) if released == self._refused else self._seconds
+                )
+                self._refused, self._next_try = released, time.monotonic() + self._pause
                 if str(error) != self._logged:
-                    log.error("Still serving %s: %s", self._current(), error)
+                    unexpected = None if isinstance(error, AssistantError) else error
+                    log.error("Still serving %s: %s", self._current(), error, exc_info=unexpected)
                 self._logged = str(error)
             self._after_check()

@@ -17,12 +17,14 @@ from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Logprob
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drawing:
     """How one request is drawn, and the log-probabilities of its tokens so far, if it asks for them."""
 
     sampling: Sampling
     logprobs: list[Logprob] = field(default_factory=list)
+    broken: bool = False
+    """Whether the model once gave no probabilities to draw from: logits that are NaN, infinite, or all excluded."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: a request that the library starts again keeps the same list of log-probabilities."""
@@ -36,7 +38,14 @@ def draw_next(
 
     `scores`: logits, shape [rows, vocabulary]. `positions`: how many tokens each request has already. `ends`: the
     tokens that end a reply; a request that has fewer than its `min_tokens` cannot draw them.
+
+    A request without usable logits is marked as broken and gets any token, so that the others are drawn all the same.
     """
+    usable = scores.amax(dim=-1).isfinite()
+    if not bool(usable.all()):
+        for drawing, fine in zip(drawings, usable.tolist(), strict=True):
+            drawing.broken |= not fine
+        scores = torch.where(usable[:, None], scores, 0.0)
     allowed = scores
     early = [
         row

@@ -167,6 +167,11 @@ def _write_base(folder: Path, weights: list[Path], ends: list[int], path: Path) 
             name = names.get_name(tensor.name, (".weight", ".bias"))
             if name is None:
                 raise ModelError(f"{file.name} holds {tensor.name}, which llama.cpp does not know.")
+            if not tensor.is_finite():
+                # llama.cpp would write any token as the reply, and report no error.
+                raise ModelError(
+                    f"{tensor.name} of {file} holds NaN or infinite values. Download or restore the base."
+                )
             values = _rotated(tensor.name, tensor.values, architecture, heads, key_value_heads)
             if values.ndim == 1:
                 # llama.cpp wants norms and biases in float32.

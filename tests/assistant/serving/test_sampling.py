@@ -9,7 +9,7 @@ from assistant.errors import EngineError
 from assistant.page.session.preferences import preferences
 from assistant.sampling_settings import DEFAULT_TEMPERATURE, MAX_PAGE_TEMPERATURE, MAX_TEMPERATURE, Sampling
 from assistant.serving import sampling
-from assistant.serving.sampling import draw, probabilities
+from assistant.serving.sampling import Drawing, draw, draw_next, probabilities
 from assistant.settings import Settings
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
@@ -54,6 +54,22 @@ def test_the_same_seed_and_position_draw_the_same_and_others_do_not() -> None:
 
     assert series(7) == series(7)
     assert series(7) != series(8)
+
+
+def test_a_row_without_finite_logits_is_marked_and_the_others_are_drawn_as_alone() -> None:
+    settings = [Sampling(temperature=1.0, seed=3, logprobs=1), Sampling(temperature=0.0), Sampling(seed=5)]
+    alone = [Drawing(setting) for setting in settings]
+    expected = [draw_next(LOGITS[None], [drawing], [0], [])[0] for drawing in alone]
+    for broken in (float("nan"), float("inf"), float("-inf")):
+        lost = LOGITS.clone()
+        lost[1 if broken != float("-inf") else slice(None)] = broken
+        for setting in settings:
+            drawings = [Drawing(other) for other in settings] + [Drawing(setting)]
+            tokens = draw_next(torch.stack([LOGITS, LOGITS, LOGITS, lost]), drawings, [0] * 4, [])
+            assert tokens[:3].tolist() == expected
+            assert 0 <= int(tokens[3]) < 4
+            assert [drawing.broken for drawing in drawings] == [False, False, False, True]
+            assert drawings[0].logprobs == alone[0].logprobs
 
 
 def test_rows_of_a_batch_are_drawn_as_each_is_alone() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from helpers.engines import GREEDY, collect, ids_of
+from helpers.toy_models import make
+from safetensors.torch import load_file, save_file
 from transformers.generation.continuous_batching.requests import RequestState
 
 from assistant.errors import EngineError, PromptError
@@ -113,24 +115,6 @@ async def test_a_release_is_followed_and_a_reply_in_flight_stays_with_its_versio
         engine.close()
 
 
-async def test_a_damaged_release_leaves_the_version_before_in_service(
-    home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    versions = Versions(home)
-    engine = TransformersEngine(versions, version_to_serve(home, None))
-    try:
-        second = copy_of(engine.version, versions)
-        versions.release(second.id)
-        (second.folder / "adapter_model.safetensors").write_bytes(b"damaged after its release")
-        async with asyncio.timeout(20):
-            while "Still serving v1" not in caplog.text and engine.version.id == "v1":
-                await asyncio.sleep(0.05)
-        with engine.lease() as served:
-            assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
-    finally:
-        engine.close()
-
-
 async def test_a_waiting_reply_reports_its_position_in_the_queue(
     shared: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +136,44 @@ async def test_a_waiting_reply_reports_its_position_in_the_queue(
         assert await anext(third) == Chunk([], None, waiting=1)
         await second.aclose()
         assert [token async for chunk in third for token in chunk.token_ids]
+
+
+async def test_a_reply_without_finite_logits_fails_alone(home: Path, tmp_path: Path) -> None:
+    # Whatever reads the token 250 computes NaN.
+    toy = make("qwen3", tmp_path / "toy")
+    weights = load_file(toy / "model.safetensors")
+    weights["model.embed_tokens.weight"][250] = float("nan")
+    save_file(weights, toy / "model.safetensors", metadata={"format": "pt"})
+    engine = TransformersEngine(Versions(home), version_to_serve(home, str(toy)))
+    prompts = [[5, 6, 7, 8], [9, 10, 11], [5, 6, 7, 12, 13]]
+    settings = [
+        Sampling(temperature=0.0, max_new_tokens=40, ignore_eos=True),
+        Sampling(temperature=1.0, top_k=2, seed=3, max_new_tokens=40, ignore_eos=True),
+    ]
+    try:
+        with engine.lease() as served:
+
+            async def failure(drawn: Sampling) -> str:
+                with pytest.raises(EngineError, match="v1 computes no finite numbers") as raised:
+                    await collect(served, [5, 6, 250, 7], drawn)
+                return str(raised.value)
+
+            async def replies() -> list[tuple[list[int], str | None]]:
+                return await asyncio.gather(
+                    *(collect(served, ids, drawn) for ids in prompts for drawn in settings)
+                )
+
+            alone = [await collect(served, ids, drawn) for ids in prompts for drawn in settings]
+            loop = served._manager
+            for drawn in (*settings, Sampling(temperature=1.0, max_new_tokens=1)):
+                together, _, _ = await asyncio.gather(replies(), failure(drawn), failure(drawn))
+                assert together == alone
+            # Nothing was started again, and what the failed replies left in the cache is not read.
+            assert served._manager is loop and served.running
+            assert await replies() == alone
+            assert served._requests == {}
+    finally:
+        engine.close()
 
 
 async def test_after_a_fatal_error_the_batch_loop_starts_again(
