@@ -46,6 +46,13 @@ STARTER_CARD = ModelCard(
     },
 )
 
+_SMOLLM2_EXAMPLES = (
+    "Why is the sky blue?",
+    "What is photosynthesis?",
+    "Correct this sentence: He don't likes apples.",
+    "Make this sentence shorter: Because it was raining, we decided to stay at home.",
+)
+
 SMOLLM2_CARD = ModelCard(
     name="SmolLM2-135M-Instruct",
     # Measured: see "How a model thinks" in docs/reference.md.
@@ -56,33 +63,23 @@ SMOLLM2_CARD = ModelCard(
     texts={
         "en": CardTexts(
             greeting="What can I help you with?",
-            welcome="You are chatting with a small English model of 135 million parameters. It answers short general "
-            "questions and rewrites short texts. At times it gets facts wrong, and it cannot calculate.",
-            examples=(
-                "What is the capital of France?",
-                "Why is the sky blue?",
-                "Rewrite this more politely: Give me the report now.",
-                "Give me three tips for sleeping better.",
-            ),
+            welcome="You are chatting with a small English model of 135 million parameters. It explains common things "
+            "and corrects or shortens sentences. It often gets facts wrong, and it cannot calculate.",
+            examples=_SMOLLM2_EXAMPLES,
             examples_language="en",
             placeholder="Ask something…",
-            good_at="short general questions, and rewriting short texts",
-            not_good_at="calculating, long answers, and any language but English. It gets facts wrong at times",
+            good_at="explaining common things briefly, and correcting or shortening a sentence",
+            not_good_at="calculating, long answers, and any language but English. It often gets facts wrong",
         ),
         "zh": CardTexts(
             greeting="请用英语提问",
-            welcome="这是一个 1.35 亿参数的小模型，只懂英语，用中文提问会答得很差。它能回答简短的常识问题、"
-            "改写简短的英文。它有时会弄错事实，也不会计算。",
-            examples=(
-                "What is the capital of France?",
-                "Why is the sky blue?",
-                "Rewrite this more politely: Give me the report now.",
-                "Give me three tips for sleeping better.",
-            ),
+            welcome="这是一个 1.35 亿参数的小模型，只懂英语，用中文提问会答得很差。它能解释常见的事物，"
+            "也能改正或缩短英文句子。它常常弄错事实，也不会计算。",
+            examples=_SMOLLM2_EXAMPLES,
             examples_language="en",
             placeholder="请用英语提问……",
-            good_at="简短的常识问题、改写简短的英文",
-            not_good_at="计算、较长的回答，以及英语以外的任何语言。它有时会弄错事实",
+            good_at="简短地解释常见的事物，改正或缩短英文句子",
+            not_good_at="计算、较长的回答，以及英语以外的任何语言。它常常弄错事实",
         ),
     },
 )

@@ -73,9 +73,9 @@ def reply_finished(chat: Chat, session: ChatSession, message: Any = SKIP) -> Pag
 
 
 def whole_page(chat: Chat, session: ChatSession) -> PageUpdate:
-    """Every component, in the session's language."""
-    texts = session.texts
-    placeholder = chat.card.texts[texts.code].placeholder
+    """Every component, in the session's language and as the released version's model needs it."""
+    texts, card = session.texts, chat.card
+    placeholder, session.thinking = card.texts[texts.code].placeholder, card.thinking
     return conversation_update(chat, session)._replace(
         header=view.header(texts, chat.engine.version.id, chat.about),
         sidebar_top=sidebar.sidebar_top(session),

@@ -170,7 +170,7 @@ class SendingHandlers:
         wants_thinking = getattr(event, "think", None)
         updates = self.chat.retry(
             turn.id,
-            think=session.thinks if wants_thinking is None else wants_thinking == "yes",
+            think=self._thinks(session) if wants_thinking is None else wants_thinking == "yes",
             rater=session.rater,
             sampling=session.preferences.sampling(self.chat.sampling),
             seed=session.preferences.seed,
@@ -240,7 +240,7 @@ class SendingHandlers:
     def _reply(self, session: ChatSession, text: str, parent: str | None) -> AsyncGenerator[Any, None]:
         """One reply to a message or two, by the answer mode of the session."""
         options: dict[str, Any] = {
-            "think": session.thinks,
+            "think": self._thinks(session),
             "rater": session.rater,
             "conversation": session.conversation,
             "parent": parent,
@@ -253,11 +253,15 @@ class SendingHandlers:
         other = self.chat.other_version if mode == "versions" else None
         return self.chat.compare(text, how=mode, other=other, **options)
 
+    def _thinks(self, session: ChatSession) -> bool:
+        """Whether a reply thinks first. The page may have been drawn for a version on another model."""
+        return session.thinks and self.chat.card.thinking != "none"
+
     def _mode(self, session: ChatSession) -> Mode:
         """The chosen answer mode, or "one" if there is no second version any more, or the model does not think."""
         is_available = {
             "versions": self.chat.other_version is not None,
-            "thinking": session.thinking != "none",
+            "thinking": self.chat.card.thinking != "none",
         }
         return session.mode if is_available.get(session.mode, True) else "one"
 

@@ -30,12 +30,12 @@ class SessionManager:
         Every handler calls it first. After a restart of the server an open tab continues with a new session; and when
         somebody has signed in or out in another tab, this tab must not stay with the person before.
         """
-        session.thinking = self.chat.card.thinking
         request = current_request()
         account = account_of(request, self._accounts)
         if session.rater and session.account == account:
             return
         session.restore(memory, language, account)
+        session.thinking = self.chat.card.thinking
         session.way_in = self._accounts.way if self._accounts else None
         session.admin = is_admin(request, self._admins)
         if session.conversation is not None:

@@ -69,7 +69,7 @@ class ChatSession:
     way_in: Way | None = None  # how people sign in here
     admin: bool = False  # whether this person may open the dashboard
     language: str = "en"
-    thinking: Thinking = "native"  # how the released version's model thinks
+    thinking: Thinking = "native"  # how the model thinks for which the page was drawn
     think: bool | None = None  # whether replies think first, once the person has decided
     mode: Mode = "one"
     preferences: Preferences = field(default_factory=Preferences)
