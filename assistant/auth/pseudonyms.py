@@ -1,9 +1,11 @@
 """Pseudonyms of people who sign in and of API clients: keyed hashes of a name or an API key."""
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 SHARED_RATER = "api"
@@ -36,11 +38,18 @@ class Raters:
 
 
 def _secret(path: Path) -> bytes:
-    try:
-        # Readable by this user alone. Of two processes, the second reads what the first wrote.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(32))
+    if not path.exists():
+        # Written aside, readable by this user alone, and linked: of two processes that start at once, the second reads
+        # the whole of what the first wrote.
+        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+        except OSError:
+            # A file system without hard links.
+            os.replace(aside, path)
+        finally:
+            Path(aside).unlink(missing_ok=True)
     return path.read_bytes()

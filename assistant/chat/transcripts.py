@@ -18,7 +18,7 @@ from feedback_store import FeedbackStore, Message, NewReply, StoreError
 CLIENT = "client"
 """Stands for the version of an assistant message that the client sent along."""
 MAX_REMEMBERED = 10_000
-"""Messages whose transcripts are recognised; older ones are forgotten, and continued as new conversations."""
+"""Messages whose transcripts are recognised without asking the store."""
 
 
 class Transcripts:
@@ -31,7 +31,7 @@ class Transcripts:
 
     def conversation(self, messages: Sequence[dict[str, str]], rater: str) -> str | None:
         """Id of the conversation that `messages` continue; None if they begin one. Raises StoreError."""
-        known, _ = self._longest_known(messages, _keys(messages, rater))
+        known, _ = self._longest_known(messages, _keys(messages, rater), rater)
         return known.conversation_id if known else None
 
     def add(self, messages: Sequence[dict[str, str]], rater: str, new_id: str | None = None) -> Message:
@@ -40,7 +40,7 @@ class Transcripts:
         `new_id`: the id of the conversation, if they begin one; None draws it. Raises StoreError.
         """
         keys = _keys(messages, rater)
-        parent, known = self._longest_known(messages, keys)
+        parent, known = self._longest_known(messages, keys, rater)
         if parent is not None and known == len(messages):
             return parent
         message = parent
@@ -73,22 +73,32 @@ class Transcripts:
                 self._known.popitem(last=False)
 
     def _longest_known(
-        self, messages: Sequence[dict[str, str]], keys: Sequence[str]
+        self, messages: Sequence[dict[str, str]], keys: Sequence[str], rater: str
     ) -> tuple[Message | None, int]:
         """The stored message that the longest known beginning ends with, and the length of that beginning.
 
         The whole transcript is known if a client asks for the same answer again: the reply becomes a sibling.
         """
+        last_answer = max(
+            (end for end in range(1, len(messages) + 1) if _is_answer(messages, end)), default=0
+        )
         for end in range(len(messages), 0, -1):
             with self._lock:
                 message_id = self._known.get(keys[end - 1])
-            if message_id is not None and (end == len(messages) or messages[end - 1]["role"] == "assistant"):
+            if message_id is None and end == last_answer:
+                # Another process on the same store may have written it, or this one before it was started again.
+                message_id = self._store.answer_that_ends(messages[:end], rater)
+            if message_id is not None and (end == len(messages) or _is_answer(messages, end)):
                 try:
                     return self._store.path(message_id)[-1], end
                 except StoreError:
                     # It was deleted meanwhile.
                     continue
         return None, 0
+
+
+def _is_answer(messages: Sequence[dict[str, str]], end: int) -> bool:
+    return messages[end - 1]["role"] == "assistant"
 
 
 def _keys(messages: Sequence[dict[str, str]], rater: str) -> list[str]:

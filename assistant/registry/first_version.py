@@ -9,6 +9,7 @@ from assistant.bases.base_source import identify_base
 from assistant.errors import VersionError
 from assistant.events.event import Event
 from assistant.registry.versions import Manifest, Version, Versions, now
+from feedback_store.database.write_lock import WriteLock
 
 
 def add_first_version(versions: Versions, name: str) -> Version:
@@ -39,9 +40,11 @@ def version_to_serve(home: Path, model: str | None) -> Version:
     Raises VersionError if the home serves another model than `model` asks for.
     """
     versions = Versions(home)
-    released = versions.released()
-    if released is None:
-        return add_first_version(versions, model or STARTER)
+    # Of two apps that start at once on a new home, the second serves what the first adds.
+    with WriteLock(versions.folder / ".first-version"):
+        released = versions.released()
+        if released is None:
+            return add_first_version(versions, model or STARTER)
     version = versions.open(released)
     if model is not None and identify_base(model, home).name != version.manifest.base.name:
         raise VersionError(

@@ -26,6 +26,7 @@ from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
+from feedback_store.database.write_lock import WriteLock
 from feedback_store.hashing import sha256_file
 
 _ID = re.compile(r"v[1-9][0-9]*")
@@ -75,6 +76,8 @@ class Versions:
         """Create the folder if it is missing. Raises HomeError if the home cannot be written."""
         self.home = home
         self.folder = home / "versions"
+        # Two releases at once, by two processes too, must both be in the history.
+        self._releasing = WriteLock(self.folder / ".releasing")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
@@ -221,8 +224,11 @@ class Versions:
         }
         if isinstance(why, Event):
             entry["event"] = why.content()
-        history = [*self.history(), entry]
-        write_atomically(self.folder / "released.json", _json({"version": version_id, "history": history}))
+        with self._releasing:
+            history = [*self.history(), entry]
+            write_atomically(
+                self.folder / "released.json", _json({"version": version_id, "history": history})
+            )
 
     def roll_back(self, why: str | Event = "") -> str:
         """Release the version that was served before this one; its id.

@@ -1,4 +1,4 @@
-"""A lock that makes the writers of one SQLite file queue, across threads and processes.
+"""A lock that makes the writers of one file queue, across threads and processes.
 
 SQLite makes a waiting writer poll, with growing pauses. Among many processes most of the time is then spent in pauses,
 and an unlucky writer gives up. This lock only makes waiting fair and fast. SQLite's own lock still protects the data,

@@ -30,11 +30,14 @@ from feedback_store.store.queries import (
     conversations_with,
     first_words,
     path_to,
+    recent_answers,
     replies_with,
     siblings_of,
 )
 
 TRANSCRIPTS_AT_ONCE = 500  # read by one query
+RECENT_CONVERSATIONS = 200
+"""Conversations of one rater in which a transcript is looked for: those that changed last."""
 Item = TypeVar("Item")
 
 
@@ -264,6 +267,22 @@ class Conversations(Sessions):
         """
         with self._read() as session:
             return as_transcripts(session.execute(above(message_ids)), message_ids)
+
+    def answer_that_ends(self, transcript: Sequence[dict[str, str]], rater: str) -> str | None:
+        """Id of the newest answer to which exactly this transcript leads, in the rater's recent conversations.
+
+        `transcript`: `role` and `content` of each message, the last one an answer; space around a content is ignored.
+        """
+
+        def words(messages: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+            return [(message["role"], message["content"].strip()) for message in messages]
+
+        content = transcript[-1]["content"]
+        query = recent_answers(rater, [content, content.strip()], RECENT_CONVERSATIONS)
+        with self._read() as session:
+            ids = list(session.scalars(query.limit(TRANSCRIPTS_AT_ONCE)))
+        known = self.transcripts(ids) if ids else {}
+        return next((name for name in ids if words(known.get(name, [])) == words(transcript)), None)
 
     def with_transcripts(
         self, items: Iterable[Item], message_id: Callable[[Item], str]

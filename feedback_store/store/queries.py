@@ -107,6 +107,28 @@ def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
     )
 
 
+def recent_answers(rater: str, contents: Sequence[str], conversations: int) -> Select[str]:
+    """The ids of assistant messages with one of these contents, the newest first.
+
+    Only in the `conversations` of the rater that changed last: contents have no index.
+    """
+    latest = (
+        select(ConversationRow.id)
+        .where(ConversationRow.rater_id == rater)
+        .order_by(ConversationRow.updated_at.desc())
+        .limit(conversations)
+    )
+    return (
+        select(MessageRow.id)
+        .where(
+            MessageRow.conversation_id.in_(latest),
+            MessageRow.role == "assistant",
+            MessageRow.content.in_(contents),
+        )
+        .order_by(MessageRow.number.desc())
+    )
+
+
 def siblings_of(message_id: str) -> Select[str]:
     """The ids of a message and of all others under its parent, in order; of a root, all roots."""
     message = aliased(MessageRow)

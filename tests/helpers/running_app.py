@@ -27,27 +27,43 @@ def command(*arguments: str) -> list[str]:
 
 @contextmanager
 def running_app(home: Path, *arguments: str, patience: float = 120) -> Iterator[str]:
-    """Start the app on `home` and yield its address. Raises AssertionError with the app's output if it ends."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
+    """Start the app on `home` and yield its address; its output is written to `app.log` beside the home.
+
+    Raises AssertionError with the app's output if it ends.
+    """
+    with running_apps(home, 1, *arguments, patience=patience) as (address,):
+        yield address
+
+
+@contextmanager
+def running_apps(home: Path, count: int, *arguments: str, patience: float = 120) -> Iterator[list[str]]:
+    """Start several processes of the app on one home at once; see `running_app`. Their output goes to one file."""
     log = home.parent / "app.log"
+    addresses, processes = [], []
     with log.open("w") as output:
-        process = subprocess.Popen(
-            command("--home", str(home), "--port", str(port), *arguments),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )
         try:
+            for _ in range(count):
+                port = free_port()
+                addresses.append(f"http://127.0.0.1:{port}")
+                processes.append(
+                    subprocess.Popen(
+                        command("--home", str(home), "--port", str(port), *arguments),
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+                    )
+                )
             deadline = time.monotonic() + patience
-            while not _answers(address):
-                assert process.poll() is None, log.read_text()
+            while not all(_answers(address) for address in addresses):
+                assert all(process.poll() is None for process in processes), log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.2)
-            yield address
+            yield addresses
         finally:
-            process.terminate()
-            process.wait(timeout=90)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(timeout=90)
 
 
 def _answers(address: str) -> bool:

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
+from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Manifest, Version, Versions, now, write_atomically
 
 
@@ -147,6 +150,36 @@ def test_releases_are_remembered_and_rolled_back(home: Path) -> None:
         ("v2", "better"),
         ("v1", "worse after all"),
     ]
+
+
+def test_releases_at_once_are_all_in_the_history(home: Path) -> None:
+    versions = Versions(home)
+    for _ in range(8):
+        add(versions)
+    together = Barrier(8)
+
+    def release(version_id: str) -> None:
+        together.wait()
+        # Each with a registry of its own, as processes have.
+        Versions(home).release(version_id)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(release, versions.ids()))
+    assert sorted(entry["version"] for entry in versions.history()) == versions.ids()
+
+
+def test_apps_that_start_at_once_on_a_new_home_serve_one_first_version(home: Path) -> None:
+    home.mkdir()
+    together = Barrier(4)
+
+    def begin(_: int) -> str:
+        together.wait()
+        return version_to_serve(home, None).id
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(begin, range(4))) == {"v1"}
+    versions = Versions(home)
+    assert (versions.ids(), len(versions.history())) == (["v1"], 1)
 
 
 def test_without_an_earlier_release_there_is_nothing_to_go_back_to(home: Path) -> None:
