@@ -14,6 +14,7 @@ from alignment.errors import DataError, TrainingError
 from alignment.training.flags import StageLocation
 from alignment.training.processes import on_cpu, say
 from assistant.bases.base import STARTER, Base, Bits
+from assistant.bases.card_lookup import model_name
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions
 from assistant.serving import loading
@@ -53,7 +54,8 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     base = loading.quantized(parent.manifest.base, quantize)
     if base.quantize:
         say(
-            f"base: {base.name} in {base.quantize}; the new version will be served on it so, its adapter unmerged"
+            f"base: {model_name(base.name)} in {base.quantize}; the new version will be served on it so, its adapter "
+            "unmerged"
         )
     if base != parent.manifest.base and parent.manifest.adapter:
         say(f"{parent.id} was trained on the whole base; as the reference it stands on the rounded one too")

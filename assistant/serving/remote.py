@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from assistant.bases.base_source import fetched_folder, read_config
+from assistant.bases.card_lookup import model_name
 from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
@@ -139,7 +140,8 @@ class RemoteEngine:
     def _ensure_model(self, version: Version, name: str) -> int | None:
         """The longest sequence in tokens that the server takes, if it says so (vLLM does).
 
-        Raises EngineError unless the server has a model `name`, or loads the version's adapter under it.
+        Raises EngineError if the server cannot be used, ModelError unless it has a model `name`, or loads the version's
+        adapter under it.
         """
         try:
             with httpx.Client(base_url=self._url, headers=self._headers, timeout=LOAD_TIMEOUT) as client:
@@ -166,7 +168,7 @@ class RemoteEngine:
                     why = f"it has {', '.join(sorted(map(str, names))) or 'none'}"
         except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise EngineError(f"The server {self._url} cannot be used: {_reason(error)}.") from error
-        raise EngineError(
+        raise ModelError(
             f"The server {self._url} has no model {name!r}: {why}. Start vLLM with --enable-lora and "
             "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True where it can read the home, or name its model with --engine-model."
         )
@@ -264,7 +266,7 @@ class RemoteVersion:
     async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
         if not response.is_success:
             await response.aread()
-            _raise_refusal(response, self._url)
+            _raise_refusal(response, self._url, self._name)
         text, sent = "", 0
         async for line in response.aiter_lines():
             data = line.removeprefix("data:").strip()
@@ -304,20 +306,24 @@ def _logprobs(choice: dict[str, Any], ids: list[int]) -> tuple[Logprob, ...]:
     return tuple(Logprob(token, float(value or 0.0)) for token, value in zip(ids, values, strict=True))
 
 
-def _raise_refusal(response: httpx.Response, url: str) -> None:
-    """Raises the EngineError that a response's status means; nothing for a success."""
+def _raise_refusal(response: httpx.Response, url: str, name: str = "") -> None:
+    """Raises the EngineError that a response's status means; nothing for a success.
+
+    `name`: the model's there. Servers repeat it, and clients see it without the path that it may be.
+    """
     if response.status_code == 429:
         raise EngineBusy(f"The server {url} has too much to do: {_text_of(response)}. Try again in a moment.")
     if response.status_code in (401, 403):
         raise EngineError(f"The server {url} refuses the key. Give the right one in THUMBTUNE_ENGINE_KEY.")
     if not response.is_success:
         raise EngineError(
-            f"The server {url} refused the request ({response.status_code}): {_text_of(response)}."
+            f"The server {url} refused the request ({response.status_code}): {_text_of(response, name)}."
         )
 
 
-def _text_of(response: httpx.Response) -> str:
-    return " ".join(response.text.split())[:300] or "no reason given"
+def _text_of(response: httpx.Response, name: str = "") -> str:
+    text = " ".join(response.text.split())
+    return (text.replace(name, model_name(name)) if name else text)[:300] or "no reason given"
 
 
 def _reason(error: Exception) -> str:

@@ -72,7 +72,8 @@ class FakeVllm:
     async def complete(self, request: Request) -> Response:
         body = await request.json()
         if self.status != 200:
-            return JSONResponse({"error": {"message": "not now"}}, status_code=self.status)
+            message = f"The model {body['model']} does not answer now."
+            return JSONResponse({"error": {"message": message}}, status_code=self.status)
         if self.texts_only and not isinstance(body["prompt"], str):
             return JSONResponse({"detail": "prompt must be a string."}, status_code=400)
         if self.texts_only and "return_token_ids" in body:
@@ -235,6 +236,17 @@ async def test_a_refusal_of_the_server_is_an_error(
     assert (await tokens_of(remote.engine))[1] == "end"
 
 
+async def test_a_refusal_does_not_show_the_path_that_the_model_is_called_by_there(home: Path) -> None:
+    name = "/srv/secret-place/models/Some-1B"
+    with listening(FakeVllm([], models={name}, status=404)) as url:
+        engine = RemoteEngine(Versions(home), version_to_serve(home, None), url, model=name)
+        try:
+            with pytest.raises(EngineError, match="The model Some-1B does not answer now"):
+                await tokens_of(engine)
+        finally:
+            engine.close()
+
+
 async def test_an_answer_that_is_broken_off_is_an_error(remote: Remote) -> None:
     remote.fake.broken_off = True
     with pytest.raises(EngineError, match="broke off"):
@@ -311,9 +323,9 @@ def test_the_error_names_a_server_that_cannot_be_used(home: Path) -> None:
     with pytest.raises(EngineError, match=r"http://127.0.0.1:\d+ cannot be used"):
         RemoteEngine(versions, version, f"http://127.0.0.1:{free_port()}")
     with listening(FakeVllm([], loads_adapters=False)) as url:
-        with pytest.raises(EngineError, match=r"would not load the adapter.*--enable-lora"):
+        with pytest.raises(ModelError, match=r"would not load the adapter.*--enable-lora"):
             RemoteEngine(versions, version, url)
-        with pytest.raises(EngineError, match=r"no model 'mine': it has starter"):
+        with pytest.raises(ModelError, match=r"no model 'mine': it has starter"):
             RemoteEngine(versions, version, url, model="mine")
 
 
