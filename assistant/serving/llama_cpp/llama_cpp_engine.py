@@ -128,7 +128,7 @@ class LlamaCppEngine:
             versions[version.id] = version
             while len(versions) > MAX_ADAPTERS:
                 del versions[next(name for name in versions if name not in (self._released.id, version.id))]
-            server = LlamaServer(base, versions)
+            server = LlamaServer(base, versions, before)
             with self._lock:
                 self._servers[known] = server
             if before is not None:

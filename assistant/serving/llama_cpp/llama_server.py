@@ -29,11 +29,22 @@ SMALL_MODEL = 30_000_000
 class LlamaServer:
     """llama.cpp over one base with a fixed list of adapters, and the replies that it generates."""
 
-    def __init__(self, base: LlamaBase, versions: "OrderedDict[str, Version]") -> None:
+    def __init__(
+        self, base: LlamaBase, versions: "OrderedDict[str, Version]", before: "LlamaServer | None" = None
+    ) -> None:
+        """Open the base. `before`: the server that this one replaces.
+
+        Raises VersionError if an adapter that `before` does not have does not fit, ModelError.
+        """
         self.base = base
         self.versions = versions
         adapted = [version for version in versions.values() if version.manifest.adapter]
-        files = [gguf.adapter_file(version, base.folder, base.cache) for version in adapted]
+        # What is attached stays attached, whatever became of its folder: a damaged version must not hold up the next.
+        known = {name: path for name, path in before.files.items() if path.exists()} if before else {}
+        self.files: dict[str, Path] = {
+            version.id: known.get(version.id) or gguf.adapter_file(version, base.folder, base.cache)
+            for version in adapted
+        }
         self.adapters = {version.id: number for number, version in enumerate(adapted)}
         self._lock = threading.Lock()
         self._leases = 0
@@ -41,7 +52,7 @@ class LlamaServer:
         self._queue: list[CompletionRequest] = []
         self._running: set[CompletionRequest] = set()
         self._threads = ThreadPoolExecutor(MAX_REPLIES, thread_name_prefix="reply")
-        self._server: Server | None = _open_server(base, files)
+        self._server: Server | None = _open_server(base, list(self.files.values()))
 
     def take(self) -> None:
         with self._lock:

@@ -96,6 +96,22 @@ async def test_a_sound_release_is_served_after_damaged_ones(engine: Engine) -> N
     await until_released(engine, "v1")
 
 
+async def test_a_version_that_is_damaged_while_it_serves_can_be_replaced(engine: Engine) -> None:
+    registry: Counted = engine._registry  # type: ignore[attr-defined]
+    serving = changed(registry.open("v1"), registry, 4.0)
+    registry.release(serving.id)
+    await until_released(engine, serving.id)
+    before = await written(engine)
+    (serving.folder / "adapter_model.safetensors").write_bytes(b"damaged while it serves")
+    assert await written(engine) == before
+    following = changed(registry.open("v1"), registry, 2.0)
+    registry.release(following.id)
+    await until_released(engine, following.id)
+    assert await written(engine)
+    registry.release("v1")
+    await until_released(engine, "v1")
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from helpers.changed_version import DAMAGES, with_weights
 from helpers.running_app import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,7 +26,15 @@ from starlette.routing import Route
 from assistant.bases.base import STARTER_FOLDER
 from assistant.chat.chat import Chat
 from assistant.chat.token_steps import token_steps
-from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, TooLong, UnknownModel
+from assistant.errors import (
+    EngineBusy,
+    EngineError,
+    ModelError,
+    NoTokens,
+    TooLong,
+    UnknownModel,
+    VersionError,
+)
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
@@ -210,6 +219,17 @@ async def test_a_release_is_loaded_and_a_reply_in_flight_stays_with_its_version(
         assert before.version.id == "v1"
     await tokens_of(remote.engine)
     assert remote.fake.requests[-1]["model"] == name_on_server(second)
+
+
+async def test_a_damaged_adapter_is_refused_before_the_server_hears_of_it(remote: Remote) -> None:
+    first = remote.engine.version
+    bad = [with_weights(first, remote.versions, change) for change, _ in DAMAGES.values()]
+    loads = len(remote.fake.loads)
+    for version, (_, message) in zip(bad, DAMAGES.values(), strict=True):
+        with pytest.raises(VersionError, match=message):
+            remote.engine.prepare(version.id)
+    assert len(remote.fake.loads) == loads
+    assert (await tokens_of(remote.engine))[1] == "end"
 
 
 async def test_two_versions_have_two_names_on_the_server(remote: Remote) -> None:
