@@ -57,6 +57,7 @@ SLOW_FILES = (
     "alignment/ppo/test_ppo.py",
     "alignment/cycle/test_cycle.py",
     "alignment/stages/test_bad_input.py",
+    "test_two_processes.py",
     "test_old_homes.py",
     "test_docs.py",
     "feedback_store/store/test_store_killed.py",

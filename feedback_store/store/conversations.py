@@ -278,6 +278,8 @@ class Conversations(Sessions):
             return [(message["role"], message["content"].strip()) for message in messages]
 
         content = transcript[-1]["content"]
+        if not validation.is_text(content):
+            return None
         query = recent_answers(rater, [content, content.strip()], RECENT_CONVERSATIONS)
         with self._read() as session:
             ids = list(session.scalars(query.limit(TRANSCRIPTS_AT_ONCE)))
