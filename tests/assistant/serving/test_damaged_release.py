@@ -9,11 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.changed_version import DAMAGES, changed, with_weights
+from helpers.changed_version import DAMAGES, changed, not_a_number, with_weights
 from helpers.engines import GREEDY, collect
 from helpers.tiny_home import tiny_home
+from helpers.toy_models import make
+from safetensors.torch import load_file, save_file
 
-from assistant.errors import VersionError
+from assistant.errors import ModelError, VersionError
+from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Version, Versions, write_atomically
 from assistant.serving import engine as engine_module
 from assistant.serving.engine import Engine, ReleaseFollower
@@ -110,6 +113,17 @@ async def test_a_version_that_is_damaged_while_it_serves_can_be_replaced(engine:
     assert await written(engine)
     registry.release("v1")
     await until_released(engine, "v1")
+
+
+def test_a_base_that_holds_nan_is_not_served_by_llama_cpp_which_would_not_notice(
+    home: Path, tmp_path: Path
+) -> None:
+    toy = make("qwen3", tmp_path / "toy")
+    weights = load_file(toy / "model.safetensors")
+    save_file(not_a_number(weights), toy / "model.safetensors", metadata={"format": "pt"})
+    version = version_to_serve(home, str(toy))
+    with pytest.raises(ModelError, match=rf"{max(weights)} of .*holds NaN or infinite values"):
+        LlamaCppEngine(Versions(home), version)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
