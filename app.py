@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 # Gradio reads these when it is imported. A chat page sends no telemetry; and statistics of events, which Gradio would
 # compute again over up to 10,000 events after each one, are not used.
@@ -19,10 +18,6 @@ from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.backup import Schedule, restore_if_empty
 from feedback_store.database.store_location import remember_store
-
-if TYPE_CHECKING:
-    from assistant.registry.versions import Version, Versions
-    from assistant.serving.engine import Engine
 
 
 def main(settings: Settings) -> None:
@@ -37,14 +32,15 @@ def main(settings: Settings) -> None:
     from assistant.auth.accounts import Accounts
     from assistant.auth.admins import Admins
     from assistant.auth.pseudonyms import Raters
+    from assistant.bases.base_source import origin_of
+    from assistant.bases.card_lookup import card_of
     from assistant.chat.chat import Chat
+    from assistant.engine_choice import engine_for
     from assistant.page import build_page, dashboard, launch_options
     from assistant.registry.first_version import version_to_serve
     from assistant.registry.versions import Versions
     from assistant.sampling_settings import Sampling
-    from assistant.serving.loading import quiet_libraries
 
-    quiet_libraries()
     registry = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:
@@ -60,7 +56,12 @@ def main(settings: Settings) -> None:
             )
             accounts = Accounts.of(settings)
             page = build_page(chat, services, accounts)
-            print(f"Serving {engine.version.id} from {settings.home}", flush=True)
+            base = engine.version.manifest.base.name
+            print(
+                f"Serving {engine.version.id} from {settings.home}\n"
+                f"Model: {card_of(base, settings.home).name}, {origin_of(base, settings.home)}, by {engine.name}",
+                flush=True,
+            )
             if services.admins.by_password or services.admins.by_name:
                 print(f"Dashboard for admins: {dashboard.PATH} on the same address", flush=True)
             page.queue(default_concurrency_limit=None).launch(
@@ -79,25 +80,6 @@ def main(settings: Settings) -> None:
         finally:
             follower.close()
             engine.close()
-
-
-def engine_for(settings: Settings, registry: "Versions", version: "Version") -> "Engine":
-    """The engine that generates replies: in this process, or on another server. Raises AssistantError."""
-    if settings.engine_url is not None:
-        from assistant.serving.remote import RemoteEngine
-
-        key = settings.engine_key.get_secret_value() if settings.engine_key else ""
-        return RemoteEngine(registry, version, settings.engine_url, key, settings.engine_model)
-    if settings.engine == "llama.cpp":
-        from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
-
-        return LlamaCppEngine(registry, version, settings.cache_memory and settings.cache_memory * 2**20)
-    from assistant.serving.loading import Placement
-    from assistant.serving.transformers_engine import TransformersEngine
-
-    return TransformersEngine(
-        registry, version, Placement(settings.device, settings.dtype, settings.quantize)
-    )
 
 
 def restore(settings: Settings) -> None:

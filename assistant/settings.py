@@ -28,9 +28,23 @@ def default_home() -> Path:
     return folder / "thumbtune"
 
 
+def default_model() -> str | None:
+    """What `THUMBTUNE_MODEL` or `.env` names; None, for the default model, if neither does.
+
+    For commands that have no flag for it: what they begin an empty home with is what the app begins it with.
+    """
+    return _Model().model
+
+
 def default_host() -> str:
     """This machine alone; every interface on a Hugging Face Space, where a proxy forwards requests to the app."""
     return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+
+
+class _Model(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="THUMBTUNE_", env_file=".env", extra="ignore")
+
+    model: str | None = None
 
 
 class Settings(BaseSettings):
@@ -47,7 +61,9 @@ class Settings(BaseSettings):
     )
 
     model: str | None = Field(
-        None, description="Hub id or folder of the model; the embedded starter if left out"
+        None,
+        description="the model of a new home: smollm2 (if left out), starter, a Hub id, HUB-ID:FILE.gguf, "
+        "a folder, or a .gguf file",
     )
     home: Path = Field(default_factory=default_home, description="folder of feedback and versions")
     store_url: SecretStr | None = Field(
@@ -70,13 +86,15 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="number type of the weights")
-    quantize: Literal["4bit", "8bit"] | None = Field(
-        None, description="load the weights in 4 or 8 bits; needs bitsandbytes"
+    quantize: Literal["4bit", "8bit", "q8_0", "q4_1", "file"] | None = Field(
+        None,
+        description="round the weights: with llama.cpp to q8_0 or q4_1, or as they are in the given .gguf file (file); "
+        "with transformers to 4bit or 8bit, by bitsandbytes",
     )
     engine: Literal["auto", "llama.cpp", "transformers"] = Field(
         "auto",
-        description="what generates the replies in this process: transformers (auto), or llama.cpp, which on "
-        "a CPU answers one person sooner; it serves Llama, Mistral, Qwen2 and Qwen3 models",
+        description="what generates the replies in this process; auto takes llama.cpp on a CPU, where it can serve the "
+        "model, else transformers",
     )
     cache_memory: int | None = Field(
         None,

@@ -5,6 +5,8 @@ import os
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# What a test's empty home begins with, whether SmolLM2 is installed or not.
+os.environ["THUMBTUNE_MODEL"] = "starter"
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Side by side, each takes its share of the cores: with all of them each, they wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))

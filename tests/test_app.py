@@ -48,7 +48,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_version_is_named(home: Path) -> None:
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     (version.folder / "adapter_model.safetensors").write_bytes(b"damaged")
     done = start("--home", str(home), "--port", str(free_port()))
     assert done.returncode == 1
@@ -90,7 +90,7 @@ def test_a_local_model_is_served_bare_as_the_first_version(home: Path) -> None:
 
 
 def test_a_home_serves_one_model(home: Path) -> None:
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     with pytest.raises(VersionError, match=r"serves v1 on starter.*--home"):
         version_to_serve(home, str(STARTER_FOLDER / "base"))
 

@@ -36,7 +36,6 @@ from alignment.live import live_run
 from assistant.admin import cycle_report
 from assistant.admin.cycle_records import STEPS
 from assistant.admin.cycle_report import row_counts
-from assistant.bases.base import STARTER
 from assistant.errors import AssistantError
 from assistant.events.describe import describe
 from assistant.events.event import Event
@@ -45,7 +44,7 @@ from assistant.registry import live_comparison
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Versions, now
 from assistant.serving.loading import load_tokenizer
-from assistant.settings import default_home
+from assistant.settings import default_home, default_model
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.rows import snapshot
 
@@ -90,7 +89,7 @@ def run(home: Path, policy: Policy) -> Path | None:
     """
     versions = Versions(home)
     if versions.released() is None:
-        add_first_version(versions, STARTER)
+        add_first_version(versions, default_model())
     versions.open(str(versions.released()))
     check(home, policy)
     if (event := live_run.follow(home, policy.live)) is not None:

@@ -25,12 +25,11 @@ from alignment.evaluation.shares import Cell, any_correct, cells, overall, table
 from alignment.event_output import emit
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
-from assistant.bases.base import STARTER
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions, write_atomically
 from assistant.serving.loading import load_for_serving
-from assistant.settings import default_home
+from assistant.settings import default_home, default_model
 
 
 def main(arguments: list[str]) -> None:
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> None:
     versions = Versions(options.home)
     # A home that nobody has opened yet gets the version that the app begins with.
     if not versions.ids() and options.version == versions.next_id():
-        add_first_version(versions, STARTER)
+        add_first_version(versions, default_model())
     version = versions.open(options.version)
     if options.against is None:
         _evaluate(version, options)

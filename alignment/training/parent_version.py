@@ -13,12 +13,13 @@ from transformers import set_seed
 from alignment.errors import DataError, TrainingError
 from alignment.training.flags import StageLocation
 from alignment.training.processes import on_cpu, say
-from assistant.bases.base import STARTER, Base, Bits
+from assistant.bases.base import Base, Bits
 from assistant.bases.card_lookup import model_name
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions
 from assistant.serving import loading
 from assistant.serving.loading import Loaded
+from assistant.settings import default_model
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class OpenedParent:
 
 
 def open_parent(location: StageLocation, quantize: Bits | None = None) -> OpenedParent:
-    """Open the version that `location` names, else the released one, else the starter in a home without versions.
+    """Open the version that `location` names, else the released one, else the default model in a home without versions.
 
     With `quantize` its base is held in so many bits; a parent that was trained on a quantized base stands on such a
     base in any case. Raises DataError if the parent is a reward model, ModelError if its base has other bits.
@@ -45,7 +46,7 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     with state.main_process_first():
         versions = Versions(location.home)
         parent = versions.open(
-            location.parent or versions.released() or add_first_version(versions, STARTER).id
+            location.parent or versions.released() or add_first_version(versions, default_model()).id
         )
     if parent.manifest.stage == "reward":
         raise DataError(

@@ -1,12 +1,20 @@
 """The bases that versions are made on: where one lies, and the revision that tells it from another of its name."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
+from assistant.bases.base import SMOLLM2, STARTER, STARTER_FOLDER, Base, folder_hash
+from assistant.bases.gguf_base import unpacked_folder
+from assistant.bases.gguf_source import (
+    SMOLLM2_PACKAGE,
+    SMOLLM2_REPOSITORY,
+    file_hash,
+    gguf_file,
+    is_gguf,
+    local_file,
+    packaged_smollm2,
+)
 from assistant.errors import ModelError
 
 
@@ -23,6 +31,11 @@ def identify_base(name: str, home: Path) -> Base:
     Raises ModelError if it cannot be found.
     """
     folder = base_folder(name, home)
+    if folder is None and is_gguf(name):
+        file = gguf_file(name, home)
+        given = local_file(name, home)
+        recorded = name if given is None or (home / name).is_file() else str(given.resolve())
+        return Base(recorded, file_hash(name, file))
     if folder is not None:
         revision = folder_hash(folder)
         if not revision:
@@ -41,9 +54,12 @@ def identify_base(name: str, home: Path) -> Base:
 def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     """What `from_pretrained` takes: a folder or Hub id, and the revision as a keyword.
 
-    Raises ModelError if the folder's weights are not those that were recorded.
+    A base in a GGUF file is unpacked into a folder first. Raises ModelError if the folder's weights, or the file, are
+    not those that were recorded.
     """
     folder = base_folder(base.name, home)
+    if has_file(base, home):
+        return str(unpacked_folder(checked_file(base, home), base.revision, home)), {}
     if folder is None:
         return base.name, {"revision": base.revision} if base.revision else {}
     if base.revision and folder_hash(folder) != base.revision:
@@ -54,11 +70,29 @@ def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     return str(folder), {}
 
 
+def has_file(base: Base, home: Path) -> bool:
+    """Whether the base is in a GGUF file."""
+    return is_gguf(base.name) and base_folder(base.name, home) is None
+
+
+def checked_file(base: Base, home: Path) -> Path:
+    """The GGUF file of a base that has one. Raises ModelError if it is missing, or not the one that was recorded."""
+    file = gguf_file(base.name, home)
+    if file_hash(base.name, file) != base.revision:
+        raise ModelError(
+            f"The base {base.name} in {file} is not the one this version was made on: the file differs. "
+            "Restore it, or start a new home with --home."
+        )
+    return file
+
+
 def fetched_folder(base: Base, home: Path, weights: bool = True) -> Path:
-    """The folder of a base: a Hub model is fetched into the Hub's cache first. Raises ModelError.
+    """The folder of a base: a Hub model is fetched into the Hub's cache first, a GGUF file unpacked. Raises ModelError.
 
     Without `weights` there may be only the configuration and the tokenizer in it.
     """
+    if has_file(base, home):
+        return unpacked_folder(checked_file(base, home), base.revision, home, weights)
     source, revision = checked_source(base, home)
     if Path(source).is_dir():
         return Path(source)
@@ -69,20 +103,15 @@ def fetched_folder(base: Base, home: Path, weights: bool = True) -> Path:
         return Path(snapshot_download(source, revision=revision.get("revision"), allow_patterns=wanted))
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder. Raises ModelError if it cannot be read."""
-    return read_json(folder / "config.json")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a model folder. Raises ModelError if it cannot be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The model's configuration {path} cannot be read: {error}.") from error
-    return content
+def origin_of(name: str, home: Path) -> str:
+    """Where a base comes from, in words that follow its name."""
+    if name == STARTER:
+        return "which is part of this program"
+    if name == SMOLLM2 and packaged_smollm2() is not None:
+        return f"from the installed package {SMOLLM2_PACKAGE}"
+    if base_folder(name, home) is not None or local_file(name, home) is not None:
+        return f"from {name}"
+    return f"from {SMOLLM2_REPOSITORY if name == SMOLLM2 else name} on the Hub"
 
 
 @contextmanager
@@ -93,5 +122,5 @@ def explain_loading(name: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"The model {name!r} cannot be loaded: {str(error).splitlines()[0]}. "
-            "Give --model a folder with safetensors weights, or a Hub id that this machine can reach."
+            "Give --model a folder with safetensors weights, a .gguf file, or a Hub id that this machine can reach."
         ) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from assistant.bases.base import STARTER
+from assistant.bases.base import SMOLLM2, STARTER
 from assistant.bases.built_in_cards import QWEN3_CARD, SMOLLM2_CARD, STARTER_CARD, neutral_card
 from assistant.bases.model_card import ModelCard
 
@@ -65,7 +65,7 @@ def _built_in(base: str, name: str) -> ModelCard | None:
     lowered = name.lower()
     if base == STARTER:
         return STARTER_CARD
-    if base == "smollm2":
+    if base == SMOLLM2:
         return SMOLLM2_CARD
     if lowered.startswith("smollm2-135m-instruct"):
         return replace(SMOLLM2_CARD, name=name)

@@ -1,8 +1,9 @@
-"""Tensors of a safetensors file, read by NumPy alone and mapped into memory: an unused tensor costs nothing."""
+"""Tensors of a safetensors file, on NumPy alone; read ones are mapped into memory: an unused one costs nothing."""
 
 import json
+import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,30 @@ def read_tensors(path: Path) -> Iterator[Tensor]:
             yield Tensor(name, entry["dtype"], raw.view(_NUMPY_TYPES[entry["dtype"]]).reshape(entry["shape"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, struct.error) as error:
         raise ModelError(f"The weights {path} are damaged: {error}. Download or restore them.") from error
+
+
+def write_tensors(path: Path, tensors: Iterable[tuple[str, Any]]) -> None:
+    """Write named NumPy arrays, float16 or float32, as a safetensors file; one at a time is in memory.
+
+    Raises OSError.
+    """
+    names = {np.dtype(kind): name for name, kind in _NUMPY_TYPES.items() if name != "BF16"}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    values_path = path.with_name(path.name + ".values")
+    try:
+        with values_path.open("wb") as values_file:
+            for name, values in tensors:
+                start = values_file.tell()
+                values_file.write(np.ascontiguousarray(values).data)
+                header[name] = {
+                    "dtype": names[values.dtype],
+                    "shape": list(values.shape),
+                    "data_offsets": [start, values_file.tell()],
+                }
+        encoded = json.dumps(header).encode()
+        encoded += b" " * (-len(encoded) % 8)
+        with path.open("wb") as file, values_path.open("rb") as values_file:
+            file.write(struct.pack("<Q", len(encoded)) + encoded)
+            shutil.copyfileobj(values_file, file, 2**20)
+    finally:
+        values_path.unlink(missing_ok=True)

@@ -66,7 +66,7 @@ class RepliesInProgress:
         Raises EngineError if generation fails; the tokens until then are stored.
         """
         stop = self._stops[request.reply_id] = asyncio.Event()
-        draft, chunks = Draft(request, served), chunks_of(request, served)
+        draft, chunks = Draft(request, served, self._engine.name), chunks_of(request, served)
         try:
             yield draft.update
             while (chunk := await next_chunk(chunks, stop)) is not None and not draft.take(chunk):

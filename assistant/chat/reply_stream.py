@@ -56,10 +56,12 @@ class Request:
 class Draft:
     """A reply that is being written: it takes chunks, and gives the update to show and the reply to store."""
 
-    def __init__(self, request: Request, served: ServedVersion) -> None:
+    def __init__(self, request: Request, served: ServedVersion, engine: str) -> None:
+        """`engine`: its name, which the reply records."""
         self._request = request
         self._tokenizer = served.tokenizer
         self._version = served.version.id
+        self._engine = engine
         self._opened = prompt.ends_in_open_thought(served.tokenizer, request.prompt_ids)
         self._started = time.monotonic()
         self._ids = list(request.beginning)
@@ -130,6 +132,7 @@ class Draft:
         sampling = request.sampling.as_stored()
         if request.beginning:
             sampling["beginning"] = len(request.beginning)
+        sampling["engine"] = self._engine
         if request.dropped:
             sampling["dropped"] = request.dropped
         return NewReply(

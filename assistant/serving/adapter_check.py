@@ -12,21 +12,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from assistant.bases.model_folder import LINEAR, linear_layers
 from assistant.bases.safetensors_file import Tensor, read_tensors
 from assistant.errors import ModelError, VersionError
 from assistant.registry.versions import Version
-
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""Names of the linear layers of a base with the usual layout."""
-USUAL_LAYOUT = (
-    "LlamaForCausalLM",
-    "MistralForCausalLM",
-    "Qwen2ForCausalLM",
-    "Qwen3ForCausalLM",
-    "Gemma3ForCausalLM",
-    "SmolLM3ForCausalLM",
-)
-"""transformers' model classes whose blocks hold those layers, in `self_attn` and `mlp`, and no others."""
 
 Shape = tuple[int | None, ...]
 """A tensor's shape; None is any length."""
@@ -143,38 +132,6 @@ def lora_shapes(
             shapes[f"base_model.model.{layer}.lora_A.weight"] = (rank, inputs)
             shapes[f"base_model.model.{layer}.lora_B.weight"] = (outputs, rank)
     return shapes
-
-
-def linear_layers(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """(outputs, inputs) of each linear layer of a base's blocks; empty if its class has another layout."""
-    if (config.get("architectures") or ["?"])[0] not in USUAL_LAYOUT:
-        return {}
-    heads, key_value_heads, head = head_sizes(config)
-    width, inner = config["hidden_size"], config["intermediate_size"]
-    shapes = {
-        "self_attn.q_proj": (heads * head, width),
-        "self_attn.k_proj": (key_value_heads * head, width),
-        "self_attn.v_proj": (key_value_heads * head, width),
-        "self_attn.o_proj": (width, heads * head),
-        "mlp.gate_proj": (inner, width),
-        "mlp.up_proj": (inner, width),
-        "mlp.down_proj": (width, inner),
-    }
-    return {
-        f"model.layers.{block}.{name}": shape
-        for block in range(config["num_hidden_layers"])
-        for name, shape in shapes.items()
-    }
-
-
-def head_sizes(config: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Number of attention heads, number of key-value heads, width of a head."""
-    heads = config["num_attention_heads"]
-    return (
-        heads,
-        config.get("num_key_value_heads") or heads,
-        config.get("head_dim") or config["hidden_size"] // heads,
-    )
 
 
 def _is_target(layer: str, settings: Mapping[str, Any]) -> bool:

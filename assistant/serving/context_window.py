@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.bases.base_source import read_config
+from assistant.bases.model_folder import read_config
 from assistant.errors import TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt

@@ -99,6 +99,9 @@ class ServedVersion(Protocol):
 class Engine(Protocol):
     """Serves the released version of a registry, follows its releases, and serves other versions by their id."""
 
+    name: str
+    """What generates the replies, such as "llama.cpp"; a stored reply records it."""
+
     @property
     def version(self) -> Version:
         """The released version: new replies come from it unless they name another."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 
-from assistant.bases.base_source import fetched_folder, read_config
+from assistant.bases.base_source import fetched_folder
 from assistant.bases.card_lookup import model_name
+from assistant.bases.model_folder import read_config
 from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
@@ -43,6 +44,8 @@ CHECK_SECONDS = 0.5
 
 class RemoteEngine:
     """An `Engine` whose models run on another server."""
+
+    name = "another server"
 
     def __init__(
         self, registry: Versions, version: Version, url: str, key: str = "", model: str | None = None

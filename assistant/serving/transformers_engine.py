@@ -32,6 +32,8 @@ IDLE_SECONDS = 300.0
 class TransformersEngine:
     """An `Engine` whose models run in this process."""
 
+    name = "transformers"
+
     def __init__(self, registry: Versions, version: Version, placement: Placement | None = None) -> None:
         """Load `version` and start to serve it. Raises ModelError or VersionError if it cannot be loaded.
 

@@ -57,7 +57,7 @@ def with_thumbs(folder: Path, thumbs: int, seed: int) -> dict[str, Any]:
     home = folder / "home"
     if home.exists():
         raise SystemExit(f"{home} is incomplete: a run was stopped while people chatted. Remove it.")
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     began = time.monotonic()
     counts = chat_and_rate(home, thumbs, People(noise=0.1), seed)
     return {

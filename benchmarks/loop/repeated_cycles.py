@@ -121,7 +121,7 @@ def thumbs(home: Path) -> tuple[int, int]:
 
 def measure(home: Path, each: int) -> Row:
     """The released version's shares on held-out problems."""
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     tasks = suite(("word_two_step", "word_three_step"), each, SEED)
     answers = answer(load_for_serving(version, home), tasks, think=True)
     two = [reply for reply in answers if reply.task.kind == "word_two_step"]

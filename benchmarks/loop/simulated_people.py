@@ -74,7 +74,7 @@ def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCo
 
 
 async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCounts:
-    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     rng = random.Random(f"people {seed}")
     # The last question is answered as often as thumbs are left.
     sizes = [min(people.answers, thumbs - start) for start in range(0, thumbs, people.answers)]

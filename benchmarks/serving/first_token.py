@@ -63,7 +63,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         versions = Versions(home)
-        engine = TransformersEngine(versions, version_to_serve(home, None), Placement("cpu", "auto", None))
+        engine = TransformersEngine(
+            versions, version_to_serve(home, "starter"), Placement("cpu", "auto", None)
+        )
         with FeedbackStore.open(home / "feedback.db") as store:
             page = build_page(Chat(store, engine, Sampling(temperature=0.0, max_new_tokens=200), versions))
 

@@ -168,7 +168,7 @@ def endless_model(folder: Path) -> None:
     from assistant.serving.loading import load_for_serving, quiet_libraries
 
     quiet_libraries()
-    loaded = load_for_serving(version_to_serve(folder / "home", None), folder / "home")
+    loaded = load_for_serving(version_to_serve(folder / "home", "starter"), folder / "home")
     loaded.model.to(torch.float32)
     loaded.model.config.eos_token_id = loaded.model.generation_config.eos_token_id = None
     loaded.tokenizer.eos_token = None

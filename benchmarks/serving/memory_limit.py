@@ -73,7 +73,7 @@ async def speed(engine: TransformersEngine, tokens: int) -> float:
 
 def profile(home: Path, placement: Placement, tokens: int) -> str:
     """A profile of `generate`: the same model code without the engine's threads."""
-    loaded = load_for_serving(version_to_serve(home, None), home, placement)
+    loaded = load_for_serving(version_to_serve(home, "starter"), home, placement)
     ids = torch.arange(5, 37)[None]
     with torch.profiler.profile() as profile:
         loaded.model.generate(

@@ -61,7 +61,7 @@ async def swaps(count: int, home: Path) -> Swaps:
     # Unload a replaced version at once, so that the next swap to it loads it again.
     engine_module.IDLE_SECONDS = 0.0
     versions = Versions(home)
-    engine = TransformersEngine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, "starter"))
     names = (engine.version.id, changed(engine.version, versions, 8.0).id)
     greedy = Sampling(temperature=0.0, max_new_tokens=40)
 

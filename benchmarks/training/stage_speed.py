@@ -116,7 +116,7 @@ def stage_cell(stage: str, side: str, folder: Path, output_path: Path) -> dict[s
 def prepare(folder: Path, _: Path) -> dict[str, int]:
     """Make a home with thumbs and the files of rows; returns the tokens (RLOO: episodes) in a run of each stage."""
     home = folder / "home"
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     tokenizer = load_tokenizer(Base(STARTER, ""), home)
     training_rows = rows(tokenizer, BATCH * UPDATES)
     pairs = [

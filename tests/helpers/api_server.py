@@ -44,7 +44,7 @@ def serving_api(
 ) -> Iterator[Serving]:
     """Start the API on `home`, over `engine` or one that it starts itself; yields once it listens."""
     home.mkdir(exist_ok=True)
-    own = engine or TransformersEngine(Versions(home), version_to_serve(home, None))
+    own = engine or TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     with FeedbackStore.open(home / "feedback.db") as store:
         chat = Chat(store, own, Sampling(temperature=0.0, max_new_tokens=60))
         application = Starlette(routes=routes(chat, Raters(home), keys))

@@ -132,6 +132,8 @@ class FakeEngine:
     def __init__(self, chat: FakeChat) -> None:
         self.chat = chat
 
+    name = "fake"
+
     @property
     def version(self) -> Any:
         return FakeServed(self.chat, self.chat.version).version

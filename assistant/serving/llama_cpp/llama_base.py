@@ -1,13 +1,17 @@
 """A base as llama.cpp serves it: its converted file, its tokenizer, and how much memory its replies may take."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.bases.base import Base
-from assistant.bases.base_source import fetched_folder, read_config, read_json
+from assistant.bases.base import Base, FileBits
+from assistant.bases.base_source import checked_file, fetched_folder, has_file
+from assistant.bases.gguf_file import GgufFile
+from assistant.bases.model_folder import configured_ends, head_sizes, read_config
+from assistant.bases.safetensors_file import read_tensors
 from assistant.errors import ModelError
 from assistant.serving.chat_tokenizer import ChatTokenizer
-from assistant.serving.llama_cpp import gguf
+from assistant.serving.llama_cpp.converted_base import base_file, why_not_converted
 from assistant.serving.prompt import Tokenizer
 
 MAX_REPLIES = 64
@@ -29,29 +33,71 @@ class LlamaBase:
     """Tokens of all replies together whose keys and values fit into the memory that is granted."""
 
     @classmethod
-    def read(cls, base: Base, home: Path, cache_bytes: int) -> "LlamaBase":
-        folder = fetched_folder(base, home)
-        reason = (
-            "its weights are rounded by bitsandbytes" if base.quantize else gguf.why_not_converted(folder)
-        )
+    def read(cls, base: Base, home: Path, cache_bytes: int, quantize: FileBits | None = None) -> "LlamaBase":
+        """The base, converted if it is not yet. `cache_bytes`: most memory of all replies' keys and values.
+
+        Raises ModelError if it cannot be read, or not converted.
+        """
+        is_file = has_file(base, home)
+        file = checked_file(base, home) if is_file else None
+        folder = fetched_folder(base, home, weights=not is_file)
+        reason = why_not_served(base, folder, file)
         if reason is not None:
             raise ModelError(
                 f"{base.name} cannot be served by llama.cpp: {reason}. Give --engine transformers."
             )
         tokenizer = ChatTokenizer.read(folder)
-        ends = _end_tokens(folder, tokenizer)
+        ends = end_tokens(folder, tokenizer)
         cache = home / "cache" / "gguf"
-        file = gguf.base_file(folder, base.revision, ends, cache)
-        size = gguf.size_of(folder)
+        converted = base_file(folder, file, base.revision, ends, cache, quantize)
+        size = size_of(folder, file)
         capacity = max(256, min(cache_bytes // size.cache_bytes_a_token, MAX_REPLIES * size.window))
-        return cls(folder, cache, file, tokenizer, size.window, ends, size.parameters, capacity // 256 * 256)
+        return cls(
+            folder, cache, converted, tokenizer, size.window, ends, size.parameters, capacity // 256 * 256
+        )
 
 
-def _end_tokens(folder: Path, tokenizer: Tokenizer) -> list[int]:
-    """Tokens that end a reply; the tokenizer's own first."""
-    path = folder / "generation_config.json"
-    configured = read_json(path).get("eos_token_id") if path.exists() else None
-    if configured is None:
-        configured = read_config(folder).get("eos_token_id")
-    ends = configured if isinstance(configured, list) else [configured]
-    return list(dict.fromkeys(end for end in [tokenizer.eos_token_id, *ends] if end is not None))
+def end_tokens(folder: Path, tokenizer: Tokenizer) -> list[int]:
+    """Tokens that end a reply; the tokenizer's own first. Raises ModelError."""
+    own = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return list(dict.fromkeys([*own, *configured_ends(folder)]))
+
+
+def why_not_served(base: Base, folder: Path, file: Path | None) -> str | None:
+    """Why llama.cpp cannot serve a base, in words that end a sentence; None if it can. Raises ModelError.
+
+    `folder`: with its configuration. `file`: its weights, if they are in a GGUF file.
+    """
+    if base.quantize:
+        return "its weights are rounded by bitsandbytes"
+    if file is None and not list(folder.glob("*.safetensors")):
+        return "its weights are not in safetensors"
+    return why_not_converted(read_config(folder))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a base is."""
+
+    window: int
+    """Longest sequence in tokens."""
+    parameters: int
+    cache_bytes_a_token: int
+    """Bytes of one token's keys and values, in float16."""
+
+
+def size_of(folder: Path, file: Path | None) -> Size:
+    """How large the base in `folder` is, whose weights may be in the GGUF file `file`. Raises ModelError."""
+    config = read_config(folder)
+    _, key_value_heads, head = head_sizes(config)
+    if file is not None:
+        shapes = [tensor.shape for tensor in GgufFile.read(file).tensors.values()]
+    else:
+        shapes = [
+            tensor.values.shape for part in folder.glob("*.safetensors") for tensor in read_tensors(part)
+        ]
+    return Size(
+        config["max_position_embeddings"],
+        sum(math.prod(shape) for shape in shapes),
+        config["num_hidden_layers"] * 2 * key_value_heads * head * 2,
+    )

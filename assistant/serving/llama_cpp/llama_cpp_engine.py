@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from assistant.bases.base import Base
+from assistant.bases.base import Base, FileBits
 from assistant.errors import UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.serving.engine import ReleaseFollower
@@ -34,14 +34,23 @@ CHECK_SECONDS = 0.2
 class LlamaCppEngine:
     """An `Engine` on llama.cpp."""
 
-    def __init__(self, registry: Versions, version: Version, cache_bytes: int | None = None) -> None:
+    name = "llama.cpp"
+
+    def __init__(
+        self,
+        registry: Versions,
+        version: Version,
+        cache_bytes: int | None = None,
+        quantize: FileBits | None = None,
+    ) -> None:
         """Load `version` and start to serve it.
 
-        `cache_bytes`: most memory of all replies' keys and values; None chooses. Raises ModelError if the base cannot
-        be converted or loaded, VersionError if the adapter does not fit it.
+        `cache_bytes`: most memory of all replies' keys and values; None chooses. `quantize`: see `base_file`. Raises
+        ModelError if the base cannot be converted or loaded, VersionError if the adapter does not fit it.
         """
         self._registry = registry
         self._cache_bytes = cache_bytes or min(CACHE_BYTES, psutil.virtual_memory().available // 4)
+        self._quantize = quantize
         self._servers: dict[Base, LlamaServer] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
@@ -123,7 +132,11 @@ class LlamaCppEngine:
             if before is not None and version.id in before.versions:
                 before.versions.move_to_end(version.id)
                 return
-            base = before.base if before else LlamaBase.read(known, self._registry.home, self._cache_bytes)
+            base = (
+                before.base
+                if before
+                else LlamaBase.read(known, self._registry.home, self._cache_bytes, self._quantize)
+            )
             versions = OrderedDict(before.versions if before else {})
             versions[version.id] = version
             while len(versions) > MAX_ADAPTERS:

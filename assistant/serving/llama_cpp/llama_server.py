@@ -14,8 +14,8 @@ from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
 
 from assistant.errors import EngineBusy, ModelError
 from assistant.registry.versions import Version
-from assistant.serving.llama_cpp import gguf
 from assistant.serving.llama_cpp.completion_request import CompletionRequest
+from assistant.serving.llama_cpp.converted_adapter import adapter_file
 from assistant.serving.llama_cpp.llama_base import MAX_REPLIES, LlamaBase
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class LlamaServer:
         # What is attached stays attached, whatever became of its folder: a damaged version must not hold up the next.
         known = {name: path for name, path in before.files.items() if path.exists()} if before else {}
         self.files: dict[str, Path] = {
-            version.id: known.get(version.id) or gguf.adapter_file(version, base.folder, base.cache)
+            version.id: known.get(version.id) or adapter_file(version, base.folder, base.cache)
             for version in adapted
         }
         self.adapters = {version.id: number for number, version in enumerate(adapted)}

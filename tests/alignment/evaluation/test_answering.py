@@ -12,7 +12,7 @@ from assistant.serving.loading import load_for_serving
 
 
 def test_batched_answers_are_those_of_each_task_alone(home: Path) -> None:
-    loaded = load_for_serving(version_to_serve(home, None), home)
+    loaded = load_for_serving(version_to_serve(home, "starter"), home)
     tasks = select_tasks(("addition", "identity"), each=2, seed=1)
     together = answer(loaded, tasks, think=False, max_new_tokens=20)
     alone = [answer(loaded, [task], think=False, max_new_tokens=20)[0] for task in tasks]
@@ -21,7 +21,7 @@ def test_batched_answers_are_those_of_each_task_alone(home: Path) -> None:
 
 def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(home: Path) -> None:
     wanted = ("632", "badly on new data", "19", "score", "632", "新数据", "19", "分数")
-    loaded = load_for_serving(version_to_serve(home, None), home)
+    loaded = load_for_serving(version_to_serve(home, "starter"), home)
     examples = [example for texts in STARTER_CARD.texts.values() for example in texts.examples]
     tasks = [Task("concept", "en", user(text), "", {}) for text in examples]
     answers = [evaluated.answer for evaluated in answer(loaded, tasks, think=True)]

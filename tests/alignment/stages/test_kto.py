@@ -88,7 +88,7 @@ def test_kto_trains_on_the_token_ids_that_were_served(home: Path) -> None:
 
 
 def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     rate_replies(home, apples(8))
     version = Versions(home).open("v1")
     loaded = load_for_training(version, home)

@@ -40,7 +40,7 @@ def run(home: Path, stage: str, *arguments: str) -> int:
 
 def learn(home: Path, stage: str, bits: str) -> None:
     """Run a stage on a quantized base; its version is v2."""
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     settings = ["--quantize", bits]
     if stage == "sft":
         rows = [
@@ -145,7 +145,7 @@ def test_a_version_trained_on_a_quantized_base_is_served_on_it_and_not_on_the_wh
 
 
 def test_merging_an_adapter_into_a_whole_base_changes_no_logit(home: Path) -> None:
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     unmerged = logits(load_for_training(version, home).model)
     assert torch.allclose(
         logits(load_for_serving(version, home, Placement(device="cpu")).model), unmerged, atol=1e-4
@@ -218,7 +218,7 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 
 
 def test_an_evaluation_does_not_change_later_gradients(home: Path) -> None:
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     model = load_for_training(version, home, quantized(version.manifest.base, "4bit")).model
     before = gradients(model)
     logits(model)

@@ -86,7 +86,7 @@ def task(question: str, language: Language = "en") -> Task:
 @pytest.fixture(scope="module")
 def starter(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     home = tmp_path_factory.mktemp("home")
-    return load_for_serving(version_to_serve(home, None), home)
+    return load_for_serving(version_to_serve(home, "starter"), home)
 
 
 def answers(starter: Loaded, tasks: Sequence[Task], temperature: float) -> list[EvaluatedAnswer]:

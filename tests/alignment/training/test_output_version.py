@@ -37,7 +37,7 @@ def test_a_run_with_another_recipe_other_data_or_options_has_another_work_folder
 
 
 def test_a_version_folder_is_a_plain_peft_folder(home: Path) -> None:
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     base = load_base(version.manifest.base, home, torch.float32).model
     plain = PeftModel.from_pretrained(base, str(version.folder)).eval()
     served = load_for_serving(version, home).model

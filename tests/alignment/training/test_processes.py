@@ -48,7 +48,7 @@ def test_two_processes_reach_the_weights_of_a_single_one(tmp_path: Path, stage: 
     flags = settings(stage, tmp_path)
     for number in (1, 2):
         home = tmp_path / f"home{number}"
-        version_to_serve(home, None)
+        version_to_serve(home, "starter")
         if stage == "kto":
             rate_replies(home, apples(17))  # a single one is held out
         command = [sys.executable, "-m", "alignment", stage, "--home", str(home), *flags]

@@ -25,7 +25,7 @@ RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     home = tmp_path_factory.mktemp("conversation")
-    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    serving = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     yield serving
     serving.close()
 

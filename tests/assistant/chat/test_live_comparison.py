@@ -35,7 +35,7 @@ BRIEF = Sampling(temperature=0.0, max_new_tokens=4)
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     """The starter as v1, and v2 beside it, which says something else."""
     home = tmp_path_factory.mktemp("trial")
-    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    serving = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     changed(serving.version, Versions(home), 8.0)
     yield serving
     serving.close()
@@ -195,7 +195,7 @@ def reply_of(store: FeedbackStore, conversation: str, version: str) -> str:
 @pytest.fixture
 def compared(home: Path) -> Trial:
     """A home with v1 released and v2 in a live comparison with it."""
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     changed(Versions(home).open("v1"), Versions(home), 8.0)
     trial = Trial(uuid.uuid4().hex, "v2", "v1", 0.5, "2026-01-01T00:00:00+00:00")
     write(home, trial)

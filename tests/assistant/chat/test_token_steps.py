@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(home: Path) -> Iterator[TransformersEngine]:
-    engine = TransformersEngine(Versions(home), version_to_serve(home, None), Placement(dtype="bf16"))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"), Placement(dtype="bf16"))
     yield engine
     engine.close()
 

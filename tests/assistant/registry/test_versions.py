@@ -174,7 +174,7 @@ def test_apps_that_start_at_once_on_a_new_home_serve_one_first_version(home: Pat
 
     def begin(_: int) -> str:
         together.wait()
-        return version_to_serve(home, None).id
+        return version_to_serve(home, "starter").id
 
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(begin, range(4))) == {"v1"}

@@ -14,17 +14,16 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from assistant.bases.base import Base
+from assistant.bases.gguf_layout import ARCHITECTURES
+from assistant.bases.model_folder import LINEAR, USUAL_LAYOUT, linear_layers
 from assistant.errors import VersionError
 from assistant.registry.versions import Manifest, Version, Versions, now
 from assistant.serving.adapter_check import (
-    LINEAR,
-    USUAL_LAYOUT,
     check_plain_adapter,
-    linear_layers,
     lora_shapes,
     plain_lora_settings,
 )
-from assistant.serving.llama_cpp.gguf import ARCHITECTURES, adapter_file
+from assistant.serving.llama_cpp.converted_adapter import adapter_file
 from assistant.serving.loading import Placement, load_for_serving, load_for_training
 from assistant.serving.peft_compat import tensor_shapes
 

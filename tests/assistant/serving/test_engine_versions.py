@@ -19,7 +19,7 @@ from assistant.serving.transformers_engine import TransformersEngine, share_weig
 
 @pytest.fixture
 def engine(home: Path) -> Iterator[TransformersEngine]:
-    serving = TransformersEngine(Versions(home), version_to_serve(home, None))
+    serving = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     yield serving
     serving.close()
 
@@ -116,7 +116,7 @@ def test_a_version_that_cannot_chat_is_refused_and_the_released_one_serves_on(
 @pytest.mark.parametrize("bits", [None, "8bit", "4bit"])
 def test_weights_that_two_versions_share_are_in_memory_once(home: Path, bits: str | None) -> None:
     versions = Versions(home)
-    first = version_to_serve(home, None)
+    first = version_to_serve(home, "starter")
     second = changed(first, versions, 8.0)
     placement = Placement(device="cpu", quantize=bits)  # type: ignore[arg-type]
     first_model = load_for_serving(first, home, placement).model

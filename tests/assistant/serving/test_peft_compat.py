@@ -16,7 +16,7 @@ from assistant.serving.peft_compat import merge_adapter, name_base, weights_by_n
 @pytest.fixture
 def tuned(home: Path) -> torch.nn.Module:
     """The starter with a fresh adapter beside it."""
-    base = load_for_serving(version_to_serve(home, None), home).model
+    base = load_for_serving(version_to_serve(home, "starter"), home).model
     config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
     return get_peft_model(base, config)  # type: ignore[no-any-return]
 
@@ -27,7 +27,7 @@ def test_a_weight_with_an_adapter_beside_it_is_found_by_its_own_name(
     if not any(".base_layer." in name for name, _ in tuned.named_parameters()):
         gone("peft", "'.base_layer.' in the names of weights that have an adapter beside them")
     inner = tuned.get_base_model()  # type: ignore[operator]
-    fresh = load_for_serving(version_to_serve(home, None), home).model
+    fresh = load_for_serving(version_to_serve(home, "starter"), home).model
     assert set(weights_by_name(fresh)) <= set(weights_by_name(inner))
 
 

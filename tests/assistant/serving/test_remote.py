@@ -147,7 +147,7 @@ class Remote:
 @pytest.fixture
 def remote(home: Path) -> Iterator[Remote]:
     versions, fake = Versions(home), FakeVllm([])
-    version = version_to_serve(home, None)
+    version = version_to_serve(home, "starter")
     with listening(fake) as url:
         engine = RemoteEngine(versions, version, f"{url}/v1/", key="sk-there")
         with engine.lease() as served:
@@ -259,7 +259,7 @@ async def test_a_refusal_of_the_server_is_an_error(
 async def test_a_refusal_does_not_show_the_path_that_the_model_is_called_by_there(home: Path) -> None:
     name = "/srv/secret-place/models/Some-1B"
     with listening(FakeVllm([], models={name}, status=404)) as url:
-        engine = RemoteEngine(Versions(home), version_to_serve(home, None), url, model=name)
+        engine = RemoteEngine(Versions(home), version_to_serve(home, "starter"), url, model=name)
         try:
             with pytest.raises(EngineError, match="The model Some-1B does not answer now"):
                 await tokens_of(engine)
@@ -339,7 +339,7 @@ async def test_a_chat_over_another_server_stores_its_token_ids(remote: Remote, t
 
 
 def test_the_error_names_a_server_that_cannot_be_used(home: Path) -> None:
-    versions, version = Versions(home), version_to_serve(home, None)
+    versions, version = Versions(home), version_to_serve(home, "starter")
     with pytest.raises(EngineError, match=r"http://127.0.0.1:\d+ cannot be used"):
         RemoteEngine(versions, version, f"http://127.0.0.1:{free_port()}")
     with listening(FakeVllm([], loads_adapters=False)) as url:

@@ -26,7 +26,7 @@ BATCHING = "transformers.generation.continuous_batching"
 def served_manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A batch loop that has run a step."""
     home = tmp_path_factory.mktemp("compat")
-    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     with engine.lease() as served:
         asyncio.run(collect(served, [5, 6], GREEDY))
         yield served._manager

@@ -22,7 +22,7 @@ from assistant.serving.transformers_engine import TransformersEngine
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
     home = tmp_path_factory.mktemp("engine")
-    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     yield engine
     engine.close()
 
@@ -94,7 +94,7 @@ async def test_a_reader_who_leaves_frees_room_in_the_batch(shared: TransformersE
 
 async def test_a_release_is_followed_and_a_reply_in_flight_stays_with_its_version(home: Path) -> None:
     versions = Versions(home)
-    engine = TransformersEngine(versions, version_to_serve(home, None))
+    engine = TransformersEngine(versions, version_to_serve(home, "starter"))
     try:
         second = copy_of(engine.version, versions)
         with engine.lease() as served:
@@ -200,7 +200,7 @@ async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
 ) -> None:
     # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
     monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 10)
-    engine = TransformersEngine(Versions(home), version_to_serve(home, None))
+    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     again = []
     restart = RequestState.create_equivalent_initial_request
 

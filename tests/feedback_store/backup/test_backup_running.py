@@ -77,7 +77,7 @@ def test_an_app_on_an_empty_home_restores_the_backup_and_makes_another_when_stop
     tmp_path: Path,
 ) -> None:
     home, url = tmp_path / "home", f"file://{tmp_path / 'backups'}"
-    version_to_serve(home, None)
+    version_to_serve(home, "starter")
     with FeedbackStore.open_home(home) as store:
         reply = one_turn(store, SHARED_RATER)
         store.rate(reply.id, SHARED_RATER, 1, ["clear"])

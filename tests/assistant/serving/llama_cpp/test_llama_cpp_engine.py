@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(home: Path) -> Iterator[LlamaCppEngine]:
-    opened = LlamaCppEngine(Versions(home), version_to_serve(home, None))
+    opened = LlamaCppEngine(Versions(home), version_to_serve(home, "starter"))
     yield opened
     opened.close()
 
