@@ -25,7 +25,7 @@ def main(settings: Settings) -> None:
     check_port(settings.host, settings.port)
     restore(settings)
 
-    # Imported only now, because torch and gradio take seconds: a wrong setting or an unreachable backup shows at once.
+    # Imported only now, because they take seconds: a wrong setting or an unreachable backup shows at once.
     from assistant.admin.actions import AdminActions
     from assistant.admin.cycle_runner import CycleRunner, Follower
     from assistant.api.routes import routes

@@ -17,7 +17,7 @@ from pip._vendor.packaging.requirements import Requirement
 from pip._vendor.packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-FILES = ("requirements", "requirements-train", "requirements-dev")
+FILES = ("requirements", "requirements-gpu", "requirements-train", "requirements-dev")
 """Each includes the one before."""
 HEAD = "# Written by .ci/lock.py from {name}.in: install from this file, and edit that one.\n"
 

@@ -11,8 +11,8 @@ from assistant.errors import AssistantError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
+from assistant.missing_packages import need_training_packages
 from assistant.registry.versions import Versions
-from assistant.serving.loading import quiet_libraries
 from assistant.settings import default_home
 from feedback_store import StoreError
 
@@ -92,7 +92,7 @@ def _print_version(version: str) -> None:
 
 
 def _command(name: str) -> Callable[[list[str]], object]:
-    # Imported late: `--help` and `release` need no training library.
+    # Imported late: `--help`, `release` and a live comparison, which a running app follows, need no training library.
     if name == "release":
         return _release
     if name == "rollback":
@@ -103,6 +103,9 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment.live import live_run
 
         return live_run.main
+    need_training_packages()
+    from assistant.serving.loading import quiet_libraries
+
     quiet_libraries()
     if name == "evaluate":
         from alignment.evaluation import evaluate

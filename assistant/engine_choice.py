@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from assistant.errors import ModelError, SettingsError, VersionError
+from assistant.missing_packages import ENGINE, missing, need_engine_packages
 from assistant.registry.versions import Version, Versions
 from assistant.serving.engine import Engine
 from assistant.settings import Settings
@@ -38,6 +39,8 @@ def engine_for(settings: Settings, registry: Versions, version: Version) -> Engi
     try:
         return _llama_cpp(settings, registry, version)
     except (ModelError, VersionError) as error:
+        if missing(ENGINE):
+            raise
         log.warning("Serving by transformers, which is slower on a CPU. %s", error)
         return _transformers(settings, registry, version)
 
@@ -55,6 +58,7 @@ def _llama_cpp(settings: Settings, registry: Versions, version: Version) -> Engi
 
 
 def _transformers(settings: Settings, registry: Versions, version: Version) -> Engine:
+    need_engine_packages()
     from assistant.serving.loading import Placement, quiet_libraries
     from assistant.serving.transformers_engine import TransformersEngine
 

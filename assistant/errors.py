@@ -31,6 +31,10 @@ class QuantizeError(ModelError):
     """A model cannot be loaded in fewer bits."""
 
 
+class PackagesMissing(AssistantError):
+    """Packages that only some installations have are needed, and not installed here."""
+
+
 class PromptError(AssistantError):
     """A message cannot become a prompt: empty, or longer than the context window."""
 

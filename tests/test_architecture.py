@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers.paths import ROOT
 
+from assistant.missing_packages import TRAINING
+
 PACKAGES = ("assistant", "alignment", "feedback_store")
 FORBIDDEN = {
     "feedback_store": {"assistant", "alignment", "torch", "transformers", "gradio", "trl", "datasets"},
@@ -126,6 +128,25 @@ def import_graph() -> dict[str, set[str]]:
                 continue
             graph[name] |= {target for target in targets if target in paths and target != name}
     return graph
+
+
+def test_serving_without_transformers_reaches_no_model_library() -> None:
+    graph = import_graph()
+    paths = {module_name(path): path for package in PACKAGES for path in modules(package)}
+    app = ast.walk(ast.parse((ROOT / "app.py").read_text(encoding="utf-8")))
+    queue = [node.module for node in app if isinstance(node, ast.ImportFrom) and node.module in graph]
+    # The engine on transformers, which is imported after a check of what is installed.
+    reached = {"assistant.serving.loading", "assistant.serving.transformers_engine"}
+    # A running app follows its live comparison by this command.
+    queue.append("alignment.live.live_run")
+    while queue:
+        name = queue.pop()
+        if name not in reached:
+            reached.add(name)
+            queue += graph[name]
+            found = imports(paths[name]) & {*TRAINING, "bitsandbytes", "safetensors"}
+            assert not found, f"{name} imports {found}"
+    assert {"assistant.serving.remote", "assistant.serving.llama_cpp.llama_cpp_engine"} < reached
 
 
 def cycles(graph: dict[str, set[str]]) -> list[list[str]]:

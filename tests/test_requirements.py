@@ -4,9 +4,12 @@ import re
 import tomllib
 from importlib.metadata import distribution
 
+import pytest
 from helpers.paths import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from assistant import missing_packages
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKED_BY_FILE = {
@@ -18,7 +21,7 @@ LOCKED_BY_FILE = {
             re.MULTILINE,
         )
     }
-    for name in ("requirements", "requirements-train", "requirements-dev")
+    for name in ("requirements", "requirements-gpu", "requirements-train", "requirements-dev")
 }
 LOCKED = {name: version for pins in LOCKED_BY_FILE.values() for name, version in pins.items()}
 
@@ -35,9 +38,23 @@ def test_every_range_of_the_project_admits_the_version_that_is_pinned() -> None:
             assert wanted.specifier.contains(LOCKED[canonicalize_name(wanted.name)]), wanted
 
 
-def test_serving_needs_no_package_that_only_training_pins() -> None:
-    for text in PROJECT["dependencies"]:
-        assert canonicalize_name(Requirement(text).name) in LOCKED_BY_FILE["requirements"], text
+@pytest.mark.parametrize(
+    ("extra", "file"), [(None, "requirements"), ("gpu", "requirements-gpu"), ("train", "requirements-train")]
+)
+def test_the_project_and_each_extra_need_what_the_file_of_the_same_purpose_names(
+    extra: str | None, file: str
+) -> None:
+    ranges = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
+    needed = {canonicalize_name(Requirement(text).name) for text in ranges} - {PROJECT["name"]}
+    assert needed <= LOCKED_BY_FILE[file].keys()
+
+
+def test_serving_by_llama_cpp_installs_no_model_library() -> None:
+    assert not {*missing_packages.TRAINING, "bitsandbytes"} & LOCKED_BY_FILE["requirements"].keys()
+    assert {*missing_packages.ENGINE} <= LOCKED_BY_FILE["requirements-gpu"].keys()
+    assert {*missing_packages.TRAINING} <= LOCKED_BY_FILE["requirements-gpu"].keys() | LOCKED_BY_FILE[
+        "requirements-train"
+    ].keys()
 
 
 def test_each_direct_pin_is_in_its_lock_file() -> None:

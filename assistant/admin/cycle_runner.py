@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -19,6 +18,7 @@ import psutil
 from assistant.errors import CommandError
 from assistant.events.describe import describe
 from assistant.events.event import Event, event_from_line, text_event
+from assistant.missing_packages import TRAINING, missing
 from assistant.registry import live_comparison
 from assistant.registry.versions import now, write_atomically
 from feedback_store import FeedbackStore, StoreError
@@ -26,19 +26,12 @@ from feedback_store import FeedbackStore, StoreError
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("trl", "datasets", "scipy", "yaml")
-"""Packages of requirements-train.txt that every cycle needs."""
 FOLLOW_SECONDS = 30.0
 """How often an app looks for new thumbs while a live comparison is under way."""
 CLOSE_SECONDS = 5.0
 """How long a shutdown waits for a command: a Space that is stopped must still make its last backup."""
 COMMAND_SECONDS = 300.0
 """Time limit for a command that the app waits for."""
-
-
-def missing_packages() -> list[str]:
-    """Training packages that are not installed here."""
-    return [name for name in NEEDED if find_spec(name) is None]
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class CycleRunner:
         return events
 
     def _check_packages(self) -> None:
-        if absent := missing_packages():
+        if absent := missing(TRAINING):
             raise CommandError(Event.of("packages_missing", packages=absent))
 
     def begin_cycle(self, admin: str) -> Started:

@@ -20,7 +20,7 @@ def quantization(bits: Bits, dtype: Any, skip: list[str] | None = None) -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise QuantizeError(
             f"--quantize {bits} needs bitsandbytes, and it is not installed. "
-            "Run: pip install bitsandbytes==0.50.2"
+            "Run: pip install -r requirements-gpu.txt"
         )
     from transformers import BitsAndBytesConfig
 

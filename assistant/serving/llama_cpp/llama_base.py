@@ -44,7 +44,8 @@ class LlamaBase:
         reason = why_not_served(base, folder, file)
         if reason is not None:
             raise ModelError(
-                f"{base.name} cannot be served by llama.cpp: {reason}. Give --engine transformers."
+                f"{base.name} cannot be served by llama.cpp: {reason}. Give --engine transformers, which needs "
+                "the packages of requirements-gpu.txt."
             )
         tokenizer = ChatTokenizer.read(folder)
         ends = end_tokens(folder, tokenizer)

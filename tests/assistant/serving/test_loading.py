@@ -247,7 +247,7 @@ def test_a_model_that_does_not_say_its_window_is_refused(toys: dict[str, Path], 
 
 def test_without_bitsandbytes_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(QuantizeError, match=r"pip install bitsandbytes==0\.50\.2"):
+    with pytest.raises(QuantizeError, match=r"pip install -r requirements-gpu\.txt"):
         quantization("4bit", torch.float32)
 
 

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from assistant.admin import cycle_records, cycle_report
 from assistant.admin.cycle_report import note_texts
-from assistant.admin.cycle_runner import missing_packages
 from assistant.admin.services import AdminServices
 from assistant.events.describe import describe, describe_stored, term
+from assistant.missing_packages import TRAINING, missing
 from assistant.page.dashboard.views.charts import Interval, histogram, interval_chart
 from assistant.page.dashboard.views.formatting import moment
 from assistant.page.i18n.dashboard_languages import DashboardTexts
@@ -38,7 +38,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
     return render(
         "dashboard/cycles.html",
         texts=texts,
-        missing_packages=", ".join(missing_packages()),
+        missing_packages=", ".join(missing(TRAINING)),
         running=services.actions.runner.running() is not None,
         plan="\n".join(describe(event, texts.code) for event in session.plan),
         cycles=[_cycle(services, session, cycle) for cycle in cycle_records.cycles(services.home)[:SHOWN]],
