@@ -31,6 +31,8 @@ SWITCHES = (
 )
 PATIENCE = float(os.environ.get("THUMBTUNE_PATIENCE", "20"))
 """Seconds to wait at most for an element; only a machine under load needs them."""
+LATENCY = float(os.environ.get("THUMBTUNE_LATENCY", "0"))
+"""Milliseconds that every request waits: with some hundred, a test that reads too early fails always, not seldom."""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 780}
 both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -66,6 +68,10 @@ def visits(
         contexts.append(context)
         tab = context.new_page()
         watch(tab, address, problems)
+        if LATENCY:
+            network = context.new_cdp_session(tab)
+            conditions = {"latency": LATENCY, "downloadThroughput": -1, "uploadThroughput": -1}
+            network.send("Network.emulateNetworkConditions", {"offline": False, **conditions})
         tab.goto(address + path, timeout=6000 * PATIENCE)
         expect(tab.locator(ready)).to_be_visible(timeout=4000 * PATIENCE)
         return tab
@@ -102,7 +108,18 @@ def send(tab: Any, text: str) -> None:
     answered(tab)
 
 
+def ask_example(tab: Any, text: str) -> None:
+    """Click an example question, wait for the whole reply."""
+    button(tab, text).click()
+    expect(tab.locator(".bubble").last).to_have_text(text)
+    answered(tab)
+
+
 def answered(tab: Any) -> None:
+    """Wait until the reply that is being written has ended.
+
+    First make sure that the page shows its beginning: until then it looks as if no reply were being written.
+    """
     expect(tab.locator(".reply.live")).to_have_count(0)
     expect(tab.locator("#send")).to_be_visible()
     expect(tab.locator(".reply").last).to_be_visible()

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
+from helpers.browser_steps import MARKS, PHONE, ask_example, both_sizes, button, expect, picture, send
 from helpers.fake_chat import FakeChat
 
 from assistant.bases.built_in_cards import STARTER_CARD
@@ -24,8 +24,7 @@ def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
     tab = visit(size, locale="zh-CN")
     expect(tab.get_by_role("heading", name=STARTER.greeting)).to_be_visible()
     picture(tab, f"welcome-chinese-{size['width']}")
-    button(tab, STARTER.examples[0]).click()
-    answered(tab)
+    ask_example(tab, STARTER.examples[0])
     expect(tab.locator(".thought summary")).to_have_text(re.compile(r"思考了 \d+\.\d 秒"))
     button(tab, CHINESE.good).click()
     expect(tab.get_by_text(CHINESE.ask_good)).to_be_visible()

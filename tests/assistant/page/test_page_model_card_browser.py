@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers.browser_steps import (
     MARKS,
-    answered,
+    ask_example,
     both_sizes,
     button,
     check_accessibility,
@@ -56,8 +56,7 @@ def test_the_chinese_page_asks_for_english_and_answers_an_english_example_withou
     expect(tab.get_by_role("dialog")).to_contain_text(CHINESE.card_model["not_good_at"])
     check_accessibility(tab, "card", violations, still_after=400)
     tab.keyboard.press("Escape")
-    button(tab, EXAMPLE).click()
-    answered(tab)
+    ask_example(tab, EXAMPLE)
     expect(tab.locator(".answer")).to_have_text(f"You said: {EXAMPLE}")
     send(tab, "hello")
     assert fake.requests == [(EXAMPLE, False), ("hello", False)]
