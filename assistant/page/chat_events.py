@@ -76,12 +76,16 @@ class ChatEvents:
         """As `_call`, for an event that requests a reply: the switches beside the message box go with it.
 
         The script reads the answer mode from the page, because changing a switch is an event of its own, and Gradio
-        starts events of one moment in any order.
+        starts events of one moment in any order. It also notes the message that it sends in the message box.
         """
-        switches = (self._layout.think, self._layout.answer_mode)
+        layout = self._layout
+        switches = (layout.think, layout.answer_mode)
         position = len(inputs) + 3  # of the answer mode, after session, memory and `think`
         shown_mode = 'document.querySelector("#answer-mode select").value'
-        script = f"(...values) => [...values.slice(0, {position}), {shown_mode}]"
+        note = ""
+        if layout.message in inputs:
+            note = 'document.querySelector("#message textarea").dataset.sent = values[0]; '
+        script = f"(...values) => {{ {note}return [...values.slice(0, {position}), {shown_mode}]; }}"
         stream = self._call(event, handler, *inputs, switches=switches, js=script)
         self._call(stream.failure, self._handlers.sending.recover)
 

@@ -50,10 +50,9 @@ def list_update(session: ChatSession) -> PageUpdate:
     return PageUpdate(conversation_list=sidebar.conversation_list(session))
 
 
-def reply_started(session: ChatSession, message: Any = SKIP) -> PageUpdate:
+def reply_started(session: ChatSession) -> PageUpdate:
     """The first update of a reply: "Stop" instead of "Send"."""
-    update = reply_progress(session)
-    return update._replace(message=message, send=gr.Button(visible=False), stop=gr.Button(visible=True))
+    return reply_progress(session)._replace(send=gr.Button(visible=False), stop=gr.Button(visible=True))
 
 
 def reply_progress(session: ChatSession, memory: Any = SKIP) -> PageUpdate:

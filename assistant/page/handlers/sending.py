@@ -42,6 +42,8 @@ class Outgoing(NamedTuple):
     updates: AsyncGenerator[Any, None]
     text: str | None
     """The message being sent; None if there is no new one."""
+    box: Any = SKIP
+    """New text in the message box."""
     panel: Any = SKIP
     """New content of the panel over the page."""
 
@@ -67,8 +69,7 @@ def streams(
         session.live, session.stop_wanted, session.answering = None, False, True
         mode = self._mode(session)
         session.pair = AnswerPair(mode) if outgoing.text is not None and mode != "one" else None
-        message = "" if outgoing.text is not None else SKIP
-        yield reply_started(session, message=message)._replace(panel=outgoing.panel)
+        yield reply_started(session)._replace(message=outgoing.box, panel=outgoing.panel)
         try:
             # Closing stops the generation, and keeps its tokens so far.
             async with aclosing(outgoing.updates):
@@ -112,7 +113,8 @@ class SendingHandlers:
         mode: object = None,
     ) -> Outgoing | PageUpdate:
         """Send the text in the message box, with the switches as they are shown."""
-        return self._message(text, session, memory, think, mode)
+        outgoing = self._message(text, session, memory, think, mode)
+        return outgoing._replace(box="") if isinstance(outgoing, Outgoing) else outgoing
 
     @streams
     def example(

@@ -130,9 +130,26 @@ if (element.closest("#conversation-list")) {
   window.addEventListener("focus", check);
 }
 
+const scroller = element.closest("#scroller");
+
+// The server empties the message box when the reply begins. What was typed after the message had been sent comes back.
+let typedSince = "";
+const messageBox = () => document.querySelector("#message textarea");
+if (scroller) document.addEventListener("input", ({ target }) => {
+  const sent = target === messageBox() && target.dataset.sent;
+  if (sent) typedSince = target.value.startsWith(sent) ? target.value.slice(sent.length) : "";
+});
+const restoreTyped = () => {
+  const box = messageBox();
+  if (!typedSince || box.value) return;
+  delete box.dataset.sent;
+  box.value = typedSince;
+  typedSince = "";
+  box.dispatchEvent(new Event("input", { bubbles: true })); // Gradio takes the new value over
+};
+
 // After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
 const opened = new Map(); // id of a thought → whether the person has opened it
-const scroller = element.closest("#scroller");
 // Screen readers read a new reply of a log once it is complete; until then it is aria-busy.
 if (scroller) element.setAttribute("role", "log");
 let following = true;
@@ -179,6 +196,7 @@ watch("value", () => {
     field.setSelectionRange?.(field.value.length, field.value.length);
   }
   if (!scroller) return;
+  setTimeout(restoreTyped); // the message box follows in the same update
   const now = element.querySelectorAll(".turn").length;
   if (now > turns) following = true;
   turns = now;

@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
+from helpers.browser_steps import (
+    MARKS,
+    PHONE,
+    answered,
+    ask_example,
+    both_sizes,
+    button,
+    expect,
+    picture,
+    send,
+)
 from helpers.fake_chat import FakeChat
 
+from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.page.i18n.languages import CHINESE, ENGLISH
 
 pytestmark = MARKS
@@ -61,6 +72,38 @@ def test_stop_keeps_the_part_that_was_written_and_the_conversation_continues(
     expect(tab.locator(".answer")).to_contain_text("tick")
     send(tab, "go on")
     expect(tab.locator(".answer").last).to_have_text("You said: go on")
+
+
+def test_what_is_typed_while_a_message_is_on_its_way_stays_in_the_box(visit: Any, fake: FakeChat) -> None:
+    tab = visit()
+    box = tab.locator("#message textarea")
+    held: list[Any] = []  # the message, as over a slow network
+
+    def is_first(request: Any) -> bool:
+        return '"first"' in (request.post_data or "")
+
+    tab.route(
+        "**/queue/join*", lambda route: held.append(route) if is_first(route.request) else route.continue_()
+    )
+    box.fill("first")
+    with tab.expect_request(is_first):
+        tab.keyboard.press("Enter")
+    tab.keyboard.type(" and then")
+    [message] = held
+    message.continue_()
+    expect(tab.locator(".bubble")).to_have_text("first")
+    answered(tab)
+    expect(box).to_have_value(" and then")
+    send(tab, "second")
+    expect(box).to_have_value("")
+    assert [message for message, _ in fake.requests[-2:]] == ["first", "second"]
+
+
+def test_an_example_leaves_what_stands_in_the_message_box(visit: Any, fake: FakeChat) -> None:
+    tab = visit()
+    tab.locator("#message textarea").fill("half a thought")
+    ask_example(tab, STARTER_CARD.texts["en"].examples[0])
+    expect(tab.locator("#message textarea")).to_have_value("half a thought")
 
 
 def test_closing_a_tab_stops_its_reply(visit: Any, fake: FakeChat) -> None:
