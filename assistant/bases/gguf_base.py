@@ -16,7 +16,7 @@ import numpy as np
 from assistant.bases.gguf_file import FileTensor, GgufFile
 from assistant.bases.gguf_layout import config_of, tensor_names, unrotated
 from assistant.bases.gguf_tokenizer import named_token_ids, write_tokenizer
-from assistant.bases.model_folder import read_config
+from assistant.bases.model_folder import linear_layers, read_config
 from assistant.bases.safetensors_file import write_tensors
 from assistant.errors import ModelError
 
@@ -84,10 +84,27 @@ def _write_description(model: GgufFile, folder: Path) -> None:
         "eos_token_id": listed,
         "pad_token_id": ids.get("pad_token"),
     }
+    _check_shapes(model, config)
     write_tokenizer(model.metadata, folder)
     (folder / "config.json").write_text(json.dumps(config, indent=1), "utf-8")
     generation = {"eos_token_id": listed, "pad_token_id": ids.get("pad_token")}
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=1), "utf-8")
+
+
+def _check_shapes(model: GgufFile, config: dict[str, Any]) -> None:
+    """Raises ModelError unless each matrix of the configured model is there, in its shape."""
+    names = tensor_names(config)
+    embeddings = {"model.embed_tokens.weight": (config["vocab_size"], config["hidden_size"])}
+    for layer, shape in (
+        {f"{name}.weight": shape for name, shape in linear_layers(config).items()} | embeddings
+    ).items():
+        tensor = model.tensors.get(names[layer])
+        if tensor is None or tensor.shape != shape:
+            actual = "is missing" if tensor is None else f"is {'×'.join(map(str, tensor.shape))}"
+            raise ModelError(
+                f"The model file {model.path} is damaged: {names[layer]} {actual}, and must be {shape[0]}×{shape[1]}. "
+                "Download it again."
+            )
 
 
 def _write_weights(model: GgufFile, config: dict[str, Any], path: Path) -> None:

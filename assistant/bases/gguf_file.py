@@ -140,6 +140,8 @@ def _tensor(
     content: Any, start: int, name: str, shape: tuple[int, ...], kind: int, offset: int
 ) -> FileTensor:
     quantization = GGMLQuantizationType(kind)
+    if not shape or 0 in shape:
+        raise ValueError(f"{name} is empty")
     block, size = GGML_QUANT_SIZES[quantization]
     if shape[-1] % block:
         raise ValueError(f"a row of {name} is no whole number of blocks")

@@ -98,18 +98,22 @@ def config_of(metadata: Mapping[str, Any], names: set[str], vocabulary: int) -> 
             f"The model's rotary positions are scaled ({'by factors' if scaling == 'none' else scaling}), which is not "
             "read from GGUF. Give its safetensors folder or Hub id."
         )
-    heads = value("attention.head_count")
+    heads, width, blocks = value("attention.head_count"), value("embedding_length"), value("block_count")
+    if not all(isinstance(number, int) and 0 < number < 2**20 for number in (heads, width, blocks)):
+        raise ModelError(
+            f"The file is damaged: its model has {blocks} blocks, {heads} heads and the width {width}."
+        )
     model_class, model_type = _CLASSES[architecture]
     config = {
         "architectures": [model_class],
         "model_type": model_type,
         "hidden_act": "silu",
-        "hidden_size": value("embedding_length"),
+        "hidden_size": width,
         "intermediate_size": value("feed_forward_length"),
-        "num_hidden_layers": value("block_count"),
+        "num_hidden_layers": blocks,
         "num_attention_heads": heads,
         "num_key_value_heads": value("attention.head_count_kv", heads),
-        "head_dim": value("attention.key_length", value("embedding_length") // heads),
+        "head_dim": value("attention.key_length", width // heads),
         "max_position_embeddings": value("context_length"),
         "rms_norm_eps": value("attention.layer_norm_rms_epsilon"),
         "rope_theta": value("rope.freq_base", 10_000.0),

@@ -45,7 +45,7 @@ def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
         )
     try:
         tokens: list[str] = metadata["tokenizer.ggml.tokens"]
-        merges = [_halves(merge) for merge in metadata["tokenizer.ggml.merges"]]
+        merges = [_halves(merge) for merge in metadata.get("tokenizer.ggml.merges", [])]
         kinds = metadata.get("tokenizer.ggml.token_type") or [_NORMAL] * len(tokens)
         tokenizer = Tokenizer(
             models.BPE(

