@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from helpers.browser_steps import (
     MARKS,
     PHONE,
@@ -26,14 +27,16 @@ pytestmark = MARKS
 
 @both_sizes
 def test_a_thought_is_open_while_it_is_written_and_folds_away(
-    visit: Any, fake: FakeChat, size: dict[str, int]
+    visit: Any, fake: FakeChat, size: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tab = visit(size)
     picture(tab, f"welcome-{size['width']}")
-    tab.locator("#message textarea").fill("347 + 285")
-    tab.keyboard.press("Enter")
-    expect(tab.locator(".thought.thinking[open]")).to_be_visible()
-    picture(tab, f"thinking-{size['width']}")
+    with monkeypatch.context() as slower:
+        slower.setattr(fake, "seconds_between", 0.5)  # long enough to be seen on a busy machine
+        tab.locator("#message textarea").fill("347 + 285")
+        tab.keyboard.press("Enter")
+        expect(tab.locator(".thought.thinking[open]")).to_be_visible()
+        picture(tab, f"thinking-{size['width']}")
     answered(tab)
     expect(tab.locator(".thought summary")).to_have_text(re.compile(r"Thought for \d+\.\d s"))
     expect(tab.locator(".thought-text")).to_be_hidden()
