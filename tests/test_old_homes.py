@@ -87,7 +87,8 @@ def test_the_report_of_its_ended_cycle_shows_the_texts_that_it_kept(trained: Pat
         assert all(reason["text"] in report for reason in decision["reasons"])
 
 
-def test_the_app_serves_its_released_version(trained: Path) -> None:
+def test_the_app_serves_its_released_version(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("THUMBTUNE_MODEL")  # the home knows its model
     with running_app(trained) as address, httpx.Client(base_url=address, timeout=60) as client:
         answer = client.post(
             "/v1/chat/completions",
