@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import warm_process
 from helpers.running_app import ROOT, command, free_port
 
 from assistant.bases.base import STARTER_FOLDER
@@ -17,14 +18,7 @@ from assistant.settings import Settings, default_home, from_command_line
 
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    return warm_process.run(command(*arguments), env={**os.environ, "HF_HUB_OFFLINE": "1"}, timeout=120)
 
 
 def test_a_port_in_use_is_named(home: Path) -> None:

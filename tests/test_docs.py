@@ -1,11 +1,11 @@
 """The documents say what is there: links lead somewhere, commands and flags exist, CI runs what the README says."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import warm_process
 from helpers.paths import ROOT
 
 from alignment.__main__ import COMMANDS, STAGES
@@ -41,7 +41,7 @@ def test_every_setting_is_in_the_reference() -> None:
 
 def test_the_reference_shows_the_flags_that_the_programs_have() -> None:
     command = [sys.executable, str(ROOT / ".ci" / "reference.py"), "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = warm_process.run(command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^\| `(?:--)?[a-z][^|]*\|.*\|$", REFERENCE, re.MULTILINE)
     assert len(rows) > 150

@@ -1,6 +1,5 @@
 """The whole circle: chat, thumb, train, release, and the running app answers from the next version."""
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import torch
 from gradio_client import Client
+from helpers import warm_process
 from helpers.running_app import ROOT, running_app
 from safetensors.torch import load_file
 
@@ -23,13 +23,7 @@ QUESTIONS = [
 
 
 def alignment(home: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "alignment", *arguments, "--home", str(home)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm_process.run([sys.executable, "-m", "alignment", *arguments, "--home", str(home)], cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 

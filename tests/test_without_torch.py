@@ -29,7 +29,7 @@ def test_the_app_answers_without_model_libraries(
     (tmp_path / "sitecustomize.py").write_text(BLOCK, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     body = {"model": "thumbtune", "messages": [{"role": "user", "content": "What is 3 + 4?"}]}
-    with running_app(home, "--model", "starter") as address:
+    with running_app(home, "--model", "starter", is_warm=False) as address:
         answer = httpx.post(f"{address}/v1/chat/completions", json=body | {"temperature": 0}, timeout=60)
         assert "7" in answer.raise_for_status().json()["choices"][0]["message"]["content"]
         assert "Thumbtune" in httpx.get(address, timeout=60).text

@@ -1,4 +1,4 @@
-"""The app as a process of its own, as its users start it."""
+"""The app as a process of its own."""
 
 import os
 import socket
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.helpers import warm_process
 from tests.helpers.paths import ROOT
 
 
@@ -26,18 +27,22 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def running_app(home: Path, *arguments: str, patience: float = 120) -> Iterator[str]:
+def running_app(home: Path, *arguments: str, patience: float = 120, is_warm: bool = True) -> Iterator[str]:
     """Start the app on `home` and yield its address; its output is written to `app.log` beside the home.
 
-    Raises AssertionError with the app's output if it ends.
+    It begins with the libraries imported, unless `is_warm` is False. Raises AssertionError with the app's output if
+    it ends.
     """
-    with running_apps(home, 1, *arguments, patience=patience) as (address,):
+    with running_apps(home, 1, *arguments, patience=patience, is_warm=is_warm) as (address,):
         yield address
 
 
 @contextmanager
-def running_apps(home: Path, count: int, *arguments: str, patience: float = 120) -> Iterator[list[str]]:
+def running_apps(
+    home: Path, count: int, *arguments: str, patience: float = 120, is_warm: bool = True
+) -> Iterator[list[str]]:
     """Start several processes of the app on one home at once; see `running_app`. Their output goes to one file."""
+    start = warm_process.start if is_warm else subprocess.Popen
     log = home.parent / "app.log"
     addresses, processes = [], []
     with log.open("w") as output:
@@ -46,7 +51,7 @@ def running_apps(home: Path, count: int, *arguments: str, patience: float = 120)
                 port = free_port()
                 addresses.append(f"http://127.0.0.1:{port}")
                 processes.append(
-                    subprocess.Popen(
+                    start(
                         command("--home", str(home), "--port", str(port), *arguments),
                         stdout=output,
                         stderr=subprocess.STDOUT,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import warm_process
 from helpers.feedback import rate_replies
 from helpers.running_app import ROOT
 from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
@@ -90,7 +91,7 @@ def test_a_cycle_that_the_system_kills_leaves_whole_versions_and_the_next_run_en
     rated: Path, policy: Path, step: str
 ) -> None:
     command = [sys.executable, "-m", "alignment", "cycle", "--home", str(rated), "--policy", str(policy)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = warm_process.start(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (rated / "cycles" / "1" / "state.json").exists() or step not in state(rated):
         assert process.poll() is None
         time.sleep(0.01)

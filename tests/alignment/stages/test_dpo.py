@@ -3,13 +3,13 @@
 import json
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers import warm_process
 from helpers.pair_rows import numbers, row, write
 from helpers.paths import ROOT
 from helpers.tiny_home import tiny_home
@@ -139,7 +139,7 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(
     assert main(["dpo", "--home", str(other), *settings]) == 0
 
     command = [sys.executable, "-c", KILLED, "dpo", "--home", str(home), *settings]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = warm_process.run(command, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert list(home.glob("training/dpo/*/checkpoint-1/trainer_state.json"))
     assert Versions(home).ids() == ["v1"]

@@ -11,9 +11,11 @@ import pytest
 import torch
 from accelerate import DeepSpeedPlugin, FullyShardedDataParallelPlugin
 from accelerate.commands.config.config_args import load_config_from_file
+from helpers import warm_process
 from helpers.feedback import apples, rate_replies
 from helpers.pair_rows import numbers, row, write
 from helpers.paths import ROOT
+from helpers.running_app import free_port
 from helpers.tiny_ppo import quick, tiny_model
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
@@ -79,16 +81,21 @@ def test_two_processes_reach_the_weights_of_a_single_one(tmp_path: Path, stage: 
 
 
 def test_weights_that_fsdp_divides_are_saved_whole(tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*launch, "tests/helpers/fsdp_on_cpu.py", str(tmp_path)],
-        cwd=ROOT,
-        env=REACHES_TESTS | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    command = [sys.executable, "tests/helpers/fsdp_on_cpu.py", str(tmp_path)]
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    log = tmp_path / "output.log"
+    with log.open("w") as output:
+        processes = [
+            warm_process.start(
+                command,
+                ROOT,
+                REACHES_TESTS | group | {"RANK": rank, "LOCAL_RANK": rank},
+                output,
+                subprocess.STDOUT,
+            )
+            for rank in "01"
+        ]
+        assert [process.wait() for process in processes] == [0, 0], log.read_text()
     torch.manual_seed(0)
     expected = get_peft_model_state_dict(tiny_model())
     saved = load_file(tmp_path / "adapter_model.safetensors")
