@@ -82,7 +82,7 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) 
 
 def load_model(parent: OpenedParent, recipe: DPORecipe) -> tuple[Any, Any]:
     """The parent's model to train and, with `full`, its reference model."""
-    return trainable_model(parent, recipe.full, needs_reference=True)
+    return trainable_model(parent, recipe.full, needs_reference=True, seed=recipe.seed)
 
 
 def train(

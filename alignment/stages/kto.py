@@ -70,7 +70,7 @@ def load_data(parent: OpenedParent, location: StageLocation) -> SortedThumbs:
 
 def load_model(parent: OpenedParent, recipe: KTORecipe) -> tuple[Any, Any]:
     """The parent's model to train and, with `full`, its reference model."""
-    return trainable_model(parent, recipe.full, needs_reference=True)
+    return trainable_model(parent, recipe.full, needs_reference=True, seed=recipe.seed)
 
 
 def label_weights(up: int, down: int) -> tuple[float, float]:

@@ -32,12 +32,9 @@ from alignment.scoring.sources import sources_of
 from alignment.training import dry_run
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, open_parent, with_new_adapter
+from alignment.training.parent_version import ALPHA, RANK, OpenedParent, open_parent, with_new_adapter
 from alignment.training.processes import on_cpu, say
 from assistant.bases.base import Bits
-
-RANK = 32
-"""LoRA rank of a new adapter, and half of its alpha: SFT's defaults."""
 
 
 @dataclass
@@ -117,7 +114,7 @@ def load_model(parent: OpenedParent, recipe: PPORecipe) -> SharedBase:
     model = parent.loaded.model
     continued = parent.version.manifest.adapter
     if not continued:
-        model = with_new_adapter(model, RANK, 2 * RANK, recipe.seed)
+        model = with_new_adapter(model, RANK, ALPHA, recipe.seed)
     if parent.base.quantize is None:
         # Quantized weights were put on their device as they were loaded.
         model = model.to("cpu" if on_cpu() else "cuda")

@@ -82,9 +82,9 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe)
     return prompt_data.choose(recipe, location.home, tokenizer, window, location.snapshot)
 
 
-def load_model(parent: OpenedParent) -> Any:
+def load_model(parent: OpenedParent, recipe: RLOORecipe) -> Any:
     """The parent's model; TRL copies its adapter as the reference."""
-    return trainable_model(parent, full=False, needs_reference=True)[0]
+    return trainable_model(parent, full=False, needs_reference=True, seed=recipe.seed)[0]
 
 
 def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
@@ -192,7 +192,7 @@ def main(arguments: list[str]) -> str | None:
     parent = open_parent(location, recipe.quantize)
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
-    model = load_model(parent)
+    model = load_model(parent, recipe)
     sources = load_sources(parent, recipe)
     names = " + ".join(source.name for source in sources)
     say(

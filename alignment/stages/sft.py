@@ -92,7 +92,7 @@ def load_data(
 def load_model(parent: OpenedParent, recipe: SFTRecipe) -> Any:
     """The parent's model, with a new adapter if it has none."""
     if parent.version.manifest.adapter or recipe.full:
-        return trainable_model(parent, recipe.full, needs_reference=False)[0]
+        return trainable_model(parent, recipe.full, needs_reference=False, seed=recipe.seed)[0]
     return with_new_adapter(parent.loaded.model, recipe.rank, recipe.alpha, recipe.seed)
 
 

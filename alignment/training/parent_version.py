@@ -64,19 +64,21 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     return OpenedParent(versions, parent, model, base)
 
 
-def trainable_model(parent: OpenedParent, full: bool, needs_reference: bool) -> tuple[Any, Any]:
+RANK, ALPHA = 32, 64
+"""LoRA rank and alpha of an adapter that a stage adds to a base without one."""
+
+
+def trainable_model(parent: OpenedParent, full: bool, needs_reference: bool, seed: int) -> tuple[Any, Any]:
     """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
 
-    By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. With `full` all
-    weights of the merged model are trained, and the reference is a frozen copy. Raises DataError if there is no adapter
-    to continue, TrainingError if memory is too small.
+    By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. A parent without
+    adapter gets a new one, whose output is the base's, so that the reference is the base. With `full` all weights of
+    the merged model are trained, and the reference is a frozen copy. Raises TrainingError if memory is too small.
     """
     model = parent.loaded.model
     if not full:
         if not parent.version.manifest.adapter:
-            raise DataError(
-                f"{parent.version.id} has no adapter to continue. Run `python -m alignment sft` first, or give --full."
-            )
+            model = with_new_adapter(model, RANK, ALPHA, seed)
         return model, None
     model = merged_model(parent)
     weights = sum(weight.numel() for weight in model.parameters())
@@ -106,7 +108,8 @@ def merged_model(parent: OpenedParent) -> Any:
 def with_new_adapter(model: Any, rank: int, alpha: int, seed: int) -> Any:
     """`model` with a new LoRA adapter on every linear layer but the output (Dettmers et al. 2023: all are needed).
 
-    LoRA's first weights are drawn at random: the same seed gives the same adapter.
+    Of its two matrices B is zero and A is drawn at random (Hu et al. 2021, section 4.1): the output is `model`'s own
+    until B moves, and the same seed gives the same adapter.
     """
     set_seed(seed)
     config = LoraConfig(

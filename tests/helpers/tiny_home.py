@@ -1,4 +1,4 @@
-"""A home whose first version is a model small enough for tests of training: two random layers and an adapter."""
+"""A home whose first version is a model small enough for tests of training: two layers, with an adapter or without."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.registry.versions import Manifest, Versions, now
 
 
-def tiny_home(home: Path) -> Path:
+def tiny_home(home: Path, *, adapter: bool = True) -> Path:
     """Make `home` with a released version v1: the same weights at every call, and the starter's tokenizer."""
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     torch.manual_seed(0)
@@ -37,7 +37,8 @@ def tiny_home(home: Path) -> Path:
     base = Base("tiny", folder_hash(home / "tiny"))
     config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
     with versions.staging() as folder:
-        save_adapter(get_peft_model(model, config), base, folder)
-        versions.add(Manifest("v1", base, None, "import", now()), folder)
+        if adapter:
+            save_adapter(get_peft_model(model, config), base, folder)
+        versions.add(Manifest("v1", base, None, "import", now(), adapter=adapter), folder)
     versions.release("v1")
     return home

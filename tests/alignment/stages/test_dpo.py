@@ -153,6 +153,12 @@ def test_a_run_that_was_killed_goes_on_to_the_very_weights_of_one_that_was_not(
     assert [e["eval_loss"] for e in curve[0]] == [e["eval_loss"] for e in curve[1]]
 
 
+def test_the_first_pairs_train_a_base_without_an_adapter(home: Path, file: Path) -> None:
+    tiny_home(home, adapter=False)
+    assert run(home, f"--pairs={file}", "--epochs=1", "--min_steps=2", "--learning_rate=1e-2") == 0
+    assert any(weight.any() for name, weight in adapter(home, "v2").items() if "lora_B" in name)
+
+
 def _curve(home: Path) -> list[dict[str, Any]]:
     curves = Versions(home).open("v2").folder / "curves.json"
     history: list[dict[str, Any]] = json.loads(curves.read_text())

@@ -14,6 +14,8 @@ from trl import KTOConfig
 from alignment.__main__ import main
 from alignment.data.thumb_rows import sort_thumbs
 from alignment.stages import kto
+from alignment.training.flags import StageLocation
+from alignment.training.parent_version import open_parent
 from alignment.training.trl_compat import TokenKTOTrainer
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
@@ -101,6 +103,30 @@ def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:
     ids = torch.arange(10, 30)[None]
     with torch.no_grad():
         assert torch.allclose(loaded.model.eval()(ids).logits, parent(ids).logits, atol=1e-4)
+
+
+def test_the_reference_of_a_first_adapter_is_the_base(home: Path, tmp_path: Path) -> None:
+    rate_replies(tiny_home(home, adapter=False), apples(8))
+    parent = open_parent(StageLocation(home))
+    ids = torch.arange(10, 30)[None]
+    with torch.no_grad():
+        base_logits = parent.loaded.model.eval()(ids).logits
+    recipe = kto.KTORecipe(learning_rate=1e-2, epochs=1, min_steps=2)
+    model, reference = kto.load_model(parent, recipe)
+    training = kto.load_data(parent, StageLocation(home)).training
+    kto.train(model, parent.loaded.tokenizer, training, recipe, tmp_path, reference=reference)
+    model.eval()
+    with torch.no_grad():
+        assert not torch.equal(model(ids).logits, base_logits)
+        model.set_adapter("ref")
+        assert torch.equal(model(ids).logits, base_logits)
+
+
+def test_the_first_thumbs_train_a_base_without_an_adapter(home: Path) -> None:
+    rate_replies(tiny_home(home, adapter=False), apples(8))
+    assert run(home, "--epochs=1", "--min_steps=2", "--learning_rate=1e-2") == 0
+    assert Versions(home).open("v2").manifest.adapter
+    assert any(weight.any() for name, weight in adapter(home, "v2").items() if "lora_B" in name)
 
 
 @pytest.mark.parametrize(("up", "down"), [(1, 1), (3, 1), (1, 3), (90, 10)])

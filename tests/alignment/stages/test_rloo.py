@@ -103,7 +103,10 @@ def test_a_reward_receives_prompt_thought_answer_and_whether_it_ended(tokenizer:
     assert reward.__name__ == "mine"
 
 
-def test_only_the_adapter_moves(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("continued", [True, False])
+def test_only_the_adapter_moves(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], continued: bool
+) -> None:
     file = tmp_path / "prompts.jsonl"
     lines = [json.dumps({"prompt": f"Tom has {n} apples and buys 2 more. How many?"}) for n in range(12)]
     file.write_text("\n".join(lines), encoding="utf-8")
@@ -119,7 +122,7 @@ def test_only_the_adapter_moves(home: Path, tmp_path: Path, capsys: pytest.Captu
             [
                 "rloo",
                 "--home",
-                str(tiny_home(home)),
+                str(tiny_home(home, adapter=continued)),
                 *settings,
                 "--max_new_tokens=8",
                 "--reward_functions=score_by_tokens:score",
@@ -130,11 +133,13 @@ def test_only_the_adapter_moves(home: Path, tmp_path: Path, capsys: pytest.Captu
     assert lines[0].startswith("model: LoRA of v1; loss: REINFORCE, leave-one-out")
     assert lines[-1] == "v2"
     versions = Versions(home)
-    first, second = (
-        load_file(versions.open(name).folder / "adapter_model.safetensors") for name in ("v1", "v2")
-    )
-    assert first.keys() == second.keys()
-    assert any(not torch.equal(first[name], second[name]) for name in first)
+    second = load_file(versions.open("v2").folder / "adapter_model.safetensors")
+    if continued:
+        first = load_file(versions.open("v1").folder / "adapter_model.safetensors")
+        assert first.keys() == second.keys()
+        assert any(not torch.equal(first[name], second[name]) for name in first)
+    else:
+        assert any(weight.any() for name, weight in second.items() if "lora_B" in name)
     manifest = versions.open("v2").manifest
     assert (manifest.stage, manifest.parent) == ("rloo", "v1")
     assert manifest.metrics["reward"] > 0

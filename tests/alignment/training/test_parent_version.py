@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import torch
+from helpers.tiny_home import tiny_home
 
-from alignment.training.parent_version import with_new_adapter
+from alignment.training.flags import StageLocation
+from alignment.training.parent_version import open_parent, trainable_model, with_new_adapter
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.serving.loading import load_base
@@ -20,6 +22,19 @@ def test_a_new_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
     assert first
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert all(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) -> None:
+    parent = open_parent(StageLocation(tiny_home(home, adapter=False)))
+    ids = torch.arange(20, 60).view(2, 20)
+    with torch.no_grad():
+        base_logits = parent.loaded.model.eval()(ids).logits
+        model, reference = trainable_model(parent, full=False, needs_reference=True, seed=1)
+        assert torch.equal(model.eval()(ids).logits, base_logits)
+    assert reference is None
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained
+    assert all("lora_" in name for name in trained)
 
 
 def test_the_adapter_keeps_its_precision_while_a_trainer_is_constructed() -> None:
