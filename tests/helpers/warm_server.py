@@ -25,8 +25,12 @@ LIBRARIES = (
     *(f"transformers.models.auto.{name}_auto" for name in ("configuration", "modeling", "tokenization")),
     *(f"trl.trainer.{stage}_trainer" for stage in ("dpo", "kto", "reward", "rloo", "sft")),
 )
-SETTINGS = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
-"""What app.py sets before it imports Gradio."""
+SETTINGS = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""What our programs set before they import a library that reads it on import."""
 
 
 class Server:
@@ -106,9 +110,11 @@ def run_program(arguments: list[str], folder: str, environment: dict[str, str]) 
 
 if __name__ == "__main__":
     os.environ.update(SETTINGS)
+    gc.disable()
     for library in LIBRARIES:
         importlib.import_module(library)
     # The collection at a program's end would visit what the libraries made, and so copy it: two seconds.
+    gc.enable()
     gc.collect()
     gc.freeze()
     server = Server(Path(sys.argv[1]), int(sys.argv[2]))
