@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assistant.chat.stop_strings import model_stops, until_stop
+from assistant.chat.stop_strings import StopSearch, model_stops
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Chunk, Logprob, ServedVersion
@@ -65,6 +65,9 @@ class Draft:
         self._opened = prompt.ends_in_open_thought(served.tokenizer, request.prompt_ids)
         self._started = time.monotonic()
         self._ids = list(request.beginning)
+        self._logprobs: list[Logprob] = []
+        self._read = len(self._ids)
+        """How many tokens the reader has seen: fewer than there are where a stop text hides the last ones."""
         self._first_token_seconds: float | None = None
         self.finish_reason: FinishReason = "stopped"
         """What the reply is stored with; "stopped" until something else ends it."""
@@ -99,6 +102,7 @@ class Draft:
         seconds = time.monotonic() - self._started
         if self._first_token_seconds is None:
             self._first_token_seconds = seconds
+        self._logprobs += chunk.logprobs
         text, stopped = self._text(ended=chunk.finish_reason is not None)
         parsed = prompt.parse(text, self._request.think, self._opened)
         finish_reason: FinishReason | None = "end" if stopped else chunk.finish_reason
@@ -112,8 +116,8 @@ class Draft:
             thinking=parsed.thinking and finish_reason is None,
             seconds=seconds,
             thought_seconds=thought_seconds,
-            completion_tokens=len(self._ids),
-            logprobs=self.update.logprobs + chunk.logprobs,
+            completion_tokens=self._read,
+            logprobs=tuple(self._logprobs[: max(0, self._read - len(self._request.beginning))]),
         )
         if finish_reason is None:
             return False
@@ -121,7 +125,7 @@ class Draft:
         return True
 
     def finish(self) -> NewReply:
-        """Close the last update, and give the reply to store."""
+        """Close the last update, and give the reply to store: its tokens are those that were read."""
         request = self._request
         self.update = replace(
             self.update,
@@ -131,7 +135,7 @@ class Draft:
         )
         sampling = request.sampling.as_stored()
         if request.beginning:
-            sampling["beginning"] = len(request.beginning)
+            sampling["beginning"] = min(len(request.beginning), self._read)
         sampling["engine"] = self._engine
         if request.dropped:
             sampling["dropped"] = request.dropped
@@ -146,7 +150,7 @@ class Draft:
             seed=request.sampling.seed,
             version=self._version,
             prompt_ids=request.prompt_ids,
-            completion_ids=self._ids,
+            completion_ids=self._ids[: self._read],
             finish_reason=self.finish_reason,
             first_token_seconds=self._first_token_seconds,
             seconds=self.update.seconds,
@@ -154,16 +158,21 @@ class Draft:
         )
 
     def _text(self, ended: bool) -> tuple[str, bool]:
-        """Text of the completion so far, up to a stop text, and whether there was one."""
+        """Text of the completion so far, up to a stop text, and whether there was one. Counts the tokens in it."""
         sampling = self._request.sampling
         text = prompt.decode(self._tokenizer, self._ids)
-        stops = (*sampling.stop, *model_stops(self._tokenizer))
-        if not stops or sampling.ignore_eos:
+        own = model_stops(self._tokenizer)
+        self._read = len(self._ids)
+        if not (sampling.stop or own) or sampling.ignore_eos:
             return text, False
         # A stop text counts only after the first `min_tokens` tokens.
         unstoppable = len(prompt.decode(self._tokenizer, self._ids[: sampling.min_tokens]))
-        before, stopped = until_stop(text[unstoppable:], stops, ended)
-        return text[:unstoppable] + before, stopped
+        before, stopped = StopSearch(sampling.stop, own, unstoppable).until_stop(
+            text, prompt.answer_at(text, self._request.think, self._opened), ended
+        )
+        if len(before) < len(text):
+            self._read = prompt.tokens_within(self._tokenizer, self._ids, before)
+        return before, stopped
 
 
 def chunks_of(request: Request, served: ServedVersion) -> AsyncGenerator[Chunk, None]:

@@ -9,6 +9,7 @@ asked by an instruction, and answers with the same `<think>` tags. If a template
 messages of one role in a row, the same texts are put into messages that it accepts.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -162,9 +163,23 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
     The bytes of a last character that has not arrived whole are left out.
     """
-    hidden = _hidden_tokens(tokenizer)
-    text = tokenizer.decode([token for token in ids if token not in hidden], skip_special_tokens=False)
-    return text.rstrip("\ufffd")
+    return _decode_shown(tokenizer, ids).rstrip("\ufffd")
+
+
+def tokens_within(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> int:
+    """How many of the first tokens say nothing beyond `text`, which is a beginning of what `decode` gives for `ids`.
+
+    A token that only begins within `text` is not counted.
+    """
+    if _decode_shown(tokenizer, ids) == text:
+        return len(ids)
+    # More tokens are more text, but for a character that comes in parts: the search ends near, the walk exactly.
+    count = bisect_right(
+        range(len(ids)), len(text), key=lambda number: len(_decode_shown(tokenizer, ids[: number + 1]))
+    )
+    while count and not text.startswith(_decode_shown(tokenizer, ids[:count])):
+        count -= 1
+    return count
 
 
 def parse(text: str, think: bool, opened: bool = False) -> Parsed:
@@ -187,6 +202,20 @@ def parse(text: str, think: bool, opened: bool = False) -> Parsed:
         if closed:
             return Parsed(thought.strip(), answer.strip(), thinking=False)
     return Parsed("", text.strip(), thinking=False)
+
+
+def answer_at(text: str, think: bool, opened: bool = False) -> int | None:
+    """Where the answer begins in the text of a completion that is still arriving; None while there is none.
+
+    Arguments as in `parse`, which reads the answer from there on.
+    """
+    if not think:
+        return 0
+    closed = text.find(THINK_CLOSE)
+    if closed >= 0:
+        return closed + len(THINK_CLOSE)
+    head = text.lstrip()
+    return None if opened or head.startswith(THINK_OPEN) or THINK_OPEN.startswith(head) else 0
 
 
 @lru_cache(maxsize=8)
@@ -217,6 +246,11 @@ def _hidden_tokens(tokenizer: Tokenizer) -> frozenset[int]:
     special = {number for number, token in added if token.special and token.content not in tags}
     ends = {end for end in (tokenizer.eos_token_id, tokenizer.pad_token_id) if end is not None}
     return frozenset(special | ends)
+
+
+def _decode_shown(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    hidden = _hidden_tokens(tokenizer)
+    return tokenizer.decode([token for token in ids if token not in hidden], skip_special_tokens=False)
 
 
 def _apply_template(tokenizer: Tokenizer, messages: list[dict[str, str]], **switches: Any) -> list[int]:

@@ -245,10 +245,10 @@ class RemoteVersion:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
+        # Stop texts are not sent: such a server searches the raw text, and would end a thought by them.
         # Not OpenAI's but vLLM's and llama.cpp's: sent only if asked for, because other servers may refuse them.
         extensions: dict[str, Any] = {
             "top_k": sampling.top_k,
-            "stop": list(sampling.stop),
             "min_tokens": sampling.min_tokens,
             "ignore_eos": sampling.ignore_eos,
         }

@@ -26,7 +26,7 @@ from assistant.chat.chat import Chat
 from assistant.errors import EngineError
 from assistant.page import build_page, launch_options
 from assistant.sampling_settings import Sampling
-from assistant.serving.engine import Chunk, TokenScore
+from assistant.serving.engine import Chunk, Logprob, TokenScore
 from feedback_store import FeedbackStore, Message, Rating
 
 ANSWERS = {
@@ -55,9 +55,10 @@ class FakeTokenizer:
     eos_token_id = pad_token_id = END
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
-    def __init__(self, has_switch: bool = True) -> None:
+    def __init__(self, has_switch: bool = True, has_template: bool = True) -> None:
         """`has_switch`: whether the template has a switch for thinking."""
-        self.chat_template = "enable_thinking" if has_switch else "plain"
+        template = "enable_thinking" if has_switch else "plain"
+        self.chat_template = template if has_template else None
 
     def __call__(self, text: str, **_: Any) -> Any:
         return SimpleNamespace(input_ids=[ord(letter) for letter in text])
@@ -87,13 +88,14 @@ class FakeServed:
             metrics={},
         )
         self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
-        self.tokenizer, self.window = FakeTokenizer(chat.has_switch), 20_000
+        self.tokenizer = FakeTokenizer(chat.has_switch, chat.has_template)
+        self.window = chat.window
         self.parameters = 4_900_000 if chat.base == "starter" else None
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         prompt, thinks, beginning = "".join(map(chr, prompt_ids)).partition(THINK)
         think = bool(thinks)
-        message = prompt.rsplit("\x02", 1)[-1].removeprefix("user: ")
+        message = self._message(prompt)
         self.chat.requests.append((message, think))
         self.chat.samplings.append(sampling)
         words = self._thought() if think and not beginning else []
@@ -106,8 +108,10 @@ class FakeServed:
                 await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
                 if broken and number == 2:
                     raise EngineError("The engine stopped answering. Send the message again.")
-                yield Chunk([ord(letter) for letter in word], None)
-            yield Chunk([END], "end")
+                step = self.chat.letters_at_once or len(word)
+                for start in range(0, len(word), step):
+                    yield self._chunk(word[start : start + step], sampling)
+            yield Chunk([END], "end", self._chunk("\0", sampling).logprobs)
         except (GeneratorExit, asyncio.CancelledError):
             self.chat.closed.set()
             raise
@@ -121,6 +125,14 @@ class FakeServed:
             TokenScore(share, ((token, share), (ord("x"), 1 - share)))
             for token, share in zip(completion_ids, shares, strict=True)
         ]
+
+    def _message(self, prompt: str) -> str:
+        return prompt.rsplit("\x02", 1)[-1].removeprefix("user: ")
+
+    def _chunk(self, text: str, sampling: Sampling) -> Chunk:
+        ids = [ord(letter) for letter in text]
+        wanted = sampling.logprobs is not None
+        return Chunk(ids, None, tuple(Logprob(token, -1.0) for token in ids) if wanted else ())
 
     def _thought(self) -> list[str]:
         return ["<think>\n", *(f"{line}\n" for line in THOUGHT.split("\n")), "</think>\n\n"]
@@ -165,7 +177,10 @@ class FakeChat(Chat):
     version = "v1"
     versions: tuple[str, ...] = ("v1",)
     base = "starter"
+    window = 20_000
+    has_template = True
     has_switch = True  # whether the model's template has a switch for thinking
+    letters_at_once: int | None = None  # of a chunk; None sends whole words
     is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:
