@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from assistant.api.api_errors import ApiError
 from assistant.sampling_settings import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
 
-MAX_MESSAGES = 1_000
 MAX_INT64 = 2**63 - 1
 
 
@@ -60,7 +59,7 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     model: str
-    messages: list[_Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[_Message] = Field(min_length=1)
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)

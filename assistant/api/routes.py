@@ -109,14 +109,7 @@ class Api:
         # Loading a version takes long, so it must not block the event loop.
         await asyncio.to_thread(self._chat.engine.prepare, version)
         with self._chat.engine.lease(version) as lease:
-            window, tokenizer = lease.window, lease.tokenizer
-        if (body.limit or 0) > window:
-            raise ApiError(
-                400,
-                f"max_tokens is {body.limit}, and this model reads and writes {window} tokens in all.",
-                param="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
-                code="invalid_value",
-            )
+            tokenizer = lease.tokenizer
         updates = self._chat.complete(
             body.transcript,
             think=body.think,

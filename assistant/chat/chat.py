@@ -25,7 +25,7 @@ from assistant.registry.live_comparison import TrialFollower
 from assistant.registry.versions import Manifest, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.context_window import Fitted, fit
+from assistant.serving.context_window import Fitted, fit, newest
 from assistant.serving.engine import Engine, ServedVersion
 from feedback_store import FeedbackStore, Message
 
@@ -211,11 +211,13 @@ class Chat:
     ) -> AsyncGenerator[Update, None]:
         """Answer a whole transcript, as a stateless client sends it with each message; the last message is a user's.
 
-        A transcript that continues a conversation of this rater is added to it; any other is stored as a new one.
+        A transcript that continues a conversation of this rater is added to it; any other is stored as a new one. Of a
+        very long one the newest messages are read and stored.
         `think` None thinks if the model's template has a thinking switch. Raises UnknownModel if `version` does not
         serve, and PromptError as `reply` does.
         """
         sampling = self._with_seed(sampling, seed)
+        messages, left_out = newest(messages)
         known = await asyncio.to_thread(self._transcripts.conversation, messages, rater)
         conversation_id = known or uuid.uuid4().hex
         async with self.in_progress.lease(version, conversation_id) as served:
@@ -225,6 +227,7 @@ class Chat:
             fitted = await asyncio.to_thread(
                 fit, served.tokenizer, served.window, messages, think, sampling.max_new_tokens
             )
+            fitted = replace(fitted, dropped=fitted.dropped + left_out)
             question = await asyncio.to_thread(self._transcripts.add, messages, rater, conversation_id)
             async with aclosing(self._write(served, question, fitted, think, sampling)) as updates:
                 async for update in updates:

@@ -22,6 +22,12 @@ def configured_window(folder: Path) -> int | None:
     return int(window) if window else None
 
 
+LEAST_ROOM = 16
+"""Tokens that a reply gets at least: a message that leaves fewer is refused, because no answer is that short."""
+MOST_MESSAGES = 1_000
+"""Messages of a transcript that are read and stored, the newest ones, beside the system messages at its start."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A prompt that leaves room for its reply."""
@@ -29,6 +35,20 @@ class Fitted:
     ids: list[int]
     dropped: int
     """How many messages were left out, from the oldest on."""
+
+
+def newest(messages: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]], int]:
+    """At most `MOST_MESSAGES` and those of the system at the start; and how many between them were left out.
+
+    They are left out half of that number at a time, so that a conversation that goes on begins with the same message
+    for long and is recognised.
+    """
+    opening, rest = _opening(messages)
+    step = MOST_MESSAGES // 2
+    start = max(0, -(-(len(rest) - MOST_MESSAGES) // step) * step)
+    while 0 < start < len(rest) - 1 and rest[start]["role"] != "user":
+        start += 1
+    return [*opening, *rest[start:]], start
 
 
 def fit(
@@ -40,30 +60,33 @@ def fit(
 ) -> Fitted:
     """The prompt, with the oldest exchanges left out until a reply has room. Never cut inside a message.
 
-    `window`: longest sequence in tokens. A system message at the start always stays. An exchange is a user's message
-    with all that follows it. Room means `max_new_tokens`, but at most half of the window. Raises TooLong if the last
-    message alone is too long, and what `prompt.render` raises.
+    `window`: longest sequence in tokens. System messages at the start always stay. An exchange is a user's message
+    with all that follows it, and with a system message directly before it. Room means `max_new_tokens`, but at most
+    half of the window; if the last message alone leaves less, the reply gets what is left. Raises TooLong if that is
+    less than `LEAST_ROOM`, and what `prompt.render` raises.
     """
     limit = window - min(max_new_tokens, window // 2)
-    system = [message for message in messages[:1] if message["role"] == "system"]
-    rest = list(messages[len(system) :])
+    most = window - min(max_new_tokens, LEAST_ROOM)
+    opening, rest = _opening(messages)
 
     def render_from(start: int) -> list[int]:
-        return prompt.render(tokenizer, [*system, *rest[start:]], think)
+        return prompt.render(tokenizer, [*opening, *rest[start:]], think)
 
     ids = render_from(0)
     if len(ids) <= limit:
         return Fitted(ids, 0)
-    starts = [position for position, message in enumerate(rest) if position and message["role"] == "user"]
+    starts = _exchanges(rest)
     if starts:
         ids = render_from(starts[-1])
-    if len(ids) > limit:
+    if len(ids) > most:
         raise TooLong(
-            f"The message is too long: {len(ids)} tokens, and there is room for {limit}. "
+            f"The message is too long: {len(ids)} tokens, and there is room for {most}. "
             "Shorten it, or send it in parts.",
             len(ids),
-            limit,
+            most,
         )
+    if len(ids) > limit:
+        return Fitted(ids, starts[-1] if starts else 0)
     # Fewer exchanges are fewer tokens, so that bisection finds the longest prompt that fits.
     fitting, too_long = len(starts) - 1, -1
     while fitting - too_long > 1:
@@ -74,6 +97,27 @@ def fit(
         else:
             too_long = middle
     return Fitted(ids, starts[fitting])
+
+
+def _opening(messages: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The system messages at the start, and the rest."""
+    count = next(
+        (place for place, message in enumerate(messages) if message["role"] != "system"), len(messages)
+    )
+    return list(messages[:count]), list(messages[count:])
+
+
+def _exchanges(messages: Sequence[dict[str, str]]) -> list[int]:
+    """Where each exchange but the first begins."""
+    starts = []
+    for position, message in enumerate(messages):
+        if message["role"] == "user":
+            start = position
+            while start and messages[start - 1]["role"] == "system":
+                start -= 1
+            if start:
+                starts.append(start)
+    return starts
 
 
 def completion_limit(served: ServedVersion, prompt_ids: Sequence[int], sampling: Sampling) -> int:

@@ -11,7 +11,7 @@ from helpers.plain_tokenizer import Plain
 from assistant.errors import ModelError, PromptError, TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
-from assistant.serving.context_window import completion_limit, configured_window, fit
+from assistant.serving.context_window import MOST_MESSAGES, completion_limit, configured_window, fit, newest
 
 WINDOW = 1000
 
@@ -87,6 +87,55 @@ def test_the_system_prompt_stays(tokenizer: Any) -> None:
     assert fitted.ids == prompt.render(tokenizer, kept, think=False)
 
 
+def test_every_system_message_at_the_start_stays(tokenizer: Any) -> None:
+    rules = [{"role": "system", "content": text} for text in ("Always brief.", "Never rude.", "In English.")]
+    fitted = fit(tokenizer, WINDOW, [*rules, *conversation(40)], think=False, max_new_tokens=300)
+    opening = "System: Always brief.\nSystem: Never rude.\nSystem: In English.\nUser: question"
+    assert read(fitted.ids).startswith(opening)
+    assert fitted.dropped > 0
+
+
+def test_a_system_message_stays_with_the_message_before_which_it_stands(tokenizer: Any) -> None:
+    *history, last = conversation(40)
+    fitted = fit(
+        tokenizer,
+        WINDOW,
+        [*history, {"role": "system", "content": "Now in French."}, last],
+        think=False,
+        max_new_tokens=WINDOW,
+    )
+    assert read(fitted.ids).endswith("System: Now in French.\nUser: the last question\nAssistant:")
+    alone = [*history, {"role": "system", "content": "Now in French."}, {**last, "content": "x" * 800}]
+    fitted = fit(tokenizer, WINDOW, alone, think=False, max_new_tokens=WINDOW)
+    assert read(fitted.ids).startswith("System: Now in French.\nUser: xxx")
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize("max_new_tokens", [512, 4096])
+def test_a_long_message_leaves_its_reply_what_is_left(
+    tokenizer: Any, before: int, max_new_tokens: int
+) -> None:
+    messages = [*conversation(before)[:-1], {"role": "user", "content": "x" * 900}]
+    fitted = fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=max_new_tokens)
+    assert fitted.ids == prompt.render(tokenizer, messages[-1:], think=False)
+    assert fitted.dropped == 2 * before
+
+
+def test_of_a_very_long_transcript_the_newest_messages_are_read() -> None:
+    rules = [{"role": "system", "content": "Always brief."}]
+    beginnings = set()
+    for turns in range(MOST_MESSAGES, MOST_MESSAGES + MOST_MESSAGES // 4):
+        kept, left_out = newest([*rules, *conversation(turns)])
+        assert kept[0] == rules[0]
+        assert MOST_MESSAGES // 2 <= len(kept) - 1 <= MOST_MESSAGES
+        assert len(kept) + left_out == 2 * turns + 2
+        assert kept[-1]["content"] == "the last question"
+        beginnings.add(kept[1]["content"])
+    # One that grows begins with the same message for long.
+    assert len(beginnings) <= 2
+    assert newest(conversation(MOST_MESSAGES // 4)) == (conversation(MOST_MESSAGES // 4), 0)
+
+
 def test_a_reply_may_claim_half_of_the_window_at_most(tokenizer: Any) -> None:
     fitted = fit(tokenizer, WINDOW, conversation(40), think=False, max_new_tokens=10 * WINDOW)
     assert WINDOW // 2 - 60 < len(fitted.ids) <= WINDOW // 2
@@ -95,13 +144,13 @@ def test_a_reply_may_claim_half_of_the_window_at_most(tokenizer: Any) -> None:
 @pytest.mark.parametrize("before", [0, 3])
 def test_a_single_message_over_the_window_is_refused_with_its_length(tokenizer: Any, before: int) -> None:
     messages = [*conversation(before)[:-1], {"role": "user", "content": "x" * 5000}]
-    with pytest.raises(TooLong, match=r"50\d\d tokens, and there is room for 700.*Shorten it"):
+    with pytest.raises(TooLong, match=r"50\d\d tokens, and there is room for 984.*Shorten it"):
         fit(tokenizer, WINDOW, messages, think=False, max_new_tokens=300)
 
 
 def test_a_system_prompt_that_leaves_no_room_is_refused(tokenizer: Any) -> None:
     with pytest.raises(TooLong):
-        fit(tokenizer, WINDOW, conversation(3, system="x" * 900), think=False, max_new_tokens=300)
+        fit(tokenizer, WINDOW, conversation(3, system="x" * 970), think=False, max_new_tokens=300)
 
 
 def test_an_empty_message_is_refused_however_long_the_conversation(tokenizer: Any) -> None:

@@ -1,0 +1,35 @@
+"""What clients send out of habit is served: over scripted answers, without a model."""
+
+from typing import Any
+
+import pytest
+from helpers.fake_api import completed, fake_api
+from helpers.fake_chat import FakeChat
+
+from assistant.sampling_settings import DEFAULT_MAX_NEW_TOKENS
+from assistant.serving import context_window
+
+
+@pytest.mark.parametrize("fields", [{}, {"max_tokens": 4096}, {"max_completion_tokens": 10**12}])
+async def test_a_reply_gets_what_the_window_leaves(chat: FakeChat, fields: dict[str, Any]) -> None:
+    chat.window = 1024
+    async with fake_api(chat) as client:
+        completion = await completed(client, "x" * 600, **fields)
+    assert completion["choices"][0]["message"]["content"].startswith("You said: xxx")
+    assert 1024 - DEFAULT_MAX_NEW_TOKENS < completion["usage"]["prompt_tokens"] < 1024
+    assert "dropped_messages" not in completion
+
+
+async def test_of_a_transcript_of_very_many_messages_the_newest_are_read(
+    chat: FakeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_window, "MOST_MESSAGES", 20)
+    talk = ["hello", "hi"] * 550
+    async with fake_api(chat) as client:
+        first = await completed(client, *talk, "347 + 285")
+        answer = first["choices"][0]["message"]["content"]
+        assert answer == "The answer is **632**."
+        assert first["dropped_messages"] >= 1_080
+        await completed(client, *talk, "347 + 285", answer, "and now?")
+    # It goes on where it was.
+    assert len(chat.owners) == 1
