@@ -20,6 +20,9 @@ CLIENT = "client"
 MAX_REMEMBERED = 10_000
 """Messages whose transcripts are recognised without asking the store."""
 
+LOOKED_UP = 8
+"""Ends of a transcript that the store is asked for: its last message, and the answers before it, the newest first."""
+
 
 class Transcripts:
     """Recognises transcripts, and stores the messages of new ones. Any thread may call it."""
@@ -79,16 +82,16 @@ class Transcripts:
 
         The whole transcript is known if a client asks for the same answer again: the reply becomes a sibling.
         """
-        last_answer = max(
-            (end for end in range(1, len(messages) + 1) if _is_answer(messages, end)), default=0
-        )
-        for end in range(len(messages), 0, -1):
+        ends = [
+            end for end in range(len(messages), 0, -1) if end == len(messages) or _is_answer(messages, end)
+        ]
+        for place, end in enumerate(ends):
             with self._lock:
                 message_id = self._known.get(keys[end - 1])
-            if message_id is None and end == last_answer:
+            if message_id is None and place < LOOKED_UP:
                 # Another process on the same store may have written it, or this one before it was started again.
-                message_id = self._store.answer_that_ends(messages[:end], rater)
-            if message_id is not None and (end == len(messages) or _is_answer(messages, end)):
+                message_id = self._store.message_that_ends(messages[:end], rater)
+            if message_id is not None:
                 try:
                     return self._store.path(message_id)[-1], end
                 except StoreError:

@@ -30,7 +30,7 @@ from feedback_store.store.queries import (
     conversations_with,
     first_words,
     path_to,
-    recent_answers,
+    recent_messages,
     replies_with,
     siblings_of,
 )
@@ -268,19 +268,20 @@ class Conversations(Sessions):
         with self._read() as session:
             return as_transcripts(session.execute(above(message_ids)), message_ids)
 
-    def answer_that_ends(self, transcript: Sequence[dict[str, str]], rater: str) -> str | None:
-        """Id of the newest answer to which exactly this transcript leads, in the rater's recent conversations.
+    def message_that_ends(self, transcript: Sequence[dict[str, str]], rater: str) -> str | None:
+        """Id of the newest message to which exactly this transcript leads, in the rater's recent conversations.
 
-        `transcript`: `role` and `content` of each message, the last one an answer; space around a content is ignored.
+        `transcript`: `role` and `content` of each message, the last one a user's or an answer; space around a content
+        is ignored.
         """
 
         def words(messages: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
             return [(message["role"], message["content"].strip()) for message in messages]
 
-        content = transcript[-1]["content"]
+        role, content = transcript[-1]["role"], transcript[-1]["content"]
         if not validation.is_text(content):
             return None
-        query = recent_answers(rater, [content, content.strip()], RECENT_CONVERSATIONS)
+        query = recent_messages(rater, role, [content, content.strip()], RECENT_CONVERSATIONS)
         with self._read() as session:
             ids = list(session.scalars(query.limit(TRANSCRIPTS_AT_ONCE)))
         known = self.transcripts(ids) if ids else {}

@@ -107,8 +107,8 @@ def conversations_with(rater: str, text: str) -> Select[ConversationRow]:
     )
 
 
-def recent_answers(rater: str, contents: Sequence[str], conversations: int) -> Select[str]:
-    """The ids of assistant messages with one of these contents, the newest first.
+def recent_messages(rater: str, role: str, contents: Sequence[str], conversations: int) -> Select[str]:
+    """The ids of messages of this role with one of these contents, the newest first.
 
     Only in the `conversations` of the rater that changed last: contents have no index.
     """
@@ -122,7 +122,7 @@ def recent_answers(rater: str, contents: Sequence[str], conversations: int) -> S
         select(MessageRow.id)
         .where(
             MessageRow.conversation_id.in_(latest),
-            MessageRow.role == "assistant",
+            MessageRow.role == role,
             MessageRow.content.in_(contents),
         )
         .order_by(MessageRow.number.desc())

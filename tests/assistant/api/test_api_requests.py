@@ -33,3 +33,22 @@ async def test_of_a_transcript_of_very_many_messages_the_newest_are_read(
         await completed(client, *talk, "347 + 285", answer, "and now?")
     # It goes on where it was.
     assert len(chat.owners) == 1
+
+
+async def test_a_conversation_goes_on_after_a_restart(chat: FakeChat) -> None:
+    async with fake_api(chat) as client:
+        first = await completed(client, "hello", user="ann")
+    chat.store.close()
+    again = FakeChat(path=chat.path)
+    answer = first["choices"][0]["message"]["content"]
+    async with fake_api(again) as client:
+        await completed(client, "hello", answer, "and now?", user="ann")
+        assert len(again.owners) == 1
+        repeated = await completed(client, "hello", user="ann")
+        assert len(again.owners) == 1
+        await completed(client, "hello", user="bob")
+        assert len(again.owners) == 2
+    parents = [
+        again.store.reply(item["id"].removeprefix("chatcmpl-")).parent_id for item in (first, repeated)
+    ]
+    assert parents[0] == parents[1]

@@ -46,3 +46,29 @@ def test_another_history_another_answer_and_another_person_begin_a_conversation(
             ([*exchange("What is 12 + 7?", "19"), MORE], "bob"),
         ):
             assert Transcripts(store).conversation(messages, rater) is None
+
+
+def test_after_a_restart_the_same_request_goes_to_the_same_message(tmp_path: Path) -> None:
+    with FeedbackStore.open(tmp_path / "feedback.db") as store:
+        talk = [*exchange("What is 12 + 7?", "19"), MORE]
+        asked = Transcripts(store).add(talk, "ann")
+        assert Transcripts(store).add(talk, "ann").id == asked.id
+        first = Transcripts(store).add(talk[:1], "ann")
+        assert first.id == store.path(asked.id)[0].id
+        assert Transcripts(store).conversation(talk[:1], "bob") is None
+
+
+def test_after_a_restart_a_transcript_with_an_edited_answer_branches_where_it_differs(tmp_path: Path) -> None:
+    with FeedbackStore.open(tmp_path / "feedback.db") as store:
+        talk = [
+            *exchange("What is 12 + 7?", "19"),
+            *exchange("and plus 5?", "24"),
+            *exchange("Sure?", "Yes."),
+        ]
+        first = Transcripts(store).add([*talk, MORE], "ann")
+        talk[-1] = {"role": "assistant", "content": "No."}
+        branch = Transcripts(store).add([*talk, MORE], "ann")
+        assert branch.conversation_id == first.conversation_id
+        assert store.path(branch.id)[3].id == store.path(first.id)[3].id
+        assert store.path(branch.id)[5].content == "No."
+        assert store.verify() == []

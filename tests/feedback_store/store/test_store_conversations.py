@@ -24,24 +24,26 @@ def test_a_title_that_a_person_chose_stays(store: FeedbackStore) -> None:
     assert store.conversation(conversation) == back
 
 
-def test_the_answer_that_a_transcript_leads_to_is_found_in_the_raters_own_conversations(
+def test_the_message_that_a_transcript_leads_to_is_found_in_the_raters_own_conversations(
     store: FeedbackStore,
 ) -> None:
     first, newest = one_turn(store), one_turn(store)
     other = one_turn(store, rater="bob")
     talk = [{"role": "user", "content": "What is 2+2?"}, {"role": "assistant", "content": "\n4 "}]
-    assert store.answer_that_ends(talk, "ann") == newest.id
-    assert store.answer_that_ends(talk, "bob") == other.id
-    assert store.answer_that_ends(talk, "eve") is None
+    assert store.message_that_ends(talk, "ann") == newest.id
+    assert store.message_that_ends(talk, "bob") == other.id
+    assert store.message_that_ends(talk, "eve") is None
     asked = store.add_message(first.conversation_id, first.id, "user", "and 2 more?")
+    assert store.message_that_ends([*talk, {"role": "user", "content": "and 2 more? "}], "ann") == asked.id
+    assert store.message_that_ends([{"role": "user", "content": "and 2 more?"}], "ann") is None
     deeper = store.add_reply(new_reply(first.conversation_id, asked.id, answer="4"))
     longer = [*talk, {"role": "user", "content": "and 2 more?"}, talk[1]]
-    assert store.answer_that_ends(longer, "ann") == deeper.id
+    assert store.message_that_ends(longer, "ann") == deeper.id
     # The same words after another question, or none, are another transcript.
-    assert store.answer_that_ends([{"role": "user", "content": "What is 3+1?"}, talk[1]], "ann") is None
-    assert store.answer_that_ends(talk[1:], "ann") is None
+    assert store.message_that_ends([{"role": "user", "content": "What is 3+1?"}, talk[1]], "ann") is None
+    assert store.message_that_ends(talk[1:], "ann") is None
     for content in ("5", "a\x00", "\ud800"):
-        assert store.answer_that_ends([talk[0], {"role": "assistant", "content": content}], "ann") is None
+        assert store.message_that_ends([talk[0], {"role": "assistant", "content": content}], "ann") is None
 
 
 def test_renaming_does_not_move_a_conversation(store: FeedbackStore) -> None:
