@@ -139,7 +139,9 @@ def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
     params.model.path = str(base.file)
     params.n_ctx = base.capacity
     params.n_parallel = MAX_REPLIES
-    params.kv_unified = True
+    # In one cache for all, each reply's attention also passes over the others' tokens: with 64 of the starter's replies
+    # that cost as much again as all the rest. So each has its own, if there is room for a whole window in each.
+    params.kv_unified = base.capacity < MAX_REPLIES * base.window
     params.warmup = False
     params.verbosity = -1
     # Its own HTTP server cannot be left out: it listens on this machine alone, on a free port, behind a key that
