@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from assistant.chat.reply_stream import Update
-from assistant.serving import prompt
 from assistant.serving.engine import Logprob
+from assistant.serving.tokenizing.token_bytes import token_bytes, token_text
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 FINISH = {"end": "stop", "length": "length", "stopped": "stop"}
 
@@ -19,7 +20,7 @@ class CompletionWriter:
 
     model: str
     created: int
-    tokenizer: prompt.Tokenizer
+    tokenizer: Tokenizer
     thought: str = ""
     answer: str = ""
     tokens: int = 0
@@ -92,9 +93,12 @@ class CompletionWriter:
         return chunk
 
     def _token(self, token_id: int, logprob: float) -> dict[str, Any]:
-        text = self.tokenizer.decode([token_id])
-        # JSON has no infinity; OpenAI writes a very small number instead.
-        return {"token": text, "logprob": max(logprob, -9999.0), "bytes": list(text.encode())}
+        return {
+            "token": token_text(self.tokenizer, token_id),
+            # JSON has no infinity; OpenAI writes a very small number instead.
+            "logprob": max(logprob, -9999.0),
+            "bytes": list(token_bytes(self.tokenizer, token_id)),
+        }
 
 
 def completion(writer: CompletionWriter, update: Update) -> dict[str, Any]:

@@ -29,21 +29,30 @@ from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
 """Model name of the released version; during a live comparison, of the version that the conversation is assigned to."""
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-ALLOWED = {"/v1/models": "GET", "/v1/chat/completions": "POST", "/v1/feedback": "POST"}
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
     """The API's routes for a Starlette or FastAPI application. With `keys`, every request must carry one of them."""
     api = Api(chat, raters, keys)
+    served = [
+        ("GET", "/health", api.guarded(api.health, open_to_all=True)),
+        ("GET", "/v1/models", api.guarded(api.models)),
+        ("GET", "/v1/models/{name}", api.guarded(api.model)),
+        ("POST", "/v1/chat/completions", api.guarded(api.chat_completions)),
+        ("POST", "/v1/feedback", api.guarded(api.feedback)),
+    ]
+    api.allowed = {path: method for method, path, _ in served if path.startswith("/v1/")}
+    # A client's base URL may end in a slash, or its path.
     return [
-        Route("/health", api.guarded(api.health, open_to_all=True), methods=["GET"]),
-        Route("/v1/models", api.guarded(api.models), methods=["GET"]),
-        Route("/v1/models/{name}", api.guarded(api.model), methods=["GET"]),
-        Route("/v1/chat/completions", api.guarded(api.chat_completions), methods=["POST"]),
-        Route("/v1/feedback", api.guarded(api.feedback), methods=["POST"]),
+        *(
+            Route(spelling, handler, methods=[method])
+            for method, path, handler in served
+            for double in dict.fromkeys((path, path.replace("/v1/", "/v1//")))
+            for spelling in (double, f"{double}/")
+        ),
         # Any other path below /v1 gets an error that API clients can read, and not the page's.
-        Route("/v1/{rest:path}", api.guarded(api.missing), methods=METHODS),
+        *(Route(path, api.guarded(api.missing), methods=METHODS) for path in ("/v1", "/v1/{rest:path}")),
     ]
 
 
@@ -55,6 +64,8 @@ class Api:
         self._raters = raters
         self._keys = [_digest(key.encode()) for key in keys]
         self._started = int(time.time())
+        self.allowed: dict[str, str] = {}
+        """The method that each path accepts."""
 
     def guarded(
         self, handler: Callable[[Request, str | None], Awaitable[Response]], open_to_all: bool = False
@@ -91,9 +102,9 @@ class Api:
     async def missing(self, request: Request, key: str | None) -> Response:
         """Refuse an unknown path, or a method that a path does not accept. Always raises ApiError."""
         path = request.url.path
-        allowed = ALLOWED.get(path.rstrip("/"))
+        allowed = self.allowed.get(path.replace("/v1//", "/v1/").rstrip("/"))
         if allowed is None:
-            known = ", ".join(ALLOWED)
+            known = ", ".join(self.allowed)
             raise ApiError(
                 404, f"There is nothing at {path[:100]!r}. The paths are: {known}.", code="unknown_url"
             )

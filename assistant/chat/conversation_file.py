@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from assistant.errors import ConversationFileError, PromptError
 from assistant.serving import prompt
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 from feedback_store import Conversation, FeedbackStore, InvalidMessage, Message, NewReply
 
 FORMAT = "thumbtune-conversation"
@@ -47,7 +48,7 @@ def as_json(conversation: Conversation, tree: Sequence[Message]) -> str:
     )
 
 
-def from_json(store: FeedbackStore, tokenizer: prompt.Tokenizer, text: str, rater: str) -> str:
+def from_json(store: FeedbackStore, tokenizer: Tokenizer, text: str, rater: str) -> str:
     """Store what `as_json` wrote as a new conversation of `rater`; its id.
 
     Raises ConversationFileError, before anything is stored, if the file was not saved here, is damaged or too large.
@@ -146,7 +147,7 @@ def _check(message: object, roles: dict[str, str]) -> None:
         raise _damaged(f"reply {message_id:.40} does not answer a message")
 
 
-def _prompts(tokenizer: prompt.Tokenizer, messages: list[dict[str, Any]]) -> list[list[int]]:
+def _prompts(tokenizer: Tokenizer, messages: list[dict[str, Any]]) -> list[list[int]]:
     """For each message, the token ids of the prompt that it answers; empty unless it is a reply."""
     paths: dict[str, list[dict[str, str]]] = {}
     prompts = []
@@ -162,7 +163,7 @@ def _prompts(tokenizer: prompt.Tokenizer, messages: list[dict[str, Any]]) -> lis
 
 
 def _reply(
-    tokenizer: prompt.Tokenizer,
+    tokenizer: Tokenizer,
     message: dict[str, Any],
     prompt_ids: list[int],
     new_id: str,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.serving import prompt
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 
-def model_stops(tokenizer: prompt.Tokenizer) -> tuple[str, ...]:
+def model_stops(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Stop texts of the model itself: without a template it would go on with the person's next message."""
     return () if tokenizer.chat_template else ("\nUser:",)
 

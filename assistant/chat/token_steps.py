@@ -10,6 +10,7 @@ from assistant.errors import NoTokens
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Engine, TokenScore
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 from feedback_store import Reply
 
 ALTERNATIVES = 8
@@ -61,7 +62,7 @@ def token_steps(reply: Reply, engine: Engine) -> list[Step]:
     ]
 
 
-def _step(tokenizer: prompt.Tokenizer, position: int, token: int, part: Part, score: TokenScore) -> Step:
+def _step(tokenizer: Tokenizer, position: int, token: int, part: Part, score: TokenScore) -> Step:
     alternatives = tuple(
         Alternative(other, tokenizer.decode([other]), probability, other == tokenizer.eos_token_id)
         for other, probability in score.likeliest
@@ -69,7 +70,7 @@ def _step(tokenizer: prompt.Tokenizer, position: int, token: int, part: Part, sc
     return Step(position, token, tokenizer.decode([token]), score.probability, part, alternatives)
 
 
-def _parts(tokenizer: prompt.Tokenizer, ids: list[int], think: bool) -> list[Part]:
+def _parts(tokenizer: Tokenizer, ids: list[int], think: bool) -> list[Part]:
     parts: list[Part] = []
     closed = not think
     for position, token in enumerate(ids):

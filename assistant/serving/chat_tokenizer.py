@@ -36,7 +36,7 @@ class Encoded:
 
 
 class ChatTokenizer:
-    """The tokenizer of a model folder, with the methods that `prompt.Tokenizer` lists."""
+    """The tokenizer of a model folder, with the methods that `tokenizing.tokenizer_protocol.Tokenizer` lists."""
 
     def __init__(
         self,
@@ -121,9 +121,14 @@ class ChatTokenizer:
             text = text.replace(spaced, spaced.strip())
         return text
 
+    def convert_ids_to_tokens(self, ids: int) -> str | None:
+        """The token with this id as the vocabulary spells it; None if there is none."""
+        token: str | None = self._backend.id_to_token(ids)
+        return token
+
     def apply_chat_template(
         self,
-        conversation: Sequence[Mapping[str, str]],
+        conversation: Sequence[Mapping[str, Any]],
         add_generation_prompt: bool = False,
         tokenize: bool = True,
         return_dict: bool = False,

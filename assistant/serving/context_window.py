@@ -9,6 +9,7 @@ from assistant.errors import TooLong
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import ServedVersion
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 
 def configured_window(folder: Path) -> int | None:
@@ -52,7 +53,7 @@ def newest(messages: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]], in
 
 
 def fit(
-    tokenizer: prompt.Tokenizer,
+    tokenizer: Tokenizer,
     window: int,
     messages: Sequence[dict[str, str]],
     think: bool,

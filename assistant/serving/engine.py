@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from assistant.errors import AssistantError
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
-from assistant.serving.prompt import Tokenizer
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 log = logging.getLogger(__name__)
 

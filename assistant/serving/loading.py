@@ -9,6 +9,7 @@ from assistant.bases.base_source import checked_source, explain_loading, fetched
 from assistant.errors import ModelError
 from assistant.registry.versions import Version
 from assistant.serving.bitsandbytes_compat import keep_trainable, quantization, quiet_bitsandbytes
+from assistant.serving.tokenizing.chat_template import check_template
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,9 @@ def load_base(base: Base, home: Path, dtype: Any, device: str = "cpu") -> Loaded
             **revision,
             **quantization_options,
         )
-    return Loaded(model, load_tokenizer(base, home), window_of(model.config, base.name))
+    tokenizer = load_tokenizer(base, home)
+    check_template(tokenizer)
+    return Loaded(model, tokenizer, window_of(model.config, base.name))
 
 
 def quantization_for(base: Base, dtype: Any, device: str, skip: list[str] | None = None) -> dict[str, Any]:

@@ -5,20 +5,18 @@ because all of them call `render`.
 
 A model with a native thinking switch (Qwen3: `enable_thinking`) is asked through it. A model whose template opens the
 thought of every reply itself (the distilled DeepSeek-R1) thinks unless the prompt closes that thought. Any other is
-asked by an instruction, and answers with the same `<think>` tags. If a template refuses a system message or two
-messages of one role in a row, the same texts are put into messages that it accepts.
+asked by an instruction, and answers with the same `<think>` tags.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
-
-from jinja2.exceptions import TemplateError
 
 from assistant.bases.model_card import Thinking
-from assistant.errors import EmptyMessage, PromptError
+from assistant.errors import EmptyMessage
+from assistant.serving.tokenizing.chat_template import apply_template
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer, ids_of_beginning
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 _ENABLE = "enable_thinking"
@@ -26,58 +24,6 @@ _ENABLE = "enable_thinking"
 _INSTRUCTION = (
     f"Think step by step first, between {THINK_OPEN} and {THINK_CLOSE}. Then give the answer alone."
 )
-
-
-class TokenIds(Protocol):
-    """What a tokenizer makes of a text."""
-
-    @property
-    def input_ids(self) -> list[int]:
-        """The token ids."""
-
-
-class Tokenizer(Protocol):
-    """What serving needs of a tokenizer: `ChatTokenizer` gives it, and transformers' tokenizers do."""
-
-    @property
-    def chat_template(self) -> str | None:
-        """The model's template for conversations, in Jinja; None for a base model."""
-
-    @property
-    def eos_token_id(self) -> int | None:
-        """END: the token that ends a reply."""
-
-    @property
-    def pad_token_id(self) -> int | None:
-        """The token that fills up short rows of a batch."""
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of tokens without the added ones."""
-
-    @property
-    def added_tokens_decoder(self) -> Mapping[int, Any]:
-        """Id → added token, with its `content` and whether it is `special`."""
-
-    def __hash__(self) -> int:
-        """Tokenizers are told apart by identity: what was derived from one is kept."""
-
-    def __call__(self, text: str, add_special_tokens: bool = True) -> TokenIds:
-        """The token ids of a text."""
-
-    def decode(self, token_ids: Sequence[int], skip_special_tokens: bool = False) -> str:
-        """The text of token ids."""
-
-    def apply_chat_template(
-        self,
-        conversation: Sequence[Mapping[str, str]],
-        *,
-        add_generation_prompt: bool,
-        tokenize: bool,
-        return_dict: bool,
-        **switches: Any,
-    ) -> list[int]:
-        """Token ids of a conversation. Raises jinja2's TemplateError if the template refuses it."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +52,15 @@ def render(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], think: bool
         {"role": message["role"], "content": neutral(tokenizer, message["content"])} for message in messages
     ]
     if not tokenizer.chat_template:
-        return list(tokenizer(_plain(neutral_messages, think)).input_ids)
+        return ids_of_beginning(tokenizer, _plain(neutral_messages, think))
     if _ENABLE in tokenizer.chat_template:
-        return _apply_template(tokenizer, neutral_messages, enable_thinking=think)
+        return apply_template(tokenizer, neutral_messages, enable_thinking=think)
     if _opens_thought(tokenizer, tokenizer.chat_template):
-        ids = _apply_template(tokenizer, neutral_messages)
+        ids = apply_template(tokenizer, neutral_messages)
         return ids if think else ids + tokenizer(f"\n{THINK_CLOSE}\n\n", add_special_tokens=False).input_ids
     if think:
         neutral_messages[-1]["content"] += f"\n\n{_INSTRUCTION}"
-    return _apply_template(tokenizer, neutral_messages)
+    return apply_template(tokenizer, neutral_messages)
 
 
 def has_thinking_switch(tokenizer: Tokenizer) -> bool:
@@ -222,7 +168,7 @@ def answer_at(text: str, think: bool, opened: bool = False) -> int | None:
 def _opens_thought(tokenizer: Tokenizer, template: str) -> bool:
     if _ENABLE in template or THINK_OPEN not in template:
         return False
-    ids = _apply_template(tokenizer, [{"role": "user", "content": "?"}])
+    ids = apply_template(tokenizer, [{"role": "user", "content": "?"}])
     return ends_in_open_thought(tokenizer, ids)
 
 
@@ -251,37 +197,6 @@ def _hidden_tokens(tokenizer: Tokenizer) -> frozenset[int]:
 def _decode_shown(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     hidden = _hidden_tokens(tokenizer)
     return tokenizer.decode([token for token in ids if token not in hidden], skip_special_tokens=False)
-
-
-def _apply_template(tokenizer: Tokenizer, messages: list[dict[str, str]], **switches: Any) -> list[int]:
-    def templated(accepted: list[dict[str, str]]) -> list[int]:
-        return list(
-            tokenizer.apply_chat_template(
-                accepted, add_generation_prompt=True, tokenize=True, return_dict=False, **switches
-            )
-        )
-
-    try:
-        return templated(messages)
-    except TemplateError:
-        try:
-            return templated(_alternating(messages))
-        except TemplateError as error:
-            raise PromptError(
-                f"The model's chat template refuses this conversation: {error}. Begin with a user's message."
-            ) from error
-
-
-def _alternating(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The same texts, user and assistant in turn: system messages count as the user's, neighbours are joined."""
-    joined: list[dict[str, str]] = []
-    for message in messages:
-        role = "assistant" if message["role"] == "assistant" else "user"
-        if joined and joined[-1]["role"] == role:
-            joined[-1]["content"] += f"\n\n{message['content']}"
-        else:
-            joined.append({"role": role, "content": message["content"]})
-    return joined
 
 
 def _plain(messages: list[dict[str, str]], think: bool) -> str:

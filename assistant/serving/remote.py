@@ -20,7 +20,6 @@ from assistant.bases.model_folder import read_config
 from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
-from assistant.serving import prompt
 from assistant.serving.adapter_check import check_plain_adapter
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.context_window import completion_limit, configured_window
@@ -31,6 +30,8 @@ from assistant.serving.engine import (
     ReleaseFollower,
     TokenScore,
 )
+from assistant.serving.tokenizing.chat_template import check_template
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer, start_of_text
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ class RemoteEngine:
                 "may be. Set max_position_embeddings in its config.json."
             )
         tokenizer = ChatTokenizer.read(folder)
+        check_template(tokenizer)
         return RemoteVersion(version, tokenizer, min(windows), self._url, self._headers, name)
 
     def _ensure_model(self, version: Version, name: str) -> int | None:
@@ -185,7 +187,7 @@ class RemoteVersion:
     def __init__(
         self,
         version: Version,
-        tokenizer: prompt.Tokenizer,
+        tokenizer: Tokenizer,
         window: int,
         url: str,
         headers: dict[str, str],
@@ -262,7 +264,7 @@ class RemoteVersion:
 
     def _as_text(self, prompt_ids: list[int]) -> str:
         # The server itself puts the beginning-of-text token before a text.
-        start = self.tokenizer("").input_ids
+        start = start_of_text(self.tokenizer)
         without_start = prompt_ids[len(start) :] if prompt_ids[: len(start)] == start else prompt_ids
         return str(self.tokenizer.decode(without_start, skip_special_tokens=False))
 

@@ -69,6 +69,9 @@ class FakeTokenizer:
         lines = [f"{turn['role']}: {turn['content']}" for turn in turns]
         return [ord(letter) for letter in "\x02".join(lines) + (THINK if enable_thinking else "")]
 
+    def convert_ids_to_tokens(self, ids: int) -> str:
+        return chr(ids)
+
     def decode(self, ids: list[int], **_: Any) -> str:
         return "".join(map(chr, ids))
 
@@ -153,6 +156,11 @@ class FakeEngine:
     @contextmanager
     def lease(self, version_id: str | None = None) -> Iterator[FakeServed]:
         yield FakeServed(self.chat, version_id or self.chat.version)
+
+    running = True
+
+    def manifest(self, version_id: str) -> Any:
+        return FakeServed(self.chat, version_id).version.manifest
 
     @property
     def versions(self) -> list[str]:

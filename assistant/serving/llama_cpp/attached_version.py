@@ -12,7 +12,7 @@ from assistant.serving.context_window import completion_limit
 from assistant.serving.engine import Chunk, TokenScore
 from assistant.serving.llama_cpp.completion_request import CompletionRequest
 from assistant.serving.llama_cpp.llama_server import LlamaServer
-from assistant.serving.prompt import Tokenizer
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 QUEUE_SECONDS = 0.2
 """How often a reply that waits looks at its place in the queue."""

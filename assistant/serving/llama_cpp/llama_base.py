@@ -12,7 +12,8 @@ from assistant.bases.safetensors_file import read_tensors
 from assistant.errors import ModelError
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.llama_cpp.converted_base import base_file, why_not_converted
-from assistant.serving.prompt import Tokenizer
+from assistant.serving.tokenizing.chat_template import check_template
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
 MAX_REPLIES = 64
 """Replies that are generated at once."""
@@ -48,6 +49,7 @@ class LlamaBase:
                 "the packages of requirements-gpu.txt."
             )
         tokenizer = ChatTokenizer.read(folder)
+        check_template(tokenizer)
         ends = end_tokens(folder, tokenizer)
         cache = home / "cache" / "gguf"
         converted = base_file(folder, file, base.revision, ends, cache, quantize)

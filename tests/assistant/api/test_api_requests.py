@@ -52,3 +52,16 @@ async def test_a_conversation_goes_on_after_a_restart(chat: FakeChat) -> None:
         again.store.reply(item["id"].removeprefix("chatcmpl-")).parent_id for item in (first, repeated)
     ]
     assert parents[0] == parents[1]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions/", "/v1//chat/completions", "/v1//chat/completions/"])
+async def test_a_slash_too_many_changes_nothing(chat: FakeChat, path: str) -> None:
+    async with fake_api(chat) as client:
+        body = {"model": "thumbtune", "messages": [{"role": "user", "content": "hello"}]}
+        assert (await client.post(path, json=body)).status_code == 200
+        assert (await client.get("/v1/models/")).status_code == 200
+        answer = await client.delete(path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
+        for unknown in ("/v1", "/v1/", "/v1/embeddings/"):
+            answer = await client.post(unknown, json={})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_url")

@@ -13,7 +13,7 @@ from helpers.toy_models import FAMILIES, make
 
 from assistant.bases.base import Base, folder_hash
 from assistant.chat.stop_strings import model_stops
-from assistant.errors import ModelError, PromptError, QuantizeError, VersionError
+from assistant.errors import ModelError, QuantizeError, VersionError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
@@ -124,8 +124,8 @@ def test_a_template_without_a_system_role_gets_its_text_in_the_first_message(
     assert "<start_of_turn>user\nBe brief.\n\nOne?<end_of_turn>\n<start_of_turn>model\nTwo." in text
     twice = [{"role": "user", "content": "One?"}, {"role": "user", "content": "Two?"}]
     assert "<start_of_turn>user\nOne?\n\nTwo?<end_of_turn>" in written(tokenizer, twice)
-    with pytest.raises(PromptError, match=r"refuses this conversation.*alternate"):
-        prompt.render(tokenizer, [{"role": "assistant", "content": "Hi"}, TALK[1]], think=False)
+    greeting = [{"role": "assistant", "content": "Hi"}, TALK[1]]
+    assert "<start_of_turn>model\nHi<end_of_turn>\n<start_of_turn>user\nOne?" in written(tokenizer, greeting)
 
 
 def test_runs_of_spaces_and_lines_that_are_tokens_stay_as_written(toys: dict[str, Path], home: Path) -> None:
