@@ -13,6 +13,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 FINISH_REASONS: tuple[FinishReason, ...] = get_args(FinishReason)
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 HOW: tuple[How, ...] = get_args(How)
+# The version of a reply that another system gave as part of a prompt: nobody asked for it there.
+CONTEXT_VERSION = "imported:{}:context"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from feedback_store.errors import ImportFailed, NothingUsable, StoreError
+from feedback_store.importers.datasets import hh_rlhf, llama_factory, trl_rows
 from feedback_store.importers.parsing.files import Item
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check, write
@@ -19,12 +20,9 @@ from feedback_store.importers.systems import (
     chat_ui,
     feel,
     gradio_log,
-    hh_rlhf,
     librechat,
-    llama_factory,
     open_assistant,
     open_webui,
-    trl_rows,
 )
 from feedback_store.plurals import counted_rows
 from feedback_store.store.open_store import FeedbackStore
@@ -53,8 +51,8 @@ class Report:
     """The result of an import: what happened to the rows of a file.
 
     `kept` counts the imported rows, including the `unchanged` ones that were in the store before. `skipped`
-    counts the other rows by reason, and `first` has the number of the first row for each reason. `added` counts
-    the new rows of the store by kind.
+    counts the other rows by reason, and `first` has the number of the first row for each reason. `left_out` counts,
+    by reason, the messages of kept rows that were not imported. `added` counts the new rows of the store by kind.
     """
 
     read: int = 0
@@ -62,6 +60,7 @@ class Report:
     unchanged: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     first: dict[str, int] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
     added: Counter[str] = field(default_factory=Counter)
 
     def skip(self, row: int, reason: Unusable) -> None:
@@ -79,6 +78,9 @@ class Report:
             f"  {number:>9,}  {reason} (first: row {self.first[reason]})"
             for reason, number in self.skipped.most_common()
         ]
+        if self.left_out:
+            lines.append(f"messages left out of kept rows: {self.left_out.total():,}")
+            lines += [f"  {number:>9,}  {reason}" for reason, number in self.left_out.most_common()]
         added = counted_rows(+self.added)
         return [*lines, f"added: {added or 'nothing'}"]
 
@@ -102,10 +104,11 @@ def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = 
                     f"The import stopped: {error} The rows before row {batch[0][0]} are in the store "
                     f"({report.kept:,} kept), this row and later ones are not. Run the same import again to continue."
                 ) from error
-            for (row, _), outcome in zip(batch, outcomes, strict=True):
+            for (row, conversation), outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Unusable):
                     report.skip(row, outcome)
                 else:
+                    report.left_out.update(conversation.left_out)
                     report.kept += 1
                     report.unchanged += not outcome
             report.added += added

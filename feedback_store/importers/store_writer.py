@@ -8,7 +8,7 @@ rows like to any others.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -28,6 +28,7 @@ from feedback_store.database.tables import (
 )
 from feedback_store.errors import StoreError
 from feedback_store.importers.parsing.items import (
+    EMPTY,
     ImportedComparison,
     ImportedConversation,
     ImportedCorrection,
@@ -37,9 +38,11 @@ from feedback_store.importers.parsing.items import (
     Unusable,
     content_key,
 )
+from feedback_store.records import CONTEXT_VERSION
 from feedback_store.store.lookup import make_known, title_of
 
 IDS_AT_ONCE = 500  # looked up in one database query
+DAY = timedelta(days=1)
 
 
 def our_id(system: str, *names: str) -> str:
@@ -62,7 +65,9 @@ def check(conversation: ImportedConversation) -> None:
     keys = {message.key for message in conversation.turns}
     roles = {message.key: message.role for message in conversation.turns}
     if not conversation.turns:
-        raise Unusable("no messages")
+        raise Unusable(conversation.left_out[0] if conversation.left_out else "no messages")
+    if conversation.left_out and "assistant" not in roles.values():
+        raise Unusable(conversation.left_out[0])
     for message in conversation.turns:
         if message.role == "assistant" and (
             message.parent is None or (message.parent in keys and roles[message.parent] != "user")
@@ -75,6 +80,8 @@ def check(conversation: ImportedConversation) -> None:
             and not message.thought
         ):
             raise Unusable("an empty reply")
+        if message.role == "user" and not message.content.strip():
+            raise Unusable(EMPTY)
     parents = {message.key: message.parent for message in conversation.turns}
     for signal in conversation.signals:
         pair = (signal.chosen, signal.rejected) if isinstance(signal, ImportedComparison) else (signal.reply,)
@@ -133,6 +140,10 @@ class _Writer:
             if reason := self._missing_parent(conversation, roles):
                 outcomes.append(reason)
                 continue
+            last = self._id(conversation, conversation.turns[-1].key)
+            if conversation.only_if_known and last not in roles:
+                outcomes.append(Unusable("a flag that is neither Like nor Dislike"))
+                continue
             new = [
                 message for message in conversation.turns if self._id(conversation, message.key) not in roles
             ]
@@ -161,15 +172,18 @@ class _Writer:
 
     def signal(self, conversation: ImportedConversation, signal: Signal) -> bool:
         """Write feedback, and return whether it is new: neither stored already nor older than the stored feedback."""
-        rater, at = self._rater(signal.rater, signal.at), signal.at or conversation.at or self._now
+        rater, dated = self._rater(signal.rater, signal.at), self._past(signal.at)
+        at = dated or self._past(conversation.at) or self._now
         if isinstance(signal, ImportedRating):
             keys = {"reply_id": self._id(conversation, signal.reply), "rater_id": rater}
+            if not signal.value and self._session.get(RatingRow, tuple(keys.values())) is None:
+                return False
             values: dict[str, Any] = {
                 "value": signal.value,
                 "reasons": list(signal.reasons),
                 "comment": signal.comment,
             }
-            return self._write_feedback(RatingRow, RatingHistoryRow, keys, values, at, signal.at)
+            return self._write_feedback(RatingRow, RatingHistoryRow, keys, values, at, dated)
         if isinstance(signal, ImportedCorrection):
             keys = {"reply_id": self._id(conversation, signal.reply), "rater_id": rater}
             return self._write_feedback(
@@ -188,7 +202,7 @@ class _Writer:
             "blind": signal.blind,
             "how": "versions" if len(models) > 1 else "resample",
         }
-        return self._write_feedback(ComparisonRow, ComparisonHistoryRow, keys, values, at, signal.at)
+        return self._write_feedback(ComparisonRow, ComparisonHistoryRow, keys, values, at, dated)
 
     def _write_feedback(
         self,
@@ -205,7 +219,7 @@ class _Writer:
             self._session.add(row)
         else:
             same = all(getattr(row, name) == value for name, value in values.items())
-            if same or dated is None or dated <= row.updated_at:
+            if same or dated is None or dated <= (self._past(row.updated_at) or dated - DAY):
                 return False
         for name, value in values.items():
             setattr(row, name, value)
@@ -215,8 +229,17 @@ class _Writer:
         self.added[table.__tablename__] += 1
         return True
 
+    def _past(self, at: datetime | None) -> datetime | None:
+        """A time, unless it is in the future and so no time at which something happened.
+
+        A vote from the future would count as later than all that people do from now on. A day is allowed for, because
+        a time without a zone may be that of another zone.
+        """
+        return at if at is not None and at <= self._now + DAY else None
+
     def _add_conversation(self, conversation: ImportedConversation) -> None:
-        times = [message.at for message in conversation.turns if message.at]
+        times = [at for message in conversation.turns if (at := self._past(message.at))]
+        began = self._past(conversation.at)
         question = next((message.content for message in conversation.turns if message.role == "user"), "")
         self._session.add(
             ConversationRow(
@@ -224,8 +247,8 @@ class _Writer:
                 rater_id=self._rater(conversation.rater, conversation.at),
                 title=title_of(conversation.title or question),
                 head_id=self._id(conversation, conversation.turns[-1].key),
-                created_at=conversation.at or min(times, default=self._now),
-                updated_at=max(times, default=conversation.at or self._now),
+                created_at=began or min(times, default=self._now),
+                updated_at=max(times, default=began or self._now),
             )
         )
         self._session.flush()
@@ -236,7 +259,7 @@ class _Writer:
     ) -> None:
         row = self._session.get_one(ConversationRow, self._id(conversation))
         row.head_id = self._id(conversation, new[-1].key)
-        row.updated_at = max([row.updated_at, *(message.at for message in new if message.at)])
+        row.updated_at = max([row.updated_at, *(at for message in new if (at := self._past(message.at)))])
 
     def _message(self, conversation: ImportedConversation, message: ImportedMessage) -> dict[str, Any]:
         return {
@@ -245,7 +268,7 @@ class _Writer:
             "parent_id": None if message.parent is None else self._id(conversation, message.parent),
             "role": message.role,
             "content": message.content,
-            "created_at": message.at or conversation.at or self._now,
+            "created_at": self._past(message.at) or self._past(conversation.at) or self._now,
         }
 
     def _reply(self, conversation: ImportedConversation, message: ImportedMessage) -> dict[str, Any]:
@@ -255,7 +278,9 @@ class _Writer:
             "think": message.think,
             "sampling": {},
             "seed": 0,
-            "version": version(self._system, message.model),
+            "version": CONTEXT_VERSION.format(self._system)
+            if message.context
+            else version(self._system, message.model),
             # The token ids of another system are unknown: training renders the messages.
             "prompt_ids": [],
             "completion_ids": [],
@@ -295,7 +320,7 @@ class _Writer:
     def _rater(self, name: str, at: datetime | None) -> str:
         rater = rater_id(self._system, name)
         if rater not in self._raters:
-            make_known(self._session, rater, at or self._now)
+            make_known(self._session, rater, self._past(at) or self._now)
             self._raters.add(rater)
         return rater
 

@@ -15,6 +15,7 @@ from feedback_store.database.tables import (
     RatingRow,
     ReplyRow,
 )
+from feedback_store.records import CONTEXT_VERSION
 
 
 def fields_of_reply(message: Any = MessageRow, reply: Any = ReplyRow) -> tuple[Any, ...]:
@@ -152,7 +153,10 @@ def siblings_of(message_id: str) -> Select[str]:
 def answered_prompts_after(
     last: int, version: str | None, consented: bool
 ) -> Select[int, str | None, str, str, bool, list[int]]:
-    """(number of the reply, message id, conversation, holder, think, prompt ids) of replies beyond `last`."""
+    """(number of the reply, message id, conversation, holder, think, prompt ids) of replies beyond `last`.
+
+    Without replies that are only the context of an imported prompt.
+    """
     query = (
         select(
             MessageRow.number,
@@ -164,7 +168,7 @@ def answered_prompts_after(
         )
         .join(ReplyRow, ReplyRow.id == MessageRow.id)
         .join(ConversationRow, MessageRow.conversation_id == ConversationRow.id)
-        .where(MessageRow.number > last)
+        .where(MessageRow.number > last, ReplyRow.version.not_like(CONTEXT_VERSION.format("%")))
         .order_by(MessageRow.number)
     )
     if version is not None:

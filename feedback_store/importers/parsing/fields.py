@@ -3,11 +3,12 @@
 import html
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from feedback_store.importers.parsing.items import ImportedMessage, Unusable, turn
+from feedback_store.importers.parsing.items import EMPTY, HANGS, ImportedMessage, Unusable, turn
+from feedback_store.importers.parsing.text_only import TOOL, TOOL_ROLES, check_text_only, kind_of_block
 from feedback_store.records import Role
 from feedback_store.validation import MAX_COMMENT, MAX_REASON, MAX_REASONS
 
@@ -21,8 +22,10 @@ ROLES: dict[str, Role] = {
     "assistant": "assistant",
     "gpt": "assistant",
     "bot": "assistant",
+    "chatgpt": "assistant",
     "model": "assistant",
 }
+BLOCK_TEXTS = ("text", "content", "value")  # where a block of text has its text
 THINK_TAGS = re.compile(r"\A\s*<think>\n?(.*?)\n?</think>\n{0,2}", re.DOTALL)
 # How Open WebUI embeds a thought in the text of a message.
 REASONING_BLOCK = re.compile(
@@ -86,9 +89,13 @@ def content(value: object, name: str) -> str:
         if isinstance(block, str):
             pieces.append(text(block, name))
             continue
-        inner = block.get("text", block.get("content")) if isinstance(block, dict) else None
+        inner = (
+            next((block[key] for key in BLOCK_TEXTS if key in block), None)
+            if isinstance(block, dict)
+            else None
+        )
         if inner is None or block.get("type", "text") != "text":
-            raise Unusable(f"{name} has a part that is not text")
+            raise Unusable(kind_of_block(block) or f"{name} has a part that is not text")
         pieces.append(text(inner.get("value") if isinstance(inner, dict) else inner, name))
     return "\n".join(pieces)
 
@@ -96,6 +103,8 @@ def content(value: object, name: str) -> str:
 def role(value: object) -> Role:
     """Return the role of a message. Raises: Unusable for tools and other roles that the store does not have."""
     known_role = ROLES.get(value.lower()) if isinstance(value, str) else None
+    if isinstance(value, str) and value.lower() in TOOL_ROLES:
+        raise Unusable(TOOL)
     if known_role is None:
         raise Unusable("unknown role")
     return known_role
@@ -157,41 +166,57 @@ def remarks(reasons: Iterable[object], comment: object = "") -> dict[str, Any]:
 
 
 def split_thought(reply: str) -> tuple[str | None, str]:
-    """Return (thought, answer) of a reply whose text may contain its thought; the thought is None without one."""
-    if match := THINK_TAGS.match(reply):
-        return match[1] or None, reply[match.end() :]
-    if match := REASONING_BLOCK.match(reply):
-        quoted_lines = html.unescape(match[1]).split("\n")
-        thought = "\n".join(re.sub(r"\A> ?", "", line) for line in quoted_lines)
-        return thought.strip() or None, reply[match.end() :]
-    return None, reply
+    """Return (thought, answer) of a reply whose text may begin with thoughts; the thought is None without one."""
+    thoughts = []
+    while True:
+        if match := THINK_TAGS.match(reply):
+            thoughts.append(match[1])
+        elif match := REASONING_BLOCK.match(reply):
+            quoted_lines = html.unescape(match[1]).split("\n")
+            thoughts.append("\n".join(re.sub(r"\A> ?", "", line) for line in quoted_lines).strip())
+        else:
+            return "\n".join(filter(None, thoughts)) or None, reply
+        reply = reply[match.end() :]
 
 
-def branch(messages: object, name: str = "messages", model: str = "") -> list[ImportedMessage]:
+def branch(
+    messages: object, name: str = "messages", model: str = "", left_out: list[str] | None = None
+) -> list[ImportedMessage]:
     """Convert a list of messages (`role` and `content`, or `from` and `value`) to one branch of a conversation.
 
-    Raises: Unusable; also for a reply that does not follow a user message.
+    Raises: Unusable; also for a reply that does not follow a user message. With `left_out`, the branch ends before
+    a message that cannot be converted, and the reason is added to it; at least one message must be left.
     """
     turns: list[ImportedMessage] = []
-    for item in listing(messages, name):
-        message = mapping(item, "a message")
-        message_role = role(message.get("role", message.get("from")))
-        body = content(message.get("content", message.get("value")), "a message")
-        thought = None
-        if message_role == "assistant":
-            if not turns or turns[-1].role != "user":
-                raise Unusable("a reply that does not follow a user message")
-            thought, body = split_thought(body)
-            separate_thought = message.get("reasoning_content", message.get("thinking"))
-            if thought is None and separate_thought:
-                thought = text(separate_thought, "a thought")
-        turns.append(turn(turns[-1] if turns else None, message_role, body, thought=thought, model=model))
+    items = listing(messages, name)
+    for number, item in enumerate(items):
+        try:
+            turns.append(_next_turn(turns[-1] if turns else None, item, model))
+        except Unusable as reason:
+            if left_out is None or not turns:
+                raise
+            left_out += [str(reason), *[HANGS] * (len(items) - number - 1)]
+            break
     return turns
 
 
-def replies(turns: Iterable[ImportedMessage]) -> Iterator[ImportedMessage]:
-    """The messages that the model wrote."""
-    return (message for message in turns if message.role == "assistant")
+def _next_turn(parent: ImportedMessage | None, item: object, model: str) -> ImportedMessage:
+    message = mapping(item, "a message")
+    message_role = role(message.get("role", message.get("from")))
+    value = message.get("content", message.get("value"))
+    check_text_only(message, value)
+    body = content(value, "a message")
+    thought = None
+    if message_role == "user" and not body.strip():
+        raise Unusable(EMPTY)
+    if message_role == "assistant":
+        if parent is None or parent.role != "user":
+            raise Unusable("a reply that does not follow a user message")
+        thought, body = split_thought(body)
+        separate_thought = message.get("reasoning_content", message.get("thinking"))
+        if thought is None and separate_thought:
+            thought = text(separate_thought, "a thought")
+    return turn(parent, message_role, body, thought=thought, model=model)
 
 
 def _storable(value: str) -> bool:

@@ -5,12 +5,16 @@ pseudonyms, when the conversation is written.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from feedback_store.records import Role
+
+Message = TypeVar("Message")
+HANGS = "a message that hangs on one that was left out"
+EMPTY = "an empty message of the user"
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class ImportedMessage:
     """A message of a conversation tree. `key` is its id; `parent` is the key of its parent, None for a root.
 
     `model` names the model that wrote a reply, where it is known, and `think` is true if a thought was requested.
-    A reply that is not `answered` is an empty placeholder, stored to keep a prompt that has no reply.
+    A reply that is not `answered` is an empty placeholder, stored to keep a prompt that has no reply. A `context`
+    reply is only part of a prompt: nobody asked for it here, so that its question is no prompt of its own.
     """
 
     key: str
@@ -30,11 +35,12 @@ class ImportedMessage:
     think: bool = False
     at: datetime | None = None
     answered: bool = True
+    context: bool = False
 
 
 @dataclass(frozen=True)
 class ImportedRating:
-    """A thumb of one person on one reply: `value` is 1 or -1. `reply` is the key of the reply."""
+    """A thumb of one person on one reply, the one with the key `reply`: `value` is 1, -1, or 0 to withdraw it."""
 
     reply: str
     rater: str
@@ -74,7 +80,9 @@ class ImportedConversation:
     """A conversation, or a part of one, with the feedback on its replies.
 
     `key` is its id and `rater` the person who held it. `turns` lists parents before children; a parent that is
-    missing here may have been imported earlier. Importing the same key and messages again adds nothing.
+    missing here may have been imported earlier. Importing the same key and messages again adds nothing. `left_out`
+    has the reason for each message that could not be imported. With `only_if_known`, the row is about a reply that
+    must be there already, because it only takes something back.
     """
 
     key: str
@@ -83,6 +91,8 @@ class ImportedConversation:
     signals: tuple[Signal, ...] = ()
     title: str = ""
     at: datetime | None = None
+    left_out: tuple[str, ...] = ()
+    only_if_known: bool = False
 
 
 class Unusable(Exception):
@@ -140,3 +150,29 @@ def parents_first(turns: Iterable[ImportedMessage]) -> list[ImportedMessage]:
         ordered.append(message)
         waiting.extend((message, child) for child in reversed(children.pop(message.key, [])))
     return ordered
+
+
+def tree(
+    messages: Iterable[Message], convert: Callable[[Message], ImportedMessage | None]
+) -> tuple[list[ImportedMessage], list[str]]:
+    """Convert the messages of a tree, and order them so that each comes after its parent.
+
+    Returns (turns, left_out): a message that `convert` refuses is left out with all that hangs on it; the reasons
+    are one for each. `convert` returns None for what is no message.
+    """
+    turns: list[ImportedMessage] = []
+    left_out: list[str] = []
+    for message in messages:
+        try:
+            converted = convert(message)
+            if converted is None:
+                continue
+            if converted.role == "user" and not converted.content.strip():
+                raise Unusable(EMPTY)
+            turns.append(converted)
+        except Unusable as reason:
+            left_out.append(str(reason))
+    if len({message.key for message in turns}) < len(turns):
+        raise Unusable("two messages with the same id")
+    ordered = parents_first(turns)
+    return ordered, left_out + [HANGS] * (len(turns) - len(ordered))

@@ -1,36 +1,35 @@
 """Argilla: records from `to_list()`, also flattened, with a prompt and one or more replies in their fields.
 
-Argilla lets its users define the questions, so an answer is interpreted by its content. With several replies it
-may be a label that names one of them, or both_good or both_bad; a ranking; or a rating of each reply, of which
-the higher is preferred on any scale. With a single reply it may be a label such as good or bad, a rating from 1
-to 5 (3 counts as no rating), or a corrected text. Any other text becomes the comment of the rating. Only
-submitted answers are imported.
+Argilla lets its users define the questions, so only what an answer says by itself is read, never what the name of its
+question may mean. With several replies, that is a label that is the name of one of them (by its field, number or
+letter) or both_good or both_bad, and a ranking. With a single reply it is a label such as good or bad. A number is no
+judgement, because its scale is not known, and a text is no correction; the texts become the comment of a rating. A
+person whose answers disagree gives none. Only submitted answers are imported.
 """
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from feedback_store.importers.parsing.fields import filled, label, mapping, moment, remarks, whole
+from feedback_store.importers.datasets.training_rows import conversation_of, prompt_of, reply_to
+from feedback_store.importers.parsing.fields import label, mapping, moment, remarks, whole
 from feedback_store.importers.parsing.files import Item, each, rows
 from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
-    ImportedCorrection,
     ImportedMessage,
     ImportedRating,
     Signal,
     Unusable,
     content_key,
 )
-from feedback_store.importers.systems.training_rows import prompt_of, reply_to
 
 PROMPTS = ("prompt", "instruction", "question", "input", "messages", "chat", "conversation")
 REPLY = re.compile(r"(?:response|completion|answer|output|generation|reply|chosen|rejected)[ _-]?(\w*)", re.I)
-LAST_PART = re.compile(r"(?:\A|[ _-]|(?<=[a-z])(?=\d))([a-z]|\d+)\Z")
-CORRECTION = re.compile(r"correct|edit|improv|rewrit|better", re.I)
+TIES: dict[str, Literal["both_good", "both_bad"]] = {"both_good": "both_good", "both_bad": "both_bad"}
 GOOD = {
     "good",
     "yes",
@@ -68,12 +67,17 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     prompt_field = next((fields[name] for name in PROMPTS if fields.get(name)), None)
     if prompt_field is None:
         raise Unusable("no field with a prompt")
-    prompt = prompt_of(prompt_field)
-    replies = {
-        name: reply_to(prompt, value)
+    answered = {
+        name: value
         for name, value in fields.items()
         if value and REPLY.fullmatch(name) and isinstance(value, str | list)
     }
+    if answered or not isinstance(prompt_field, list):
+        prompt = prompt_of(prompt_field)
+        replies = {name: reply_to(prompt, value) for name, value in answered.items()}
+    else:  # a chat that ends with the reply
+        prompt, reply = conversation_of(prompt_field, "chat")
+        replies = {"chat": reply}
     if not replies:
         raise Unusable("no field with a reply")
     by_user: dict[str, dict[str, Any]] = {}
@@ -84,7 +88,7 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     at = moment(row.get("updated_at"))
     signals = [signal for user, answers in by_user.items() for signal in _signals(user, answers, replies, at)]
     if not signals:
-        raise Unusable("answers without a judgement of a reply")
+        raise Unusable("answers without a label or ranking of the replies, or that disagree")
     key = label(row.get("id")) or content_key(*(reply.key for reply in replies.values()))
     return ImportedConversation(key, key, (*prompt, *replies.values()), tuple(signals))
 
@@ -111,76 +115,75 @@ def _element(values: object, number: int, default: object) -> object:
 
 
 def _signals(
-    user: str, answers: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
-) -> Iterator[Signal]:
-    if len(replies) > 1:
-        yield from _comparisons(user, answers, replies, at)
-        return
-    (reply,) = replies.values()
-    value, comments = 0, []
-    for question, answer in answers.items():
-        number = whole(answer)
-        if isinstance(answer, str) and answer.strip().lower() in GOOD | BAD:
-            value = 1 if answer.strip().lower() in GOOD else -1
-        elif isinstance(answer, bool):
-            value = 1 if answer else -1
-        elif number is not None and not isinstance(answer, str):
-            if not 1 <= number <= 5:
-                raise Unusable("a rating that is not from 1 to 5")
-            value = (number > 3) - (number < 3)
-        elif isinstance(answer, str) and (CORRECTION.search(question) or REPLY.fullmatch(question)):
-            if answer.strip() and answer != reply.content:
-                yield ImportedCorrection(reply.key, user, filled(answer, question), at=at)
-        elif isinstance(answer, str):
-            comments.append(answer)
-    if value:
-        yield ImportedRating(reply.key, user, value, at=at, **remarks([], "\n".join(comments)))
+    user: str, answers: dict[str, Any], replies: dict[str, ImportedMessage], at: datetime | None
+) -> list[Signal]:
+    """The judgement of one person, if all answers that are one agree; else nothing."""
+    verdicts: list[list[Signal]] = []
+    comments = [
+        answer for answer in answers.values() if isinstance(answer, str) and not _is_label(answer, replies)
+    ]
+    remark_fields = remarks([], "\n".join(comments))
+    for answer in answers.values():
+        verdict: list[Signal]
+        if len(replies) > 1:
+            verdict = list(_comparisons(user, answer, replies, at))
+        else:
+            (reply,) = replies.values()
+            value = _thumb(answer)
+            verdict = [ImportedRating(reply.key, user, value, at=at, **remark_fields)] if value else []
+        if verdict:
+            verdicts.append(verdict)
+    return verdicts[0] if verdicts and all(verdict == verdicts[0] for verdict in verdicts) else []
+
+
+def _is_label(answer: str, replies: dict[str, ImportedMessage]) -> bool:
+    return bool(_thumb(answer) or _reply_named(answer, replies)) or _plain(answer) in TIES
+
+
+def _thumb(answer: object) -> int:
+    """1 or -1 for a label such as good or bad, else 0."""
+    if isinstance(answer, bool):
+        return 1 if answer else -1
+    label = _plain(answer) if isinstance(answer, str) else ""
+    return (label in GOOD) - (label in BAD)
 
 
 def _comparisons(
-    user: str, answers: dict[str, Any], replies: dict[str, ImportedMessage], at: Any
+    user: str, answer: object, replies: dict[str, ImportedMessage], at: datetime | None
 ) -> Iterator[ImportedComparison]:
-    ranks: dict[str, float] = {}  # by name of a reply; higher is better
-    for question, answer in answers.items():
-        if isinstance(answer, list):
-            for position, item in enumerate(answer):
-                value, rank = (
-                    (item.get("value"), whole(item.get("rank")))
-                    if isinstance(item, dict)
-                    else (item, position)
-                )
-                if (name := _reply_named(value, replies)) and rank is not None:
-                    ranks[name] = -rank
-        elif isinstance(answer, str):
-            tie = answer.strip().lower().replace(" ", "_")
-            if name := _reply_named(answer, replies):
-                ranks = {reply: float(reply == name) for reply in replies}
-            elif len(replies) == 2 and tie in ("both_good", "both_bad"):
-                left, right = replies.values()
-                yield ImportedComparison(
-                    left.key, right.key, user, tie="both_good" if tie == "both_good" else "both_bad", at=at
-                )
-        elif (number := whole(answer)) is not None and (name := _reply_named(question, replies)):
-            ranks[name] = number
-    for left_name, right_name in combinations(ranks, 2):
-        better, worse = (
-            (left_name, right_name) if ranks[left_name] > ranks[right_name] else (right_name, left_name)
-        )
-        if ranks[left_name] != ranks[right_name] and replies[better].key != replies[worse].key:
+    """The comparisons that one answer makes: a label, or a ranking (a list, or values with ranks)."""
+    ranks: dict[str, int] = {}  # by name of a reply; lower is better
+    if isinstance(answer, str) and (best := _reply_named(answer, replies)):
+        ranks = {name: int(name != best) for name in replies}
+    elif isinstance(answer, str) and len(replies) == 2 and (tie := TIES.get(_plain(answer))):
+        left, right = replies.values()
+        if left.key != right.key:
+            yield ImportedComparison(left.key, right.key, user, tie=tie, at=at)
+    elif isinstance(answer, list):
+        for position, item in enumerate(answer):
+            value, rank = (
+                (item.get("value"), whole(item.get("rank"))) if isinstance(item, dict) else (item, position)
+            )
+            if (name := _reply_named(value, replies)) and rank is not None:
+                ranks[name] = rank
+    for one, other in combinations(ranks, 2):
+        better, worse = sorted((one, other), key=ranks.__getitem__)
+        if ranks[better] < ranks[worse] and replies[better].key != replies[worse].key:
             yield ImportedComparison(replies[better].key, replies[worse].key, user, at=at)
 
 
 def _reply_named(value: object, replies: dict[str, ImportedMessage]) -> str | None:
-    """The name of the reply that a label or question refers to: by its field name, or by the number or letter in it."""
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    """The reply that a whole label names: by its field, by a similar name, or by the number or letter in it."""
+    if not isinstance(value, str):
         return None
-    reference = str(value).strip().lower()
     for name in replies:
-        if reference == name.lower():
+        if _plain(value) == _plain(name):
             return name
-    part = LAST_PART.search(reference)
-    for name in replies:
-        name_part = LAST_PART.search(name.lower())
-        if part and name_part and part[1] == name_part[1]:
-            return name
-    return None
+    match = REPLY.fullmatch(value.strip())
+    part = (match[1] if match else value.strip()).lower()
+    named = [name for name in replies if (own := REPLY.fullmatch(name)) and part and own[1].lower() == part]
+    return named[0] if len(named) == 1 else None
+
+
+def _plain(label: str) -> str:
+    return label.strip().lower().replace(" ", "_").replace("-", "_")

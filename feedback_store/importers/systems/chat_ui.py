@@ -22,16 +22,17 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     # Chat-ui marks the root of a tree with an empty message of the assistant.
     if isinstance(messages[0], dict) and messages[0].get("from") != "user" and not messages[0].get("content"):
         messages = messages[1:]
-    turns = branch(messages, model=label(row.get("model")))
+    left_out: list[str] = []
+    turns = branch(messages, model=label(row.get("model")), left_out=left_out)
     created, updated = moment(row.get("created_at")), moment(row.get("updated_at"))
     # The time and the first message identify the conversation: they stay the same when it grows.
     key = content_key(created.isoformat() if created else None, turns[0].key)
     ratings = []
-    for turn, message in zip(turns, messages, strict=True):
+    for turn, message in zip(turns, messages, strict=False):
         value = whole(message.get("score"))
-        if value in (None, 0):
+        if value is None or (value == 0 and turn.role != "assistant"):
             continue
-        if value not in (1, -1) or turn.role != "assistant":
+        if value not in (1, 0, -1) or turn.role != "assistant":
             raise Unusable("a score that is not a thumb on a reply")
         ratings.append(ImportedRating(turn.key, key, value, at=updated))
     return ImportedConversation(
@@ -41,4 +42,5 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
         signals=tuple(ratings),
         title=label(row.get("title")),
         at=created,
+        left_out=tuple(left_out),
     )

@@ -27,23 +27,26 @@ def read(path: Path) -> Iterator[Item]:
 def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Convert one row. Raises: Unusable."""
     messages = listing(row.get("conversation"), "conversation")
-    turns = branch(messages)
+    left_out: list[str] = []
+    turns = branch(messages, left_out=left_out)
     key = filled(row.get("conversation_id"), "conversation_id")
     rater = label(row.get("session_id")) or key
     at = moment(row.get("timestamp"))
     signals: list[Signal] = []
     originals: list[ImportedMessage] = []
-    for number, (imported, message) in enumerate(zip(turns, messages, strict=True)):
+    for number, (imported, message) in enumerate(zip(turns, messages, strict=False)):
         value = whole(message.get("rating"))
         if imported.role != "assistant":
             continue
-        if value in (1, -1):
+        if value in (1, 0, -1):
             signals.append(ImportedRating(imported.key, rater, value, at=at))
-        elif value not in (None, 0):
+        elif value is not None:
             raise Unusable("a rating that is neither 1, 0 nor -1")
         chosen, rejected = (text(message.get(name) or "", name) for name in ("chosen", "rejected"))
         if chosen.strip() and rejected.strip() and chosen != rejected:
             original = turn(turns[number - 1], "assistant", rejected)
             originals.append(original)
             signals.append(ImportedCorrection(original.key, rater, chosen, at=at))
-    return ImportedConversation(key, rater, (*turns, *originals), tuple(signals), at=at)
+    return ImportedConversation(
+        key, rater, (*turns, *originals), tuple(signals), at=at, left_out=tuple(left_out)
+    )

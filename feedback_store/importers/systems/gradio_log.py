@@ -1,13 +1,15 @@
 """Gradio's chat flagging: `log.csv` with the messages as JSON, the index of the flagged message, the flag, the time.
 
-The header names five columns but rows have four, so columns are read by position. The log names no people, so
-equal branches count as those of one rater.
+The header names five columns, but the rows of some releases have four, so columns are read by position. Where no
+user is named, equal branches count as those of one rater. Each row is the new flag of a message: the last one stands,
+and one that is neither Like nor Dislike, such as the empty flag of an undo, withdraws the thumb before it.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from feedback_store.importers.parsing.fields import content, mapping, moment, role, split_thought, whole
+from feedback_store.importers.parsing.fields import content, mapping, moment, role, split_thought, text, whole
 from feedback_store.importers.parsing.files import Item, csv_rows, parsed
 from feedback_store.importers.parsing.items import (
     ImportedConversation,
@@ -16,7 +18,11 @@ from feedback_store.importers.parsing.items import (
     Unusable,
     turn,
 )
+from feedback_store.importers.parsing.text_only import TOOL, check_text_only
 
+TOOL_TITLE = re.compile(
+    r"\btool|\N{HAMMER AND WRENCH}", re.I
+)  # how Gradio's guides and agents title the call of a tool
 VALUES = {"Like": 1, "Dislike": -1}
 
 
@@ -32,9 +38,7 @@ def conversation(record: list[str]) -> ImportedConversation:
     """Convert one record of the file. Raises: Unusable."""
     if len(record) < 4:
         raise Unusable("fewer than four columns")
-    value = VALUES.get(record[2])
-    if value is None:
-        raise Unusable("a flag that is neither Like nor Dislike")
+    value = VALUES.get(record[2], 0)
     # Gradio puts a quote before a cell that a spreadsheet could interpret as a formula.
     messages = parsed(record[0].removeprefix("'"))
     index = parsed(record[1].removeprefix("'"))
@@ -45,8 +49,10 @@ def conversation(record: list[str]) -> ImportedConversation:
     if turns[-1].role != "assistant":
         raise Unusable("a flag that is not on a reply")
     key = turns[-1].key
+    rater = (record[3] if len(record) > 4 else "").strip() or key
     at = moment(record[-1])
-    return ImportedConversation(key, key, tuple(turns), (ImportedRating(key, key, value, at=at),), at=at)
+    rating = ImportedRating(key, text(rater, "a user"), value, at=at)
+    return ImportedConversation(key, rater, tuple(turns), (rating,), at=at, only_if_known=not value)
 
 
 def _branch(messages: list[object]) -> list[ImportedMessage]:
@@ -57,6 +63,13 @@ def _branch(messages: list[object]) -> list[ImportedMessage]:
         message_role = role(message.get("role"))
         body = content(message.get("content"), "a message")
         metadata = message.get("metadata")
+        check_text_only(message, body)
+        if (
+            message_role == "assistant"
+            and isinstance(metadata, dict)
+            and TOOL_TITLE.search(str(metadata.get("title")))
+        ):
+            raise Unusable(TOOL)
         if message_role == "assistant" and isinstance(metadata, dict) and metadata.get("title"):
             thought = body  # Gradio shows a thought as a titled message before its reply
             continue

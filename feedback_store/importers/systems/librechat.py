@@ -23,8 +23,9 @@ from feedback_store.importers.parsing.items import (
     ImportedMessage,
     ImportedRating,
     Unusable,
-    parents_first,
+    tree,
 )
+from feedback_store.importers.parsing.text_only import check_text_only, kind_of_block
 
 NO_PARENT = "00000000-0000-0000-0000-000000000000"
 VALUES = {"thumbsUp": 1, "thumbsDown": -1}
@@ -47,13 +48,14 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
 
 def _conversation(key: str, messages: list[dict[str, Any]], outer: dict[str, Any]) -> ImportedConversation:
     rater = label(outer.get("user")) or label(messages[0].get("user")) or key
-    turns = [_turn(message) for message in messages]
-    if len(turns) > 1:
-        turns = parents_first(turns)
-    known = {turn.key for turn in turns}
-    ratings = [rating for message in messages if (rating := _rating(message, rater))]
-    if any(rating.reply not in known for rating in ratings):
-        raise Unusable("a rated reply whose question is missing")
+    # A row of the collection is one message, whose parent was imported before.
+    turns, left_out = tree(messages, _turn) if len(messages) > 1 else ([_turn(messages[0])], [])
+    kept = {turn.key for turn in turns}
+    ratings = [
+        rating
+        for message in messages
+        if message.get("messageId") in kept and (rating := _rating(message, rater))
+    ]
     return ImportedConversation(
         key=key,
         rater=rater,
@@ -61,6 +63,7 @@ def _conversation(key: str, messages: list[dict[str, Any]], outer: dict[str, Any
         signals=tuple(ratings),
         title=label(outer.get("title")),
         at=moment(messages[0].get("createdAt")),
+        left_out=tuple(left_out),
     )
 
 
@@ -80,6 +83,7 @@ def _turn(message: dict[str, Any]) -> ImportedMessage:
     by_user = message.get("isCreatedByUser")
     if not isinstance(by_user, bool):
         raise Unusable("a message that does not say who wrote it")
+    check_text_only(message, message.get("text"))
     thought, body = _thought_and_text(message)
     if not by_user and thought is None:
         thought, body = split_thought(body)
@@ -104,7 +108,7 @@ def _thought_and_text(message: dict[str, Any]) -> tuple[str | None, str]:
     for part in parts:
         kind = mapping(part, "a part").get("type")
         if not isinstance(kind, str) or kind not in texts:
-            raise Unusable("a message with a part that is not text")
+            raise Unusable(kind_of_block(part) or "a message with a part that is not text")
         inner = part.get(kind)
         texts[kind].append(text(inner.get("value") if isinstance(inner, dict) else inner, "a message"))
     return "\n".join(texts["think"]) or None, "\n".join(texts["text"])

@@ -1,7 +1,8 @@
-"""Open WebUI: `feedback-history-export-*.json`, an array of ratings, each with a snapshot of its chat.
+"""Open WebUI: `feedback-history-export-*.json`, an array of ratings, or an export of chats.
 
-Of each chat, the messages up to the rated reply and the siblings of that reply are imported. In an arena, a rating
-is also a blind comparison of the rated reply with each sibling that another model wrote.
+A rating has a snapshot of its chat, of which the messages up to the rated reply and the siblings of that reply are
+imported. In an arena, a rating is also a blind comparison of the rated reply with each sibling that another model
+wrote. A chat is imported as a tree, with the `annotation.rating` of its replies.
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,11 @@ from feedback_store.importers.parsing.items import (
     ImportedMessage,
     ImportedRating,
     Unusable,
+    tree,
     turn,
 )
+from feedback_store.importers.parsing.text_only import check_text_only
+from feedback_store.records import Role
 
 
 def read(path: Path) -> Iterator[Item]:
@@ -36,7 +40,9 @@ def read(path: Path) -> Iterator[Item]:
 
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
-    """Convert one row. Raises: Unusable."""
+    """Convert one row, a rating or a chat. Raises: Unusable."""
+    if "data" not in row and isinstance(row.get("chat"), dict):
+        return _chat(row)
     data, meta = mapping(row.get("data"), "data"), mapping(row.get("meta"), "meta")
     value = thumb(data.get("rating"))
     if not isinstance(row.get("snapshot"), dict):
@@ -56,12 +62,8 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
 
     rater = filled(row.get("user_id"), "user_id")
     at = moment(row.get("updated_at")) or moment(row.get("created_at"))
-    score = whole(mapping(data.get("details") or {}, "data.details").get("rating"))
-    tags = data.get("tags") if isinstance(data.get("tags"), list) else []
-    score_reasons = [f"score {score} of 10"] if score is not None and 0 <= score <= 10 else []
-    remark_fields = remarks([data.get("reason"), *(tags or []), *score_reasons], data.get("comment"))
     signals: list[ImportedRating | ImportedComparison] = [
-        ImportedRating(rated.key, rater, value, at=at, **remark_fields)
+        ImportedRating(rated.key, rater, value, at=at, **_remarks(data))
     ]
     if meta.get("arena") is True:
         for sibling in siblings:
@@ -76,6 +78,59 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
         title=label(outer.get("title")),
         at=moment(outer.get("created_at")) or at,
     )
+
+
+def _chat(row: dict[str, Any]) -> ImportedConversation:
+    messages = mapping(mapping(row["chat"].get("history"), "history").get("messages"), "history.messages")
+    key = filled(row.get("id"), "id")
+    rater = label(row.get("user_id")) or key
+    turns, left_out = tree(messages.items(), _node)
+    ratings = []
+    for message in turns:
+        annotation = mapping(mapping(messages[message.key]).get("annotation") or {}, "annotation")
+        value = whole(annotation.get("rating"))
+        if message.role == "assistant" and value in (1, 0, -1):
+            ratings.append(
+                ImportedRating(
+                    message.key, rater, value, at=moment(row.get("updated_at")), **_remarks(annotation)
+                )
+            )
+    return ImportedConversation(
+        key=key,
+        rater=rater,
+        turns=tuple(turns),
+        signals=tuple(ratings),
+        title=label(row.get("title")),
+        at=moment(row.get("created_at")),
+        left_out=tuple(left_out),
+    )
+
+
+def _node(item: tuple[str, object]) -> ImportedMessage:
+    """A message of a chat, under its id in Open WebUI."""
+    name, message = item
+    fields = mapping(message, "a message")
+    parent = fields.get("parentId")
+    message_role, thought, body = _content(fields)
+    return ImportedMessage(
+        key=filled(name, "a message's id"),
+        parent=None if parent is None else filled(parent, "parentId"),
+        role=message_role,
+        content=body,
+        thought=thought,
+        model=label(fields.get("model")),
+        think=thought is not None,
+        at=moment(fields.get("timestamp")),
+    )
+
+
+def _remarks(data: dict[str, Any]) -> dict[str, Any]:
+    """The reasons and the comment of a rating."""
+    details, tags = data.get("details"), data.get("tags")
+    score = whole(details.get("rating")) if isinstance(details, dict) else None
+    score_reasons = [f"score {score} of 10"] if score is not None and 0 <= score <= 10 else []
+    own_tags = tags if isinstance(tags, list) else []
+    return remarks([data.get("reason"), *own_tags, *score_reasons], data.get("comment"))
 
 
 def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
@@ -96,13 +151,9 @@ def _path(messages: dict[str, Any], rated_id: str) -> list[str]:
 
 def _turn(parent: ImportedMessage | None, name: str, message: object) -> ImportedMessage:
     fields = mapping(message, "a message")
-    message_role = role(fields.get("role"))
-    body = content(fields.get("content"), "a message")
-    thought = None
-    if message_role == "assistant":
-        if parent is None or parent.role != "user":
-            raise Unusable("a reply that does not follow a user message")
-        thought, body = split_thought(body)
+    message_role, thought, body = _content(fields)
+    if message_role == "assistant" and (parent is None or parent.role != "user"):
+        raise Unusable("a reply that does not follow a user message")
     return turn(
         parent,
         message_role,
@@ -112,6 +163,15 @@ def _turn(parent: ImportedMessage | None, name: str, message: object) -> Importe
         model=label(fields.get("model")),
         at=moment(fields.get("timestamp")),
     )
+
+
+def _content(message: dict[str, Any]) -> tuple[Role, str | None, str]:
+    """The role, the thought and the text of a message. Raises: Unusable."""
+    message_role = role(message.get("role"))
+    check_text_only(message, message.get("content"))
+    body = content(message.get("content"), "a message")
+    thought, body = split_thought(body) if message_role == "assistant" else (None, body)
+    return message_role, thought, body
 
 
 def _siblings(messages: dict[str, Any], rated_id: str, parent: ImportedMessage) -> Iterator[ImportedMessage]:

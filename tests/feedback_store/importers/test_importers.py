@@ -13,7 +13,7 @@ from helpers.paths import ROOT
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
 from feedback_store.importers import SYSTEMS, Report, import_file
-from feedback_store.importers.systems import training_rows
+from feedback_store.importers.datasets import training_rows
 
 
 def import_sample(store: FeedbackStore, system: str, folder: Path) -> Report:
@@ -135,7 +135,9 @@ def test_open_assistant_ranks_become_comparisons(store: FeedbackStore, tmp_path:
     assert report.skipped.total() == 1
 
 
-def test_argilla_answers_are_interpreted_by_their_content(store: FeedbackStore, tmp_path: Path) -> None:
+def test_argillas_labels_and_rankings_are_read_and_nothing_is_guessed(
+    store: FeedbackStore, tmp_path: Path
+) -> None:
     report = import_sample(store, "argilla", tmp_path)
     assert sorted(comparisons(store)) == [
         ("Hello!", "left", "What?"),
@@ -143,10 +145,13 @@ def test_argilla_answers_are_interpreted_by_their_content(store: FeedbackStore, 
         ("three", "left", "one"),
         ("three", "left", "two"),
     ]
-    assert corrections(store) == [("6", "5")]
-    assert rated_branches(store) == [(["Add 2 and 3.", "6"], -1), (["Name a fruit.", "An apple."], 1)]
-    assert next(store.ratings())[0].comment == "Off by one."
-    assert report.skipped == {"no submitted answer": 1}
+    assert corrections(store) == [], "a text is no correction because its question is called one"
+    assert rated_branches(store) == [(["Add 2 and 3.", "6"], -1)]
+    assert next(store.ratings())[0].comment == "5\nOff by one."
+    assert report.skipped == {
+        "answers without a label or ranking of the replies, or that disagree": 1,
+        "no submitted answer": 1,
+    }
 
 
 def test_gradio_flags_are_read_by_position(store: FeedbackStore, tmp_path: Path) -> None:
@@ -179,8 +184,8 @@ def test_llama_factory_rows_of_every_kind(store: FeedbackStore, tmp_path: Path) 
     report = import_sample(store, "llama-factory", tmp_path)
     assert comparisons(store) == [("5", "left", "3"), ("Neon.", "left", "Lead.")]
     assert rated_branches(store) == [(["Spell cat.", "k-a-t"], -1), (["Name a tree.", "Oak."], 1)]
-    assert corrections(store) == [("Guten Morgen", "Guten Morgen"), ("Iron.", "Iron.")]
-    _, translated = next(store.corrections())
+    assert corrections(store) == [("hallo", "hallo"), ("Guten Morgen", "Guten Morgen"), ("Iron.", "Iron.")]
+    _, (_, translated), _ = store.corrections()
     assert translated.thought == "A greeting."
     assert prompt_of(store, translated.parent_id) == [
         "You translate.",
@@ -188,7 +193,7 @@ def test_llama_factory_rows_of_every_kind(store: FeedbackStore, tmp_path: Path) 
         "hallo",
         "Translate into German:\ngood morning",
     ]
-    assert report.skipped == {"unknown role": 1}
+    assert report.skipped == {"a tool": 1}
     assert store.counts()["conversations"] == 7
 
 

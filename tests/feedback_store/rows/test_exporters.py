@@ -62,10 +62,25 @@ def test_what_is_exported_comes_back_as_the_same_rows(
         assert other.verify() == []
 
 
+@pytest.mark.parametrize("format", ["trl-prompt", "trl-kto", "trl-sft"])
+def test_the_replies_before_a_prompt_do_not_come_back_as_asked(tmp_path: Path, format: str) -> None:
+    asked = {"role": "user", "content": "And 3+3?"}
+    context = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"}, asked]
+    judged = {"completion": [{"role": "assistant", "content": "6"}]} if format != "trl-prompt" else {}
+    row = {"prompt": context} | judged | ({"label": True} if format == "trl-kto" else {})
+    file = tmp_path / "rows.jsonl"
+    write(file, format, [row])
+    with FeedbackStore.open(tmp_path / "feedback.db") as store:
+        import_file(store, "trl", file)
+        assert [exported["prompt"] for exported in rows(store, "trl-prompt")] == [context]
+        assert [exported["prompt"] for exported in rows(store, format)] == [context]
+        assert store.verify() == []
+
+
 def test_demonstrations_with_a_thought_keep_it(tmp_path: Path) -> None:
     with FeedbackStore.open(tmp_path / "feedback.db") as store:
         import_file(store, "llama-factory", SAMPLES / "llama-factory.json")
-        row = next(rows(store, "trl-sft"))
+        _, row, *_ = rows(store, "trl-sft")
     assert row["completion"][0]["content"] == "<think>\nA greeting.\n</think>\n\nGuten Morgen"
     assert row["chat_template_kwargs"] == {"enable_thinking": True}
 
