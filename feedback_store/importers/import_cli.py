@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from feedback_store.importers.run_import import SYSTEMS, import_file
+from feedback_store.database.store_location import store_of
+from feedback_store.importers.parsing.files import regular
+from feedback_store.importers.run_import import SYSTEMS, add_rows, count_rows
 from feedback_store.store.open_store import FeedbackStore
 
 
 def add_import(commands: Any, where: argparse.ArgumentParser) -> None:
     """Add `import` to the commands. `where` is the parser of the options that name the store."""
     command = commands.add_parser("import", parents=[where], help="import the feedback of another system")
-    command.add_argument("file", type=Path, metavar="FILE", help="file that the other system exported")
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="file that the other system exported, or - for standard input"
+    )
     command.add_argument(
         "--from",
         dest="system",
@@ -25,12 +29,16 @@ def add_import(commands: Any, where: argparse.ArgumentParser) -> None:
         "--list", action=_List, nargs=0, help="list the systems, and the file that is read for each"
     )
     command.add_argument("--quiet", action="store_true", help="show no progress")
-    # The first feedback of a new store may come from another system.
-    command.set_defaults(command=run, create=True)
+    # The store is opened here, after the file was checked: a file that is refused makes no store.
+    command.set_defaults(command=run, opens=False)
 
 
-def run(store: FeedbackStore, options: argparse.Namespace) -> int:
-    report = import_file(store, options.system, options.file, quiet=options.quiet)
+def run(_store: None, options: argparse.Namespace) -> int:
+    with regular(options.file) as file:
+        total = count_rows(options.system, file, quiet=options.quiet)
+        # The first feedback of a new store may come from another system.
+        with FeedbackStore.open(options.store_url or store_of(options.home), create=True) as store:
+            report = add_rows(store, options.system, file, total, quiet=options.quiet)
     print("\n".join(report.lines()))
     return 0
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from feedback_store.errors import ImportFailed, NothingUsable, StoreError
 from feedback_store.importers.datasets import hh_rlhf, llama_factory, trl_rows
-from feedback_store.importers.parsing.files import Item
+from feedback_store.importers.parsing.files import Item, regular
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
 from feedback_store.importers.store_writer import check, write
 from feedback_store.importers.systems import (
@@ -88,11 +88,36 @@ class Report:
 def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = True) -> Report:
     """Import a file of another system into the store. Rows that are in the store already are not added again.
 
-    `quiet` hides the progress bars. Raises: FileDamaged, NothingUsable, MissingDependency, each before anything
-    is written; ImportFailed if the store fails during the import: complete rows that were written stay, and
-    running the same import again continues after them.
+    `path` may be a pipe, or `-` for standard input. `quiet` hides the progress bars. Raises: FileDamaged,
+    NothingUsable, MissingDependency, each before anything is written; ImportFailed if the store fails during the
+    import: complete rows that were written stay, and running the same import again continues after them.
     """
-    total = _checked(system, path, quiet)
+    with regular(path) as file:
+        return add_rows(store, system, file, count_rows(system, file, quiet=quiet), quiet=quiet)
+
+
+def count_rows(system: str, path: Path, *, quiet: bool = True) -> int:
+    """Check and count the rows of a file. Raises: NothingUsable, FileDamaged, ImportFailed."""
+    total, reasons = 0, Counter[str]()
+    with tqdm(desc="checking", unit="row", disable=quiet or None) as progress:
+        for _, item in _items(system, path):
+            total += 1
+            if isinstance(item, Unusable):
+                reasons[str(item)] += 1
+            progress.update()
+    if not total:
+        raise NothingUsable(f"{path} has no rows. Nothing was imported.")
+    if reasons.total() == total:
+        reason, number = reasons.most_common(1)[0]
+        raise NothingUsable(
+            f"None of the {total:,} rows of {path} can be imported as {system} "
+            f"({number:,}: {reason}). Nothing was imported. Check that the file comes from that system."
+        )
+    return total
+
+
+def add_rows(store: FeedbackStore, system: str, path: Path, total: int, *, quiet: bool = True) -> Report:
+    """Write the `total` rows of a file that `count_rows` has checked. Raises: ImportFailed."""
     report = Report()
     with tqdm(total=total, desc="importing", unit="row", disable=quiet or None) as progress:
         for batch in _batches(system, path, report):
@@ -114,26 +139,6 @@ def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = 
             report.added += added
             progress.update(report.read - progress.n)
     return report
-
-
-def _checked(system: str, path: Path, quiet: bool) -> int:
-    """Count the rows of the file. Raises: NothingUsable, FileDamaged, ImportFailed."""
-    total, reasons = 0, Counter[str]()
-    with tqdm(desc="checking", unit="row", disable=quiet or None) as progress:
-        for _, item in _items(system, path):
-            total += 1
-            if isinstance(item, Unusable):
-                reasons[str(item)] += 1
-            progress.update()
-    if not total:
-        raise NothingUsable(f"{path} has no rows. Nothing was imported.")
-    if reasons.total() == total:
-        reason, number = reasons.most_common(1)[0]
-        raise NothingUsable(
-            f"None of the {total:,} rows of {path} can be imported as {system} "
-            f"({number:,}: {reason}). Nothing was imported. Check that the file comes from that system."
-        )
-    return total
 
 
 def _items(system: str, path: Path) -> Iterator[tuple[int, Item]]:

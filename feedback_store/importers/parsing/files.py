@@ -9,9 +9,12 @@ import gzip
 import io
 import json
 import re
+import shutil
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -23,6 +26,8 @@ CHUNK = 1 << 16  # characters
 LONGEST_ROW = 1 << 26  # characters
 PARQUET_ROWS = 100  # decoded at a time
 LONGEST_NUMBER = 300  # digits; Python refuses to parse integers of more than 4300
+
+NOT_JSON = "not JSON"
 
 Row = tuple[int, object]
 Item = ImportedConversation | Unusable
@@ -91,9 +96,31 @@ def parsed(value: str) -> object:
     try:
         return DECODER.decode(value)
     except json.JSONDecodeError:
-        raise Unusable("not JSON") from None
+        raise Unusable(NOT_JSON) from None
     except RecursionError:
         raise Unusable("nested too deeply") from None
+
+
+@contextmanager
+def regular(path: Path) -> Iterator[Path]:
+    """Yield a file that can be read several times: `path`, or a temporary copy of what a pipe or a device sends.
+
+    `-` is standard input. Raises: ImportFailed.
+    """
+    is_input = str(path) == "-"
+    if not is_input and (not path.exists() or path.is_file() or path.is_dir()):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="thumbtune-import-") as folder:
+        copy = Path(folder) / ("standard input" if is_input else path.name)
+        # Standard input is read through the open file: its name may not be opened a second time.
+        with (
+            _failures_explained(path),
+            nullcontext(sys.stdin.buffer) if is_input else path.open("rb") as stream,
+            copy.open("wb") as file,
+        ):
+            shutil.copyfileobj(stream, file)
+        yield copy
 
 
 @contextmanager
@@ -154,12 +181,13 @@ class _PushbackStream:
 
 
 def _lines(first: str, stream: TextIO) -> Iterator[Row]:
-    source, number = _PushbackStream(first, stream), 0
+    source, number, ended, any_valid = _PushbackStream(first, stream), 0, True, False
     while piece := source.readline(LONGEST_ROW):
-        line = piece
+        line, ended = piece, piece.endswith("\n")
         while not piece.endswith("\n") and len(piece) == LONGEST_ROW:
             piece = source.readline(LONGEST_ROW)
             line = ""  # too long to keep: skip to its end
+            ended = piece.endswith("\n")
         if line and not line.strip():
             continue
         number += 1
@@ -168,7 +196,12 @@ def _lines(first: str, stream: TextIO) -> Iterator[Row]:
             continue
         try:
             yield number, parsed(line)
+            any_valid = True
         except Unusable as reason:
+            if any_valid and not ended and str(reason) == NOT_JSON:
+                raise FileDamaged(
+                    f"The file ends within row {number}: it is cut off. Get all of it."
+                ) from None
             yield number, reason
 
 

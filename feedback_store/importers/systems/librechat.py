@@ -54,7 +54,7 @@ def _conversation(key: str, messages: list[dict[str, Any]], outer: dict[str, Any
     ratings = [
         rating
         for message in messages
-        if message.get("messageId") in kept and (rating := _rating(message, rater))
+        if str(message.get("messageId")) in kept and (rating := _rating(message, rater))
     ]
     return ImportedConversation(
         key=key,
