@@ -69,13 +69,11 @@ def main(settings: Settings) -> None:
                 server_port=settings.port,
                 inbrowser=settings.open_browser,
                 # One process and one port: routes of the API and of the dashboard come before the page's.
-                app_kwargs={
-                    "routes": [
-                        *routes(chat, Raters(settings.home), settings.keys),
-                        *dashboard.routes(services),
-                    ]
-                },
-                **launch_options(accounts),
+                **launch_options(
+                    accounts,
+                    [*routes(chat, Raters(settings.home), settings.keys), *dashboard.routes(services)],
+                    settings.origins,
+                ),
             )
         finally:
             follower.close()

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         None,
         description="keys of the API, separated by commas; set them in the environment, because other users see flags",
     )
+    cors_origins: str = Field(
+        "",
+        description="other sites whose pages may use the app in a browser, such as https://chat.example, separated by "
+        "commas; * for every site",
+    )
     backup_url: str | None = Field(
         None,
         description="where backups of the home are stored: a folder, hf://buckets/NAME/BUCKET, any fsspec URL",
@@ -145,6 +150,15 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return url
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _sites(cls, origins: str) -> str:
+        for origin in _listed(origins):
+            scheme, separator, host = origin.partition("://")
+            if origin != "*" and (not separator or not scheme or not host or "/" in host):
+                raise ValueError("must be sites such as https://chat.example, without a path")
+        return origins
+
     @field_validator("admin_password")
     @classmethod
     def _hard_to_guess(cls, password: SecretStr | None) -> SecretStr | None:
@@ -173,7 +187,12 @@ class Settings(BaseSettings):
     @property
     def admin_names(self) -> list[str]:
         """Hugging Face names that may open the dashboard."""
-        return [name.strip() for name in self.admins.split(",") if name.strip()]
+        return _listed(self.admins)
+
+    @property
+    def origins(self) -> list[str]:
+        """Other sites whose pages may use the app; "*" is every site."""
+        return _listed(self.cors_origins)
 
     @property
     def hugging_face_login(self) -> bool:
@@ -186,8 +205,11 @@ class Settings(BaseSettings):
     @property
     def keys(self) -> list[str]:
         """The API's keys; none if everybody may call it."""
-        keys = self.api_keys.get_secret_value() if self.api_keys else ""
-        return [key.strip() for key in keys.split(",") if key.strip()]
+        return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _pairs(logins: SecretStr | None) -> list[tuple[str, str]]:

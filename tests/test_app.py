@@ -11,7 +11,7 @@ from helpers import warm_process
 from helpers.running_app import ROOT, command, free_port
 
 from assistant.bases.base import STARTER_FOLDER
-from assistant.errors import ModelError, VersionError
+from assistant.errors import ModelError, SettingsError, VersionError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.settings import Settings, default_home, from_command_line
@@ -98,6 +98,15 @@ def test_settings_come_from_flags_then_environment_then_file(
     monkeypatch.setenv("THUMBTUNE_HOST", "127.0.0.2")
     settings = from_command_line(["--port", "3333"])
     assert (settings.port, settings.host, settings.temperature) == (3333, "127.0.0.2", 0.1)
+
+
+def test_sites_that_may_use_the_app_are_named_without_a_path() -> None:
+    assert Settings().origins == []
+    listed = from_command_line(["--cors-origins", "https://chat.example, app://obsidian.md"])
+    assert listed.origins == ["https://chat.example", "app://obsidian.md"]
+    for wrong in ("chat.example", "https://chat.example/page", "https://"):
+        with pytest.raises(SettingsError, match="without a path"):
+            from_command_line(["--cors-origins", wrong])
 
 
 def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,15 @@ Result = TypeVar("Result")
 
 
 async def json_of(request: Request) -> Any:
-    """The body as JSON. Raises ApiError if it is too large, no UTF-8 or no JSON."""
+    """The body as JSON. Raises ApiError if it is not declared as JSON, too large, no UTF-8 or no JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        # A browser sends other kinds from any site's page without asking this server first.
+        raise ApiError(
+            415,
+            f"The body is {kind or 'of no type'}. Send JSON with 'Content-Type: application/json'.",
+            code="unsupported_media_type",
+        )
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from assistant.auth.accounts import profile
 from assistant.auth.passwords import Guesses, digest, is_same
@@ -104,19 +103,6 @@ class Admins:
         if person is not None and person.name.casefold() in self._names:
             return f"{person.name} (Hugging Face)"
         raise NotAnAdmin("Sign in as an admin first.")
-
-
-def is_ours(headers: Mapping[str, str]) -> bool:
-    """Whether a request comes from a page of this app and not from another site, by the headers that browsers set.
-
-    Other programs send no origin; they have no cookie unless they signed in themselves.
-    """
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    return urlsplit(origin).netloc in (headers.get("host"), headers.get("x-forwarded-host"))
 
 
 def _tidy(name: str) -> str:

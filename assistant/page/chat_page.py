@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from assistant.api import cross_origin
 from assistant.page.chat_events import ChatEvents, ChatHandlers
 from assistant.page.chat_layout import STATIC, build_layout
 from assistant.page.dashboard import add_dashboard
@@ -16,6 +18,8 @@ from assistant.page.theme import theme
 from assistant.page.views import sidebar
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
     from assistant.auth.accounts import Accounts
     from assistant.chat.chat import Chat
     from assistant.page.dashboard import AdminServices
@@ -45,8 +49,13 @@ def build_page(
     return page
 
 
-def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
-    """The arguments of `Blocks.launch` for this page, except address and port."""
+def launch_options(
+    accounts: Accounts | None = None, routes: Sequence[BaseRoute] = (), origins: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The arguments of `Blocks.launch` for this page, except address and port.
+
+    `routes` come before the page's own. `origins`: other sites whose pages may use the app, see `CrossOrigin`.
+    """
     by_password = accounts is not None and accounts.way == "password"
     return {
         "auth": accounts.check if accounts and by_password else None,
@@ -60,4 +69,5 @@ def launch_options(accounts: Accounts | None = None) -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "share": False,
+        "app_kwargs": {"routes": [*routes], "lifespan": cross_origin.lifespan(origins)},
     }

@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 
 from assistant.admin.services import AdminServices
-from assistant.auth.admins import NotAnAdmin, is_ours
+from assistant.auth.admins import NotAnAdmin
+from assistant.auth.origins import is_ours
 from assistant.page.dashboard.admin_handlers import ERRORS, AdminHandlers, EventData
 from assistant.page.dashboard.views.layout import head, sign_in
 from assistant.page.i18n.dashboard_languages import LANGUAGES, error_text

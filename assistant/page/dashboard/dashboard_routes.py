@@ -19,7 +19,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from assistant.admin.services import AdminServices
-from assistant.auth.admins import COOKIE, SESSION_SECONDS, NotAnAdmin, TooManyTries, WrongPassword, is_ours
+from assistant.auth.admins import COOKIE, SESSION_SECONDS, NotAnAdmin, TooManyTries, WrongPassword
+from assistant.auth.origins import is_ours
 from assistant.page.dashboard.dashboard_page import admin_name
 from feedback_store import StoreError
 from feedback_store.rows.exporters import FORMATS, rows, write

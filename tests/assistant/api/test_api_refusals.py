@@ -85,7 +85,8 @@ def test_default_values_of_unsupported_fields_are_accepted(client: httpx.Client)
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, body: bytes) -> None:
-    refused(client.post("/v1/chat/completions", content=body), 400)
+    headers = {"content-type": "application/json"}
+    refused(client.post("/v1/chat/completions", content=body, headers=headers), 400)
     assert client.get("/health").status_code == 200
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from assistant.auth import admins as admins_module
 from assistant.auth import passwords
-from assistant.auth.admins import COOKIE, Admins, NotAnAdmin, TooManyTries, WrongPassword, is_ours
+from assistant.auth.admins import COOKIE, Admins, NotAnAdmin, TooManyTries, WrongPassword
 from assistant.settings import Settings
 
 PASSWORD = "correct horse battery"
@@ -150,23 +150,6 @@ def test_a_name_cannot_imitate_an_account_or_break_the_line() -> None:
     who = admins.who({COOKIE: token})
     assert who.startswith("Eve Hugging Faceroot") and who.endswith(" (password)")
     assert "\n" not in who and len(who) <= admins_module.MAX_NAME + len(" (password)")
-
-
-@pytest.mark.parametrize(
-    ("headers", "ours"),
-    [
-        ({}, True),
-        ({"host": "chat.example", "origin": "https://chat.example"}, True),
-        ({"host": "inner:80", "x-forwarded-host": "chat.example", "origin": "https://chat.example"}, True),
-        ({"host": "chat.example", "origin": "https://evil.example"}, False),
-        ({"host": "chat.example", "origin": "null"}, False),
-        ({"host": "chat.example", "sec-fetch-site": "cross-site"}, False),
-        ({"host": "chat.example", "sec-fetch-site": "same-site"}, False),
-        ({"host": "chat.example", "sec-fetch-site": "same-origin"}, True),
-    ],
-)
-def test_requests_from_other_sites_are_recognised(headers: dict[str, str], ours: bool) -> None:
-    assert is_ours(headers) is ours
 
 
 def test_the_oldest_session_ends_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -29,6 +30,24 @@ def served() -> Iterator[tuple[FakeChat, str]]:
     fake = FakeChat()
     with serving(fake) as url:
         yield fake, url
+
+
+def test_a_page_of_another_site_can_neither_read_nor_write(served: tuple[FakeChat, str]) -> None:
+    fake, url = served
+    evil = {"origin": "https://evil.example", "host": "chat.example", "content-type": "text/plain"}
+    before = len(fake.requests)
+    for path in ("gradio_api/call/chat", "gradio_api/queue/join", "gradio_api/upload"):
+        answer = httpx.post(url + path, headers=evil, content='{"data": ["hello", false, null]}')
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_origin")
+    preflight = httpx.options(url, headers={**evil, "access-control-request-method": "POST"})
+    page = httpx.get(url, headers=evil)
+    assert (preflight.status_code, page.status_code) == (403, 200)
+    for answer in (preflight, page):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert len(fake.requests) == before
+    own = {"origin": url.rstrip("/")}
+    answer = httpx.post(url + "gradio_api/call/chat", headers=own, json={"data": ["hello", False, None]})
+    assert answer.status_code == 200
 
 
 def test_chat_streams_dictionaries_to_a_client(served: tuple[FakeChat, str]) -> None:
