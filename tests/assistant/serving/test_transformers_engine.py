@@ -198,8 +198,8 @@ async def test_after_a_fatal_error_the_batch_loop_starts_again(
 async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Ten pages are too few for six replies of four: some lose their keys on the way, and start again.
-    monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 10)
+    # Five pages are too few for three replies of four: some lose their keys on the way, and start again.
+    monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 5)
     engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     again = []
     restart = RequestState.create_equivalent_initial_request
@@ -219,9 +219,9 @@ async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
                 tokens = [token for chunk in chunks for token in chunk.token_ids]
                 return tokens, sum(len(chunk.logprobs) for chunk in chunks)
 
-            alone = [await tokens_of(seed) for seed in range(6)]
+            alone = [await tokens_of(seed) for seed in range(3)]
             assert not again
-            together = await asyncio.gather(*(tokens_of(seed) for seed in range(6)))
+            together = await asyncio.gather(*(tokens_of(seed) for seed in range(3)))
             assert again
             assert together == alone
             assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(200, 200)}
