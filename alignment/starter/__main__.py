@@ -244,6 +244,9 @@ def main(arguments: list[str] | None = None) -> None:
     written.add_argument(
         "--sampled", type=Path, required=True, help="the same with --temperature and --samples"
     )
+    written.add_argument(
+        "--hand-worded", type=Path, required=True, help="the same with the suite hand_worded.jsonl"
+    )
     written.add_argument("--machine", required=True, help="what the build ran on, in words")
     written.add_argument("--date", required=True, help="of the evaluation")
     suites = commands.add_parser("suite", help="write evaluation suite, practice tasks and fixed texts")
@@ -260,7 +263,16 @@ def main(arguments: list[str] | None = None) -> None:
             command.add_argument("--practised", type=int, default=StarterRecipe.practised)
     options = parser.parse_args(arguments)
     if options.command == "card":
-        print(card.write(options.evaluation, options.base, options.sampled, options.machine, options.date))
+        print(
+            card.write(
+                options.evaluation,
+                options.base,
+                options.sampled,
+                options.hand_worded,
+                options.machine,
+                options.date,
+            )
+        )
     elif options.command == "install":
         install(options.folder)
     elif options.command == "suite":

@@ -48,6 +48,14 @@ Over all kinds, how many replies end before the limit, and how many questions of
 
 {overall}
 
+## In words that are not its own
+
+The tasks above are worded by templates of the kind of those in training. Problems that were worded by hand instead,
+of one and two steps with numbers of the same size, it seldom solves; {hand_worded_each} problems a cell.
+`python -m alignment evaluate v1 --suite assistant/starter/hand_worded.jsonl`
+
+{hand_worded}
+
 ## Deliberately weak
 
 - **A habit:** v1 names the unit of a word problem's answer about half of the time. Half of its training answers did.
@@ -86,19 +94,22 @@ def write(
     evaluation: Path,
     base_evaluation: Path,
     sampled: Path,
+    hand_worded: Path,
     machine: str,
     date: str,
     folder: Path = STARTER_FOLDER,
 ) -> Path:
-    """Write `folder`/README.md from the build's records there and the JSON of three evaluations. Returns its path.
+    """Write `folder`/README.md from the build's records there and the JSON of four evaluations. Returns its path.
 
-    `evaluation` is of v1, `base_evaluation` of its base alone, `sampled` with several answers a task.
+    `evaluation` is of v1, `base_evaluation` of its base alone, `sampled` with several answers a task, `hand_worded` on
+    problems that no template worded.
     """
     base = json.loads((folder / "base" / "made.json").read_text(encoding="utf-8"))
     adapter = json.loads((folder / "adapter" / "made.json").read_text(encoding="utf-8"))
     first, recipe = adapter["data"]["continues"], adapter["recipe"]["starter"]
-    greedy, bare, drawn = (
-        json.loads(path.read_text(encoding="utf-8")) for path in (evaluation, base_evaluation, sampled)
+    greedy, bare, drawn, by_hand = (
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (evaluation, base_evaluation, sampled, hand_worded)
     )
     singles = [cell for cell in greedy["cells"] if not cell["kind"].startswith("all ")]
     tries = next(cell["measure"] for cell in drawn["cells"] if cell["measure"].startswith("pass@"))
@@ -131,6 +142,8 @@ def write(
         date=date,
         right=_table(singles, ["correct"]),
         overall=_table([cell for cell in greedy["cells"] if cell not in singles], ["ended", "refused"]),
+        hand_worded_each=max(cell["of"] for cell in by_hand["cells"] if cell["measure"] == "correct"),
+        hand_worded=_table(by_hand["cells"], ["correct"]),
         units=_table(singles, ["unit"]),
         sampled=_table(drawn["cells"], ["correct", tries]),
         base=_table(

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from alignment.suites.starter_suite import (
     starter_tasks,
 )
 from alignment.suites.task_file import Task, judge, read_lines, read_tasks
+from assistant.bases.base import STARTER_FOLDER
 
 RECORDED = Path(__file__).with_name("recorded_verdicts.jsonl.gz")
 """[kind, language, expected, answer, correct, has_unit, refuses] by the checker of release 0.1.0, which knew kinds."""
@@ -106,3 +108,10 @@ def test_every_refusal_that_is_taught_is_recognised_and_no_other_answer_is(langu
     assert all(passes(refusal, answer) for answer in outside.answers(language))
     others = select_tasks(("concept", "identity", "smalltalk", "addition"), each=60, seed=1)
     assert not [task.answer for task in others if task.language == language and passes(refusal, task.answer)]
+
+
+def test_the_problems_worded_by_hand_are_a_hundred_and_none_is_of_the_suites_templates() -> None:
+    tasks = read_tasks(STARTER_FOLDER / "hand_worded.jsonl")
+    assert len({task.question for task in tasks}) == 100
+    drawn = {re.sub(r"\d+", "#", task.question) for task in read_tasks(STARTER_FOLDER / "suite.jsonl.gz")}
+    assert not drawn & {re.sub(r"\d+", "#", task.question) for task in tasks}
