@@ -27,6 +27,7 @@ SHARED = (
     "dry_run",
     "evaluations",
     "patience",
+    "memory",
     "report_to",
 )
 """Flags of every stage: they have a table of their own."""

@@ -29,9 +29,10 @@ from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
-from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
+from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenDPOTrainer, in_float32
 from assistant.bases.base import Bits
 
@@ -103,6 +104,10 @@ def train(
     run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
     batch_size = rows_per_process(min(recipe.batch_size, len(training)))
+    lengths = [
+        2 * (len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))) for pair in training
+    ]
+    plan = plan_for(model, lengths, run.memory)
     with in_float32(model):
         trainer = TokenDPOTrainer(
             model=model,
@@ -121,8 +126,8 @@ def train(
                 label_smoothing=recipe.flipped,
                 max_length=None,
                 precompute_ref_log_probs=is_single_process(),
-                activation_checkpointing=False,
-                bf16=not on_cpu(),
+                activation_checkpointing=plan.checkpointing,
+                bf16=fast_bfloat16(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=5,
@@ -131,6 +136,7 @@ def train(
             train_dataset=pair_columns(training),
             eval_dataset=pair_columns(held_out) if held_out else None,
             processing_class=tokenizer,
+            tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
     metrics = run_trainer(trainer, checkpoint)
@@ -169,6 +175,8 @@ def main(arguments: list[str]) -> str | None:
             # Both answers of a pair are read.
             rows_an_update=2 * min(recipe.batch_size, len(data.training)),
             reference=True,
+            memory=run.memory,
+            together=2,
         )
         return None
 

@@ -24,9 +24,10 @@ from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
-from alignment.training.processes import is_single_process, on_cpu, rows_per_process, say
+from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenKTOTrainer, in_float32
 from assistant.bases.base import Bits
 from feedback_store.rows import UnpairedRow
@@ -103,6 +104,7 @@ def train(
     up = sum(row.label for row in order)
     desirable_weight, undesirable_weight = label_weights(up, len(order) - up)
     batch_size = rows_per_process(min(recipe.batch_size, len(order)))
+    plan = plan_for(model, [len(row.prompt_ids) + len(row.completion_ids) for row in order], run.memory)
     with in_float32(model):
         trainer = TokenKTOTrainer(
             model=model,
@@ -120,8 +122,8 @@ def train(
                 undesirable_weight=undesirable_weight,
                 max_length=None,
                 precompute_ref_log_probs=is_single_process(),
-                activation_checkpointing=False,
-                bf16=not on_cpu(),
+                activation_checkpointing=plan.checkpointing,
+                bf16=fast_bfloat16(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=5,
@@ -130,6 +132,7 @@ def train(
             train_dataset=thumb_columns(order),
             eval_dataset=thumb_columns(held_out) if held_out else None,
             processing_class=tokenizer,
+            tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
     metrics = run_trainer(trainer, checkpoint)
@@ -158,6 +161,7 @@ def main(arguments: list[str]) -> str | None:
             updates=updates(len(data.training), recipe),
             rows_an_update=min(recipe.batch_size, len(data.training)),
             reference=True,
+            memory=run.memory,
         )
         return None
 

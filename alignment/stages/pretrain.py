@@ -149,6 +149,8 @@ def main(arguments: list[str]) -> str | None:
             updates=updates(len(blocks), recipe),
             rows_an_update=recipe.batch_size,
             reference=False,
+            memory=run.memory,
+            together=recipe.batch_size,
         )
         return None
 

@@ -38,9 +38,11 @@ from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
+from alignment.training.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent
-from alignment.training.processes import on_cpu, rows_per_process, say
+from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from assistant.bases.base import Bits
 
 
@@ -103,8 +105,29 @@ def load_model(parent: OpenedParent, recipe: RewardRecipe) -> Any:
     return reward_model.begin(parent, recipe.rank, recipe.seed)
 
 
-class RewardTrainer(Trainer):
+class RewardTrainer(MicroBatches, Trainer):
     """A trainer of the two losses above. TRL's trainer of this name reads pairs alone."""
+
+    def row_lengths(self, batch: Batch) -> list[int]:
+        """The tokens of each judgement; both completions of a pair, padded to one length."""
+        lengths = batch["attention_mask"].sum(dim=1).tolist()
+        rows = lengths[: len(batch["sign"])]
+        for row, second in zip(batch["paired"].tolist(), lengths[len(rows) :], strict=True):
+            rows[row] = 2 * max(rows[row], second)
+        return rows
+
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Some judgements of a batch, as `JudgementCollator` would have put them together."""
+        seconds = {row: number for number, row in enumerate(batch["paired"].tolist())}
+        paired = [place for place, row in enumerate(rows) if row in seconds]
+        taken = [*rows, *(len(batch["sign"]) + seconds[rows[place]] for place in paired)]
+        part = {name: batch[name][taken] for name in ("input_ids", "attention_mask")}
+        part = without_padding(part, "attention_mask", ("input_ids", "attention_mask"))
+        return {**part, "sign": batch["sign"][list(rows)], "paired": batch["paired"].new_tensor(paired)}
+
+    def weight(self, batch: Batch) -> float:
+        """The number of judgements."""
+        return float(len(batch["sign"]))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -131,6 +154,8 @@ def train(
     run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
     batch_size = rows_per_process(min(recipe.batch_size, len(training)))
+    lengths = [2 * max(len(row.first), len(row.second)) if row.second else len(row.first) for row in training]
+    plan = plan_for(model, lengths, run.memory)
     trainer = RewardTrainer(
         model=model,
         args=TrainingArguments(
@@ -145,7 +170,8 @@ def train(
             remove_unused_columns=False,
             # The trainer computes a held-out loss for batches with this key.
             label_names=["sign"],
-            bf16=not on_cpu(),
+            activation_checkpointing=plan.checkpointing,
+            bf16=fast_bfloat16(),
             use_cpu=on_cpu(),
             seed=recipe.seed,
             logging_steps=5,
@@ -154,6 +180,7 @@ def train(
         data_collator=JudgementCollator(reward_model.padding(model)),
         train_dataset=[{"judged": row} for row in training],
         eval_dataset=[{"judged": row} for row in held_out] if held_out else None,
+        tokens_at_once=plan.tokens_at_once,
         callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
     )
     return {
@@ -190,6 +217,8 @@ def main(arguments: list[str]) -> str | None:
             updates=updates(len(data.training), recipe),
             rows_an_update=rows,
             reference=False,
+            memory=run.memory,
+            together=2 if counts["pairs"] else 1,
         )
         return None
 

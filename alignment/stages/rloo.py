@@ -29,9 +29,10 @@ from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint, not_finite
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
-from alignment.training.processes import on_cpu, rows_per_process, say
+from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits
 
@@ -129,6 +130,8 @@ def train(
     """Train the adapter "default" of a PEFT `model`, continuing a checkpoint in `folder`. Returns metrics."""
     run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
+    prompts = [item.rendered(tokenizer) for item in training]
+    plan = plan_for(model, [len(ids) + recipe.max_new_tokens for ids in prompts], run.memory)
     with in_float32(model):
         trainer = TokenRLOOTrainer(
             model=model,
@@ -146,8 +149,8 @@ def train(
                 weight_decay=0.0,
                 beta=recipe.beta,
                 reward_weights=[source.weight for source in sources],
-                activation_checkpointing=False,
-                bf16=not on_cpu(),
+                activation_checkpointing=plan.checkpointing,
+                bf16=fast_bfloat16(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
                 logging_steps=1,
@@ -156,11 +159,12 @@ def train(
             ),
             train_dataset=Dataset.from_dict(
                 {
-                    "prompt": [item.rendered(tokenizer) for item in training],
+                    "prompt": prompts,
                     "row": list(range(len(training))),
                 }
             ),
             processing_class=tokenizer,
+            tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhereAllTie()],
         )
     try:
@@ -212,6 +216,7 @@ def main(arguments: list[str]) -> str | None:
             updates=recipe.updates,
             rows_an_update=recipe.batch_size * recipe.answers,
             reference=True,
+            memory=run.memory,
         )
         return None
 

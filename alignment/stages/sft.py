@@ -26,6 +26,7 @@ from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model, with_new_adapter
@@ -113,6 +114,7 @@ def train(
     evaluation = evaluation_arguments(run, updates(len(training), recipe), evaluated, checkpoint)
     if not evaluated:
         evaluation["save_steps"] = recipe.save_steps
+    plan = plan_for(model, [len(ids) for ids in training["input_ids"]], run.memory)
     with in_float32(model):
         trainer = LengthGroupedTrainer(
             model=model,
@@ -128,7 +130,7 @@ def train(
                 max_length=None,
                 pad_to_multiple_of=32,
                 dataset_kwargs={"skip_prepare_dataset": True},
-                activation_checkpointing=False,
+                activation_checkpointing=plan.checkpointing,
                 bf16=fast_bfloat16(),
                 use_cpu=on_cpu(),
                 seed=recipe.seed,
@@ -139,6 +141,7 @@ def train(
             train_dataset=training,
             eval_dataset=held_out if evaluated else None,
             processing_class=tokenizer,
+            tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, evaluated)],
             optimizers=(make_optimizer(model, recipe, weight_decay=0.0, adam_beta2=0.999), None),
         )
@@ -166,6 +169,7 @@ def main(arguments: list[str]) -> str | None:
             updates=updates(len(data.training), recipe),
             rows_an_update=min(recipe.batch_size, len(data.training)),
             reference=False,
+            memory=run.memory,
         )
         return None
 

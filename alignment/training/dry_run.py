@@ -7,9 +7,11 @@ from statistics import fmean
 from typing import Any
 
 import psutil
+import torch
+from peft import PeftModel
 
-from alignment.data.batches import pad_right
-from alignment.training.processes import say
+from alignment.training.memory import GIB, held_memory, plan_for
+from alignment.training.processes import fast_bfloat16, say
 
 Example = tuple[list[int], list[int]]
 """Token ids that are read, and token ids that are supervised."""
@@ -26,25 +28,33 @@ def report(
     updates: int,
     rows_an_update: int,
     reference: bool,
+    memory: float | None,
+    together: int = 1,
 ) -> None:
-    """Print the estimate for a stage that trains on rows. One update is run and timed; no weight moves.
+    """Print the estimate for a stage that trains on rows. The longest row is passed through and timed; no weight moves.
 
     `examples`: every row once. `reference`: whether a reference model reads each row too, without a backward pass.
+    `memory`: GiB that the process may hold. `together`: rows that always go through the model together. Raises
+    TrainingError if the longest row does not fit into memory.
     """
     lengths = [len(read) + len(supervised) for read, supervised in examples]
     supervised_tokens = sum(len(supervised) for _, supervised in examples)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    tokens, seconds = _time_update(model, examples, rows_an_update)
+    held = held_memory()
+    plan = plan_for(model, [together * length for length in lengths], memory)
+    tokens, seconds = _time_row(model, max(examples, key=lambda row: len(row[0]) + len(row[1])))
     mean = sum(lengths) / len(lengths)
     # A forward pass is a third of forward and backward together (Kaplan et al. 2020, section 2.1).
-    total = updates * rows_an_update * mean * (seconds / tokens) * (4 / 3 if reference else 1)
+    passes = (4 / 3 if reference else 1) * (4 / 3 if plan.checkpointing else 1)
+    total = updates * rows_an_update * mean * (seconds / tokens) * passes
     say(
         f"rows: {len(examples)}; tokens: {sum(lengths)}, of them supervised: {supervised_tokens}; "
         f"longest row: {max(lengths)}",
         f"updates: {updates} of {min(rows_an_update, len(examples))} rows, about "
         f"{round(updates * rows_an_update * mean)} tokens read; trained weights: {trained:,}",
-        f"expected: {_duration(total)} at {tokens / seconds:.0f} tokens a second, measured on one update just now",
-        _memory(model, trained, "that update"),
+        f"expected: {_duration(total)} at {tokens / seconds:.0f} tokens a second, measured on one row just now",
+        f"memory: about {(held + plan.bytes_needed) / GIB:.1f} GiB at most; at most {plan.tokens_at_once} tokens go "
+        f"through the model at once{', with gradient checkpointing' if plan.checkpointing else ''}",
         f"examples; {LEFT}supervised{RIGHT}:",
     )
     for read, supervised in examples[:3]:
@@ -96,16 +106,21 @@ def split_supervised(input_ids: list[int], labels: list[int]) -> Example:
     return input_ids[:start], input_ids[start:]
 
 
-def _time_update(model: Any, examples: Sequence[Example], rows: int) -> tuple[int, float]:
-    """Tokens of one update, padding included, and the seconds that it takes."""
-    # The longest rows, because they decide whether an update fits into memory. The first pass warms up.
-    longest = sorted((read + supervised for read, supervised in examples), key=len, reverse=True)[:rows]
-    ids, mask = (tensor.to(model.device) for tensor in pad_right(longest, 0))
+def _time_row(model: Any, example: Example) -> tuple[int, float]:
+    """Tokens of a row, and the seconds that it takes forward and back."""
+    read, supervised = example
+    ids = torch.tensor([[*read, *supervised]], device=model.device)
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    # Only supervised positions have logits; a reward model has one for each position.
+    kept = {"logits_to_keep": len(supervised) + 1} if base.get_output_embeddings() is not None else {}
     seconds = 0.0
+    # The first pass warms up.
     for _ in range(2):
         start = time.perf_counter()
-        # The mean of the logits costs what any loss does.
-        model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().mean().backward()
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+            # The mean of the logits costs what any loss does.
+            mean = model(input_ids=ids, use_cache=False, **kept).logits.float().mean()
+        mean.backward()
         seconds = time.perf_counter() - start
         model.zero_grad()
     return ids.numel(), seconds

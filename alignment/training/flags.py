@@ -56,6 +56,10 @@ class RunOptions:
         default=3,
         metadata={"help": "stop after this many evaluations without a lower held-out loss; 0: never"},
     )
+    memory: float | None = field(
+        default=None,
+        metadata={"help": "most memory to hold, in GiB; as much as is free if left out, and as needed"},
+    )
     report_to: str = field(
         default="none", metadata={"help": "also send curves to: tensorboard, trackio, wandb"}
     )

@@ -69,6 +69,8 @@ def run_trainer(trainer: Any, checkpoint: str | None) -> dict[str, float]:
     """
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
+    # Whoever uses the model from now on decides itself in which precision it computes.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     history = trainer.state.log_history
     last = [entry["loss"] for entry in history if "loss" in entry][-10:]
     return {

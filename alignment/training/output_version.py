@@ -42,7 +42,7 @@ def work_folder(
     fingerprinted = {
         "stage": stage,
         "recipe": asdict(recipe),
-        "run": {**asdict(run), "report_to": None},
+        "run": {**asdict(run), "report_to": None, "memory": None},
         "data": data,
         "parent": [manifest.id, manifest.files, asdict(manifest.base)],
         "libraries": libraries(),

@@ -1,14 +1,16 @@
 """What training uses of transformers' Trainer beyond its public interface: the order of training rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTTrainer
 
+from alignment.training.micro_batches import Batch, MicroBatches, take_rows
 
-class LengthGroupedTrainer(SFTTrainer):
+
+class LengthGroupedTrainer(MicroBatches, SFTTrainer):
     """TRL's SFT trainer with rows of similar length in a batch, so that little is padded.
 
     The library's own sampler of this kind draws from the process's random state, so that a resumed run would see the
@@ -19,6 +21,22 @@ class LengthGroupedTrainer(SFTTrainer):
         batch_size = self.args.per_device_train_batch_size * self.args.world_size
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
         return LengthGroupedSampler(lengths, batch_size, self.args.seed)
+
+    def row_lengths(self, batch: Batch) -> list[int]:
+        """The tokens of each row. A batch of packs has no mask: its padding counts as a row."""
+        if "attention_mask" not in batch:
+            return [batch["input_ids"].shape[1]] * len(batch["input_ids"])
+        return super().row_lengths(batch)
+
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Some rows of a batch, or some packs, which are not cut."""
+        if "attention_mask" not in batch:
+            return take_rows(batch, rows, len(batch["input_ids"]))
+        return super().micro_batch(batch, rows)
+
+    def weight(self, batch: Batch) -> float:
+        """The number of supervised tokens: the loss is their mean."""
+        return float((batch["labels"][:, 1:] != -100).sum())
 
 
 class LengthGroupedSampler(torch.utils.data.Sampler[int]):

@@ -1,10 +1,10 @@
 """What training uses of TRL beyond its public interface: its trainers on rows that are token ids already.
 
 TRL tokenizes text. The text of a sampled completion may tokenize to other ids than were drawn, so the stages pass ids,
-and the methods in which TRL tokenizes are overridden here.
+and the methods in which TRL tokenizes are overridden here. So are those that put a whole batch into memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -12,12 +12,37 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch import Tensor
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RLOOTrainer
+from trl.kernels import chunked_logprob
+from trl.trainer import utils
 
 from alignment.errors import TrainingError
+from alignment.training.micro_batches import Batch, MicroBatches, take_rows, without_padding
+from alignment.training.processes import on_cpu
+
+HEAD_VOCABULARY = 32_768
+"""Tokens of the vocabulary in a tile of logits: TRL's."""
+HEAD_TOKENS = 256
+"""Positions in a tile of logits on a CPU. TRL's 4,096 take 3.5 GB for a large vocabulary, and are no faster there."""
+
+if on_cpu():
+    # TRL computes the logits of supervised positions alone where Triton multiplies them, elsewhere those of every
+    # position: prompts and padding too.
+    utils._use_triton = lambda device: True
+    chunked_logprob.TOKEN_CHUNK_SIZE = HEAD_TOKENS
 
 
-class TokenDPOTrainer(DPOTrainer):
+def in_parts(
+    compute: Callable[[Batch], tuple[Tensor, ...]], parts: Sequence[Batch], groups: list[list[int]]
+) -> tuple[Tensor, ...]:
+    """What `compute` returns for each row, in the order of the batch, if it is computed part by part."""
+    order = torch.tensor([row for group in groups for row in group]).argsort()
+    columns = zip(*(compute(part) for part in parts), strict=True)
+    return tuple(torch.cat(column)[order.to(column[0].device)] for column in columns)
+
+
+class TokenDPOTrainer(MicroBatches, DPOTrainer):
     """TRL's DPO trainer on columns `prompt_ids`, `chosen_ids` and `rejected_ids`."""
 
     def _prepare_dataset(
@@ -25,24 +50,91 @@ class TokenDPOTrainer(DPOTrainer):
     ) -> Dataset:
         return dataset
 
+    def row_lengths(self, batch: Batch) -> list[int]:
+        """The tokens of each pair, whose answers are padded to one length. All chosen answers precede the rejected."""
+        chosen, rejected = batch["attention_mask"].sum(dim=1).chunk(2)
+        return [2 * int(length) for length in torch.maximum(chosen, rejected)]
 
-class TokenKTOTrainer(KTOTrainer):
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Some pairs of a batch."""
+        part = take_rows(batch, rows, len(batch["input_ids"]) // 2)
+        return without_padding(part, "attention_mask", ("input_ids", "attention_mask", "completion_mask"))
+
+    def compute_ref_log_probs(self, model: Any, inputs: Batch) -> tuple[Tensor, ...]:
+        """Log-probabilities of each pair's two answers under the reference."""
+        groups = self.row_groups(inputs)
+        parts = [self.micro_batch(inputs, rows) for rows in groups]
+        return in_parts(
+            lambda part: super(TokenDPOTrainer, self).compute_ref_log_probs(model, part), parts, groups
+        )
+
+
+class TokenKTOTrainer(MicroBatches, KTOTrainer):
     """TRL's KTO trainer on columns `prompt_ids`, `completion_ids` and `label`."""
 
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: KTOConfig, dataset_name: str
     ) -> Dataset:
-        def add_mismatched(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            # The KL baseline pairs each prompt with its neighbour's completion, within a batch (paper, section 4.1).
-            completions = batch["completion_ids"]
-            return {**batch, "KL_completion_ids": [completions[-1], *completions[:-1]]}
-
-        # The rows of all processes in one update, so that the number of processes changes nothing.
+        # The KL baseline pairs each prompt with its neighbour's completion, within a batch (paper, section 4.1). The
+        # rows of all processes in one update are one batch, so that the number of processes changes nothing.
         batch_size = args.per_device_train_batch_size * args.world_size
-        return dataset.map(add_mismatched, batched=True, batch_size=batch_size)
+        completions = dataset["completion_ids"][:]
+        mismatched: list[Any] = []
+        for start in range(0, len(completions), batch_size):
+            batch = completions[start : start + batch_size]
+            # A row alone in the last batch would be its own neighbour: it takes the one of the batch before.
+            before = batch[-1] if len(batch) > 1 else completions[start - 1]
+            mismatched += [before, *batch[:-1]]
+        return dataset.add_column("KL_completion_ids", mismatched)
+
+    def row_lengths(self, batch: Batch) -> list[int]:
+        """The tokens of each row, or of its prompt with its neighbour's completion if that is longer."""
+        lengths = batch["attention_mask"].sum(dim=1)
+        if "KL_attention_mask" in batch:
+            lengths = torch.maximum(lengths, batch["KL_attention_mask"].sum(dim=1))
+        return [int(length) for length in lengths]
+
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Some rows of a batch."""
+        part = take_rows(batch, rows, len(batch["input_ids"]))
+        for mask in ("attention_mask", "KL_attention_mask"):
+            if mask in part:
+                prefix = mask.removesuffix("attention_mask")
+                columns = [f"{prefix}{name}" for name in ("input_ids", "attention_mask", "completion_mask")]
+                part = without_padding(part, mask, columns)
+        return part
+
+    def compute_ref_log_probs(self, model: Any, inputs: Batch) -> tuple[Tensor, ...]:
+        """Log-probabilities of each row's completion, and of its neighbour's, under the reference."""
+        groups = self.row_groups(inputs)
+        parts = [self.micro_batch(inputs, rows) for rows in groups]
+        return in_parts(
+            lambda part: super(TokenKTOTrainer, self).compute_ref_log_probs(model, part), parts, groups
+        )
+
+    def whole_batch(self, model: Any, batch: Batch) -> Batch:
+        """The batch with its KL baseline, the mean over all its rows, which TRL would take over a micro-batch's."""
+        if "ref_KL_logps" not in batch:
+            # Several processes: TRL reads the reference before training only in a single one.
+            self.precompute_ref_logps = True
+            reference = self.compute_ref_log_probs(self.ref_model or self.model, batch)
+            batch = {**batch, "ref_logps": reference[0], "ref_KL_logps": reference[1]}
+        groups = self.row_groups(batch)
+        parts = [self.micro_batch(batch, rows) for rows in groups]
+        with self.compute_loss_context_manager():
+            (policy,) = in_parts(
+                lambda part: (super(TokenKTOTrainer, self)._compute_kl_logps(model, part),), parts, groups
+            )
+        baseline = (policy - batch["ref_KL_logps"]).mean()
+        kept = {name: value for name, value in batch.items() if not name.startswith("KL_")}
+        # TRL subtracts these from what `_compute_kl_logps` returns.
+        return {**kept, "ref_KL_logps": (-baseline).expand(len(policy)).clone()}
+
+    def _compute_kl_logps(self, model: Any, batch: Batch) -> Tensor:
+        return torch.zeros_like(batch["ref_KL_logps"])
 
 
-class TokenRLOOTrainer(RLOOTrainer):
+class TokenRLOOTrainer(MicroBatches, RLOOTrainer):
     """TRL's RLOO trainer on a column `prompt` of token ids.
 
     Should TRL no longer call `_tokenize_prompts`, it would pass the ids to the tokenizer, which takes no ids for text
@@ -51,6 +143,18 @@ class TokenRLOOTrainer(RLOOTrainer):
 
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [list(ids) for ids in prompts], None, {}
+
+    def row_lengths(self, batch: Batch) -> list[int]:
+        """The tokens of each prompt and its answer."""
+        lengths = batch["prompt_mask"].sum(dim=1) + batch["completion_mask"].sum(dim=1)
+        return [int(length) for length in lengths]
+
+    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
+        """Some answers of a batch. Prompts are padded on the left, answers on the right."""
+        part = take_rows(batch, rows, len(batch["prompt_ids"]))
+        part = without_padding(part, "completion_mask", ("completion_ids", "completion_mask"))
+        width = int(part["prompt_mask"].sum(dim=1).max())
+        return {**part, **{name: part[name][:, -width:] for name in ("prompt_ids", "prompt_mask")}}
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

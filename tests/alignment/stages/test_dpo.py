@@ -185,7 +185,7 @@ def test_a_dry_run_shows_an_estimate_and_writes_nothing(
     assert "rows: 32; tokens: " in shown
     assert "updates: 24 of 32 rows" in shown
     assert re.search(r"expected: about \d+", shown)
-    assert re.search(r"memory: \d+ MiB", shown)
+    assert re.search(r"memory: about \d+\.\d GiB at most", shown)
     assert shown.count("---") == 3
     assert shown.count(" apples<|im_end|>⟧") == 3
     question = row(numbers(False, 1)[0])["messages"][0]["content"]

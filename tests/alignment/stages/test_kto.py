@@ -85,8 +85,8 @@ def test_kto_trains_on_the_token_ids_that_were_served(home: Path) -> None:
     )
     assert columns["prompt_ids"][:] == [[1], [2], [3]]
     assert columns["completion_ids"][:] == [[10], [20], [30]]
-    # In a batch of two, each prompt is paired with the other one's completion; a single row keeps its own.
-    assert columns["KL_completion_ids"][:] == [[20], [10], [30]]
+    # In a batch of two, each prompt is paired with the other one's completion; a row alone takes its forerunner's.
+    assert columns["KL_completion_ids"][:] == [[20], [10], [20]]
 
 
 def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:

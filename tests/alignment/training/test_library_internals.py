@@ -11,10 +11,19 @@ from peft.tuners.lora import LoraLayer
 from transformers import Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import DPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer
+from trl.kernels import chunked_logprob
+from trl.trainer import utils
 
+from alignment.training.processes import on_cpu
 from alignment.training.torch_compat import cpu_multiplies_bfloat16
 from alignment.training.trainer_compat import LengthGroupedTrainer
-from alignment.training.trl_compat import TokenDPOTrainer, TokenKTOTrainer, TokenRLOOTrainer
+from alignment.training.trl_compat import (
+    HEAD_TOKENS,
+    HEAD_VOCABULARY,
+    TokenDPOTrainer,
+    TokenKTOTrainer,
+    TokenRLOOTrainer,
+)
 
 
 def changed(library: str, internal: str) -> str:
@@ -53,6 +62,38 @@ def test_trl_still_calls_the_methods_that_are_overridden(
     assert parameters(getattr(trainer, method, None) or (lambda: None)) == expected, failure
     assert parameters(getattr(override, method)) == expected, failure
     assert f"self.{method}(" in inspect.getsource(getattr(trainer, caller)), failure
+
+
+def test_trl_still_computes_logits_of_supervised_positions_where_it_has_triton() -> None:
+    failure = changed("trl", "its fused output layer")
+    assert "compact = _use_triton(hidden_states.device)" in inspect.getsource(utils.add_fused_lm_head), (
+        failure
+    )
+    assert utils._use_triton(torch.device("cpu")) or not on_cpu()
+    assert chunked_logprob.TOKEN_CHUNK_SIZE == HEAD_TOKENS or not on_cpu(), failure
+    assert utils._CHUNKED_LOGPROB_CHUNK_SIZE == HEAD_VOCABULARY, failure
+    source = inspect.getsource(chunked_logprob.ChunkedLogProbFunction.forward)
+    assert "range(0, N, TOKEN_CHUNK_SIZE)" in source, failure
+
+
+@pytest.mark.parametrize("trainer", [DPOTrainer, KTOTrainer])
+def test_trl_still_computes_the_loss_of_a_part_of_a_batch_from_what_it_is_given(trainer: type) -> None:
+    failure = changed("trl", f"how {trainer.__name__} computes its loss")
+    assert parameters(trainer.compute_ref_log_probs) == ["self", "model", "inputs"], failure  # type: ignore[attr-defined]
+    source = inspect.getsource(trainer._compute_loss)  # type: ignore[attr-defined]
+    assert "if self.precompute_ref_logps:" in source, failure
+    if trainer is KTOTrainer:
+        assert "kl = (KL_logps - ref_KL_logps).mean().detach()" in source, failure
+        assert 'ref_KL_logps = batch["ref_KL_logps"]' in source, failure
+        assert parameters(KTOTrainer._compute_kl_logps) == ["self", "model", "batch"], failure
+
+
+def test_transformers_still_passes_each_batch_to_the_methods_that_micro_batches_replace() -> None:
+    failure = changed("transformers", "Trainer.training_step or prediction_step")
+    assert parameters(Trainer.training_step) == ["self", "model", "inputs", "num_items_in_batch"], failure
+    expected = ["self", "model", "inputs", "prediction_loss_only", "ignore_keys"]
+    assert parameters(Trainer.prediction_step) == expected, failure
+    assert callable(Trainer._prepare_inputs), failure
 
 
 def test_trl_still_returns_prompt_ids_images_and_fields_from_tokenize_prompts() -> None:

@@ -1,0 +1,200 @@
+"""Memory: how many tokens go through the model at once, so that training fits into what the process may hold.
+
+A recipe's batch size says what one update sees. The rows of a batch go through the model in micro-batches, whose
+gradients add up to the batch's (`alignment.training.micro_batches`); their size follows from here. What grows with
+their tokens is what the forward pass keeps for the backward pass, which is measured on a few tokens of the very model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from alignment.errors import TrainingError
+from alignment.training.processes import fast_bfloat16, on_cpu
+from alignment.training.trl_compat import HEAD_TOKENS, HEAD_VOCABULARY
+
+GIB = 2**30
+ROOMY = GIB
+"""Bytes of activations that a CPU keeps at most if more than one row goes through at once. SmolLM2 reads four rows of
+512 tokens at once no faster than one (456 against 453 tokens a second), and the starter's batches fit."""
+SHARE = 0.9
+"""Share of the free memory that is planned for: the allocator loses some between its blocks."""
+_UNLIMITED = 2**60
+
+
+@dataclass(frozen=True)
+class MemoryNeeds:
+    """Bytes that training takes beside what the process holds before it."""
+
+    fixed: int
+    """Gradients, optimiser, reference adapter, and the logits of a tile of supervised tokens."""
+    token: int
+    """What the forward pass keeps of one token."""
+    checkpointed_token: int
+    """The same with gradient checkpointing: each layer's input, and the inside of one layer at a time."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a stage fits into memory."""
+
+    tokens_at_once: int
+    """Most tokens of a micro-batch, padding included; the longest row fits."""
+    checkpointing: bool
+    """Whether the backward pass computes each layer again instead of keeping its inside."""
+    bytes_needed: int
+    """Expected peak beside what the process holds before training."""
+
+
+def plan(longest: int, needs: MemoryNeeds, free: int, roomy: int = _UNLIMITED) -> MemoryPlan:
+    """The plan for rows of at most `longest` tokens in `free` bytes; rows share a pass up to `roomy` of activations.
+
+    Gradient checkpointing takes about a quarter more time, so it is used only where the longest row does not fit
+    without. Raises TrainingError if it does not fit with it either.
+    """
+    space = int(free * SHARE) - needs.fixed
+    for token, checkpointing in ((needs.token, False), (needs.checkpointed_token, True)):
+        if longest * token <= space:
+            tokens = max(longest, min(space, roomy) // token)
+            return MemoryPlan(tokens, checkpointing, needs.fixed + tokens * token)
+    needed = (needs.fixed + longest * needs.checkpointed_token) / SHARE
+    raise TrainingError(
+        f"Training takes about {needed / GIB:.1f} GiB for its longest row of {longest} tokens alone, and "
+        f"{max(free, 0) / GIB:.1f} GiB may be taken. Give a smaller --max_length, which leaves the longest rows out, "
+        "a smaller --lora_r, --quantize 4bit, or more memory: --memory, if it was given, or other programs closed."
+    )
+
+
+def plan_for(model: Any, lengths: Sequence[int], limit: float | None) -> MemoryPlan:
+    """The plan for training `model` on rows of so many tokens each; a pair's answers are one row, padded to one length.
+
+    `limit`: GiB that the whole process may hold.
+    """
+    roomy = ROOMY if on_cpu() else _UNLIMITED
+    return plan(max(lengths), measure(model), free_memory(limit), roomy)
+
+
+def measure(model: Any) -> MemoryNeeds:
+    """What training `model` takes. A forward pass of a few tokens is observed; no weight moves."""
+    few, more = _saved_bytes(model, 16), _saved_bytes(model, 80)
+    token = max(1, (more - few) // 64)
+    config = model.config.get_text_config()
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    vocabulary = min(config.vocab_size, HEAD_VOCABULARY)
+    # A tile of logits and its gradient take some seven float32 numbers each, the head's part one copy in float32.
+    head = vocabulary * (HEAD_TOKENS * 28 + config.hidden_size * 6)
+    # Float32: gradient, AdamW's two moments, and the reference's copy. Per pass: weights rounded to bfloat16.
+    fixed = 16 * trained + head + max(0, few - 16 * token)
+    checkpointed = config.num_hidden_layers * config.hidden_size * 4 + 2 * token // config.num_hidden_layers
+    return MemoryNeeds(fixed, token, min(token, checkpointed))
+
+
+def _saved_bytes(model: Any, tokens: int) -> int:
+    """Bytes that a forward pass of one row keeps for the backward pass, beside the weights themselves."""
+    weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        # Not the tensor itself: it holds the graph that would hold it.
+        return tensor.detach()
+
+    ids = torch.zeros((1, tokens), dtype=torch.int64, device=model.device)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()),
+    ):
+        # The trunk alone: logits are computed in tiles, whatever the number of tokens.
+        output = _trunk(model)(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    del output
+    return sum(kept.values())
+
+
+def _trunk(model: Any) -> Any:
+    """The layers of a model without its head."""
+    whole = model.get_base_model() if isinstance(model, PeftModel) else model
+    return whole.base_model
+
+
+def free_memory(limit: float | None) -> int:
+    """Bytes that this process may still take on the device that trains. `limit`: GiB that it may hold in all, on a CPU.
+
+    On a CPU bounded by the machine's free memory, by the control groups that the process is in (containers), and by
+    the limit of its address space (`ulimit -v`).
+    """
+    if not on_cpu():
+        free = int(torch.cuda.mem_get_info()[0])
+        return free if limit is None else min(free, int(limit * GIB) - held_memory())
+    bounds = [psutil.virtual_memory().available]
+    if limit is not None:
+        bounds.append(int(limit * GIB) - held_memory())
+    if (address_space := process_limit()) is not None:
+        bounds.append(address_space - psutil.Process().memory_info().vms)
+    bounds += cgroup_free(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return min(bounds)
+
+
+def held_memory() -> int:
+    """Bytes that this process holds on the device that trains."""
+    return psutil.Process().memory_info().rss if on_cpu() else torch.cuda.memory_allocated()
+
+
+def process_limit() -> int | None:
+    """The limit of the process's address space in bytes (`ulimit -v`), None if there is none."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def cgroup_free(groups: Path, root: Path) -> list[int]:
+    """Bytes that each control group of a process with a memory limit leaves free, versions 1 and 2.
+
+    `groups`: the process's list of its groups; `root`: where they are mounted. File caches count as free, because the
+    kernel drops them first.
+    """
+    try:
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    free = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        mounted = root / controllers
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if controllers
+            else ("memory.max", "memory.current")
+        )
+        # Limits of the groups above hold too; a container may see its own group as the mount's root.
+        folder = mounted / path.strip("/")
+        for group in [folder, *folder.parents]:
+            if mounted in (group, *group.parents) and (left := _group_free(group, *names)) is not None:
+                free.append(left)
+    return free
+
+
+def _group_free(group: Path, limit_name: str, usage_name: str) -> int | None:
+    try:
+        limit, usage = (
+            (group / name).read_text(encoding="ascii").strip() for name in (limit_name, usage_name)
+        )
+        if limit == "max" or int(limit) >= _UNLIMITED:
+            return None
+        stat = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError):
+        return None
+    cache = int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    return int(limit) - int(usage) + cache

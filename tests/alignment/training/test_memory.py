@@ -1,0 +1,100 @@
+"""Memory: what is planned for a stage, and what a process may take."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.tiny_ppo import tiny_config
+from transformers import Qwen3ForCausalLM
+
+from alignment.errors import TrainingError
+from alignment.training.memory import MemoryNeeds, cgroup_free, free_memory, measure, plan
+from alignment.training.parent_version import with_new_adapter
+
+GIB = 2**30
+NEEDS = MemoryNeeds(fixed=GIB, token=2**20, checkpointed_token=2**17)
+
+
+def test_rows_share_a_pass_as_far_as_the_room_for_them_goes() -> None:
+    planned = plan(longest=100, needs=NEEDS, free=16 * GIB, roomy=GIB)
+    assert (planned.tokens_at_once, planned.checkpointing) == (1024, False)
+    assert planned.bytes_needed == GIB + 1024 * 2**20
+
+
+def test_a_long_row_may_take_what_is_free() -> None:
+    planned = plan(longest=3000, needs=NEEDS, free=16 * GIB, roomy=GIB)
+    assert (planned.tokens_at_once, planned.checkpointing) == (3000, False)
+
+
+def test_layers_are_computed_again_only_where_the_longest_row_does_not_fit() -> None:
+    planned = plan(longest=3000, needs=NEEDS, free=3 * GIB, roomy=GIB)
+    assert planned.checkpointing
+    assert planned.tokens_at_once >= 3000
+    assert planned.bytes_needed <= 3 * GIB
+
+
+def test_a_row_that_does_not_fit_is_refused_with_the_figure_and_what_helps() -> None:
+    with pytest.raises(
+        TrainingError, match=r"takes about 1\.5 GiB for its longest row of 3000 tokens.*--max_length"
+    ):
+        plan(longest=3000, needs=NEEDS, free=GIB)
+
+
+def model_of(layers: int) -> Any:
+    config = tiny_config()
+    config.num_hidden_layers, config.layer_types = layers, ["full_attention"] * layers
+    return with_new_adapter(Qwen3ForCausalLM(config), rank=4, alpha=8, seed=1)
+
+
+def test_a_token_takes_more_in_a_larger_model_and_less_if_its_layers_are_computed_again() -> None:
+    small, large = (measure(model_of(layers)) for layers in (2, 8))
+    assert small.token < large.token
+    assert large.checkpointed_token < large.token
+
+
+def test_measuring_moves_no_weight_and_leaves_no_gradient() -> None:
+    model = model_of(2)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    measure(model)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_a_setting_bounds_what_the_process_may_take() -> None:
+    assert free_memory(0.001) < 0 < free_memory(None)
+
+
+def group(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, encoding="ascii")
+
+
+def test_the_limits_of_a_process_and_of_the_groups_above_it_hold(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("0::/outer/inner\n", encoding="utf-8")
+    group(
+        tmp_path / "cg" / "outer",
+        memory__max="1000",
+        memory__current="900",
+        memory__stat="inactive_file 300\n",
+    )
+    group(tmp_path / "cg" / "outer" / "inner", memory__max="max", memory__current="5", memory__stat="")
+    assert cgroup_free(own, tmp_path / "cg") == [400]
+
+
+def test_limits_of_control_groups_of_version_1_hold(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.write_text("4:memory:/job\n3:cpuset:/\n", encoding="utf-8")
+    group(
+        tmp_path / "cg" / "memory" / "job",
+        memory__limit_in_bytes="2000",
+        memory__usage_in_bytes="500",
+        memory__stat="total_inactive_file 100\n",
+    )
+    assert cgroup_free(own, tmp_path / "cg") == [1600]
+
+
+def test_a_system_without_control_groups_sets_no_limit(tmp_path: Path) -> None:
+    assert cgroup_free(tmp_path / "missing", tmp_path) == []
