@@ -16,7 +16,18 @@ DEFAULT_MAX_NEW_TOKENS = 512
 MAX_LOGPROBS = 20
 """OpenAI's bound on `top_logprobs`."""
 
-OPTIONAL_SETTINGS = ("stop", "min_tokens", "ignore_eos", "logprobs")
+MAX_PENALTY = 2.0
+"""OpenAI's bound on both penalties, which may be negative too."""
+
+OPTIONAL_SETTINGS = (
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "min_tokens",
+    "ignore_eos",
+    "logprobs",
+)
 """Settings that a stored reply keeps only if they were asked for."""
 
 
@@ -32,6 +43,12 @@ class Sampling:
     """Draw from this many of the likeliest tokens; 0 keeps all."""
     max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS
     seed: int = 0
+    min_p: float = 0.0
+    """Draw only tokens that are at least this share as likely as the likeliest; 0 keeps all."""
+    frequency_penalty: float = 0.0
+    """Subtracted from a token's logit for each time that the reply has it already."""
+    presence_penalty: float = 0.0
+    """Subtracted once from the logit of a token that the reply has already."""
     stop: tuple[str, ...] = ()
     """Texts that end the reply; they are not part of it."""
     min_tokens: int = 0
@@ -49,6 +66,10 @@ class Sampling:
             )
         if not 0.0 < self.top_p <= 1.0:
             raise EngineError(f"top_p must be above 0 and at most 1, not {self.top_p}.")
+        if not 0.0 <= self.min_p <= 1.0:
+            raise EngineError(f"min_p must lie between 0 and 1, not {self.min_p}.")
+        if max(abs(self.frequency_penalty), abs(self.presence_penalty)) > MAX_PENALTY:
+            raise EngineError(f"Penalties must lie between {-MAX_PENALTY:g} and {MAX_PENALTY:g}.")
         if self.top_k < 0 or self.max_new_tokens < 1:
             raise EngineError("top_k must be 0 or more, and max_new_tokens 1 or more.")
         if not 0 <= self.min_tokens <= self.max_new_tokens:

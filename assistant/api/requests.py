@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assistant.api.api_errors import ApiError
-from assistant.sampling_settings import MAX_LOGPROBS, MAX_TEMPERATURE, Sampling
+from assistant.sampling_settings import MAX_LOGPROBS, MAX_PENALTY, MAX_TEMPERATURE, Sampling
 
 MAX_INT64 = 2**63 - 1
 
@@ -67,6 +67,9 @@ class ChatRequest(BaseModel):
     temperature: float | None = Field(None, ge=0.0, le=MAX_TEMPERATURE)
     top_p: float | None = Field(None, gt=0.0, le=1.0)
     top_k: int | None = Field(None, ge=-1)
+    min_p: float | None = Field(None, ge=0.0, le=1.0)
+    frequency_penalty: float | None = Field(None, ge=-MAX_PENALTY, le=MAX_PENALTY)
+    presence_penalty: float | None = Field(None, ge=-MAX_PENALTY, le=MAX_PENALTY)
     seed: int | None = Field(None, ge=-MAX_INT64, le=MAX_INT64)
     stop: str | list[str] | None = None
     logprobs: bool | None = None
@@ -83,8 +86,6 @@ class ChatRequest(BaseModel):
     functions: list[Any] | None = None
     response_format: dict[str, Any] | None = None
     logit_bias: dict[str, Any] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
     repetition_penalty: float | None = None
 
     @field_validator("stop")
@@ -103,8 +104,6 @@ class ChatRequest(BaseModel):
             "functions": (self.functions, []),
             "response_format": (self.response_format, {"type": "text"}),
             "logit_bias": (self.logit_bias, {}),
-            "presence_penalty": (self.presence_penalty, 0.0),
-            "frequency_penalty": (self.frequency_penalty, 0.0),
             "repetition_penalty": (self.repetition_penalty, 1.0),
         }
         for name, (value, default) in unsupported.items():
@@ -144,6 +143,9 @@ class ChatRequest(BaseModel):
             temperature=default.temperature if self.temperature is None else self.temperature,
             top_p=default.top_p if self.top_p is None else self.top_p,
             top_k=default.top_k if self.top_k is None else max(self.top_k, 0),
+            min_p=default.min_p if self.min_p is None else self.min_p,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            presence_penalty=self.presence_penalty or 0.0,
             max_new_tokens=limit,
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
             min_tokens=self.min_tokens or 0,

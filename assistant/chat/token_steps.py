@@ -37,7 +37,7 @@ class Step:
     token_id: int
     text: str
     probability: float
-    """Under the reply's temperature, top-k and top-p; for temperature 0 under the model's own distribution."""
+    """Under the reply's temperature, top-k, top-p and min-p; for temperature 0 under the model's own distribution."""
     part: Part
     alternatives: tuple[Alternative, ...]
     """The likeliest, likeliest first; the drawn token is among them if it is that likely."""
@@ -50,7 +50,7 @@ def token_steps(reply: Reply, engine: Engine) -> list[Step]:
     """
     if not reply.completion_ids or reply.version not in engine.versions:
         raise NoTokens("No tokens are kept for this answer, or its version is gone.")
-    names = ("temperature", "top_p", "top_k")
+    names = ("temperature", "top_p", "top_k", "min_p")
     sampling = Sampling.from_stored({name: reply.sampling[name] for name in names if name in reply.sampling})
     with engine.lease(reply.version) as served:
         scores = served.score(reply.prompt_ids, reply.completion_ids, sampling, ALTERNATIVES)

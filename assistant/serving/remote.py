@@ -251,6 +251,9 @@ class RemoteVersion:
         # Not OpenAI's but vLLM's and llama.cpp's: sent only if asked for, because other servers may refuse them.
         extensions: dict[str, Any] = {
             "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
             "min_tokens": sampling.min_tokens,
             "ignore_eos": sampling.ignore_eos,
         }

@@ -19,10 +19,12 @@ from assistant.serving.engine import Logprob
 
 @dataclass
 class Drawing:
-    """How one request is drawn, and the log-probabilities of its tokens so far, if it asks for them."""
+    """How one request is drawn, and of its tokens so far what it asks for."""
 
     sampling: Sampling
     logprobs: list[Logprob] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    """The reply so far, kept if a penalty needs it."""
     broken: bool = False
     """Whether the model once gave no probabilities to draw from: logits that are NaN, infinite, or all excluded."""
 
@@ -55,11 +57,36 @@ def draw_next(
     if early and ends:
         allowed = allowed.clone()
         allowed[torch.tensor(early)[:, None], torch.tensor(list(ends))] = float("-inf")
-    tokens = draw(allowed, [drawing.sampling for drawing in drawings], positions)
+    tokens = draw(
+        _penalized(allowed, drawings, positions), [drawing.sampling for drawing in drawings], positions
+    )
     for row, drawing in enumerate(drawings):
+        if _has_penalty(drawing.sampling):
+            drawing.tokens.append(int(tokens[row]))
         if drawing.sampling.logprobs is not None:
             drawing.logprobs.append(_logprob(scores[row], int(tokens[row]), drawing.sampling.logprobs))
     return tokens
+
+
+def _has_penalty(sampling: Sampling) -> bool:
+    return bool(sampling.frequency_penalty or sampling.presence_penalty)
+
+
+def _penalized(scores: torch.Tensor, drawings: Sequence[Drawing], positions: Sequence[int]) -> torch.Tensor:
+    """Logits after the penalties for what each reply has already, shape [rows, vocabulary]."""
+    rows = [row for row, drawing in enumerate(drawings) if _has_penalty(drawing.sampling)]
+    if not rows:
+        return scores
+    scores = scores.clone()
+    for row in rows:
+        drawing = drawings[row]
+        # A request that the library starts again is drawn from its first token on once more.
+        del drawing.tokens[positions[row] :]
+        ids, counts = torch.tensor(drawing.tokens, dtype=torch.int64).unique(return_counts=True)
+        sampling = drawing.sampling
+        penalties = sampling.frequency_penalty * counts + sampling.presence_penalty
+        scores[row, ids.to(scores.device)] -= penalties.to(scores)
+    return scores
 
 
 def draw(logits: torch.Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> torch.Tensor:
@@ -87,14 +114,18 @@ def probabilities(logits: torch.Tensor, samplings: Sequence[Sampling]) -> torch.
     """
     temperatures = torch.tensor([sampling.temperature for sampling in samplings], device=logits.device)
     shares = (logits.float() / temperatures[:, None]).softmax(dim=-1)
-    truncated = [row for row, sampling in enumerate(samplings) if sampling.top_k > 0 or sampling.top_p < 1.0]
+    truncated = [
+        row
+        for row, sampling in enumerate(samplings)
+        if sampling.top_k > 0 or sampling.top_p < 1.0 or sampling.min_p > 0.0
+    ]
     if truncated:
         shares[truncated] = _truncate(shares[truncated], [samplings[row] for row in truncated])
     return shares
 
 
 def _truncate(shares: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tensor:
-    """Apply top-k, then top-p to what top-k leaves."""
+    """Apply top-k, then top-p to what top-k leaves, then min-p."""
     vocabulary, device = shares.shape[-1], shares.device
     ordered, order = shares.sort(dim=-1, descending=True)
     top_k = torch.tensor([min(row.top_k or vocabulary, vocabulary) for row in samplings], device=device)
@@ -104,6 +135,8 @@ def _truncate(shares: torch.Tensor, samplings: Sequence[Sampling]) -> torch.Tens
     # A token goes if those likelier than it already hold top_p of the mass; the likeliest always stays.
     before = kept.cumsum(dim=-1) - kept
     kept = kept.masked_fill(before >= top_p[:, None] * kept.sum(dim=-1, keepdim=True), 0.0)
+    min_p = torch.tensor([row.min_p for row in samplings], device=device)
+    kept = kept.masked_fill(kept < min_p[:, None] * kept[:, :1], 0.0)
     kept = kept / kept.sum(dim=-1, keepdim=True)
     return torch.zeros_like(shares).scatter(-1, order, kept)
 

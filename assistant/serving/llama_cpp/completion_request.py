@@ -106,10 +106,16 @@ class CompletionRequest:
             # In the order of transformers' own cuts; top-k first, because order changes nothing for it and fewer
             # tokens are left for the rest.
             "samplers": [
+                *(["penalties"] if sampling.frequency_penalty or sampling.presence_penalty else []),
                 *(["top_k"] if sampling.top_k else []),
                 "temperature",
                 *(["top_p"] if sampling.top_p < 1 else []),
+                *(["min_p"] if sampling.min_p else []),
             ],
+            "min_p": sampling.min_p,
+            "frequency_penalty": sampling.frequency_penalty,
+            "presence_penalty": sampling.presence_penalty,
+            "repeat_last_n": self.base.window,
             "top_k": sampling.top_k,
             "top_p": sampling.top_p,
             "seed": (sampling.seed + len(generated)) % MOST_SEEDS,

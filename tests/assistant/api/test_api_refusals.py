@@ -46,7 +46,9 @@ from assistant.serving import batch
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"presence_penalty": 2.5}, "presence_penalty"),
+        ({"frequency_penalty": -3}, "frequency_penalty"),
+        ({"min_p": 1.5}, "min_p"),
         ({"reasoning_effort": "much"}, "reasoning_effort"),
     ],
 )

@@ -190,10 +190,22 @@ async def test_a_version_is_loaded_under_its_own_name_and_prompted_by_token_ids(
 async def test_only_settings_that_were_asked_for_reach_the_server(remote: Remote) -> None:
     await tokens_of(remote.engine)
     assert not {"top_k", "stop", "min_tokens", "ignore_eos", "logprobs"} & set(remote.fake.requests[0])
-    drawn = Sampling(0.5, 0.9, 7, 20, seed=3, stop=("x",), min_tokens=2, ignore_eos=True, logprobs=1)
+    drawn = Sampling(
+        0.5,
+        0.9,
+        7,
+        20,
+        seed=3,
+        stop=("x",),
+        min_tokens=2,
+        ignore_eos=True,
+        logprobs=1,
+        min_p=0.1,
+        presence_penalty=0.5,
+    )
     await tokens_of(remote.engine, drawn)
     expected = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "max_tokens": 20, "seed": 3, "logprobs": 1}
-    expected |= {"min_tokens": 2, "ignore_eos": True}
+    expected |= {"min_p": 0.1, "presence_penalty": 0.5, "min_tokens": 2, "ignore_eos": True}
     assert expected.items() <= remote.fake.requests[1].items()
 
 

@@ -48,6 +48,41 @@ def test_top_p_always_keeps_the_likeliest() -> None:
     assert shares(Sampling(temperature=1.0, top_p=0.01), draws=50).tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
+def test_min_p_keeps_what_is_likely_enough_beside_the_likeliest() -> None:
+    # The four are 1, 0.37, 0.14 and 0.05 times as likely as the first.
+    kept = shares(Sampling(temperature=1.0, min_p=0.1))
+    assert torch.allclose(kept[:3], torch.softmax(LOGITS[:3], dim=-1), atol=0.032)
+    assert kept[3] == 0
+    assert shares(Sampling(temperature=5.0, min_p=1.0), draws=50).tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def greedy(count: int, start: Drawing | None = None, **penalties: float) -> list[int]:
+    """The first `count` tokens at temperature 0."""
+    drawing = start or Drawing(Sampling(temperature=0.0, logprobs=0, **penalties))
+    return [int(draw_next(LOGITS[None], [drawing], [place], [])[0]) for place in range(count)]
+
+
+def test_penalties_count_what_the_reply_has_already() -> None:
+    assert greedy(4) == [0, 0, 0, 0]
+    # After its first time a token is 1.5 less, for good.
+    assert greedy(4, presence_penalty=1.5) == [0, 1, 0, 0]
+    # After each time it is 0.9 less.
+    assert greedy(5, frequency_penalty=0.9) == [0, 0, 1, 0, 1]
+    assert greedy(3, presence_penalty=-1.0) == [0, 0, 0]
+
+
+def test_penalties_of_one_reply_leave_others_and_log_probabilities_alone() -> None:
+    penal, plain = (
+        Drawing(Sampling(temperature=0.0, logprobs=0, presence_penalty=penalty)) for penalty in (2.0, 0.0)
+    )
+    for place in range(2):
+        tokens = draw_next(LOGITS.expand(2, -1), [penal, plain], [place, place], [])
+    assert tokens.tolist() == [1, 0]
+    assert penal.logprobs[1].logprob == pytest.approx(float(LOGITS.log_softmax(dim=-1)[1]))
+    # A reply that is started again is drawn the same.
+    assert greedy(2, penal) == [0, 1]
+
+
 def test_the_same_seed_and_position_draw_the_same_and_others_do_not() -> None:
     def series(seed: int) -> list[int]:
         return draw(LOGITS.expand(50, -1), [Sampling(temperature=2.0, seed=seed)] * 50, range(50)).tolist()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,20 @@ async def test_a_reply_has_as_many_tokens_as_were_asked_for(engine: LlamaCppEngi
         assert 2 not in least[:70]
         whole, reason = await collect(served, ids, Sampling(max_new_tokens=90, ignore_eos=True))
         assert (len(whole), reason) == (90, "length")
+
+
+async def test_min_p_and_penalties_are_honoured(engine: LlamaCppEngine) -> None:
+    with engine.lease() as served:
+        ids = ids_of(served, "Tell me about overfitting.")
+        greedy, _ = await collect(served, ids, Sampling(temperature=0.0, max_new_tokens=20))
+        likeliest, _ = await collect(served, ids, Sampling(temperature=5.0, max_new_tokens=20, min_p=1.0))
+        assert likeliest == greedy
+        fixed = Sampling(temperature=0.0, max_new_tokens=150, ignore_eos=True)
+        free, varied = [
+            len(set((await collect(served, ids, replace(fixed, presence_penalty=penalty)))[0]))
+            for penalty in (0.0, 2.0)
+        ]
+        assert varied > free
 
 
 async def test_a_prompt_as_long_as_the_window_is_refused(engine: LlamaCppEngine) -> None:
