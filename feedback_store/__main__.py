@@ -11,8 +11,9 @@ from typing import Any
 from feedback_store.backup.backup_cli import add_backup
 from feedback_store.database.store_location import store_of
 from feedback_store.errors import StoreError
+from feedback_store.forget_cli import add_forget
 from feedback_store.importers.import_cli import add_import
-from feedback_store.plurals import counted, counted_rows
+from feedback_store.plurals import counted
 from feedback_store.progress_bars import progress_bars
 from feedback_store.rows import Rules
 from feedback_store.rows.exporters import FORMATS, push, rows, write
@@ -99,40 +100,8 @@ def verify(store: FeedbackStore, options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
-    rater, conversation = options.rater, options.conversation
-    # Raises an error for an unknown id before asking for confirmation.
-    if rater:
-        store.consent(rater)
-    else:
-        store.conversation(conversation)
-    subject = f"of and by {rater}" if rater else f"in conversation {conversation}"
-    if not options.yes and not _agreed(f"Delete everything {subject}, for ever? [y/N] "):
-        print("Nothing was deleted. Answer y, or give --yes.", file=sys.stderr)
-        return 2
-    counts = store.forget(rater) if rater else store.forget_conversation(conversation)
-    print(f"deleted: {counted_rows(counts)}")
-    for record in store.snapshots():
-        if record.forgotten_at is not None and record.folder.exists():
-            print(f"delete this snapshot, it still holds data of somebody forgotten: {record.folder}")
-    if versions := store.versions_to_retrain():
-        print(f"retrain these versions, they learned from somebody forgotten: {', '.join(versions)}")
-    print(
-        "Backups made before now still hold what was deleted, and so do exports. Where you keep backups, run "
-        "`python -m feedback_store backup URL --home DIR --keep 1` (PostgreSQL: pg_dump), and delete older copies."
-    )
-    return 0
-
-
 def _rules(options: argparse.Namespace) -> Rules:
     return Rules(**{name: getattr(options, name) for name in Rules.__dataclass_fields__})
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:  # standard input is closed
-        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -197,16 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(command=verify)
 
-    command = commands.add_parser(
-        "forget", parents=[location], help="delete everything of one rater, or one conversation"
-    )
-    subject = command.add_mutually_exclusive_group(required=True)
-    subject.add_argument("rater", nargs="?", metavar="RATER", help="the rater's id")
-    subject.add_argument(
-        "--conversation", metavar="ID", help="delete this conversation instead, whoever took part"
-    )
-    command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    command.set_defaults(command=forget)
+    add_forget(commands, location)
     add_backup(commands)
     return parser
 

@@ -81,6 +81,10 @@ class UnknownSnapshot(StoreError, LookupError):
     """No snapshot has this id."""
 
 
+class UnknownImport(StoreError, LookupError):
+    """No import has this id."""
+
+
 class MissingDependency(StoreError, ImportError):
     """An optional package is needed and not installed."""
 

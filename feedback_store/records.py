@@ -166,13 +166,26 @@ class Comparison:
 class SnapshotRecord:
     """The store's record of a snapshot: its folder, its row counts by kind, and the versions trained on it.
 
-    `id` is the hash of its content. `forgotten_at` is the time when a person in it was forgotten; from then on,
+    The same snapshot may have been taken in several `folders`, of which `folder` is the last. `id` is the hash of its
+    content. `forgotten_at` is the time when a person in it was forgotten; from then on,
     nothing should be trained on it.
     """
 
     id: str
     folder: Path
+    folders: tuple[Path, ...]
     counts: dict[str, int]
     versions: tuple[str, ...]
     created_at: datetime
     forgotten_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ImportRecord:
+    """A run of the import command: the system and the name of the file, and how many of its conversations are left."""
+
+    id: str
+    system: str
+    file: str
+    created_at: datetime
+    conversations: int

@@ -43,6 +43,8 @@ def run_backup(_store: None, options: argparse.Namespace) -> int:
         print(f"{_summary(saved.backup)}; {saved.sent:,} bytes were uploaded")
     else:
         print(f"nothing has changed since {_summary(saved.backup)}")
+    if saved.elsewhere:
+        print(f"warning: {saved.elsewhere}", file=sys.stderr)
     print(saved.backup.id)
     return 0
 

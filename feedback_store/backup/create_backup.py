@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +14,8 @@ from feedback_store.backup.home_files import Known
 from feedback_store.backup.location import BackupLocation, Progress
 from feedback_store.backup.manifest import DATABASE, Backup, Content
 from feedback_store.backup.old_backups import remove_old
-from feedback_store.errors import BackupDamaged, BackupFailed
+from feedback_store.database.store_location import checked_url, store_of
+from feedback_store.errors import BackupDamaged, BackupFailed, StoreUnavailable
 
 log = logging.getLogger(__name__)
 KEEP = 10
@@ -24,12 +25,14 @@ KEEP = 10
 class Saved:
     """The backup that matches the home now.
 
-    `new` is false where the previous backup already matched; `sent` counts the uploaded bytes.
+    `new` is false where the previous backup already matched; `sent` counts the uploaded bytes. `elsewhere` says, if
+    the home's store is not in the home, that the feedback is not in the backup.
     """
 
     backup: Backup
     new: bool
     sent: int
+    elsewhere: str = ""
 
 
 def back_up(
@@ -53,11 +56,26 @@ def back_up(
             tempfile.TemporaryDirectory(prefix="thumbtune-backup-") as scratch,
             tqdm(desc="backing up", unit="B", unit_scale=True, disable=quiet or None) as bar,
         ):
-            return _save(home, location, keep, {} if known is None else known, Path(scratch), bar)
+            saved = _save(home, location, keep, {} if known is None else known, Path(scratch), bar)
+            return replace(saved, elsewhere=_elsewhere(home))
     except OSError as error:
         raise BackupFailed(
             f"{home} cannot be backed up: {error.strerror or error}. Check its permissions and the free disk space."
         ) from error
+
+
+def _elsewhere(home: Path) -> str:
+    store = store_of(home)
+    if isinstance(store, Path):
+        return ""
+    try:
+        where = checked_url(store).render_as_string()  # without the password
+    except StoreUnavailable:
+        where = "another database"
+    return (
+        f"The feedback is not in this backup: the store of {home} is {where}. "
+        "Back that up with its own tools, such as pg_dump."
+    )
 
 
 def _save(

@@ -18,6 +18,7 @@ class Schedule:
     def __init__(self, home: Path, url: str, minutes: float = MINUTES, keep: int = KEEP) -> None:
         self._home, self._url, self._seconds, self._keep = home, url, minutes * 60, keep
         self._known: Known = {}
+        self._warned = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="backup", daemon=True)
         self._thread.start()
@@ -34,7 +35,10 @@ class Schedule:
 
     def _back_up(self) -> bool:
         try:
-            back_up(self._home, self._url, keep=self._keep, known=self._known)
+            saved = back_up(self._home, self._url, keep=self._keep, known=self._known)
+            if saved.elsewhere and not self._warned:  # once is enough
+                log.warning("%s", saved.elsewhere)
+                self._warned = True
         except StoreError as error:
             log.error("No backup was made: %s", error)
             return False

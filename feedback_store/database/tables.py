@@ -252,7 +252,7 @@ class ComparisonHistoryRow(TableBase):
 
 
 class SnapshotRow(TableBase):
-    """A snapshot of rows in a folder; its id is the hash of its content."""
+    """A snapshot of rows; its id is the hash of its content. `folder` is the one in which it was taken last."""
 
     __tablename__ = "snapshots"
 
@@ -263,6 +263,16 @@ class SnapshotRow(TableBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # When a person whose messages or feedback are in it was forgotten; null while all of it may be used.
     forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SnapshotFolderRow(TableBase):
+    """A folder that holds a snapshot: the same feedback gives the same snapshot wherever it is taken."""
+
+    __tablename__ = "snapshot_folders"
+
+    snapshot_id: Mapped[str] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)
+    folder: Mapped[str] = mapped_column(Text, primary_key=True)
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
 
 
 class SnapshotRaterRow(TableBase):
@@ -298,3 +308,25 @@ class VersionSnapshotRow(TableBase):
     )
     parent: Mapped[str | None] = mapped_column(Name(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ImportRow(TableBase):
+    """A run of the import command that added conversations. `file` is the name of the file without its folder."""
+
+    __tablename__ = "imports"
+
+    id: Mapped[str] = mapped_column(Name(64), primary_key=True)
+    system: Mapped[str] = mapped_column(String(64))
+    file: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ImportedConversationRow(TableBase):
+    """A conversation that an import added."""
+
+    __tablename__ = "imported_conversations"
+
+    import_id: Mapped[str] = mapped_column(ForeignKey("imports.id", ondelete="CASCADE"), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(
+        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

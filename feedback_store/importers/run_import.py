@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -14,7 +15,7 @@ from feedback_store.errors import ImportFailed, NothingUsable, StoreError
 from feedback_store.importers.datasets import hh_rlhf, llama_factory, trl_rows
 from feedback_store.importers.parsing.files import Item, regular
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
-from feedback_store.importers.store_writer import check, write
+from feedback_store.importers.store_writer import ImportRun, check, write
 from feedback_store.importers.systems import (
     argilla,
     chat_ui,
@@ -48,13 +49,14 @@ MOST_TURNS = 2_000  # messages in one transaction
 
 @dataclass
 class Report:
-    """The result of an import: what happened to the rows of a file.
+    """The result of an import, `import_id`: what happened to the rows of a file.
 
     `kept` counts the imported rows, including the `unchanged` ones that were in the store before. `skipped`
     counts the other rows by reason, and `first` has the number of the first row for each reason. `left_out` counts,
     by reason, the messages of kept rows that were not imported. `added` counts the new rows of the store by kind.
     """
 
+    import_id: str = ""
     read: int = 0
     kept: int = 0
     unchanged: int = 0
@@ -82,7 +84,10 @@ class Report:
             lines.append(f"messages left out of kept rows: {self.left_out.total():,}")
             lines += [f"  {number:>9,}  {reason}" for reason, number in self.left_out.most_common()]
         added = counted_rows(+self.added)
-        return [*lines, f"added: {added or 'nothing'}"]
+        lines.append(f"added: {added or 'nothing'}")
+        if self.added["conversations"]:
+            lines.append(f"import {self.import_id}; to undo it: forget --imported {self.import_id}")
+        return lines
 
 
 def import_file(store: FeedbackStore, system: str, path: Path, *, quiet: bool = True) -> Report:
@@ -118,12 +123,13 @@ def count_rows(system: str, path: Path, *, quiet: bool = True) -> int:
 
 def add_rows(store: FeedbackStore, system: str, path: Path, total: int, *, quiet: bool = True) -> Report:
     """Write the `total` rows of a file that `count_rows` has checked. Raises: ImportFailed."""
-    report = Report()
+    run = ImportRun(uuid4().hex[:12], system, path.name)
+    report = Report(import_id=run.id)
     with tqdm(total=total, desc="importing", unit="row", disable=quiet or None) as progress:
         for batch in _batches(system, path, report):
             try:
                 with store._write() as session:
-                    outcomes, added = write(session, system, [conversation for _, conversation in batch])
+                    outcomes, added = write(session, run, [conversation for _, conversation in batch])
             except StoreError as error:
                 raise ImportFailed(
                     f"The import stopped: {error} The rows before row {batch[0][0]} are in the store "

@@ -8,6 +8,7 @@ rows like to any others.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,8 @@ from feedback_store.database.tables import (
     ConversationRow,
     CorrectionHistoryRow,
     CorrectionRow,
+    ImportedConversationRow,
+    ImportRow,
     MessageRow,
     RatingHistoryRow,
     RatingRow,
@@ -98,15 +101,24 @@ def check(conversation: ImportedConversation) -> None:
             raise Unusable(f"a {type(error).__name__}") from error
 
 
+@dataclass(frozen=True)
+class ImportRun:
+    """One run of an import: its id, the system, and the name of the file."""
+
+    id: str
+    system: str
+    file: str
+
+
 def write(
-    session: Session, system: str, items: Sequence[ImportedConversation]
+    session: Session, run: ImportRun, items: Sequence[ImportedConversation]
 ) -> tuple[list[Unusable | bool], Counter[str]]:
-    """Write the new parts of checked conversations, in order.
+    """Write the new parts of checked conversations, in order, and record which conversations the run added.
 
     Returns (outcomes, added): for each conversation whether it contained anything new, or why it could not be
     written; and the number of added rows by kind.
     """
-    writer = _Writer(session, system)
+    writer = _Writer(session, run.system)
     outcomes: list[Unusable | bool] = []
     for conversation, outcome in zip(items, writer.conversations(items), strict=True):
         if isinstance(outcome, Unusable):
@@ -114,6 +126,12 @@ def write(
         else:
             new_signals = sum(writer.signal(conversation, signal) for signal in conversation.signals)
             outcomes.append(outcome or new_signals > 0)
+    if writer.new_conversations:
+        if session.get(ImportRow, run.id) is None:
+            session.add(ImportRow(id=run.id, system=run.system, file=run.file, created_at=datetime.now(UTC)))
+            session.flush()
+        added = [{"import_id": run.id, "conversation_id": name} for name in writer.new_conversations]
+        session.execute(insert(ImportedConversationRow), added)
     return outcomes, writer.added
 
 
@@ -126,6 +144,7 @@ class _Writer:
         self._now = datetime.now(UTC)
         self._raters: set[str] = set()
         self.added: Counter[str] = Counter()
+        self.new_conversations: list[str] = []
 
     def conversations(self, items: Sequence[ImportedConversation]) -> list[Unusable | bool]:
         """Write conversations with their messages; for each, return whether it is new, or why it is unusable."""
@@ -253,6 +272,7 @@ class _Writer:
         )
         self._session.flush()
         self.added["conversations"] += 1
+        self.new_conversations.append(self._id(conversation))
 
     def _extend_conversation(
         self, conversation: ImportedConversation, new: Sequence[ImportedMessage]

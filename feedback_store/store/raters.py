@@ -1,20 +1,27 @@
-"""Raters: their consent to training, and forgetting them."""
+"""Raters: their consent to training, and forgetting them; and undoing imports."""
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from feedback_store import validation
 from feedback_store.database.sessions import Sessions
 from feedback_store.database.tables import (
+    ComparisonHistoryRow,
     ConversationRow,
+    CorrectionHistoryRow,
+    ImportedConversationRow,
+    ImportRow,
     MessageRow,
     RaterRow,
+    RatingHistoryRow,
     SnapshotConversationRow,
     SnapshotRaterRow,
     SnapshotRow,
 )
+from feedback_store.errors import UnknownImport
+from feedback_store.records import ImportRecord
 from feedback_store.store.counts import belongings
 from feedback_store.store.lookup import find_conversation, find_rater, make_known
 
@@ -71,6 +78,50 @@ class RaterRights(Sessions):
             session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
         self._clear_log()
         return counts
+
+    def imports(self) -> list[ImportRecord]:
+        """The imports that added conversations which are still there, the oldest first."""
+        query = (
+            select(ImportRow, func.count())
+            .join(ImportedConversationRow, ImportedConversationRow.import_id == ImportRow.id)
+            .group_by(ImportRow.id)
+            .order_by(ImportRow.created_at, ImportRow.id)
+        )
+        with self._read() as session:
+            return [
+                ImportRecord(row.id, row.system, row.file, row.created_at, number)
+                for row, number in session.execute(query)
+            ]
+
+    def forget_import(self, import_id: str) -> dict[str, int]:
+        """Delete the conversations that an import added, with all feedback on them, and people of whom nothing is left.
+
+        What the import added to conversations that were there before stays. Marks snapshots and returns counts as
+        `forget` does. Raises UnknownImport.
+        """
+        own = select(ImportedConversationRow.conversation_id).where(
+            ImportedConversationRow.import_id == import_id
+        )
+        with self._write() as session:
+            imported = session.get(ImportRow, import_id)
+            if imported is None:
+                raise UnknownImport(f"There is no import {import_id!r}. It may have been undone already.")
+            counts = belongings(session, own, None)
+            _mark_snapshots(session, own, None)
+            for conversation_id in list(session.scalars(own)):
+                _delete_messages(session, conversation_id)
+                session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
+            session.delete(imported)
+            _delete_people_without_anything(session, f"imported:{imported.system}:")
+        self._clear_log()
+        return counts
+
+
+def _delete_people_without_anything(session: Session, prefix: str) -> None:
+    query = delete(RaterRow).where(RaterRow.id.startswith(prefix, autoescape=True))
+    for table in (ConversationRow, RatingHistoryRow, CorrectionHistoryRow, ComparisonHistoryRow):
+        query = query.where(~select(table.rater_id).where(table.rater_id == RaterRow.id).exists())
+    session.execute(query)
 
 
 def _mark_snapshots(session: Session, conversations: Select[str], rater: str | None) -> None:

@@ -13,6 +13,7 @@ from feedback_store.database.tables import (
     ConversationRow,
     RaterRow,
     SnapshotConversationRow,
+    SnapshotFolderRow,
     SnapshotRaterRow,
     SnapshotRow,
     VersionSnapshotRow,
@@ -36,7 +37,7 @@ class TrainingUsage(Sessions):
     ) -> SnapshotRecord:
         """Record a snapshot in `folder`: its row counts by kind, its raters and its conversations.
 
-        Recording the same snapshot again only changes its folder. Raises SnapshotError if a person in it was
+        Recording the same snapshot again adds its folder. Raises SnapshotError if a person in it was
         forgotten while it was taken; it must be taken again.
         """
         recorded = recorded_path(self._engine.url, folder)
@@ -67,6 +68,10 @@ class TrainingUsage(Sessions):
                     )
             else:
                 row.folder, row.manifest_sha256 = recorded, manifest_sha256
+            session.merge(
+                SnapshotFolderRow(snapshot_id=snapshot_id, folder=recorded, manifest_sha256=manifest_sha256)
+            )
+            session.flush()
             return self._as_record(session, row)
 
     def record_use(self, version: str, snapshot_id: str, parent: str | None = None) -> None:
@@ -118,9 +123,14 @@ class TrainingUsage(Sessions):
 
     def _as_record(self, session: Session, row: SnapshotRow) -> SnapshotRecord:
         used = select(VersionSnapshotRow.version).where(VersionSnapshotRow.snapshot_id == row.id)
+        folders = select(SnapshotFolderRow.folder).where(SnapshotFolderRow.snapshot_id == row.id)
         return SnapshotRecord(
             id=row.id,
             folder=folder_at(self._engine.url, row.folder),
+            folders=tuple(
+                folder_at(self._engine.url, folder)
+                for folder in session.scalars(folders.order_by(SnapshotFolderRow.folder))
+            ),
             counts=row.counts,
             versions=tuple(session.scalars(used.order_by(VersionSnapshotRow.version))),
             created_at=row.created_at,

@@ -12,7 +12,14 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import aliased
 
 from feedback_store.database.store_location import folder_at
-from feedback_store.database.tables import ConversationRow, MessageRow, ReplyRow, SnapshotRow, TableBase
+from feedback_store.database.tables import (
+    ConversationRow,
+    MessageRow,
+    ReplyRow,
+    SnapshotFolderRow,
+    SnapshotRow,
+    TableBase,
+)
 from feedback_store.hashing import sha256_file
 from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.records import FINISH_REASONS, ROLES
@@ -145,9 +152,17 @@ def _replies(connection: Connection) -> Iterator[str]:
 
 
 def _snapshots(connection: Connection) -> Iterator[str]:
-    rows = SnapshotRow.__table__.c
-    query = select(rows.id, rows.folder, rows.manifest_sha256).order_by(rows.id)
-    for snapshot, place, expected in connection.execute(query):
+    snapshots, folders = SnapshotRow.__table__.c, SnapshotFolderRow.__table__.c
+    query = (
+        select(snapshots.id, snapshots.folder, folders.folder, folders.manifest_sha256)
+        .outerjoin_from(SnapshotRow, SnapshotFolderRow)
+        .order_by(snapshots.id, folders.folder)
+    )
+    for snapshot, last_place, place, expected in connection.execute(query):
+        if place is None:
+            last_folder = folder_at(connection.engine.url, last_place)
+            yield f"The snapshot in {last_folder} is none of the folders of {snapshot}."
+            continue
         folder = folder_at(connection.engine.url, place)
         # A missing folder was moved or deleted by its owner, as it should be after a person in it was forgotten.
         if not folder.is_dir():

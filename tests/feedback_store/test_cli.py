@@ -3,8 +3,6 @@
 import argparse
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -96,53 +94,6 @@ def test_verify_says_clean_or_exits_with_one(home: Path, capsys: pytest.CaptureF
     assert "problems: 1" in out
 
 
-def test_forget_asks_first(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("builtins.input", lambda question: "no")
-    assert main(["forget", "ann", "--home", str(home)]) == 2
-    assert "Nothing was deleted" in capsys.readouterr().err
-    monkeypatch.setattr("builtins.input", lambda question: "y")
-    assert main(["forget", "ann", "--home", str(home)]) == 0
-    printed = capsys.readouterr().out
-    assert "deleted: 1 conversation, 2 messages, 1 reply" in printed
-    assert "Backups made before now still hold what was deleted" in printed
-    assert "--keep 1" in printed
-    with FeedbackStore.open_home(home) as store:
-        assert store.conversations("ann") == []
-        assert store.counts()["replies"] == 1
-
-
-def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "feedback_store", "forget", "ann", "--home", str(home)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
-    assert done.returncode == 2
-    assert "--yes" in done.stderr
-    with FeedbackStore.open_home(home) as store:
-        assert store.counts()["replies"] == 2
-
-
-@pytest.mark.parametrize(
-    ("unknown", "message"),
-    [(["nobody"], "no rater 'nobody'"), (["--conversation", "x"], "no conversation 'x'")],
-)
-def test_forget_says_that_somebody_is_unknown_and_asks_nothing(
-    home: Path,
-    unknown: list[str],
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("builtins.input", lambda question: pytest.fail(f"asked: {question}"))
-    assert main(["forget", *unknown, "--home", str(home)]) == 2
-    assert message in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("command", [["stats"], ["verify"], ["forget", "ann", "--yes"]])
 def test_a_missing_store_is_said_and_not_made(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
@@ -216,28 +167,6 @@ def test_a_snapshot_is_taken_and_its_id_printed_last(home: Path, capsys: pytest.
     assert json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["id"] == lines[-1]
     assert main(["snapshot", "--home", str(home), "--folder", str(home)]) == 2
     assert "already holds something else" in capsys.readouterr().err
-
-
-def test_forget_names_what_was_trained_on_the_person(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pyarrow")
-    folder = home / "snapshots" / "first"
-    assert main(["snapshot", "--home", str(home), "--folder", str(folder)]) == 0
-    snapshot_id = capsys.readouterr().out.splitlines()[-1]
-    with FeedbackStore.open_home(home) as store:
-        store.record_use("v2", snapshot_id)
-        (conversation,) = store.conversations("bob")
-    assert main(["forget", "--conversation", conversation.id, "--yes", "--home", str(home)]) == 0
-    out = capsys.readouterr().out
-    assert "1 conversation, 2 messages" in out
-    assert str(folder) in out
-    assert "retrain these versions, they learned from somebody forgotten: v2" in out
-
-
-@pytest.mark.parametrize("arguments", [[], ["ann", "--conversation", "x"]])
-def test_forget_takes_one_person_or_one_conversation(home: Path, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["forget", *arguments, "--yes", "--home", str(home)])
-    assert exit_.value.code == 2
 
 
 def test_every_command_and_option_is_in_the_reference() -> None:

@@ -13,9 +13,11 @@ from helpers.store_fixtures import one_turn
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from feedback_store import FeedbackStore
-from feedback_store.backup import back_up, manifest, restore
+from feedback_store.__main__ import main
+from feedback_store.backup import Schedule, back_up, manifest, restore
 from feedback_store.backup.location import BackupLocation
 from feedback_store.backup.restore_backup import backups
+from feedback_store.database.store_location import remember_store
 from feedback_store.errors import BackupFailed
 
 
@@ -64,6 +66,22 @@ def test_checkpoints_locks_database_urls_and_hidden_files_are_not_backed_up(
         for name in restored
         if any(part in name for part in ("training", "cache", "lock", "writing", "url"))
     ]
+
+
+def test_a_backup_says_that_the_feedback_lies_elsewhere(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    command = ["backup", str(tmp_path / "backups"), "--home", str(home), "--quiet"]
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+    remember_store(home, "postgresql://ann:secret@db.example/feedback")
+    for _ in range(2):  # also where nothing has changed since
+        assert main(command) == 0
+        warned = capsys.readouterr().err
+        assert "The feedback is not in this backup" in warned
+        assert "db.example/feedback" in warned and "secret" not in warned
+    assert Schedule(home, str(tmp_path / "backups"), minutes=1000).close()
+    assert "The feedback is not in this backup" in caplog.text
 
 
 def test_a_backup_during_concurrent_writes_holds_every_rating_acknowledged_before_it(

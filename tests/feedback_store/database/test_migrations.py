@@ -52,9 +52,17 @@ def config_for(connection: object) -> Config:
     return config
 
 
-REVISIONS = ["0001"]
+# The second release has snapshots too, each with one folder.
+ROWS_OF_0002 = (
+    ROWS_OF_0001
+    + """
+INSERT INTO snapshots (id, folder, manifest_sha256, counts, created_at, forgotten_at) VALUES
+    ('s', 'snapshots/first', 'f00', '{"unpaired": 1}', '2026-01-01 00:00:07.000000', NULL);
+"""
+)
+REVISIONS = ["0001", "0002"]
 """Every revision before the newest; ROWS holds rows for each."""
-ROWS = {"0001": ROWS_OF_0001}
+ROWS = {"0001": ROWS_OF_0001, "0002": ROWS_OF_0002}
 
 
 @pytest.fixture(params=REVISIONS)
@@ -118,6 +126,14 @@ def test_a_migrated_store_takes_every_new_signal(old: StoreLocation) -> None:
         store.add_reply(new_reply("c", "q"))
         store.rate("r1", "bob", 1)
         assert store.verify() == []
+
+
+@pytest.mark.parametrize("old", ["0002"], indirect=True)
+def test_a_snapshot_of_an_earlier_store_keeps_its_folder(old: StoreLocation) -> None:
+    with FeedbackStore.open(old) as store:
+        (record,) = store.snapshots()
+    assert record.folders == (record.folder,)
+    assert record.folder.parts[-2:] == ("snapshots", "first")
 
 
 def test_the_first_revisions_rows_still_never_change(old: StoreLocation) -> None:
