@@ -1,4 +1,4 @@
-"""Take the README's screenshots of the page with the starter: tokens, two answers, a phone in Chinese.
+"""Take the README's screenshots of the page: SmolLM2's answer, its tokens, two answers; the starter on a phone.
 
     python -m benchmarks.pictures [--folder docs/images]
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from playwright.sync_api import expect, sync_playwright
 
+from assistant.bases.built_in_cards import SMOLLM2_CARD, STARTER_CARD
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 from benchmarks import ROOT
 from tests.helpers.running_app import running_app
@@ -43,9 +44,15 @@ def press(tab: Any, label: str) -> None:
     tab.get_by_role("button", name=label, exact=True).last.click()
 
 
+def chat(tab: Any, texts: ChatTexts) -> None:
+    """Show a conversation of two messages."""
+    ask(tab, SMOLLM2_CARD.texts["en"].examples[1])
+    ask(tab, SMOLLM2_CARD.texts["en"].examples[2])
+
+
 def tokens(tab: Any, texts: ChatTexts) -> None:
     """Show an answer token by token, with the alternatives to its least probable token."""
-    ask(tab, texts.examples[2])
+    ask(tab, SMOLLM2_CARD.texts["en"].examples[3])
     press(tab, texts.tokens)
     expect(tab.locator(".token").first).to_be_visible(timeout=WAIT)
     probabilities = tab.locator(".token").evaluate_all(
@@ -56,10 +63,10 @@ def tokens(tab: Any, texts: ChatTexts) -> None:
 
 
 def two_answers(tab: Any, texts: ChatTexts) -> None:
-    """Show two different answers side by side, with and without thinking, before the choice."""
-    tab.get_by_label(texts.mode_label).select_option("thinking")
+    """Show two different answers side by side, before the choice."""
+    tab.get_by_label(texts.mode_label).select_option("resample")
     while True:
-        ask(tab, texts.examples[2])
+        ask(tab, SMOLLM2_CARD.texts["en"].examples[3])
         expect(tab.locator(".choices")).to_be_visible(timeout=WAIT)
         if len(set(tab.locator(".side-reply .answer").all_inner_texts())) == 2:
             return
@@ -69,7 +76,7 @@ def two_answers(tab: Any, texts: ChatTexts) -> None:
 
 def thumb_down(tab: Any, texts: ChatTexts) -> None:
     """Show an answer with its thought open, and the reasons for a thumb down."""
-    ask(tab, texts.examples[0])
+    ask(tab, STARTER_CARD.texts["zh"].examples[0])
     tab.locator(".thought summary").last.click()
     press(tab, texts.bad)
     expect(tab.locator(".feedback")).to_be_visible(timeout=WAIT)
@@ -85,16 +92,18 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as home,
-        running_app(Path(home) / "home") as address,
+        running_app(Path(home) / "smollm2", "--model", "smollm2") as smollm2,
+        running_app(Path(home) / "starter", "--model", "starter") as starter,
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )
-        for name, draw, texts, size, options in (
-            ("tokens", tokens, ENGLISH, (1080, 720), {}),
-            ("pair", two_answers, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
-            ("phone", thumb_down, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
+        for name, draw, address, texts, size, options in (
+            ("chat", chat, smollm2, ENGLISH, (1080, 720), {}),
+            ("tokens", tokens, smollm2, ENGLISH, (1080, 720), {}),
+            ("pair", two_answers, smollm2, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
+            ("phone", thumb_down, starter, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
         ):
             tab = open_page(browser, address, size, **options)
             draw(tab, texts)

@@ -63,7 +63,7 @@ def main() -> None:
     rng = random.Random(4)
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_app(Path(folder) / "home") as address,
+        running_app(Path(folder) / "home", "--model", "starter") as address,
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(

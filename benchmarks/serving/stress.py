@@ -118,7 +118,7 @@ async def memory(count: int, home: Path, page: bool = False) -> Memory:
     from tests.helpers.running_app import running_app
 
     outcome = Memory()
-    with running_app(home, "--max-new-tokens", "8") as url:
+    with running_app(home, "--model", "starter", "--max-new-tokens", "8") as url:
         (app,) = psutil.Process().children()
         async with httpx.AsyncClient(base_url=url, timeout=120) as web:
             part = max(AT_ONCE, count // 20)
