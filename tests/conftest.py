@@ -137,9 +137,9 @@ def place(engine_name: str, tmp_path: Path, request: pytest.FixtureRequest) -> I
         yield Path(shutil.copy(request.getfixturevalue("empty_store"), tmp_path / "home"))
         return
     server: postgres.Server = request.getfixturevalue("postgresql")
-    database = server.new_database("empty")
+    database = server.empty_store()
     yield server.url(database)
-    server.drop(database)
+    server.give_back(database)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -31,6 +31,20 @@ NEW_CLUSTER = [
     "--no-sync",
     "--data-checksums",
 ]
+SCHEMA = """
+SELECT md5(string_agg(line, chr(10) ORDER BY line)) FROM (
+    SELECT concat_ws(' ', relname, attname, atttypid, attnotnull, pg_get_expr(adbin, adrelid)) AS line
+    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE relnamespace = 'public'::regnamespace AND attnum > 0
+    UNION ALL SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+    UNION ALL SELECT concat_ws(' ', pg_get_triggerdef(oid), tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+) AS lines
+"""
+"""A hash of what a database's public schema holds, rows aside."""
+
 # The data is deleted after the tests, so nothing needs to reach the disk.
 WITHOUT_DISK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -50,10 +64,14 @@ def missing() -> str | None:
 
 @dataclass
 class Server:
-    """A running server. Databases are copied from one that holds an empty store, in a hundredth of a second."""
+    """A running server. Databases are copied from one that holds an empty store, and emptied to be used again."""
 
     folder: Path
-    made: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
+    schema: str = ""
+    """`SCHEMA` of an empty store."""
+    filled: dict[str, str] = field(default_factory=dict)
+    """The tables in which an empty store has rows, with these."""
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
@@ -68,9 +86,50 @@ class Server:
         self.run(f"DROP DATABASE {database} WITH (FORCE)")
 
     def run(self, statement: str) -> None:
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
+        with self._connect("postgres") as connection:
             connection.execute(text(statement))
+
+    def empty_store(self) -> str:
+        """The name of a database with an empty store; `give_back` takes it again."""
+        return self.emptied.pop() if self.emptied else self.new_database("empty")
+
+    def give_back(self, database: str) -> None:
+        """Empty a database for the next test, in a quarter of a copy's time. Drop it if its schema has changed."""
+        with self._connect(database) as connection:
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) {others}"))
+            # Neither triggers nor foreign keys.
+            connection.execute(text("SET session_replication_role = replica"))
+            is_clean = connection.scalar(text(SCHEMA)) == self.schema
+            for table in _tables(connection) if is_clean else ():
+                if table not in self.filled:
+                    connection.execute(text(f'DELETE FROM "{table}"'))
+            sequences = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
+            connection.execute(text(sequences))
+            is_clean = is_clean and _filled(connection) == self.filled
+        if is_clean:
+            self.emptied.append(database)
+        else:
+            self.drop(database)
+
+    def _connect(self, database: str) -> Connection:
+        engine = create_engine(self.url(database), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        return engine.connect()
+
+
+def _tables(connection: Connection) -> list[str]:
+    return list(connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")))
+
+
+def _filled(connection: Connection) -> dict[str, str]:
+    """The rows of each table that has some."""
+    rows = {
+        table: connection.scalar(
+            text(f"SELECT string_agg(one::text, ';' ORDER BY one::text) FROM \"{table}\" AS one")
+        )
+        for table in _tables(connection)
+    }
+    return {table: text_of for table, text_of in rows.items() if text_of is not None}
 
 
 @contextmanager
@@ -125,6 +184,8 @@ def _ready(started: Server, running: "subprocess.Popen[bytes]") -> Server:
                 raise
             time.sleep(0.02)
     FeedbackStore.open(started.url("empty")).close()
+    with started._connect("empty") as connection:
+        started.schema, started.filled = str(connection.scalar(text(SCHEMA))), _filled(connection)
     return started
 
 
