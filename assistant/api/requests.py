@@ -6,43 +6,16 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from assistant.api.api_errors import ApiError
+from assistant.api.transcript_messages import TranscriptMessage, transcript_of
 from assistant.sampling_settings import MAX_LOGPROBS, MAX_PENALTY, MAX_TEMPERATURE, Sampling
 
+MAX_CHOICES = 4
 MAX_INT64 = 2**63 - 1
-
-
-class _Part(BaseModel):
-    """A part of a message's content. Only text is supported."""
-
-    type: Literal["text"]
-    text: str
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part] | None = None
-
-    @field_validator("content", mode="before")
-    @classmethod
-    def _check_parts(cls, content: Any) -> Any:
-        kinds = (
-            {part.get("type") for part in content if isinstance(part, dict)}
-            if isinstance(content, list)
-            else set()
-        )
-        if others := sorted(str(kind) for kind in kinds - {"text"}):
-            raise ValueError(f"only parts of the type 'text' are read here, not {', '.join(others)[:100]!r}")
-        return content
-
-    def plain(self) -> dict[str, str]:
-        """The message as a dictionary of role and content; a developer's is a system message."""
-        parts = (
-            [part.text for part in self.content] if isinstance(self.content, list) else [self.content or ""]
-        )
-        text = "\n".join(parts)
-        return {"role": "system" if self.role == "developer" else self.role, "content": text}
+HINTS = {
+    "tools": ", because no model is asked to call them, unless 'tool_choice' is 'none'",
+    "response_format": ", because no engine here forces a format: ask for it in a message",
+}
+"""Why a field is not supported, or what else helps."""
 
 
 class _StreamOptions(BaseModel):
@@ -59,7 +32,7 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     model: str
-    messages: list[_Message] = Field(min_length=1)
+    messages: list[TranscriptMessage] = Field(min_length=1)
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1)
@@ -80,10 +53,13 @@ class ChatRequest(BaseModel):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     chat_template_kwargs: _TemplateOptions | None = None
 
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+
     # Sent by clients that do not depend on them; any value but the default is refused.
-    n: int | None = None
     tools: list[Any] | None = None
+    tool_choice: Any = None
     functions: list[Any] | None = None
+    function_call: Any = None
     response_format: dict[str, Any] | None = None
     logit_bias: dict[str, Any] | None = None
     repetition_penalty: float | None = None
@@ -99,18 +75,24 @@ class ChatRequest(BaseModel):
     @model_validator(mode="after")
     def _refuse_unsupported(self) -> Self:
         unsupported = {
-            "n": (self.n, 1),
-            "tools": (self.tools, []),
-            "functions": (self.functions, []),
+            # Tools that must not be called change nothing.
+            "tools": (None if self.tool_choice == "none" else self.tools, []),
+            "functions": (None if self.function_call == "none" else self.functions, []),
             "response_format": (self.response_format, {"type": "text"}),
             "logit_bias": (self.logit_bias, {}),
             "repetition_penalty": (self.repetition_penalty, 1.0),
         }
         for name, (value, default) in unsupported.items():
             if value not in (None, default):
-                raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
-        if self.messages[-1].role != "user":
-            raise Unsupported("messages", "the last message must be a user's")
+                raise Unsupported(
+                    name, f"only {default!r} is supported{HINTS.get(name, '')}; leave {name!r} out"
+                )
+        if self.tool_choice == "required" or isinstance(self.tool_choice, dict):
+            raise Unsupported("tool_choice", "no tools are called here; leave it out, or choose 'none'")
+        if not self.transcript or self.transcript[-1]["role"] != "user":
+            raise Unsupported(
+                "messages", "the last message must be a user's, a tool's, or an answer to continue"
+            )
         if self.stream_options is not None and not self.stream:
             raise Unsupported("stream_options", "only with 'stream': true")
         if self.top_logprobs is not None and not self.logprobs:
@@ -132,9 +114,22 @@ class ChatRequest(BaseModel):
         return None if self.reasoning_effort is None else self.reasoning_effort != "none"
 
     @property
+    def prefill(self) -> str:
+        """How the answer begins, if the last message is the assistant's; the answer goes on from there."""
+        last = self.messages[-1]
+        return last.text if last.role == "assistant" and not last.uses_tools else ""
+
+    @property
     def transcript(self) -> list[dict[str, str]]:
-        """The messages as dictionaries of role and content."""
-        return [message.plain() for message in self.messages]
+        """The messages that are answered, as dictionaries of role and content."""
+        last = self.messages[-1]
+        begun = last.role == "assistant" and not last.uses_tools
+        return transcript_of(self.messages[:-1] if begun else self.messages)
+
+    @property
+    def uses_tools(self) -> bool:
+        """Whether the messages hold calls of tools or their results."""
+        return any(message.uses_tools for message in self.messages)
 
     def sampling(self, default: Sampling) -> Sampling:
         """The sampling settings, with those of `default` where the request has none."""

@@ -14,15 +14,21 @@ FINISH = {"end": "stop", "length": "length", "stopped": "stop"}
 
 @dataclass
 class CompletionWriter:
-    """Writes one completion, whole or in chunks; remembers how much of it the chunks so far hold."""
+    """Writes one choice of a completion, whole or in chunks; remembers how much of it the chunks so far hold."""
 
     PREFIX: ClassVar[str] = "chatcmpl-"
 
     model: str
     created: int
     tokenizer: Tokenizer
+    index: int = 0
+    id: str = ""
+    """Of the completion; empty until its first reply has one. The other choices' replies have ids of their own."""
     thought: str = ""
     answer: str = ""
+    """At the start, what the client has written of it already."""
+    prefilled: int = 0
+    """Tokens of that."""
     tokens: int = 0
 
     def opening(self, update: Update, with_usage: bool) -> dict[str, Any]:
@@ -32,8 +38,7 @@ class CompletionWriter:
     def chunks(self, update: Update, with_usage: bool) -> Iterator[dict[str, Any]]:
         """Chunks of what is new since the last update, thought before answer; at the end the finish reason."""
         delta: dict[str, Any] = {}
-        thought, self.thought = _new_text(self.thought, update.thought)
-        answer, self.answer = _new_text(self.answer, update.answer)
+        thought, answer = self._new_texts(update)
         if thought:
             delta["reasoning_content"] = thought
         if answer:
@@ -52,7 +57,7 @@ class CompletionWriter:
         # OpenAI has no field for the number of oldest messages that did not fit the context window.
         dropped = {"dropped_messages": update.dropped} if update.dropped else {}
         return {
-            "id": self.PREFIX + update.reply_id,
+            "id": self.id or self.PREFIX + update.reply_id,
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self.model,
@@ -60,6 +65,20 @@ class CompletionWriter:
             "choices": choices,
             "usage": usage,
             **dropped,
+        }
+
+    def choice(self, update: Update) -> dict[str, Any]:
+        """The whole choice."""
+        thought, answer = self._new_texts(update)
+        message: dict[str, Any] = {"role": "assistant", "content": answer, "refusal": None}
+        if thought:
+            message["reasoning_content"] = thought
+        return {
+            "index": self.index,
+            "message": message,
+            "logprobs": self.logprobs(update.logprobs),
+            "finish_reason": FINISH[update.finish_reason or "end"],
+            **self._reply_id(update),
         }
 
     def logprobs(self, logprobs: Sequence[Logprob]) -> dict[str, Any] | None:
@@ -86,11 +105,27 @@ class CompletionWriter:
         with_usage: bool,
         finish: str | None = None,
     ) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": self.logprobs(logprobs), "finish_reason": finish}
+        choice = {
+            "index": self.index,
+            "delta": delta,
+            "logprobs": self.logprobs(logprobs),
+            "finish_reason": finish,
+            **self._reply_id(update),
+        }
         chunk = self.chunk(update, [choice], usage=None)
         if not with_usage:
             del chunk["usage"]
         return chunk
+
+    def _reply_id(self, update: Update) -> dict[str, str]:
+        """The id to rate this choice by, where it is not the completion's."""
+        own = self.PREFIX + update.reply_id
+        return {} if self.id in ("", own) else {"reply_id": own}
+
+    def _new_texts(self, update: Update) -> tuple[str, str]:
+        thought, self.thought = _new_text(self.thought, update.thought)
+        answer, self.answer = _new_text(self.answer, update.answer)
+        return thought, answer
 
     def _token(self, token_id: int, logprob: float) -> dict[str, Any]:
         return {
@@ -101,29 +136,24 @@ class CompletionWriter:
         }
 
 
-def completion(writer: CompletionWriter, update: Update) -> dict[str, Any]:
-    """A whole completion."""
-    message: dict[str, Any] = {"role": "assistant", "content": update.answer, "refusal": None}
-    if update.thought:
-        message["reasoning_content"] = update.thought
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": writer.logprobs(update.logprobs),
-        "finish_reason": FINISH[update.finish_reason or "end"],
-    }
+def completion(writers: Sequence[CompletionWriter], updates: Sequence[Update]) -> dict[str, Any]:
+    """A whole completion; one writer and one update for each choice."""
+    choices = [writer.choice(update) for writer, update in zip(writers, updates, strict=True)]
     return {
-        **writer.chunk(update, [choice], usage_of(update)),
+        **writers[0].chunk(updates[0], choices, usage_of(writers, updates)),
         "object": "chat.completion",
     }
 
 
-def usage_of(update: Update) -> dict[str, int]:
-    """Numbers of prompt and completion tokens."""
+def usage_of(writers: Sequence[CompletionWriter], updates: Sequence[Update]) -> dict[str, int]:
+    """Numbers of prompt and completion tokens; what the client wrote of the answer counts as its prompt."""
+    prefilled = writers[0].prefilled
+    prompt = updates[0].prompt_tokens + prefilled
+    completed = sum(max(update.completion_tokens - prefilled, 0) for update in updates)
     return {
-        "prompt_tokens": update.prompt_tokens,
-        "completion_tokens": update.completion_tokens,
-        "total_tokens": update.prompt_tokens + update.completion_tokens,
+        "prompt_tokens": prompt,
+        "completion_tokens": completed,
+        "total_tokens": prompt + completed,
     }
 
 

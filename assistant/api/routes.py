@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from assistant.api.api_errors import ApiError, as_api_error, error_response
+from assistant.api.choices import closed, last_of, merged
 from assistant.api.http_io import EventStream, json_of, while_connected
 from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
 from assistant.api.responses import CompletionWriter, completion, usage_of
@@ -25,6 +26,8 @@ from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError
+from assistant.serving import prompt
+from assistant.serving.tokenizing.chat_template import knows_tools
 from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
@@ -121,23 +124,54 @@ class Api:
         await asyncio.to_thread(self._chat.engine.prepare, version)
         with self._chat.engine.lease(version) as lease:
             tokenizer = lease.tokenizer
-        updates = self._chat.complete(
-            body.transcript,
-            think=body.think,
-            rater=self._raters.pseudonym(key, body.user),
-            version=version,
-            sampling=body.sampling(self._chat.sampling),
-            seed=body.seed,
-        )
-        writer = CompletionWriter(body.model, int(time.time()), tokenizer)
-        if not body.stream:
-            last = await while_connected(_last(updates), request.receive)
-            return JSONResponse(completion(writer, last))
-        with_usage = body.stream_options is not None and body.stream_options.include_usage
+        if body.uses_tools and not knows_tools(tokenizer):
+            raise ApiError(
+                400,
+                "This model has not been taught to use tools, so that their calls and results mean nothing to it. "
+                "Leave them out, or put the results into a user's message.",
+                param="messages",
+                code="invalid_value",
+            )
+        streams = [
+            self._chat.complete(
+                body.transcript,
+                think=body.think,
+                rater=self._raters.pseudonym(key, body.user),
+                version=version,
+                sampling=body.sampling(self._chat.sampling),
+                seed=None if body.seed is None else body.seed + number,
+                prefill=body.prefill,
+            )
+            for number in range(body.n or 1)
+        ]
+        begun = prompt.beginning(tokenizer, body.prefill)
+        writers = [
+            CompletionWriter(
+                body.model,
+                int(time.time()),
+                tokenizer,
+                number,
+                answer=prompt.decode(tokenizer, begun).lstrip(),
+                prefilled=len(begun),
+            )
+            for number in range(len(streams))
+        ]
         # A refusal must come before the first byte, while the status can still be set. The first update says that the
-        # request is accepted, the second has the first token.
-        opening = [await while_connected(anext(updates), request.receive) for _ in range(2)]
-        return EventStream(_events(writer, opening, updates, with_usage))
+        # request is accepted and its transcript stored, where the next choice finds it; the second has a first token.
+        try:
+            opening = [await while_connected(anext(stream), request.receive) for stream in streams]
+            if body.stream:
+                opening[0] = await while_connected(anext(streams[0]), request.receive)
+        except BaseException:
+            await closed(streams)
+            raise
+        for writer in writers:
+            writer.id = CompletionWriter.PREFIX + opening[0].reply_id
+        if not body.stream:
+            updates = await while_connected(last_of(streams), request.receive)
+            return JSONResponse(completion(writers, updates))
+        with_usage = body.stream_options is not None and body.stream_options.include_usage
+        return EventStream(_events(writers, opening, streams, with_usage))
 
     async def feedback(self, request: Request, key: str | None) -> Response:
         """Rate a completion, correct it, or both."""
@@ -212,32 +246,26 @@ class Api:
         }
 
 
-async def _last(updates: AsyncGenerator[Update, None]) -> Update:
-    async with aclosing(updates) as open_updates:
-        async for update in open_updates:
-            last = update
-    return last
-
-
 async def _events(
-    writer: CompletionWriter,
+    writers: Sequence[CompletionWriter],
     opening: Sequence[Update],
-    updates: AsyncGenerator[Update, None],
+    streams: Sequence[AsyncGenerator[Update, None]],
     with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
     """The chunks of a streamed answer. An error becomes a chunk too, since the status has been sent already."""
-    last = opening[-1]
+    latest = list(opening)
     try:
-        async with aclosing(updates) as open_updates:
-            yield _event(writer.opening(last, with_usage))
-            for chunk in writer.chunks(last, with_usage):
-                yield _event(chunk)
-            async for update in open_updates:
-                last = update
+        async with aclosing(merged(streams)) as updates:
+            for writer, update in zip(writers, opening, strict=True):
+                yield _event(writer.opening(update, with_usage))
                 for chunk in writer.chunks(update, with_usage):
                     yield _event(chunk)
+            async for number, update in updates:
+                latest[number] = update
+                for chunk in writers[number].chunks(update, with_usage):
+                    yield _event(chunk)
             if with_usage:
-                yield _event(writer.chunk(last, [], usage=usage_of(last)))
+                yield _event(writers[0].chunk(latest[0], [], usage=usage_of(writers, latest)))
     except Exception as error:
         yield _event(as_api_error(error).body)
         return

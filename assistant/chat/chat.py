@@ -208,8 +208,11 @@ class Chat:
         version: str | None = None,
         sampling: Sampling | None = None,
         seed: int | None = None,
+        prefill: str = "",
     ) -> AsyncGenerator[Update, None]:
         """Answer a whole transcript, as a stateless client sends it with each message; the last message is a user's.
+
+        `prefill`: how the answer begins. It is part of the reply, and no part of what may be generated.
 
         A transcript that continues a conversation of this rater is added to it; any other is stored as a new one. Of a
         very long one the newest messages are read and stored.
@@ -222,14 +225,18 @@ class Chat:
         conversation_id = known or uuid.uuid4().hex
         async with self.in_progress.lease(version, conversation_id) as served:
             if think is None:
-                think = prompt.has_thinking_switch(served.tokenizer)
+                think = not prefill and prompt.has_thinking_switch(served.tokenizer)
+            beginning = prompt.beginning(served.tokenizer, prefill)
+            window = max(served.window - len(beginning), 0)
             # Off the event loop: a long transcript takes a while to tokenize.
             fitted = await asyncio.to_thread(
-                fit, served.tokenizer, served.window, messages, think, sampling.max_new_tokens
+                fit, served.tokenizer, window, messages, think, sampling.max_new_tokens
             )
+            sampling = replace(sampling, max_new_tokens=sampling.max_new_tokens + len(beginning))
             fitted = replace(fitted, dropped=fitted.dropped + left_out)
             question = await asyncio.to_thread(self._transcripts.add, messages, rater, conversation_id)
-            async with aclosing(self._write(served, question, fitted, think, sampling)) as updates:
+            writing = self._write(served, question, fitted, think, sampling, beginning)
+            async with aclosing(writing) as updates:
                 async for update in updates:
                     if update.finish_reason is not None:
                         self._transcripts.remember(messages, update.answer, rater, update.reply_id)
@@ -284,6 +291,9 @@ class Chat:
         fitted: Fitted,
         think: bool,
         sampling: Sampling,
+        beginning: Sequence[int] = (),
     ) -> AsyncGenerator[Update, None]:
-        request = Request(uuid.uuid4().hex, question, fitted.ids, think, sampling, dropped=fitted.dropped)
+        request = Request(
+            uuid.uuid4().hex, question, fitted.ids, think, sampling, tuple(beginning), fitted.dropped
+        )
         return self.in_progress.write(served, request)

@@ -165,8 +165,9 @@ class Draft:
         self._read = len(self._ids)
         if not (sampling.stop or own) or sampling.ignore_eos:
             return text, False
-        # A stop text counts only after the first `min_tokens` tokens.
-        unstoppable = len(prompt.decode(self._tokenizer, self._ids[: sampling.min_tokens]))
+        # A stop text counts only in what is generated, and after the first `min_tokens` tokens.
+        spared = max(sampling.min_tokens, len(self._request.beginning))
+        unstoppable = len(prompt.decode(self._tokenizer, self._ids[:spared]))
         before, stopped = StopSearch(sampling.stop, own, unstoppable).until_stop(
             text, prompt.answer_at(text, self._request.think, self._opened), ended
         )

@@ -67,7 +67,7 @@ def fit(
     less than `LEAST_ROOM`, and what `prompt.render` raises.
     """
     limit = window - min(max_new_tokens, window // 2)
-    most = window - min(max_new_tokens, LEAST_ROOM)
+    most = max(window - min(max_new_tokens, LEAST_ROOM), 0)
     opening, rest = _opening(messages)
 
     def render_from(start: int) -> list[int]:

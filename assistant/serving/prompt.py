@@ -94,6 +94,11 @@ def ends_in_open_thought(tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> boo
     return tokenizer.decode(list(prompt_ids[-12:])).rstrip().endswith(THINK_OPEN)
 
 
+def beginning(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text that somebody wrote and the reply goes on from."""
+    return list(tokenizer(neutral(tokenizer, text), add_special_tokens=False).input_ids) if text else []
+
+
 def completion(tokenizer: Tokenizer, thought: str, answer: str, think: bool) -> list[int]:
     """Token ids of a reply as the model would have generated it after `render`, END included."""
     text = answer.strip()

@@ -55,10 +55,10 @@ class FakeTokenizer:
     eos_token_id = pad_token_id = END
     added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
-    def __init__(self, has_switch: bool = True, has_template: bool = True) -> None:
-        """`has_switch`: whether the template has a switch for thinking."""
-        template = "enable_thinking" if has_switch else "plain"
-        self.chat_template = template if has_template else None
+    def __init__(self, has_switch: bool = True, has_template: bool = True, template: str = "plain") -> None:
+        """`has_switch`: whether the template has a switch for thinking. `template`: what else it has."""
+        switched = f"enable_thinking {template}" if has_switch else template
+        self.chat_template = switched if has_template else None
 
     def __call__(self, text: str, **_: Any) -> Any:
         return SimpleNamespace(input_ids=[ord(letter) for letter in text])
@@ -91,7 +91,7 @@ class FakeServed:
             metrics={},
         )
         self.version = SimpleNamespace(id=version, manifest=manifest, folder=Path("/nowhere"))
-        self.tokenizer = FakeTokenizer(chat.has_switch, chat.has_template)
+        self.tokenizer = FakeTokenizer(chat.has_switch, chat.has_template, chat.template)
         self.window = chat.window
         self.parameters = 4_900_000 if chat.base == "starter" else None
 
@@ -111,7 +111,7 @@ class FakeServed:
                 await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
                 if broken and number == 2:
                     raise EngineError("The engine stopped answering. Send the message again.")
-                step = self.chat.letters_at_once or len(word)
+                step = self.chat.letters_at_once or len(word) or 1
                 for start in range(0, len(word), step):
                     yield self._chunk(word[start : start + step], sampling)
             yield Chunk([END], "end", self._chunk("\0", sampling).logprobs)
@@ -187,6 +187,7 @@ class FakeChat(Chat):
     base = "starter"
     window = 20_000
     has_template = True
+    template = "plain"
     has_switch = True  # whether the model's template has a switch for thinking
     letters_at_once: int | None = None  # of a chunk; None sends whole words
     is_repaired = False  # "broken" messages are answered like any other

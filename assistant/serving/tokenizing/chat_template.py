@@ -50,6 +50,11 @@ def check_template(tokenizer: Tokenizer) -> None:
         _form_of(tokenizer, tokenizer.chat_template)
 
 
+def knows_tools(tokenizer: Tokenizer) -> bool:
+    """Whether the model's template has words for tools: if so, the model has been taught to read their results."""
+    return "tool" in (tokenizer.chat_template or "")
+
+
 def apply_template(tokenizer: Tokenizer, messages: Sequence[dict[str, str]], **switches: Any) -> list[int]:
     """Token ids of a conversation whose reply comes next. `switches` are variables of the template.
 
