@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from assistant.chat.reply_stream import Update
 
+Item = TypeVar("Item")
 Streams = Sequence[AsyncGenerator[Update, None]]
 
 
@@ -42,6 +44,14 @@ async def last_of(streams: Streams) -> list[Update]:
     finally:
         await updates.aclose()
     return [latest[number] for number in range(len(streams))]
+
+
+async def last_item(stream: AsyncGenerator[Item, None]) -> Item:
+    """The last item of a stream, which has at least one."""
+    async with aclosing(stream) as items:
+        async for item in items:
+            last = item
+    return last
 
 
 async def closed(streams: Streams) -> None:

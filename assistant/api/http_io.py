@@ -85,6 +85,11 @@ class EventStream(Response):
             log.debug("A client's connection broke")
 
 
+def event(content: dict[str, Any]) -> bytes:
+    """One server-sent event with this JSON."""
+    return b"data: " + json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
+
+
 async def while_connected(work: Coroutine[Any, Any, Result] | Awaitable[Result], receive: Receive) -> Result:
     """Await `work`. If the client leaves first, cancel it and raise ClientDisconnect."""
     working = asyncio.ensure_future(work)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assistant.api.api_errors import ApiError
+from assistant.api.sampling_fields import SamplingFields, Unsupported
 from assistant.api.transcript_messages import TranscriptMessage, transcript_of
-from assistant.sampling_settings import MAX_LOGPROBS, MAX_PENALTY, MAX_TEMPERATURE, Sampling
+from assistant.sampling_settings import MAX_LOGPROBS, Sampling
 
 MAX_CHOICES = 4
-MAX_INT64 = 2**63 - 1
 HINTS = {
     "tools": ", because no model is asked to call them, unless 'tool_choice' is 'none'",
     "response_format": ", because no engine here forces a format: ask for it in a message",
@@ -18,41 +18,19 @@ HINTS = {
 """Why a field is not supported, or what else helps."""
 
 
-class _StreamOptions(BaseModel):
-    include_usage: bool = False
-
-
 class _TemplateOptions(BaseModel):
     enable_thinking: bool | None = None
 
 
-class ChatRequest(BaseModel):
-    """The body of `/v1/chat/completions`. Unknown fields are ignored."""
+class ChatRequest(SamplingFields):
+    """The body of `/v1/chat/completions`."""
 
-    model_config = ConfigDict(strict=True)
-
-    model: str
     messages: list[TranscriptMessage] = Field(min_length=1)
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0.0, le=MAX_TEMPERATURE)
-    top_p: float | None = Field(None, gt=0.0, le=1.0)
-    top_k: int | None = Field(None, ge=-1)
-    min_p: float | None = Field(None, ge=0.0, le=1.0)
-    frequency_penalty: float | None = Field(None, ge=-MAX_PENALTY, le=MAX_PENALTY)
-    presence_penalty: float | None = Field(None, ge=-MAX_PENALTY, le=MAX_PENALTY)
-    seed: int | None = Field(None, ge=-MAX_INT64, le=MAX_INT64)
-    stop: str | list[str] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
-    min_tokens: int | None = Field(None, ge=0)
-    ignore_eos: bool | None = None
-    user: str | None = Field(None, max_length=1_000)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     chat_template_kwargs: _TemplateOptions | None = None
-
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
 
     # Sent by clients that do not depend on them; any value but the default is refused.
@@ -63,14 +41,6 @@ class ChatRequest(BaseModel):
     response_format: dict[str, Any] | None = None
     logit_bias: dict[str, Any] | None = None
     repetition_penalty: float | None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _check_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        stops = [stop] if isinstance(stop, str) else stop or []
-        if len(stops) > 16 or not all(0 < len(text) <= 1_000 for text in stops):
-            raise ValueError("at most 16 texts of 1 to 1,000 characters")
-        return stop
 
     @model_validator(mode="after")
     def _refuse_unsupported(self) -> Self:
@@ -93,12 +63,8 @@ class ChatRequest(BaseModel):
             raise Unsupported(
                 "messages", "the last message must be a user's, a tool's, or an answer to continue"
             )
-        if self.stream_options is not None and not self.stream:
-            raise Unsupported("stream_options", "only with 'stream': true")
         if self.top_logprobs is not None and not self.logprobs:
             raise Unsupported("top_logprobs", "only with 'logprobs': true")
-        if (self.min_tokens or 0) > (self.limit or MAX_INT64):
-            raise Unsupported("min_tokens", "must not be above max_tokens")
         return self
 
     @property
@@ -133,20 +99,7 @@ class ChatRequest(BaseModel):
 
     def sampling(self, default: Sampling) -> Sampling:
         """The sampling settings, with those of `default` where the request has none."""
-        limit = self.limit or max(default.max_new_tokens, self.min_tokens or 0)
-        return Sampling(
-            temperature=default.temperature if self.temperature is None else self.temperature,
-            top_p=default.top_p if self.top_p is None else self.top_p,
-            top_k=default.top_k if self.top_k is None else max(self.top_k, 0),
-            min_p=default.min_p if self.min_p is None else self.min_p,
-            frequency_penalty=self.frequency_penalty or 0.0,
-            presence_penalty=self.presence_penalty or 0.0,
-            max_new_tokens=limit,
-            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
-            min_tokens=self.min_tokens or 0,
-            ignore_eos=bool(self.ignore_eos),
-            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
-        )
+        return self.drawn(default, (self.top_logprobs or 0) if self.logprobs else None)
 
 
 class FeedbackRequest(BaseModel):
@@ -166,14 +119,6 @@ class FeedbackRequest(BaseModel):
         if self.value is None and self.correction is None:
             raise Unsupported("value", "1 (up), -1 (down) or 0 (withdrawn), or a 'correction', is needed")
         return self
-
-
-class Unsupported(ValueError):
-    """A field has an unsupported value, or one that contradicts another field."""
-
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
-        self.param = param
 
 
 def refusal(error: ValidationError) -> ApiError:

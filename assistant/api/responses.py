@@ -1,9 +1,13 @@
 """Responses in OpenAI's shape: whole chat completions, and the chunks of a stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from assistant.api.api_errors import as_api_error
+from assistant.api.choices import merged
+from assistant.api.http_io import event
 from assistant.chat.reply_stream import Update
 from assistant.serving.engine import Logprob
 from assistant.serving.tokenizing.token_bytes import token_bytes, token_text
@@ -155,6 +159,32 @@ def usage_of(writers: Sequence[CompletionWriter], updates: Sequence[Update]) -> 
         "completion_tokens": completed,
         "total_tokens": prompt + completed,
     }
+
+
+async def chat_events(
+    writers: Sequence[CompletionWriter],
+    opening: Sequence[Update],
+    streams: Sequence[AsyncGenerator[Update, None]],
+    with_usage: bool,
+) -> AsyncGenerator[bytes, None]:
+    """The chunks of a streamed answer. An error becomes a chunk too, since the status has been sent already."""
+    latest = list(opening)
+    try:
+        async with aclosing(merged(streams)) as updates:
+            for writer, update in zip(writers, opening, strict=True):
+                yield event(writer.opening(update, with_usage))
+                for chunk in writer.chunks(update, with_usage):
+                    yield event(chunk)
+            async for number, update in updates:
+                latest[number] = update
+                for chunk in writers[number].chunks(update, with_usage):
+                    yield event(chunk)
+            if with_usage:
+                yield event(writers[0].chunk(latest[0], [], usage=usage_of(writers, latest)))
+    except Exception as error:
+        yield event(as_api_error(error).body)
+        return
+    yield b"data: [DONE]\n\n"
 
 
 def _new_text(sent: str, text: str) -> tuple[str, str]:

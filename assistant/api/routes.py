@@ -6,25 +6,24 @@ Replies of the API are stored like any others. A completion's id contains the re
 import asyncio
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from assistant.api.api_errors import ApiError, as_api_error, error_response
-from assistant.api.choices import closed, last_of, merged
+from assistant.api.choices import closed, last_item, last_of
 from assistant.api.http_io import EventStream, json_of, while_connected
 from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
-from assistant.api.responses import CompletionWriter, completion, usage_of
+from assistant.api.responses import CompletionWriter, chat_events, completion
+from assistant.api.text_completions import Continuation, TextRequest, TextWriter, continued, text_events
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
-from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError
 from assistant.serving import prompt
 from assistant.serving.tokenizing.chat_template import knows_tools
@@ -32,6 +31,7 @@ from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
 """Model name of the released version; during a live comparison, of the version that the conversation is assigned to."""
+Body = TypeVar("Body", bound=BaseModel)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -43,6 +43,7 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
         ("GET", "/v1/models", api.guarded(api.models)),
         ("GET", "/v1/models/{name}", api.guarded(api.model)),
         ("POST", "/v1/chat/completions", api.guarded(api.chat_completions)),
+        ("POST", "/v1/completions", api.guarded(api.text_completions)),
         ("POST", "/v1/feedback", api.guarded(api.feedback)),
     ]
     api.allowed = {path: method for method, path, _ in served if path.startswith("/v1/")}
@@ -115,10 +116,7 @@ class Api:
 
     async def chat_completions(self, request: Request, key: str | None) -> Response:
         """Complete a transcript, in one response or streamed."""
-        try:
-            body = ChatRequest.model_validate(await json_of(request))
-        except ValidationError as error:
-            raise refusal(error) from error
+        body = _validated(ChatRequest, await json_of(request))
         version = self._version_of_model(body.model)
         # Loading a version takes long, so it must not block the event loop.
         await asyncio.to_thread(self._chat.engine.prepare, version)
@@ -170,15 +168,33 @@ class Api:
         if not body.stream:
             updates = await while_connected(last_of(streams), request.receive)
             return JSONResponse(completion(writers, updates))
-        with_usage = body.stream_options is not None and body.stream_options.include_usage
-        return EventStream(_events(writers, opening, streams, with_usage))
+        return EventStream(chat_events(writers, opening, streams, body.with_usage))
+
+    async def text_completions(self, request: Request, key: str | None) -> Response:
+        """Continue a text or token ids, in one response or streamed. Nothing is stored."""
+        body = _validated(TextRequest, await json_of(request))
+        version = self._version_of_model(body.model)
+        await asyncio.to_thread(self._chat.engine.prepare, version)
+
+        async def leased() -> AsyncGenerator[tuple[TextWriter, Continuation], None]:
+            # The version is held until the last token.
+            with self._chat.engine.lease(version) as served:
+                ids = await asyncio.to_thread(body.ids, served.tokenizer)
+                writer = TextWriter(body, served, ids)
+                async with aclosing(continued(served, ids, body.sampling(self._chat.sampling))) as updates:
+                    async for update in updates:
+                        yield writer, update
+
+        updates = leased()
+        if not body.stream:
+            writer, last = await while_connected(last_item(updates), request.receive)
+            return JSONResponse(writer.part(last, usage=True))
+        writer, first = await while_connected(anext(updates), request.receive)
+        return EventStream(text_events(writer, first, updates, body.with_usage))
 
     async def feedback(self, request: Request, key: str | None) -> Response:
         """Rate a completion, correct it, or both."""
-        try:
-            feedback = FeedbackRequest.model_validate(await json_of(request))
-        except ValidationError as error:
-            raise refusal(error) from error
+        feedback = _validated(FeedbackRequest, await json_of(request))
         reply_id = feedback.id.removeprefix(CompletionWriter.PREFIX)
         rater = self._raters.pseudonym(key, feedback.user)
         await asyncio.to_thread(self._store_feedback, feedback, reply_id, rater)
@@ -246,34 +262,11 @@ class Api:
         }
 
 
-async def _events(
-    writers: Sequence[CompletionWriter],
-    opening: Sequence[Update],
-    streams: Sequence[AsyncGenerator[Update, None]],
-    with_usage: bool,
-) -> AsyncGenerator[bytes, None]:
-    """The chunks of a streamed answer. An error becomes a chunk too, since the status has been sent already."""
-    latest = list(opening)
+def _validated(kind: type[Body], content: Any) -> Body:
     try:
-        async with aclosing(merged(streams)) as updates:
-            for writer, update in zip(writers, opening, strict=True):
-                yield _event(writer.opening(update, with_usage))
-                for chunk in writer.chunks(update, with_usage):
-                    yield _event(chunk)
-            async for number, update in updates:
-                latest[number] = update
-                for chunk in writers[number].chunks(update, with_usage):
-                    yield _event(chunk)
-            if with_usage:
-                yield _event(writers[0].chunk(latest[0], [], usage=usage_of(writers, latest)))
-    except Exception as error:
-        yield _event(as_api_error(error).body)
-        return
-    yield b"data: [DONE]\n\n"
-
-
-def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise refusal(error) from error
 
 
 def _digest(key: bytes) -> bytes:

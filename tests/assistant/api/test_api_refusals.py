@@ -168,7 +168,7 @@ def test_requests_beyond_the_limit_are_told_when_to_retry(
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("GET", "/v1/completions", 405, "method_not_allowed"),
         ("POST", "/v1/embeddings", 404, "unknown_url"),
         ("GET", "/v1/models/a/b", 404, "unknown_url"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
