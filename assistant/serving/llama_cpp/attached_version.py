@@ -10,7 +10,7 @@ from assistant.registry.versions import Version
 from assistant.sampling_settings import Sampling
 from assistant.serving.context_window import completion_limit
 from assistant.serving.engine import Chunk, TokenScore
-from assistant.serving.llama_cpp.completion_request import CompletionRequest
+from assistant.serving.llama_cpp.completion_request import CompletionRequest, completion_body, lora
 from assistant.serving.llama_cpp.llama_server import LlamaServer
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
@@ -51,7 +51,15 @@ class AttachedVersion:
                 self.server.base.capacity,
             )
         limit = min(limit, self.server.base.capacity - len(prompt_ids))
-        request = self._request(prompt_ids, sampling, limit)
+        request = CompletionRequest(
+            asyncio.get_running_loop(),
+            self.server.base,
+            prompt_ids,
+            sampling,
+            limit,
+            self.server.adapters.get(self.version.id),
+            len(self.server.adapters),
+        )
         self.server.submit(request)
         position = 0
         try:
@@ -93,8 +101,9 @@ class AttachedVersion:
         self, prompt_ids: list[int], completion_ids: list[int], sampling: Sampling, count: int
     ) -> dict[int, float]:
         """Token id → probability of the next token, the likeliest first."""
-        request = self._request(prompt_ids, sampling, 1)
-        body = request.body(completion_ids, 1, ignore_end=False)
+        body = completion_body(
+            [*prompt_ids, *completion_ids], sampling, 1, ignore_end=False, drawn=len(completion_ids)
+        ) | lora(self.server.adapters.get(self.version.id), len(self.server.adapters))
         if sampling.temperature == 0:
             body |= {"temperature": 1.0, "samplers": ["temperature"]}
         probabilities: dict[int, float] = {}
@@ -106,19 +115,3 @@ class AttachedVersion:
 
         self.server.complete(body | {"n_probs": count, "post_sampling_probs": True}, each)
         return probabilities
-
-    def _request(self, prompt_ids: list[int], sampling: Sampling, limit: int) -> CompletionRequest:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = asyncio.new_event_loop()
-            loop.close()
-        return CompletionRequest(
-            loop,
-            self.server.base,
-            prompt_ids,
-            sampling,
-            limit,
-            self.server.adapters.get(self.version.id),
-            len(self.server.adapters),
-        )

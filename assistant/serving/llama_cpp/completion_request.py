@@ -93,42 +93,10 @@ class CompletionRequest:
                 self._finish("end")
             return self.cancelled or stopped
 
-        complete(self.body(generated, count, ignore_end), each)
-
-    def body(self, generated: list[int], count: int, ignore_end: bool) -> dict[str, Any]:
-        sampling = self.sampling
-        body: dict[str, Any] = {
-            "prompt": [*self.prompt_ids, *generated],
-            "n_predict": count,
-            "stream": True,
-            "cache_prompt": True,
-            "temperature": sampling.temperature,
-            # In the order of transformers' own cuts; top-k first, because order changes nothing for it and fewer
-            # tokens are left for the rest.
-            "samplers": [
-                *(["penalties"] if sampling.frequency_penalty or sampling.presence_penalty else []),
-                *(["top_k"] if sampling.top_k else []),
-                "temperature",
-                *(["top_p"] if sampling.top_p < 1 else []),
-                *(["min_p"] if sampling.min_p else []),
-            ],
-            "min_p": sampling.min_p,
-            "frequency_penalty": sampling.frequency_penalty,
-            "presence_penalty": sampling.presence_penalty,
-            "repeat_last_n": self.base.window,
-            "top_k": sampling.top_k,
-            "top_p": sampling.top_p,
-            "seed": (sampling.seed + len(generated)) % MOST_SEEDS,
-            "ignore_eos": ignore_end,
-        }
-        if sampling.logprobs is not None:
-            body["n_probs"] = max(1, sampling.logprobs)
-        if self.adapters:
-            body["lora"] = [
-                {"id": number, "scale": 1.0 if number == self.adapter else 0.0}
-                for number in range(self.adapters)
-            ]
-        return body
+        body = completion_body(
+            [*self.prompt_ids, *generated], self.sampling, count, ignore_end, len(generated)
+        )
+        complete(body | lora(self.adapter, self.adapters), each)
 
     def _add(self, ids: list[int], logprobs: list[Logprob]) -> None:
         with self._lock:
@@ -152,6 +120,45 @@ class CompletionRequest:
             self.loop.call_soon_threadsafe(self.changed.set)
         except RuntimeError:
             self.cancelled = True  # the reader's event loop has closed: nobody waits any more
+
+
+def completion_body(
+    ids: list[int], sampling: Sampling, count: int, ignore_end: bool, drawn: int = 0
+) -> dict[str, Any]:
+    """What llama.cpp is asked: at most `count` tokens after `ids`, of which the last `drawn` were drawn before."""
+    body: dict[str, Any] = {
+        "prompt": ids,
+        "n_predict": count,
+        "stream": True,
+        "cache_prompt": True,
+        "temperature": sampling.temperature,
+        # In the order of transformers' own cuts; top-k first, because order changes nothing for it and fewer
+        # tokens are left for the rest.
+        "samplers": [
+            *(["penalties"] if sampling.frequency_penalty or sampling.presence_penalty else []),
+            *(["top_k"] if sampling.top_k else []),
+            "temperature",
+            *(["top_p"] if sampling.top_p < 1 else []),
+            *(["min_p"] if sampling.min_p else []),
+        ],
+        "min_p": sampling.min_p,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "repeat_last_n": len(ids) + count,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "seed": (sampling.seed + drawn) % MOST_SEEDS,
+        "ignore_eos": ignore_end,
+    }
+    if sampling.logprobs is not None:
+        body["n_probs"] = max(1, sampling.logprobs)
+    return body
+
+
+def lora(adapter: int | None, adapters: int) -> dict[str, Any]:
+    """The part of a request that applies one of so many attached adapters, by its number; None for none."""
+    scales = [{"id": number, "scale": 1.0 if number == adapter else 0.0} for number in range(adapters)]
+    return {"lora": scales} if scales else {}
 
 
 def _tokens_of(choice: dict[str, Any], logprobs: int | None) -> tuple[list[int], list[Logprob]]:
