@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from assistant.api import metrics
 from assistant.api.api_errors import ApiError, as_api_error, error_response
 from assistant.api.choices import closed, last_item, last_of
 from assistant.api.http_io import EventStream, json_of, while_connected
@@ -40,6 +42,7 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
     api = Api(chat, raters, keys)
     served = [
         ("GET", "/health", api.guarded(api.health, open_to_all=True)),
+        ("GET", "/metrics", api.guarded(api.metrics)),
         ("GET", "/v1/models", api.guarded(api.models)),
         ("GET", "/v1/models/{name}", api.guarded(api.model)),
         ("POST", "/v1/chat/completions", api.guarded(api.chat_completions)),
@@ -68,6 +71,7 @@ class Api:
         self._raters = raters
         self._keys = [_digest(key.encode()) for key in keys]
         self._started = int(time.time())
+        self._requests: metrics.Requests = Counter()
         self.allowed: dict[str, str] = {}
         """The method that each path accepts."""
 
@@ -79,11 +83,14 @@ class Api:
         async def handle(request: Request) -> Response:
             try:
                 key = None if open_to_all else self._key(request)
-                return await handler(request, key)
+                response = await handler(request, key)
             except ClientDisconnect:
-                return Response(status_code=499)
+                response = Response(status_code=499)
             except Exception as error:
-                return error_response(as_api_error(error))
+                response = error_response(as_api_error(error))
+            # By the route: a path may be anything that a client makes up.
+            self._requests[request.method, request.scope["route"].path, response.status_code] += 1
+            return response
 
         return handle
 
@@ -92,6 +99,12 @@ class Api:
         running = self._chat.engine.running
         content = {"status": "ok" if running else "starting", "version": self._chat.engine.version.id}
         return JSONResponse(content, status_code=200 if running else 503)
+
+    async def metrics(self, request: Request, key: str | None) -> Response:
+        """Numbers for Prometheus: of this process, since it began."""
+        engine = self._chat.engine
+        text = metrics.exposition(self._requests, self._chat.in_progress, engine.version.id, engine.running)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
 
     async def models(self, request: Request, key: str | None) -> Response:
         """List the model names that requests may give."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from assistant.chat.reply_stream import Draft, Request, Update, chunks_of, next_chunk
+from assistant.chat.reply_totals import ReplyTotals
 from assistant.errors import AssistantError
 from assistant.registry.live_comparison import TrialFollower
 from assistant.serving.engine import Engine, ServedVersion
@@ -38,6 +39,12 @@ class RepliesInProgress:
         self._trial = trial
         self._update_seconds = update_seconds
         self._stops: dict[str, asyncio.Event] = {}
+        self.totals = ReplyTotals()
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._stops)
 
     def pause(self) -> float:
         """Seconds between two updates of a reply: more while many are written, or showing would take the time."""
@@ -81,7 +88,9 @@ class RepliesInProgress:
             del self._stops[request.reply_id]
             await chunks.aclose()
             # Shielded: a reader who leaves must not leave a reply half recorded.
-            await asyncio.shield(asyncio.to_thread(self._store.add_reply, draft.finish()))
+            reply = draft.finish()
+            self.totals.add(reply)
+            await asyncio.shield(asyncio.to_thread(self._store.add_reply, reply))
         yield draft.update
 
     async def stop(self, reply_id: str) -> None:
