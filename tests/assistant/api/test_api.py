@@ -358,7 +358,10 @@ def test_one_process_serves_the_page_and_the_api_on_one_port(
         chunks = stream(client, max_tokens=8)
         assert len(chunks) > 2
         assert joined(chunks, "reasoning_content") + joined(chunks, "content")
-        refused(client.post("/v1/chat/completions", content=b"{"), 400)
+        refused(client.post("/v1/chat/completions", content=b"{"), 415)
+        # Around Gradio's own middleware, which would allow any site.
+        evil = {"origin": "https://evil.example", "host": "chat.example"}
+        refused(client.post("/v1/chat/completions", json=ASKED, headers=evil), 403)
     output = (tmp_path / "app.log").read_text()
     assert "sk-two" not in output
     assert "Traceback" not in output

@@ -57,7 +57,8 @@ async def test_a_reply_is_stored_with_everything_that_determined_it(chat: Chat, 
     )
     parsed = prompt.parse(prompt.decode(tokenizer, reply.completion_ids), think=True)
     assert (parsed.thought, parsed.answer) == (last.thought, last.answer)
-    assert reply.sampling == {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 60}
+    settings = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 60}
+    assert reply.sampling == {**settings, "engine": "transformers"}
     assert reply.finish_reason == last.finish_reason in ("end", "length")
     assert reply.first_token_seconds is not None
     assert 0 < reply.first_token_seconds <= reply.seconds
@@ -103,7 +104,8 @@ async def test_settings_of_one_reply_are_stored_with_it(chat: Chat, store: Feedb
     last = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
     again = await ask(chat, "What is 12 + 7?", sampling=hot, seed=5)
     reply = store.reply(last.reply_id)
-    assert reply.sampling == {"temperature": 1.5, "top_p": 0.9, "top_k": 7, "max_new_tokens": 12}
+    settings = {"temperature": 1.5, "top_p": 0.9, "top_k": 7, "max_new_tokens": 12}
+    assert reply.sampling == {**settings, "engine": "transformers"}
     assert reply.seed == 5
     assert store.reply(again.reply_id).completion_ids == reply.completion_ids
 
