@@ -191,6 +191,7 @@ def test_the_card_says_what_the_build_and_the_evaluations_measured(tmp_path: Pat
         evaluation("v1", addition=0.975, word_two_step__unit=0.515),
         evaluation("base", addition=0.025, **{"all kinds__asks": 0.9}),
         evaluation("sampled", multiplication_hard=0.62, **{"multiplication_hard__pass@8": 0.93}),
+        evaluation("hand_worded", word_two_step=0.41),
         "a laptop",
         "2026-11-24",
         folder,
@@ -202,5 +203,6 @@ def test_the_card_says_what_the_build_and_the_evaluations_measured(tmp_path: Pat
     assert "| word two step | 51.5 [50.5, 52.5] | - | - | - |" in text
     assert "| multiplication hard, pass@8 | 93.0 [92.0, 94.0] | - | - | - |" in text
     assert "any of 8 answers" in text
+    assert "| word two step | 41.0 [40.0, 42.0] | - | - | - |" in text
     assert f"{made['metrics']['loss']:.3f}" in text
     assert "{" not in text
