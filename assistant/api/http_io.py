@@ -90,6 +90,11 @@ def event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n\n"
 
 
+def named_event(name: str, content: dict[str, Any]) -> bytes:
+    """The same under a name."""
+    return f"event: {name}\n".encode() + event(content)
+
+
 async def while_connected(work: Coroutine[Any, Any, Result] | Awaitable[Result], receive: Receive) -> Result:
     """Await `work`. If the client leaves first, cancel it and raise ClientDisconnect."""
     working = asyncio.ensure_future(work)

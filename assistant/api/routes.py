@@ -4,8 +4,6 @@ Replies of the API are stored like any others. A completion's id contains the re
 """
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -19,16 +17,21 @@ from starlette.routing import Route
 
 from assistant.api import metrics
 from assistant.api.api_errors import ApiError, as_api_error, error_response
+from assistant.api.api_keys import ApiKeys
 from assistant.api.choices import closed, last_item, last_of
 from assistant.api.http_io import EventStream, json_of, while_connected
 from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
+from assistant.api.response_objects import PREFIX as RESPONSE_PREFIX
+from assistant.api.response_objects import ResponseRequest, ResponseWriter, response_events
 from assistant.api.responses import CompletionWriter, chat_events, completion
 from assistant.api.text_completions import Continuation, TextRequest, TextWriter, continued, text_events
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
+from assistant.chat.reply_stream import Update
 from assistant.errors import ConversationError
 from assistant.serving import prompt
 from assistant.serving.tokenizing.chat_template import knows_tools
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 from feedback_store import StoreError, UnknownReply
 
 ALIAS = "thumbtune"
@@ -46,6 +49,7 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
         ("GET", "/v1/models", api.guarded(api.models)),
         ("GET", "/v1/models/{name}", api.guarded(api.model)),
         ("POST", "/v1/chat/completions", api.guarded(api.chat_completions)),
+        ("POST", "/v1/responses", api.guarded(api.responses)),
         ("POST", "/v1/completions", api.guarded(api.text_completions)),
         ("POST", "/v1/feedback", api.guarded(api.feedback)),
     ]
@@ -69,7 +73,7 @@ class Api:
     def __init__(self, chat: Chat, raters: Raters, keys: Sequence[str]) -> None:
         self._chat = chat
         self._raters = raters
-        self._keys = [_digest(key.encode()) for key in keys]
+        self._keys = ApiKeys(keys)
         self._started = int(time.time())
         self._requests: metrics.Requests = Counter()
         self.allowed: dict[str, str] = {}
@@ -82,7 +86,7 @@ class Api:
 
         async def handle(request: Request) -> Response:
             try:
-                key = None if open_to_all else self._key(request)
+                key = None if open_to_all else self._keys.of(request.headers)
                 response = await handler(request, key)
             except ClientDisconnect:
                 response = Response(status_code=499)
@@ -130,31 +134,7 @@ class Api:
     async def chat_completions(self, request: Request, key: str | None) -> Response:
         """Complete a transcript, in one response or streamed."""
         body = _validated(ChatRequest, await json_of(request))
-        version = self._version_of_model(body.model)
-        # Loading a version takes long, so it must not block the event loop.
-        await asyncio.to_thread(self._chat.engine.prepare, version)
-        with self._chat.engine.lease(version) as lease:
-            tokenizer = lease.tokenizer
-        if body.uses_tools and not knows_tools(tokenizer):
-            raise ApiError(
-                400,
-                "This model has not been taught to use tools, so that their calls and results mean nothing to it. "
-                "Leave them out, or put the results into a user's message.",
-                param="messages",
-                code="invalid_value",
-            )
-        streams = [
-            self._chat.complete(
-                body.transcript,
-                think=body.think,
-                rater=self._raters.pseudonym(key, body.user),
-                version=version,
-                sampling=body.sampling(self._chat.sampling),
-                seed=None if body.seed is None else body.seed + number,
-                prefill=body.prefill,
-            )
-            for number in range(body.n or 1)
-        ]
+        streams, tokenizer = await self._streams(body, key)
         begun = prompt.beginning(tokenizer, body.prefill)
         writers = [
             CompletionWriter(
@@ -183,6 +163,63 @@ class Api:
             return JSONResponse(completion(writers, updates))
         return EventStream(chat_events(writers, opening, streams, body.with_usage))
 
+    async def responses(self, request: Request, key: str | None) -> Response:
+        """Complete a transcript in OpenAI's newer form, in one response or streamed."""
+        body = _validated(ResponseRequest, await json_of(request))
+        before: list[dict[str, str]] = []
+        if body.previous_response_id is not None:
+            rater = self._raters.pseudonym(key, body.user if isinstance(body.user, str) else None)
+            reply_id = body.previous_response_id.removeprefix(RESPONSE_PREFIX)
+            before = await asyncio.to_thread(self._transcript, reply_id, rater)
+        (updates, *_), _ = await self._streams(body.as_chat(before), key)
+        writer = ResponseWriter(body)
+        if not body.stream:
+            last = await while_connected(last_item(updates), request.receive)
+            return JSONResponse(writer.whole(last))
+        # As above: a refusal before the first byte.
+        for _ in range(2):
+            first = await while_connected(anext(updates), request.receive)
+        return EventStream(response_events(writer, first, updates))
+
+    async def _streams(
+        self, body: ChatRequest, key: str | None
+    ) -> tuple[list[AsyncGenerator[Update, None]], Tokenizer]:
+        """The streams of a request's choices, and the tokenizer of the version that writes them. Raises ApiError."""
+        version = self._version_of_model(body.model)
+        # Loading a version takes long, so it must not block the event loop.
+        await asyncio.to_thread(self._chat.engine.prepare, version)
+        with self._chat.engine.lease(version) as lease:
+            tokenizer = lease.tokenizer
+        if body.uses_tools and not knows_tools(tokenizer):
+            raise ApiError(
+                400,
+                "This model has not been taught to use tools, so that their calls and results mean nothing to it. "
+                "Leave them out, or put the results into a user's message.",
+                param="messages",
+                code="invalid_value",
+            )
+        streams = [
+            self._chat.complete(
+                body.transcript,
+                think=body.think,
+                rater=self._raters.pseudonym(key, body.user),
+                version=version,
+                sampling=body.sampling(self._chat.sampling),
+                seed=None if body.seed is None else body.seed + number,
+                prefill=body.prefill,
+            )
+            for number in range(body.n or 1)
+        ]
+        return streams, tokenizer
+
+    def _transcript(self, reply_id: str, rater: str) -> list[dict[str, str]]:
+        try:
+            return self._chat.library.transcript(reply_id, rater)
+        except (ConversationError, UnknownReply) as error:
+            raise ApiError(
+                404, str(error), param="previous_response_id", code="previous_response_not_found"
+            ) from error
+
     async def text_completions(self, request: Request, key: str | None) -> Response:
         """Continue a text or token ids, in one response or streamed. Nothing is stored."""
         body = _validated(TextRequest, await json_of(request))
@@ -208,7 +245,7 @@ class Api:
     async def feedback(self, request: Request, key: str | None) -> Response:
         """Rate a completion, correct it, or both."""
         feedback = _validated(FeedbackRequest, await json_of(request))
-        reply_id = feedback.id.removeprefix(CompletionWriter.PREFIX)
+        reply_id = feedback.id.removeprefix(CompletionWriter.PREFIX).removeprefix(RESPONSE_PREFIX)
         rater = self._raters.pseudonym(key, feedback.user)
         await asyncio.to_thread(self._store_feedback, feedback, reply_id, rater)
         return JSONResponse(
@@ -227,22 +264,6 @@ class Api:
             if isinstance(error, ValueError):
                 raise ApiError(400, str(error), code="invalid_value") from error
             raise
-
-    def _key(self, request: Request) -> str | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
-        if not self._keys:
-            return token or None
-        # Every key is compared, each in constant time, so that the time tells nothing of the keys.
-        digest = _digest(token.encode("latin-1"))
-        matches = [hmac.compare_digest(digest, key) for key in self._keys]
-        if not any(matches):
-            raise ApiError(
-                401,
-                "This key is not known." if token else "A key is needed: 'Authorization: Bearer KEY'.",
-                code="invalid_api_key",
-            )
-        return token
 
     def _names(self) -> list[str]:
         return [ALIAS, *self._chat.engine.versions]
@@ -280,8 +301,3 @@ def _validated(kind: type[Body], content: Any) -> Body:
         return kind.model_validate(content)
     except ValidationError as error:
         raise refusal(error) from error
-
-
-def _digest(key: bytes) -> bytes:
-    # Digests have one length, so that a comparison does not tell how long a key is.
-    return hashlib.sha256(key).digest()

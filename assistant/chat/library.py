@@ -109,6 +109,11 @@ class Library:
         reply = self.reply(reply_id, rater)
         return self._turn(self._store.path(reply.id)[-1], rater)
 
+    def transcript(self, reply_id: str, rater: str) -> list[dict[str, str]]:
+        """Role and content of each message down to a reply of this rater's. Raises what `reply` raises."""
+        self.reply(reply_id, rater)
+        return self._store.transcripts([reply_id])[reply_id]
+
     def reply(self, reply_id: str, rater: str) -> Reply:
         """Raises ConversationError if this rater's conversations have no such reply."""
         try:
