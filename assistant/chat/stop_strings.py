@@ -40,7 +40,9 @@ class StopSearch:
         if earliest is not None:
             return text[:earliest], True
         if ended:
-            return text, False
+            # A reply that its limit ends may have begun the person's next line. A line's end alone is not the person's.
+            begun = max((_overlap(text[self.unstoppable :], stop) for stop in self.model_stops), default=0)
+            return text[: len(text) - begun] if begun > 1 else text, False
         return text[: len(text) - max(overlaps, default=0)], False
 
 

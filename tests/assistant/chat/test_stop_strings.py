@@ -42,6 +42,14 @@ def test_a_text_that_only_began_like_a_stop_text_is_shown_at_the_end() -> None:
     assert StopSearch(("two",), ()).until_stop("one tw", 0, ended=True) == ("one tw", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("Four.\nUse", "Four."), ("Four.\nU", "Four."), ("Four.\n", "Four.\n"), ("Four.\nUp", "Four.\nUp")],
+)
+def test_the_beginning_of_the_persons_next_line_is_left_out_at_the_end_too(text: str, kept: str) -> None:
+    assert StopSearch((), ("\nUser:",)).until_stop(text, 0, ended=True) == (kept, False)
+
+
 async def completed(chat: FakeChat, think: bool, **settings: Any) -> tuple[list[Update], Reply]:
     """The updates of an answer to `QUESTION`, and what is stored of it."""
     updates = [
