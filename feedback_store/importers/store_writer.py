@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from feedback_store import validation
 from feedback_store.database.tables import (
     ComparisonHistoryRow,
     ComparisonRow,
@@ -29,10 +28,7 @@ from feedback_store.database.tables import (
     RatingRow,
     ReplyRow,
 )
-from feedback_store.errors import StoreError
 from feedback_store.importers.parsing.items import (
-    EMPTY,
-    ImportedComparison,
     ImportedConversation,
     ImportedCorrection,
     ImportedMessage,
@@ -61,44 +57,6 @@ def rater_id(system: str, name: str) -> str:
 def version(system: str, model: str) -> str:
     """The version id of replies that another system generated."""
     return f"imported:{system}:{model}"[:200] if model else f"imported:{system}"
-
-
-def check(conversation: ImportedConversation) -> None:
-    """Check everything about a conversation that can be checked without the store. Raises: Unusable."""
-    keys = {message.key for message in conversation.turns}
-    roles = {message.key: message.role for message in conversation.turns}
-    if not conversation.turns:
-        raise Unusable(conversation.left_out[0] if conversation.left_out else "no messages")
-    if conversation.left_out and "assistant" not in roles.values():
-        raise Unusable(conversation.left_out[0])
-    for message in conversation.turns:
-        if message.role == "assistant" and (
-            message.parent is None or (message.parent in keys and roles[message.parent] != "user")
-        ):
-            raise Unusable("a reply that does not follow a user message")
-        if (
-            message.role == "assistant"
-            and message.answered
-            and not message.content.strip()
-            and not message.thought
-        ):
-            raise Unusable("an empty reply")
-        if message.role == "user" and not message.content.strip():
-            raise Unusable(EMPTY)
-    parents = {message.key: message.parent for message in conversation.turns}
-    for signal in conversation.signals:
-        pair = (signal.chosen, signal.rejected) if isinstance(signal, ImportedComparison) else (signal.reply,)
-        if any(roles.get(key) != "assistant" for key in pair) or len(set(pair)) < len(pair):
-            raise Unusable("feedback on something that is not a reply")
-        if len({parents[key] for key in pair}) > 1:
-            raise Unusable("a comparison of replies to different messages")
-        try:
-            if isinstance(signal, ImportedCorrection):
-                validation.check_correction(signal.text)
-            if isinstance(signal, ImportedRating):
-                validation.check_rating(signal.value, signal.reasons, signal.comment)
-        except StoreError as error:
-            raise Unusable(f"a {type(error).__name__}") from error
 
 
 @dataclass(frozen=True)

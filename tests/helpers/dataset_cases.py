@@ -103,10 +103,12 @@ DATASETS: dict[str, ImportCase] = {
         [
             {"instruction": "q", "completions": [{"response": "a", "overall_score": 7}]},
             {"instruction": "q", "output_1": "a", "output_2": "b", "preference": 1},
+            {"instruction": "q", "generations": ["a", "b"]},
         ],
         skipped={
             "columns that are not read: completions": 1,
             "columns that are not read: output_1, output_2, preference": 1,
+            "columns that are not read: generations": 1,
         },
     ),
     "a weight of 0 is no demonstration": ImportCase(
@@ -149,6 +151,7 @@ DATASETS: dict[str, ImportCase] = {
         [
             {"images": ["a.png"], "prompt": ASKED, "completion": [reply("a cat")]},
             {"image": "a.png", "prompt": "what?", "chosen": "cat", "rejected": "dog"},
+            {"file": "source.txt", "prompt": "what?", "chosen": "cat", "rejected": "dog"},
             {
                 "messages": [
                     user([{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": "x"}}]),
@@ -156,6 +159,7 @@ DATASETS: dict[str, ImportCase] = {
                 ]
             },
         ],
+        pairs=["cat > dog"],
         skipped={FILE: 3},
     ),
     "tools in training rows": ImportCase(

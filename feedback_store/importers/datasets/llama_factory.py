@@ -26,7 +26,7 @@ from feedback_store.importers.datasets.training_rows import (
 from feedback_store.importers.parsing.fields import ROLES, filled, listing, mapping, text
 from feedback_store.importers.parsing.files import Item, each, rows
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
-from feedback_store.importers.parsing.text_only import check_text_only
+from feedback_store.importers.parsing.text_only import check_row_is_text
 
 ALPACA = {
     "prompt": "instruction",
@@ -56,7 +56,7 @@ TAGS = {
 
 
 def read(path: Path) -> Iterator[Item]:
-    info = _info(path)
+    info = described(path)
     columns, tags = info.get("columns", {}), info.get("tags", {})
 
     def conversation(row: dict[str, Any]) -> ImportedConversation:
@@ -89,7 +89,7 @@ def sharegpt(
 ) -> ImportedConversation:
     """Convert a row in sharegpt format. Raises: Unusable."""
     fields = _fields(row, columns)
-    check_text_only({"tools": fields.get("tools")})
+    check_row_is_text({"tools": fields.get("tools")})
     roles = {tags["user_tag"]: "user", tags["assistant_tag"]: "assistant", tags["system_tag"]: "system"}
 
     def message(item: object) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def sharegpt(
 
 
 def _fields(row: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
-    check_text_only(row)
+    check_row_is_text(row)
     return {name: row[column] for name, column in columns.items() if column in row}
 
 
@@ -141,7 +141,7 @@ def _system(content: object) -> list[dict[str, Any]]:
     return [{"role": "system", "content": content}] if content else []
 
 
-def _info(path: Path) -> dict[str, Any]:
+def described(path: Path) -> dict[str, Any]:
     """The entry for the file in a `dataset_info.json` in the same folder; empty if there is none."""
     info_path = path.parent / "dataset_info.json"
     if not info_path.exists():

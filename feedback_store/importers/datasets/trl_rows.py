@@ -28,7 +28,7 @@ from feedback_store.importers.datasets.training_rows import (
 from feedback_store.importers.parsing.fields import mapping
 from feedback_store.importers.parsing.files import Item, each, rows
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
-from feedback_store.importers.parsing.text_only import check_text_only
+from feedback_store.importers.parsing.text_only import check_row_is_text
 
 CHOSEN = ("chosen", "chosen_messages", "preferred_output")
 REJECTED = ("rejected", "rejected_messages", "rejected_response", "non_preferred_output")
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[Item]:
 
 def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Convert one row. Raises: Unusable."""
-    check_text_only(row)
+    check_row_is_text(row)
     settings = row.get("chat_template_kwargs")
     enabled = settings.get("enable_thinking") if isinstance(settings, dict) else None
     think = enabled if isinstance(enabled, bool) else None
@@ -91,7 +91,7 @@ def tie_of(row: dict[str, Any]) -> Tie | None:
 
 def _prompt(row: dict[str, Any]) -> object:
     if isinstance(row.get("input"), dict):
-        check_text_only(row["input"])
+        check_row_is_text(row["input"])
         return mapping(row["input"]).get("messages")
     return _first(row, ("prompt", "question"))
 

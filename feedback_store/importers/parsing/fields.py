@@ -26,6 +26,18 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
 }
 BLOCK_TEXTS = ("text", "content", "value")  # where a block of text has its text
+UP = {"up", "thumbsup", "thumbup", "like", "liked", "good", "positive", "true", "\N{THUMBS UP SIGN}"}
+DOWN = {
+    "down",
+    "thumbsdown",
+    "thumbdown",
+    "dislike",
+    "disliked",
+    "bad",
+    "negative",
+    "false",
+    "\N{THUMBS DOWN SIGN}",
+}
 THINK_TAGS = re.compile(r"\A\s*<think>\n?(.*?)\n?</think>\n{0,2}", re.DOTALL)
 # How Open WebUI embeds a thought in the text of a message.
 REASONING_BLOCK = re.compile(
@@ -148,6 +160,21 @@ def thumb(value: object) -> int:
     if rating not in (1, -1):
         raise Unusable("a rating that is neither 1 nor -1")
     return rating
+
+
+def thumb_of(value: object) -> int | None:
+    """Return 1 or -1 for a word, a sign or a number that is a thumb whatever it is asked for; else None.
+
+    0 is none: it may be a thumb down, or no thumb.
+    """
+    if isinstance(value, bool):
+        return 1 if value else -1
+    if isinstance(value, str):
+        word = re.sub("[ _-]", "", value.strip().lower())
+        if word in UP or word in DOWN:
+            return 1 if word in UP else -1
+    number = whole(value)
+    return number if number in (1, -1) else None
 
 
 def remarks(reasons: Iterable[object], comment: object = "") -> dict[str, Any]:

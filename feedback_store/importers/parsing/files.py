@@ -12,37 +12,20 @@ import re
 import shutil
 import sys
 import tempfile
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from feedback_store.errors import FileDamaged, ImportFailed
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
+from feedback_store.importers.parsing.json_stream import LONGEST_ROW, Row, first_line, json_rows
 from feedback_store.optional_packages import optional_package
 
-CHUNK = 1 << 16  # characters
-LONGEST_ROW = 1 << 26  # characters
 PARQUET_ROWS = 100  # decoded at a time
-LONGEST_NUMBER = 300  # digits; Python refuses to parse integers of more than 4300
-
-NOT_JSON = "not JSON"
-
-Row = tuple[int, object]
 Item = ImportedConversation | Unusable
-
-
-def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
-
-
-# Characters before the end of a chunk in which an error may only mean that the rest of a token is missing. The
-# longest token, apart from strings, is a pair of \u escapes.
-LONGEST_CUT = 16
-DELIMITERS = tuple(", \t\n\r]")
-SPACE = re.compile(r"[ \t\n\r]*")
-DECODER = json.JSONDecoder(parse_int=_number)
 
 
 def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], ImportedConversation]) -> Iterator[Item]:
@@ -59,46 +42,76 @@ def each(rows: Iterator[Row], convert: Callable[[dict[str, Any]], ImportedConver
                 yield reason
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path, member: str | None = None) -> Iterator[Row]:
     """Iterate over the (number, row) pairs of a JSON array, JSON Lines or Parquet file; numbers start at 1.
 
-    A line that is not JSON is yielded as Unusable. Raises: FileDamaged, ImportFailed.
+    `member` is a file in the ZIP archive `path`. A line that is not JSON is yielded as Unusable. Raises: FileDamaged,
+    ImportFailed.
     """
-    with _failures_explained(path), _opened(path) as file:
+    with _failures_explained(path), _opened(path, member) as file:
         if file.peek(4)[:4] == b"PAR1":
             yield from _parquet(path)
             return
-        stream = _decoded(file)
-        first = _first_line(stream)
-        if first.startswith("["):
-            yield from enumerate(_elements(_PushbackStream(first, stream)), 1)
-        elif first.strip() == "{":  # a single object, formatted over many lines
-            yield from _only_value(first, stream)
-        else:
-            yield from _lines(first, stream)
+        with _decoded(file) as stream:
+            yield from json_rows(stream)
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Iterate over the (number, cells) pairs of a CSV file without its header. Raises: FileDamaged, ImportFailed."""
-    csv.field_size_limit(LONGEST_ROW)
+def members(path: Path, names: str) -> list[str]:
+    """The files of a ZIP archive whose names match the pattern `names`, in order; none if it is no archive."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return []
+    with _failures_explained(path), zipfile.ZipFile(path) as archive:
+        return sorted(name for name in archive.namelist() if re.fullmatch(rf"(.*/)?{names}", name))
+
+
+def archive_rows(path: Path, names: str) -> Generator[Row]:
+    """Iterate over the rows of a file or, in a ZIP archive, over those of all files that match `names`."""
+    inner = members(path, names)
+    for member in inner:
+        yield from rows(path, member)
+    if not inner:
+        yield from rows(path)
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is text that is no JSON. Raises: FileDamaged, ImportFailed."""
     with _failures_explained(path), _opened(path) as file:
-        reader = csv.reader(_decoded(file, newline=""), strict=True)
+        if file.peek(4)[:4] == b"PAR1":
+            return False
+        with _decoded(file) as stream:
+            return first_line(stream)[:1] not in ("", "[", "{")
+
+
+def table_rows(path: Path) -> Generator[Row]:
+    """Iterate over the rows of a JSON, JSON Lines or Parquet file, or of a CSV file with a header, as objects."""
+    if not is_csv(path):
+        yield from rows(path)
+        return
+    header: list[str] = []
+    with closing(csv_rows(path, header=True)) as lines:
+        for number, cells in lines:
+            if not header:
+                header = cells
+            elif len(cells) != len(header):
+                yield number, Unusable(f"{len(cells)} columns where the header names {len(header)}")
+            else:
+                yield number, dict(zip(header, cells, strict=True))
+
+
+def csv_rows(path: Path, *, header: bool = False) -> Generator[tuple[int, list[str]]]:
+    """Iterate over the (number, cells) pairs of a CSV file; its header is number 0, and left out unless asked for.
+
+    Raises: FileDamaged, ImportFailed.
+    """
+    csv.field_size_limit(LONGEST_ROW)
+    with _failures_explained(path), _opened(path) as file, _decoded(file, newline="") as stream:
+        reader = csv.reader(stream, strict=True)
         try:
             for number, record in enumerate(reader):
-                if number and record:
+                if (number or header) and record:
                     yield number, record
         except csv.Error as error:
             raise FileDamaged(f"{path} is not valid CSV from line {reader.line_num} on: {error}.") from error
-
-
-def parsed(value: str) -> object:
-    """Parse JSON from a line or a field. Raises: Unusable."""
-    try:
-        return DECODER.decode(value)
-    except json.JSONDecodeError:
-        raise Unusable(NOT_JSON) from None
-    except RecursionError:
-        raise Unusable("nested too deeply") from None
 
 
 @contextmanager
@@ -134,6 +147,12 @@ def _failures_explained(path: Path) -> Iterator[None]:
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileDamaged(f"{path} is a damaged gzip file: {error}. Download it again.") from error
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:  # the last for a file with a password
+        raise FileDamaged(f"{path} is a ZIP archive that cannot be unpacked: {error}. Unpack it.") from error
     except OSError as error:
         raise ImportFailed(
             f"{path} cannot be read: {error.strerror or error}. Check its name and its permissions."
@@ -141,7 +160,11 @@ def _failures_explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, member: str | None = None) -> Iterator[Any]:
+    if member is not None:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as inner:
+            yield io.BufferedReader(cast(io.RawIOBase, inner))
+        return
     with path.open("rb") as raw:
         if raw.peek(2)[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=raw) as unpacked, io.BufferedReader(unpacked) as file:
@@ -153,122 +176,6 @@ def _opened(path: Path) -> Iterator[Any]:
 def _decoded(file: Any, newline: str | None = None) -> io.TextIOWrapper:
     # The first bytes tell UTF-8, UTF-16 and UTF-32 apart, with or without a byte order mark.
     return io.TextIOWrapper(file, encoding=json.detect_encoding(file.peek(4)[:4]), newline=newline)
-
-
-def _first_line(stream: TextIO) -> str:
-    """The text from the first character that is not white space to the end of its line or chunk."""
-    while piece := stream.readline(CHUNK):
-        if piece.strip():
-            return piece.lstrip()
-    return ""
-
-
-class _PushbackStream:
-    """A text stream with one piece that was already read put back at its start."""
-
-    def __init__(self, piece: str, stream: TextIO) -> None:
-        self._piece, self._stream = piece, stream
-
-    def read(self, size: int) -> str:
-        piece, self._piece = self._piece, ""
-        return piece or self._stream.read(size)
-
-    def readline(self, size: int) -> str:
-        piece, self._piece = self._piece, ""
-        if piece and not piece.endswith("\n") and len(piece) < size:
-            return piece + self._stream.readline(size - len(piece))
-        return piece or self._stream.readline(size)
-
-
-def _lines(first: str, stream: TextIO) -> Iterator[Row]:
-    source, number, ended, any_valid = _PushbackStream(first, stream), 0, True, False
-    while piece := source.readline(LONGEST_ROW):
-        line, ended = piece, piece.endswith("\n")
-        while not piece.endswith("\n") and len(piece) == LONGEST_ROW:
-            piece = source.readline(LONGEST_ROW)
-            line = ""  # too long to keep: skip to its end
-            ended = piece.endswith("\n")
-        if line and not line.strip():
-            continue
-        number += 1
-        if not line:
-            yield number, Unusable(f"a row of more than {LONGEST_ROW:,} characters")
-            continue
-        try:
-            yield number, parsed(line)
-            any_valid = True
-        except Unusable as reason:
-            if any_valid and not ended and str(reason) == NOT_JSON:
-                raise FileDamaged(
-                    f"The file ends within row {number}: it is cut off. Get all of it."
-                ) from None
-            yield number, reason
-
-
-def _only_value(first: str, stream: TextIO) -> Iterator[Row]:
-    text = first + stream.read(LONGEST_ROW)
-    if len(text) > LONGEST_ROW:
-        raise FileDamaged(f"The file is a single object of more than {LONGEST_ROW:,} characters. Split it.")
-    try:
-        yield 1, parsed(text)
-    except Unusable as reason:
-        raise FileDamaged(f"The file is a single JSON object that cannot be read: {reason}.") from None
-
-
-def _elements(source: _PushbackStream) -> Iterator[object]:
-    """Iterate over the elements of a JSON array, and decode each as soon as all of its text was read."""
-    text, at, ended = source.read(CHUNK), 1, False  # text[0] is the bracket
-    number, wants_comma, may_close = 1, False, True
-
-    def more() -> None:
-        nonlocal text, at, ended
-        # Read at least as much again as is buffered, so that a long element is decoded few times, not once a chunk.
-        piece = source.read(max(CHUNK, len(text) - at))
-        text, at, ended = text[at:] + piece, 0, not piece
-
-    while True:
-        at = cast(re.Match[str], SPACE.match(text, at)).end()
-        if at == len(text):
-            if ended:
-                raise FileDamaged(f"The file ends before its array does: it is cut off at row {number}.")
-            more()
-        elif text[at] == "]" and may_close:
-            break
-        elif wants_comma:
-            if text[at] != ",":
-                raise FileDamaged(
-                    f"The file is not valid JSON from row {number} on: the comma before it is missing."
-                )
-            at, wants_comma, may_close = at + 1, False, False
-        else:
-            try:
-                value, end = DECODER.raw_decode(text, at)
-            except RecursionError:
-                raise FileDamaged(f"Row {number} is nested too deeply to be read.") from None
-            except json.JSONDecodeError as error:
-                if ended or not _may_be_cut(error, len(text)):
-                    raise FileDamaged(
-                        f"The file is not valid JSON from row {number} on: {error.msg}."
-                    ) from None
-                if len(text) - at > LONGEST_ROW:
-                    raise FileDamaged(f"Row {number} has more than {LONGEST_ROW:,} characters.") from None
-                more()
-                continue
-            if not ended and len(text) - end < LONGEST_CUT and text[end : end + 1] not in DELIMITERS:
-                more()  # a number may continue in the next chunk
-                continue
-            yield value
-            number, at, wants_comma, may_close = number + 1, end, True, True
-    at += 1
-    while not text[at:].strip():
-        text, at = source.read(CHUNK), 0
-        if not text:
-            return
-    raise FileDamaged(f"The file continues after its array of {number - 1} rows.")
-
-
-def _may_be_cut(error: json.JSONDecodeError, length: int) -> bool:
-    return error.msg.startswith("Unterminated string") or error.pos >= length - LONGEST_CUT
 
 
 def _parquet(path: Path) -> Iterator[Row]:

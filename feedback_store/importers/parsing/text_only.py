@@ -23,6 +23,7 @@ MARKS = {
     SOURCES: ("sources", "citations", "webSearch", "search_results", "search_result_groups"),
     ERROR: ("error",),
 }  # fmt: skip
+ROW_MARKS = ("image", "images", "video", "videos", "audio", "audios", "tools", "functions")
 NOTHING: tuple[object, ...] = (None, False, 0, "", [], {}, "[]", "{}", "null")
 TOOL_ROLES = {
     "tool",
@@ -54,6 +55,11 @@ def check_text_only(message: dict[str, Any], body: object = "") -> None:
     for update in _objects(message.get("updates")):  # of HF chat-ui
         if update.get("type") in ("tool", "webSearch", "file"):
             raise Unusable({"tool": TOOL, "webSearch": SOURCES, "file": FILE}[update["type"]])
+
+
+def check_row_is_text(row: dict[str, Any]) -> None:
+    """Check the columns of a row, of which fewer count: a `file` may be where the text is from. Raises: Unusable."""
+    check_text_only({name: value for name, value in row.items() if name in ROW_MARKS})
 
 
 def kind_of_block(block: object) -> str | None:

@@ -26,6 +26,7 @@ from feedback_store.importers.parsing.items import (
     Unusable,
     content_key,
 )
+from feedback_store.importers.parsing.text_only import check_row_is_text
 
 PROMPTS = ("prompt", "instruction", "question", "input", "messages", "chat", "conversation")
 REPLY = re.compile(r"(?:response|completion|answer|output|generation|reply|chosen|rejected)[ _-]?(\w*)", re.I)
@@ -64,6 +65,7 @@ def read(path: Path) -> Iterator[Item]:
 def conversation(row: dict[str, Any]) -> ImportedConversation:
     """Convert one row. Raises: Unusable."""
     fields = mapping(row.get("fields", row), "fields")
+    check_row_is_text(fields)
     prompt_field = next((fields[name] for name in PROMPTS if fields.get(name)), None)
     if prompt_field is None:
         raise Unusable("no field with a prompt")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feedback_store.importers.parsing.fields import content, mapping, moment, role, split_thought, text, whole
-from feedback_store.importers.parsing.files import Item, csv_rows, parsed
+from feedback_store.importers.parsing.files import Item, csv_rows
 from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedMessage,
@@ -18,6 +18,7 @@ from feedback_store.importers.parsing.items import (
     Unusable,
     turn,
 )
+from feedback_store.importers.parsing.json_stream import parsed
 from feedback_store.importers.parsing.text_only import TOOL, check_text_only
 
 TOOL_TITLE = re.compile(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from feedback_store.importers.parsing.fields import content, filled, label, mapping, moment, whole
-from feedback_store.importers.parsing.files import Item, Row, each, rows
+from feedback_store.importers.parsing.files import Item, each, rows
 from feedback_store.importers.parsing.items import (
     ImportedComparison,
     ImportedConversation,
@@ -17,6 +17,7 @@ from feedback_store.importers.parsing.items import (
     Unusable,
     tree,
 )
+from feedback_store.importers.parsing.json_stream import Row
 from feedback_store.importers.parsing.text_only import check_text_only
 from feedback_store.records import Role
 

@@ -18,7 +18,7 @@ from helpers.store_fixtures import contents
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed, NothingUsable, StoreUnwritable
 from feedback_store.importers import SYSTEMS, import_file
-from feedback_store.importers.parsing import files
+from feedback_store.importers.parsing import files, json_stream
 
 TEXTS = [system for system in SYSTEMS if system != "chat-ui"]  # chat-ui's file is binary
 
@@ -122,8 +122,8 @@ def test_one_bad_line_is_one_skipped_row(store: FeedbackStore, tmp_path: Path) -
 def test_a_row_too_long_for_memory_is_skipped_in_lines_and_refused_in_arrays(
     store: FeedbackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LONGEST_ROW", 1_000)
-    monkeypatch.setattr(files, "CHUNK", 100)
+    monkeypatch.setattr(json_stream, "LONGEST_ROW", 1_000)
+    monkeypatch.setattr(json_stream, "CHUNK", 100)
     row, long = {"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": "b" * 5_000}
     path = tmp_path / "rows"
     path.write_text("\n".join(json.dumps(line) for line in (row, long, row | {"prompt": "c"})))

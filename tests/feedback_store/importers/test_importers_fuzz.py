@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from feedback_store import FeedbackStore
 from feedback_store.errors import ImportFailed
 from feedback_store.importers import SYSTEMS, import_file
-from feedback_store.importers.parsing import files
+from feedback_store.importers.parsing import files, json_stream
+from feedback_store.importers.parsing.check_items import check
 from feedback_store.importers.parsing.items import ImportedConversation, Unusable
-from feedback_store.importers.store_writer import check
 
 # For tests of reading alone, which need not run on every database engine.
 READING = pytest.mark.parametrize("engine_name", ["sqlite"])
@@ -63,11 +63,11 @@ def test_an_array_is_read_the_same_in_pieces_of_any_size(
 ) -> None:
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(values, indent=indent), encoding="utf-8")
-    usual, files.CHUNK = files.CHUNK, chunk
+    usual, json_stream.CHUNK = json_stream.CHUNK, chunk
     try:
         assert [value for _, value in files.rows(path)] == values
     finally:
-        files.CHUNK = usual
+        json_stream.CHUNK = usual
 
 
 def all_rows(system: str, folder: Path) -> list[Any]:
