@@ -10,8 +10,11 @@ import pytest
 from helpers.paths import DATA
 
 from feedback_store import FeedbackStore
+from feedback_store.importers import SYSTEMS
 
 SAMPLES = DATA / "imports"
+# Every system on SQLite, and two on PostgreSQL: what is read does not depend on the engine, only what is written.
+STORED = [("sqlite", system) for system in SYSTEMS] + [("postgresql", "open-webui"), ("postgresql", "trl")]
 
 
 def sample(system: str, folder: Path) -> Path:

@@ -16,6 +16,7 @@ from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedMessage,
     Unusable,
+    as_context,
     content_key,
     turn,
 )
@@ -37,9 +38,9 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     if chosen[-1].parent != rejected[-1].parent:
         raise Unusable("chosen and rejected answer different prompts")
     key = content_key(chosen[-1].key, rejected[-1].key)
-    return ImportedConversation(
-        key, key, (*chosen, rejected[-1]), (ImportedComparison(chosen[-1].key, rejected[-1].key, key),)
-    )
+    comparison = ImportedComparison(chosen[-1].key, rejected[-1].key, key)
+    turns = (*as_context(chosen[:-1]), chosen[-1], rejected[-1])
+    return ImportedConversation(key, key, turns, (comparison,))
 
 
 def _turns(dialogue: str) -> list[ImportedMessage]:

@@ -25,6 +25,7 @@ from feedback_store.importers.parsing.items import (
     ImportedRating,
     Signal,
     Unusable,
+    as_context,
     content_key,
     turn,
 )
@@ -245,8 +246,7 @@ def _row(
         for signal in signals("")
     ]
     key = content_key(*(reply.key for reply in replies), *kinds)
-    turns = [replace(turn, context=turn.role == "assistant" and turn.key not in asked) for turn in prompt]
-    return ImportedConversation(key, key, (*turns, *replies), tuple(signals(key)))
+    return ImportedConversation(key, key, (*as_context(prompt, asked), *replies), tuple(signals(key)))
 
 
 def _mode(think: bool | None) -> str:

@@ -5,8 +5,8 @@ pseudonyms, when the conversation is written.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -128,6 +128,14 @@ def turn(
     key = content_key(parent.key if parent else None, role, thought, content, name)
     think_mode = bool(thought) if think is None else think
     return ImportedMessage(key, parent.key if parent else None, role, content, thought, model, think_mode, at)
+
+
+def as_context(prompt: Iterable[ImportedMessage], asked: Collection[str] = ()) -> list[ImportedMessage]:
+    """The messages of a prompt, whose replies are context but for those with a key in `asked`."""
+    return [
+        replace(message, context=message.role == "assistant" and message.key not in asked)
+        for message in prompt
+    ]
 
 
 def parents_first(turns: Iterable[ImportedMessage]) -> list[ImportedMessage]:

@@ -24,6 +24,7 @@ from feedback_store.importers.parsing.items import (
     ImportedRating,
     Signal,
     Unusable,
+    as_context,
     content_key,
 )
 from feedback_store.importers.parsing.text_only import check_row_is_text
@@ -92,7 +93,7 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
     if not signals:
         raise Unusable("answers without a label or ranking of the replies, or that disagree")
     key = label(row.get("id")) or content_key(*(reply.key for reply in replies.values()))
-    return ImportedConversation(key, key, (*prompt, *replies.values()), tuple(signals))
+    return ImportedConversation(key, key, (*as_context(prompt), *replies.values()), tuple(signals))
 
 
 def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -111,7 +111,8 @@ def _seen(node: dict[str, Any]) -> dict[str, Any] | None:
     hidden = isinstance(metadata, dict) and metadata.get("is_visually_hidden_from_conversation")
     author = message.get("author")
     by_user = isinstance(author, dict) and author.get("role") == "user"
-    empty = kind == "text" and isinstance(body, dict) and not any(body.get("parts") or [])
+    parts = body.get("parts") if isinstance(body, dict) else None
+    empty = kind == "text" and isinstance(parts, list) and not any(parts)
     return None if hidden or kind in UNSEEN or (empty and not by_user) else message
 
 

@@ -15,6 +15,7 @@ from feedback_store.importers.parsing.items import (
     ImportedConversation,
     ImportedMessage,
     Unusable,
+    as_context,
     content_key,
 )
 from feedback_store.importers.parsing.text_only import check_row_is_text
@@ -51,7 +52,7 @@ def conversation(row: dict[str, Any]) -> ImportedConversation:
             )
     if not comparisons:
         raise Unusable("no annotation that chooses between two replies")
-    return ImportedConversation(key, key, (*prompt, *replies.values()), tuple(comparisons))
+    return ImportedConversation(key, key, (*as_context(prompt), *replies.values()), tuple(comparisons))
 
 
 def _sides(result: dict[str, Any], data: dict[str, Any], prompt: str) -> tuple[str, str]:

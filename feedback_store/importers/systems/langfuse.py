@@ -14,7 +14,7 @@ from feedback_store.importers.datasets.mapped_columns import message_in, message
 from feedback_store.importers.datasets.training_rows import prompt_of, reply_to
 from feedback_store.importers.parsing.fields import filled, label, moment, remarks, thumb_of, whole
 from feedback_store.importers.parsing.files import Item, each, table_rows
-from feedback_store.importers.parsing.items import ImportedConversation, ImportedRating, Unusable
+from feedback_store.importers.parsing.items import ImportedConversation, ImportedRating, Unusable, as_context
 from feedback_store.importers.parsing.json_stream import parsed
 from feedback_store.importers.parsing.text_only import check_text_only
 
@@ -47,7 +47,7 @@ def conversation(row: dict[str, Any], beside: Scores | None = None) -> ImportedC
         ImportedRating(reply.key, rater, value, at=at, **remarks([], "\n".join(dict.fromkeys(comments))))
         for value in thumbs
     ]
-    return ImportedConversation(key, rater, (*prompt, reply), tuple(ratings), at=at)
+    return ImportedConversation(key, rater, (*as_context(prompt), reply), tuple(ratings), at=at)
 
 
 def _thumb(score: dict[str, Any]) -> int | None:

@@ -71,3 +71,35 @@ def test_an_empty_prompt_is_not_kept(
     with pytest.raises(NothingUsable, match="empty"):
         import_rows(store, tmp_path, system, [row])
     assert store.counts()["messages"] == 0
+
+
+DIALOGUE = "\n\nHuman: 1?\n\nAssistant: 1.\n\nHuman: 2?\n\nAssistant: "
+CONTEXT = [user("1?"), reply("1."), user("2?")]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+@pytest.mark.parametrize(
+    ("system", "row"),
+    [
+        ("trl", {"prompt": CONTEXT, "chosen": "a", "rejected": "b"}),
+        (
+            "hh-rlhf",
+            {side: DIALOGUE + side for side in ("chosen", "rejected")},
+        ),
+        ("helpsteer3", {"context": CONTEXT, "response1": "a", "response2": "b", "overall_preference": 1}),
+        ("langfuse", {"id": "t", "timestamp": "2026-05-01", "input": CONTEXT, "output": "a"}),
+        (
+            "argilla",
+            {
+                "fields": {"prompt": CONTEXT, "response_1": "a", "response_2": "b"},
+                "responses": {"best": [{"value": "response_1", "user_id": "u"}]},
+            },
+        ),
+    ],
+)
+def test_only_the_question_that_a_row_is_about_becomes_a_prompt(
+    store: FeedbackStore, tmp_path: Path, system: str, row: dict[str, Any]
+) -> None:
+    import_rows(store, tmp_path, system, [row])
+    assert len({prompt.message_id for prompt in store.answered_prompts()}) == 1
+    assert store.verify() == []

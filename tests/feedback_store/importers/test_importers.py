@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers.import_samples import SAMPLES, everything, sample
+from helpers.import_samples import SAMPLES, STORED, everything, sample
 from helpers.paths import ROOT
 
 from feedback_store import FeedbackStore
@@ -223,7 +223,7 @@ def test_trl_rows_of_every_kind(store: FeedbackStore, tmp_path: Path) -> None:
     assert store.counts()["conversations"] == 7, "a prompt alone is a conversation without a reply"
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
 def test_importing_a_file_twice_adds_nothing(store: FeedbackStore, tmp_path: Path, system: str) -> None:
     first = import_sample(store, system, tmp_path)
     before = everything(store)
@@ -234,7 +234,7 @@ def test_importing_a_file_twice_adds_nothing(store: FeedbackStore, tmp_path: Pat
     assert again.added.total() == 0
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
 def test_a_file_compressed_with_gzip_imports_the_same_rows(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:

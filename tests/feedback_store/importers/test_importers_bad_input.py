@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.import_samples import SAMPLES, sample
+from helpers.import_samples import SAMPLES, STORED, sample
 from helpers.paths import ROOT
 from helpers.store_fixtures import contents
 
@@ -67,7 +67,7 @@ def test_latin_1_is_refused_and_not_guessed(store: FeedbackStore, tmp_path: Path
 # Damage
 
 
-@pytest.mark.parametrize("system", TEXTS)
+@pytest.mark.parametrize(("engine_name", "system"), [pair for pair in STORED if pair[1] != "chat-ui"])
 def test_a_file_cut_off_anywhere_is_refused_or_imported_up_to_the_cut(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_csv_with_an_open_quote_is_refused(store: FeedbackStore, tmp_path: Pat
     assert "not valid CSV from line" in refused(store, "gradio", path)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
 def test_a_missing_an_empty_and_a_foreign_file_are_reported(
     store: FeedbackStore, tmp_path: Path, system: str
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.import_samples import SAMPLES, everything, sample
+from helpers.import_samples import SAMPLES, STORED, everything, sample
 from helpers.store_fixtures import contents
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
@@ -137,7 +137,7 @@ def test_hostile_fields_give_a_row_or_a_reason_but_no_crash(
                 check(item)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
 def test_a_hostile_file_leaves_a_valid_store_and_can_be_imported_again(
     system: str, tmp_path: Path, store: FeedbackStore
 ) -> None:
@@ -176,7 +176,7 @@ def test_corrupted_bytes_raise_only_import_errors(
             assert isinstance(item, ImportedConversation | Unusable)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
 @settings(FUZZ, max_examples=15)
 @given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
 def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
