@@ -15,8 +15,8 @@ from assistant.api.api_errors import ApiError
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1_000_000
-"""Maximum size of a request body."""
+MAX_BODY_BYTES = 8_000_000
+"""Maximum size of a request body. Clients send a whole history, of which the newest messages are read."""
 
 Result = TypeVar("Result")
 

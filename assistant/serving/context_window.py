@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from assistant.bases.model_folder import read_config
@@ -27,6 +28,9 @@ LEAST_ROOM = 16
 """Tokens that a reply gets at least: a message that leaves fewer is refused, because no answer is that short."""
 MOST_MESSAGES = 1_000
 """Messages of a transcript that are read and stored, the newest ones, beside the system messages at its start."""
+
+MOST_CHARACTERS = 128
+"""Of one token, on average over a text: longer texts than that cannot fit, and are not even tokenized."""
 
 
 @dataclass(frozen=True)
@@ -73,24 +77,21 @@ def fit(
     def render_from(start: int) -> list[int]:
         return prompt.render(tokenizer, [*opening, *rest[start:]], think)
 
-    ids = render_from(0)
+    lengths = _lengths_from(rest, sum(len(message["content"]) for message in opening))
+    exchanges = [0, *_exchanges(rest)]
+    starts = [start for start in exchanges if lengths[start] <= window * MOST_CHARACTERS]
+    if not starts:
+        raise _too_long(lengths[exchanges[-1]] // MOST_CHARACTERS, most)
+    ids = render_from(starts[0])
     if len(ids) <= limit:
-        return Fitted(ids, 0)
-    starts = _exchanges(rest)
-    if starts:
+        return Fitted(ids, starts[0])
+    if len(starts) > 1:
         ids = render_from(starts[-1])
     if len(ids) > most:
-        raise TooLong(
-            f"The message is too long: {len(ids)} tokens, and there is room for {most}. "
-            "Shorten it, or send it in parts.",
-            len(ids),
-            most,
-        )
-    if len(ids) > limit:
-        return Fitted(ids, starts[-1] if starts else 0)
-    # Fewer exchanges are fewer tokens, so that bisection finds the longest prompt that fits.
-    fitting, too_long = len(starts) - 1, -1
-    while fitting - too_long > 1:
+        raise _too_long(len(ids), most)
+    # Fewer exchanges are fewer tokens, so that bisection finds the longest prompt that fits, if any does.
+    fitting, too_long = len(starts) - 1, 0
+    while len(ids) <= limit and fitting - too_long > 1:
         middle = (fitting + too_long) // 2
         candidate = render_from(starts[middle])
         if len(candidate) <= limit:
@@ -98,6 +99,21 @@ def fit(
         else:
             too_long = middle
     return Fitted(ids, starts[fitting])
+
+
+def _too_long(tokens: int, most: int) -> TooLong:
+    return TooLong(
+        f"The message is too long: {tokens} tokens, and there is room for {most}. "
+        "Shorten it, or send it in parts.",
+        tokens,
+        most,
+    )
+
+
+def _lengths_from(messages: Sequence[dict[str, str]], before: int) -> list[int]:
+    """Characters from each message on, and those of a text `before` them."""
+    backwards = accumulate((len(message["content"]) for message in reversed(messages)), initial=before)
+    return list(backwards)[::-1]
 
 
 def _opening(messages: Sequence[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:

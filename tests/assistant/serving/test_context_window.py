@@ -136,6 +136,26 @@ def test_of_a_very_long_transcript_the_newest_messages_are_read() -> None:
     assert newest(conversation(MOST_MESSAGES // 4)) == (conversation(MOST_MESSAGES // 4), 0)
 
 
+def test_what_cannot_fit_is_not_tokenized(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+    render = prompt.render
+
+    def counted(*arguments: Any) -> list[int]:
+        ids = render(*arguments)
+        lengths.append(len(ids))
+        return ids
+
+    monkeypatch.setattr(prompt, "render", counted)
+    long = conversation(100)
+    long[50]["content"] = "x" * 1_000_000
+    expected = fit(tokenizer, WINDOW, [*long[:50], *long[52:]], think=False, max_new_tokens=300)
+    fitted = fit(tokenizer, WINDOW, long, think=False, max_new_tokens=300)
+    assert (fitted.ids, fitted.dropped) == (expected.ids, expected.dropped + 2)
+    with pytest.raises(TooLong, match="7812 tokens"):
+        fit(tokenizer, WINDOW, [{"role": "user", "content": "x" * 1_000_000}], False, 300)
+    assert max(lengths) < 128 * WINDOW
+
+
 def test_a_reply_may_claim_half_of_the_window_at_most(tokenizer: Any) -> None:
     fitted = fit(tokenizer, WINDOW, conversation(40), think=False, max_new_tokens=10 * WINDOW)
     assert WINDOW // 2 - 60 < len(fitted.ids) <= WINDOW // 2
