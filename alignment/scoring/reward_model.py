@@ -28,19 +28,20 @@ from assistant.serving.peft_compat import apply_adapter, name_base
 ROWS_AT_ONCE = 32
 
 
-def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
+def begin(parent: OpenedParent, recipe: Any) -> Any:
     """An untrained reward model: the parent's adapter with a head of zeros, both trainable.
 
     It begins from the parent's adapter because what helped to answer helps to judge (Ouyang et al. 2022, section 3.5),
     and it stays one adapter on the shared base, so that PPO holds the base once. With a head of zeros every score is 0
-    and the first loss is log 2, whatever the base. A parent without adapter gets a new one of `rank`. Raises DataError
+    and the first loss is log 2, whatever the base. A parent without adapter gets a new one, as the
+    recipe, a LoraRecipe with a seed, describes it. Raises DataError
     if the parent's adapter changes layers that a classifier does not have.
     """
     version = parent.version
     core = _classifier(parent.base, parent.versions.home).requires_grad_(False)
     torch.nn.init.zeros_(core.score.weight)
     core.config.get_text_config().pad_token_id = _padding(parent.loaded.tokenizer)
-    set_seed(seed)
+    set_seed(recipe.seed)
     if version.manifest.adapter:
         parents = LoraConfig.from_pretrained(str(version.folder))
         config = LoraConfig(
@@ -55,9 +56,10 @@ def begin(parent: OpenedParent, rank: int, seed: int) -> Any:
     else:
         config = LoraConfig(
             task_type="SEQ_CLS",
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules="all-linear",
+            r=recipe.lora_r,
+            lora_alpha=recipe.lora_alpha,
+            lora_dropout=recipe.lora_dropout,
+            target_modules=recipe.lora_target_modules or "all-linear",
             exclude_modules=["score"],
             modules_to_save=["score"],
         )

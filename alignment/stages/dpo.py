@@ -27,25 +27,25 @@ from alignment.data.token_pairs import (
 )
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenDPOTrainer, in_float32
 from assistant.bases.base import Bits
 
 
 @dataclass
-class DPORecipe:
+class DPORecipe(LoraRecipe):
     """How to learn from pairs."""
 
     pairs: Path | None = flag(None, "JSON Lines of pairs; the store's, if left out")
-    learning_rate: float = flag(7e-5, "peak learning rate; it then falls to 0 on a cosine")
-    """For LoRA on the starter: at 2e-4 its second round made liked answers that it had not seen much less likely, and
-    on fifty noisy pairs 1e-4 broke more of what was right than this. For models of 0.5B to 2B see configs/dpo-2b.yaml;
-    the paper's 1e-6 is for all weights."""
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
     beta: float = flag(0.1, "how tightly the reference holds the policy")
     """The paper's default."""
     loss_type: Literal["sigmoid", "ipo", "robust"] = flag("sigmoid", "form of the loss")
@@ -54,11 +54,12 @@ class DPORecipe:
     flipped: float = flag(0.0, "with robust: the assumed share of mistaken votes, at least 0 and below 0.5")
     batch_size: int = flag(16, "pairs in an update")
     """The paper used 64 on 170,000 pairs; a hundred pairs need more, smaller updates."""
-    epochs: float = flag(3.0, "passes over the pairs")
+    epochs: float = flag(None, "passes over the pairs; by the model's size if left out")
     """One to three are usual (Tunstall et al. 2023, "Zephyr"); the held-out loss decides which was best."""
     min_steps: int = flag(24, "fewest updates; for them, few rows are passed over more often")
     """Nine updates did not change behaviour."""
     warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     full: bool = flag(False, "train all weights instead of an adapter")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
@@ -74,7 +75,7 @@ def updates(count: int, recipe: DPORecipe) -> int:
 
 def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) -> SortedPairs:
     """Pairs of the recipe's file, or of the store."""
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    tokenizer, window = parent.loaded.tokenizer, longest_row(parent, recipe)
     if recipe.pairs is not None:
         return sort_pairs(read_pairs(recipe.pairs, tokenizer), window)
     feedback = feedback_rows(location.home, location.snapshot, "preference")
@@ -83,7 +84,7 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) 
 
 def load_model(parent: OpenedParent, recipe: DPORecipe) -> tuple[Any, Any]:
     """The parent's model to train and, with `full`, its reference model."""
-    return trainable_model(parent, recipe.full, needs_reference=True, seed=recipe.seed)
+    return trainable_model(parent, recipe, recipe.full, needs_reference=True)
 
 
 def train(
@@ -154,6 +155,7 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent on pairs. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, DPORecipe)
     parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "dpo", parent)
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
     model, reference = load_model(parent, recipe)

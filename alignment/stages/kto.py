@@ -20,35 +20,38 @@ from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
 from alignment.data.served_ids import with_token_ids
 from alignment.data.thumb_rows import SortedThumbs, sort_thumbs, thumb_columns
+from alignment.errors import FlagError
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenKTOTrainer, in_float32
 from assistant.bases.base import Bits
 from feedback_store.rows import UnpairedRow
 
 
 @dataclass
-class KTORecipe:
+class KTORecipe(LoraRecipe):
     """How to learn from thumbs."""
 
-    learning_rate: float = flag(1e-4, "peak learning rate; it then falls to 0 on a cosine")
-    """For LoRA on the starter: of 300 thumbs with one in ten wrong, this taught most; 5e-5 taught less, and 2e-4
-    broke what was right before. The paper's 5e-7 to 5e-6 are for all weights of 1B to 30B models."""
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
     beta: float = flag(0.1, "how tightly the reference holds the policy")
     """The paper's default."""
     batch_size: int = flag(16, "thumbs in an update")
     """The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
-    epochs: float = flag(4.0, "passes over the thumbs")
+    epochs: float = flag(None, "passes over the thumbs; by the model's size if left out")
     """A hundred rows need several to change behaviour."""
     min_steps: int = flag(24, "fewest updates; for them, few rows are passed over more often")
     """Nine updates did not change behaviour."""
     warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     full: bool = flag(False, "train all weights instead of an adapter")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
@@ -56,22 +59,29 @@ class KTORecipe:
     """QLoRA (Dettmers et al. 2023)."""
     seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
 
+    def __post_init__(self) -> None:
+        """Raises FlagError for a batch of one row, whose KL baseline would be its own log-ratio."""
+        if self.batch_size < 2:
+            raise FlagError(
+                f"--batch_size is {self.batch_size}: KTO compares rows with others, so give 2 or more."
+            )
+
 
 def updates(count: int, recipe: KTORecipe) -> int:
     """Number of updates for `count` thumbs."""
     return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / min(recipe.batch_size, count))))
 
 
-def load_data(parent: OpenedParent, location: StageLocation) -> SortedThumbs:
+def load_data(parent: OpenedParent, location: StageLocation, recipe: KTORecipe) -> SortedThumbs:
     """The store's thumbs."""
     feedback = feedback_rows(location.home, location.snapshot, "unpaired")
     rows = with_token_ids(feedback.rows, parent.loaded.tokenizer)
-    return sort_thumbs(rows, parent.loaded.window, feedback.left_out_text())
+    return sort_thumbs(rows, longest_row(parent, recipe), feedback.left_out_text())
 
 
 def load_model(parent: OpenedParent, recipe: KTORecipe) -> tuple[Any, Any]:
     """The parent's model to train and, with `full`, its reference model."""
-    return trainable_model(parent, recipe.full, needs_reference=True, seed=recipe.seed)
+    return trainable_model(parent, recipe, recipe.full, needs_reference=True)
 
 
 def label_weights(up: int, down: int) -> tuple[float, float]:
@@ -144,8 +154,9 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent on thumbs. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, KTORecipe)
     parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "kto", parent)
     tokenizer = parent.loaded.tokenizer
-    data = load_data(parent, location)
+    data = load_data(parent, location, recipe)
     model, reference = load_model(parent, recipe)
     trained = "all weights" if recipe.full else "LoRA"
     say(

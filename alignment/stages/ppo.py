@@ -30,15 +30,16 @@ from alignment.ppo.trainer import PPO
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import sources_of
 from alignment.training import dry_run
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import ALPHA, RANK, OpenedParent, open_parent, with_new_adapter
+from alignment.training.parent_version import OpenedParent, new_adapter_of, open_parent
 from alignment.training.processes import on_cpu, say
+from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
 
 
 @dataclass
-class PPORecipe:
+class PPORecipe(LoraRecipe):
     """How to learn from a reward."""
 
     reward: str | None = flag(None, "version of a reward model")
@@ -64,8 +65,9 @@ class PPORecipe:
     minibatches: int = flag(4, "optimiser steps in a pass over the batch")
     epochs: int = flag(2, "passes over the answers of an update")
     """The sources take 4; at LoRA's higher rate two have the same effect in half the time."""
-    learning_rate: float = flag(2e-4, "learning rate of the policy; it falls to 0 linearly")
-    """For LoRA on the starter, as in KTO here; 3e-6 is Huang et al.'s for all weights of a 1B model."""
+    learning_rate: float = flag(
+        None, "learning rate of the policy; it falls to 0 linearly; by the model's size if left out"
+    )
     value_learning_rate: float = flag(1e-3, "learning rate of the value head; it falls to 0 linearly")
     """The value head begins at zero and is small: Adam's common default."""
     kl_coef: float = flag(0.05, "price of a nat of KL to the parent")
@@ -114,7 +116,7 @@ def load_model(parent: OpenedParent, recipe: PPORecipe) -> SharedBase:
     model = parent.loaded.model
     continued = parent.version.manifest.adapter
     if not continued:
-        model = with_new_adapter(model, RANK, ALPHA, recipe.seed)
+        model = new_adapter_of(recipe, model)
     if parent.base.quantize is None:
         # Quantized weights were put on their device as they were loaded.
         model = model.to("cpu" if on_cpu() else "cuda")
@@ -206,6 +208,7 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent's adapter on a reward. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, PPORecipe)
     parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "ppo", parent)
     data = load_data(parent, location, recipe)
     shared = load_model(parent, recipe)
     sources, watch = load_sources(parent, shared, recipe)

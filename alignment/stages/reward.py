@@ -36,33 +36,37 @@ from alignment.scoring.reward_metrics import judge
 from alignment.scoring.reward_model import Scorer
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, open_parent
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
 
 
 @dataclass
-class RewardRecipe:
+class RewardRecipe(LoraRecipe):
     """How to learn to score replies."""
 
     pairs: Path | None = flag(None, "JSON Lines of pairs; the store's pairs and thumbs, if left out")
     split: Literal["all", "a", "b"] = flag(
         "all", "train on one half of all prompts, so that another model can watch"
     )
-    learning_rate: float = flag(3e-4, "peak learning rate; it then falls to 0 on a cosine")
-    """For LoRA on the starter; the head begins at zero and has far to go. For 0.5B to 2B see configs/reward-2b.yaml."""
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
+    """The head begins at zero and has far to go."""
     batch_size: int = flag(16, "judgements in an update")
-    epochs: float = flag(3.0, "passes over the judgements")
+    epochs: float = flag(None, "passes over the judgements; by the model's size if left out")
     """Ouyang et al. (2022, section 3.5) saw one pass overfit where many comparisons shared a prompt; thumbs are few and
     of many prompts. The held-out loss decides which weights are kept."""
     min_steps: int = flag(48, "fewest updates; for them, few rows are passed over more often")
     warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
-    rank: int = flag(16, "LoRA rank, if the parent has no adapter")
+    lora_dropout: float = flag(0.0, "dropout of a new adapter")
+    max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
     )
@@ -79,7 +83,7 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: RewardRecip
     """Judgements of the recipe's file, or of the store."""
     judgements, left_out = load_judgements(parent, location, recipe)
     in_split = [row for row in judgements if recipe.split in ("all", half_of(row.messages))]
-    return sort_judgements(in_split, parent.loaded.window, left_out)
+    return sort_judgements(in_split, longest_row(parent, recipe), left_out)
 
 
 def load_judgements(
@@ -102,7 +106,7 @@ def load_judgements(
 
 def load_model(parent: OpenedParent, recipe: RewardRecipe) -> Any:
     """The parent's model with a head that scores, all zero."""
-    return reward_model.begin(parent, recipe.rank, recipe.seed)
+    return reward_model.begin(parent, recipe)
 
 
 class RewardTrainer(MicroBatches, Trainer):
@@ -194,6 +198,7 @@ def main(arguments: list[str]) -> str | None:
     """Train a reward model on judgements. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, RewardRecipe)
     parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "reward", parent)
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
     counts = data.counts()

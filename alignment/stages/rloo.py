@@ -27,12 +27,13 @@ from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward, sources_of
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint, not_finite
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits
 
@@ -43,7 +44,7 @@ TIED_SHARE = "frac_reward_zero_std"
 
 
 @dataclass
-class RLOORecipe:
+class RLOORecipe(LoraRecipe):
     """How to learn from a reward, without a value model."""
 
     reward: str | None = flag(None, "version of a reward model")
@@ -60,8 +61,9 @@ class RLOORecipe:
     batch_size: int = flag(8, "prompts in an update")
     answers: int = flag(4, "answers to each prompt")
     """Three of them make the fourth answer's baseline: the paper's best k (section 4)."""
-    learning_rate: float = flag(2e-4, "peak learning rate; it then falls to 0 on a cosine")
-    """For LoRA on the starter. For 0.5B to 2B models see configs/rloo-2b.yaml."""
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
     beta: float = flag(0.05, "price of a nat of KL to the reference")
     """The trainer's default, after the paper's 0.03 to 0.1."""
     max_new_tokens: int = flag(128, "most tokens of an answer")
@@ -85,7 +87,7 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe)
 
 def load_model(parent: OpenedParent, recipe: RLOORecipe) -> Any:
     """The parent's model; TRL copies its adapter as the reference."""
-    return trainable_model(parent, full=False, needs_reference=True, seed=recipe.seed)[0]
+    return trainable_model(parent, recipe, full=False, needs_reference=True)[0]
 
 
 def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
@@ -194,6 +196,7 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent's adapter on a reward. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, RLOORecipe)
     parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "rloo", parent)
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
     model = load_model(parent, recipe)

@@ -24,13 +24,14 @@ from alignment.data.demonstration_rows import (
 from alignment.data.json_lines import rows_hash
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
-from alignment.training.flags import RunOptions, StageLocation, flag, parse_flags
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, open_parent, trainable_model, with_new_adapter
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
 from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
@@ -41,20 +42,20 @@ Models", section 6); with more a model learns its rows by heart."""
 
 
 @dataclass
-class SFTRecipe:
+class SFTRecipe(LoraRecipe):
     """How to fine-tune on demonstrations."""
 
     demonstrations: Path | None = flag(
         None, "JSON Lines: messages, think, thought, answer; the store's corrections, if left out"
     )
-    rank: int = flag(32, "LoRA rank of a new adapter")
-    alpha: int = flag(64, "LoRA alpha of a new adapter")
+    lora_dropout: float = flag(0.0, "dropout of a new adapter")
     optimizer: Literal["adamw", "muon"] = flag("adamw", "optimiser")
     """Muon learns the starter's many answers in fewer rows; AdamW is safer for few rows."""
-    learning_rate: float = flag(1.5e-3, "peak learning rate; it then falls to 0 on a cosine")
-    """LoRA wants about ten times the rate of full fine-tuning (same source), and a 5M base a higher one still."""
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
     batch_size: int = flag(32, "rows in an update; with --packing, packs")
-    epochs: float = flag(1.0, "passes over the rows")
+    epochs: float = flag(None, "passes over the rows; by the model's size if left out")
     min_steps: int = flag(
         24, "fewest updates; for them, few rows are passed over more often, at most 4 times"
     )
@@ -62,6 +63,7 @@ class SFTRecipe:
     packing: bool = flag(False, "pack rows into sequences as long as the window")
     """Meant for many rows of very different length. The default groups rows of similar length: it pads little, and an
     update sees few rows."""
+    max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     full: bool = flag(False, "train all weights instead of an adapter")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
@@ -87,14 +89,12 @@ def load_data(
     """Demonstrations of the recipe's file or of the store, and the hash of all rows."""
     file = recipe.demonstrations
     rows = read_demonstrations(file) if file is not None else demonstrations_of_store(location.home)
-    return sort_demonstrations(rows, parent.loaded.tokenizer, parent.loaded.window), rows_hash(rows)
+    return sort_demonstrations(rows, parent.loaded.tokenizer, longest_row(parent, recipe)), rows_hash(rows)
 
 
 def load_model(parent: OpenedParent, recipe: SFTRecipe) -> Any:
     """The parent's model, with a new adapter if it has none."""
-    if parent.version.manifest.adapter or recipe.full:
-        return trainable_model(parent, recipe.full, needs_reference=False, seed=recipe.seed)[0]
-    return with_new_adapter(parent.loaded.model, recipe.rank, recipe.alpha, recipe.seed)
+    return trainable_model(parent, recipe, recipe.full, needs_reference=False)[0]
 
 
 def train(
@@ -152,7 +152,8 @@ def main(arguments: list[str]) -> str | None:
     """Train the parent, or a new adapter on it, on demonstrations. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, SFTRecipe)
     parent = open_parent(location, recipe.quantize)
-    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    recipe = for_parent(recipe, "sft", parent)
+    tokenizer, window = parent.loaded.tokenizer, longest_row(parent, recipe)
     data, data_hash = load_data(parent, location, recipe)
     model = load_model(parent, recipe)
     trained = "all weights" if recipe.full else "LoRA"

@@ -29,7 +29,8 @@ from alignment.data.raw_text import join_documents
 from alignment.stages import pretrain, sft
 from alignment.starter import card, corpus, practice, suite_files, tokenizer
 from alignment.training.output_version import libraries, save_adapter
-from alignment.training.parent_version import with_new_adapter
+from alignment.training.parent_version import new_adapter_of
+from alignment.training.sizes import for_size
 from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
 from assistant.registry.versions import write_atomically
 from assistant.serving.peft_compat import name_base
@@ -165,7 +166,7 @@ def _make_taught(recipe: StarterRecipe, folder: Path) -> None:
     if (folder / "taught").exists():
         return
     settings = _course(recipe.sft_learning_rate, recipe.seed)
-    model = with_new_adapter(_precise_base(folder), settings.rank, settings.alpha, settings.seed)
+    model = new_adapter_of(settings, _precise_base(folder))
     rows = list(itertools.islice(corpus.rows(settings.seed), recipe.demonstrations))
     _teach(recipe, settings, model, rows, folder, "taught", {})
 
@@ -184,7 +185,8 @@ def _make_adapter(recipe: StarterRecipe, folder: Path) -> None:
 
 
 def _course(learning_rate: float, seed: int) -> sft.SFTRecipe:
-    return sft.SFTRecipe(optimizer="muon", learning_rate=learning_rate, seed=seed, save_steps=200)
+    recipe = sft.SFTRecipe(optimizer="muon", learning_rate=learning_rate, seed=seed, save_steps=200)
+    return for_size(recipe, "sft", parameters=5e6)
 
 
 def _precise_base(folder: Path) -> Any:
@@ -203,7 +205,7 @@ def _teach(
     """Train on `rows` and write the adapter `name` with its record; `before` adds the parent's part to the record."""
     words = AutoTokenizer.from_pretrained(folder / "base")
     dataset, too_long = tokenize_demonstrations(rows, words, recipe.window)
-    print(f"{name}: rank {settings.rank} on {len(dataset):,} demonstrations, {too_long} too long")
+    print(f"{name}: rank {settings.lora_r} on {len(dataset):,} demonstrations, {too_long} too long")
     metrics = sft.train(model, words, dataset, settings, folder / f"sft-{name}")
     data = {"hash": rows_hash(rows), "demonstrations": len(dataset), "too_long": too_long}
     made = {

@@ -120,7 +120,7 @@ def write(
         hidden=recipe["hidden"],
         vocabulary=recipe["vocabulary"],
         window=recipe["window"],
-        rank=adapter["recipe"]["sft"]["rank"],
+        rank=json.loads((folder / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["r"],
         pretrain_tokens=base["metrics"]["tokens"],
         pretrain_loss=base["metrics"]["loss"],
         pretrain_minutes=base["metrics"]["seconds"] / 60,

@@ -1,6 +1,7 @@
 """Command-line flags: those that every stage has, and how a stage's own recipe becomes flags beside them."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,23 @@ TRACKERS = {
     "wandb": ("wandb",),
 }
 """Trackers that curves can be sent to, each with the modules of which one must be installed."""
+
+
+ABOVE_ZERO = ("learning_rate", "value_learning_rate", "epochs", "beta", "temperature", "memory")
+LEAST = {
+    "batch_size": 1,
+    "updates": 1,
+    "min_steps": 1,
+    "answers": 2,
+    "minibatches": 1,
+    "max_new_tokens": 1,
+    "max_length": 1,
+    "lora_r": 1,
+    "lora_alpha": 1,
+    "evaluations": 0,
+    "patience": 0,
+}
+"""Flags of which nothing can be trained with a smaller value."""
 
 
 def flag(default: Any, help_text: str) -> Any:
@@ -50,7 +68,8 @@ class RunOptions:
         default=False, metadata={"help": "show rows, steps, time, memory and examples; train nothing"}
     )
     evaluations: int = field(
-        default=10, metadata={"help": "how often to measure the held-out loss and save a checkpoint"}
+        default=10,
+        metadata={"help": "how often to measure the held-out loss and save a checkpoint"},
     )
     patience: int = field(
         default=3,
@@ -58,7 +77,9 @@ class RunOptions:
     )
     memory: float | None = field(
         default=None,
-        metadata={"help": "most memory to hold, in GiB; as much as is free if left out, and as needed"},
+        metadata={
+            "help": "most memory to hold, in GiB; as much as is free if left out, and as needed",
+        },
     )
     report_to: str = field(
         default="none", metadata={"help": "also send curves to: tensorboard, trackio, wandb"}
@@ -80,8 +101,25 @@ class RunOptions:
             )
 
 
+@dataclass
+class LoraRecipe:
+    """The fields of every recipe that may add a LoRA adapter, by PEFT's names.
+
+    A recipe's rank, alpha, learning rate and passes are None until `sizes.for_parent` fills them in.
+    """
+
+    lora_r: int = flag(None, "LoRA rank of a new adapter; by the model's size if left out")
+    lora_alpha: int = flag(None, "LoRA alpha of a new adapter; twice its rank if left out")
+    lora_target_modules: list[str] | None = flag(
+        None, "layers that a new adapter changes; all linear ones but the output if left out"
+    )
+
+
 def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocation, RunOptions, Recipe]:
-    """The flags of a stage; `--config FILE.yaml` gives defaults for them. Raises FlagError for an unknown one."""
+    """The flags of a stage; `--config FILE.yaml` gives defaults for them. Raises FlagError for an unknown one.
+
+    And for a number that nothing can be trained with.
+    """
     parser = TrlParser((StageLocation, RunOptions, recipe), allow_abbrev=False)
     try:
         location, run, parsed = parser.parse_args_and_config(arguments)
@@ -90,4 +128,18 @@ def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocati
         if "not used by the" not in str(error) and "Unknown" not in str(error):
             raise
         raise FlagError(str(error)) from error
+    for given in (run, parsed):
+        _check_numbers(given)
     return location, run, parsed
+
+
+def _check_numbers(given: Any) -> None:
+    for item in fields(given):
+        value, least = getattr(given, item.name), LEAST.get(item.name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if item.name in ABOVE_ZERO and not 0 < value < math.inf:
+            raise FlagError(f"--{item.name} is {value:g}: it must be a number above 0.")
+        if not math.isfinite(value) or (least is not None and value < least):
+            bound = "" if least is None else f" of {least} or more"
+            raise FlagError(f"--{item.name} is {value:g}: it must be a number{bound}.")

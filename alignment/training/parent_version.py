@@ -64,21 +64,23 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     return OpenedParent(versions, parent, model, base)
 
 
-RANK, ALPHA = 32, 64
-"""LoRA rank and alpha of an adapter that a stage adds to a base without one."""
+def longest_row(parent: OpenedParent, recipe: Any) -> int:
+    """Most tokens of a row to train on: the model's window, or the recipe's `max_length` if that is shorter."""
+    return min(parent.loaded.window, recipe.max_length or parent.loaded.window)
 
 
-def trainable_model(parent: OpenedParent, full: bool, needs_reference: bool, seed: int) -> tuple[Any, Any]:
+def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool) -> tuple[Any, Any]:
     """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
 
     By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. A parent without
-    adapter gets a new one, whose output is the base's, so that the reference is the base. With `full` all weights of
-    the merged model are trained, and the reference is a frozen copy. Raises TrainingError if memory is too small.
+    adapter gets a new one as `recipe`, a LoraRecipe, says; its output is the base's, so that the reference is the base.
+    With `full` all weights of the merged model are trained, and the reference is a frozen copy. Raises TrainingError if
+    memory is too small.
     """
     model = parent.loaded.model
     if not full:
         if not parent.version.manifest.adapter:
-            model = with_new_adapter(model, RANK, ALPHA, seed)
+            model = new_adapter_of(recipe, model)
         return model, None
     model = merged_model(parent)
     weights = sum(weight.numel() for weight in model.parameters())
@@ -105,8 +107,29 @@ def merged_model(parent: OpenedParent) -> Any:
     return (model.merge_and_unload() if parent.version.manifest.adapter else model).requires_grad_(True)
 
 
-def with_new_adapter(model: Any, rank: int, alpha: int, seed: int) -> Any:
-    """`model` with a new LoRA adapter on every linear layer but the output (Dettmers et al. 2023: all are needed).
+def new_adapter_of(recipe: Any, model: Any) -> Any:
+    """`model` with the new LoRA adapter that a recipe, its None fields filled in, describes."""
+    return with_new_adapter(
+        model,
+        recipe.lora_r,
+        recipe.lora_alpha,
+        recipe.seed,
+        recipe.lora_target_modules,
+        getattr(recipe, "lora_dropout", 0.0),
+    )
+
+
+def with_new_adapter(
+    model: Any,
+    rank: int,
+    alpha: int,
+    seed: int,
+    target_modules: list[str] | None = None,
+    dropout: float = 0.0,
+) -> Any:
+    """`model` with a new LoRA adapter on the named layers, else on every linear one but the output.
+
+    All of them are needed to learn as much as full fine-tuning does (Dettmers et al. 2023).
 
     Of its two matrices B is zero and A is drawn at random (Hu et al. 2021, section 4.1): the output is `model`'s own
     until B moves, and the same seed gives the same adapter.
@@ -116,7 +139,13 @@ def with_new_adapter(model: Any, rank: int, alpha: int, seed: int) -> Any:
         task_type="CAUSAL_LM",
         r=rank,
         lora_alpha=alpha,
-        target_modules="all-linear",
-        lora_dropout=0.0,
+        target_modules=target_modules or "all-linear",
+        lora_dropout=dropout,
     )
-    return get_peft_model(model, config)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        # PEFT has no exception of its own for names that no layer has.
+        if not target_modules:
+            raise
+        raise DataError(f"--lora_target_modules {' '.join(target_modules)}: {error}") from error

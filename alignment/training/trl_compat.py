@@ -23,7 +23,7 @@ from alignment.training.processes import on_cpu
 
 HEAD_VOCABULARY = 32_768
 """Tokens of the vocabulary in a tile of logits: TRL's."""
-HEAD_TOKENS = 256
+HEAD_TOKENS = 128
 """Positions in a tile of logits on a CPU. TRL's 4,096 take 3.5 GB for a large vocabulary, and are no faster there."""
 
 if on_cpu():

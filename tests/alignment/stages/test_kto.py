@@ -111,9 +111,9 @@ def test_the_reference_of_a_first_adapter_is_the_base(home: Path, tmp_path: Path
     ids = torch.arange(10, 30)[None]
     with torch.no_grad():
         base_logits = parent.loaded.model.eval()(ids).logits
-    recipe = kto.KTORecipe(learning_rate=1e-2, epochs=1, min_steps=2)
+    recipe = kto.KTORecipe(learning_rate=1e-2, epochs=1, min_steps=2, lora_r=4, lora_alpha=8)
     model, reference = kto.load_model(parent, recipe)
-    training = kto.load_data(parent, StageLocation(home)).training
+    training = kto.load_data(parent, StageLocation(home), recipe).training
     kto.train(model, parent.loaded.tokenizer, training, recipe, tmp_path, reference=reference)
     model.eval()
     with torch.no_grad():

@@ -118,7 +118,7 @@ def test_a_reward_model_trained_on_thumbs_scores_unseen_replies_and_is_never_ser
 
 def test_before_training_every_score_is_zero_and_the_adapter_is_the_parents(home: Path) -> None:
     parent = open_parent(StageLocation(home=tiny_home(home)))
-    model = reward_model.begin(parent, rank=4, seed=1)
+    model = reward_model.begin(parent, reward.RewardRecipe())
     assert reward_model.Scorer(model)([[5, 6, 7], [8]]) == [0.0, 0.0]
     adapter = load_file(parent.version.folder / "adapter_model.safetensors")
     own = dict(model.named_parameters())

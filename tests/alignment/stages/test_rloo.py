@@ -41,7 +41,7 @@ def train(
     ]
     model = load_for_training(Versions(tiny_home(home)).open("v1"), home).model
     source = Source("length", lambda answers: [float(sum(answer.completion_ids)) for answer in answers])
-    recipe = rloo.RLOORecipe(updates=2, batch_size=2, answers=2, max_new_tokens=4)
+    recipe = rloo.RLOORecipe(learning_rate=2e-4, updates=2, batch_size=2, answers=2, max_new_tokens=4)
     rloo.train(model, tokenizer, prompts, [source], recipe, folder)
 
 
@@ -130,7 +130,7 @@ def test_only_the_adapter_moves(
         )
     assert exit_code == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("model: LoRA of v1; loss: REINFORCE, leave-one-out")
+    assert lines[1].startswith("model: LoRA of v1; loss: REINFORCE, leave-one-out")
     assert lines[-1] == "v2"
     versions = Versions(home)
     second = load_file(versions.open("v2").folder / "adapter_model.safetensors")

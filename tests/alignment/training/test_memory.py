@@ -9,7 +9,7 @@ from helpers.tiny_ppo import tiny_config
 from transformers import Qwen3ForCausalLM
 
 from alignment.errors import TrainingError
-from alignment.training.memory import MemoryNeeds, cgroup_free, free_memory, measure, plan
+from alignment.training.memory import SHARE, MemoryNeeds, cgroup_free, free_memory, measure, plan
 from alignment.training.parent_version import with_new_adapter
 
 GIB = 2**30
@@ -19,7 +19,7 @@ NEEDS = MemoryNeeds(fixed=GIB, token=2**20, checkpointed_token=2**17)
 def test_rows_share_a_pass_as_far_as_the_room_for_them_goes() -> None:
     planned = plan(longest=100, needs=NEEDS, free=16 * GIB, roomy=GIB)
     assert (planned.tokens_at_once, planned.checkpointing) == (1024, False)
-    assert planned.bytes_needed == GIB + 1024 * 2**20
+    assert planned.bytes_needed == int((GIB + 1024 * 2**20) / SHARE)
 
 
 def test_a_long_row_may_take_what_is_free() -> None:
@@ -36,7 +36,7 @@ def test_layers_are_computed_again_only_where_the_longest_row_does_not_fit() -> 
 
 def test_a_row_that_does_not_fit_is_refused_with_the_figure_and_what_helps() -> None:
     with pytest.raises(
-        TrainingError, match=r"takes about 1\.5 GiB for its longest row of 3000 tokens.*--max_length"
+        TrainingError, match=r"takes about 1\.8 GiB for its longest row of 3000 tokens.*--max_length"
     ):
         plan(longest=3000, needs=NEEDS, free=GIB)
 

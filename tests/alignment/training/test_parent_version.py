@@ -5,11 +5,14 @@ from pathlib import Path
 import torch
 from helpers.tiny_home import tiny_home
 
+from alignment.stages.kto import KTORecipe
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent, trainable_model, with_new_adapter
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.serving.loading import load_base
+
+RECIPE = KTORecipe(lora_r=4, lora_alpha=8)
 
 
 def test_a_new_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
@@ -29,7 +32,7 @@ def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) ->
     ids = torch.arange(20, 60).view(2, 20)
     with torch.no_grad():
         base_logits = parent.loaded.model.eval()(ids).logits
-        model, reference = trainable_model(parent, full=False, needs_reference=True, seed=1)
+        model, reference = trainable_model(parent, RECIPE, full=False, needs_reference=True)
         assert torch.equal(model.eval()(ids).logits, base_logits)
     assert reference is None
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
