@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from feedback_store.errors import UnknownImport, UnknownRater
-from feedback_store.importers import SYSTEMS
+from feedback_store.importers import MAPPED, SYSTEMS
 from feedback_store.importers.store_writer import rater_id
 from feedback_store.plurals import counted_rows
 from feedback_store.store.open_store import FeedbackStore
@@ -28,7 +28,11 @@ def add_forget(commands: Any, where: argparse.ArgumentParser) -> None:
         "--user", metavar="ID", help="the rater is this person of the other system in --from"
     )
     command.add_argument(
-        "--from", dest="system", choices=list(SYSTEMS), metavar="SYSTEM", help="the other system of --user"
+        "--from",
+        dest="system",
+        choices=[*SYSTEMS, MAPPED],
+        metavar="SYSTEM",
+        help="the other system of --user",
     )
     command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     command.set_defaults(command=forget, parser=command)

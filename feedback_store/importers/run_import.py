@@ -62,6 +62,7 @@ SYSTEMS: dict[str, tuple[Read, str]] = {
 }
 MAPPED = "columns"
 """Stands for the system of a file that is read by a mapping of its columns."""
+MOST_REASONS = 5  # named by the error of a file of which no row is usable
 MOST_ROWS = 200  # in one transaction
 MOST_TURNS = 2_000  # messages in one transaction
 
@@ -157,10 +158,10 @@ def count_rows(source: ImportSource, path: Path, *, quiet: bool = True) -> int:
     if not total:
         raise NothingUsable(f"{path} has no rows. Nothing was imported.")
     if reasons.total() == total:
-        reason, number = reasons.most_common(1)[0]
+        named = "; ".join(f"{number:,}: {reason}" for reason, number in reasons.most_common(MOST_REASONS))
         raise NothingUsable(
-            f"None of the {total:,} rows of {path} can be imported as {source.system} "
-            f"({number:,}: {reason}). Nothing was imported. Check that the file comes from that system."
+            f"None of the {total:,} rows of {path} can be imported as {source.system} ({named}). "
+            "Nothing was imported. Check that the file comes from that system."
         )
     return total
 

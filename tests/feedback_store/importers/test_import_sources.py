@@ -198,6 +198,10 @@ def test_any_table_is_read_by_its_columns(
         assert added(store) == NOTHING | {"up": ["Yo"], "down": ["No"]}
         assert {rating.comment for rating, _ in store.ratings()} == {"nice", ""}
         assert len({rating.rater for rating, _ in store.ratings()}) == 2
+    forget = ["forget", "--from", "columns", "--user", "ann", "--yes", "--home", str(tmp_path / "home")]
+    assert main(forget) == 0
+    with FeedbackStore.open_home(tmp_path / "home") as store:
+        assert added(store) == NOTHING | {"down": ["No"]}
 
 
 @pytest.mark.parametrize(
