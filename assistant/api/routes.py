@@ -44,26 +44,29 @@ def routes(chat: Chat, raters: Raters, keys: Sequence[str] = ()) -> list[Route]:
     """The API's routes for a Starlette or FastAPI application. With `keys`, every request must carry one of them."""
     api = Api(chat, raters, keys)
     served = [
-        ("GET", "/health", api.guarded(api.health, open_to_all=True)),
-        ("GET", "/metrics", api.guarded(api.metrics)),
-        ("GET", "/v1/models", api.guarded(api.models)),
-        ("GET", "/v1/models/{name}", api.guarded(api.model)),
-        ("POST", "/v1/chat/completions", api.guarded(api.chat_completions)),
-        ("POST", "/v1/responses", api.guarded(api.responses)),
-        ("POST", "/v1/completions", api.guarded(api.text_completions)),
-        ("POST", "/v1/feedback", api.guarded(api.feedback)),
+        ("GET", "/health", api.health),
+        ("GET", "/metrics", api.metrics),
+        ("GET", "/v1/models", api.models),
+        ("GET", "/v1/models/{name}", api.model),
+        ("POST", "/v1/chat/completions", api.chat_completions),
+        ("POST", "/v1/responses", api.responses),
+        ("POST", "/v1/completions", api.text_completions),
+        ("POST", "/v1/feedback", api.feedback),
     ]
     api.allowed = {path: method for method, path, _ in served if path.startswith("/v1/")}
     # A client's base URL may end in a slash, or its path.
     return [
         *(
-            Route(spelling, handler, methods=[method])
+            Route(spelling, api.guarded(path, handler, open_to_all=path == "/health"), methods=[method])
             for method, path, handler in served
             for double in dict.fromkeys((path, path.replace("/v1/", "/v1//")))
             for spelling in (double, f"{double}/")
         ),
         # Any other path below /v1 gets an error that API clients can read, and not the page's.
-        *(Route(path, api.guarded(api.missing), methods=METHODS) for path in ("/v1", "/v1/{rest:path}")),
+        *(
+            Route(spelling, api.guarded("/v1", api.missing), methods=METHODS)
+            for spelling in ("/v1", "/v1/{rest:path}")
+        ),
     ]
 
 
@@ -80,9 +83,15 @@ class Api:
         """The method that each path accepts."""
 
     def guarded(
-        self, handler: Callable[[Request, str | None], Awaitable[Response]], open_to_all: bool = False
+        self,
+        path: str,
+        handler: Callable[[Request, str | None], Awaitable[Response]],
+        open_to_all: bool = False,
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Wrap a handler: check the API key first, and turn every error into OpenAI's writer."""
+        """Wrap a handler: check the API key first, turn every error into OpenAI's, and count the request.
+
+        `path`: what it is counted as; a client may make up any path.
+        """
 
         async def handle(request: Request) -> Response:
             try:
@@ -92,8 +101,7 @@ class Api:
                 response = Response(status_code=499)
             except Exception as error:
                 response = error_response(as_api_error(error))
-            # By the route: a path may be anything that a client makes up.
-            self._requests[request.method, request.scope["route"].path, response.status_code] += 1
+            self._requests[request.method, path, response.status_code] += 1
             return response
 
         return handle
