@@ -39,7 +39,7 @@ def test_many_threads_opening_a_new_store_at_once_all_succeed(new_place: StoreLo
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(open_and_close, range(8)))
-    assert rows_of(new_place, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert rows_of(new_place, "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_a_new_store_has_exactly_the_declared_tables(new_place: StoreLocation) -> None:
