@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from helpers.fake_chat import FakeChat
-from starlette.applications import Starlette
 
 from assistant.api.routes import routes
 from assistant.auth.pseudonyms import Raters
@@ -16,7 +16,8 @@ from assistant.auth.pseudonyms import Raters
 @asynccontextmanager
 async def fake_api(chat: FakeChat) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the API over this chat."""
-    application = Starlette(routes=routes(chat, Raters(chat.path.parent)))
+    # Gradio's application is one too.
+    application = FastAPI(routes=[*routes(chat, Raters(chat.path.parent))])
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(application), base_url="http://localhost"
     ) as client:
