@@ -41,7 +41,7 @@ from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_
 from alignment.training.memory import plan_for
 from alignment.training.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, longest_row, open_parent
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
@@ -203,6 +203,7 @@ def main(arguments: list[str]) -> str | None:
     data = load_data(parent, location, recipe)
     counts = data.counts()
     model = load_model(parent, recipe)
+    parent = without_model(parent)
     say(
         f"model: LoRA and a head on {parent.version.id}; loss: Bradley-Terry (pairs), binary (thumbs); "
         "optimiser: AdamW",

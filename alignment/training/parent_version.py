@@ -1,7 +1,7 @@
 """The parent: the version that a stage continues, and its model as the stage trains it."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -62,6 +62,11 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
         say(f"{parent.id} was trained on the whole base; as the reference it stands on the rounded one too")
     model = loading.load_for_training(parent, location.home, base, str(state.device))
     return OpenedParent(versions, parent, model, base)
+
+
+def without_model(parent: OpenedParent) -> OpenedParent:
+    """The parent, its model let go of: a stage that trains another one needs the memory."""
+    return replace(parent, loaded=replace(parent.loaded, model=None))
 
 
 def longest_row(parent: OpenedParent, recipe: Any) -> int:
