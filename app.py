@@ -35,12 +35,13 @@ def main(settings: Settings) -> None:
     from assistant.bases.base_source import origin_of
     from assistant.bases.card_lookup import card_of
     from assistant.chat.chat import Chat
-    from assistant.engine_choice import engine_for
+    from assistant.engine_choice import check_engine, engine_for
     from assistant.page import build_page, dashboard, launch_options
     from assistant.registry.first_version import version_to_serve
     from assistant.registry.versions import Versions
     from assistant.sampling_settings import Sampling
 
+    check_engine(settings)
     registry = Versions(settings.home)
     sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:

@@ -13,9 +13,36 @@ from assistant.serving.engine import Engine
 from assistant.settings import Settings
 
 if TYPE_CHECKING:
-    from assistant.bases.base import Bits, FileBits
+    from assistant.bases.base import FileBits
 
 log = logging.getLogger(__name__)
+
+
+def check_engine(settings: Settings) -> None:
+    """Raises AssistantError if no engine here can do what `settings` ask for, whatever the model is.
+
+    For the moment before a new home gets its first version.
+    """
+    by_llama_cpp, by_transformers = ("q8_0", "q4_1", "file"), ("4bit", "8bit")
+    if settings.engine_url is not None:
+        return
+    if settings.engine == "llama.cpp" and settings.quantize in by_transformers:
+        raise SettingsError(
+            f"llama.cpp does not round to {settings.quantize}, which is transformers'. "
+            "Give --quantize q8_0, or --engine transformers."
+        )
+    if settings.engine == "transformers" and settings.quantize in by_llama_cpp:
+        raise SettingsError(
+            f"transformers does not round to {settings.quantize}, which is llama.cpp's. "
+            "Give --quantize 8bit, or --engine llama.cpp."
+        )
+    if settings.quantize in by_transformers and missing(ENGINE):
+        raise SettingsError(
+            f"--quantize {settings.quantize} is done by transformers, which is not installed here. Give --quantize "
+            "q8_0, which llama.cpp does, or install it: pip install -r requirements-gpu.txt."
+        )
+    if settings.engine == "transformers":
+        need_engine_packages()
 
 
 def engine_for(settings: Settings, registry: Versions, version: Version) -> Engine:
@@ -48,11 +75,6 @@ def engine_for(settings: Settings, registry: Versions, version: Version) -> Engi
 def _llama_cpp(settings: Settings, registry: Versions, version: Version) -> Engine:
     from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 
-    if settings.quantize in ("4bit", "8bit"):
-        raise SettingsError(
-            f"llama.cpp does not round to {settings.quantize}, which is transformers'. "
-            "Give --quantize q8_0, or --engine transformers."
-        )
     cache_bytes = settings.cache_memory and settings.cache_memory * 2**20
     return LlamaCppEngine(registry, version, cache_bytes, cast("FileBits | None", settings.quantize))
 
@@ -62,13 +84,13 @@ def _transformers(settings: Settings, registry: Versions, version: Version) -> E
     from assistant.serving.loading import Placement, quiet_libraries
     from assistant.serving.transformers_engine import TransformersEngine
 
-    if settings.quantize in ("q8_0", "q4_1", "file"):
+    if settings.quantize not in (None, "4bit", "8bit"):
         raise SettingsError(
-            f"transformers does not round to {settings.quantize}, which is llama.cpp's. "
-            "Give --quantize 8bit, or --engine llama.cpp."
+            f"--quantize {settings.quantize} is done by llama.cpp, and transformers serves here. Give --quantize 8bit, "
+            "or leave it out."
         )
     quiet_libraries()
-    bits = cast("Bits | None", settings.quantize)
+    bits = settings.quantize
     return TransformersEngine(registry, version, Placement(settings.device, settings.dtype, bits))
 
 

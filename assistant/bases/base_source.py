@@ -1,5 +1,6 @@
 """The bases that versions are made on: where one lies, and the revision that tells it from another of its name."""
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,8 @@ def identify_base(name: str, home: Path) -> Base:
             )
         recorded = name if name == STARTER or (home / name).is_dir() else str(folder.resolve())
         return Base(recorded, revision)
+    if "/" not in name and (meant := difflib.get_close_matches(name.lower(), (SMOLLM2, STARTER), cutoff=0.7)):
+        raise ModelError(f"There is no model {name!r} here. Did you mean --model {meant[0]}?")
     from huggingface_hub import hf_hub_download
 
     with explain_loading(name):
@@ -121,6 +124,6 @@ def explain_loading(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"The model {name!r} cannot be loaded: {str(error).splitlines()[0]}. "
-            "Give --model a folder with safetensors weights, a .gguf file, or a Hub id that this machine can reach."
+            f"The model {name!r} cannot be loaded: {str(error).splitlines()[0].rstrip('.')}. Give --model smollm2, "
+            "starter, a folder with safetensors weights, a .gguf file, or a Hub id that this machine can reach."
         ) from error

@@ -127,7 +127,7 @@ class _Cursor:
         length_at = struct.Struct("<Q").unpack_from
         strings = []
         for _ in range(count):
-            end = place + 8 + length_at(content, place)[0]
+            end = place + 8 + (length_at(content, place)[0] if place + 8 <= len(content) else 0)
             if end > len(content):
                 raise ValueError("it ends too early")
             strings.append(str(content[place + 8 : end], "utf-8"))

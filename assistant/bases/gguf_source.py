@@ -28,7 +28,9 @@ def local_file(name: str, home: Path) -> Path | None:
     """The GGUF file that `name` gives by its path, absolute or relative to the home; None if there is none."""
     if name == SMOLLM2 or not is_gguf(name):
         return None
-    return next((path for path in (home / name, Path(name).expanduser()) if path.is_file()), None)
+    # What lies in the home is named from there; a name that leads out of it was meant from the current folder.
+    places = [Path(name).expanduser()] if ".." in Path(name).parts else [home / name, Path(name).expanduser()]
+    return next((path for path in places if path.is_file()), None)
 
 
 def gguf_file(name: str, home: Path) -> Path:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from assistant.bases.base import SMOLLM2, STARTER, STARTER_FOLDER, Base
-from assistant.bases.base_source import identify_base
+from assistant.bases.base_source import fetched_folder, identify_base
+from assistant.bases.model_folder import read_config
 from assistant.errors import ModelError, VersionError
 from assistant.events.event import Event
 from assistant.registry.versions import Manifest, Version, Versions, now
@@ -19,9 +20,11 @@ def add_first_version(versions: Versions, name: str | None = None) -> Version:
     """Add the base `name` as a version without a parent and release it; without a name, the default one.
 
     The starter has its own LoRA adapter and manifest; any other base is served without one until it is trained.
-    Raises ModelError if the base cannot be found.
+    Raises ModelError if the base cannot be found or read; nothing is added then.
     """
     base = identify_base(name, versions.home) if name else _default_base(versions.home)
+    # A home belongs to its first model: one that cannot be read must not become it.
+    read_config(fetched_folder(base, versions.home, weights=False))
     with versions.staging() as folder:
         if base.name == STARTER:
             recorded = json.loads((STARTER_FOLDER / "adapter" / "made.json").read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.gguf_models import write_gguf
 from helpers.toy_models import make
 
 import assistant.engine_choice as engine_choice
@@ -74,8 +75,8 @@ def test_a_model_that_does_not_convert_is_served_by_transformers_and_the_log_say
     ],
 )
 def test_bits_of_the_other_engine_are_refused(engine: str, quantize: str, words: str, home: Path) -> None:
-    with pytest.raises(SettingsError, match=words), _served_by(home, engine=engine, quantize=quantize):
-        pass
+    with pytest.raises(SettingsError, match=words):
+        engine_choice.check_engine(Settings(home=home, engine=engine, quantize=quantize))
 
 
 def test_a_home_without_a_model_begins_with_smollm2_or_says_why_not(
@@ -105,3 +106,27 @@ def test_a_damaged_smollm2_is_never_served(
     monkeypatch.setattr("assistant.bases.gguf_source.packaged_smollm2", lambda: file)
     with pytest.raises(ModelError, match=r"not the SmolLM2 that is expected.*Install it again"):
         version_to_serve(home, "smollm2")
+
+
+def test_bits_that_need_a_missing_package_are_refused_before_a_home_begins(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_choice, "missing", lambda _: ["torch"])
+    with pytest.raises(
+        SettingsError, match=r"--quantize 4bit is done by transformers.*q8_0.*requirements-gpu"
+    ):
+        engine_choice.check_engine(Settings(home=home, quantize="4bit"))
+
+
+def test_a_model_that_cannot_be_read_does_not_become_the_homes_first(home: Path, tmp_path: Path) -> None:
+    whole = write_gguf(make("smollm2", tmp_path / "toy"), tmp_path / "toy.gguf")
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(ModelError, match=r"damaged\.gguf cannot be read: it ends too early"):
+        version_to_serve(home, str(damaged))
+    assert version_to_serve(home, str(whole)).id == "v1"
+
+
+def test_a_name_that_was_nearly_typed_right_is_asked_about_at_once(home: Path) -> None:
+    with pytest.raises(ModelError, match="Did you mean --model smollm2"):
+        version_to_serve(home, "smolllm2")
