@@ -129,9 +129,10 @@ class LlamaServer:
 
     def _close(self) -> None:
         self._threads.shutdown(wait=False)
-        # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread.
-        server, self._server = self._server, None
-        threading.Thread(target=lambda held: held.clear(), args=([server],), daemon=True).start()
+        # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread, so that no other reference
+        # than the new thread's may be left.
+        held, self._server = [self._server], None
+        threading.Thread(target=held.clear, daemon=True).start()
 
 
 def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
@@ -155,6 +156,9 @@ def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
     params.lora_adapters = [CommonAdapterLoraInfo(str(path), 1.0) for path in adapters]
     params.lora_init_without_apply = True
     try:
-        return Server(params)
+        server = Server(params)
+        # One token, because a server that is deleted before its loop runs waits for that loop forever.
+        server.handle_completions({"prompt": [0], "n_predict": 1, "stream": True}, lambda _: False)
+        return server
     except Exception as error:
         raise ModelError(f"llama.cpp cannot load {base.file}: {error}.") from error
