@@ -232,6 +232,7 @@ ELSEWHERE = {
     "MissingDependency",
     "QuantizeError",
     "SnapshotError",
+    "UnknownImport",
     "UnknownSnapshot",
     "SettingsError",
 }
