@@ -31,12 +31,12 @@ def identify_base(name: str, home: Path) -> Base:
 
     Raises ModelError if it cannot be found.
     """
-    folder = base_folder(name, home)
-    if folder is None and is_gguf(name):
+    if has_file(name, home):
         file = gguf_file(name, home)
         given = local_file(name, home)
         recorded = name if given is None or (home / name).is_file() else str(given.resolve())
         return Base(recorded, file_hash(name, file))
+    folder = base_folder(name, home)
     if folder is not None:
         revision = folder_hash(folder)
         if not revision:
@@ -60,9 +60,9 @@ def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     A base in a GGUF file is unpacked into a folder first. Raises ModelError if the folder's weights, or the file, are
     not those that were recorded.
     """
-    folder = base_folder(base.name, home)
-    if has_file(base, home):
+    if has_file(base.name, home):
         return str(unpacked_folder(checked_file(base, home), base.revision, home)), {}
+    folder = base_folder(base.name, home)
     if folder is None:
         return base.name, {"revision": base.revision} if base.revision else {}
     if base.revision and folder_hash(folder) != base.revision:
@@ -73,9 +73,9 @@ def checked_source(base: Base, home: Path) -> tuple[str, dict[str, str]]:
     return str(folder), {}
 
 
-def has_file(base: Base, home: Path) -> bool:
-    """Whether the base is in a GGUF file."""
-    return is_gguf(base.name) and base_folder(base.name, home) is None
+def has_file(name: str, home: Path) -> bool:
+    """Whether the base `name` is in a GGUF file."""
+    return is_gguf(name) and base_folder(name, home) is None
 
 
 def checked_file(base: Base, home: Path) -> Path:
@@ -94,7 +94,7 @@ def fetched_folder(base: Base, home: Path, weights: bool = True) -> Path:
 
     Without `weights` there may be only the configuration and the tokenizer in it.
     """
-    if has_file(base, home):
+    if has_file(base.name, home):
         return unpacked_folder(checked_file(base, home), base.revision, home, weights)
     source, revision = checked_source(base, home)
     if Path(source).is_dir():

@@ -36,7 +36,6 @@ class CompletionRequest:
     _new_ids: list[int] = field(default_factory=list)
     _new_logprobs: list[Logprob] = field(default_factory=list)
     _signalled: bool = False
-    _count: int = 0
 
     @property
     def reserved(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from assistant.bases.base import Base, FileBits
 from assistant.bases.base_source import checked_file, fetched_folder, has_file
+from assistant.bases.gguf_base import unpacked_folder
 from assistant.bases.gguf_file import GgufFile
 from assistant.bases.model_folder import configured_ends, head_sizes, read_config
 from assistant.bases.safetensors_file import read_tensors
@@ -39,9 +40,11 @@ class LlamaBase:
 
         Raises ModelError if it cannot be read, or not converted.
         """
-        is_file = has_file(base, home)
-        file = checked_file(base, home) if is_file else None
-        folder = fetched_folder(base, home, weights=not is_file)
+        file = checked_file(base, home) if has_file(base.name, home) else None
+        # Not by `fetched_folder` where there is a file: checking it reads all of it, once is enough.
+        folder = (
+            unpacked_folder(file, base.revision, home, weights=False) if file else fetched_folder(base, home)
+        )
         reason = why_not_served(base, folder, file)
         if reason is not None:
             raise ModelError(
