@@ -112,6 +112,14 @@ async def while_connected(work: Coroutine[Any, Any, Result] | Awaitable[Result],
             await asyncio.wait({working})
 
 
+async def last_item(stream: AsyncGenerator[Result, None]) -> Result:
+    """The last item of a stream, which has at least one."""
+    async with aclosing(stream) as items:
+        async for item in items:
+            last = item
+    return last
+
+
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from assistant.api.api_errors import as_api_error
-from assistant.api.choices import merged
 from assistant.api.http_io import event
-from assistant.chat.reply_stream import Update
+from assistant.chat.reply_stream import Update, together
 from assistant.serving.engine import Logprob
 from assistant.serving.tokenizing.token_bytes import token_bytes, token_text
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
@@ -168,17 +167,19 @@ async def chat_events(
     with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
     """The chunks of a streamed answer. An error becomes a chunk too, since the status has been sent already."""
-    latest = list(opening)
+    latest = tuple(opening)
     try:
-        async with aclosing(merged(streams)) as updates:
+        async with aclosing(together(streams, opening)) as changes:
             for writer, update in zip(writers, opening, strict=True):
                 yield event(writer.opening(update, with_usage))
                 for chunk in writer.chunks(update, with_usage):
                     yield event(chunk)
-            async for number, update in updates:
-                latest[number] = update
-                for chunk in writers[number].chunks(update, with_usage):
-                    yield event(chunk)
+            async for updates in changes:
+                for writer, update, before in zip(writers, updates, latest, strict=True):
+                    if update is not before:
+                        for chunk in writer.chunks(update, with_usage):
+                            yield event(chunk)
+                latest = updates
             if with_usage:
                 yield event(writers[0].chunk(latest[0], [], usage=usage_of(writers, latest)))
     except Exception as error:

@@ -18,8 +18,7 @@ from starlette.routing import Route
 from assistant.api import metrics
 from assistant.api.api_errors import ApiError, as_api_error, error_response
 from assistant.api.api_keys import ApiKeys
-from assistant.api.choices import closed, last_item, last_of
-from assistant.api.http_io import EventStream, json_of, while_connected
+from assistant.api.http_io import EventStream, json_of, last_item, while_connected
 from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
 from assistant.api.response_objects import PREFIX as RESPONSE_PREFIX
 from assistant.api.response_objects import ResponseRequest, ResponseWriter, response_events
@@ -27,7 +26,7 @@ from assistant.api.responses import CompletionWriter, chat_events, completion
 from assistant.api.text_completions import Continuation, TextRequest, TextWriter, continued, text_events
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
-from assistant.chat.reply_stream import Update
+from assistant.chat.reply_stream import Update, close_all, together
 from assistant.errors import ConversationError
 from assistant.serving import prompt
 from assistant.serving.tokenizing.chat_template import knows_tools
@@ -162,12 +161,12 @@ class Api:
             if body.stream:
                 opening[0] = await while_connected(anext(streams[0]), request.receive)
         except BaseException:
-            await closed(streams)
+            await close_all(streams)
             raise
         for writer in writers:
             writer.id = CompletionWriter.PREFIX + opening[0].reply_id
         if not body.stream:
-            updates = await while_connected(last_of(streams), request.receive)
+            updates = await while_connected(last_item(together(streams, opening)), request.receive)
             return JSONResponse(completion(writers, updates))
         return EventStream(chat_events(writers, opening, streams, body.with_usage))
 

@@ -191,13 +191,15 @@ class Chat:
             question = await asyncio.to_thread(
                 self._tree.add, conversation_id, conversation is None, path, message, rater
             )
-            left, right = (
+            streams = [
                 self._write(side, question, fitted, thinks, self._with_seed(sampling, None))
                 for fitted, (side, thinks) in zip(prompts, sides, strict=True)
-            )
-            async with aclosing(together(left, right)) as pairs:
-                async for pair in pairs:
-                    yield pair
+            ]
+            # The first update of a reply comes at once, before any token.
+            opening = [await anext(stream) for stream in streams]
+            async with aclosing(together(streams, opening)) as pairs:
+                async for left, right in pairs:
+                    yield left, right
 
     async def complete(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -206,28 +206,35 @@ async def next_chunk(chunks: AsyncGenerator[Chunk, None], stop: asyncio.Event) -
 
 
 async def together(
-    left: AsyncGenerator[Update, None], right: AsyncGenerator[Update, None]
-) -> AsyncGenerator[tuple[Update, Update], None]:
-    """Two replies at once: both so far, whenever one has changed. Closing it closes both."""
-    # The first update of a reply comes at once, before any token.
-    streams, latest = (left, right), [await anext(left), await anext(right)]
-    coming = {asyncio.ensure_future(anext(stream)): side for side, stream in enumerate(streams)}
+    streams: Sequence[AsyncGenerator[Update, None]], opening: Sequence[Update]
+) -> AsyncGenerator[tuple[Update, ...], None]:
+    """Several replies at once: all of them so far, whenever one has changed. Closing it closes the streams.
+
+    `opening`: the update of each stream that was read last; the first item is these.
+    """
+    latest = list(opening)
+    coming = {asyncio.ensure_future(anext(stream)): number for number, stream in enumerate(streams)}
     try:
-        yield latest[0], latest[1]
+        yield tuple(latest)
         while coming:
             done, _ = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                side = coming.pop(task)
+                number = coming.pop(task)
                 try:
-                    latest[side] = task.result()
+                    latest[number] = task.result()
                 except StopAsyncIteration:
                     continue
-                coming[asyncio.ensure_future(anext(streams[side]))] = side
-            yield latest[0], latest[1]
+                coming[asyncio.ensure_future(anext(streams[number]))] = number
+            yield tuple(latest)
     finally:
         await _cancelled(*coming)
-        for stream in streams:
-            await stream.aclose()
+        await close_all(streams)
+
+
+async def close_all(streams: Sequence[AsyncGenerator[Update, None]]) -> None:
+    """Close all streams: replies that have not ended are stored as far as they are."""
+    for stream in streams:
+        await stream.aclose()
 
 
 async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
