@@ -8,25 +8,19 @@ from pathlib import Path
 import pytest
 from helpers.import_samples import SAMPLES
 from helpers.paths import ROOT
-from helpers.store_fixtures import new_reply, one_turn, sql
+from helpers.store_fixtures import new_reply, rated_home, sql
 from sqlalchemy import text
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import _parser, main
-from feedback_store.database.store_location import remember_store, store_of
+from feedback_store.database.store_location import store_of
 from feedback_store.importers import SYSTEMS
 
 
 @pytest.fixture
 def home(tmp_path: Path, place: Path | str) -> Path:
-    """A home with two replies, on each database engine: ann rated one up, bob one down with a reason."""
-    folder = tmp_path / "home"
-    if isinstance(place, str):
-        remember_store(folder, place)
-    with FeedbackStore.open_home(folder) as store:
-        store.rate(one_turn(store).id, "ann", 1)
-        store.rate(one_turn(store, "bob", "二加二？", version="v2").id, "bob", -1, ["wrong"])
-    return folder
+    """See `rated_home`; on each database engine."""
+    return rated_home(tmp_path / "home", place)
 
 
 def test_stats_prints_a_table_by_version(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

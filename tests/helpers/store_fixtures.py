@@ -14,7 +14,7 @@ from feedback_store import (
     NewReply,
     Reply,
 )
-from feedback_store.database.store_location import checked_url
+from feedback_store.database.store_location import checked_url, remember_store
 from feedback_store.database.tables import TableBase
 
 StoreLocation = Path | str
@@ -45,6 +45,16 @@ def one_turn(store: FeedbackStore, rater: str = "ann", text: str = "What is 2+2?
     conversation = store.new_conversation(rater)
     question = store.add_message(conversation, None, "user", text)
     return store.add_reply(new_reply(conversation, question.id, **changes))
+
+
+def rated_home(folder: Path, place: StoreLocation) -> Path:
+    """A home with two replies, its store at `place`: ann rated one up, bob one down with a reason."""
+    if isinstance(place, str):
+        remember_store(folder, place)
+    with FeedbackStore.open_home(folder) as store:
+        store.rate(one_turn(store).id, "ann", 1)
+        store.rate(one_turn(store, "bob", "二加二？", version="v2").id, "bob", -1, ["wrong"])
+    return folder
 
 
 @contextmanager
