@@ -4,7 +4,6 @@ import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psutil
 import torch
 from accelerate import PartialState
 from peft import LoraConfig, get_peft_model
@@ -15,6 +14,7 @@ from alignment.training.flags import StageLocation
 from alignment.training.processes import on_cpu, say
 from assistant.bases.base import Base, Bits
 from assistant.bases.card_lookup import model_name
+from assistant.free_memory import free_ram
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions
 from assistant.serving import loading
@@ -91,7 +91,7 @@ def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_referen
     weights = sum(weight.numel() for weight in model.parameters())
     # float32: weights, gradients and AdamW's two moments, and the reference.
     needed = weights * (20 if needs_reference else 16)
-    free = psutil.virtual_memory().available if on_cpu() else torch.cuda.mem_get_info()[0]
+    free = free_ram() if on_cpu() else torch.cuda.mem_get_info()[0]
     if needed > free:
         raise TrainingError(
             f"Training all {weights:,} weights takes about {needed / 2**30:.1f} GiB before any row is read, and "

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-import psutil
 import torch
 
 from assistant.errors import EngineBusy, EngineError, NoTokens
+from assistant.free_memory import free_ram
 from assistant.registry.versions import Version
 from assistant.sampling_settings import Sampling
 from assistant.serving.context_window import completion_limit
@@ -260,7 +260,7 @@ def _cache_pages(model: Any, window: int) -> int:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     page_bytes = PAGE_TOKENS * config.num_hidden_layers * 2 * kv_heads * head * model.dtype.itemsize
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_ram()
     return max(MAX_RUNNING, min(MAX_RUNNING * window // PAGE_TOKENS // 2, free // 4 // page_bytes))
 
 

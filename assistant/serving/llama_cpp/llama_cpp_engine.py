@@ -11,10 +11,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
 from assistant.bases.base import Base, FileBits
 from assistant.errors import UnknownModel
+from assistant.free_memory import free_ram
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.serving.engine import ReleaseFollower
 from assistant.serving.llama_cpp.attached_version import AttachedVersion
@@ -49,7 +48,7 @@ class LlamaCppEngine:
         ModelError if the base cannot be converted or loaded, VersionError if the adapter does not fit it.
         """
         self._registry = registry
-        self._cache_bytes = cache_bytes or min(CACHE_BYTES, psutil.virtual_memory().available // 4)
+        self._cache_bytes = cache_bytes or min(CACHE_BYTES, free_ram() // 4)
         self._quantize = quantize
         self._servers: dict[Base, LlamaServer] = {}
         self._lock = threading.Lock()

@@ -1,6 +1,5 @@
 """Memory: what is planned for a stage, and what a process may take."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from helpers.tiny_ppo import tiny_config
 from transformers import Qwen3ForCausalLM
 
 from alignment.errors import TrainingError
-from alignment.training.memory import SHARE, MemoryNeeds, cgroup_free, free_memory, measure, plan
+from alignment.training.memory import SHARE, MemoryNeeds, free_memory, measure, plan
 from alignment.training.parent_version import with_new_adapter
 
 GIB = 2**30
@@ -63,38 +62,3 @@ def test_measuring_moves_no_weight_and_leaves_no_gradient() -> None:
 
 def test_a_setting_bounds_what_the_process_may_take() -> None:
     assert free_memory(0.001) < 0 < free_memory(None)
-
-
-def group(folder: Path, **files: str) -> None:
-    folder.mkdir(parents=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text, encoding="ascii")
-
-
-def test_the_limits_of_a_process_and_of_the_groups_above_it_hold(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.write_text("0::/outer/inner\n", encoding="utf-8")
-    group(
-        tmp_path / "cg" / "outer",
-        memory__max="1000",
-        memory__current="900",
-        memory__stat="inactive_file 300\n",
-    )
-    group(tmp_path / "cg" / "outer" / "inner", memory__max="max", memory__current="5", memory__stat="")
-    assert cgroup_free(own, tmp_path / "cg") == [400]
-
-
-def test_limits_of_control_groups_of_version_1_hold(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.write_text("4:memory:/job\n3:cpuset:/\n", encoding="utf-8")
-    group(
-        tmp_path / "cg" / "memory" / "job",
-        memory__limit_in_bytes="2000",
-        memory__usage_in_bytes="500",
-        memory__stat="total_inactive_file 100\n",
-    )
-    assert cgroup_free(own, tmp_path / "cg") == [1600]
-
-
-def test_a_system_without_control_groups_sets_no_limit(tmp_path: Path) -> None:
-    assert cgroup_free(tmp_path / "missing", tmp_path) == []

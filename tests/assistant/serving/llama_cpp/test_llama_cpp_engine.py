@@ -17,7 +17,7 @@ from assistant.errors import EngineBusy, EngineError, PromptError, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
-from assistant.serving.llama_cpp import attached_version, llama_server
+from assistant.serving.llama_cpp import attached_version, llama_cpp_engine, llama_server
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 
 QUESTIONS = (
@@ -70,6 +70,19 @@ async def test_greedy_tokens_and_their_probabilities_are_those_of_peft(
     for row, entry in zip(rows, of_text, strict=False):
         assert entry.logprob == pytest.approx(float(row[entry.token_id]), abs=0.05)
         assert entry.likeliest[0][0] == int(row.argmax())
+
+
+def test_the_cache_takes_a_quarter_of_what_the_process_may_take(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_cpp_engine, "free_ram", lambda: 2**25)
+    engine = LlamaCppEngine(Versions(home), version_to_serve(home, "starter"))
+    try:
+        with engine.lease() as served:
+            # Six layers, keys and values in two bytes each.
+            assert served.server.base.capacity * 6 * 2 * 2 * 64 * 2 <= 2**23
+    finally:
+        engine.close()
 
 
 async def test_what_was_drawn_is_scored_under_its_own_settings(
