@@ -8,9 +8,8 @@ from typing import Any
 
 import psutil
 import torch
-from peft import PeftModel
 
-from alignment.training.memory import GIB, held_memory, plan_for
+from alignment.training.memory import GIB, base_model_of, held_memory, plan_for
 from alignment.training.processes import fast_bfloat16, say
 
 Example = tuple[list[int], list[int]]
@@ -110,7 +109,7 @@ def _time_row(model: Any, example: Example) -> tuple[int, float]:
     """Tokens of a row, and the seconds that it takes forward and back."""
     read, supervised = example
     ids = torch.tensor([[*read, *supervised]], device=model.device)
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_model_of(model)
     # Only supervised positions have logits; a reward model has one for each position.
     kept = {"logits_to_keep": len(supervised) + 1} if base.get_output_embeddings() is not None else {}
     seconds = 0.0

@@ -121,8 +121,12 @@ def _saved_bytes(model: Any, tokens: int) -> int:
 
 def _trunk(model: Any) -> Any:
     """The layers of a model without its head."""
-    whole = model.get_base_model() if isinstance(model, PeftModel) else model
-    return whole.base_model
+    return base_model_of(model).base_model
+
+
+def base_model_of(model: Any) -> Any:
+    """The model under an adapter, or `model` itself if it has none."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def free_memory(limit: float | None) -> int:

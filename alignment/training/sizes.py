@@ -24,9 +24,8 @@ pass is kept. Rank 16 is enough for a few thousand rows (Schulman 2025) and take
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from peft import PeftModel
-
 from alignment.errors import DataError
+from alignment.training.memory import base_model_of
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import say
 
@@ -55,8 +54,7 @@ def for_parent(recipe: Recipe, stage: str, parent: OpenedParent) -> Recipe:
 
     Raises DataError if it describes a new adapter and there will be none.
     """
-    model = parent.loaded.model
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_model_of(parent.loaded.model)
     full = getattr(recipe, "full", False)
     new_adapter = not parent.version.manifest.adapter and not full
     given = [f"--{name}" for name in LORA if getattr(recipe, name, None)]

@@ -82,15 +82,17 @@ class ChatRequest(SamplingFields):
     @property
     def prefill(self) -> str:
         """How the answer begins, if the last message is the assistant's; the answer goes on from there."""
-        last = self.messages[-1]
-        return last.text if last.role == "assistant" and not last.uses_tools else ""
+        return self.messages[-1].text if self._is_begun else ""
 
     @property
     def transcript(self) -> list[dict[str, str]]:
         """The messages that are answered, as dictionaries of role and content."""
+        return transcript_of(self.messages[:-1] if self._is_begun else self.messages)
+
+    @property
+    def _is_begun(self) -> bool:
         last = self.messages[-1]
-        begun = last.role == "assistant" and not last.uses_tools
-        return transcript_of(self.messages[:-1] if begun else self.messages)
+        return last.role == "assistant" and not last.uses_tools
 
     @property
     def uses_tools(self) -> bool:
