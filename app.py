@@ -69,6 +69,8 @@ def main(settings: Settings) -> None:
                 server_name=settings.host,
                 server_port=settings.port,
                 inbrowser=settings.open_browser,
+                quiet=True,  # else Gradio offers to share the page by a server of its own
+                prevent_thread_lock=True,
                 # One process and one port: routes of the API and of the dashboard come before the page's.
                 **launch_options(
                     accounts,
@@ -76,6 +78,8 @@ def main(settings: Settings) -> None:
                     settings.origins,
                 ),
             )
+            print(f"Open {page.local_url} in a browser; Ctrl-C ends the app", flush=True)
+            page.block_thread()
         finally:
             follower.close()
             engine.close()

@@ -365,3 +365,4 @@ def test_one_process_serves_the_page_and_the_api_on_one_port(
     output = (tmp_path / "app.log").read_text()
     assert "sk-two" not in output
     assert "Traceback" not in output
+    assert f"Open {url}/ in a browser" in output and "public" not in output
