@@ -16,7 +16,7 @@ from assistant.page.views import conversation as view
 from assistant.page.views import sidebar
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("difference.js", "toasts.js", "page.js")
+SCRIPTS = ("difference.js", "toasts.js", "copying.js", "page.js")
 
 
 @dataclass

@@ -40,6 +40,8 @@ class ChatTexts:
 
     copy: str
     copied: str
+    copy_code: str
+    copy_failed: str
     retry: str
     undo: str
     edit: str
@@ -115,6 +117,8 @@ class ChatTexts:
     correct_remove: str
     correct_again: str
     corrected_title: str
+    before: str
+    after: str
     corrected: str
     uncorrected: str
     correction_same: str

@@ -2,6 +2,7 @@
 // Does the same as `difference` in `views/markdown.py`.
 const WORD = /(?:(?![\u3400-\u9fff])[\p{L}\p{N}_])+|\s+|./gsu;
 const MAX_PAIRS = 4_000_000; // of words to compare; above it the whole middle counts as changed
+const LEAST_COMMON = 0.5; // share of the letters of the shorter text
 
 // Parts as [kind, text], where kind is "same", "del" or "ins".
 function difference(before, after) {
@@ -49,17 +50,39 @@ function middle(old, now) {
   return parts;
 }
 
+// Whether two texts have so little in common that nobody could read their changes word by word.
+function isRewritten(before, after, parts) {
+  const letters = (text) => text.replace(/\s/gu, "").length;
+  const same = parts.reduce((sum, [kind, text]) => sum + (kind === "same" ? letters(text) : 0), 0);
+  return same < LEAST_COMMON * Math.min(letters(before), letters(after));
+}
+
+function marked(kind, text) {
+  if (kind === "same") return new Text(text);
+  const part = document.createElement(kind);
+  part.textContent = text;
+  return part;
+}
+
+// One of two versions that have little in common, with its name.
+function version(name, kind, text) {
+  const whole = document.createElement("div");
+  whole.className = "whole";
+  const title = document.createElement("b");
+  title.textContent = name;
+  whole.append(title, marked(kind, text));
+  return whole;
+}
+
 // Shows the difference below a form's text area, or hides it if there is none. Texts are inserted as text, not as HTML.
 function showDifference(form) {
-  const parts = difference(form.dataset.before, form.querySelector("textarea").value);
+  const [before, after] = [form.dataset.before, form.querySelector("textarea").value];
+  const parts = difference(before, after);
   const changes = form.querySelector(".changes");
   changes.hidden = parts.every(([kind]) => kind === "same");
-  changes.querySelector(".difference").replaceChildren(
-    ...parts.map(([kind, text]) => {
-      if (kind === "same") return new Text(text);
-      const part = document.createElement(kind);
-      part.textContent = text;
-      return part;
-    }),
-  );
+  const drawn =
+    isRewritten(before, after, parts)
+      ? [version(changes.dataset.before, "del", before), version(changes.dataset.after, "ins", after)]
+      : parts.map(([kind, text]) => marked(kind, text));
+  changes.querySelector(".difference").replaceChildren(...drawn);
 }

@@ -25,27 +25,13 @@ const drawer = (open) => {
   document.querySelector("#header [data-do=drawer]")?.setAttribute("aria-expanded", open);
 };
 
-async function copyAnswer(button) {
-  const answer = button.closest(".reply").querySelector(".answer");
-  // Formulas as they were written: the text of a drawn square would be "x2".
-  const formulas = [...answer.querySelectorAll("math")].map((formula) => [new Text(formula.dataset.tex), formula]);
-  for (const [text, formula] of formulas) formula.replaceWith(text);
-  const copied = answer.innerText.trim();
-  for (const [text, formula] of formulas) text.replaceWith(formula);
-  await navigator.clipboard.writeText(copied);
-  button.classList.add("copied");
-  setTimeout(() => button.classList.remove("copied"), 1500);
-}
-
-element.classList.toggle("cannot-copy", !navigator.clipboard); // browsers offer it on https and localhost only
-
 element.addEventListener("click", (event) => {
   const summary = event.target.closest("summary");
   if (summary) opened.set(summary.parentElement.id, !summary.parentElement.open);
   if (event.target.matches("dialog")) closePanel(event.target); // a click beside the panel
   const button = event.target.closest("button[data-do]");
   if (!button) return;
-  if (button.dataset.do === "copy") copyAnswer(button);
+  if (["copy", "copy_code"].includes(button.dataset.do)) copyBeside(button, document.querySelector("#header .bar"));
   else if (button.dataset.do === "drawer") {
     const open = !document.querySelector("#sidebar.drawer-open");
     drawer(open);

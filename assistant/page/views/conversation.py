@@ -42,7 +42,7 @@ def conversation(session: ChatSession, opening: str = "") -> list[str]:
     if pair is not None:
         blocks.append(reply_pair(session, pair))
     elif session.busy:
-        blocks.append(live_reply(texts, session.live))
+        blocks.append(live_reply(texts, session.live, session.follows))
     if not blocks:
         blocks.append(opening)
     if session.notice:

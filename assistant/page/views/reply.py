@@ -29,7 +29,7 @@ def live_reply(texts: ChatTexts, update: Update | None) -> Markup:
         is_waiting=False,
         thought=thought(texts, update.reply_id, update.thought, update.thought_seconds, update.thinking),
         is_writing=not update.thinking,
-        answer=markdown(update.answer),
+        answer=markdown(update.answer, texts.copy_code, is_growing=True),
         version=update.version,
     )
 
@@ -43,14 +43,14 @@ def reply(session: ChatSession, turn: ConversationTurn, is_last: bool) -> Markup
         texts=texts,
         turn=turn,
         thought=thought(texts, turn.id, turn.thought or "", turn.thought_seconds, False),
-        answer=_answer(turn.content),
+        answer=_answer(texts, turn.content),
         caption=_caption(texts, turn),
         siblings=sibling_arrows(session, turn),
         can_retry=is_last and not session.busy,
         can_think=session.thinking != "none",
         remark=session.remark[1] if has_remark and session.remark else "",
         correction_form=session.correcting == turn.id,
-        difference=difference(turn.content, turn.correction) if turn.correction is not None else "",
+        difference=difference(texts, turn.content, turn.correction) if turn.correction is not None else "",
         feedback_form=session.rating == turn.id and turn.rating != 0,
     )
 
@@ -84,7 +84,7 @@ def _side(texts: ChatTexts, pair: AnswerPair, side: str) -> _Side:
         caption = f"{update.version} · {thinking}"
     return _Side(
         label=texts.left if side == "left" else texts.right,
-        answer=_answer(update.answer if update is not None else ""),
+        answer=_answer(texts, update.answer if update is not None else ""),
         is_finished=update is not None and update.finish_reason is not None,
         is_chosen=pair.choice in (side, "both_good"),
         queue=queue_text(texts, update.waiting if update is not None else 0),
@@ -92,8 +92,8 @@ def _side(texts: ChatTexts, pair: AnswerPair, side: str) -> _Side:
     )
 
 
-def _answer(text: str) -> Markup:
-    return markdown(text) if text.strip() else Markup()
+def _answer(texts: ChatTexts, text: str) -> Markup:
+    return markdown(text, texts.copy_code) if text.strip() else Markup()
 
 
 def _caption(texts: ChatTexts, turn: ConversationTurn) -> str:

@@ -1,7 +1,8 @@
 """HTML from the Jinja2 templates in `assistant/page/templates`.
 
-Every value is escaped unless it is `Markup`. `Markup` is made in two places only: here, from a template that has been
-rendered, and in `markdown.py`, from the Markdown renderer's output, which contains no HTML of the text's own.
+Every value is escaped unless it is `Markup`. `Markup` is made in three places only: here, from a template that has been
+rendered; in `markdown.py`, from the Markdown renderer's output, which contains no HTML of the text's own; and in
+`code_blocks.py`, from escaped code.
 """
 
 import re

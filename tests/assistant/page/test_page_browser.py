@@ -168,12 +168,28 @@ def test_a_paste_of_a_hundred_thousand_characters_is_refused_and_stays_in_the_bo
     assert len(fake.requests) == requests
 
 
-def test_copying_copies_the_answer_alone(visit: Any, fake: FakeChat) -> None:
+def test_copying_copies_the_answer_alone_or_its_code_and_says_if_the_browser_refuses(
+    visit: Any, fake: FakeChat
+) -> None:
     tab = visit(permissions=["clipboard-read", "clipboard-write"])
     send(tab, "347 + 285")
     button(tab, ENGLISH.copy).click()
     expect(tab.locator("[data-do=copy].copied")).to_be_visible()
     assert tab.evaluate("navigator.clipboard.readText()") == "The answer is 632."
+    send(tab, "table")
+    button(tab, ENGLISH.copy_code).click()
+    expect(tab.locator("[data-do=copy_code].copied")).to_be_visible()
+    assert tab.evaluate("navigator.clipboard.readText()") == "print(2 ** 2)\n"
+    button(tab, ENGLISH.copy).click()
+    expect(tab.locator("[data-do=copy].copied")).to_be_visible()
+    assert ENGLISH.copy_code not in tab.evaluate("navigator.clipboard.readText()")
+    # Without https there is no clipboard, and the older way copies.
+    tab.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
+    button(tab, ENGLISH.copy_code).click()
+    expect(tab.locator("[data-do=copy_code].copied")).to_be_visible()
+    tab.evaluate("document.execCommand = () => false")
+    button(tab, ENGLISH.copy).click()
+    expect(tab.get_by_role("alert")).to_have_text(ENGLISH.copy_failed)
 
 
 def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(

@@ -139,8 +139,9 @@ def views() -> Iterator[str]:
         session.tokens = TokenView(HOSTILE, steps, chosen)
         yield token_panel.token_panel(session)
     yield file_download(HOSTILE, "text/markdown", HOSTILE).download
-    yield difference(HOSTILE, f"{HOSTILE} {HOSTILE}")
-    yield difference(f"{HOSTILE} {HOSTILE}", HOSTILE)
+    yield difference(texts, HOSTILE, f"{HOSTILE} {HOSTILE}")
+    yield difference(texts, HOSTILE, "0")
+    yield difference(texts, f"{HOSTILE} {HOSTILE}", HOSTILE)
 
 
 @pytest.mark.parametrize("language", ["hostile texts", "english"])
