@@ -108,6 +108,8 @@ class ChatEvents:
         self._call_for_reply(conversation.retry, sending.retry)
         stream = self._call(layout.panel.continue_with, sending.continue_with)
         self._call(stream.failure, sending.recover)
+        stream = self._call(conversation.follow, sending.follow)
+        self._call(stream.failure, sending.recover)
         self._call(layout.stop.click, sending.stop)
         self._call(conversation.undo, branching.undo)
         self._call(conversation.edit, branching.edit)

@@ -16,10 +16,10 @@ class BranchingHandlers:
     def __init__(self, sessions: SessionManager) -> None:
         self.sessions, self.chat = sessions, sessions.chat
 
-    async def new_conversation(self, session: ChatSession, memory: object = None) -> PageUpdate:
-        """Begin a new conversation; a reply being written is stopped and kept in the old one."""
+    def new_conversation(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Begin a new conversation; a reply being written goes on in the old one."""
         self.sessions.restore(session, memory)
-        await self.sessions.stop_reply(session)
+        self.sessions.leave_reply(session)
         session.close_forms()
         session.conversation, session.turns = None, []
         self.sessions.reload_list(session)

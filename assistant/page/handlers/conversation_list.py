@@ -30,12 +30,12 @@ class ConversationListHandlers:
     def __init__(self, sessions: SessionManager) -> None:
         self.sessions, self.chat = sessions, sessions.chat
 
-    async def open_conversation(
+    def open_conversation(
         self, session: ChatSession, event: gr.EventData, memory: object = None
     ) -> PageUpdate:
-        """Open another conversation; a reply being written is stopped and kept in the one before."""
+        """Open another conversation; a reply being written goes on in the one before."""
         self.sessions.restore(session, memory)
-        await self.sessions.stop_reply(session)
+        self.sessions.leave_reply(session)
         return self._open(session, event.turn)
 
     def search(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
@@ -75,8 +75,11 @@ class ConversationListHandlers:
         self.sessions.restore(session, memory)
         session.close_forms()
         if event.turn == session.conversation:
-            await self.sessions.stop_reply(session)
+            self.sessions.leave_reply(session)
         try:
+            self.chat.library.owned(event.turn, session.rater)
+            if (reply := self.sessions.running.of(event.turn)) is not None:
+                await reply.end()  # what is stored after the deletion would not be deleted
             self.chat.library.delete(event.turn, session.rater)
         except ERRORS as error:
             report(session, error)
@@ -138,6 +141,7 @@ class ConversationListHandlers:
         try:
             session.turns = self.chat.library.history(conversation, session.rater)
             session.conversation = conversation
+            self.sessions.join(session)
         except ERRORS as error:
             report(session, error)
         self.sessions.reload_list(session)

@@ -53,8 +53,9 @@ class OpeningHandlers:
         if session.stream_number != stream_number:
             return PageUpdate()
         session.turns = turns
+        self.sessions.join(session)
         self.sessions.reload_list(session)
-        if sidebar.state(session) == state:
+        if sidebar.state(session) == state and not session.busy:
             return PageUpdate()
         header = conversation.header(session.texts, self.chat.engine.version.id, self.chat.about)
         return conversation_update(self.chat, session)._replace(header=header)

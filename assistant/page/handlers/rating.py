@@ -20,12 +20,10 @@ class RatingHandlers:
     # Ratings
 
     def rate_reply(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
-        """Rate a reply by its thumb; the same thumb a second time withdraws the rating."""
+        """Rate a reply by its thumb: 1 or -1; 0, from a thumb that is pressed, withdraws the rating."""
         self.sessions.restore(session, memory)
-        turn, value = session.turn(event.turn), int(event.value)
-        if turn is not None and turn.rating == value:
-            return self._rate(session, event, 0, [], "", open_form=False)
-        return self._rate(session, event, value, [], "", open_form=True)
+        value = int(event.value)
+        return self._rate(session, event, value, [], "", open_form=value != 0)
 
     def feedback(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Store a change of the reasons or of the comment at once."""
@@ -124,4 +122,4 @@ class RatingHandlers:
             return conversation_update(self.chat, session)
         pair.choice = choice
         self.sessions.reload(session)
-        return conversation_update(self.chat, session)
+        return conversation_update(self.chat, session)._replace(memory=session.memory())

@@ -23,10 +23,10 @@ from assistant.page.handlers.page_update import (
     reply_started,
 )
 from assistant.page.handlers.session_manager import SessionManager
-from assistant.page.session.chat_session import AnswerPair, ChatSession, Mode
+from assistant.page.session.chat_session import ChatSession, Mode
 
 if TYPE_CHECKING:
-    from assistant.chat.reply_stream import Update
+    from assistant.page.session.running_replies import RunningReply
 
 MAX_MESSAGE = 32_000
 """Characters. The model's window limits messages too; this stops text that was pasted by mistake before the model."""
@@ -63,36 +63,16 @@ def streams(
             return
         session = outgoing.session
         session.close_forms()
-        session.stream_number += 1
-        stream_number, failed, is_first = session.stream_number, False, True
-        session.sending = session.draft = outgoing.text
-        session.live, session.stop_wanted, session.answering = None, False, True
+        session.draft, session.stop_wanted = outgoing.text, False
         mode = self._mode(session)
-        session.pair = AnswerPair(mode) if outgoing.text is not None and mode != "one" else None
+        how = mode if outgoing.text is not None and mode != "one" else None
+        reply = self.sessions.running.start(outgoing.updates, session.turns, outgoing.text, how)
+        session.show_running(reply)
+        session.follows = True
         yield reply_started(session)._replace(message=outgoing.box, panel=outgoing.panel)
-        try:
-            # Closing stops the generation, and keeps its tokens so far.
-            async with aclosing(outgoing.updates):
-                async for update in outgoing.updates:
-                    if session.stream_number != stream_number:
-                        return
-                    self._take(session, update)
-                    if is_first and session.stop_wanted:
-                        await self.stop(session)
-                    yield reply_progress(session, memory=session.memory() if is_first else SKIP)
-                    is_first = False
-        except ERRORS as error:
-            failed = True
-            session.pair = None
-            report(session, error)
-        finally:
-            if session.stream_number == stream_number:
-                session.end_reply()
-        if session.stream_number == stream_number:
-            await asyncio.to_thread(self._reload, session)
-            yield reply_finished(
-                self.chat, session, message=_unsent(session, outgoing.text) if failed else SKIP
-            )
+        async with aclosing(self._follow(session, reply)) as screens:
+            async for screen in screens:
+                yield screen
 
     return handler
 
@@ -195,6 +175,24 @@ class SendingHandlers:
         updates = self.chat.continue_with(turn.id, int(event.position), int(event.token), rater=session.rater)
         return Outgoing(session, updates, None, panel="")
 
+    async def follow(self, session: ChatSession, memory: object = None) -> AsyncGenerator[PageUpdate, None]:
+        """Show the reply that is being written in the open conversation, after a reload or in another tab."""
+        self.sessions.restore(session, memory)
+        if session.follows:
+            yield PageUpdate()
+            return
+        reply = self.sessions.running.of(session.conversation)
+        if reply is None:  # it has just ended
+            session.end_reply()
+            await asyncio.to_thread(self._reload, session)
+            yield reply_finished(self.chat, session)
+            return
+        session.follows, session.stop_wanted = True, False
+        yield reply_started(session)
+        async with aclosing(self._follow(session, reply)) as screens:
+            async for screen in screens:
+                yield screen
+
     async def stop(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Stop the reply being written and keep what it has so far."""
         self.sessions.restore(session, memory)
@@ -213,6 +211,33 @@ class SendingHandlers:
         return reply_finished(self.chat, session, message=_unsent(session, session.draft))
 
     # Streaming
+
+    async def _follow(self, session: ChatSession, reply: RunningReply) -> AsyncGenerator[PageUpdate, None]:
+        """Show a reply until it ends. A tab that opens something else, or is closed, leaves it to be written on."""
+        session.stream_number += 1
+        stream_number, failed, is_first = session.stream_number, False, True
+        try:
+            async with aclosing(reply.follow()) as updates:
+                async for update in updates:
+                    if session.stream_number != stream_number:
+                        return
+                    session.take(update)
+                    if is_first and session.stop_wanted:
+                        await self.stop(session)
+                    yield reply_progress(session, memory=session.memory() if is_first else SKIP)
+                    is_first = False
+        except ERRORS as error:
+            failed = True
+            session.pair = None
+            report(session, error)
+        finally:
+            if session.stream_number == stream_number:
+                session.end_reply()
+        if session.stream_number == stream_number:
+            await asyncio.to_thread(self._reload, session)
+            yield reply_finished(
+                self.chat, session, message=_unsent(session, reply.message) if failed else SKIP
+            )
 
     def _message(
         self, text: str, session: ChatSession, memory: object, think: bool | None, mode: object
@@ -267,23 +292,9 @@ class SendingHandlers:
         }
         return session.mode if is_available.get(session.mode, True) else "one"
 
-    def _take(self, session: ChatSession, update: Update | tuple[Update, Update]) -> None:
-        if isinstance(update, tuple):
-            assert session.pair is not None
-            session.pair.left, session.pair.right = update
-            session.conversation = update[0].conversation
-        else:
-            session.live, session.conversation = update, update.conversation
-
     def _reload(self, session: ChatSession) -> None:
         self.sessions.reload(session)
-        if session.pair is not None:
-            sides = {"left": session.pair.left_id, "right": session.pair.right_id}
-            session.pair.thinking = tuple(
-                side
-                for side, reply_id in sides.items()
-                if self.chat.library.reply(reply_id, session.rater).think
-            )
+        self.sessions.name_thinking(session)
 
 
 def _unsent(session: ChatSession, text: str | None) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assistant.chat.reply_stream import Update
 from assistant.page.handlers.failures import ERRORS, report
 from assistant.page.handlers.page_update import PageUpdate, conversation_update
 from assistant.page.i18n.languages import ENGLISH
-from assistant.page.session.chat_session import ChatSession
+from assistant.page.session.chat_session import AnswerPair, ChatSession
 from assistant.page.session.gradio_compat import current_request
+from assistant.page.session.running_replies import RunningReplies
 from assistant.page.session.visitor import account_of, is_admin
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class SessionManager:
 
     def __init__(self, chat: Chat, accounts: Accounts | None = None, admins: Admins | None = None) -> None:
         self.chat = chat
+        self.running = RunningReplies()
         self._accounts, self._admins = accounts, admins
 
     def restore(self, session: ChatSession, memory: object, language: str = ENGLISH.code) -> None:
@@ -41,10 +44,55 @@ class SessionManager:
         if session.conversation is not None:
             try:
                 session.turns = self.chat.library.history(session.conversation, session.rater)
+                self._restore_pair(session)
+                self.join(session)
             except ERRORS:
                 session.conversation = None
                 session.notice = session.texts.lost_conversation
         self.reload_list(session)
+
+    def join(self, session: ChatSession) -> None:
+        """Show the reply that is being written in the open conversation, if any; the page then asks to follow it."""
+        reply = self.running.of(session.conversation)
+        if reply is not None:
+            session.show_running(reply)
+
+    def _restore_pair(self, session: ChatSession) -> None:
+        """Show two replies side by side again that were waiting for a choice."""
+        unchosen, last = session.unchosen, session.turns[-1] if session.turns else None
+        if unchosen is None or last is None or last.id not in (unchosen.left, unchosen.right):
+            return
+        if not {unchosen.left, unchosen.right} <= set(last.siblings):
+            return
+        left, right = (self._shown(reply_id, session.rater) for reply_id in unchosen[1:])
+        session.pair = AnswerPair(unchosen.how, left, right)
+        self.name_thinking(session)
+
+    def _shown(self, reply_id: str, rater: str) -> Update:
+        """A stored reply as the update that its reader saw last."""
+        reply, turn = self.chat.library.reply(reply_id, rater), self.chat.library.turn(reply_id, rater)
+        return Update(
+            reply_id,
+            reply.conversation_id,
+            turn.thought or "",
+            turn.content,
+            reply.version,
+            thinking=False,
+            finish_reason=turn.finish_reason,
+            seconds=0.0,
+            thought_seconds=turn.thought_seconds,
+        )
+
+    def name_thinking(self, session: ChatSession) -> None:
+        """Find out which of two replies side by side thought first. Raises what `Library.reply` raises."""
+        pair = session.pair
+        if pair is not None:
+            sides = {"left": pair.left_id, "right": pair.right_id}
+            pair.thinking = tuple(
+                side
+                for side, reply_id in sides.items()
+                if self.chat.library.reply(reply_id, session.rater).think
+            )
 
     def reload(self, session: ChatSession) -> None:
         """Read conversation and list from the store. What cannot be read stays as it was, with a notice."""
@@ -67,11 +115,11 @@ class SessionManager:
         session.notice, session.notice_is_error = text, False
         return conversation_update(self.chat, session)
 
-    async def stop_reply(self, session: ChatSession) -> None:
-        """Stop the reply being written, if any; its handler sees the new stream number and ends."""
+    def leave_reply(self, session: ChatSession) -> None:
+        """Show the reply being written no longer, because the tab opens something else; it is written on.
+
+        Its handler sees the new stream number and ends.
+        """
         session.stream_number += 1
-        reply_ids = session.live_reply_ids()
         session.end_reply()
         session.pair = None
-        for reply_id in reply_ids:
-            await self.chat.in_progress.stop(reply_id)

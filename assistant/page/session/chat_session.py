@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from assistant.auth.pseudonyms import is_reserved
 from assistant.bases.model_card import Thinking
 from assistant.page.i18n.languages import LANGUAGES, ChatTexts
 from assistant.page.session.preferences import Preferences, preferences
+from feedback_store.records import HOW, How
 
 if TYPE_CHECKING:
     from assistant.auth.accounts import Account, Way
     from assistant.chat.library import ConversationTurn
     from assistant.chat.reply_stream import Update
     from assistant.chat.token_steps import Step
+    from assistant.page.session.running_replies import RunningReply
     from feedback_store import Conversation
-    from feedback_store.records import How
 
 Mode = Literal["one", "resample", "thinking", "versions"]
 """How many replies a message gets, and how two replies differ."""
@@ -49,6 +50,22 @@ class AnswerPair:
     def right_id(self) -> str:
         """Id of the right reply, "" before it has one."""
         return self.right.reply_id if self.right else ""
+
+
+class Unchosen(NamedTuple):
+    """Two replies that wait for a choice, as a browser stores them."""
+
+    how: How
+    left: str
+    right: str
+
+    @classmethod
+    def of(cls, stored: object) -> Unchosen | None:
+        """The two replies in `stored`, None if it names none."""
+        if not isinstance(stored, list | tuple) or len(stored) != 3 or stored[0] not in HOW:
+            return None
+        how, left, right = stored
+        return cls(how, left, right) if isinstance(left, str) and isinstance(right, str) else None
 
 
 @dataclass
@@ -85,7 +102,9 @@ class ChatSession:
     draft: str | None = None  # that message, which returns to the message box after a failure
     live: Update | None = None  # the reply being written
     pair: AnswerPair | None = None  # two replies, being written or waiting for a choice
+    unchosen: Unchosen | None = None  # two replies that waited for a choice when the browser stored them
     answering: bool = False  # a reply has been requested and has not ended
+    follows: bool = False  # a handler is showing that reply; after a reload none is yet
     stream_number: int = 0  # of the latest stream; an older stream that sees a newer number ends itself
     stop_wanted: bool = False
 
@@ -146,9 +165,26 @@ class ChatSession:
             self.think = think
         self.mode = self.mode if mode is None else known_mode(mode)
 
+    def show_running(self, reply: RunningReply) -> None:
+        """Show a reply that is being written, after the turns before it."""
+        self.turns, self.sending, self.live = list(reply.turns), reply.message, None
+        self.pair = AnswerPair(reply.how) if reply.how else None
+        self.answering = True
+        if reply.latest is not None:
+            self.take(reply.latest)
+
+    def take(self, update: Update | tuple[Update, Update]) -> None:
+        """Take over the newest update of the reply being written, or of both."""
+        if isinstance(update, tuple):
+            assert self.pair is not None
+            self.pair.left, self.pair.right = update
+            self.conversation = update[0].conversation
+        else:
+            self.live, self.conversation = update, update.conversation
+
     def end_reply(self) -> None:
-        """Mark that no reply is being written any more."""
-        self.sending, self.live, self.answering = None, None, False
+        """Mark that this tab shows no reply being written any more."""
+        self.sending, self.live, self.answering, self.follows = None, None, False, False
 
     def close_forms(self) -> None:
         """Close the open form and remove the lines that belong to an earlier action."""
@@ -166,7 +202,14 @@ class ChatSession:
             "mode": self.mode,
             "preferences": self.preferences.changed(),
             "conversation": self.conversation,
+            "pair": self._unchosen(),
         }
+
+    def _unchosen(self) -> Unchosen | None:
+        pair = self.pair
+        if pair is None or self.busy or pair.choice is not None:
+            return None
+        return Unchosen(pair.how, pair.left_id, pair.right_id)
 
     def restore(self, memory: object, browser_language: str, account: Account | None = None) -> None:
         """Become the session of `account`, or of nobody, from what the browser stored.
@@ -187,6 +230,7 @@ class ChatSession:
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
         is_same_account = stored.get("account") == (account.name if account else None)
         self.conversation = conversation if isinstance(conversation, str) and is_same_account else None
+        self.unchosen = Unchosen.of(stored.get("pair"))
         self.think = think if isinstance(think, bool) else None
         self.mode = known_mode(stored.get("mode"))
         self.preferences = preferences(stored.get("preferences"))

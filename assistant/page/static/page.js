@@ -1,7 +1,7 @@
 // Runs once for each HTML block of the page. The server draws the blocks; this sends clicks and forms as events.
 const ACTIONS = [
   "ask_delete", "ask_rename", "cancel", "check_for_changes", "choose", "close", "continue_with", "correct",
-  "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "import_file",
+  "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "follow", "import_file",
   "keep_correction", "language", "new_conversation", "open_conversation", "preset", "rate_reply", "remove_correction",
   "rename", "resend", "retry", "search", "set_mode", "set_preferences", "settings", "show_sibling", "token",
   "tokens", "undo", "version_card", "withdraw",
@@ -125,13 +125,25 @@ if (scroller) document.addEventListener("input", ({ target }) => {
   const sent = target === messageBox() && target.dataset.sent;
   if (sent) typedSince = target.value.startsWith(sent) ? target.value.slice(sent.length) : "";
 });
+const setMessage = (text) => {
+  messageBox().value = text;
+  messageBox().dispatchEvent(new Event("input", { bubbles: true })); // Gradio takes the new value over
+};
 const restoreTyped = () => {
   const box = messageBox();
   if (!typedSince || box.value) return;
   delete box.dataset.sent;
-  box.value = typedSince;
+  setMessage(typedSince);
   typedSince = "";
-  box.dispatchEvent(new Event("input", { bubbles: true })); // Gradio takes the new value over
+};
+
+// What stands in the message box survives a reload, and the new page that Gradio makes after a lost connection.
+const keepDraft = () => sessionStorage.setItem("thumbtune-draft", messageBox()?.value ?? "");
+let draft = scroller && sessionStorage.getItem("thumbtune-draft");
+if (scroller) document.addEventListener("input", ({ target }) => target === messageBox() && keepDraft());
+const restoreDraft = () => {
+  if (draft && !messageBox().value) setMessage(draft);
+  draft = null;
 };
 
 // After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
@@ -182,9 +194,15 @@ watch("value", () => {
     field.setSelectionRange?.(field.value.length, field.value.length);
   }
   if (!scroller) return;
-  setTimeout(restoreTyped); // the message box follows in the same update
+  if (element.querySelector("[data-unfollowed]")) act("follow", {});
+  setTimeout(() => {
+    restoreDraft();
+    restoreTyped(); // the message box follows in the same update
+    keepDraft();
+  });
   const now = element.querySelectorAll(".turn").length;
   if (now > turns) following = true;
   turns = now;
   if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
+  element.querySelector(".notice")?.scrollIntoView({ block: "nearest" });
 });

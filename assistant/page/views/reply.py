@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from assistant.page.session.chat_session import AnswerPair, ChatSession
 
 
-def live_reply(texts: ChatTexts, update: Update | None) -> Markup:
-    """The reply being written; None before its first word."""
+def live_reply(texts: ChatTexts, update: Update | None, is_followed: bool = True) -> Markup:
+    """The reply being written; None before its first update. `is_followed`: whether a handler shows it already."""
     if update is None or update.waiting:
         queue = queue_text(texts, update.waiting if update else 0)
-        return render("chat/live_reply.html", texts=texts, is_waiting=True, queue=queue)
+        return render(
+            "chat/live_reply.html", texts=texts, is_waiting=True, queue=queue, is_followed=is_followed
+        )
     return render(
         "chat/live_reply.html",
         texts=texts,
         is_waiting=False,
+        is_followed=is_followed,
         thought=thought(texts, update.reply_id, update.thought, update.thought_seconds, update.thinking),
         is_writing=not update.thinking,
         answer=markdown(update.answer, texts.copy_code, is_growing=True),
@@ -62,6 +65,7 @@ def reply_pair(session: ChatSession, pair: AnswerPair) -> Markup:
         texts=session.texts,
         sides=[_side(session.texts, pair, "left"), _side(session.texts, pair, "right")],
         is_busy=session.busy,
+        is_followed=session.follows,
         choice=pair.choice,
     )
 

@@ -28,6 +28,7 @@ def test_a_first_visit_gets_an_unguessable_pseudonym_and_examples(handlers: Chat
         "mode": "one",
         "preferences": {},
         "conversation": None,
+        "pair": None,
     }
 
 

@@ -52,7 +52,7 @@ def test_a_rating_can_be_withdrawn(
     say(handlers, session, "hello")
     reply = session.turns[-1].id
     handlers.rating.rate_reply(session, event(turn=reply, value="1"))
-    again = event(turn=reply, value="1")
+    again = event(turn=reply, value="0")
     screen = (
         handlers.rating.rate_reply(session, again)
         if how == "same thumb"
@@ -61,6 +61,17 @@ def test_a_rating_can_be_withdrawn(
     assert chat.ratings == {}
     assert 'aria-pressed="true"' not in shown(screen)
     assert ENGLISH.withdrawn in shown(screen)
+
+
+def test_an_event_that_is_sent_twice_rates_once_and_withdraws_nothing(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    for _ in range(2):
+        screen = handlers.rating.rate_reply(session, event(turn=reply, value="1"))
+    assert chat.ratings[reply, "rater-1"].value == 1
+    assert re.findall(r'data-do="rate_reply"[^>]* data-value="(-?\d)"', shown(screen)) == ["0", "-1"]
 
 
 def test_a_comment_that_arrives_late_does_not_undo_a_withdrawal(

@@ -179,39 +179,6 @@ def test_stop_before_the_first_word_still_stops(handlers: ChatHandlers, session:
     assert session.turns[-1].finish_reason == "stopped"
 
 
-def test_closing_the_page_stops_the_reply(
-    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
-) -> None:
-    async def run() -> None:
-        screens = handlers.sending.send("slow", session)
-        async for _ in screens:
-            if session.live is not None:
-                break
-        await screens.aclose()
-
-    asyncio.run(run())
-    assert list(chat.finished.values()) == ["stopped"]
-    assert not session.busy
-
-
-def test_a_new_conversation_stops_the_reply_being_written(
-    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
-) -> None:
-    async def run() -> PageUpdate:
-        screens = handlers.sending.send("slow", session)
-        async for _ in screens:
-            if session.live is not None:
-                break
-        screen = await handlers.branching.new_conversation(session)
-        assert [screen async for screen in screens] == []
-        return screen
-
-    screen = asyncio.run(run())
-    assert STARTER_CARD.texts["en"].greeting in shown(screen)
-    assert session.conversation is None
-    assert list(chat.finished.values()) == ["stopped"]
-
-
 def test_a_second_message_waits_for_the_first(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession
 ) -> None:

@@ -126,7 +126,7 @@ def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate
     for ask in (conversations.ask_rename, conversations.ask_delete):
         yield ask(session, event(turn=session.conversation))
     yield conversations.import_file(session, event(text="7"))
-    yield asyncio.run(conversations.open_conversation(session, event(turn="nowhere")))
+    yield conversations.open_conversation(session, event(turn="nowhere"))
     yield asyncio.run(conversations.delete(session, event(turn=session.conversation)))
 
 
