@@ -73,7 +73,7 @@ def test_a_language_from_right_to_left_is_written_from_the_right(
     send(tab, "مرحبا")
     direction = "element => getComputedStyle(element).direction"
     assert tab.locator(".bubble").evaluate(direction) == "rtl"
-    assert tab.locator(".answer").evaluate(direction) == "rtl"
+    assert tab.locator(".answer p").evaluate(direction) == "rtl"
     picture(tab, f"right-to-left-{size['width']}")
 
 
