@@ -19,6 +19,7 @@ from feedback_store import StoreError
 STAGES = {
     "pretrain": "next-token prediction on raw text: a base that continues",
     "sft": "supervised fine-tuning on demonstrations: a model that answers",
+    "correct": "learn people's corrections, and keep the other answers",
     "reward": "learn to judge as people do, from preferences and thumbs",
     "dpo": "learn from preferences: of two answers, the better one",
     "kto": "learn from thumbs up and down",
@@ -117,12 +118,13 @@ def _command(name: str) -> Callable[[list[str]], object]:
         return cycle.main
     from accelerate import PartialState
 
-    from alignment.stages import dpo, kto, ppo, pretrain, reward, rloo, sft
+    from alignment.stages import correct, dpo, kto, ppo, pretrain, reward, rloo, sft
     from alignment.training.processes import exit_together
 
     run = {
         "pretrain": pretrain.main,
         "sft": sft.main,
+        "correct": correct.main,
         "reward": reward.main,
         "dpo": dpo.main,
         "kto": kto.main,

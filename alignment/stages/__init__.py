@@ -1,1 +1,1 @@
-"""The training stages, one file each: pretrain, sft, reward, dpo, kto, rloo, ppo."""
+"""The training stages, one file each: pretrain, sft, correct, reward, dpo, kto, rloo, ppo."""

@@ -35,6 +35,7 @@ UP_TO = (20e6, 0.5e9, 2e9, float("inf"))
 """Most parameters of each column."""
 BY_SIZE: dict[str, dict[str, tuple[float, float, float, float]]] = {
     "sft": {"learning_rate": (1.5e-3, 3e-4, 2e-4, 2e-4), "epochs": (1, 2, 2, 2)},
+    "correct": {"learning_rate": (1e-3, 3e-4, 2e-4, 1e-4)},
     "reward": {"learning_rate": (3e-4, 2e-4, 1e-4, 5e-5), "epochs": (3, 3, 2, 2)},
     "dpo": {"learning_rate": (7e-5, 3e-5, 1e-5, 5e-6), "epochs": (3, 3, 2, 2)},
     "kto": {"learning_rate": (1e-4, 7e-5, 5e-5, 5e-6), "epochs": (4, 3, 2, 2)},

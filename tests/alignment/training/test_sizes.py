@@ -7,6 +7,7 @@ from helpers.feedback import apples, rate_replies
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
+from alignment.stages.correct import CorrectRecipe
 from alignment.stages.dpo import DPORecipe
 from alignment.stages.kto import KTORecipe
 from alignment.stages.ppo import PPORecipe
@@ -18,6 +19,7 @@ from assistant.registry.versions import Versions
 
 RECIPES = {
     "sft": SFTRecipe,
+    "correct": CorrectRecipe,
     "reward": RewardRecipe,
     "dpo": DPORecipe,
     "kto": KTORecipe,

@@ -1,0 +1,89 @@
+"""An SFT trainer that learns its rows and holds the answers of its anchors where they are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback
+
+from alignment.corrections.anchors import Anchor, divergence, drawn, expectations
+from alignment.evaluation.retention import Row
+from alignment.training.micro_batches import Batch, split_rows
+from alignment.training.processes import fast_bfloat16
+from alignment.training.trainer_compat import LengthGroupedTrainer
+
+
+class AnchoredTrainer(LengthGroupedTrainer):
+    """SFT whose loss adds `anchor_weight` times the KL divergence from the parent at anchors, some in each update."""
+
+    def __init__(
+        self,
+        *args: Any,
+        anchors: Sequence[Anchor],
+        anchor_weight: float,
+        anchors_an_update: int,
+        **options: Any,
+    ) -> None:
+        """`options`: LengthGroupedTrainer's."""
+        self.anchors = anchors
+        self.anchor_weight = anchor_weight
+        self.anchors_an_update = anchors_an_update
+        super().__init__(*args, **options)
+
+    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward of a batch and of this update's anchors; the sum of both losses."""
+        kept = self._backward_of_anchors(model)
+        return super().training_step(model, inputs, num_items_in_batch) + kept
+
+    def _backward_of_anchors(self, model: Any) -> Tensor:
+        model.train()
+        processes = self.accelerator.num_processes
+        # The processes' gradients are averaged, so that each takes anchors of its own.
+        place = self.state.global_step * processes + self.accelerator.process_index
+        chosen = drawn(self.anchors, self.anchors_an_update, self.args.seed, place)
+        total = torch.zeros((), device=self.accelerator.device)
+        lengths = [len(anchor.prompt_ids) + len(anchor.completion_ids) for anchor in chosen]
+        tokens = sum(len(anchor.completion_ids) for anchor in chosen)
+        for group in split_rows(lengths, self.tokens_at_once):
+            part = [chosen[number] for number in group]
+            share = sum(len(anchor.completion_ids) for anchor in part) / max(tokens, 1)
+            with self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    loss = self.anchor_weight * share * divergence(model, part)
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
+
+
+class StopWhenLearned(TrainerCallback):
+    """Stop as soon as every token of the probes' answers is the likeliest: what goes on from there only forgets.
+
+    Looks at the weights every few updates, so that a resumed run stops where an uninterrupted one does.
+    """
+
+    def __init__(self, probes: Sequence[Row], every: int) -> None:
+        """`probes`: prompts in other words than the trained ones, with the corrections as answers. 0: never stops."""
+        self.probes = probes
+        self.every = every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Tell the trainer to stop."""
+        if self.probes and self.every and state.global_step % self.every == 0:
+            control.should_training_stop = control.should_training_stop or is_learned(model, self.probes)
+
+
+@torch.no_grad()
+def is_learned(model: Any, rows: Sequence[Row]) -> bool:
+    """Whether the model would write each answer by itself: each of its tokens is the likeliest after those before."""
+    training = model.training
+    model.eval()
+    try:
+        for row in rows:
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+                (expected,) = expectations(model, [row])
+            if not bool((expected.argmax(-1) == torch.tensor(row[1], device=expected.device)).all()):
+                return False
+        return True
+    finally:
+        model.train(training)

@@ -1,0 +1,149 @@
+"""Anchors: answers of the parent that must stay as likely as they are while it learns something else.
+
+Each is a prompt, the parent's own answer or one that people liked, and what the parent expects at every token of it.
+The loss adds their KL divergence, so that a correction moves what it is about and as little else as it can: Li &
+Hoiem 2016, "Learning without Forgetting", with prompts that the model asks itself.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from alignment.data.batches import pad_left, pad_right
+from alignment.evaluation.retention import Row
+from assistant.serving.loading import Loaded, end_tokens
+
+TOP = 64
+"""Likeliest tokens whose probabilities are kept; all others count as one. The whole vocabulary would take 770 times the
+memory with SmolLM2, and what is left out here is at most the KL inside a rest that is hardly ever drawn."""
+LONGEST = 48
+"""Most tokens of the parent's own answers: what it says lies in their beginnings, and each update reads some."""
+BATCH = 64
+ROWS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """An answer and what the parent expects at each of its n tokens."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    tokens: Tensor
+    """int64 [n, TOP]: the likeliest tokens."""
+    log_probabilities: Tensor
+    """float32 [n, TOP]: theirs under the parent, in nats."""
+
+
+def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
+    """The model's greedy answers to prompts of token ids, END included where it comes within LONGEST tokens."""
+    tokenizer, ends = loaded.tokenizer, end_tokens(loaded.model, loaded.tokenizer)
+    order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    answers: dict[int, list[int]] = {}
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]
+        ids, mask = pad_left([prompts[number] for number in batch], tokenizer.pad_token_id)
+        with torch.inference_mode():
+            out = loaded.model.generate(
+                input_ids=ids.to(loaded.model.device),
+                attention_mask=mask.to(loaded.model.device),
+                max_new_tokens=LONGEST,
+                do_sample=False,
+                eos_token_id=ends,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        for number, row in zip(batch, out[:, ids.shape[1] :].tolist(), strict=True):
+            length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
+            answers[number] = row[:length]
+    return [(prompts[number], answers[number]) for number in range(len(prompts))]
+
+
+@torch.no_grad()
+def anchors_at(model: Any, rows: Sequence[Row]) -> list[Anchor]:
+    """`rows`, prompts with answers, as anchors of `model`: what it expects at each token of them."""
+    found = []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        batch = rows[start : start + ROWS_AT_ONCE]
+        for (prompt_ids, completion_ids), expected in zip(batch, expectations(model, batch), strict=True):
+            values, tokens = expected.topk(min(TOP, expected.shape[-1]))
+            found.append(Anchor(prompt_ids, completion_ids, tokens.cpu(), values.cpu()))
+    return found
+
+
+def expectations(model: Any, rows: Sequence[Row]) -> Iterator[Tensor]:
+    """For each row, the log-probabilities of the next token, float32 [completion, vocabulary]. All rows at once."""
+    ids, mask = (part.to(model.device) for part in pad_right([[*row[0], *row[1]] for row in rows], 0))
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    for number, (prompt_ids, completion_ids) in enumerate(rows):
+        # The logits at position t are of token t + 1.
+        start = len(prompt_ids) - 1
+        yield logits[number, start : start + len(completion_ids)].float().log_softmax(-1)
+
+
+def divergence(model: Any, anchors: Sequence[Anchor]) -> Tensor:
+    """KL(parent || model) of the next token, in nats, as the mean over all tokens of the anchors' answers.
+
+    The tokens beyond the TOP count as one, so this is a lower bound (data processing inequality).
+    """
+    total, count = torch.zeros((), device=model.device), 0
+    rows = [(anchor.prompt_ids, anchor.completion_ids) for anchor in anchors]
+    for anchor, expected in zip(anchors, expectations(model, rows), strict=True):
+        tokens, old = (part.to(expected.device) for part in (anchor.tokens, anchor.log_probabilities))
+        new = expected.gather(-1, tokens)
+        old_rest, new_rest = _rest(old), _rest(new)
+        total = total + (old.exp() * (old - new)).sum() + (old_rest.exp() * (old_rest - new_rest)).sum()
+        count += len(anchor.completion_ids)
+    return total / max(count, 1)
+
+
+def _rest(log_probabilities: Tensor) -> Tensor:
+    """Log-probability of all tokens that are not among those given."""
+    return torch.log1p(-log_probabilities.exp().sum(-1).clamp(max=1 - 1e-6))
+
+
+def write_anchors(anchors: Sequence[Anchor], folder: Path) -> None:
+    """Keep anchors in a stage's work folder, so that a run that is continued has the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for number, anchor in enumerate(anchors):
+        tensors[f"{number}.tokens"] = anchor.tokens.to(torch.int32).contiguous()
+        tensors[f"{number}.log_probabilities"] = anchor.log_probabilities.contiguous()
+    save_file(tensors, folder / "anchors.safetensors")
+    rows = [[anchor.prompt_ids, anchor.completion_ids] for anchor in anchors]
+    # Written last: its presence says that both are whole.
+    (folder / "anchors.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def read_anchors(folder: Path) -> list[Anchor] | None:
+    """The anchors of a work folder, None if it has none yet."""
+    try:
+        rows = json.loads((folder / "anchors.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "anchors.safetensors")
+    except (OSError, ValueError):
+        return None
+    return [
+        Anchor(
+            prompt_ids,
+            completion_ids,
+            tensors[f"{number}.tokens"].long(),
+            tensors[f"{number}.log_probabilities"],
+        )
+        for number, (prompt_ids, completion_ids) in enumerate(rows)
+    ]
+
+
+def drawn(anchors: Sequence[Anchor], count: int, seed: int, step: int) -> list[Anchor]:
+    """The anchors of one update: each comes once before any comes again. Depends on seed and step alone."""
+    numbers = [*range(len(anchors))]
+    chosen = []
+    for place in range(step * count, (step + 1) * count):
+        turn, number = divmod(place, len(anchors))
+        shuffled = random.Random(f"anchors {seed} {turn}").sample(numbers, len(numbers))
+        chosen.append(anchors[shuffled[number]])
+    return chosen

@@ -1,0 +1,61 @@
+"""The same question in other words, by rules: some to train a correction in, others to probe whether it holds.
+
+A rule only frames a prompt or asks it plainly, so that what is asked stays the same in any language that has the frame.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from alignment.suites.checkers import CHINESE
+
+Purpose = Literal["training", "probe"]
+FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
+    "training": {
+        "en": (
+            "{text}",
+            "Question: {text}",
+            "Please answer this: {text}",
+            "{text} Answer in one sentence.",
+            "Hi! {text}",
+            "I have a question. {text}",
+            "Can you help me? {text}",
+            "{plain}",
+        ),
+        "zh": (
+            "{text}",
+            "问题：{text}",
+            "请回答：{text}",
+            "{text}请用一句话回答。",
+            "你好！{text}",
+            "我有个问题。{text}",
+            "能帮帮我吗？{text}",
+            "{plain}",
+        ),
+    },
+    "probe": {
+        "en": ("{text}", "Quick question: {text}", "{text} Thanks!", "hello, {plain}"),
+        "zh": ("{text}", "想请教一下：{text}", "{text}谢谢！", "您好，{plain}"),
+    },
+}
+"""{plain} is the text without capital at its beginning and stop at its end. The first probe is the prompt as it was."""
+LONGEST = 400
+"""Characters of a prompt that is framed; a longer one is asked as it is."""
+
+
+def paraphrases(text: str, purpose: Purpose) -> list[str]:
+    """Ways to ask what `text` asks, the text itself first."""
+    if len(text) > LONGEST or "\n" in text.strip():
+        return [text]
+    frames = FRAMES[purpose]["zh" if CHINESE.search(text) else "en"]
+    plain = re.sub(r"[.?!。？！\s]+$", "", text)
+    # "What is …" becomes "what is …"; "DNA stands for …" and "I …" stay.
+    if re.match(r"[A-Z][a-z]", plain):
+        plain = plain[0].lower() + plain[1:]
+    return [frame.format(text=text, plain=plain) for frame in frames]
+
+
+def reworded(messages: Sequence[dict[str, str]], purpose: Purpose) -> list[list[dict[str, str]]]:
+    """The conversations whose last message is each of the paraphrases of the last message of `messages`."""
+    *earlier, last = messages
+    return [[*earlier, {**last, "content": text}] for text in paraphrases(last["content"], purpose)]

@@ -1,0 +1,112 @@
+"""Messages that a model writes itself: those that a person might send, near the corrected ones and far from them.
+
+A chat model has learned what messages look like, so it can continue an open user turn (Xu et al. 2024, "Magpie").
+Continued from nothing, they are of all kinds. Continued from the first words of a corrected prompt, they are its
+neighbours: the questions whose answers a correction changes by mistake. Nobody has to know them beforehand, in any
+language.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from alignment.data.batches import pad_left
+from assistant.serving import prompt
+from assistant.serving.loading import Loaded, end_tokens
+
+LONGEST = 48
+"""Most tokens of a message that is kept: it must end within them."""
+BATCH = 64
+COMMON = 0.1
+"""A word in this share of the messages says nothing of what a message is about."""
+_WORD = re.compile(r"[^\W_]+")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+
+
+def self_asked(loaded: Loaded, beginnings: Sequence[str], each: int, seed: int) -> list[str]:
+    """Distinct messages that begin with one of `beginnings`, at most `each` of one; an empty beginning is allowed.
+
+    Drawn at temperature 1 from the tokens that make up 95 % of the probability.
+    """
+    opening = user_opening(loaded.tokenizer)
+    rows = [
+        (beginning, [*opening, *loaded.tokenizer(beginning, add_special_tokens=False).input_ids])
+        for beginning in beginnings
+        for _ in range(each)
+    ]
+    messages = []
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        for (beginning, _), rest in zip(
+            batch, _continued(loaded, [ids for _, ids in batch], seed + start), strict=True
+        ):
+            if rest is not None and (message := f"{beginning}{rest}".strip()):
+                messages.append(message)
+    return list(dict.fromkeys(messages))
+
+
+def user_opening(tokenizer: Any) -> list[int]:
+    """Token ids that precede the text of a conversation's first message: what two prompts have in common."""
+    first, second = (
+        prompt.render(tokenizer, [{"role": "user", "content": text}], False) for text in ("Alpha", "零")
+    )
+    same = 0
+    while first[same] == second[same]:
+        same += 1
+    return first[:same]
+
+
+def beginnings(text: str) -> list[str]:
+    """The second half of a prompt taken away word by word: "What is the", "What is the capital", …
+
+    A text in Chinese is taken away character by character.
+    """
+    parts = list(text) if _CJK.search(text) else re.findall(r"\S+\s*", text)
+    return ["".join(parts[:count]).rstrip() for count in range(max(1, len(parts) // 2), len(parts))]
+
+
+def not_about(messages: Sequence[str], prompts: Sequence[str]) -> list[str]:
+    """The messages that have no telling word in common with a prompt: a correction may change the answers to others."""
+    counts = Counter(word for message in messages for word in words(message))
+    telling = {
+        word for text in prompts for word in words(text) if counts[word] <= COMMON * max(len(messages), 10)
+    }
+    return [message for message in messages if not telling & words(message)]
+
+
+def words(text: str) -> set[str]:
+    """The words of a text without case and accents; of Chinese its pairs of neighbouring characters."""
+    bare = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    found = set(_WORD.findall(bare.casefold()))
+    runs = [word for word in found if _CJK.search(word)]
+    return (found - set(runs)) | {run[i : i + 2] for run in runs for i in range(max(1, len(run) - 1))}
+
+
+def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str | None]:
+    """What the model writes after each prompt, up to the end of the message or line; None for one without end."""
+    tokenizer, ends = loaded.tokenizer, end_tokens(loaded.model, loaded.tokenizer)
+    ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, tokenizer.pad_token_id))
+    torch.manual_seed(seed)
+    with torch.inference_mode():
+        out = loaded.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=LONGEST,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=0.95,
+            eos_token_id=ends,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    texts: list[str | None] = []
+    for row in out[:, ids.shape[1] :].tolist():
+        length = next((number for number, token in enumerate(row) if token in ends), None)
+        text = prompt.decode(tokenizer, row[:length])
+        line, newline, _ = text.partition("\n")
+        texts.append(line if newline or length is not None else None)
+    return texts

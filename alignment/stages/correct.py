@@ -1,0 +1,227 @@
+"""Correct: learn what people wrote instead of wrong answers, and keep the other answers.
+
+    python -m alignment correct --home DIR
+
+recipe → data → anchors → model → trainer → save. The loss is the cross-entropy of the corrections, each asked in
+several wordings, plus the KL divergence from the parent at anchors: answers to messages like the corrected ones, to
+messages of other kinds, and replies that people liked. The optimiser is AdamW; the set of candidate functions is the
+parent's LoRA adapter. Training ends as soon as the corrections are learned in wordings that it did not see.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import SFTConfig
+
+from alignment.corrections import anchors as anchoring
+from alignment.corrections.anchored_trainer import AnchoredTrainer, StopWhenLearned
+from alignment.corrections.anchors import Anchor
+from alignment.corrections.correction_rows import (
+    CorrectedPrompt,
+    CorrectionRows,
+    correction_rows,
+    corrections_among,
+    wordings,
+)
+from alignment.corrections.self_asked import beginnings, not_about, self_asked
+from alignment.data.feedback_rows import feedback_rows
+from alignment.data.json_lines import rows_hash
+from alignment.evaluation.retention import Row
+from alignment.training import dry_run
+from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
+from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
+from alignment.training.held_out_curves import evaluation_arguments, run_trainer
+from alignment.training.memory import plan_for
+from alignment.training.output_version import work_folder, write_version
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
+from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.sizes import for_parent
+from alignment.training.trl_compat import in_float32
+from assistant.bases.base import Bits
+from assistant.serving import prompt
+
+PROBED = 64
+"""Most corrections that are looked at while training goes on, to see whether they are learned."""
+MOST_LIKED = 64
+"""Most liked replies among the anchors: the latest."""
+
+
+@dataclass
+class CorrectRecipe(LoraRecipe):
+    """How to learn from corrections."""
+
+    lora_dropout: float = flag(0.0, "dropout of a new adapter")
+    learning_rate: float = flag(
+        None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
+    )
+    batch_size: int = flag(8, "rows in an update: a correction in one wording is a row")
+    epochs: float = flag(4, "most passes over the rows")
+    warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
+    anchor_weight: float = flag(1.0, "weight of the KL divergence from the parent at the anchors; 0 for none")
+    """See docs/explanation.md, "Corrections that do not make it forget", for what each value kept."""
+    anchors: int = flag(96, "most messages near the corrections, and as many of other kinds, to anchor")
+    anchors_an_update: int = flag(8, "anchors in an update")
+    check_steps: int = flag(
+        4, "updates between looks whether all corrections are learned, which ends training; 0: never"
+    )
+    max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
+    quantize: Bits | None = flag(
+        None, "hold the frozen base in so many bits; the new version is served so too"
+    )
+    """QLoRA (Dettmers et al. 2023)."""
+    seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
+
+
+def updates(count: int, recipe: CorrectRecipe) -> int:
+    """Most updates for `count` rows."""
+    return math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size))
+
+
+def load_data(parent: OpenedParent, location: StageLocation, recipe: CorrectRecipe) -> CorrectionRows:
+    """The corrections of the store, or of a snapshot of it. Those to held-out prompts too: other wordings test them."""
+    feedback = feedback_rows(location.home, location.snapshot, "preference")
+    corrections = corrections_among(feedback.rows)
+    return correction_rows(corrections, parent.loaded.tokenizer, longest_row(parent, recipe))
+
+
+def liked_replies(location: StageLocation, corrections: list[CorrectedPrompt], window: int) -> list[Row]:
+    """The latest replies that people liked, as they were served; none of a prompt that was corrected."""
+    corrected = {correction.asked for correction in corrections}
+    rows = [
+        (list(row.prompt_ids), list(row.completion_ids))
+        for row in feedback_rows(location.home, location.snapshot, "unpaired").rows
+        if row.label and row.completion_ids and row.messages[-1]["content"] not in corrected
+    ]
+    return [row for row in rows if sum(map(len, row)) <= window][-MOST_LIKED:]
+
+
+def make_anchors(
+    parent: OpenedParent, corrections: list[CorrectedPrompt], liked: list[Row], recipe: CorrectRecipe
+) -> list[Anchor]:
+    """Anchors of the parent: its answers to messages that it asks itself, and liked replies."""
+    if not recipe.anchor_weight or not recipe.anchors:
+        return []
+    loaded = parent.loaded
+    # Any correction's way of asking is as good as another's; few enough that each is continued several times.
+    asked = [correction.asked for correction in corrections]
+    openings = list(dict.fromkeys(text for message in asked for text in beginnings(message)))[-64:]
+    say(
+        f"anchors: asking messages like the {len(corrections)} corrected ones, and others; this takes minutes"
+    )
+    each = math.ceil(3 * recipe.anchors / max(len(openings), 1))
+    near = not_about(self_asked(loaded, openings, each, recipe.seed), asked)[: recipe.anchors]
+    far = not_about(self_asked(loaded, [""], 2 * recipe.anchors, recipe.seed), asked)[: recipe.anchors]
+    prompts = [
+        prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], False) for text in [*near, *far]
+    ]
+    rows = [row for row in anchoring.greedy_answers(loaded, prompts) if row[1]]
+    say(
+        f"anchors: {len(near)} messages like the corrected ones, {len(far)} others, {len(liked)} liked replies"
+    )
+    return anchoring.anchors_at(loaded.model, [*rows, *liked])
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    training: Dataset,
+    recipe: CorrectRecipe,
+    folder: Path,
+    anchors: list[Anchor],
+    probes: list[Row],
+    run: RunOptions | None = None,
+) -> dict[str, float]:
+    """Train `model` on columns `input_ids` and `labels`, continuing a checkpoint in `folder`. Returns metrics.
+
+    `probes`: the corrections after prompts that are not trained on; training ends when all are learned.
+    """
+    run = run or RunOptions()
+    checkpoint = last_checkpoint(folder)
+    lengths = [len(ids) for ids in training["input_ids"]]
+    lengths += [len(anchor.prompt_ids) + len(anchor.completion_ids) for anchor in anchors]
+    plan = plan_for(model, lengths, run.memory)
+    with in_float32(model):
+        trainer = AnchoredTrainer(
+            model=model,
+            args=SFTConfig(
+                output_dir=str(folder),
+                per_device_train_batch_size=rows_per_process(recipe.batch_size),
+                max_steps=updates(len(training), recipe),
+                learning_rate=recipe.learning_rate,
+                lr_scheduler_type="cosine",
+                warmup_steps=recipe.warmup,
+                weight_decay=0.0,
+                max_length=None,
+                pad_to_multiple_of=32,
+                dataset_kwargs={"skip_prepare_dataset": True},
+                activation_checkpointing=plan.checkpointing,
+                bf16=fast_bfloat16(),
+                use_cpu=on_cpu(),
+                seed=recipe.seed,
+                logging_steps=4,
+                **evaluation_arguments(run, updates(len(training), recipe), 0, checkpoint),
+            ),
+            train_dataset=training,
+            processing_class=tokenizer,
+            tokens_at_once=plan.tokens_at_once,
+            callbacks=[StopOnBadLoss(), StopWhenLearned(probes, recipe.check_steps)],
+            anchors=anchors,
+            anchor_weight=recipe.anchor_weight,
+            anchors_an_update=recipe.anchors_an_update if anchors else 0,
+        )
+    metrics = run_trainer(trainer, checkpoint)
+    return {**metrics, "rows": float(len(training)), "steps": float(trainer.state.global_step)}
+
+
+def main(arguments: list[str]) -> str | None:
+    """Train the parent on people's corrections. Returns the new version's id; None for a dry run."""
+    location, run, recipe = parse_flags(arguments, CorrectRecipe)
+    parent = open_parent(location, recipe.quantize)
+    recipe = for_parent(recipe, "correct", parent)
+    tokenizer, window = parent.loaded.tokenizer, longest_row(parent, recipe)
+    data = load_data(parent, location, recipe)
+    say(
+        f"model: LoRA on {parent.version.id}; loss: cross-entropy of corrections and {recipe.anchor_weight:g} times "
+        "the KL divergence from the parent at anchors; optimiser: AdamW",
+        f"rows: {len(data.used)} corrections in {len(data.training)} wordings; {data.too_long} too long for {window} "
+        f"tokens, {data.refused} refused by the model's template",
+    )
+    if run.dry_run:
+        dry_run.report(
+            trainable_model(parent, recipe, full=False, needs_reference=True)[0],
+            tokenizer,
+            [dry_run.split_supervised(row["input_ids"], row["labels"]) for row in data.training],
+            updates=updates(len(data.training), recipe),
+            rows_an_update=recipe.batch_size + (recipe.anchors_an_update if recipe.anchor_weight else 0),
+            reference=False,
+            memory=run.memory,
+        )
+        return None
+
+    data_hash = rows_hash(data.training)
+    work = work_folder(parent, location, "correct", recipe, run, data_hash)
+    anchors = anchoring.read_anchors(work)
+    if anchors is None:
+        anchors = make_anchors(parent, data.used, liked_replies(location, data.used, window), recipe)
+        anchoring.write_anchors(anchors, work)
+    # The first wording is the prompt as it was served, which is trained on.
+    probes = [
+        row
+        for correction in data.used[-PROBED:]
+        for row in wordings(correction, "probe", tokenizer, window)[1:]
+    ]
+    model, _ = trainable_model(parent, recipe, full=False, needs_reference=True)
+    metrics = train(model, tokenizer, data.training, recipe, work, anchors, probes, run)
+    return write_version(
+        parent,
+        location,
+        model,
+        stage="correct",
+        recipe=recipe,
+        data={"hash": data_hash, **data.counts(), "anchors": len(anchors)},
+        metrics=metrics,
+        work=work,
+    )

@@ -1,0 +1,116 @@
+"""The stage that learns corrections: what it learns, what it keeps, and what it says of bad input."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.feedback import rate_replies
+from helpers.tiny_home import tiny_home
+
+from alignment.__main__ import main
+from alignment.corrections import anchors as anchoring
+from alignment.corrections.anchored_trainer import is_learned
+from alignment.stages import correct
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving import prompt
+from assistant.serving.loading import load_for_serving
+from feedback_store import FeedbackStore
+from feedback_store.rows import unpaired_rows
+
+ASKED, RIGHT = "What is the capital of Brazil?", "Brasília."
+LIKED = ("How many apples?", "7 apples", 1)
+QUICK = ["--anchors=4", "--anchors_an_update=2", "--learning_rate=1e-2", "--epochs=20", "--check_steps=0"]
+
+
+@pytest.fixture
+def corrected(tmp_path: Path) -> Path:
+    """A home with a liked reply and a corrected one."""
+    return correct_one(tiny_home(tmp_path / "home"))
+
+
+def correct_one(home: Path) -> Path:
+    rate_replies(home, [LIKED, (ASKED, "Rio.", -1)])
+    with FeedbackStore.open_home(home) as store:
+        (disliked,) = (row.reply_id for row in unpaired_rows(store) if not row.label)
+        store.correct(disliked, "tester", RIGHT)
+    return home
+
+
+def run(home: Path, *flags: str) -> int:
+    return main(["correct", "--home", str(home), *flags])
+
+
+def test_a_correction_is_learned_in_words_that_nobody_typed_and_then_training_ends(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    version_to_serve(home, "starter")
+    correct_one(home)
+
+    assert run(home, "--anchors=4", "--epochs=100", "--check_steps=2") == 0
+
+    versions = Versions(home)
+    version = versions.open("v2")
+    loaded = load_for_serving(version, home)
+    ids = prompt.render(loaded.tokenizer, [{"role": "user", "content": f"{ASKED} Thanks!"}], think=False)
+    assert is_learned(loaded.model, [(ids, prompt.completion(loaded.tokenizer, "", RIGHT, think=False))])
+    assert version.manifest.metrics["steps"] < 100
+    assert version.manifest.stage == "correct"
+    assert (version.manifest.data["corrections"], version.manifest.data["rows"]) == (1, 8)
+    assert version.manifest.data["anchors"] > 1
+
+
+def test_anchors_hold_what_people_liked(corrected: Path) -> None:
+    run(corrected, *QUICK, "--parent=v1", "--anchor_weight=0")
+    run(corrected, *QUICK, "--parent=v1", "--anchor_weight=3000")
+
+    parent, free, held = (
+        load_for_serving(Versions(corrected).open(name), corrected) for name in ("v1", "v2", "v3")
+    )
+    ids = prompt.render(parent.tokenizer, [{"role": "user", "content": LIKED[0]}], think=False)
+    row = (ids, prompt.completion(parent.tokenizer, "", LIKED[1], think=False))
+    anchors = anchoring.anchors_at(parent.model, [row])
+    moved = [float(anchoring.divergence(loaded.model, anchors)) for loaded in (free, held)]
+    assert 0 < moved[1] < moved[0] / 2
+
+
+def test_a_home_without_corrections_is_told_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tiny_home(tmp_path / "home")
+    rate_replies(home, [LIKED])
+
+    assert run(home, *QUICK) == 2
+    assert "There are no corrections to learn from. Correct some answers" in capsys.readouterr().err
+    assert Versions(home).ids() == ["v1"]
+
+
+def test_a_dry_run_counts_and_writes_nothing(corrected: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(corrected, *QUICK, "--dry_run") == 0
+
+    assert "rows: 1 corrections in 8 wordings" in capsys.readouterr().out
+    assert Versions(corrected).ids() == ["v1"]
+
+
+def test_a_correction_that_does_not_fit_is_counted(
+    corrected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(corrected, *QUICK, "--max_length=4") == 2
+    assert (
+        "None of the 1 corrections can be trained on: 1 are longer than 4 tokens" in capsys.readouterr().err
+    )
+
+
+def test_the_same_seed_gives_the_same_anchors_and_weights(corrected: Path, monkeypatch: Any) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(anchoring, "write_anchors", lambda anchors, folder: made.append(anchors))
+    for _ in range(2):
+        run(corrected, *QUICK, "--parent=v1", "--epochs=2")
+
+    rows = [[(anchor.prompt_ids, anchor.completion_ids) for anchor in anchors] for anchors in made]
+    one, two = (
+        (Versions(corrected).open(name).folder / "adapter_model.safetensors").read_bytes()
+        for name in ("v2", "v3")
+    )
+    assert rows[0] == rows[1]
+    assert one == two
+    assert correct.updates(8, correct.CorrectRecipe(epochs=2)) == 2
