@@ -2,7 +2,10 @@
 
 import errno
 
-from assistant.events.event_error import EventError
+from assistant.errors import AssistantError
+from assistant.events.event import Event
+from assistant.events.event_error import EventError, event_of
+from feedback_store import StoreError
 
 
 class AlignmentError(EventError):
@@ -39,6 +42,20 @@ class LockError(AlignmentError):
 
 class CycleError(AlignmentError):
     """A cycle, or a live comparison, cannot begin or go on."""
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether an error was raised on purpose, with a message for people."""
+    return isinstance(error, AlignmentError | AssistantError | StoreError)
+
+
+def explain(error: BaseException) -> Event:
+    """An error as an event: what it says itself, a full disk, or that nobody foresaw it."""
+    if is_disk_full(error):
+        return Event.of("disk_full")
+    if is_explained(error):
+        return event_of(error)
+    return Event.of("unexpected", kind=type(error).__name__, text=str(error))
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -4,6 +4,7 @@ The id of each stage's version is written down before the stage begins, so that 
 a stage that was killed goes on from its own checkpoint.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Any
 
 from alignment.cycle.cycle_state import Journal
 from alignment.data.splits import is_held_out
-from alignment.errors import DataError, PolicyError, TrainingError
+from alignment.errors import PolicyError, explain, is_disk_full, is_explained
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.event_output import emit
 from alignment.stages import dpo, kto, ppo, reward
 from alignment.training.flags import RunOptions
 from assistant.errors import VersionError
+from assistant.events.describe import describe
 from assistant.events.event import Event
-from assistant.events.event_error import event_of
 from assistant.registry.versions import Manifest, Versions
 from feedback_store import FeedbackStore, rows
 from feedback_store.rows import snapshot
+
+log = logging.getLogger(__name__)
 
 STAGES = {"reward": reward.main, "dpo": dpo.main, "kto": kto.main, "ppo": ppo.main}
 RECIPES = {
@@ -205,12 +208,25 @@ def _run(
         }
         try:
             STAGES[stage](_as_flags(flags))
-        except (DataError, TrainingError) as error:
-            journal.note(Event.of("stage_not_run", stage=name, why=event_of(error)))
+        except Exception as error:
+            note_failure(journal, Event.of("stage_not_run", stage=name, why=explain(error)), error)
             return None
     with FeedbackStore.open_home(home, create=False) as store:
         store.record_use(version, snapshot_id, journal.state["released"])
     return version
+
+
+def note_failure(journal: Journal, note: Event, error: Exception) -> None:
+    """Note what failed, so that the cycle goes on without it; an error that nobody foresaw is also logged as it is.
+
+    Raises `error` if the disk is full: nothing that follows could be written, and the next run goes on from here.
+    """
+    if is_disk_full(error):
+        raise error
+    if not is_explained(error):
+        log.exception("%s", describe(note))
+    journal.note(note)
+    emit(note)
 
 
 def is_ours(versions: Versions, version: str, stage: str, journal: Journal) -> bool:

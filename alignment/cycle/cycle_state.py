@@ -12,6 +12,7 @@ from alignment.errors import CycleError
 from alignment.evaluation import comparison_report
 from alignment.evaluation.comparison import VersionComparison
 from assistant.admin import cycle_records, cycle_report
+from assistant.admin.cycle_records import STEPS
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.registry.versions import now, write_atomically
@@ -30,6 +31,11 @@ class Journal:
     def number(self) -> int:
         """Cycles of a home are numbered from 1."""
         return int(self.folder.name)
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it was ended before its time."""
+        return (self.state.get("outcome") or {}).get("what") == "discarded"
 
     @property
     def whole(self) -> Path:
@@ -52,6 +58,13 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "state.json", _json(self.state))
 
+    def fail(self, failure: Event) -> int:
+        """Keep that the step under way failed; how often it has failed by now."""
+        step = next(step for step in STEPS if step not in self.state)
+        failures = [*self.state.get("failures", []), {"at": now(), "step": step, "event": failure.content()}]
+        self.save(failures=failures)
+        return sum(earlier["step"] == step for earlier in failures)
+
     def note(self, event: Event) -> None:
         """Keep an event for the report, once: its English text in "notes", and its data in "note_events"."""
         text = describe(event)
@@ -66,9 +79,7 @@ def cycles(home: Path) -> list[Journal]:
 
 
 def _refuse(path: Path, error: Exception) -> None:
-    raise CycleError(
-        Event.of("cycle_state_unreadable", path=str(path), error=str(error), folder=str(path.parent))
-    ) from error
+    raise CycleError(Event.of("cycle_state_unreadable", path=str(path), error=str(error))) from error
 
 
 def begin(home: Path, earlier: list[Journal], released: str) -> Journal:
@@ -80,10 +91,10 @@ def begin(home: Path, earlier: list[Journal], released: str) -> Journal:
 
 
 def known_votes(earlier: list[Journal]) -> set[str]:
-    """Names of the votes that the last ended cycle knew."""
+    """Names of the votes that the last ended cycle knew. What a discarded cycle was to learn from is still new."""
     for journal in reversed(earlier):
         path = journal.folder / "votes.json"
-        if "ended" in journal.state and path.exists():
+        if "ended" in journal.state and not journal.discarded and path.exists():
             return set(json.loads(path.read_text(encoding="utf-8")))
     return set()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from alignment.cycle.rater_audit import CastVote
 from alignment.data import served_ids
@@ -63,17 +64,25 @@ def agreement(
     versions = Versions(home)
     for learned, version in judges.items():
         judge = versions.open(version)
-        tokenizer = load_tokenizer(judge.manifest.base, home)
         others = [thumb for thumb in thumbs if half_of(thumb.messages) != learned]
-        tokenized = [
-            (thumb.vote, served_ids.reply_ids(thumb.reply, thumb.messages, tokenizer)) for thumb in others
-        ]
-        unseen = [(vote, ids) for vote, ids in tokenized if ids]
+        if not others:
+            continue
+        scorer = reward_model.load(judge, home)
+        unseen = _readable(others, load_tokenizer(judge.manifest.base, home), scorer.window)
         if not unseen:
             continue
-        scores = reward_model.load(judge, home)([ids for _, ids in unseen])
+        scores = scorer([ids for _, ids in unseen])
         middle = median(scores)
         for (vote, _), score in zip(unseen, scores, strict=True):
             agreed[vote.rater][0] += (score > middle) is (vote.value > 0)
             agreed[vote.rater][1] += 1
     return {rater: (right, of) for rater, (right, of) in agreed.items()}
+
+
+def _readable(thumbs: list[ThumbOnReply], tokenizer: Any, window: int) -> list[tuple[CastVote, list[int]]]:
+    """The votes on replies with a text that fits the model's window, each with the reply's token ids."""
+    tokenized = served_ids.readable(
+        thumbs,
+        lambda thumb: (thumb.vote, served_ids.reply_ids(thumb.reply, thumb.messages, tokenizer)),
+    )
+    return [(vote, ids) for vote, ids in tokenized if 0 < len(ids) <= window]

@@ -25,10 +25,16 @@ class FeedbackRows:
     left_out: dict[str, int]
     """Number of rows that each rule (docs/explanation.md, "From votes to rows") removed."""
 
-    def left_out_text(self) -> str:
-        """The counts as the end of a sentence about rows; empty if no row was left out."""
+    def left_out_text(self, read: int | None = None) -> str:
+        """The counts as the end of a sentence about rows; empty if no row was left out.
+
+        `read`: how many of the rows the model's template accepted; all of them if left out.
+        """
         counts = ", ".join(f"{count} by {rule}" for rule, count in sorted(self.left_out.items()))
-        return f"; left out by the store's rules: {counts}" if counts else ""
+        refused = 0 if read is None else len(self.rows) - read
+        return (f"; left out by the store's rules: {counts}" if counts else "") + (
+            f"; {refused} that the model's template refuses" if refused else ""
+        )
 
 
 def feedback_rows(home: Path, snapshot_folder: Path | None, kind: RowKind) -> FeedbackRows:

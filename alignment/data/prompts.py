@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import parse_messages, read_json_lines
+from alignment.data.served_ids import readable
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError
 from alignment.suites.starter_suite import STARTER_PRACTICE, starter_kinds, starter_tasks
@@ -59,7 +60,8 @@ class Prompts:
 def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path | None = None) -> Prompts:
     """The prompts that a PPO or RLOO recipe names; by default the store's, or a snapshot's.
 
-    Prompts that leave no room for a whole answer in `window` tokens are left out. Raises DataError if none is left.
+    Prompts that leave no room for a whole answer in `window` tokens, or that the model's template refuses, are left
+    out. Raises DataError if none is left.
     """
     missing = 0
     if recipe.suite:
@@ -72,9 +74,10 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path 
     else:
         prompts = from_store(home, snapshot)
     room = window - recipe.max_new_tokens
+    rendered = readable(prompts, lambda candidate: (tuple(candidate.rendered(tokenizer)), candidate))
     distinct: dict[tuple[int, ...], RolloutPrompt] = {}
-    for candidate in prompts:
-        distinct.setdefault(tuple(candidate.rendered(tokenizer)), candidate)
+    for ids, candidate in rendered:
+        distinct.setdefault(ids, candidate)
     fitting = [candidate for ids, candidate in distinct.items() if len(ids) <= room]
     training = [candidate for candidate in fitting if not is_held_out(candidate.messages)]
     if not training:
@@ -88,7 +91,7 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path 
         training,
         held_out[: recipe.held_out],
         too_long=len(distinct) - len(fitting),
-        repeated=len(prompts) - len(distinct),
+        repeated=len(rendered) - len(distinct),
         missing=missing,
     )
 

@@ -3,12 +3,17 @@
 A reply that was imported from another system, and a text that a person wrote, come without token ids.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+from assistant.errors import PromptError
 from assistant.serving import prompt
 from feedback_store.rows import UnpairedRow
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 
 def prompt_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
@@ -38,15 +43,25 @@ def reply_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> lis
 
 
 def with_token_ids(rows: Iterable[UnpairedRow], tokenizer: Any) -> list[UnpairedRow]:
-    """The rows, each with the token ids of its prompt and its completion.
-
-    Raises PromptError if the model's template refuses imported messages.
-    """
-    return [
-        replace(
+    """The rows, each with the token ids of its prompt and its completion, without those that the template refuses."""
+    return readable(
+        rows,
+        lambda row: replace(
             row,
             prompt_ids=prompt_ids(row, row.messages, tokenizer),
             completion_ids=completion_ids(row, row.think, tokenizer),
-        )
-        for row in rows
-    ]
+        ),
+    )
+
+
+def readable(rows: Iterable[Row], tokenized: Callable[[Row], Result]) -> list[Result]:
+    """What `tokenized` makes of each row. A row for which it raises PromptError is left out.
+
+    Imported conversations have roles, or empty messages, that not every model's template accepts; one of them must not
+    keep a model from learning from the others.
+    """
+    results = []
+    for row in rows:
+        with contextlib.suppress(PromptError):
+            results.append(tokenized(row))
+    return results

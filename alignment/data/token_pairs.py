@@ -33,15 +33,19 @@ class TokenPair:
 
 
 def pairs_of_store(rows: Iterable[Any], tokenizer: Any) -> list[TokenPair]:
-    """`PreferenceRow`s of the store as pairs: served token ids as they are, other texts rendered."""
-    pairs = []
-    for row in rows:
+    """`PreferenceRow`s of the store as pairs: served token ids as they are, other texts rendered.
+
+    Rows that the model's template refuses are left out.
+    """
+
+    def pair(row: Any) -> TokenPair:
         sides = (row.chosen, row.rejected)
         prompt_ids = served_ids.prompt_ids(row, row.messages, tokenizer)
         chosen_ids, rejected_ids = (served_ids.completion_ids(side, row.think, tokenizer) for side in sides)
         replies = tuple(side.reply_id for side in sides if side.reply_id)
-        pairs.append(TokenPair(row.messages, prompt_ids, chosen_ids, rejected_ids, replies))
-    return pairs
+        return TokenPair(row.messages, prompt_ids, chosen_ids, rejected_ids, replies)
+
+    return served_ids.readable(rows, pair)
 
 
 def read_pairs(path: Path, tokenizer: Any) -> list[TokenPair]:

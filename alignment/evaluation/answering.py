@@ -1,6 +1,6 @@
 """Answers of one version to tasks, generated in batches and judged by each task's checks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,13 @@ from tqdm import tqdm
 from alignment.data.batches import pad_left
 from alignment.suites.task_file import Task, judge
 from assistant.serving import prompt
+from assistant.serving.context_window import fit, newest
 from assistant.serving.loading import Loaded, end_tokens
 
 BATCH = 128
+"""Most answers that are generated together …"""
+TOKENS_AT_ONCE = 65_536
+"""… and most tokens of them, prompts and answers: the memory of their keys and values."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,20 @@ class EvaluatedAnswer:
     refused: bool | None
     asks: bool
     """The reply's first line is a question, as in a text that goes on with more questions."""
+    prompt_ids: Sequence[int] = ()
+    completion_ids: Sequence[int] = ()
+    """Exactly the tokens that were drawn: END is the last one only if the model wrote it."""
+
+
+def served_prompt(
+    loaded: Loaded, messages: Sequence[dict[str, str]], think: bool, max_new_tokens: int
+) -> list[int]:
+    """Token ids of a prompt as the app serves it: the oldest exchanges are left out until a reply has room.
+
+    Raises PromptError where the last message alone is too long or empty, or the model's template refuses it.
+    """
+    kept, _ = newest(messages)
+    return fit(loaded.tokenizer, loaded.window, kept, think, max_new_tokens).ids
 
 
 def answer(
@@ -41,23 +59,39 @@ def answer(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[EvaluatedAnswer]:
-    """Answer every task once, in batches of similar length; results in the order of `tasks`."""
+    """Answer every task once, in batches of similar length; results in the order of `tasks`.
+
+    Prompts are trimmed as the app trims them. Raises PromptError for one that cannot be asked at all: see `askable`.
+    """
     torch.manual_seed(seed)
-    prompts = [prompt.render(loaded.tokenizer, list(task.messages), think) for task in tasks]
+    prompts = [served_prompt(loaded, task.messages, think, max_new_tokens) for task in tasks]
+    limits = [min(max_new_tokens, loaded.window - len(ids)) for ids in prompts]
     ends = end_tokens(loaded.model, loaded.tokenizer)
-    order = sorted(range(len(tasks)), key=lambda i: (tasks[i].kind, len(prompts[i])))
+    order = sorted(range(len(tasks)), key=lambda i: (-limits[i], tasks[i].kind, len(prompts[i])))
     answers: dict[int, EvaluatedAnswer] = {}
     with tqdm(total=len(tasks), desc=f"thinking {'on' if think else 'off'}", unit="task") as progress:
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
-            room = loaded.window - max(len(prompts[i]) for i in batch)
-            completions = _generate(
-                loaded, [prompts[i] for i in batch], ends, min(max_new_tokens, room), temperature
-            )
+        for batch in _batches(order, prompts, limits):
+            completions = _generate(loaded, [prompts[i] for i in batch], ends, limits[batch[0]], temperature)
             for index, ids in zip(batch, completions, strict=True):
-                answers[index] = _evaluated(loaded, tasks[index], think, ids, ends)
+                answers[index] = _evaluated(loaded, tasks[index], think, prompts[index], ids, ends)
             progress.update(len(batch))
     return [answers[i] for i in range(len(tasks))]
+
+
+def _batches(
+    order: Sequence[int], prompts: Sequence[Sequence[int]], limits: Sequence[int]
+) -> Iterator[list[int]]:
+    """Neighbours in `order` together, as many as memory takes; those of one batch have the same limit."""
+    batch: list[int] = []
+    for index in order:
+        widest = max(len(prompts[i]) for i in [*batch, index]) + limits[index]
+        full = len(batch) == BATCH or (len(batch) + 1) * widest > TOKENS_AT_ONCE
+        if batch and (full or limits[index] != limits[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
 
 
 def _generate(
@@ -80,10 +114,12 @@ def _generate(
     return [row.tolist() for row in out[:, ids.shape[1] :]]
 
 
-def _evaluated(loaded: Loaded, task: Task, think: bool, ids: list[int], ends: list[int]) -> EvaluatedAnswer:
+def _evaluated(
+    loaded: Loaded, task: Task, think: bool, prompt_ids: list[int], ids: list[int], ends: list[int]
+) -> EvaluatedAnswer:
     length = next((index for index, token in enumerate(ids) if token in ends), None)
     text = prompt.decode(loaded.tokenizer, ids[:length])
-    reply = prompt.parse(text, think)
+    reply = prompt.parse(text, think, prompt.ends_in_open_thought(loaded.tokenizer, prompt_ids))
     verdict = judge(task, reply.answer)
     return EvaluatedAnswer(
         task,
@@ -95,4 +131,6 @@ def _evaluated(loaded: Loaded, task: Task, think: bool, ids: list[int], ends: li
         verdict.has_unit,
         verdict.refused,
         asks=text.strip().partition("\n")[0].endswith(("?", "？")),
+        prompt_ids=prompt_ids,
+        completion_ids=ids if length is None else ids[: length + 1],
     )

@@ -17,8 +17,8 @@ from typing import Any
 
 from alignment.errors import ComparisonError
 from alignment.evaluation.answering import EvaluatedAnswer
+from alignment.evaluation.askable import note_of, without_unaskable
 from alignment.evaluation.evaluation_set import (
-    EvaluationPrompt,
     EvaluationSet,
     VersionAnswers,
     cached_answers,
@@ -39,6 +39,8 @@ from alignment.evaluation.shares import Cell, cells
 from alignment.scoring import reward_model
 from alignment.suites.starter_suite import STARTER_FIXED_TEXTS
 from alignment.suites.task_file import read_lines
+from assistant.events.describe import describe
+from assistant.events.event import Event
 from assistant.registry.versions import Version
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, load_for_serving
@@ -81,6 +83,8 @@ class VersionComparison:
     shown: Sequence[ShownShare] = ()
     rewards: RewardShift | None = None
     """None without a judge or without prompts."""
+    notes: Sequence[Event] = ()
+    """What was not asked and not read, and why."""
 
 
 Scores = Callable[[list[list[int]]], list[float]]
@@ -99,7 +103,7 @@ def compare(
     judge_decides: bool = False,
     cache: Path | None = None,
 ) -> VersionComparison:
-    """Measure both versions. Raises ComparisonError where the evaluation set has no task.
+    """Measure both versions. Raises ComparisonError where the evaluation set has no task that both can be asked.
 
     `judge`: a reward model that scores answers to people's prompts; its wins count as a primary measure if
     `judge_decides`, which is honest where the candidate learned from no row that the judge has seen. `cache`: a folder
@@ -111,6 +115,9 @@ def compare(
         )
     versions = (candidate, released)
     loaded = [load_for_serving(version, home) for version in versions]
+    inputs, notes = _usable(inputs, loaded, policy.max_new_tokens)
+    if not inputs.tasks:
+        raise ComparisonError(f"No task of the suite can be asked: {describe(notes[0])}")
     new, old = (
         cached_answers(cache, model, version.id, inputs, policy.max_new_tokens)
         for model, version in zip(loaded, versions, strict=True)
@@ -119,7 +126,7 @@ def compare(
     shown, rewards = [], None
     if judge is not None and inputs.people:
         score = reward_model.load(judge, home)
-        rewards = _rewards(judge.id, new, old, inputs.people, loaded[0].tokenizer, score)
+        rewards = _rewards(judge.id, new, old, score)
         wins = _wins(rewards)
         if judge_decides:
             measures.append(wins)
@@ -137,7 +144,23 @@ def compare(
         {answers.version: cells([*answers.thinking, *answers.direct]) for answers in (new, old)},
         shown,
         rewards,
+        notes,
     )
+
+
+def _usable(
+    inputs: EvaluationSet, models: Sequence[Loaded], max_new_tokens: int
+) -> tuple[EvaluationSet, list[Event]]:
+    """What both models can be asked and can read, and what was left out."""
+    asked, left_out = without_unaskable(inputs, models, max_new_tokens)
+    window = min(loaded.window for loaded in models)
+    fitting = [judgement for judgement in inputs.judgements if judgement.longest <= window]
+    notes = []
+    if left_out:
+        notes.append(note_of(left_out, len(inputs.tasks) + len(inputs.people)))
+    if unread := len(inputs.judgements) - len(fitting):
+        notes.append(Event.of("held_out_votes_too_long", count=unread, of=len(inputs.judgements)))
+    return replace(asked, judgements=fitting), notes
 
 
 def with_margins(policy: GatePolicy) -> GatePolicy:
@@ -217,22 +240,11 @@ def _text(answer: EvaluatedAnswer) -> str:
     return answer.thought + answer.answer
 
 
-def _rewards(
-    judge: str,
-    new: VersionAnswers,
-    old: VersionAnswers,
-    prompts: Sequence[EvaluationPrompt],
-    tokenizer: Any,
-    score: Scores,
-) -> RewardShift:
+def _rewards(judge: str, new: VersionAnswers, old: VersionAnswers, score: Scores) -> RewardShift:
+    """Score exactly the tokens that were drawn: a text rendered again could have an END or a thought that they lack."""
+
     def ids(answers: VersionAnswers) -> list[list[int]]:
-        return [
-            [
-                *prompt.render(tokenizer, question.messages, question.think),
-                *prompt.completion(tokenizer, answer.thought, answer.answer, question.think),
-            ]
-            for question, answer in zip(prompts, answers.people, strict=True)
-        ]
+        return [[*answer.prompt_ids, *answer.completion_ids] for answer in answers.people]
 
     return RewardShift(judge, score(ids(new)), score(ids(old)))
 

@@ -6,7 +6,7 @@ of their text.
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class EvaluationPrompt:
 
     messages: list[dict[str, str]]
     think: bool
+    id: str = ""
+    """The message's id in the store; empty for a prompt of a file."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class VersionAnswers:
 
 
 def evaluation_set(
-    policy: EvaluatePolicy, seed: int, home: Path, people: Sequence[Any] = ()
+    policy: EvaluatePolicy, seed: int, home: Path, people: Iterable[Any] = ()
 ) -> EvaluationSet:
     """Choose tasks and prompts by the policy. Another seed takes other tasks of the starter's suite.
 
@@ -75,7 +77,11 @@ def evaluation_set(
             f"evaluate.primary names no kind of the suite's tasks, so nothing could show that a version is better. "
             f"They are: {', '.join(sorted({task.kind for task in tasks}))}."
         )
-    prompts = [EvaluationPrompt(list(row.messages), row.think) for row in people if is_held_out(row.messages)]
+    prompts = [
+        EvaluationPrompt(list(row.messages), row.think, getattr(row, "message_id", ""))
+        for row in people
+        if is_held_out(row.messages)
+    ]
     if len(prompts) > policy.prompts:
         prompts = random.Random(f"people {seed}").sample(prompts, policy.prompts)
     return EvaluationSet(tasks, prompts, retention=policy.retention)
@@ -141,4 +147,6 @@ def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_token
 
 def _from_json(raw: dict[str, Any]) -> EvaluatedAnswer:
     task = Task(**{**raw["task"], "messages": tuple(raw["task"]["messages"])})
-    return EvaluatedAnswer(**{**raw, "task": task})
+    # Answers that an earlier release kept lack the token ids: then this is a KeyError, and they are generated again.
+    ids = {name: raw[name] for name in ("prompt_ids", "completion_ids")}
+    return EvaluatedAnswer(**{**raw, **ids, "task": task})

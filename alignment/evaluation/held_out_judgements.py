@@ -25,6 +25,11 @@ class HeldOutJudgement:
     second: list[int] | None = None
     liked: bool = True
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the prompt and the longer completion."""
+        return len(self.prompt_ids) + max(len(self.first), len(self.second or ()))
+
 
 def from_store(home: Path, version: Version) -> tuple[list[Any], list[HeldOutJudgement]]:
     """Prompts that people consented to share, and their held-out judgements; both empty in a home without a store."""

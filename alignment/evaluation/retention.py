@@ -5,7 +5,7 @@ assistant's completions.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ _LEAST_LOOP = 24
 """Characters that a loop must have in all: "hahahaha" is none."""
 _WORD = re.compile(r"[A-Za-z]{2,}")
 ROWS_AT_ONCE = 16
+TOKENS_AT_ONCE = 4_096
+"""Of a batch, padding included, unless one row is longer: each token has a number for every word of the vocabulary."""
 
 Row = tuple[list[int], list[int]]
 """Token ids of a prompt and of its completion."""
@@ -72,11 +74,23 @@ def divergences(model: Any, reference: Any, rows: Sequence[Row]) -> list[float]:
 
 def _log_probabilities(model: Any, rows: Sequence[Row]) -> Any:
     """Yield for each row the float32 log-probabilities [completion, vocabulary] and the completion's ids."""
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        batch = rows[start : start + ROWS_AT_ONCE]
+    for batch in _batches(rows):
         ids, mask = (part.to(model.device) for part in pad_right([[*row[0], *row[1]] for row in batch], 0))
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         for index, (prompt, completion) in enumerate(batch):
             # The logits at position t are of token t + 1.
             part = logits[index, len(prompt) - 1 : len(prompt) + len(completion) - 1].float()
             yield torch.log_softmax(part, dim=-1), torch.tensor(completion, device=model.device)
+
+
+def _batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows in their order, as many together as memory takes."""
+    batch: list[Row] = []
+    for row in rows:
+        longest = max(len(prompt) + len(completion) for prompt, completion in [*batch, row])
+        if batch and (len(batch) == ROWS_AT_ONCE or (len(batch) + 1) * longest > TOKENS_AT_ONCE):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -26,6 +26,8 @@ from assistant.serving.bitsandbytes_compat import keep_trainable
 from assistant.serving.peft_compat import apply_adapter, name_base
 
 ROWS_AT_ONCE = 32
+TOKENS_AT_ONCE = 16_384
+"""Of a batch, padding included, unless one sequence is longer."""
 
 
 def begin(parent: OpenedParent, recipe: Any) -> Any:
@@ -111,6 +113,11 @@ class Scorer:
     def __init__(self, model: Any) -> None:
         self.model = model
 
+    @property
+    def window(self) -> int:
+        """Longest sequence in tokens."""
+        return models.window_of(self.model.config, "the reward model")
+
     @torch.no_grad()
     def __call__(self, sequences: Sequence[Sequence[int]]) -> list[float]:
         """The score of each sequence. Sequences of similar length go through the model together."""
@@ -118,8 +125,10 @@ class Scorer:
         self.model.eval()
         scores = [0.0] * len(sequences)
         order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
-        for start in range(0, len(order), ROWS_AT_ONCE):
-            rows = order[start : start + ROWS_AT_ONCE]
+        while order:
+            # The last of so many is the longest of them.
+            fitting = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // len(sequences[order[:ROWS_AT_ONCE][-1]])))
+            rows, order = order[:fitting], order[fitting:]
             ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
             device = self.model.device
             output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)

@@ -79,7 +79,8 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: DPORecipe) 
     if recipe.pairs is not None:
         return sort_pairs(read_pairs(recipe.pairs, tokenizer), window)
     feedback = feedback_rows(location.home, location.snapshot, "preference")
-    return sort_pairs(pairs_of_store(feedback.rows, tokenizer), window, feedback.left_out_text())
+    pairs = pairs_of_store(feedback.rows, tokenizer)
+    return sort_pairs(pairs, window, feedback.left_out_text(len(pairs)))
 
 
 def load_model(parent: OpenedParent, recipe: DPORecipe) -> tuple[Any, Any]:

@@ -76,7 +76,7 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: KTORecipe) 
     """The store's thumbs."""
     feedback = feedback_rows(location.home, location.snapshot, "unpaired")
     rows = with_token_ids(feedback.rows, parent.loaded.tokenizer)
-    return sort_thumbs(rows, longest_row(parent, recipe), feedback.left_out_text())
+    return sort_thumbs(rows, longest_row(parent, recipe), feedback.left_out_text(len(rows)))
 
 
 def load_model(parent: OpenedParent, recipe: KTORecipe) -> tuple[Any, Any]:

@@ -98,10 +98,11 @@ def load_judgements(
     thumbs = feedback_rows(location.home, location.snapshot, "unpaired")
     # The thumb of a reply that is in a pair would count one vote twice.
     in_pairs = {reply for pair in pairs for reply in pair.replies}
-    alone = with_token_ids((row for row in thumbs.rows if row.reply_id not in in_pairs), tokenizer)
+    rated = [row for row in thumbs.rows if row.reply_id not in in_pairs]
+    alone = with_token_ids(rated, tokenizer)
     complete = [row for row in alone if row.completion_ids and row.finish_reason != "error"]
     judgements = [*map(judgement_of_pair, pairs), *map(judgement_of_thumb, complete)]
-    return judgements, thumbs.left_out_text()
+    return judgements, thumbs.left_out_text(len(thumbs.rows) - len(rated) + len(alone))
 
 
 def load_model(parent: OpenedParent, recipe: RewardRecipe) -> Any:

@@ -59,6 +59,12 @@ class AdminActions:
         """Stop the running cycle; the next run resumes at the first unfinished step. Returns whether one ran."""
         return self._audited(admin, "cancel the cycle", "", self.runner.cancel)
 
+    def discard_cycle(self, admin: str) -> Event:
+        """End an unfinished cycle; its record stays. Returns what came of it; raises CommandError."""
+        if self.runner.running() is not None:
+            raise CommandError(Event.of("cycle_running"))
+        return self._audited(admin, "discard the cycle", "", lambda: self.runner.call("cycle", "--discard"))
+
     def start_trial(self, admin: str, version: str, share: float) -> Event:
         """Start a live comparison in which a version serves a share (0 to 1) of conversations. Raises CommandError."""
         if not 0 < share <= 1:

@@ -26,6 +26,8 @@ def outcome_event(number: int, state: State) -> Event:
             return Event.of("cycle_began_live_comparison", number=number, version=version)
         case "by hand":
             return Event.of("cycle_waits_for_release", number=number, version=version, why=why)
+        case "discarded":
+            return Event.of("cycle_discarded", number=number, why=why)
     return text_event(str(outcome.get("what", "")))
 
 
@@ -40,6 +42,23 @@ def note_texts(state: State, language: str = "en") -> list[str]:
     return [
         describe_stored({"text": note, "event": events.get(note)}, "text", language)
         for note in map(str, state.get("notes") or [])
+    ]
+
+
+def failure_texts(state: State, language: str = "en") -> list[str]:
+    """When and where a cycle failed, and why."""
+    return [
+        describe(
+            Event.of(
+                "report_failure",
+                at=failure.get("at", "?"),
+                step=failure.get("step", "?"),
+                why=event_from(failure.get("event")) or text_event("?"),
+            ),
+            language,
+        )
+        for failure in state.get("failures") or []
+        if isinstance(failure, Mapping)
     ]
 
 
@@ -88,6 +107,8 @@ def markdown(number: int, state: State, language: str = "en", *, plots: bool = F
         lines += _decision(decision, str(stages.get(decision.get("candidate"), "?")), language, plots)
     if notes := note_texts(state, language):
         lines += ["", "## " + text("report_not_done"), "", *(f"- {note}" for note in notes)]
+    if failed := failure_texts(state, language):
+        lines += ["", "## " + text("report_failures"), "", *(f"- {_inline(failure)}" for failure in failed)]
     steps = [
         Event.of("report_step_seconds", step=step, seconds=seconds)
         for step, seconds in (state.get("seconds") or {}).items()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from assistant.admin import last_run
+from assistant.admin.last_run import living_process
 from assistant.errors import CommandError
 from assistant.events.describe import describe
 from assistant.events.event import Event, event_from_line, text_event
@@ -47,13 +49,7 @@ class Started:
 
     def process(self) -> psutil.Process | None:
         """The process, or None if it has ended."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 1
-            alive = same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return None
-        return process if alive else None
+        return living_process(self.pid, self.created)
 
 
 class CycleRunner:
@@ -159,6 +155,7 @@ class CycleRunner:
             with contextlib.suppress(psutil.Error):
                 member.kill()
         psutil.wait_procs(left, timeout=5)
+        last_run.mark_ended(self.home)
         return True
 
     def log(self, lines: int = 200) -> list[Event]:

@@ -93,12 +93,23 @@ TEMPLATES = {
     "cycle_released": "第 {number} 次循环：已发布 {version}",
     "cycle_began_live_comparison": "第 {number} 次循环：{version} 先服务一部分对话，由用户的评价决定",
     "cycle_waits_for_release": "第 {number} 次循环：{version} 已通过，等待发布：{why}",
-    "cycle_cannot_go_on": "{why}\n没有它，第 {number} 次循环无法继续。如果无法修复，请删除 {folder}："
-    "候选版本仍保留登记但不发布，下一次运行会开始新的循环。",
+    "cycle_cannot_go_on": "{why}\n第 {number} 次循环在这一步失败过。如果无法修复，"
+    "请用 `python -m alignment cycle --discard` 结束它：记录会保留，候选版本仍保留登记但不发布，"
+    "下一次运行会开始新的循环。",
+    "cycle_given_up": "{why}\n第 {number} 次循环在这一步已失败 {count} 次，现已放弃。记录会保留，"
+    "下一次运行会用同样的反馈开始新的循环。",
+    "cycle_run_killed": "上一次运行循环时，进程没有结束就被停止了：可能是内存不足，或机器重启。"
+    "下一次运行会从那里继续。",
+    "cycle_discarded": "第 {number} 次循环被提前结束：{why}",
+    "cycle_nothing_to_discard": "没有未完成的循环可以结束",
+    "discarded_by_hand": "由人手动结束",
+    "discarded_snapshot_gone": "它要学习的反馈已不是当初的样子。{why}",
+    "discarded_after_failures": "同一步失败了 {count} 次。{why}",
     "cycle_locked": "另一个循环正在使用这个文件夹：{host} 上的进程 {pid} 占用 {path}。请等它结束；"
     "如果它在另一台机器上且已不存在，请删除该文件。",
     "cycle_lock_contested": "无法取得锁 {path}：其他进程不断占用它。请再试一次。",
-    "cycle_state_unreadable": "读不出 {path}（{error}）。请恢复它，或删除文件夹 {folder}：候选版本仍保留登记但不发布。",
+    "cycle_state_unreadable": "读不出 {path}（{error}）。请恢复它，或用 `python -m alignment cycle --discard` "
+    "结束这次循环（原文件会保留在旁边）：候选版本仍保留登记但不发布。",
     "gate_already_decided": "{version} 已经过门槛。请训练新的候选版本。",
     "none_promoted": "没有候选版本通过",
     "released_meanwhile": "期间发布了 {other}；{version} 是与 {released} 比较的，所以不投入使用",
@@ -116,6 +127,16 @@ TEMPLATES = {
     "需要超过 {needed:percent}%",
     "reward_model_gone": "奖励模型 {version} 已不存在，没有参加评判",
     "candidate_gone": "{version} 已不存在，没有参加比较",
+    "candidate_not_compared": "{version} 没有参加比较，因此不会通过：{why}",
+    "raters_not_judged": "没有用奖励模型检查评价者：{why}",
+    "prompts_not_asked": "{of} 个提问中有 {count} 个没有问：{prompts:；}",
+    "prompt_not_asked": "{prompt}（{why}）",
+    "and_more": "还有 {count} 个",
+    "prompt_too_long": "{tokens} 个词元，而最多容纳 {most} 个",
+    "prompt_empty": "内容为空",
+    "prompt_refused": "{error}",
+    "held_out_votes_too_long": "{of} 个留出评价中有 {count} 个的文本超出模型的窗口，没有采用",
+    "held_out_votes_refused": "{of} 个留出评价中有 {count} 个的对话不被模型的模板接受，没有采用",
     # 预览
     "plan_no_version": "{home} 还没有版本：循环会用自带的模型建立 v1，并且没有反馈可学",
     "plan_continues": "会继续第 {number} 次循环；已完成：{steps:，|还没有}",
@@ -157,6 +178,8 @@ TEMPLATES = {
     "report_reward_model_share": "奖励模型 {version} 认为更好：{share:percent.1} [{low:percent.1}, {high:percent.1}]，"
     "共 {of}（仅供参考）",
     "report_look": "第 {look} 次与 {released} 比较：",
+    "report_failures": "失败记录",
+    "report_failure": "{at}，{step}：{why}",
     "report_not_done": "没有做的事",
     "report_seconds": "用时（秒）：{steps:，}。",
     "report_step_seconds": "{step} {seconds}",

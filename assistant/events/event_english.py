@@ -100,13 +100,24 @@ TEMPLATES = {
     "cycle_began_live_comparison": "cycle {number}: {version} serves a share of conversations, and people's thumbs "
     "decide",
     "cycle_waits_for_release": "cycle {number}: {version} is promoted and waits: {why}",
-    "cycle_cannot_go_on": "{why}\nCycle {number} cannot go on without that. If it cannot be mended, delete {folder}: "
-    "its candidates stay registered and unreleased, and the next run begins a new cycle.",
+    "cycle_cannot_go_on": "{why}\nCycle {number} has failed there before. If that cannot be mended, end it with "
+    "`python -m alignment cycle --discard`: its record stays, its candidates stay registered and unreleased, and the "
+    "next run begins a new cycle.",
+    "cycle_given_up": "{why}\nCycle {number} has failed in this step {count:#time|times}, and is given up. Its record "
+    "stays, and the next run begins a new cycle from the same feedback.",
+    "cycle_run_killed": "The last run of a cycle was stopped before it ended: its process was killed, perhaps because "
+    "the machine had no memory left, or restarted. The next run goes on where it was.",
+    "cycle_discarded": "cycle {number} was ended before its time: {why}",
+    "cycle_nothing_to_discard": "there is no unfinished cycle to discard",
+    "discarded_by_hand": "it was discarded by hand",
+    "discarded_snapshot_gone": "the feedback that it was to learn from is not there as it was. {why}",
+    "discarded_after_failures": "one step failed {count:#time|times}. {why}",
     "cycle_locked": "Another cycle is running on this home: process {pid} on {host} holds {path}. Wait until it has "
     "ended. If it runs on another machine and is gone, delete that file.",
     "cycle_lock_contested": "The lock {path} cannot be taken: other processes take it again and again. Try again.",
-    "cycle_state_unreadable": "{path} cannot be read ({error}). Restore it, or delete the folder {folder}: its "
-    "candidates stay registered and unreleased.",
+    "cycle_state_unreadable": "{path} cannot be read ({error}). Restore it, or end the cycle with "
+    "`python -m alignment cycle --discard`, which keeps the file beside a new one; its candidates stay registered and "
+    "unreleased.",
     "gate_already_decided": "{version} has been through the gate already. Train a new candidate.",
     "none_promoted": "no candidate was promoted",
     "released_meanwhile": "{other} was released meanwhile; {version} was compared with {released}, and is not served",
@@ -124,6 +135,18 @@ TEMPLATES = {
     "sure, and more than {needed:percent} % are needed",
     "reward_model_gone": "{version}, a reward model, is not there any more: it judged nothing",
     "candidate_gone": "{version} is not there any more: it was compared with nothing",
+    "candidate_not_compared": "{version} was not compared, and is not promoted: {why}",
+    "raters_not_judged": "no rater was compared with the reward models: {why}",
+    "prompts_not_asked": "{count} of {of:#prompt|prompts} {count:#was|were} not asked: {prompts:; }",
+    "prompt_not_asked": "{prompt} ({why})",
+    "and_more": "and {count} more",
+    "prompt_too_long": "{tokens:#token|tokens}, and there is room for {most}",
+    "prompt_empty": "it is empty",
+    "prompt_refused": "{error}",
+    "held_out_votes_too_long": "{count} of {of:#held-out vote|held-out votes} {count:#is|are} on texts longer than the "
+    "model's window, and {count:#was|were} not read",
+    "held_out_votes_refused": "{count} of {of:#held-out vote|held-out votes} {count:#is|are} in conversations that the "
+    "model's template refuses, and {count:#was|were} not read",
     # Dry run
     "plan_no_version": "{home} has no version yet: a cycle would make v1 from the starter, and find no feedback",
     "plan_continues": "would go on with cycle {number}; done: {steps:, |nothing yet}",
@@ -167,6 +190,8 @@ TEMPLATES = {
     "{high:percent.1}] of {of} (shown only)",
     "report_look": "Look {look} at {released}:",
     "report_not_done": "What was not done",
+    "report_failures": "What failed",
+    "report_failure": "{at}, {step}: {why}",
     "report_seconds": "Seconds: {steps:, }.",
     "report_step_seconds": "{step} {seconds}",
 }

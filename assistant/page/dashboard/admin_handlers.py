@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assistant.admin import cycle_records
+from assistant.admin import cycle_records, last_run
 from assistant.admin.services import AdminServices
 from assistant.errors import AssistantError
 from assistant.events.describe import describe
@@ -69,7 +69,8 @@ class AdminHandlers:
         running = runner.running()
         started = cycle_records.cycles(self.services.home) if running is not None else []
         session.cycle_running, session.drawn = running is not None, session.drawn + 1
-        return status(session, running, started[0] if started else None, runner.log())
+        failure = last_run.failure(self.services.home) if running is None else None
+        return status(session, running, started[0] if started else None, runner.log(), failure)
 
     def open(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
         """Draw the page after it was loaded, with the view that the browser remembers."""
@@ -95,6 +96,10 @@ class AdminHandlers:
         was_running = session.cycle_running
         progress = self._status(session)
         if was_running and not session.cycle_running:
+            # A failure is on the page by itself, and stays.
+            session.notify("")
+            if last_run.failure(self.services.home) is not None:
+                return self.draw(session, admin)
             texts, log = session.texts, self.services.actions.runner.log()
             # Libraries may write lines after the last event.
             last = next((event for event in reversed(log) if event.code != "text"), None)
@@ -160,6 +165,20 @@ class AdminHandlers:
         """Cancel the running cycle."""
         cancelled = self.services.actions.cancel_cycle(admin)
         session.notify(session.texts.cycle_cancelled if cancelled else session.texts.nothing_to_cancel)
+        return self.draw(session, admin)
+
+    def ask_discard_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Ask before an unfinished cycle is ended."""
+        return DashboardUpdate(panel=confirmations.discard_cycle(session, str(data.get("number", ""))))
+
+    def discard_cycle(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """End the unfinished cycle."""
+        session.notify(describe(self.services.actions.discard_cycle(admin), session.language))
+        return self.draw(session, admin)
+
+    def failure_seen(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
+        """Show the last failure of a cycle no more."""
+        last_run.mark_seen(self.services.home)
         return self.draw(session, admin)
 
     def plan(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:

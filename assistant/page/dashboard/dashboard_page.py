@@ -80,6 +80,9 @@ def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: A
 
     on(events.run_cycle, handlers.run_cycle, **exclusive)
     on(events.cancel_cycle, handlers.cancel_cycle, **exclusive)
+    on(events.ask_discard_cycle, handlers.ask_discard_cycle)
+    on(events.discard_cycle, handlers.discard_cycle, **exclusive)
+    on(events.failure_seen, handlers.failure_seen)
     on(events.plan, handlers.plan)
 
     on(events.start_live_comparison, handlers.start_live_comparison, **exclusive)

@@ -105,6 +105,12 @@ class DashboardTexts:
     cycle_cancelled: str
     nothing_to_cancel: str
     cancel_cycle: str
+    go_on: str
+    discard: str
+    discard_format: str
+    discard_help: str
+    failure_format: str
+    failure_seen: str
     steps: dict[str, str]
     log: str
     missing_format: str

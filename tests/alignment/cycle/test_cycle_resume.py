@@ -62,17 +62,19 @@ def test_a_reward_model_deleted_by_hand_is_noted_and_the_cycle_ends_without_it(
     assert len(state(rated)["decisions"]) == 1
 
 
-def test_a_cycle_that_cannot_go_on_names_what_is_missing_and_the_remedy(
+def test_a_cycle_whose_snapshot_is_gone_is_ended_with_its_record_and_the_next_one_begins(
     rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_killed_before_saving("candidates", rated, policy)
     shutil.rmtree(rated / "cycles" / "1" / "own")
-    assert run(rated, policy) == 2
-    error = capsys.readouterr().err
-    assert "There is no snapshot" in error and f"delete {rated / 'cycles' / '1'}" in error
-    shutil.rmtree(rated / "cycles" / "1")
     assert run(rated, policy) == 0
-    assert "ended" in state(rated)
+    assert (
+        "cycle 1 was ended before its time: the feedback that it was to learn from" in capsys.readouterr().out
+    )
+    assert state(rated)["outcome"]["what"] == "discarded" and state(rated)["ended"]
+    assert "There is no snapshot" in (rated / "cycles" / "1" / "report.md").read_text()
+    # What it was to learn from is new to the next one.
+    assert state(rated, 2)["new_votes"] == 24 and "ended" in state(rated, 2)
 
 
 def test_thumbs_that_came_between_a_snapshot_and_a_kill_do_not_stop_the_cycle(

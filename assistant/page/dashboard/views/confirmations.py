@@ -39,6 +39,19 @@ def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
     )
 
 
+def discard_cycle(session: DashboardSession, number: str) -> Markup:
+    """Ask before an unfinished cycle is ended."""
+    texts = session.texts
+    return _dialog(
+        texts,
+        texts.discard_format.format(number=number),
+        texts.discard_help,
+        action="discard_cycle",
+        label=texts.discard,
+        kind="strong danger",
+    )
+
+
 def stop_live_comparison(session: DashboardSession) -> Markup:
     """Ask before the live comparison is stopped."""
     texts = session.texts

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assistant.admin import cycle_records, cycle_report
-from assistant.admin.cycle_report import note_texts
+from assistant.admin.cycle_report import failure_texts, note_texts
 from assistant.admin.services import AdminServices
 from assistant.events.describe import describe, describe_stored, term
 from assistant.missing_packages import TRAINING, missing
@@ -62,12 +62,25 @@ def _cycle(services: AdminServices, session: DashboardSession, cycle: cycle_reco
     report = cycle_report.markdown(cycle.number, state, texts.code) if cycle.ended else ""
     return {
         "number": cycle.number,
+        "ended": cycle.ended,
         "outcome": outcome(texts, cycle),
+        # Of a cycle that went on to its end, the report alone tells what failed on the way.
+        "failures": [] if cycle.ended and not _discarded(state) else _failures(texts, state),
         "facts": " · ".join(facts),
         "decisions": [_decision(services, session, cycle.number, gate) for gate in cycle.decisions],
         "notes": note_texts(state, texts.code),
         "report": markdown(report),
     }
+
+
+def _failures(texts: DashboardTexts, state: dict[str, Any]) -> list[str]:
+    failures = [failure for failure in state.get("failures") or [] if isinstance(failure, dict)]
+    dated = [{**failure, "at": moment(texts, str(failure.get("at", "")))} for failure in failures]
+    return failure_texts({"failures": dated}, texts.code)
+
+
+def _discarded(state: dict[str, Any]) -> bool:
+    return (state.get("outcome") or {}).get("what") == "discarded"
 
 
 def _decision(services: AdminServices, session: DashboardSession, number: int, gate: Gate) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from markupsafe import Markup
 
 from assistant.admin.cycle_records import STEPS, Cycle
 from assistant.admin.cycle_runner import Started
+from assistant.admin.last_run import RunFailure
 from assistant.auth.admins import Admins
 from assistant.events.describe import describe
 from assistant.events.event import Event
+from assistant.page.dashboard.views.formatting import moment
 from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
@@ -30,13 +32,21 @@ def head(session: DashboardSession, admin: str | None) -> Markup:
 
 
 def status(
-    session: DashboardSession, running: Started | None, cycle: Cycle | None, log: list[Event]
+    session: DashboardSession,
+    running: Started | None,
+    cycle: Cycle | None,
+    log: list[Event],
+    failure: RunFailure | None = None,
 ) -> Markup:
-    """The notice, and the running cycle: its steps, the end of its log, and a button that cancels it."""
+    """The notice, the last failure of a cycle, and the running one: its steps, the end of its log, and a button that
+    cancels it.
+    """
     return render(
         "dashboard/status.html",
         texts=session.texts,
         session=session,
+        failure=describe(failure.event, session.language) if failure is not None else "",
+        failed_at=moment(session.texts, failure.at) if failure is not None else "",
         started_by=running.who if running is not None else None,
         steps=STEPS,
         done=len(cycle.done) if cycle is not None and not cycle.ended else 0,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import sys
 from html import unescape
 
 import pytest
 from helpers.fake_dashboard import WHO, click
 
+from assistant.admin import last_run
 from assistant.errors import CommandError
+from assistant.events.describe import describe
 from assistant.events.event import Event
+from assistant.events.event_error import event_of
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import AdminHandlers
 from assistant.page.dashboard.dashboard_page import guarded
@@ -80,6 +85,60 @@ def test_the_end_of_a_cycle_is_announced_once(
     services.actions.runner._child.wait(20)  # type: ignore[union-attr]
     assert "The cycle has ended: cycle 3: v7 is released" in handlers.tick(session, {}, WHO).status
     assert not session.cycle_running and services.actions.audit.last(1)[0]["what"] == "run a cycle"
+
+
+def fail_a_run(services: AdminServices, error: Exception) -> None:
+    with contextlib.suppress(type(error)), last_run.recorded(services.home, event_of):
+        raise error
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_failure_of_a_cycle_stays_on_every_view_until_it_is_seen(
+    services: AdminServices, code: str
+) -> None:
+    fail_a_run(services, CommandError(Event.of("cycle_nothing_to_discard")))
+    handlers, session = AdminHandlers(services), DashboardSession(language=code)
+    why = describe(Event.of("cycle_nothing_to_discard"), code)
+    for view in ("overview", "cycles", "ratings"):
+        status = handlers.go(session, {"view": view}, WHO).status
+        assert why in status and 'role="alert"' in status and session.texts.failure_seen in status
+    assert why not in handlers.failure_seen(session, {}, WHO).status
+    assert why not in handlers.go(session, {"view": "overview"}, WHO).status
+
+
+def test_a_cycle_that_ends_in_a_failure_is_not_announced_as_ended(
+    services: AdminServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.actions.runner, "_command", lambda *arguments: printing("Traceback"))
+    handlers, session = AdminHandlers(services), DashboardSession(view="cycles")
+    handlers.run_cycle(session, {}, WHO)
+    services.actions.runner._child.wait(20)  # type: ignore[union-attr]
+    fail_a_run(services, CommandError("the disk is gone"))
+    session.cycle_running = True
+    status = handlers.tick(session, {}, WHO).status
+    assert "The cycle has ended" not in status and not session.notice
+    assert "the disk is gone" in status and 'role="alert"' in status
+
+
+def test_an_unfinished_cycle_can_go_on_or_be_ended_after_a_question(
+    services: AdminServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = services.home / "cycles" / "2" / "state.json"
+    state = json.loads(path.read_text())
+    del state["ended"]
+    why = Event.of("reward_models_missing").content()
+    state["failures"] = [{"at": "2026-11-29T02:00:00+00:00", "step": "decisions", "event": why}]
+    path.write_text(json.dumps(state))
+    handlers, session = AdminHandlers(services), DashboardSession(view="cycles")
+    body = handlers.draw(session, WHO).body
+    assert 'data-do="ask_discard_cycle" data-number="2"' in body and "there are no reward models" in body
+    assert body.count('data-do="ask_discard_cycle"') == 1
+    assert "End cycle 2" in handlers.ask_discard_cycle(session, {"number": "2"}, WHO).panel
+    event = Event.of("cycle_discarded", number=2, why=Event.of("discarded_by_hand"))
+    monkeypatch.setattr(services.actions.runner, "_command", lambda *arguments: printing(event.line()))
+    handlers.discard_cycle(session, {}, WHO)
+    assert session.notice == "cycle 2 was ended before its time: it was discarded by hand"
+    assert services.actions.audit.last(1)[0]["what"] == "discard the cycle"
 
 
 def test_only_versions_that_the_gate_promoted_over_the_released_one_are_candidates(

@@ -1,0 +1,139 @@
+"""The end of a cycle: each candidate is compared with the released version, and the best promoted one is released."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from alignment.cycle import candidates, cycle_state
+from alignment.cycle.cycle_state import Journal
+from alignment.data import served_ids
+from alignment.data.splits import is_held_out
+from alignment.data.token_pairs import pairs_of_store
+from alignment.errors import explain
+from alignment.evaluation import comparison, comparison_report, gate
+from alignment.evaluation.comparison import VersionComparison
+from alignment.evaluation.evaluation_set import EvaluationSet, evaluation_set
+from alignment.evaluation.held_out_judgements import held_out_judgements
+from alignment.evaluation.release_policy import Policy
+from alignment.event_output import emit
+from alignment.live import live_run
+from assistant.events.describe import describe
+from assistant.events.event import Event
+from assistant.registry import live_comparison
+from assistant.registry.versions import Version, Versions
+from assistant.serving.loading import load_tokenizer
+from feedback_store.rows import snapshot
+
+
+def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal) -> list[dict[str, Any]]:
+    """Compare each candidate with the released version and let the gate decide. Every comparison counts as a look.
+
+    A candidate that cannot be compared is noted with the reason, and is not promoted.
+    """
+    versions = Versions(home)
+    released = versions.open(journal.state["released"])
+    questions = _questions(home, policy, released, journal)
+    judge = candidates.existing_judges(home, journal).get("b")
+    looks = cycle_state.looks(earlier, released.id)
+    decisions: list[dict[str, Any]] = []
+    for candidate in journal.state["candidates"]:
+        if not candidates.is_ours(versions, candidate["version"], candidate["stage"], journal):
+            journal.note(Event.of("candidate_gone", version=candidate["version"]))
+            continue
+        version = versions.open(candidate["version"])
+        recorded = version.manifest.gate
+        if recorded is not None and recorded.get("cycle") == journal.number:
+            # The cycle was killed after the gate had decided, perhaps under an earlier release of this program.
+            decisions.append(recorded)
+            continue
+        try:
+            compared = comparison.compare(
+                version,
+                released,
+                home,
+                questions,
+                policy.evaluate,
+                judge=versions.open(judge) if judge else None,
+                # Only PPO learned from the other half alone; the other stages share the mistakes of this judge's rows.
+                judge_decides=candidate["stage"] == "ppo",
+                cache=journal.folder,
+            )
+            decision = gate.decide(
+                compared.candidate,
+                compared.released,
+                comparison.with_margins(policy.gate),
+                looks + len(decisions) + 1,
+            )
+        except Exception as error:
+            candidates.note_failure(
+                journal,
+                Event.of("candidate_not_compared", version=version.id, why=explain(error)),
+                error,
+            )
+            continue
+        content = _recorded(journal, compared, decision)
+        versions.record_gate(version.id, content)
+        emit(decision.event(), *(reason.event for reason in decision.reasons))
+        decisions.append(content)
+    return decisions
+
+
+def _questions(home: Path, policy: Policy, released: Version, journal: Journal) -> EvaluationSet:
+    """What every candidate and the released version are compared on: tasks, people's prompts, held-out votes."""
+    rows = snapshot.load(journal.whole)
+    questions = evaluation_set(policy.evaluate, journal.number, home, rows.rows("prompt"))
+    tokenizer = load_tokenizer(released.manifest.base, home)
+    thumbs = [row for row in rows.rows("unpaired") if is_held_out(row.messages)]
+    pairs = [row for row in rows.rows("preference") if is_held_out(row.messages)]
+    read_thumbs, read_pairs = served_ids.with_token_ids(thumbs, tokenizer), pairs_of_store(pairs, tokenizer)
+    given, read = len(thumbs) + len(pairs), len(read_thumbs) + len(read_pairs)
+    if read < given:
+        journal.note(Event.of("held_out_votes_refused", count=given - read, of=given))
+    return replace(questions, judgements=held_out_judgements(read_pairs, read_thumbs))
+
+
+def _recorded(journal: Journal, compared: VersionComparison, decision: gate.Decision) -> dict[str, Any]:
+    """Keep a comparison in the cycle's folder, and its notes; the gate's decision as manifest and state hold it."""
+    for note in compared.notes:
+        journal.note(note)
+    cycle_state.write_comparison(journal.folder, compared)
+    content = {
+        **asdict(decision),
+        "cycle": journal.number,
+        "table": comparison_report.table(compared),
+        "measures": comparison_report.measures(compared),
+        "shares": [share.content() for share in comparison_report.shown_shares(compared)],
+        "text": decision.text(),
+    }
+    # As JSON holds it, in the manifest and in the cycle's state.
+    recorded: dict[str, Any] = json.loads(json.dumps(content))
+    return recorded
+
+
+def release(home: Path, policy: Policy, journal: Journal) -> dict[str, Any]:
+    """Do with the best promoted candidate what the policy says."""
+
+    def nothing(why: Event, **more: str) -> dict[str, Any]:
+        return {"what": "nothing", **more, "why": describe(why), "event": why.content()}
+
+    promoted = [decision for decision in journal.state["decisions"] if decision["verdict"] == "promote"]
+    if not promoted:
+        return nothing(Event.of("none_promoted"))
+    best = min(promoted, key=lambda one: min(r["p"] for r in one["reasons"] if r["finding"] == "better"))
+    versions, chosen, old = Versions(home), best["candidate"], journal.state["released"]
+    under_way = live_comparison.read(home)
+    if versions.released() == chosen or (under_way is not None and under_way.candidate == chosen):
+        # The cycle was killed after it had released the candidate and before it wrote that down.
+        return {"what": policy.cycle.release, "version": chosen}
+    if versions.released() != old:
+        other = str(versions.released())
+        why = Event.of("released_meanwhile", other=other, version=chosen, released=old)
+        return nothing(why, version=chosen)
+    if policy.cycle.release == "by hand":
+        return {**nothing(Event.of("release_by_hand", version=chosen), version=chosen), "what": "by hand"}
+    if policy.cycle.release == "trial":
+        live_run.start(home, chosen, policy.cycle.share)
+    else:
+        versions.release(chosen, Event.of("released_by_cycle", number=journal.number, released=old))
+    return {"what": policy.cycle.release, "version": chosen}
