@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from alignment.data.batches import pad_left, pad_right
+from alignment.data.batches import pad_left
 from alignment.evaluation.retention import Row
 from assistant.serving.loading import Loaded, end_tokens
 
@@ -77,13 +77,19 @@ def anchors_at(model: Any, rows: Sequence[Row]) -> list[Anchor]:
 
 
 def expectations(model: Any, rows: Sequence[Row]) -> Iterator[Tensor]:
-    """For each row, the log-probabilities of the next token, float32 [completion, vocabulary]. All rows at once."""
-    ids, mask = (part.to(model.device) for part in pad_right([[*row[0], *row[1]] for row in rows], 0))
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    for number, (prompt_ids, completion_ids) in enumerate(rows):
+    """For each row, the log-probabilities of the next token, float32 [completion, vocabulary]. All rows at once.
+
+    Logits are computed from the first position on at which one is needed: padded on the left, all answers end together.
+    """
+    ids, mask = (part.to(model.device) for part in pad_left([[*row[0], *row[1]] for row in rows], 0))
+    kept = max(len(completion_ids) for _, completion_ids in rows) + 1
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    logits = model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept
+    ).logits
+    for number, (_, completion_ids) in enumerate(rows):
         # The logits at position t are of token t + 1.
-        start = len(prompt_ids) - 1
-        yield logits[number, start : start + len(completion_ids)].float().log_softmax(-1)
+        yield logits[number, -len(completion_ids) - 1 : -1].float().log_softmax(-1)
 
 
 def divergence(model: Any, anchors: Sequence[Anchor]) -> Tensor:

@@ -1,0 +1,288 @@
+"""Correct ten facts that a model gets wrong, and count what it then knows in other words and what it has forgotten.
+
+    python -m benchmarks.loop.facts [--seeds 1,2,3] [--rounds 5] [--out facts.jsonl] [--plot facts.svg]
+
+For each seed: ten facts that SmolLM2 gets wrong in every wording are corrected once each, in one wording, as on the
+page; 60 facts that it gets right are remembered. Then `correct` trains, and beside it, on the same corrections, plain
+`sft` without anchors. Every further round corrects four other facts and trains again, with all corrections so far. A
+fact is right if the first sentence of the greedy answer names it. Each line of --out is one version's result; a run
+that is started again goes on with the seed and method that it had not finished.
+"""
+
+import argparse
+import itertools
+import json
+import random
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment.__main__ import main as alignment
+from alignment.corrections.anchors import greedy_answers
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving import prompt
+from assistant.serving.loading import Loaded, load_for_serving, quiet_libraries
+from feedback_store import FeedbackStore, NewReply
+
+FACTS = Path(__file__).with_name("facts.jsonl")
+WORDINGS = {
+    "capital": (
+        "What is the capital of {name}?",
+        "Which city is the capital of {name}?",
+        "Name the capital city of {name}.",
+        "{Name}: what is its capital?",
+    ),
+    "symbol": (
+        "What is the chemical symbol for {name}?",
+        "Which symbol stands for {name} in the periodic table?",
+        "Name the chemical symbol of the element {name}.",
+        "How is {name} abbreviated in chemistry?",
+    ),
+    "author": (
+        "Who wrote {name}?",
+        "Who is the author of {name}?",
+        "Name the writer of {name}.",
+        "{Name} was written by whom?",
+    ),
+    "currency": (
+        "What is the currency of {name}?",
+        "Which currency is used in {name}?",
+        "Name the money that people use in {name}.",
+        "What do people in {name} pay with?",
+    ),
+}
+"""By relation; the first is typed when a fact is corrected, the others nobody types."""
+CORRECTIONS = {
+    "capital": "The capital of {name} is {answer}.",
+    "symbol": "The chemical symbol for {name} is {answer}.",
+    "author": "{Name} was written by {answer}.",
+    "currency": "The currency of {name} is the {answer}.",
+}
+CORRECTED, LATER, KEPT = 10, 4, 60
+METHODS = {
+    "correct": [],
+    "plain": ["--anchor_weight=0", "--check_steps=0", "--epochs=3"],
+}
+"""Flags of each method. Plain supervised fine-tuning is the same stage without anchors and without an early end."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What is asked about, and the ways to write the answer, the best first."""
+
+    relation: str
+    subject: str
+    answers: tuple[str, ...]
+
+    def asked(self, wording: int) -> str:
+        return self._filled(WORDINGS[self.relation][wording])
+
+    def corrected(self) -> str:
+        return self._filled(CORRECTIONS[self.relation])
+
+    def is_right(self, answer: str) -> bool:
+        """Whether the first sentence names one of the answers; chemical symbols by their case."""
+        first = re.split(r"(?<=[.!?])\s|\n", answer.strip())[0]
+        flags = re.NOFLAG if self.relation == "symbol" else re.IGNORECASE
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", first, flags) for name in self.answers)
+
+    def _filled(self, text: str) -> str:
+        upper = self.subject[0].upper() + self.subject[1:]
+        return text.format(name=self.subject, Name=upper, answer=self.answers[0])
+
+
+def read_facts() -> list[Fact]:
+    """All facts of the file."""
+    rows = map(json.loads, FACTS.read_text(encoding="utf-8").splitlines())
+    return [Fact(row["relation"], row["subject"], tuple(row["answers"])) for row in rows]
+
+
+def answers(loaded: Loaded, questions: Sequence[str]) -> list[str]:
+    """Greedy answers, as far as their first sentences go."""
+    prompts = [
+        prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], False) for text in questions
+    ]
+    return [prompt.decode(loaded.tokenizer, ids) for _, ids in greedy_answers(loaded, prompts)]
+
+
+def right(loaded: Loaded, asked: Iterable[tuple[Fact, int]]) -> list[bool]:
+    """Whether each fact is right in its wording."""
+    asked = list(asked)
+    texts = answers(loaded, [fact.asked(wording) for fact, wording in asked])
+    return [fact.is_right(text) for (fact, _), text in zip(asked, texts, strict=True)]
+
+
+def choose(loaded: Loaded, facts: Sequence[Fact], seed: int) -> tuple[list[Fact], list[Fact]]:
+    """Facts that are wrong in every wording, and KEPT that are right as typed, both in the seed's order."""
+    by_wording = [right(loaded, [(fact, wording) for fact in facts]) for wording in range(4)]
+    wrong = [fact for fact, *known in zip(facts, *by_wording, strict=True) if not any(known)]
+    known = [fact for fact, is_known in zip(facts, by_wording[0], strict=True) if is_known]
+    rng = random.Random(f"facts {seed}")
+    rng.shuffle(wrong)
+    rng.shuffle(known)
+    return wrong, known[:KEPT]
+
+
+def correct_on_the_page(home: Path, version: str, loaded: Loaded, facts: Sequence[Fact]) -> None:
+    """Store each fact's question with the version's own wrong answer, and a person's correction of it."""
+    texts = answers(loaded, [fact.asked(0) for fact in facts])
+    with FeedbackStore.open_home(home) as store:
+        for fact, text in zip(facts, texts, strict=True):
+            conversation = store.new_conversation("person 1")
+            question = store.add_message(conversation, None, "user", fact.asked(0))
+            messages = [{"role": "user", "content": fact.asked(0)}]
+            reply = store.add_reply(
+                NewReply(
+                    id=f"{fact.relation}-{fact.subject}".replace(" ", "-"),
+                    conversation_id=conversation,
+                    parent_id=question.id,
+                    thought=None,
+                    answer=text,
+                    think=False,
+                    sampling={"temperature": 0.0},
+                    seed=0,
+                    version=version,
+                    prompt_ids=prompt.render(loaded.tokenizer, messages, False),
+                    completion_ids=prompt.completion(loaded.tokenizer, "", text, False),
+                    finish_reason="end",
+                    first_token_seconds=0.1,
+                    seconds=0.2,
+                    thought_seconds=None,
+                )
+            )
+            store.correct(reply.id, "person 1", fact.corrected())
+
+
+def measure(
+    loaded: Loaded, first: Sequence[Fact], later: Sequence[Fact], kept: Sequence[Fact]
+) -> dict[str, int]:
+    """Numbers of right answers: typed wording and three others, for the first corrections and for later ones."""
+
+    def count(facts: Sequence[Fact], wordings: Sequence[int]) -> int:
+        return sum(right(loaded, [(fact, wording) for fact in facts for wording in wordings]))
+
+    return {
+        "typed": count(first, (0,)),
+        "other_wordings": count(first, (1, 2, 3)),
+        "later_typed": count(later, (0,)) if later else 0,
+        "later": len(later),
+        "kept": count(kept, (0,)),
+    }
+
+
+def rounds_of(seed: int, method: str, rounds: int, home: Path) -> Iterator[dict[str, Any]]:
+    """Correct, train and release so many times; yields what each new version knows."""
+    version = version_to_serve(home, "smollm2")
+    loaded = load_for_serving(version, home)
+    wrong, kept = choose(loaded, read_facts(), seed)
+    first, others, later = wrong[:CORRECTED], wrong[CORRECTED:], list[Fact]()
+    print(f"seed {seed}, before: {measure(loaded, first, [], kept)}", flush=True)
+    for number in range(1, rounds + 1):
+        fresh = first
+        if number > 1:
+            fresh, others = others[:LATER], others[LATER:]
+            later += fresh
+        correct_on_the_page(home, version.id, loaded, fresh)
+        began = time.monotonic()
+        if alignment(["correct", "--home", str(home), f"--seed={seed}", *METHODS[method]]):
+            raise SystemExit("The stage failed; its error stands above.")
+        seconds = time.monotonic() - began
+        versions = Versions(home)
+        version = versions.open(versions.ids()[-1])
+        versions.release(version.id)
+        loaded = load_for_serving(version, home)
+        yield {
+            "seed": seed,
+            "method": method,
+            "round": number,
+            **measure(loaded, first, later, kept),
+            "corrected": len(first),
+            "remembered": len(kept),
+            "steps": version.manifest.metrics["steps"],
+            "seconds": round(seconds),
+        }
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """The results as a Markdown table."""
+    lines = [
+        "| Method | Seed | Round | Corrected, as typed | In 3 other wordings | Later corrections | Still right |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results:
+        of_later = f"{row['later_typed']} of {row['later']}" if row["later"] else "–"
+        lines.append(
+            f"| {row['method']} | {row['seed']} | {row['round']} | {row['typed']} of {row['corrected']} | "
+            f"{row['other_wordings']} of {3 * row['corrected']} | {of_later} | {row['kept']} of {row['remembered']} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw how many fixes hold and how many facts are kept, by round."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    FigureCanvasSVG(figure)
+    titles = {
+        "other_wordings": ("ten corrections, in wordings nobody typed", "corrected", 3),
+        "kept": ("60 facts that were right before", "remembered", 1),
+    }
+    for axes, (name, (title, of, times)) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        for method, color in (("correct", "#1a7f37"), ("plain", "#b35900")):
+            for seed in sorted({row["seed"] for row in results}):
+                rows = [row for row in results if (row["method"], row["seed"]) == (method, seed)]
+                shares = [100 * row[name] / (times * row[of]) for row in rows]
+                if rows:
+                    axes.plot([row["round"] for row in rows], shares, marker="o", color=color, label=method)
+        axes.set_title(title)
+        axes.set_xlabel("round of corrections")
+        axes.set_ylabel("right, %")
+        axes.set_ylim(0, 102)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        handles = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        axes.legend(handles.values(), handles.keys(), loc="lower left")
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run every seed that is not done yet, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--out", type=Path, default=Path("facts.jsonl"), help="JSON Lines of results, continued"
+    )
+    parser.add_argument("--plot", type=Path, help="SVG to write")
+    options = parser.parse_args()
+    quiet_libraries()
+    options.out.touch()
+    lines = options.out.read_text(encoding="utf-8").splitlines()
+    done = {(row["seed"], row["method"]) for row in map(json.loads, lines)}
+    for seed, method in itertools.product(map(int, options.seeds.split(",")), METHODS):
+        if (seed, method) in done:
+            continue
+        results = []
+        with tempfile.TemporaryDirectory() as folder:
+            # Plain fine-tuning forgets at once: one round shows it.
+            for result in rounds_of(seed, method, options.rounds if method == "correct" else 1, Path(folder)):
+                print(result, flush=True)
+                results.append(result)
+        with options.out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(result) + "\n" for result in results)
+    results = [json.loads(line) for line in options.out.read_text(encoding="utf-8").splitlines()]
+    print(table(results))
+    if options.plot:
+        draw(results, options.plot)
+
+
+if __name__ == "__main__":
+    main()
