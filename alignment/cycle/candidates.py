@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from alignment.corrections.correction_rows import corrections_among
 from alignment.cycle.cycle_state import Journal
 from alignment.data.splits import is_held_out
 from alignment.errors import PolicyError, explain, is_disk_full, is_explained
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.event_output import emit
-from alignment.stages import dpo, kto, ppo, reward
+from alignment.stages import correct, dpo, kto, ppo, reward
 from alignment.training.flags import RunOptions
 from assistant.errors import VersionError
 from assistant.events.describe import describe
@@ -26,8 +27,15 @@ from feedback_store.rows import snapshot
 
 log = logging.getLogger(__name__)
 
-STAGES = {"reward": reward.main, "dpo": dpo.main, "kto": kto.main, "ppo": ppo.main}
+STAGES = {
+    "correct": correct.main,
+    "reward": reward.main,
+    "dpo": dpo.main,
+    "kto": kto.main,
+    "ppo": ppo.main,
+}
 RECIPES = {
+    "correct": correct.CorrectRecipe,
     "reward": reward.RewardRecipe,
     "dpo": dpo.DPORecipe,
     "kto": kto.KTORecipe,
@@ -42,13 +50,20 @@ class RowCounts:
     up: int
     down: int
     pairs: int
+    corrections: int
+    """Corrected prompts. None is held out: they are tested in other words than those that are trained on."""
 
     @classmethod
     def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "RowCounts":
         """Count rows of thumbs and of preferences."""
         trained = [row for row in thumbs if not is_held_out(row.messages)]
         up = sum(row.label for row in trained)
-        return cls(up, len(trained) - up, sum(not is_held_out(row.messages) for row in pairs))
+        return cls(
+            up,
+            len(trained) - up,
+            sum(not is_held_out(row.messages) for row in pairs),
+            len(corrections_among(pairs)),
+        )
 
     @property
     def thumbs(self) -> int:
@@ -88,6 +103,7 @@ class CandidatePlan:
         """What each stage lacks; None for a stage that can run. PPO also needs an accurate reward model."""
         own, whole = self.own, self.whole
         lacks = {
+            "correct": _lack("too_few_corrections", whole.corrections, policy.minimum_corrections),
             "dpo": _lack("too_few_pairs", own.pairs, policy.minimum_pairs),
             "kto": _lack("too_few_thumbs", own.thumbs, policy.minimum_thumbs),
             "reward": _lack("too_few_judgements", whole.thumbs + whole.pairs, policy.minimum_judgements),

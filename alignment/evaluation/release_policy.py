@@ -24,7 +24,7 @@ from feedback_store import StoreError
 from feedback_store.rows import Rules
 
 RELEASES = ("at once", "trial", "by hand")
-STAGES = ("dpo", "kto", "ppo")
+STAGES = ("correct", "dpo", "kto", "ppo")
 LEARN_FROM = ("released", "all")
 
 
@@ -112,6 +112,8 @@ class CyclePolicy:
     """Minimum number of unpaired rows for KTO."""
     minimum_pairs: int = 50
     """Minimum number of pairs for DPO."""
+    minimum_corrections: int = 5
+    """Minimum number of corrected prompts for the stage that learns corrections."""
     minimum_judgements: int = 200
     """Minimum number of pairs and thumbs for the two reward models, each of which gets half of them."""
     reward_accuracy: float = 0.6
@@ -130,7 +132,13 @@ class CyclePolicy:
     """Share of conversations that the candidate serves in a live comparison."""
 
     def __post_init__(self) -> None:
-        for name in ("minimum_feedback", "minimum_thumbs", "minimum_pairs", "minimum_judgements"):
+        for name in (
+            "minimum_feedback",
+            "minimum_thumbs",
+            "minimum_pairs",
+            "minimum_corrections",
+            "minimum_judgements",
+        ):
             _whole(f"cycle.{name}", getattr(self, name), 1)
         _number("cycle.reward_accuracy", self.reward_accuracy, 0, 1)
         _number("cycle.share", self.share, 0, 1)

@@ -155,6 +155,7 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "no_reward_models": {"why": "event"},
     "stage_not_run": {"stage": "stage", "why": "event"},
     "too_few_pairs": {"have": "count", "needed": "count", "missing": "count"},
+    "too_few_corrections": {"have": "count", "needed": "count", "missing": "count"},
     "too_few_thumbs": {"have": "count", "needed": "count", "missing": "count"},
     "too_few_judgements": {"have": "count", "needed": "count", "missing": "count"},
     "thumbs_all_alike": {"count": "count", "thumb": "thumb"},

@@ -118,6 +118,7 @@ TEMPLATES = {
     "no_reward_models": "没有训练奖励模型：{why}",
     "stage_not_run": "没有运行 {stage}：{why}",
     "too_few_pairs": "偏好对 {have} / {needed}，还需要 {missing}",
+    "too_few_corrections": "更正 {have} / {needed}，还需要 {missing}",
     "too_few_thumbs": "赞和踩 {have} / {needed}，还需要 {missing}",
     "too_few_judgements": "偏好对与赞踩 {have} / {needed}，还需要 {missing}",
     "thumbs_all_alike": "{count} 个评价全是{thumb}，而它要从差别中学习",
@@ -210,7 +211,7 @@ TERMS = {
         "held-out votes judged as people did (implicit reward)": "隐含奖励与留出评价一致",
     },
     "rows": {"unpaired": "赞踩", "preference": "偏好对", "demonstration": "示范", "prompt": "提问"},
-    "stage": {"reward": "奖励模型", "reward a": "奖励模型 a", "reward b": "奖励模型 b"},
+    "stage": {"correct": "更正", "reward": "奖励模型", "reward a": "奖励模型 a", "reward b": "奖励模型 b"},
     "step": {
         "snapshot": "快照",
         "judges": "奖励模型",

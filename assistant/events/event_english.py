@@ -126,6 +126,7 @@ TEMPLATES = {
     "no_reward_models": "no reward models: {why}",
     "stage_not_run": "no {stage}: {why}",
     "too_few_pairs": "{have} of {needed:#pair|pairs}; {missing:#more is|more are} needed",
+    "too_few_corrections": "{have} of {needed:#correction|corrections}; {missing:#more is|more are} needed",
     "too_few_thumbs": "{have} of {needed:#thumb|thumbs}; {missing:#more is|more are} needed",
     "too_few_judgements": "{have} of {needed:#pair or thumb|pairs and thumbs}; {missing:#more is|more are} needed",
     "thumbs_all_alike": "all {count:#thumb points|thumbs point} {thumb}, and it learns from the difference",

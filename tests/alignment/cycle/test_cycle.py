@@ -11,7 +11,7 @@ from helpers.small_cycle import Killed, add_twin, run, state, write_policy
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
-from alignment.cycle import candidates, cycle
+from alignment.cycle import candidates, cycle, decisions
 from alignment.errors import CycleError
 from alignment.live import live_run
 from assistant.admin import cycle_records
@@ -116,14 +116,14 @@ def test_a_policy_can_begin_a_live_comparison_and_no_candidate_is_made_meanwhile
 def test_nothing_is_released_over_a_version_that_was_released_meanwhile(
     rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    release = cycle._release
+    release = decisions.release
 
     def meanwhile(home: Path, *rest: Any) -> Any:
         add_twin(home, "v3")
         Versions(home).release("v3", "by hand")
         return release(home, *rest)
 
-    monkeypatch.setattr(cycle, "_release", meanwhile)
+    monkeypatch.setattr(decisions, "release", meanwhile)
     assert run(rated, policy) == 0
     assert Versions(rated).released() == "v3"
     assert "v3 was released meanwhile" in state(rated)["outcome"]["why"]

@@ -65,7 +65,12 @@ def test_every_state_of_a_live_comparison_is_known_in_chinese(votes: int, liked:
 
 
 def test_what_a_cycle_would_do_is_known_in_chinese() -> None:
-    for counted in (RowCounts(0, 0, 0), RowCounts(60, 0, 0), RowCounts(400, 0, 0), RowCounts(200, 200, 200)):
+    for counted in (
+        RowCounts(0, 0, 0, 0),
+        RowCounts(60, 0, 0, 1),
+        RowCounts(400, 0, 0, 5),
+        RowCounts(200, 200, 200, 9),
+    ):
         for event in CandidatePlan(counted, counted).events(CyclePolicy()):
             assert english_left(describe(event, "zh")) == []
 
