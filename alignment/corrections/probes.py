@@ -1,7 +1,7 @@
 """Probes: what was fixed stays fixed, and what people liked stays likely.
 
 Every correction is asked again, as it was and in other words, and its answer compared with the correction. Every liked
-reply is a retention probe: a version may not find it much less likely than the version before did.
+reply is read again: a version may not find it much less likely than the version before did.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,15 +12,12 @@ from alignment.corrections.correction_rows import CorrectedPrompt
 from alignment.corrections.paraphrases import reworded
 from alignment.corrections.self_asked import words
 from alignment.evaluation.answering import answer
-from alignment.evaluation.retention import Row, surprises
+from alignment.evaluation.retention import Row
 from alignment.suites.task_file import Task
 from assistant.errors import PromptError
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded
 
-MOST_FALL = 0.5
-"""Nats a token by which a liked reply may become less likely: more, and the model would hardly write it again. The
-replies that corrections of SmolLM2 did not concern fell by less than 0.1."""
 LONGEST_ANSWER = 200
 """Most tokens of the answer to a probe."""
 
@@ -88,12 +85,6 @@ def is_fixed(answer: str, correction: str, wrong: str, asked: str = "") -> bool:
         return bool(said) and wrong_share <= 0.5
     right_share = len(right_only & said) / len(right_only)
     return right_share >= 0.5 and right_share > wrong_share
-
-
-def liked_that_stay(new: Any, old: Any, liked: Sequence[Row]) -> list[bool]:
-    """For each liked reply, whether `new` finds it at most MOST_FALL nats a token less likely than `old` does."""
-    pairs = zip(surprises(new, liked), surprises(old, liked), strict=True)
-    return [mine - other <= MOST_FALL for mine, other in pairs]
 
 
 def liked_rows(rows: Iterable[Any], window: int) -> list[Row]:

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alignment.cycle import candidates, cycle_state
 from alignment.cycle.cycle_state import Journal
+from alignment.cycle.probing import Probes
 from alignment.data import served_ids
 from alignment.data.splits import is_held_out
 from alignment.data.token_pairs import pairs_of_store
@@ -34,6 +36,7 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
     versions = Versions(home)
     released = versions.open(journal.state["released"])
     questions = _questions(home, policy, released, journal)
+    probes = Probes(journal, policy.gate.minimum_probes)
     judge = candidates.existing_judges(home, journal).get("b")
     looks = cycle_state.looks(earlier, released.id)
     decisions: list[dict[str, Any]] = []
@@ -58,6 +61,7 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
                 # Only PPO learned from the other half alone; the other stages share the mistakes of this judge's rows.
                 judge_decides=candidate["stage"] == "ppo",
                 cache=journal.folder,
+                more=partial(probes.measures, version.id),
             )
             decision = gate.decide(
                 compared.candidate,

@@ -46,7 +46,7 @@ from assistant.serving import prompt
 from assistant.serving.loading import Loaded, load_for_serving
 from feedback_store.stats.intervals import wilson
 
-MARGINS = {"surprise at fixed texts": 0.05, "KL on fixed texts": 0.1}
+MARGINS = {"surprise at fixed texts": 0.05, "KL on fixed texts": 0.1, "surprise at liked replies": 0.1}
 """Nats a token. The first is 5 % of the perplexity."""
 
 
@@ -102,12 +102,14 @@ def compare(
     judge: Version | None = None,
     judge_decides: bool = False,
     cache: Path | None = None,
+    more: Callable[[Loaded, Loaded], Sequence[MeasurePair]] | None = None,
 ) -> VersionComparison:
     """Measure both versions. Raises ComparisonError where the evaluation set has no task that both can be asked.
 
     `judge`: a reward model that scores answers to people's prompts; its wins count as a primary measure if
     `judge_decides`, which is honest where the candidate learned from no row that the judge has seen. `cache`: a folder
-    for answers, so that each version answers only once.
+    for answers, so that each version answers only once. `more`: gives more measures of the candidate's and the released
+    version's models.
     """
     if not inputs.tasks:
         raise ComparisonError(
@@ -135,6 +137,8 @@ def compare(
             shown.append(replace(share, version=judge.id))
     if inputs.retention:
         measures += _retention(loaded[0], loaded[1], inputs.retention)
+    if more is not None:
+        measures += more(*loaded)
     if inputs.judgements:
         agrees = implicit_accuracy(loaded[0].model, loaded[1].model, inputs.judgements)
         shown.append(_shown("held-out votes judged as people did (implicit reward)", agrees))
@@ -184,7 +188,10 @@ def fixed_texts(tokenizer: Any, count: int) -> list[Row]:
     ]
 
 
-def _pair(name: str, kind: Kind, values: dict[str, tuple[float, float]], higher: bool = True) -> MeasurePair:
+def measure_pair(
+    name: str, kind: Kind, values: dict[str, tuple[float, float]], higher: bool = True
+) -> MeasurePair:
+    """One measure of both versions, from the candidate's and the released version's value by prompt."""
     new = Measure(name, kind, {key: value[0] for key, value in values.items()}, higher)
     return new, replace(new, values={key: value[1] for key, value in values.items()})
 
@@ -203,12 +210,12 @@ def _tasks(new: VersionAnswers, old: VersionAnswers, primary: Sequence[str]) -> 
             if mine.has_unit is not None and kind == "primary":
                 units[f"{number}"] = float(mine.has_unit), float(bool(other.has_unit))
         if right["primary"]:
-            measures.append(_pair(f"right, {mode}", "primary", right["primary"]))
+            measures.append(measure_pair(f"right, {mode}", "primary", right["primary"]))
         if units:
-            measures.append(_pair(f"names the unit, {mode}", "primary", units))
+            measures.append(measure_pair(f"names the unit, {mode}", "primary", units))
         if right["guard"]:
             name = "right, other kinds" if mode == "thinking" and right["primary"] else "right"
-            measures.append(_pair(f"{name}, {mode}", "guard", right["guard"]))
+            measures.append(measure_pair(f"{name}, {mode}", "guard", right["guard"]))
     return measures
 
 
@@ -222,7 +229,7 @@ def _hygiene(new: VersionAnswers, old: VersionAnswers) -> list[MeasurePair]:
     }
     both = list(zip(new.all, old.all, strict=True))
     measures = [
-        _pair(
+        measure_pair(
             name,
             "guard",
             {f"{n}": (float(clean(mine)), float(clean(other))) for n, (mine, other) in enumerate(both)},
@@ -233,7 +240,7 @@ def _hygiene(new: VersionAnswers, old: VersionAnswers) -> list[MeasurePair]:
         f"{n}": (float(not is_much_longer(_text(mine), _text(other))), 1.0)
         for n, (mine, other) in enumerate(both)
     }
-    return [*measures, _pair("is not much longer", "guard", longer)]
+    return [*measures, measure_pair("is not much longer", "guard", longer)]
 
 
 def _text(answer: EvaluatedAnswer) -> str:
@@ -252,7 +259,7 @@ def _rewards(judge: str, new: VersionAnswers, old: VersionAnswers, score: Scores
 def _wins(rewards: RewardShift) -> MeasurePair:
     """1 for the version whose answer scores higher; both 0 where they score alike."""
     scores = zip(rewards.candidate, rewards.released, strict=True)
-    return _pair(
+    return measure_pair(
         "wins by the reward model",
         "primary",
         {f"{n}": (float(mine > other), float(other > mine)) for n, (mine, other) in enumerate(scores)},
@@ -266,13 +273,13 @@ def _retention(new: Loaded, old: Loaded, count: int) -> list[MeasurePair]:
     surprised = zip(surprises(new.model, rows), surprises(old.model, rows), strict=True)
     kl = divergences(new.model, old.model, rows)
     return [
-        _pair(
+        measure_pair(
             "surprise at fixed texts",
             "guard",
             {f"{n}": values for n, values in enumerate(surprised)},
             higher=False,
         ),
-        _pair(
+        measure_pair(
             "KL on fixed texts", "guard", {f"{n}": (value, 0.0) for n, value in enumerate(kl)}, higher=False
         ),
     ]

@@ -38,6 +38,8 @@ class Measure:
     values: Mapping[str, float]
     """By prompt id."""
     higher_is_better: bool = True
+    probes: bool = False
+    """The values are of probes, of which the policy needs fewer than of prompts."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class Compared:
     name: str
     kind: Kind
     paired: Paired
+    probes: bool = False
+
+    def least(self, policy: GatePolicy) -> int:
+        """Fewest prompts on which this measure decides anything."""
+        return policy.minimum_probes if self.probes else policy.minimum_prompts
 
 
 def decide(candidate: Evaluation, released: Evaluation, policy: GatePolicy, looks: int) -> Decision:
@@ -143,7 +150,7 @@ def judge(
     if looks < 1:
         raise ComparisonError(f"looks is {looks}; this comparison counts too, so it is at least the first.")
     level = policy.alpha / (looks * (looks + 1))
-    enough = [measure for measure in compared if measure.paired.prompts >= policy.minimum_prompts]
+    enough = [measure for measure in compared if measure.paired.prompts >= measure.least(policy)]
     primary = [measure for measure in enough if measure.kind == "primary"]
     p_values = [p_better(measure.paired) for measure in primary]
     by_name = {measure.name: _too_few(measure, policy, level) for measure in compared}
@@ -203,7 +210,7 @@ def _guard(measure: Compared, margin: float, level: float) -> Reason:
 
 
 def _too_few(measure: Compared, policy: GatePolicy, level: float) -> Reason:
-    event = Event.of("too_few_prompts", needed=policy.minimum_prompts)
+    event = Event.of("too_few_prompts", needed=measure.least(policy))
     return _reason(measure, "too few prompts", *bounds(measure.paired, level), level, event)
 
 
@@ -291,4 +298,5 @@ def _pair(new: Measure, old: Measure, candidate: str, released: str) -> Compared
             f"{new.name} holds a value that is no finite number. Evaluate both versions again."
         )
     differences = (values[:, 0] - values[:, 1]) * (1 if new.higher_is_better else -1)
-    return Compared(new.name, new.kind, Paired(differences, binary=bool(np.isin(values, (0.0, 1.0)).all())))
+    binary = bool(np.isin(values, (0.0, 1.0)).all())
+    return Compared(new.name, new.kind, Paired(differences, binary), new.probes)

@@ -40,11 +40,15 @@ class GatePolicy:
     """Margins of single guards by name, in the guard's own unit. A guard of real values needs one."""
     minimum_prompts: int = 100
     """Minimum number of held-out prompts; a measure on fewer decides nothing."""
+    minimum_probes: int = 6
+    """The same for corrections that are asked again and liked replies that are read again: people gave each by itself,
+    and six that all hold are unlikely by chance (1 in 64)."""
 
     def __post_init__(self) -> None:
         _number("gate.alpha", self.alpha, 0, 0.5)
         _number("gate.margin", self.margin, 0, 1)
         _whole("gate.minimum_prompts", self.minimum_prompts, 2)
+        _whole("gate.minimum_probes", self.minimum_probes, 2)
         if not isinstance(self.margins, Mapping):
             raise PolicyError("gate.margins must name guards with their margins, as in {perplexity: 0.1}.")
         for name, margin in self.margins.items():

@@ -207,6 +207,8 @@ TERMS = {
         "keeps the language": "语言一致",
         "is not much longer": "没有长很多",
         "surprise at fixed texts": "对固定文本的意外程度",
+        "corrections hold": "更正仍然有效",
+        "surprise at liked replies": "对获赞回答的意外程度",
         "KL on fixed texts": "固定文本上的 KL 散度",
         "held-out votes judged as people did (implicit reward)": "隐含奖励与留出评价一致",
     },

@@ -6,7 +6,7 @@ import pytest
 from helpers.tiny_home import tiny_home
 
 from alignment.corrections.correction_rows import CorrectedPrompt
-from alignment.corrections.probes import is_fixed, liked_that_stay, probe_fixes
+from alignment.corrections.probes import is_fixed, probe_fixes
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_serving
 
@@ -55,9 +55,3 @@ def test_every_correction_is_asked_in_several_wordings(tmp_path: Path) -> None:
 
     assert (probe.asked, probe.wordings) == (ASKED, 4)
     assert not probe.holds
-
-
-def test_a_version_finds_what_people_liked_as_likely_as_itself_does(tmp_path: Path) -> None:
-    model = load_for_serving(Versions(tiny_home(tmp_path)).open("v1"), tmp_path).model
-
-    assert liked_that_stay(model, model, [([5, 6], [7, 8])]) == [True]

@@ -25,7 +25,7 @@ def test_a_policy_file_is_read_by_section_with_defaults_for_the_rest(tmp_path: P
     [
         (
             "gate: {alfa: 0.1}",
-            "unknown key alfa in gate. Known keys: alpha, margin, margins, minimum_prompts",
+            "unknown key alfa in gate. Known keys: alpha, margin, margins, minimum_prompts, minimum_probes",
         ),
         ("gates: {}", "unknown key gates in the policy"),
         ("gate: {alpha: 2}", r"gate.alpha is 2; it must be a number between 0 and 0.5"),

@@ -26,7 +26,7 @@ SHOWN = 12
 FINDING_TONES = {"better": "good", "not worse": "good", "worse": "bad"}
 VERDICT_TONES = {"promote": "good", "reject": "bad"}
 
-IN_NATS = ("surprise at fixed texts", "KL on fixed texts")
+IN_NATS = ("surprise at fixed texts", "surprise at liked replies", "KL on fixed texts")
 
 Gate = dict[str, Any]
 """A decision of the gate as a manifest or a cycle's state holds it."""
