@@ -1,18 +1,17 @@
 """Every test has a home of its own, no hub and no network."""
 
 import os
+import sys
 
 # Before anything imports the libraries that read them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # What a test's empty home begins with, whether SmolLM2 is installed or not.
 os.environ["THUMBTUNE_MODEL"] = "starter"
-if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
-    # Side by side, each takes its share of the cores: with all of them each, they wait for one another.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 
 import gc
 import ipaddress
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -21,10 +20,13 @@ from typing import Any
 
 import httpx
 import pytest
-from helpers import postgres
+from helpers import postgres, warm_process
 
 from feedback_store import FeedbackStore
 
+# Else each process compiles our code and the tests anew: the workers, and every program that a test starts.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # While the test files import the libraries, garbage collections would find nothing and take a quarter of the time.
 gc.disable()
 
@@ -33,6 +35,18 @@ gc.disable()
 def pytest_xdist_auto_num_workers() -> int:
     """For `-n auto`: two more than there are cores, because tests wait for browsers and processes much of the time."""
     return 2 + (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Begin in each process with the large libraries imported, and with its share of the cores."""
+    # With all cores each, they wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(specs))))
+    os.environ["THUMBTUNE_TEST_RUN"] = str(warm_process.OWNER)
+    if sys.platform == "linux":
+        worker = Path(__file__).parent / "helpers" / "warm_worker.py"
+        for spec in specs:
+            spec.python = shlex.join([sys.executable, str(worker)])
 
 
 SLOW_FILES = (

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-OWNER = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+OWNER = int(os.environ.get("THUMBTUNE_TEST_RUN", os.getpid()))
 """Id of the process that began the test run. All its workers share one server, which ends with it."""
 _ENVIRONMENT = dict(os.environ)  # as it is before a test changes it
 
@@ -70,8 +70,9 @@ def start(
     env: dict[str, str] | None = None,
     stdout: IO[Any] | int | None = None,
     stderr: IO[Any] | int | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> WarmProcess | subprocess.Popen[bytes]:
-    """Start `python FILE …`, `python -m MODULE …` or `python -c CODE …`; its standard input is empty."""
+    """Start `python FILE …`, `python -m MODULE …` or `python -c CODE …`, with an empty input unless one is given."""
     if sys.platform != "linux":
         return subprocess.Popen(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
     request = {
@@ -83,7 +84,8 @@ def start(
     with open(os.devnull, "r+") as nothing:
         out = _number(stdout, nothing, 1)
         err = out if stderr == subprocess.STDOUT else _number(stderr, nothing, 2)
-        socket.send_fds(connection, [json.dumps(request).encode()], [nothing.fileno(), out, err])
+        files = [_number(stdin, nothing, 0), out, err]
+        socket.send_fds(connection, [json.dumps(request).encode()], files)
     return WarmProcess(connection)
 
 
@@ -120,8 +122,9 @@ def _connect() -> socket.socket:
             return _connected(folder)
         (folder / "socket").unlink(missing_ok=True)
         command = [sys.executable, str(Path(__file__).with_name("warm_server.py")), str(folder), str(OWNER)]
-        output = [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
-        server = os.posix_spawn(sys.executable, command, _ENVIRONMENT, file_actions=output)
+        files: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+        files += [(os.POSIX_SPAWN_DUP2, log.fileno(), number) for number in (1, 2)]
+        server = os.posix_spawn(sys.executable, command, _ENVIRONMENT, file_actions=files)
         while os.waitpid(server, os.WNOHANG) == (0, 0):
             with suppress(OSError):
                 return _connected(folder)
