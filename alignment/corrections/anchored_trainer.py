@@ -5,12 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 
-from alignment.corrections.anchors import Anchor, divergence, drawn, expectations
-from alignment.evaluation.retention import Row
+from alignment.corrections.anchors import Anchor, divergence, drawn
 from alignment.training.micro_batches import Batch, split_rows
-from alignment.training.processes import fast_bfloat16
 from alignment.training.trainer_compat import LengthGroupedTrainer
 
 
@@ -54,36 +51,3 @@ class AnchoredTrainer(LengthGroupedTrainer):
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
-
-
-class StopWhenLearned(TrainerCallback):
-    """Stop as soon as every token of the probes' answers is the likeliest: what goes on from there only forgets.
-
-    Looks at the weights every few updates, so that a resumed run stops where an uninterrupted one does.
-    """
-
-    def __init__(self, probes: Sequence[Row], every: int) -> None:
-        """`probes`: prompts in other words than the trained ones, with the corrections as answers. 0: never stops."""
-        self.probes = probes
-        self.every = every
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Tell the trainer to stop."""
-        if self.probes and self.every and state.global_step % self.every == 0:
-            control.should_training_stop = control.should_training_stop or is_learned(model, self.probes)
-
-
-@torch.no_grad()
-def is_learned(model: Any, rows: Sequence[Row]) -> bool:
-    """Whether the model would write each answer by itself: each of its tokens is the likeliest after those before."""
-    training = model.training
-    model.eval()
-    try:
-        for row in rows:
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
-                (expected,) = expectations(model, [row])
-            if not bool((expected.argmax(-1) == torch.tensor(row[1], device=expected.device)).all()):
-                return False
-        return True
-    finally:
-        model.train(training)

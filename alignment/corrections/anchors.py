@@ -23,8 +23,8 @@ from assistant.serving.loading import Loaded, end_tokens
 TOP = 64
 """Likeliest tokens whose probabilities are kept; all others count as one. The whole vocabulary would take 770 times the
 memory with SmolLM2, and what is left out here is at most the KL inside a rest that is hardly ever drawn."""
-LONGEST = 48
-"""Most tokens of the parent's own answers: what it says lies in their beginnings, and each update reads some."""
+LONGEST = 24
+"""Most tokens of the parent's own answers: what they say lies in their beginnings, and every update reads some."""
 BATCH = 64
 ROWS_AT_ONCE = 8
 

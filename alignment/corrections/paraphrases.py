@@ -1,6 +1,6 @@
 """The same question in other words, by rules: some to train a correction in, others to probe whether it holds.
 
-A rule only frames a prompt or asks it plainly, so that what is asked stays the same in any language that has the frame.
+A rule only frames a prompt, asks it plainly, or asks for what it asks about, so that what is asked stays the same.
 """
 
 import re
@@ -21,6 +21,10 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
             "I have a question. {text}",
             "Can you help me? {text}",
             "{plain}",
+            "I would like to know {indirect}.",
+            "Tell me {indirect}, please.",
+            "{subject}?",
+            "{subject}",
         ),
         "zh": (
             "{text}",
@@ -31,6 +35,8 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
             "我有个问题。{text}",
             "能帮帮我吗？{text}",
             "{plain}",
+            "我想知道{plain}。",
+            "告诉我{plain}。",
         ),
     },
     "probe": {
@@ -38,7 +44,9 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
         "zh": ("{text}", "想请教一下：{text}", "{text}谢谢！", "您好，{plain}"),
     },
 }
-"""{plain} is the text without capital at its beginning and stop at its end. The first probe is the prompt as it was."""
+"""{plain} is the text without capital at its beginning and stop at its end; {subject} what "What is …?" asks about, and
+{indirect} the same, or the plain question. The first probe is the prompt as it was."""
+_WHAT_IS = re.compile(r"(?:what|who|which|where)(?:'s| is| are| was| were) ((?:the|a|an) .+)", re.IGNORECASE)
 LONGEST = 400
 """Characters of a prompt that is framed; a longer one is asked as it is."""
 
@@ -52,7 +60,14 @@ def paraphrases(text: str, purpose: Purpose) -> list[str]:
     # "What is …" becomes "what is …"; "DNA stands for …" and "I …" stay.
     if re.match(r"[A-Z][a-z]", plain):
         plain = plain[0].lower() + plain[1:]
-    return [frame.format(text=text, plain=plain) for frame in frames]
+    asked = _WHAT_IS.fullmatch(plain)
+    indirect = asked[1] if asked else plain
+    wordings = [
+        frame.format(text=text, plain=plain, indirect=indirect, subject=indirect)
+        for frame in frames
+        if asked or "{subject}" not in frame
+    ]
+    return list(dict.fromkeys(wordings))
 
 
 def reworded(messages: Sequence[dict[str, str]], purpose: Purpose) -> list[list[dict[str, str]]]:

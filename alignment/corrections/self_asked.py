@@ -61,12 +61,15 @@ def user_opening(tokenizer: Any) -> list[int]:
 
 
 def beginnings(text: str) -> list[str]:
-    """The second half of a prompt taken away word by word: "What is the", "What is the capital", …
+    """A prompt without its last word, and without its last two: "What is the capital of", "What is the capital".
 
-    A text in Chinese is taken away character by character.
+    Of a text in Chinese, all but the last third and all but the last half of its characters.
     """
-    parts = list(text) if _CJK.search(text) else re.findall(r"\S+\s*", text)
-    return ["".join(parts[:count]).rstrip() for count in range(max(1, len(parts) // 2), len(parts))]
+    if _CJK.search(text):
+        counts = {len(text) // 2, len(text) * 2 // 3}
+        return [text[:count] for count in sorted(counts) if count]
+    parts = re.findall(r"\S+\s*", text)
+    return ["".join(parts[:count]).rstrip() for count in range(max(1, len(parts) - 2), len(parts))]
 
 
 def not_about(messages: Sequence[str], prompts: Sequence[str]) -> list[str]:

@@ -5,26 +5,28 @@
 recipe → data → anchors → model → trainer → save. The loss is the cross-entropy of the corrections, each asked in
 several wordings, plus the KL divergence from the parent at anchors: answers to messages like the corrected ones, to
 messages of other kinds, and replies that people liked. The optimiser is AdamW; the set of candidate functions is the
-parent's LoRA adapter. Training ends as soon as the corrections are learned in wordings that it did not see.
+parent's LoRA adapter. Training goes on after the corrections are learned: until then they push other answers away, and
+afterwards the anchors pull these back.
 """
 
 import math
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from trl import SFTConfig
 
 from alignment.corrections import anchors as anchoring
-from alignment.corrections.anchored_trainer import AnchoredTrainer, StopWhenLearned
+from alignment.corrections.anchored_trainer import AnchoredTrainer
 from alignment.corrections.anchors import Anchor
 from alignment.corrections.correction_rows import (
     CorrectedPrompt,
     CorrectionRows,
     correction_rows,
     corrections_among,
-    wordings,
 )
 from alignment.corrections.self_asked import beginnings, not_about, self_asked
 from alignment.data.feedback_rows import feedback_rows
@@ -43,10 +45,10 @@ from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
 from assistant.serving import prompt
 
-PROBED = 64
-"""Most corrections that are looked at while training goes on, to see whether they are learned."""
-MOST_LIKED = 64
-"""Most liked replies among the anchors: the latest."""
+MOST_LIKED, LIKED_TOKENS = 64, 64
+"""Most liked replies among the anchors, the latest, and as much of each."""
+MOST_OPENINGS = 64
+"""Most beginnings of corrected prompts that are continued: those of the latest."""
 
 
 @dataclass
@@ -58,15 +60,14 @@ class CorrectRecipe(LoraRecipe):
         None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
     )
     batch_size: int = flag(8, "rows in an update: a correction in one wording is a row")
-    epochs: float = flag(4, "most passes over the rows")
+    epochs: float = flag(2, "passes over the rows")
+    min_steps: int = flag(48, "fewest updates; for them, few rows are passed over more often")
     warmup: float = flag(0.1, "share of all updates in which the learning rate rises")
-    anchor_weight: float = flag(1.0, "weight of the KL divergence from the parent at the anchors; 0 for none")
-    """See docs/explanation.md, "Corrections that do not make it forget", for what each value kept."""
-    anchors: int = flag(96, "most messages near the corrections, and as many of other kinds, to anchor")
-    anchors_an_update: int = flag(8, "anchors in an update")
-    check_steps: int = flag(
-        4, "updates between looks whether all corrections are learned, which ends training; 0: never"
-    )
+    anchor_weight: float = flag(5.0, "weight of the KL divergence from the parent at the anchors; 0 for none")
+    """docs/explanation.md, "Corrections that do not make it forget", has what other weights kept."""
+    near: int = flag(256, "most messages like the corrected ones to anchor")
+    far: int = flag(64, "most messages of other kinds to anchor")
+    anchors_an_update: int = flag(24, "anchors in an update")
     max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
@@ -76,8 +77,8 @@ class CorrectRecipe(LoraRecipe):
 
 
 def updates(count: int, recipe: CorrectRecipe) -> int:
-    """Most updates for `count` rows."""
-    return math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size))
+    """Number of updates for `count` rows."""
+    return max(recipe.min_steps, math.ceil(recipe.epochs * math.ceil(count / recipe.batch_size)))
 
 
 def load_data(parent: OpenedParent, location: StageLocation, recipe: CorrectRecipe) -> CorrectionRows:
@@ -91,7 +92,7 @@ def liked_replies(location: StageLocation, corrections: list[CorrectedPrompt], w
     """The latest replies that people liked, as they were served; none of a prompt that was corrected."""
     corrected = {correction.asked for correction in corrections}
     rows = [
-        (list(row.prompt_ids), list(row.completion_ids))
+        (list(row.prompt_ids), list(row.completion_ids)[:LIKED_TOKENS])
         for row in feedback_rows(location.home, location.snapshot, "unpaired").rows
         if row.label and row.completion_ids and row.messages[-1]["content"] not in corrected
     ]
@@ -102,18 +103,19 @@ def make_anchors(
     parent: OpenedParent, corrections: list[CorrectedPrompt], liked: list[Row], recipe: CorrectRecipe
 ) -> list[Anchor]:
     """Anchors of the parent: its answers to messages that it asks itself, and liked replies."""
-    if not recipe.anchor_weight or not recipe.anchors:
+    if not recipe.anchor_weight:
         return []
     loaded = parent.loaded
-    # Any correction's way of asking is as good as another's; few enough that each is continued several times.
     asked = [correction.asked for correction in corrections]
-    openings = list(dict.fromkeys(text for message in asked for text in beginnings(message)))[-64:]
+    # The last words taken away leave what a question of this kind begins with.
+    openings = list(dict.fromkeys(text for message in asked for text in beginnings(message)))[-MOST_OPENINGS:]
     say(
         f"anchors: asking messages like the {len(corrections)} corrected ones, and others; this takes minutes"
     )
-    each = math.ceil(3 * recipe.anchors / max(len(openings), 1))
-    near = not_about(self_asked(loaded, openings, each, recipe.seed), asked)[: recipe.anchors]
-    far = not_about(self_asked(loaded, [""], 2 * recipe.anchors, recipe.seed), asked)[: recipe.anchors]
+    each = math.ceil(2 * recipe.near / max(len(openings), 1))
+    near = not_about(self_asked(loaded, openings, each, recipe.seed), asked)
+    near = random.Random(recipe.seed).sample(near, min(recipe.near, len(near)))
+    far = not_about(self_asked(loaded, [""], recipe.far, recipe.seed), asked)
     prompts = [
         prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], False) for text in [*near, *far]
     ]
@@ -121,7 +123,9 @@ def make_anchors(
     say(
         f"anchors: {len(near)} messages like the corrected ones, {len(far)} others, {len(liked)} liked replies"
     )
-    return anchoring.anchors_at(loaded.model, [*rows, *liked])
+    # As training reads them: rounded alike, the parent has not moved from itself.
+    with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+        return anchoring.anchors_at(loaded.model, [*rows, *liked])
 
 
 def train(
@@ -131,13 +135,9 @@ def train(
     recipe: CorrectRecipe,
     folder: Path,
     anchors: list[Anchor],
-    probes: list[Row],
     run: RunOptions | None = None,
 ) -> dict[str, float]:
-    """Train `model` on columns `input_ids` and `labels`, continuing a checkpoint in `folder`. Returns metrics.
-
-    `probes`: the corrections after prompts that are not trained on; training ends when all are learned.
-    """
+    """Train `model` on columns `input_ids` and `labels`, continuing a checkpoint in `folder`. Returns metrics."""
     run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
     lengths = [len(ids) for ids in training["input_ids"]]
@@ -167,7 +167,7 @@ def train(
             train_dataset=training,
             processing_class=tokenizer,
             tokens_at_once=plan.tokens_at_once,
-            callbacks=[StopOnBadLoss(), StopWhenLearned(probes, recipe.check_steps)],
+            callbacks=[StopOnBadLoss()],
             anchors=anchors,
             anchor_weight=recipe.anchor_weight,
             anchors_an_update=recipe.anchors_an_update if anchors else 0,
@@ -207,14 +207,8 @@ def main(arguments: list[str]) -> str | None:
     if anchors is None:
         anchors = make_anchors(parent, data.used, liked_replies(location, data.used, window), recipe)
         anchoring.write_anchors(anchors, work)
-    # The first wording is the prompt as it was served, which is trained on.
-    probes = [
-        row
-        for correction in data.used[-PROBED:]
-        for row in wordings(correction, "probe", tokenizer, window)[1:]
-    ]
     model, _ = trainable_model(parent, recipe, full=False, needs_reference=True)
-    metrics = train(model, tokenizer, data.training, recipe, work, anchors, probes, run)
+    metrics = train(model, tokenizer, data.training, recipe, work, anchors, run)
     return write_version(
         parent,
         location,

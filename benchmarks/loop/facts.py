@@ -64,11 +64,8 @@ CORRECTIONS = {
     "currency": "The currency of {name} is the {answer}.",
 }
 CORRECTED, LATER, KEPT = 10, 4, 60
-METHODS = {
-    "correct": [],
-    "plain": ["--anchor_weight=0", "--check_steps=0", "--epochs=3"],
-}
-"""Flags of each method. Plain supervised fine-tuning is the same stage without anchors and without an early end."""
+METHODS = {"correct": [], "plain": ["--anchor_weight=0", "--min_steps=24"]}
+"""Flags of each method. Plain supervised fine-tuning is the same stage without anchors, and half as long."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ def test_a_probe_asks_in_words_that_were_not_trained(text: str) -> None:
 
     assert trained[0] == probed[0] == text
     assert not set(trained) & set(probed[1:])
-    assert len(set(trained)) == 8 and len(set(probed)) == 4
-    assert all(text[:-1][1:] in wording for wording in trained + probed)
+    assert len(trained) >= 10 and len(probed) == 4
+    assert len(set(trained)) == len(trained)
 
 
 @pytest.mark.parametrize("text", ["one line\nand another", "x" * 401])
@@ -31,9 +31,22 @@ def test_a_long_text_is_asked_as_it_is(text: str) -> None:
 
 
 def test_only_a_word_s_capital_at_the_beginning_is_lowered() -> None:
-    assert paraphrases(QUESTION, "training")[-1] == "what is the capital of Serbia"
-    assert paraphrases("DNA stands for what?", "training")[-1] == "DNA stands for what"
-    assert paraphrases("I am cold.", "training")[-1] == "I am cold"
+    assert paraphrases(QUESTION, "training")[7] == "what is the capital of Serbia"
+    assert paraphrases("DNA stands for what?", "training")[7] == "DNA stands for what"
+    assert paraphrases("I am cold.", "training")[7] == "I am cold"
+
+
+def test_what_a_question_asks_about_is_asked_for() -> None:
+    assert paraphrases(QUESTION, "training")[8:] == [
+        "I would like to know the capital of Serbia.",
+        "Tell me the capital of Serbia, please.",
+        "the capital of Serbia?",
+        "the capital of Serbia",
+    ]
+    assert paraphrases("Who wrote Faust?", "training")[8:] == [
+        "I would like to know who wrote Faust.",
+        "Tell me who wrote Faust, please.",
+    ]
 
 
 def test_the_messages_before_the_last_stay() -> None:
@@ -48,9 +61,9 @@ def test_the_messages_before_the_last_stay() -> None:
     assert messages[-1]["content"] == QUESTION
 
 
-def test_the_second_half_of_a_prompt_is_taken_away_word_by_word() -> None:
-    assert beginnings(QUESTION) == ["What is the", "What is the capital", "What is the capital of"]
-    assert beginnings("法国的首都？") == ["法国的", "法国的首", "法国的首都"]
+def test_the_end_of_a_prompt_is_taken_away() -> None:
+    assert beginnings(QUESTION) == ["What is the capital", "What is the capital of"]
+    assert beginnings("法国的首都？") == ["法国的", "法国的首"]
     assert beginnings("Why?") == []
 
 

@@ -11,7 +11,7 @@ from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 from feedback_store.rows import unpaired_rows
 
-QUICK = {"epochs": 1, "anchors": 2, "anchors_an_update": 1, "check_steps": 0}
+QUICK = {"min_steps": 1, "epochs": 0.1, "near": 2, "far": 0, "anchors_an_update": 1}
 FACTS = {"Brazil": "Brasília", "Chile": "Santiago", "Peru": "Lima"}
 
 

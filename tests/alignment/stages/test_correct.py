@@ -9,7 +9,6 @@ from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
 from alignment.corrections import anchors as anchoring
-from alignment.corrections.anchored_trainer import is_learned
 from alignment.stages import correct
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
@@ -20,7 +19,7 @@ from feedback_store.rows import unpaired_rows
 
 ASKED, RIGHT = "What is the capital of Brazil?", "Brasília."
 LIKED = ("How many apples?", "7 apples", 1)
-QUICK = ["--anchors=4", "--anchors_an_update=2", "--learning_rate=1e-2", "--epochs=20", "--check_steps=0"]
+QUICK = ["--near=4", "--far=0", "--anchors_an_update=2", "--learning_rate=1e-2", "--min_steps=20"]
 
 
 @pytest.fixture
@@ -41,21 +40,21 @@ def run(home: Path, *flags: str) -> int:
     return main(["correct", "--home", str(home), *flags])
 
 
-def test_a_correction_is_learned_in_words_that_nobody_typed_and_then_training_ends(tmp_path: Path) -> None:
+def test_a_correction_is_learned_in_words_that_nobody_typed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     version_to_serve(home, "starter")
     correct_one(home)
 
-    assert run(home, "--anchors=4", "--epochs=100", "--check_steps=2") == 0
+    assert run(home, "--near=4", "--far=2", "--anchors_an_update=2", "--min_steps=30") == 0
 
     versions = Versions(home)
     version = versions.open("v2")
     loaded = load_for_serving(version, home)
     ids = prompt.render(loaded.tokenizer, [{"role": "user", "content": f"{ASKED} Thanks!"}], think=False)
-    assert is_learned(loaded.model, [(ids, prompt.completion(loaded.tokenizer, "", RIGHT, think=False))])
-    assert version.manifest.metrics["steps"] < 100
+    ((_, answered),) = anchoring.greedy_answers(loaded, [ids])
+    assert answered == prompt.completion(loaded.tokenizer, "", RIGHT, think=False)
     assert version.manifest.stage == "correct"
-    assert (version.manifest.data["corrections"], version.manifest.data["rows"]) == (1, 8)
+    assert (version.manifest.data["corrections"], version.manifest.data["rows"]) == (1, 12)
     assert version.manifest.data["anchors"] > 1
 
 
@@ -87,7 +86,7 @@ def test_a_home_without_corrections_is_told_what_to_do(
 def test_a_dry_run_counts_and_writes_nothing(corrected: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(corrected, *QUICK, "--dry_run") == 0
 
-    assert "rows: 1 corrections in 8 wordings" in capsys.readouterr().out
+    assert "rows: 1 corrections in 12 wordings" in capsys.readouterr().out
     assert Versions(corrected).ids() == ["v1"]
 
 
@@ -104,7 +103,7 @@ def test_the_same_seed_gives_the_same_anchors_and_weights(corrected: Path, monke
     made: list[Any] = []
     monkeypatch.setattr(anchoring, "write_anchors", lambda anchors, folder: made.append(anchors))
     for _ in range(2):
-        run(corrected, *QUICK, "--parent=v1", "--epochs=2")
+        run(corrected, *QUICK, "--parent=v1", "--min_steps=2")
 
     rows = [[(anchor.prompt_ids, anchor.completion_ids) for anchor in anchors] for anchors in made]
     one, two = (
@@ -113,4 +112,4 @@ def test_the_same_seed_gives_the_same_anchors_and_weights(corrected: Path, monke
     )
     assert rows[0] == rows[1]
     assert one == two
-    assert correct.updates(8, correct.CorrectRecipe(epochs=2)) == 2
+    assert correct.updates(800, correct.CorrectRecipe()) == 200
