@@ -63,6 +63,18 @@ class Curve:
     points: list[tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A correction that a cycle asked again of a candidate and of the version that was released."""
+
+    asked: str
+    correction: str
+    answer: str
+    holds: bool
+    answer_before: str
+    held_before: bool
+
+
 def _log_damage(path: Path, error: Exception) -> None:
     log.warning("%s cannot be read: %s", path, error)
 
@@ -102,6 +114,25 @@ def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHist
     except (TypeError, KeyError, ValueError):
         return None
     return scores if scores.before and scores.after else None
+
+
+def probes(home: Path, cycle: int, candidate: str) -> list[Probe]:
+    """What a cycle's probes of a candidate found, one for each correction. Empty if the cycle had none."""
+    content = _read(home / "cycles" / str(cycle) / f"probes-{candidate}.json")
+    try:
+        return [
+            Probe(
+                str(row["asked"]),
+                str(row["correction"]),
+                str(row["answer"]),
+                bool(row["holds"]),
+                str(row["answer_before"]),
+                bool(row["held_before"]),
+            )
+            for row in content
+        ]
+    except (TypeError, KeyError):
+        return []
 
 
 def trials(home: Path) -> list[dict[str, Any]]:

@@ -103,6 +103,26 @@ def gate(verdict: str, candidate: str, released: str, cycle: int) -> dict[str, A
     }  # fmt: skip
 
 
+PROBES = [
+    {
+        "asked": f"What is the capital of {country}?",
+        "correction": f"The capital of {country} is {right}.",
+        "wrong": f"The capital of {country} is {wrong}.",
+        "answer": f"The capital of {country} is {right if holds else wrong}.",
+        "holds": holds,
+        "answer_before": f"The capital of {country} is {right if held else wrong}.",
+        "held_before": held,
+    }
+    for country, right, wrong, held, holds in (
+        ("Turkey", "Ankara", "Istanbul", True, True),
+        ("Brazil", "Brasília", "Rio de Janeiro", False, True),
+        ("Kazakhstan", "Astana", "Almaty", True, False),
+        ("Nigeria", "Abuja", "Lagos", False, False),
+    )
+]
+"""Corrections asked again: one that still holds, one fixed, one lost, one still wrong."""
+
+
 def fill(home: Path, fake: FakeChat) -> Versions:
     """Two cycles: v2 and v3 are judges, v4 was promoted and released, v5 rejected; v6 promoted over v4 waits."""
     versions, rng = Versions(home), random.Random(1)
@@ -154,6 +174,7 @@ def fill(home: Path, fake: FakeChat) -> Versions:
         scores = {"judge": "v3", "released": before, "candidate": [x + rng.gauss(0.6, 0.7) for x in before]}
         for candidate in candidates:
             (folder / f"{candidate}-against-{old}.json").write_text(json.dumps({"rewards": scores}))
+    (home / "cycles" / "2" / "probes-v6.json").write_text(json.dumps(PROBES, ensure_ascii=False))
     _trial(home, rng)
     _votes(fake, rng)
     return versions

@@ -132,6 +132,12 @@ ENGLISH = DashboardTexts(
     choices_format="{value}% [{low}, {high}], {count} choices",
     cycles_help="A cycle trains candidates on new feedback, evaluates them on held-out prompts, and releases the best "
     "one if the policy allows it.",
+    probes="Corrections asked again",
+    probes_format="{holding} of {count} hold in {version}; in {released}, {before}. Lost: {lost}.",
+    probes_open="Both answers to each",
+    probe_asked="Asked",
+    probe_correction="Corrected to",
+    probe_states={"lost": "lost", "wrong": "still wrong", "fixed": "fixed", "held": "holds"},
     run_cycle="Run a cycle now",
     plan="What would a cycle do?",
     plan_title="A cycle would do this now",

@@ -96,6 +96,14 @@ class DashboardTexts:
 
     # Cycles
     cycles_help: str
+    probes: str
+    probes_format: str
+    """Of the `count` of corrections, how many are `holding` in `version`, were `before` in `released`, are `lost`."""
+    probes_open: str
+    probe_asked: str
+    probe_correction: str
+    probe_states: dict[str, str]
+    """By what became of a correction: lost, wrong, fixed, held."""
     run_cycle: str
     plan: str
     plan_title: str

@@ -86,6 +86,7 @@ def _discarded(state: dict[str, Any]) -> bool:
 def _decision(services: AdminServices, session: DashboardSession, number: int, gate: Gate) -> dict[str, Any]:
     candidate, verdict = str(gate.get("candidate")), str(gate.get("verdict"))
     return {
+        "probes": probes(services, session.texts, number, candidate, str(gate.get("released"))),
         "candidate": candidate,
         "verdict": session.texts.verdicts.get(verdict, verdict),
         "tone": VERDICT_TONES.get(verdict, "calm"),
@@ -152,6 +153,46 @@ def _interval(texts: DashboardTexts, reason: dict[str, Any], scale: int) -> Inte
         f"{mean:{digits}}{unit} [{low:{digits}}, {high:{digits}}]",
         f"{texts.kinds.get(kind, kind)} · {texts.findings.get(finding, finding)}",
         FINDING_TONES.get(finding, "calm"),
+    )
+
+
+def probes(
+    services: AdminServices, texts: DashboardTexts, number: int, candidate: str, released: str
+) -> Markup:
+    """What became of people's corrections: how many hold, and both versions' answers, lost ones first."""
+    found = cycle_records.probes(services.home, number, candidate)
+    if not found:
+        return Markup()
+    states = {
+        (True, False): ("lost", "bad"),
+        (False, False): ("wrong", "calm"),
+        (False, True): ("fixed", "good"),
+        (True, True): ("held", "good"),
+    }
+    order = list(states)
+    found.sort(key=lambda probe: order.index((probe.held_before, probe.holds)))
+    return render(
+        "dashboard/probes.html",
+        texts=texts,
+        summary=texts.probes_format.format(
+            version=candidate,
+            holding=sum(probe.holds for probe in found),
+            count=len(found),
+            released=released,
+            before=sum(probe.held_before for probe in found),
+            lost=sum(probe.held_before and not probe.holds for probe in found),
+        ),
+        columns=[
+            texts.probe_asked,
+            texts.probe_correction,
+            texts.before_format.format(version=released),
+            texts.after_format.format(version=candidate),
+        ],
+        probes=[
+            (probe, texts.probe_states[name], tone)
+            for probe in found
+            for name, tone in [states[probe.held_before, probe.holds]]
+        ],
     )
 
 

@@ -170,6 +170,15 @@ def test_the_name_of_a_reward_model_is_text(services: AdminServices, tab: Dashbo
     assert_only_text(AdminHandlers(services).open_version(tab, {"version": "v6"}, WHO).panel)
 
 
+@pytest.mark.parametrize("name", ["asked", "correction", "answer", "answer_before"])
+def test_a_probe_is_text(services: AdminServices, tab: DashboardSession, name: str) -> None:
+    change(
+        services.home / "cycles" / "2" / "probes-v6.json",
+        lambda probes: [{**probe, name: EVIL} for probe in probes],
+    )
+    assert_only_text(opened(services, tab, "cycles").body)
+
+
 @pytest.mark.parametrize("name", ["id", "candidate", "released", "verdict", "why", "started", "ended"])
 def test_an_earlier_live_comparison_is_text(
     services: AdminServices, tab: DashboardSession, name: str

@@ -51,6 +51,29 @@ def test_every_view_is_drawn_for_a_filled_and_for_a_new_home(
         assert update.body.count("<details") == update.body.count("</details>")
 
 
+@pytest.mark.parametrize(
+    ("code", "summary"),
+    [
+        ("en", "2 of 4 hold in v6; in v4, 2. Lost: 1."),
+        ("zh", "4 条更正中有 2 条在 v6 中有效；在 v4 中为 2 条。失去：1。"),
+    ],
+)
+def test_the_cycle_shows_what_became_of_corrections_the_lost_ones_first(
+    services: AdminServices, code: str, summary: str
+) -> None:
+    body = unescape(
+        AdminHandlers(services).open(DashboardSession(language=code), {"view": "cycles"}, WHO).body
+    )
+
+    assert summary in body
+    rows = re.findall(r"<tr>.*?</tr>", body[body.index(summary) :], re.DOTALL)[1:5]
+    states = LANGUAGES[code].probe_states
+    assert [
+        states[name] in row for name, row in zip(("lost", "wrong", "fixed", "held"), rows, strict=True)
+    ] == [True] * 4
+    assert "Kazakhstan is Astana" in rows[0] and "Kazakhstan is Almaty" in rows[0]
+
+
 def test_each_view_of_a_new_home_says_what_will_appear(bare: AdminServices) -> None:
     texts = LANGUAGES["en"]
     for view, sentences in (
