@@ -33,6 +33,7 @@ COMMANDS = {
     "release": "make a version the served one; a running app follows",
     "rollback": "serve again what was served before",
     "versions": "list the versions of a home",
+    "export": "write a version for other programs: PEFT, merged safetensors, GGUF, the Hub",
 }
 
 
@@ -104,6 +105,10 @@ def _command(name: str) -> Callable[[list[str]], object]:
         from alignment.live import live_run
 
         return live_run.main
+    if name == "export":
+        from alignment.export import export
+
+        return export.main
     need_training_packages()
     from assistant.serving.loading import quiet_libraries
 

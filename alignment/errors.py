@@ -36,6 +36,10 @@ class ComparisonError(AlignmentError):
     """Two versions cannot be compared: their measures or prompts differ, or there are no answers."""
 
 
+class ExportError(AlignmentError):
+    """A version cannot be written in the format that was asked for, or the Hub did not take it."""
+
+
 class LockError(AlignmentError):
     """Another process is running a cycle on the same home."""
 

@@ -22,7 +22,7 @@ def _by_words(numbers: str) -> Any:
 
 
 _GPT2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-_PRE_TOKENIZERS = {
+PRE_TOKENIZERS = {
     "gpt-2": _GPT2,
     "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _GPT2]),
     "qwen2": _by_words(r"\p{N}"),
@@ -38,10 +38,10 @@ def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
     damaged.
     """
     model, split = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
-    if model != "gpt2" or split not in _PRE_TOKENIZERS:
+    if model != "gpt2" or split not in PRE_TOKENIZERS:
         raise ModelError(
             f"The file's tokenizer is of the kind {model}, {split}, and of GGUF's kinds gpt2 with "
-            f"{', '.join(_PRE_TOKENIZERS)} are read. Give the model's safetensors folder or Hub id."
+            f"{', '.join(PRE_TOKENIZERS)} are read. Give the model's safetensors folder or Hub id."
         )
     try:
         tokens: list[str] = metadata["tokenizer.ggml.tokens"]
@@ -60,7 +60,7 @@ def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
             f"The file's tokenizer cannot be read: {error!r}. Download the file again."
         ) from error
     tokenizer.normalizer = normalizers.NFC() if split == "qwen2" else None
-    tokenizer.pre_tokenizer = _PRE_TOKENIZERS[split]
+    tokenizer.pre_tokenizer = PRE_TOKENIZERS[split]
     tokenizer.decoder = decoders.ByteLevel()
     begins = metadata.get("tokenizer.ggml.add_bos_token") and "bos_token" in named
     tokenizer.post_processor = (

@@ -65,11 +65,11 @@ def read_tensors(path: Path) -> Iterator[Tensor]:
 
 
 def write_tensors(path: Path, tensors: Iterable[tuple[str, Any]]) -> None:
-    """Write named NumPy arrays, float16 or float32, as a safetensors file; one at a time is in memory.
+    """Write named NumPy arrays as a safetensors file: float32, float16, or bfloat16 as uint16.
 
-    Raises OSError.
+    One of them is in memory at a time. Raises OSError.
     """
-    names = {np.dtype(kind): name for name, kind in _NUMPY_TYPES.items() if name != "BF16"}
+    names = {np.dtype(kind): name for name, kind in _NUMPY_TYPES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     values_path = path.with_name(path.name + ".values")
     try:

@@ -61,6 +61,8 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "reward_model_released": {"version": "text"},
     "no_earlier_release": {},
     "release_pointer_unreadable": _ERROR_AT,
+    "exported": {"version": "text", "path": "text", "megabytes": "number"},
+    "pushed": {"version": "text", "url": "text"},
     # Reasons in the history of releases
     "first_version": {},
     "released_by": {"who": "text", "why": "text"},

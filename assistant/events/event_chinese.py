@@ -26,6 +26,8 @@ TEMPLATES = {
     "no_earlier_release": "之前没有发布过别的版本，无法回退。",
     "release_pointer_unreadable": "读不出 {path}（{error}）。它记录当前版本：请从备份恢复，或删除它，"
     "再用 `python -m alignment release` 重新发布一个版本。",
+    "exported": "{version} 已写入 {path}（{megabytes:.3g} 兆字节）",
+    "pushed": "{version} 已上传：{url}",
     "first_version": "最初的版本",
     "released_by": "由 {who} 发布{why:?：}",
     "rolled_back": "从 {version} 回退",

@@ -27,6 +27,8 @@ TEMPLATES = {
     "no_earlier_release": "There is no earlier release to go back to.",
     "release_pointer_unreadable": "{path} cannot be read ({error}). It names the served version: restore it from a "
     "backup, or delete it and release a version again with `python -m alignment release`.",
+    "exported": "{version} written to {path} ({megabytes:.3g} MB)",
+    "pushed": "{version} uploaded: {url}",
     "first_version": "first version of this home",
     "released_by": "by {who}{why:?: }",
     "rolled_back": "rolled back from {version}",

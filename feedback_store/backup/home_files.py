@@ -14,9 +14,9 @@ from feedback_store.errors import BackupFailed, StoreDamaged
 from feedback_store.hashing import sha256_file
 
 CHUNK = 1 << 20  # bytes
-# Checkpoints are large and can be made again. The URL of a database may contain its password. A lock file (LOCK)
-# names a process of this machine.
-LEFT_OUT = ("training", "cache", "lost+found", URL_FILE)
+# Checkpoints and exported versions are large and can be made again. The URL of a database may contain its password. A
+# lock file (LOCK) names a process of this machine.
+LEFT_OUT = ("training", "exports", "cache", "lost+found", URL_FILE)
 LOCK = "lock"
 Known = dict[tuple[str, int, int, int], str]
 """SHA-256 of files that were hashed before, by path, size, modification time in nanoseconds, and inode."""

@@ -29,10 +29,11 @@ def adapter_file(version: Version, base_folder: Path, cache: Path) -> Path:
             f"The adapter of {version.id} cannot be read ({error}). Restore it, or release another version."
         ) from error
     path = cache / f"adapter-{FORMAT}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:32]}.gguf"
-    return made_once(path, lambda new: _write_adapter(version, base_folder, new))
+    return made_once(path, lambda new: write_adapter(version, base_folder, new))
 
 
-def _write_adapter(version: Version, base_folder: Path, path: Path) -> None:
+def write_adapter(version: Version, base_folder: Path, path: Path) -> None:
+    """Write a version's adapter to the GGUF file `path`, in float32. Raises VersionError as `adapter_file` does."""
     config = read_config(base_folder)
     settings = plain_lora_settings(version)
     targets = settings["target_modules"]

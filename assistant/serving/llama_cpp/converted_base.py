@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, TokenType
+from gguf import GGMLQuantizationType, TokenType
 
 from assistant.bases.base import FileBits, folder_hash
 from assistant.bases.gguf_base import served_values
 from assistant.bases.gguf_file import GgufFile
-from assistant.bases.gguf_layout import ARCHITECTURES, metadata_of, rotated, tensor_names
+from assistant.bases.gguf_layout import ARCHITECTURES, rotated, tensor_names
 from assistant.bases.model_folder import read_config
 from assistant.bases.safetensors_file import Tensor, read_tensors
 from assistant.errors import ModelError
-from assistant.serving.llama_cpp.converted_file import FORMAT, finish, made_once
+from assistant.serving.llama_cpp.converted_file import FORMAT, begin_model, finish, made_once
 from feedback_store.hashing import sha256_file
 
 SERVED_AS_FILE = 1_000_000_000
@@ -81,13 +81,7 @@ def base_file(
 
 
 def _write_base(config: dict[str, Any], entries: Iterator[Entry], ends: list[int], path: Path) -> None:
-    architecture = ARCHITECTURES[config["architectures"][0]]
-    writer = GGUFWriter(str(path), architecture)
-    for key, value in metadata_of(config).items():
-        if isinstance(value, float):
-            writer.add_float32(f"{architecture}.{key}", value)
-        else:
-            writer.add_uint32(f"{architecture}.{key}", value)
+    writer = begin_model(path, config)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([f"{token}," for token in range(config["vocab_size"])])

@@ -2,11 +2,13 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gguf import GGUFWriter
 
+from assistant.bases.gguf_layout import ARCHITECTURES, metadata_of
 from assistant.errors import ModelError
 
 FORMAT = 2
@@ -31,6 +33,18 @@ def made_once(path: Path, write: Callable[[Path], None]) -> Path:
             finally:
                 new.unlink(missing_ok=True)
     return path
+
+
+def begin_model(path: Path, config: Mapping[str, Any]) -> GGUFWriter:
+    """A writer of the file `path`, to which the configuration of a model has been added."""
+    architecture = ARCHITECTURES[config["architectures"][0]]
+    writer = GGUFWriter(str(path), architecture)
+    for key, value in metadata_of(config).items():
+        if isinstance(value, float):
+            writer.add_float32(f"{architecture}.{key}", value)
+        else:
+            writer.add_uint32(f"{architecture}.{key}", value)
+    return writer
 
 
 def finish(writer: GGUFWriter) -> None:
