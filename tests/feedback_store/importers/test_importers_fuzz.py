@@ -25,11 +25,14 @@ READING = pytest.mark.parametrize("engine_name", ["sqlite"])
 
 
 FUZZ = settings(
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+MANY = settings(FUZZ, max_examples=300)
+"""Of the slow tests."""
 
 
 HOSTILE = st.recursive(
@@ -121,12 +124,7 @@ def with_changed(row: Any, where: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@FUZZ
-@given(data=st.data())
-def test_hostile_fields_give_a_row_or_a_reason_but_no_crash(
-    system: str, data: st.DataObject, tmp_path: Path
-) -> None:
+def read_hostile_fields(system: str, data: st.DataObject, tmp_path: Path) -> None:
     row = data.draw(st.sampled_from(all_rows(system, tmp_path)))
     for _ in range(data.draw(st.integers(1, 3))):
         row = with_changed(row, data.draw(st.sampled_from(paths_in(row))), data.draw(HOSTILE))
@@ -135,6 +133,25 @@ def test_hostile_fields_give_a_row_or_a_reason_but_no_crash(
         if not isinstance(item, Unusable):
             with suppress(Unusable):
                 check(item)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@FUZZ
+@given(data=st.data())
+def test_hostile_fields_give_a_row_or_a_reason_but_no_crash(
+    system: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    read_hostile_fields(system, data, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+@MANY
+@given(data=st.data())
+def test_many_hostile_fields_give_a_row_or_a_reason_but_no_crash(
+    system: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    read_hostile_fields(system, data, tmp_path)
 
 
 @pytest.mark.parametrize(("engine_name", "system"), STORED)
@@ -160,32 +177,47 @@ def test_a_hostile_file_leaves_a_valid_store_and_can_be_imported_again(
     assert everything(store) == before
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@FUZZ
-@given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
-def test_corrupted_bytes_raise_only_import_errors(
-    system: str, tmp_path: Path, noise: bytes, where: float, width: int
-) -> None:
-    data = sample(system, tmp_path).read_bytes()
+CORRUPTION = st.tuples(st.binary(min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 20))
+"""New bytes, where in the file they begin as a share of its length, and how many bytes they replace."""
+
+
+def corrupted(system: str, folder: Path, corruption: tuple[bytes, float, int]) -> Path:
+    """A system's sample with some bytes replaced."""
+    noise, where, width = corruption
+    data = sample(system, folder).read_bytes()
     at = int(where * len(data))
-    path = tmp_path / "noise"
+    path = folder / "noise"
     path.write_bytes(data[:at] + noise + data[at + width :])
+    return path
+
+
+def read_corrupted(system: str, path: Path) -> None:
     read, _ = SYSTEMS[system]
     with suppress(ImportFailed):
         for item in read(path):
             assert isinstance(item, ImportedConversation | Unusable)
 
 
-@pytest.mark.parametrize(("engine_name", "system"), STORED)
-@settings(FUZZ, max_examples=15)
-@given(noise=st.binary(min_size=1, max_size=6), where=st.floats(0, 1), width=st.integers(0, 20))
-def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
-    system: str, store: FeedbackStore, tmp_path: Path, noise: bytes, where: float, width: int
+@pytest.mark.parametrize("system", SYSTEMS)
+@FUZZ
+@given(corruption=CORRUPTION)
+def test_corrupted_bytes_raise_only_import_errors(
+    system: str, tmp_path: Path, corruption: tuple[bytes, float, int]
 ) -> None:
-    data = sample(system, tmp_path).read_bytes()
-    at = int(where * len(data))
-    path = tmp_path / "noise"
-    path.write_bytes(data[:at] + noise + data[at + width :])
+    read_corrupted(system, corrupted(system, tmp_path, corruption))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", SYSTEMS)
+@MANY
+@given(corruption=CORRUPTION)
+def test_many_corrupted_bytes_raise_only_import_errors(
+    system: str, tmp_path: Path, corruption: tuple[bytes, float, int]
+) -> None:
+    read_corrupted(system, corrupted(system, tmp_path, corruption))
+
+
+def import_corrupted(store: FeedbackStore, system: str, path: Path) -> None:
     before = contents(store)
     try:
         first = import_file(store, system, path)
@@ -197,6 +229,25 @@ def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
     again = import_file(store, system, path)
     assert again.kept == again.unchanged == first.kept
     assert contents(store) == before
+
+
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
+@settings(FUZZ, max_examples=6)
+@given(corruption=CORRUPTION)
+def test_an_import_of_corrupted_bytes_changes_nothing_or_leaves_a_valid_store(
+    system: str, store: FeedbackStore, tmp_path: Path, corruption: tuple[bytes, float, int]
+) -> None:
+    import_corrupted(store, system, corrupted(system, tmp_path, corruption))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine_name", "system"), STORED)
+@MANY
+@given(corruption=CORRUPTION)
+def test_many_imports_of_corrupted_bytes_change_nothing_or_leave_a_valid_store(
+    system: str, store: FeedbackStore, tmp_path: Path, corruption: tuple[bytes, float, int]
+) -> None:
+    import_corrupted(store, system, corrupted(system, tmp_path, corruption))
 
 
 def columns(number: int) -> st.SearchStrategy[Any]:
@@ -237,7 +288,7 @@ def columns(number: int) -> st.SearchStrategy[Any]:
 
 
 @READING
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=20)
 @given(data=st.data())
 def test_parquet_columns_of_any_type_give_rows_or_reasons_but_no_crash(
     store: FeedbackStore, tmp_path: Path, data: st.DataObject
