@@ -118,6 +118,7 @@ def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch
     assert default_home() != Path("/data")
 
 
+@pytest.mark.slow
 def test_serving_imports_no_training_library() -> None:
     code = (
         "import sys, assistant.chat.chat, assistant.page, assistant.serving.transformers_engine\n"

@@ -1,11 +1,11 @@
 """`python -m feedback_store forget`: what it asks, deletes and says."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import warm_process
 from helpers.import_cases import added
 from helpers.import_samples import SAMPLES
 from helpers.paths import ROOT
@@ -39,13 +39,9 @@ def test_forget_asks_first(
 
 
 def test_forget_without_anyone_to_answer_deletes_nothing(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "feedback_store", "forget", "ann", "--home", str(home)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    # Its standard input is empty.
+    command = [sys.executable, "-m", "feedback_store", "forget", "ann", "--home", str(home)]
+    done = warm_process.run(command, cwd=ROOT)
     assert done.returncode == 2
     assert "--yes" in done.stderr
     with FeedbackStore.open_home(home) as store:

@@ -17,7 +17,7 @@ from helpers.feedback import rate_replies
 from helpers.running_app import ROOT
 from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
 
-from alignment.cycle.cycle_lock import process_identity
+from alignment.cycle.cycle_lock import cycle_lock, process_identity
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
@@ -134,12 +134,13 @@ def test_two_cycles_at_once_are_refused_and_a_stale_lock_is_not(
     ids=["another process has the id", "the machine was started anew", "damaged"],
 )
 def test_a_lock_whose_process_is_another_by_now_is_stale(
-    rated: Path, policy: Path, spoil: Callable[[dict[str, Any]], dict[str, Any]]
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    lock = rated / "cycles" / "lock"
-    lock.parent.mkdir()
+    lock = tmp_path / "lock"
     lock.write_text(json.dumps(spoil(process_identity(os.getpid()))))
-    assert run(rated, policy) == 0
+    with cycle_lock(lock):
+        assert json.loads(lock.read_text()) == process_identity(os.getpid())
+    assert not lock.exists()
 
 
 def test_a_lock_of_another_machine_stands(

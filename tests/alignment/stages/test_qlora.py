@@ -98,7 +98,13 @@ def weights(version: Version) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     ("stage", "bits"),
-    [("sft", "4bit"), ("sft", "8bit"), ("kto", "4bit"), ("dpo", "4bit"), ("reward", "8bit")],
+    [
+        ("sft", "4bit"),
+        ("sft", "8bit"),
+        ("reward", "8bit"),
+        pytest.param("kto", "4bit", marks=pytest.mark.slow),
+        pytest.param("dpo", "4bit", marks=pytest.mark.slow),
+    ],
 )
 def test_training_on_a_quantized_base_learns_and_the_manifest_records_it(
     home: Path, stage: str, bits: str, learned: Callable[[str, str], Version]

@@ -284,11 +284,10 @@ def test_each_caller_has_a_pseudonym_that_belongs_to_one_home(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["😀", "漢字かな", "e\u0301\u200d🏳️‍🌈", "\ufffd"])
 def test_characters_of_many_tokens_come_whole(client: httpx.Client, text: str) -> None:
     request = {"messages": [{"role": "user", "content": f"{text} {text}"}], "temperature": 5.0}
-    for seed in range(3):
-        whole = complete(client, **request, seed=seed, max_tokens=40)["choices"][0]["message"]
-        chunks = stream(client, **request, seed=seed, max_tokens=40)
-        assert joined(chunks, "content") == whole["content"]
-        assert joined(chunks, "reasoning_content") == whole.get("reasoning_content", "")
+    whole = complete(client, **request, seed=1, max_tokens=40)["choices"][0]["message"]
+    chunks = stream(client, **request, seed=1, max_tokens=40)
+    assert joined(chunks, "content") == whole["content"]
+    assert joined(chunks, "reasoning_content") == whole.get("reasoning_content", "")
 
 
 def test_a_version_can_be_named(client: httpx.Client) -> None:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from helpers import warm_process
 from helpers.filled_home import contents, filled_home, ratings
 from helpers.running_app import ROOT
 from helpers.store_fixtures import one_turn
@@ -64,7 +64,7 @@ def test_a_killed_backup_leaves_the_older_one_restorable_and_the_next_one_is_com
     with FeedbackStore.open(home / "feedback.db") as store:
         store.rate(one_turn(store, "bob").id, "bob", -1)
     (home / "trial.json").write_text("{}")
-    done = subprocess.run([sys.executable, "-c", KILLED, str(home), url, str(call), half], cwd=ROOT)
+    done = warm_process.run([sys.executable, "-c", KILLED, str(home), url, str(call), half], cwd=ROOT)
     assert done.returncode == -9
     assert restore(tmp_path / "old", url).backup.id == older.id
     assert ratings(tmp_path / "old") == before

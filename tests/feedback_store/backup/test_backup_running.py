@@ -1,16 +1,15 @@
 """Backups by schedule, by the commands, and by a running app that is stopped."""
 
 import shutil
-import subprocess
-import sys
 import threading
 import uuid
 from pathlib import Path
 
 import pytest
 from gradio_client import Client
+from helpers import warm_process
 from helpers.filled_home import filled_home, ratings
-from helpers.running_app import ROOT, running_app
+from helpers.running_app import ROOT, command, running_app
 from helpers.store_fixtures import one_turn
 
 from assistant.auth.pseudonyms import SHARED_RATER
@@ -100,13 +99,7 @@ def test_an_app_on_an_empty_home_restores_the_backup_and_makes_another_when_stop
 
 
 def test_an_app_with_unreachable_backups_does_not_start_on_an_empty_home(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "app.py", "--home", str(tmp_path / "home"), "--backup-url", "nonsense://x"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = warm_process.run(command("--home", str(tmp_path / "home"), "--backup-url", "nonsense://x"), ROOT)
     assert done.returncode == 1
     assert "Protocol not known" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "home" / "feedback.db").exists()
