@@ -18,7 +18,7 @@ from alignment.data.batches import pad_left
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
 
-LONGEST = 48
+LONGEST = 32
 """Most tokens of a message that is kept: it must end within them."""
 BATCH = 64
 COMMON = 0.1
