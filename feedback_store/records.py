@@ -163,6 +163,26 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class GivenFeedback:
+    """One thing that a rater said of one reply and that still stands, for that rater to look at.
+
+    `value` is the thumb, 1 or -1, and 0 for a correction, whose text is `correction`. `asked` and `answer` are the
+    message and the reply. `learned_by` are the versions that were trained on a snapshot taken since, with this
+    conversation and this rater in it; oldest first.
+    """
+
+    reply_id: str
+    conversation_id: str
+    value: int
+    correction: str
+    asked: str
+    answer: str
+    version: str
+    given_at: datetime
+    learned_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SnapshotRecord:
     """The store's record of a snapshot: its folder, its row counts by kind, and the versions trained on it.
 

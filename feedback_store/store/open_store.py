@@ -15,15 +15,17 @@ from feedback_store.progress_bars import ShowProgress, no_progress
 from feedback_store.store.conversations import Conversations
 from feedback_store.store.counts import choices_between_versions, thumbs_over_time, totals
 from feedback_store.store.feedback import Feedback
+from feedback_store.store.given_feedback import GivenFeedbackQueries
 from feedback_store.store.raters import RaterRights
 from feedback_store.store.training_usage import TrainingUsage
 from feedback_store.store.verify import problems
 
 
-class FeedbackStore(Conversations, Feedback, RaterRights, TrainingUsage):
+class FeedbackStore(Conversations, Feedback, GivenFeedbackQueries, RaterRights, TrainingUsage):
     """All feedback in one database. Open it with `FeedbackStore.open` or `FeedbackStore.open_home`.
 
-    The methods are defined by subject in conversations.py, feedback.py, raters.py and training_usage.py.
+    The methods are defined by subject in conversations.py, feedback.py, given_feedback.py, raters.py and
+    training_usage.py.
     """
 
     @classmethod
