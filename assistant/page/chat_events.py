@@ -10,6 +10,7 @@ from assistant.page.handlers.conversation_list import ConversationListHandlers
 from assistant.page.handlers.failures import report_unexpected
 from assistant.page.handlers.opening import OpeningHandlers
 from assistant.page.handlers.panels import PanelHandlers
+from assistant.page.handlers.patches import in_patches
 from assistant.page.handlers.rating import RatingHandlers
 from assistant.page.handlers.sending import SendingHandlers
 
@@ -55,7 +56,7 @@ class ChatEvents:
         """
         layout = self._layout
         return event(
-            report_unexpected(self._handlers.sessions.chat, handler),
+            in_patches(report_unexpected(self._handlers.sessions.chat, handler)),
             [*inputs, layout.session, layout.memory, *options.pop("switches", ())],
             layout.outputs,
             show_progress="hidden",
@@ -96,7 +97,9 @@ class ChatEvents:
         self._call(layout.header.new_conversation, self._handlers.branching.new_conversation)
         self._call(layout.think.input, opening.set_think, layout.think)
         self._call(layout.answer_mode.set_mode, opening.set_mode)
-        self._call_in_order(layout.conversation_list.check_for_changes, opening.check_for_changes, "changes")
+        self._call_in_order(layout.conversation.check_for_changes, opening.check_for_changes, "changes")
+        self._call(layout.conversation.send_all, opening.send_all)
+        self._call(layout.conversation_list.send_all, opening.send_all)
 
     def _connect_replies(self) -> None:
         layout, sending, branching = self._layout, self._handlers.sending, self._handlers.branching
@@ -138,9 +141,9 @@ class ChatEvents:
         self._call(events.rename, handlers.rename)
         self._call(events.ask_delete, handlers.ask_delete)
         self._call(events.delete, handlers.delete)
-        self._call(events.export_markdown, handlers.export_markdown)
-        self._call(events.export_json, handlers.export_json)
-        self._call(events.import_file, handlers.import_file)
+        self._call(layout.sidebar_bottom.export_markdown, handlers.export_markdown)
+        self._call(layout.sidebar_bottom.export_json, handlers.export_json)
+        self._call(layout.sidebar_bottom.import_file, handlers.import_file)
 
     def _connect_panels(self) -> None:
         layout, panels = self._layout, self._handlers.panels

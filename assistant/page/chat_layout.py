@@ -16,7 +16,7 @@ from assistant.page.views import conversation as view
 from assistant.page.views import sidebar
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("difference.js", "toasts.js", "copying.js", "page.js")
+SCRIPTS = ("blocks.js", "difference.js", "toasts.js", "copying.js", "page.js")
 
 
 @dataclass
@@ -27,6 +27,7 @@ class ChatLayout:
     memory: gr.BrowserState
     sidebar_top: gr.HTML
     conversation_list: gr.HTML
+    sidebar_bottom: gr.HTML
     header: gr.HTML
     conversation: gr.HTML
     message: gr.Textbox
@@ -57,11 +58,12 @@ def build_layout(card: ModelCard, login_button: bool) -> ChatLayout:
     with gr.Row(elem_id="frame"):
         with gr.Column(elem_id="sidebar"):
             components["sidebar_top"] = _block(sidebar.sidebar_top(ChatSession()), "sidebar-top")
-            components["conversation_list"] = _block("", "conversation-list")
+            components["conversation_list"] = _blocks("conversation-list", "<nav><ul data-blocks></ul></nav>")
+            components["sidebar_bottom"] = _block("", "sidebar-bottom")
         with gr.Column(elem_id="main"):
             components["header"] = _block("", "header")
             with gr.Column(elem_id="scroller"):
-                components["conversation"] = _block([], "conversation", html_template="${value.join('')}")
+                components["conversation"] = _blocks("conversation", '<div role="log" data-blocks></div>')
             with gr.Column(elem_id="composer"):
                 components |= _message_box(card)
                 footnote = view.footnote(ENGLISH)
@@ -102,6 +104,12 @@ def _message_box(card: ModelCard) -> dict[str, Any]:
             send = gr.Button(ENGLISH.send, variant="primary", elem_id="send", min_width=70, scale=0)
             stop = gr.Button(ENGLISH.stop, visible=False, elem_id="stop", min_width=70, scale=0)
     return {"message": message, "think": think, "answer_mode": answer_mode, "send": send, "stop": stop}
+
+
+def _blocks(element_id: str, around: str) -> gr.HTML:
+    """As `_block`, for HTML that the server sends in patches; `blocks.js` draws them into the element `around` them."""
+    nothing: dict[str, Any] = {"order": [], "html": {}, "attributes": {}}
+    return _block(nothing, element_id, html_template=around)
 
 
 def _block(value: Any, element_id: str, **options: Any) -> gr.HTML:

@@ -22,7 +22,14 @@ class OpeningHandlers:
     def open(self, session: ChatSession, request: gr.Request, memory: object = None) -> PageUpdate:
         """Load the page: restore the person and their conversation."""
         self.sessions.restore(session, memory, browser_language(request.headers.get("accept-language", "")))
+        session.forget_sent()
         return whole_page(self.chat, session)
+
+    def send_all(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Send the conversation and the list whole, to a tab that misses a part of them."""
+        self.sessions.restore(session, memory)
+        session.forget_sent()
+        return conversation_update(self.chat, session)
 
     def language(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Switch between the page's two languages."""

@@ -20,12 +20,16 @@ SKIP: Any = gr.skip()
 
 
 class PageUpdate(NamedTuple):
-    """New values of the components, by their names in `ChatLayout`; SKIP leaves a component as it is."""
+    """New values of the components, by their names in `ChatLayout`; SKIP leaves a component as it is.
+
+    Conversation and list are lists of blocks here; `in_patches` makes of them what a tab does not have yet.
+    """
 
     conversation: Any = SKIP
     header: Any = SKIP
     sidebar_top: Any = SKIP
     conversation_list: Any = SKIP
+    sidebar_bottom: Any = SKIP
     message: Any = SKIP
     think: Any = SKIP
     answer_mode: Any = SKIP
@@ -41,7 +45,9 @@ def conversation_update(chat: Chat, session: ChatSession) -> PageUpdate:
     """The conversation and the list of conversations."""
     opening = view.welcome(session.texts, chat.card, chat.about)
     return PageUpdate(
-        view.conversation(session, opening), conversation_list=sidebar.conversation_list(session)
+        view.conversation(session, opening),
+        conversation_list=sidebar.conversation_list(session),
+        sidebar_bottom=sidebar.sidebar_bottom(session),
     )
 
 

@@ -10,6 +10,7 @@ from assistant.auth.pseudonyms import is_reserved
 from assistant.bases.model_card import Thinking
 from assistant.page.i18n.languages import LANGUAGES, ChatTexts
 from assistant.page.session.preferences import Preferences, preferences
+from assistant.page.session.sent_blocks import SentBlocks
 from feedback_store.records import HOW, How
 
 if TYPE_CHECKING:
@@ -117,6 +118,12 @@ class ChatSession:
     notice_is_error: bool = False
     tokens: TokenView | None = None
 
+    sent_messages: SentBlocks = field(
+        default_factory=SentBlocks
+    )  # the blocks of the conversation that the tab has
+    sent_titles: SentBlocks = field(default_factory=SentBlocks)  # and those of the list of conversations
+    sent_parts: dict[str, str] = field(default_factory=dict)  # and the HTML of other parts, by name
+
     @property
     def rater(self) -> str:
         """The person's pseudonym in the store; "" before the session is restored."""
@@ -185,6 +192,12 @@ class ChatSession:
     def end_reply(self) -> None:
         """Mark that this tab shows no reply being written any more."""
         self.sending, self.live, self.answering, self.follows = None, None, False, False
+
+    def forget_sent(self) -> None:
+        """Send everything with the next update, to a tab that has nothing or misses something."""
+        self.sent_messages.forget()
+        self.sent_titles.forget()
+        self.sent_parts.clear()
 
     def close_forms(self) -> None:
         """Close the open form and remove the lines that belong to an earlier action."""

@@ -3,7 +3,7 @@ const ACTIONS = [
   "ask_delete", "ask_rename", "cancel", "check_for_changes", "choose", "close", "continue_with", "correct",
   "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "follow", "import_file",
   "keep_correction", "language", "new_conversation", "open_conversation", "preset", "rate_reply", "remove_correction",
-  "rename", "resend", "retry", "search", "set_mode", "set_preferences", "settings", "show_sibling", "token",
+  "rename", "resend", "retry", "search", "send_all", "set_mode", "set_preferences", "settings", "show_sibling", "token",
   "tokens", "undo", "version_card", "withdraw",
 ];
 let order = 0; // number of the event: events sent together may arrive in another order
@@ -100,12 +100,17 @@ if (element.closest("#header")) {
   });
 }
 
+const scroller = element.closest("#scroller");
+
 // Tabs of one browser notify each other of changes; for those on other devices a tab asks the server on getting the focus.
-if (element.closest("#conversation-list")) {
-  const state = () => element.querySelector("[data-state]")?.dataset.state;
-  const tabs = new BroadcastChannel("thumbtune");
+const tabs = scroller && new BroadcastChannel("thumbtune");
+const state = () => element.querySelector("[data-blocks]").dataset.state;
+let told; // the state that the other tabs know of
+const tellTabs = () => {
+  if (told !== state()) tabs.postMessage((told = state()));
+};
+if (scroller) {
   tabs.addEventListener("message", ({ data }) => data !== state() && act("check_for_changes", {}));
-  watch("value", () => tabs.postMessage(state()));
   let checked = 0; // milliseconds since 1970
   const check = () => {
     if (document.visibilityState !== "visible" || Date.now() - checked < 1000) return;
@@ -115,8 +120,6 @@ if (element.closest("#conversation-list")) {
   document.addEventListener("visibilitychange", check);
   window.addEventListener("focus", check);
 }
-
-const scroller = element.closest("#scroller");
 
 // The server empties the message box when the reply begins. What was typed after the message had been sent comes back.
 let typedSince = "";
@@ -148,8 +151,6 @@ const restoreDraft = () => {
 
 // After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
 const opened = new Map(); // id of a thought → whether the person has opened it
-// Screen readers read a new reply of a log once it is complete; until then it is aria-busy.
-if (scroller) element.setAttribute("role", "log");
 let following = true;
 let turns = 0;
 let opener = null; // the element that had the focus before the panel opened
@@ -160,7 +161,10 @@ scroller?.addEventListener("scroll", () => {
 element.addEventListener("scroll", (event) => {
   if (event.target.matches(".panel-body")) depth = event.target.scrollTop;
 }, true);
+const container = element.querySelector("[data-blocks]");
+const draw = container && blockDrawer(container, () => act("send_all", {}));
 watch("value", () => {
+  draw?.(props.value);
   for (const [id, open] of opened) {
     const thought = document.getElementById(id);
     if (thought) thought.open = open;
@@ -194,6 +198,7 @@ watch("value", () => {
     field.setSelectionRange?.(field.value.length, field.value.length);
   }
   if (!scroller) return;
+  tellTabs();
   if (element.querySelector("[data-unfollowed]")) act("follow", {});
   setTimeout(() => {
     restoreDraft();

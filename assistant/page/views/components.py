@@ -36,8 +36,8 @@ def sibling_arrows(session: ChatSession, turn: ConversationTurn) -> SiblingArrow
         total=len(siblings),
         earlier=siblings[position - 1] if position else "",
         later=siblings[position + 1] if position < last else "",
-        can_go_back=position > 0 and not session.busy,
-        can_go_on=position < last and not session.busy,
+        can_go_back=position > 0,
+        can_go_on=position < last,
     )
 
 

@@ -29,8 +29,9 @@ def welcome(texts: ChatTexts, card: ModelCard, about: str) -> Markup:
 
 
 def conversation(session: ChatSession, opening: str = "") -> list[str]:
-    """The conversation as a list of blocks, one per turn, so that streaming changes only the last ones.
+    """The conversation as a list of blocks, one element each, so that an event changes few of them.
 
+    They do not depend on whether a reply is being written: the style sheet hides what cannot be done meanwhile.
     `opening` is shown as long as there are none.
     """
     texts, turns, pair = session.texts, session.turns, session.pair
@@ -43,7 +44,7 @@ def conversation(session: ChatSession, opening: str = "") -> list[str]:
         blocks.append(reply_pair(session, pair))
     elif session.busy:
         blocks.append(live_reply(texts, session.live, session.follows))
-    if not blocks:
+    if not blocks and opening:
         blocks.append(opening)
     if session.notice:
         is_error = session.notice_is_error
@@ -87,6 +88,6 @@ def _message(session: ChatSession, text: str, turn: ConversationTurn | None) -> 
         texts=session.texts,
         text=text,
         turn=turn,
-        can_edit=turn is not None and not session.busy,
+        can_edit=turn is not None,
         siblings=sibling_arrows(session, turn) if turn is not None else None,
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from assistant.page.i18n.languages import LANGUAGES
-from assistant.page.views.templates import render
+from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
     from assistant.page.session.chat_session import ChatSession
@@ -20,25 +19,32 @@ def sidebar_top(session: ChatSession) -> Markup:
     return render("chat/sidebar_top.html", texts=session.texts, search=session.search)
 
 
-@dataclass(frozen=True)
-class _Item:
-    id: str
-    title: str
-
-
-def conversation_list(session: ChatSession) -> Markup:
-    """The conversations that were found, and the actions on the open one."""
+def conversation_list(session: ChatSession) -> list[str]:
+    """The conversations that were found, as a list of blocks, one for each."""
     texts = session.texts
-    account = session.account
+    if not session.conversations:
+        empty = texts.nothing_found if session.search.strip() else texts.no_conversations
+        return [render("chat/conversation_list_empty.html", text=empty)]
+    return [
+        render_cached(
+            "chat/conversation_list_item.html",
+            texts=texts,
+            id=row.id,
+            title=row.title or texts.untitled,
+            is_open=row.id == session.conversation,
+            is_renamed=row.id == session.renaming,
+            is_deleted=row.id == session.deleting,
+        )
+        for row in session.conversations
+    ]
+
+
+def sidebar_bottom(session: ChatSession) -> Markup:
+    """Files, dashboard and account, below the list."""
+    texts, account = session.texts, session.account
     return render(
-        "chat/conversation_list.html",
+        "chat/sidebar_bottom.html",
         texts=texts,
-        state=state(session),
-        items=[_Item(row.id, row.title or texts.untitled) for row in session.conversations],
-        empty=texts.nothing_found if session.search.strip() else texts.no_conversations,
-        current=session.conversation,
-        renaming=session.renaming,
-        deleting=session.deleting,
         can_save=bool(session.turns),
         is_admin=session.admin,
         account_name=account.name if account is not None else None,
@@ -55,6 +61,12 @@ def state(session: ChatSession) -> str:
     ]
     titles = [(row.id, row.title) for row in session.conversations]
     return f"{zlib.crc32(repr((session.conversation, turns, titles)).encode()):08x}"
+
+
+def title(session: ChatSession) -> str:
+    """The title of the open conversation, "" for a new one."""
+    titles = (row.title for row in session.conversations if row.id == session.conversation)
+    return next(titles, "")
 
 
 def login_message() -> Markup:

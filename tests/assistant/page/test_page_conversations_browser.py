@@ -12,6 +12,7 @@ from helpers.fake_chat import FakeChat
 from assistant.page.i18n.languages import ENGLISH
 
 pytestmark = MARKS
+ORCHARD = "Orchard " * 24 + "end"
 
 
 def open_list(tab: Any, size: dict[str, int]) -> None:
@@ -49,17 +50,21 @@ def test_conversations_are_listed_found_renamed_and_deleted(
     tab.locator("#conversation-list li").first.hover()
     button(tab, f"{ENGLISH.rename}: about apples").click()
     expect(tab.get_by_label(ENGLISH.rename_label)).to_be_focused()
-    tab.get_by_label(ENGLISH.rename_label).fill("Orchard")
+    tab.get_by_label(ENGLISH.rename_label).fill(ORCHARD)
     tab.keyboard.press("Enter")
     expect(tab.get_by_label(ENGLISH.rename_label)).to_have_count(0)
     tab.get_by_label(ENGLISH.search, exact=True).fill("")
-    expect(names(tab)).to_have_text(["about <b>pears</b>", "Orchard"])
+    expect(names(tab)).to_have_text(["about <b>pears</b>", ORCHARD])
     tab.reload()
     expect(tab.locator(".bubble")).to_have_text("about apples")
     open_list(tab, size)
     tab.locator("#conversation-list li", has_text="Orchard").hover()
-    button(tab, f"{ENGLISH.delete}: Orchard").click()
+    button(tab, f"{ENGLISH.delete}: {ORCHARD}").click()
     expect(tab.get_by_role("alertdialog")).to_contain_text("Orchard")
+    column, delete = (
+        element.bounding_box() for element in (tab.locator("#sidebar"), button(tab, ENGLISH.delete_for_good))
+    )
+    assert delete["x"] + delete["width"] < column["x"] + column["width"], "its buttons stay in the column"
     expect(button(tab, ENGLISH.cancel)).to_be_focused()
     picture(tab, f"delete-{size['width']}")
     button(tab, ENGLISH.delete_for_good).click()

@@ -136,7 +136,7 @@ def test_a_release_on_another_model_changes_the_page_and_breaks_nothing() -> Non
     page.chat.version, page.chat.base, page.chat.has_switch = "v2", "smollm2", False
     say(page.handlers, page.session, "hello")
     assert [think for _, think in page.chat.requests] == [True, False]
-    screen = asyncio.run(page.handlers.branching.new_conversation(page.session))
+    screen = page.handlers.branching.new_conversation(page.session)
     assert SMOLLM2_CARD.texts["en"].welcome in shown(screen)
     assert switch(screen) == (False, False)
 

@@ -107,7 +107,8 @@ def views() -> Iterator[str]:
     for session in sessions():
         yield from conversation.conversation(session)
         yield sidebar.sidebar_top(session)
-        yield sidebar.conversation_list(session)
+        yield from sidebar.conversation_list(session)
+        yield sidebar.sidebar_bottom(session)
     session = ChatSession(preferences=Preferences(system=HOSTILE))
     texts = session.texts
     yield conversation.header(texts, HOSTILE, HOSTILE)
