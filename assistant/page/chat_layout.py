@@ -16,7 +16,7 @@ from assistant.page.views import conversation as view
 from assistant.page.views import sidebar
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("blocks.js", "difference.js", "toasts.js", "copying.js", "page.js")
+SCRIPTS = ("blocks.js", "difference.js", "toasts.js", "copying.js", "keyboard.js", "page.js")
 
 
 @dataclass
@@ -87,7 +87,6 @@ def _message_box(card: ModelCard) -> dict[str, Any]:
             container=False,
             lines=1,
             max_lines=8,
-            autofocus=True,
             elem_id="message",
         )
         with gr.Row(elem_id="tools"):

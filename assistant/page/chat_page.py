@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from assistant.chat.chat import Chat
     from assistant.page.dashboard import AdminServices
 
-STYLES = ("style.css", "answer.css", "panels.css", "dashboard.css", "charts.css")
+STYLES = ("style.css", "answer.css", "panels.css", "touch.css", "dashboard.css", "charts.css")
 
 
 def build_page(

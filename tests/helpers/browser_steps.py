@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from assistant.page.i18n.languages import ENGLISH
+
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
 expect = playwright.expect
@@ -127,3 +129,9 @@ def answered(tab: Any) -> None:
 
 def button(tab: Any, label: str) -> Any:
     return tab.get_by_role("button", name=label, exact=True).last
+
+
+def choose(tab: Any, label: str) -> None:
+    """Choose from the menu below the last reply."""
+    button(tab, ENGLISH.more).click()
+    button(tab, label).click()

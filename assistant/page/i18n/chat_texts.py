@@ -25,7 +25,9 @@ class ChatTexts:
     think: str
     send: str
     stop: str
+    footnote_keys: str
     footnote: str
+    to_end: str
 
     you: str
     assistant: str
@@ -43,6 +45,7 @@ class ChatTexts:
     copy_code: str
     copy_failed: str
     retry: str
+    more: str
     undo: str
     edit: str
     edit_label: str
@@ -134,6 +137,7 @@ class ChatTexts:
     with_thinking: str
     without_thinking: str
     pair_thanks: str
+    pair_thanks_tie: str
 
     # Settings
     settings: str

@@ -66,8 +66,9 @@ document.addEventListener("submit", (event) => {
   send(form.dataset.do, { ...form.dataset, ...Object.fromEntries(new FormData(form)) });
 });
 document.addEventListener("keydown", (event) => {
-  // In an input method, Enter picks a word.
-  if (!isOurs(event) || event.target.dataset.enter !== "submit" || event.isComposing) return;
+  // In an input method, Enter picks a word; Safari sends it after the composition, with this code only.
+  const isComposing = event.isComposing || event.keyCode === 229;
+  if (!isOurs(event) || event.target.dataset.enter !== "submit" || isComposing) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     event.target.form.requestSubmit();

@@ -31,17 +31,21 @@ element.addEventListener("click", (event) => {
   if (event.target.matches("dialog")) closePanel(event.target); // a click beside the panel
   const button = event.target.closest("button[data-do]");
   if (!button) return;
+  button.closest("[popover]")?.hidePopover();
+  goOnAfter(button.dataset.do, button.dataset.turn, button.ariaLabel);
   if (["copy", "copy_code"].includes(button.dataset.do)) copyBeside(button, document.querySelector("#header .bar"));
   else if (button.dataset.do === "drawer") {
     const open = !document.querySelector("#sidebar.drawer-open");
     drawer(open);
-    document.querySelector(open ? "#sidebar-top input" : "#header [data-do=drawer]")?.focus();
+    const field = touch.matches ? "#sidebar-top .close" : "#sidebar-top input";
+    document.querySelector(open ? field : "#header [data-do=drawer]")?.focus();
   } else if (button.dataset.do === "close") closePanel(button.closest("dialog"));
   else act(button.dataset.do, { ...button.dataset });
   if (["new_conversation", "open_conversation"].includes(button.dataset.do)) drawer(false);
 });
 element.addEventListener("submit", (event) => {
   event.preventDefault();
+  goOnAfter(event.target.dataset.do, event.target.dataset.turn);
   act(event.target.dataset.do, filled(event.target));
 });
 element.addEventListener("change", async (event) => {
@@ -68,32 +72,18 @@ element.addEventListener("input", (event) => {
   if (form) typed = setTimeout(() => act(form.dataset.input, filled(form)), 200);
 });
 element.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && event.target.closest("form, li")) act("cancel", {});
   // While text is composed in an input method, Enter chooses a word.
-  if (event.target.dataset.enter !== "submit" || event.isComposing) return;
+  if (event.target.dataset.enter !== "submit" || isComposing(event)) return;
   if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
     event.target.form.requestSubmit();
   }
 });
 
-// Keys of the whole page, from one block that is always there.
+// The bar at the top is always there, and so hears what belongs to no block.
 if (element.closest("#header")) {
   const translate = () => translateToasts(element.querySelector(".bar"));
   new MutationObserver(translate).observe(document.body, { childList: true, subtree: true });
-  const keys = { KeyN: "#header [data-do=new_conversation]", ArrowUp: ".thumb.up", ArrowDown: ".thumb.down" };
-  document.addEventListener("keydown", (event) => {
-    const target = event.altKey && !event.ctrlKey && !event.metaKey && keys[event.code];
-    if (target) {
-      event.preventDefault();
-      [...document.querySelectorAll(target)].at(-1)?.click();
-    }
-    if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
-    if (document.querySelector("#sidebar.drawer-open")) {
-      drawer(false);
-      document.querySelector("#header [data-do=drawer]")?.focus();
-    } else document.querySelector("#stop")?.click();
-  });
   // A click on the page behind the drawer closes it.
   document.addEventListener("click", (event) => {
     if (event.target.closest("#main") && !event.target.closest("[data-do=drawer]")) drawer(false);
@@ -101,6 +91,14 @@ if (element.closest("#header")) {
 }
 
 const scroller = element.closest("#scroller");
+if (scroller)
+  listenToKeys(() => {
+    goOnAfter("cancel");
+    act("cancel", {});
+  });
+element.addEventListener("beforetoggle", ({ target, newState }) => {
+  if (newState === "open" && target.matches(".menu")) placeMenu(target);
+}, true);
 
 // Tabs of one browser notify each other of changes; for those on other devices a tab asks the server on getting the focus.
 const tabs = scroller && new BroadcastChannel("thumbtune");
@@ -145,8 +143,12 @@ const keepDraft = () => sessionStorage.setItem("thumbtune-draft", messageBox()?.
 let draft = scroller && sessionStorage.getItem("thumbtune-draft");
 if (scroller) document.addEventListener("input", ({ target }) => target === messageBox() && keepDraft());
 const restoreDraft = () => {
+  if (draft === undefined) return;
   if (draft && !messageBox().value) setMessage(draft);
-  draft = null;
+  draft = undefined;
+  messageBox().dir = "auto";
+  messageBox().enterKeyHint = touch.matches ? "enter" : "send";
+  if (!touch.matches && document.activeElement === document.body) messageBox().focus();
 };
 
 // After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
@@ -197,6 +199,7 @@ watch("value", () => {
     field.focus();
     field.setSelectionRange?.(field.value.length, field.value.length);
   }
+  setTimeout(goOn);
   if (!scroller) return;
   tellTabs();
   if (element.querySelector("[data-unfollowed]")) act("follow", {});

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, picture, send
+from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, choose, expect, picture, send
 from helpers.fake_chat import FakeChat
 
 from assistant.page.i18n.languages import ENGLISH
@@ -90,7 +90,7 @@ def test_another_tab_sees_the_conversation_and_goes_on_from_what_it_shows(visit:
     other = tab.context.new_page()
     other.goto(tab.url)
     expect(other.locator(".bubble")).to_have_text("begun here")
-    button(other, ENGLISH.correct).click()  # an open form keeps the tab from being drawn again
+    choose(other, ENGLISH.correct)  # an open form keeps the tab from being drawn again
     expect(other.get_by_label(ENGLISH.correct_label)).to_be_visible()
     send(tab, "first tab")
     send(other, "second tab")
@@ -119,7 +119,7 @@ def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it
     expect(idle.locator("#message textarea")).to_have_value("half a thought")
 
     # An open form stays open with its text.
-    button(idle, ENGLISH.correct).click()
+    choose(idle, ENGLISH.correct)
     idle.get_by_label(ENGLISH.correct_label).fill("Better.")
     send(tab, "and more")
     expect(idle.get_by_label(ENGLISH.correct_label)).to_have_value("Better.")
@@ -183,7 +183,7 @@ def test_arrows_switch_between_answers_and_each_keeps_its_rating(
     send(tab, "again")
     button(tab, ENGLISH.good).click()
     expect(tab.get_by_text(ENGLISH.thanks)).to_be_visible()
-    button(tab, ENGLISH.retry_thinking).click()
+    choose(tab, ENGLISH.retry_thinking)
     expect(tab.locator(".reply .siblings")).to_contain_text("2/2")
     answered(tab)
     expect(tab.locator(".thought")).to_have_count(1)
@@ -222,7 +222,7 @@ def test_edit_retry_and_undo_change_the_path_and_lose_nothing(
     message = fake.turns[first].parent_id
     assert len(fake.siblings(message)) == 2
     assert {"one", "two"} <= {turn.content for turn in fake.siblings(None)}
-    button(tab, ENGLISH.undo).click()
+    choose(tab, ENGLISH.undo)
     expect(tab.locator(".welcome")).to_be_visible()
     expect(tab.locator("#message textarea")).to_have_value("two")
 

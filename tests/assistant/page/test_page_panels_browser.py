@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.browser_steps import DESKTOP, MARKS, answered, both_sizes, button, expect, picture, send
+from helpers.browser_steps import DESKTOP, MARKS, answered, both_sizes, button, choose, expect, picture, send
 from helpers.fake_chat import FakeChat
 
 from assistant.bases.built_in_cards import STARTER_CARD
@@ -60,7 +60,7 @@ def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
     tab = visit(size)
     send(tab, "347 + 285")
     tab.set_viewport_size({**size, "height": 460})  # too low for all tokens and what could have come
-    button(tab, ENGLISH.tokens).click()
+    choose(tab, ENGLISH.tokens)
     panel = tab.get_by_role("dialog", name=ENGLISH.tokens_title)
     expect(panel.locator(".token").last).to_have_text(ENGLISH.token_end)
     panel.locator(".token").last.click()

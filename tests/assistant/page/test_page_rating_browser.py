@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.browser_steps import MARKS, answered, both_sizes, button, expect, picture, send
+from helpers.browser_steps import MARKS, answered, both_sizes, button, choose, expect, picture, send
 from helpers.fake_chat import FakeChat
 
 from assistant.page.i18n.languages import ENGLISH
@@ -75,7 +75,7 @@ def test_a_correction_is_written_shown_as_a_difference_and_withdrawn(
     tab = visit(size)
     send(tab, "347 + 285")
     reply = str(tab.locator(".reply").get_attribute("data-turn"))
-    button(tab, ENGLISH.correct).click()
+    choose(tab, ENGLISH.correct)
     field = tab.get_by_label(ENGLISH.correct_label)
     expect(field).to_be_focused()
     expect(field).to_have_value("The answer is **632**.")
@@ -188,3 +188,5 @@ def test_stopping_two_answers_keeps_both(visit: Any, fake: FakeChat) -> None:
     expect(tab.locator(".side-reply .answer")).to_have_count(2)
     button(tab, ENGLISH.choices["both_bad"]).click()
     expect(tab.get_by_text(ENGLISH.chosen["both_bad"])).to_be_visible()
+    expect(tab.get_by_text(ENGLISH.pair_thanks_tie)).to_be_visible()
+    expect(tab.get_by_text(ENGLISH.pair_thanks)).to_have_count(0)
