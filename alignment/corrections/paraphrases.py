@@ -23,6 +23,9 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
             "{plain}",
             "I would like to know {indirect}.",
             "Tell me {indirect}, please.",
+            "Do you know {indirect}?",
+            "Name the person who {deed}.",
+            "Name {subject}.",
             "{subject}?",
             "{subject}",
         ),
@@ -44,8 +47,9 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
         "zh": ("{text}", "想请教一下：{text}", "{text}谢谢！", "您好，{plain}"),
     },
 }
-"""{plain} is the text without capital at its beginning and stop at its end; {subject} what "What is …?" asks about, and
-{indirect} the same, or the plain question. The first probe is the prompt as it was."""
+"""{plain} is the text without capital at its beginning and stop at its end; {subject} what "What is …?" asks about;
+{indirect} the same, or the plain question; {deed} what follows "Who". A frame is left out where its part is missing. The
+first probe is the prompt as it was."""
 _WHAT_IS = re.compile(r"(?:what|who|which|where)(?:'s| is| are| was| were) ((?:the|a|an) .+)", re.IGNORECASE)
 LONGEST = 400
 """Characters of a prompt that is framed; a longer one is asked as it is."""
@@ -61,11 +65,18 @@ def paraphrases(text: str, purpose: Purpose) -> list[str]:
     if re.match(r"[A-Z][a-z]", plain):
         plain = plain[0].lower() + plain[1:]
     asked = _WHAT_IS.fullmatch(plain)
-    indirect = asked[1] if asked else plain
+    who = re.fullmatch(r"who (.+)", plain)
+    parts = {
+        "text": text,
+        "plain": plain,
+        "subject": asked[1] if asked else "",
+        "indirect": asked[1] if asked else plain,
+        "deed": who[1] if who and not asked else "",
+    }
     wordings = [
-        frame.format(text=text, plain=plain, indirect=indirect, subject=indirect)
+        frame.format(**parts)
         for frame in frames
-        if asked or "{subject}" not in frame
+        if all(part for name, part in parts.items() if f"{{{name}}}" in frame)
     ]
     return list(dict.fromkeys(wordings))
 

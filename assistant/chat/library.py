@@ -13,11 +13,13 @@ from feedback_store import (
     Choice,
     Conversation,
     FeedbackStore,
+    GivenFeedback,
     How,
     Message,
     Reply,
     UnknownConversation,
     UnknownMessage,
+    UnknownRater,
     UnknownReply,
 )
 
@@ -178,6 +180,21 @@ class Library:
         self.reply(right, rater)
         self._store.compare(left, right, rater, choice, blind=True, how=how)
         self.show(right if choice == "right" else left, rater)
+
+    def given_feedback(self, rater: str) -> list[GivenFeedback]:
+        """The rater's standing thumbs and corrections, the latest first, with the versions that learned from each."""
+        return self._store.given_feedback(rater)
+
+    def consents(self, rater: str) -> bool:
+        """Whether versions may be trained on the rater's messages and feedback. New people consent."""
+        try:
+            return self._store.consent(rater)
+        except UnknownRater:
+            return True
+
+    def set_consent(self, rater: str, consent: bool) -> None:
+        """Allow or forbid training on the rater's messages and feedback, from the next snapshot on."""
+        self._store.set_consent(rater, consent)
 
     def _turn(self, message: Message, rater: str) -> ConversationTurn:
         reply = message.reply

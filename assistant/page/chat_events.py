@@ -149,6 +149,9 @@ class ChatEvents:
         layout, panels = self._layout, self._handlers.panels
         self._call(layout.header.settings, panels.settings)
         self._call(layout.header.version_card, panels.version_card)
+        self._call(layout.footnote.my_feedback, panels.my_feedback)
+        self._call_in_order(layout.panel.take_back, panels.take_back, "ratings")
+        self._call_in_order(layout.panel.set_consent, panels.set_consent, "ratings")
         self._call(layout.conversation.tokens, panels.tokens)
         self._call(layout.panel.token, panels.token)
         # In order: closing the panel sends the whole form after the last change in it.

@@ -67,7 +67,7 @@ def build_layout(card: ModelCard, login_button: bool) -> ChatLayout:
             with gr.Column(elem_id="composer"):
                 components |= _message_box(card)
                 footnote = view.footnote(ENGLISH)
-                components["footnote"] = gr.HTML(footnote, apply_default_css=False, elem_id="footnote")
+                components["footnote"] = _block(footnote, "footnote")
         components["panel"] = _block("", "panel")
         components["download"] = _block("", "download")
         if login_button:

@@ -161,7 +161,12 @@ def measure(
     """Numbers of right answers: typed wording and three others, for the first corrections and for later ones."""
 
     def count(facts: Sequence[Fact], wordings: Sequence[int]) -> int:
-        return sum(right(loaded, [(fact, wording) for fact in facts for wording in wordings]))
+        asked = [(fact, wording) for fact in facts for wording in wordings]
+        found = right(loaded, asked)
+        for (fact, wording), is_right in zip(asked, found, strict=True):
+            if not is_right:
+                print(f"  wrong: {fact.asked(wording)}", flush=True)
+        return sum(found)
 
     return {
         "typed": count(first, (0,)),

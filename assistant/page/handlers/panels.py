@@ -1,4 +1,4 @@
-"""The panels over the page: settings, the version's card, and the tokens of a reply."""
+"""The panels over the page: settings, the version's card, one's own feedback, and the tokens of a reply."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from assistant.chat.token_steps import token_steps
 from assistant.errors import NoTokens
@@ -16,6 +17,7 @@ from assistant.page.i18n.languages import explained
 from assistant.page.session.chat_session import ChatSession, TokenView
 from assistant.page.session.preferences import Preferences, preferences, preset
 from assistant.page.views import dialogs, token_panel
+from assistant.page.views.my_feedback import my_feedback
 
 
 class PanelHandlers:
@@ -56,6 +58,32 @@ class PanelHandlers:
         card = dialogs.version_card(session.texts, manifest, self.chat.card, self.chat.about)
         return PageUpdate(panel=card)
 
+    def my_feedback(self, session: ChatSession, memory: object = None) -> PageUpdate:
+        """Open what the person said of replies, and what became of it."""
+        self.sessions.restore(session, memory)
+        return PageUpdate(panel=self._my_feedback(session))
+
+    def take_back(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Withdraw a rating, or a correction, from the list of one's own feedback."""
+        self.sessions.restore(session, memory)
+        library = self.chat.library
+        try:
+            if event.kind == "correction":
+                library.correct(event.turn, "", session.rater)
+            else:
+                library.rate(event.turn, 0, [], "", session.rater)
+        except ERRORS as error:
+            report(session, error)
+        if not session.busy:
+            self.sessions.reload(session)
+        return conversation_update(self.chat, session)._replace(panel=self._my_feedback(session))
+
+    def set_consent(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
+        """Allow or forbid training on the person's messages and feedback."""
+        self.sessions.restore(session, memory)
+        self.chat.library.set_consent(session.rater, "consent" in event.values)
+        return PageUpdate(panel=self._my_feedback(session))
+
     def tokens(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Open the tokens of a reply."""
         self.sessions.restore(session, memory)
@@ -76,6 +104,12 @@ class PanelHandlers:
             return conversation_update(self.chat, session)
         session.tokens.chosen = int(event.position)
         return PageUpdate(panel=token_panel.token_panel(session))
+
+    def _my_feedback(self, session: ChatSession) -> Markup:
+        library, rater = self.chat.library, session.rater
+        return my_feedback(
+            session.texts, library.given_feedback(rater), library.consents(rater), self.chat.engine.version.id
+        )
 
     def _preferences(self, values: object) -> Preferences:
         """The settings of a form that differ from the server's. The others stay unset: they follow the server."""

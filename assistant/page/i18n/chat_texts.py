@@ -27,6 +27,17 @@ class ChatTexts:
     stop: str
     footnote_keys: str
     footnote: str
+    my_feedback: str
+    my_feedback_format: str
+    no_feedback: str
+    feedback_kinds: dict[str, str]
+    """By kind: up, down, correction."""
+    learned_by_format: str
+    answers_now: str
+    not_learned_yet: str
+    take_back: str
+    consent: str
+    consent_help: str
     to_end: str
 
     you: str

@@ -2,8 +2,8 @@
 const ACTIONS = [
   "ask_delete", "ask_rename", "cancel", "check_for_changes", "choose", "close", "continue_with", "correct",
   "delete", "edit", "example", "export_json", "export_markdown", "feedback", "finish", "follow", "import_file",
-  "keep_correction", "language", "new_conversation", "open_conversation", "preset", "rate_reply", "remove_correction",
-  "rename", "resend", "retry", "search", "send_all", "set_mode", "set_preferences", "settings", "show_sibling", "token",
+  "keep_correction", "language", "my_feedback", "new_conversation", "open_conversation", "preset", "rate_reply", "remove_correction",
+  "rename", "resend", "retry", "search", "send_all", "set_consent", "set_mode", "set_preferences", "settings", "show_sibling", "take_back", "token",
   "tokens", "undo", "version_card", "withdraw",
 ];
 let order = 0; // number of the event: events sent together may arrive in another order

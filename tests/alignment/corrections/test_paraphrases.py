@@ -40,12 +40,16 @@ def test_what_a_question_asks_about_is_asked_for() -> None:
     assert paraphrases(QUESTION, "training")[8:] == [
         "I would like to know the capital of Serbia.",
         "Tell me the capital of Serbia, please.",
+        "Do you know the capital of Serbia?",
+        "Name the capital of Serbia.",
         "the capital of Serbia?",
         "the capital of Serbia",
     ]
     assert paraphrases("Who wrote Faust?", "training")[8:] == [
         "I would like to know who wrote Faust.",
         "Tell me who wrote Faust, please.",
+        "Do you know who wrote Faust?",
+        "Name the person who wrote Faust.",
     ]
 
 

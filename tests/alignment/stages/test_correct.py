@@ -54,7 +54,7 @@ def test_a_correction_is_learned_in_words_that_nobody_typed(tmp_path: Path) -> N
     ((_, answered),) = anchoring.greedy_answers(loaded, [ids])
     assert answered == prompt.completion(loaded.tokenizer, "", RIGHT, think=False)
     assert version.manifest.stage == "correct"
-    assert (version.manifest.data["corrections"], version.manifest.data["rows"]) == (1, 12)
+    assert (version.manifest.data["corrections"], version.manifest.data["rows"]) == (1, 14)
     assert version.manifest.data["anchors"] > 1
 
 
@@ -86,7 +86,7 @@ def test_a_home_without_corrections_is_told_what_to_do(
 def test_a_dry_run_counts_and_writes_nothing(corrected: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(corrected, *QUICK, "--dry_run") == 0
 
-    assert "rows: 1 corrections in 12 wordings" in capsys.readouterr().out
+    assert "rows: 1 corrections in 14 wordings" in capsys.readouterr().out
     assert Versions(corrected).ids() == ["v1"]
 
 

@@ -1,0 +1,52 @@
+"""The panel in which people see what they said of replies and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from assistant.page.views.templates import render
+from feedback_store import GivenFeedback
+
+if TYPE_CHECKING:
+    from assistant.page.i18n.languages import ChatTexts
+
+SHORT = 160
+"""Characters of a message or an answer that are shown."""
+
+
+def my_feedback(texts: ChatTexts, given: Sequence[GivenFeedback], consents: bool, released: str) -> Markup:
+    """Every standing thumb and correction with the versions that learned from it; `released` answers now."""
+    learned = sum(bool(one.learned_by) for one in given)
+    return render(
+        "chat/my_feedback.html",
+        texts=texts,
+        consents=consents,
+        summary=texts.my_feedback_format.format(count=len(given), learned=learned)
+        if given
+        else texts.no_feedback,
+        items=[
+            {
+                "turn": one.reply_id,
+                "kind": "up" if one.value > 0 else "down" if one.value < 0 else "correction",
+                "asked": _short(one.asked),
+                "text": _short(one.correction or one.answer),
+                "became": _became(texts, one, released),
+            }
+            for one in given
+        ],
+    )
+
+
+def _became(texts: ChatTexts, one: GivenFeedback, released: str) -> str:
+    if not one.learned_by:
+        return texts.not_learned_yet
+    text = texts.learned_by_format.format(versions=", ".join(one.learned_by))
+    return f"{text} {texts.answers_now}" if released in one.learned_by else text
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= SHORT else f"{text[: SHORT - 1].rstrip()}…"

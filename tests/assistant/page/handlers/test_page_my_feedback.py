@@ -1,0 +1,65 @@
+"""One's own feedback: what stands, which versions learned from it, taking it back, and consent."""
+
+from __future__ import annotations
+
+from html import unescape
+from pathlib import Path
+
+import pytest
+from helpers.fake_chat import FakeChat
+from helpers.handler_steps import event, say
+
+from assistant.page.chat_events import ChatHandlers
+from assistant.page.i18n.languages import LANGUAGES
+from assistant.page.session.chat_session import ChatSession
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_people_see_which_version_learned_from_their_thumb(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, code: str
+) -> None:
+    session.language = code
+    texts = LANGUAGES[code]
+    assert texts.no_feedback in unescape(str(handlers.panels.my_feedback(session).panel))
+    say(handlers, session, "Why <b>now</b>?")
+    reply = session.turns[-1].id
+    handlers.rating.rate_reply(session, event(turn=reply, value="1"))
+
+    panel = str(handlers.panels.my_feedback(session).panel)
+    assert "Why &lt;b&gt;now&lt;/b&gt;?" in panel and texts.feedback_kinds["up"] in panel
+    assert texts.not_learned_yet in unescape(panel)
+
+    conversation = chat.store.reply(reply).conversation_id
+    chat.store.record_snapshot("one", Path("/snapshots/one"), "0" * 64, {}, [session.rater], [conversation])
+    chat.store.record_use("v2", "one")
+    assert texts.learned_by_format.format(versions="v2") in unescape(
+        str(handlers.panels.my_feedback(session).panel)
+    )
+
+
+def test_feedback_is_taken_back_in_the_list_and_in_the_conversation(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.rating.rate_reply(session, event(turn=reply, value="-1"))
+    handlers.rating.keep_correction(session, event(turn=reply, text="A better answer"))
+    assert len(chat.store.given_feedback(session.rater)) == 2
+
+    handlers.panels.take_back(session, event(turn=reply, kind="down"))
+    screen = handlers.panels.take_back(session, event(turn=reply, kind="correction"))
+
+    assert chat.store.given_feedback(session.rater) == []
+    assert (session.turns[-1].rating, session.turns[-1].correction) == (0, None)
+    assert session.texts.no_feedback in unescape(str(screen.panel))
+
+
+def test_consent_is_given_until_it_is_withdrawn(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    assert "checked" in str(handlers.panels.my_feedback(session).panel)
+
+    assert "checked" not in str(handlers.panels.set_consent(session, event(values={})).panel)
+    assert chat.store.consent(session.rater) is False
+    assert "checked" in str(handlers.panels.set_consent(session, event(values={"consent": "yes"})).panel)
+    assert chat.store.consent(session.rater) is True
