@@ -48,8 +48,8 @@ FRAMES: dict[Purpose, dict[str, tuple[str, ...]]] = {
     },
 }
 """{plain} is the text without capital at its beginning and stop at its end; {subject} what "What is …?" asks about;
-{indirect} the same, or the plain question; {deed} what follows "Who". A frame is left out where its part is missing. The
-first probe is the prompt as it was."""
+{indirect} the same, or the plain question; {deed} what follows "Who". A frame is left out where its part is missing.
+The first probe is the prompt as it was."""
 _WHAT_IS = re.compile(r"(?:what|who|which|where)(?:'s| is| are| was| were) ((?:the|a|an) .+)", re.IGNORECASE)
 LONGEST = 400
 """Characters of a prompt that is framed; a longer one is asked as it is."""
