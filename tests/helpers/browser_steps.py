@@ -38,6 +38,10 @@ LATENCY = float(os.environ.get("THUMBTUNE_LATENCY", "0"))
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 780}
 both_sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+phone_is_slow = pytest.mark.parametrize(
+    "size", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)], ids=["desktop", "phone"]
+)
+"""The phone as a slow test, where width plays no part: the test of accessibility uses every control on a phone."""
 expect.set_options(timeout=1000 * PATIENCE)
 
 

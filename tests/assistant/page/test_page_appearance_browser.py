@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from helpers.browser_steps import MARKS, PHONE, ask_example, both_sizes, button, expect, picture, send
+from helpers.browser_steps import MARKS, PHONE, ask_example, button, expect, phone_is_slow, picture, send
 from helpers.fake_chat import FakeChat
 
 from assistant.bases.built_in_cards import STARTER_CARD
@@ -17,7 +17,7 @@ pytestmark = MARKS
 STARTER = STARTER_CARD.texts["zh"]
 
 
-@both_sizes
+@phone_is_slow
 def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -65,7 +65,7 @@ def test_dark_follows_the_browser(visit: Any, fake: FakeChat) -> None:
     assert background == "rgb(17, 21, 20)"
 
 
-@both_sizes
+@phone_is_slow
 def test_a_language_from_right_to_left_is_written_from_the_right(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

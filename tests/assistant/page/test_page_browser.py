@@ -11,9 +11,9 @@ from helpers.browser_steps import (
     PHONE,
     answered,
     ask_example,
-    both_sizes,
     button,
     expect,
+    phone_is_slow,
     picture,
     send,
 )
@@ -25,7 +25,7 @@ from assistant.page.i18n.languages import CHINESE, ENGLISH
 pytestmark = MARKS
 
 
-@both_sizes
+@phone_is_slow
 def test_a_thought_is_open_while_it_is_written_and_folds_away(
     visit: Any, fake: FakeChat, size: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +61,7 @@ def test_without_the_switch_there_is_no_thought_and_a_reload_remembers_it(visit:
     expect(tab.get_by_label(ENGLISH.think)).not_to_be_checked()
 
 
-@both_sizes
+@phone_is_slow
 def test_stop_keeps_the_part_that_was_written_and_the_conversation_continues(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_reload_in_mid_reply_goes_on_with_the_reply_and_keeps_what_was_typed(
     expect(tab.locator(".caption").last).to_have_text("v1 · stopped")
 
 
-@both_sizes
+@phone_is_slow
 def test_html_in_messages_and_answers_is_text(visit: Any, fake: FakeChat, size: dict[str, int]) -> None:
     tab = visit(size)
     send(tab, "tags")
@@ -153,7 +153,7 @@ def test_an_empty_message_gets_a_hint_and_shift_enter_a_new_line(visit: Any, fak
     assert len(fake.requests) == requests
 
 
-@both_sizes
+@phone_is_slow
 def test_a_paste_of_a_hundred_thousand_characters_is_refused_and_stays_in_the_box(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(
     expect(tab.locator(".answer math")).to_have_count(2)
 
 
-@both_sizes
+@phone_is_slow
 def test_an_error_is_explained_and_the_message_is_sent_again_by_one_click(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

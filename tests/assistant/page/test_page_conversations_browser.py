@@ -6,7 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, choose, expect, picture, send
+from helpers.browser_steps import (
+    MARKS,
+    PHONE,
+    answered,
+    both_sizes,
+    button,
+    choose,
+    expect,
+    phone_is_slow,
+    picture,
+    send,
+)
 from helpers.fake_chat import FakeChat
 
 from assistant.page.i18n.languages import ENGLISH
@@ -101,7 +112,7 @@ def test_another_tab_sees_the_conversation_and_goes_on_from_what_it_shows(visit:
     expect(tab.locator(".bubble")).to_have_text(["begun here", "first tab"])
 
 
-@both_sizes
+@phone_is_slow
 def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -146,7 +157,7 @@ def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it
     other.close()
 
 
-@both_sizes
+@phone_is_slow
 def test_a_conversation_is_saved_and_opened_again_and_a_wrong_file_is_refused(
     visit: Any, fake: FakeChat, size: dict[str, int], tmp_path: Path
 ) -> None:
@@ -174,7 +185,7 @@ def test_a_conversation_is_saved_and_opened_again_and_a_wrong_file_is_refused(
     expect(tab.get_by_role("alert")).to_contain_text(ENGLISH.import_refused["not_ours"])
 
 
-@both_sizes
+@phone_is_slow
 def test_arrows_switch_between_answers_and_each_keeps_its_rating(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -199,7 +210,7 @@ def test_arrows_switch_between_answers_and_each_keeps_its_rating(
     expect(button(tab, ENGLISH.good)).to_have_attribute("aria-pressed", "true")
 
 
-@both_sizes
+@phone_is_slow
 def test_edit_retry_and_undo_change_the_path_and_lose_nothing(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gradio import oauth
 from gradio_client import Client
-from helpers.browser_steps import MARKS, PHONE, both_sizes, expect, picture, send, visits
+from helpers.browser_steps import MARKS, PHONE, expect, phone_is_slow, picture, send, visits
 from helpers.fake_chat import FakeChat, serving
 
 from assistant.auth.accounts import Accounts
@@ -45,7 +45,7 @@ def open_list(tab: Any) -> None:
         tab.locator("#header [data-do=drawer]").click()
 
 
-@both_sizes
+@phone_is_slow
 def test_with_passwords_nobody_chats_without_one_and_conversations_are_in_every_browser(
     browser: Any, home: Path, size: dict[str, int]
 ) -> None:
@@ -101,7 +101,7 @@ def profile(user: str, name: str) -> dict[str, Any]:
     }
 
 
-@both_sizes
+@phone_is_slow
 def test_a_hugging_face_account_keeps_its_conversations_and_signing_out_leaves_none_behind(
     browser: Any, home: Path, monkeypatch: pytest.MonkeyPatch, size: dict[str, int]
 ) -> None:

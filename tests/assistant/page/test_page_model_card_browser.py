@@ -9,10 +9,10 @@ import pytest
 from helpers.browser_steps import (
     MARKS,
     ask_example,
-    both_sizes,
     button,
     check_accessibility,
     expect,
+    phone_is_slow,
     picture,
     send,
 )
@@ -39,7 +39,7 @@ def smollm2(fake: FakeChat) -> None:
     fake.requests.clear()
 
 
-@both_sizes
+@phone_is_slow
 def test_the_chinese_page_asks_for_english_and_answers_an_english_example_without_thinking(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.browser_steps import DESKTOP, MARKS, answered, both_sizes, button, choose, expect, picture, send
+from helpers.browser_steps import (
+    DESKTOP,
+    MARKS,
+    answered,
+    both_sizes,
+    button,
+    choose,
+    expect,
+    phone_is_slow,
+    picture,
+    send,
+)
 from helpers.fake_chat import FakeChat
 
 from assistant.bases.built_in_cards import STARTER_CARD
@@ -13,7 +24,7 @@ from assistant.page.i18n.languages import ENGLISH
 pytestmark = MARKS
 
 
-@both_sizes
+@phone_is_slow
 def test_settings_reach_the_engine_and_are_remembered_and_reset(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -83,7 +94,7 @@ def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
     assert chr(reply.completion_ids[reply.sampling["beginning"] - 1]) == "x"
 
 
-@both_sizes
+@phone_is_slow
 def test_the_version_badge_opens_its_card(visit: Any, fake: FakeChat, size: dict[str, int]) -> None:
     tab = visit(size)
     tab.locator("#header .badge").click()

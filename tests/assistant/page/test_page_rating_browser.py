@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.browser_steps import MARKS, answered, both_sizes, button, choose, expect, picture, send
+from helpers.browser_steps import (
+    MARKS,
+    answered,
+    both_sizes,
+    button,
+    choose,
+    expect,
+    phone_is_slow,
+    picture,
+    send,
+)
 from helpers.fake_chat import FakeChat
 
 from assistant.page.i18n.languages import ENGLISH
@@ -12,7 +22,7 @@ from assistant.page.i18n.languages import ENGLISH
 pytestmark = MARKS
 
 
-@both_sizes
+@phone_is_slow
 def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_reload(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -68,7 +78,7 @@ def test_a_comment_left_without_pressing_done_is_kept(visit: Any, fake: FakeChat
     assert (rating.value, rating.comment) == (1, "Nice.")
 
 
-@both_sizes
+@phone_is_slow
 def test_a_correction_is_written_shown_as_a_difference_and_withdrawn(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:
@@ -145,7 +155,7 @@ def test_two_answers_are_compared_blind_and_named_afterwards(
     expect(tab.get_by_label(ENGLISH.mode_label)).to_have_value("thinking")
 
 
-@both_sizes
+@phone_is_slow
 def test_two_versions_are_compared_without_knowing_which_is_which(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers.browser_steps import MARKS, PHONE, answered, both_sizes, button, expect, send
+from helpers.browser_steps import MARKS, PHONE, answered, button, expect, phone_is_slow, send
 from helpers.fake_chat import FakeChat, serving
 from helpers.running_app import free_port
 
@@ -14,7 +14,7 @@ from assistant.page.i18n.languages import CHINESE, ENGLISH
 pytestmark = MARKS
 
 
-@both_sizes
+@phone_is_slow
 def test_ratings_branches_and_history_survive_a_reload_a_restart_and_a_new_version(
     browser: Any, served: Any, size: dict[str, int]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser_steps import MARKS, PHONE, both_sizes, check_accessibility, expect, picture, visits
+from helpers.browser_steps import MARKS, PHONE, check_accessibility, expect, phone_is_slow, picture, visits
 from helpers.fake_dashboard import PASSWORD, filled, serving
 
 from assistant.page.dashboard import AdminServices
@@ -233,7 +233,7 @@ def test_the_language_is_switched_and_kept(visit: Callable[..., Any]) -> None:
     expect(tab.locator(".page-title")).to_have_text("管理", timeout=20_000)
 
 
-@both_sizes
+@phone_is_slow
 def test_the_chat_page_links_to_the_dashboard_for_admins_only(
     visit: Callable[..., Any], dashboard: tuple[AdminServices, str], size: dict[str, int]
 ) -> None:
