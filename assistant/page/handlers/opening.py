@@ -23,7 +23,22 @@ class OpeningHandlers:
         """Load the page: restore the person and their conversation."""
         self.sessions.restore(session, memory, browser_language(request.headers.get("accept-language", "")))
         session.forget_sent()
+        self._tell_of_learning(session)
         return whole_page(self.chat, session)
+
+    def _tell_of_learning(self, session: ChatSession) -> None:
+        """Once after each release, say how many of the person's ratings the new version has learned from."""
+        released = self.chat.engine.version.id
+        if session.told == released or session.notice is not None:
+            return
+        try:
+            given = self.chat.library.given_feedback(session.rater)
+        except ERRORS:
+            return  # the person has asked for nothing, so there is nothing to report
+        if learned := sum(released in one.learned_by for one in given):
+            session.told = released
+            session.notice = session.texts.learned_from_you_format.format(version=released, count=learned)
+            session.notice_is_error = False
 
     def send_all(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Send the conversation and the list whole, to a tab that misses a part of them."""

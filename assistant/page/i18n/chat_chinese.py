@@ -22,6 +22,7 @@ CHINESE = ChatTexts(
     no_feedback="你还没有评价过任何回答。",
     feedback_kinds={"up": "好", "down": "不好", "correction": "已更正"},
     learned_by_format="已由 {versions} 学习。",
+    learned_from_you_format="现在由 {version} 回答。它学习了你的 {count} 条评价和更正。",
     answers_now="现在就是它在回答。",
     not_learned_yet="还没有版本从中学习。",
     take_back="撤回",

@@ -22,6 +22,7 @@ ENGLISH = ChatTexts(
     no_feedback="You have not rated anything yet.",
     feedback_kinds={"up": "Good", "down": "Bad", "correction": "Corrected"},
     learned_by_format="Learned by {versions}.",
+    learned_from_you_format="{version} answers now. It has learned from your ratings and corrections: {count} of them.",
     answers_now="It answers now.",
     not_learned_yet="No version has learned from it yet.",
     take_back="Take it back",

@@ -33,6 +33,7 @@ class ChatTexts:
     feedback_kinds: dict[str, str]
     """By kind: up, down, correction."""
     learned_by_format: str
+    learned_from_you_format: str
     answers_now: str
     not_learned_yet: str
     take_back: str

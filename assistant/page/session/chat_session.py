@@ -114,6 +114,7 @@ class ChatSession:
     rating: str | None = None  # id of the reply whose feedback form is open
     rating_order: int = 0  # the browser's number of the latest rating event
     remark: tuple[str, str] | None = None  # (reply id, confirmation below that reply)
+    told: str = ""  # the version of which the person was told last that it learned from their ratings
     notice: str | None = None  # a line below the conversation: what went wrong, what to do
     notice_is_error: bool = False
     tokens: TokenView | None = None
@@ -216,6 +217,7 @@ class ChatSession:
             "preferences": self.preferences.changed(),
             "conversation": self.conversation,
             "pair": self._unchosen(),
+            "told": self.told,
         }
 
     def _unchosen(self) -> Unchosen | None:
@@ -246,6 +248,8 @@ class ChatSession:
         self.unchosen = Unchosen.of(stored.get("pair"))
         self.think = think if isinstance(think, bool) else None
         self.mode = known_mode(stored.get("mode"))
+        told = stored.get("told")
+        self.told = told if isinstance(told, str) and is_same_account else ""
         self.preferences = preferences(stored.get("preferences"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.fake_chat import FakeChat
-from helpers.handler_steps import event, say
+from helpers.handler_steps import event, request, say, shown
 
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import LANGUAGES
@@ -63,3 +63,27 @@ def test_consent_is_given_until_it_is_withdrawn(
     assert chat.store.consent(session.rater) is False
     assert "checked" in str(handlers.panels.set_consent(session, event(values={"consent": "yes"})).panel)
     assert chat.store.consent(session.rater) is True
+
+
+def test_after_a_release_people_are_told_once_that_it_learned_from_them(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    say(handlers, session, "hello")
+    handlers.rating.rate_reply(session, event(turn=session.turns[-1].id, value="1"))
+    conversation = str(session.conversation)
+    chat.store.record_snapshot("one", Path("/snapshots/one"), "0" * 64, {}, [session.rater], [conversation])
+    chat.store.record_use("v2", "one")
+    chat.version, chat.versions = "v2", ("v1", "v2")
+
+    opened = ChatSession()
+    screen = handlers.opening.open(opened, request(), session.memory())
+    text = opened.texts.learned_from_you_format.format(version="v2", count=1)
+    assert opened.notice == text and text in shown(screen)
+
+    again = ChatSession()
+    handlers.opening.open(again, request(), opened.memory())
+    assert again.notice is None
+
+    stranger = ChatSession()
+    handlers.opening.open(stranger, request(), None)
+    assert stranger.notice is None

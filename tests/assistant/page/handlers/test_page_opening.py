@@ -29,6 +29,7 @@ def test_a_first_visit_gets_an_unguessable_pseudonym_and_examples(handlers: Chat
         "preferences": {},
         "conversation": None,
         "pair": None,
+        "told": "",
     }
 
 
