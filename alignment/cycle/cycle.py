@@ -170,7 +170,8 @@ def _keep_failure(journal: Journal, error: Exception) -> None:
 def check(home: Path, policy: Policy) -> None:
     """Check a policy before anything is trained. Raises PolicyError or DataError."""
     candidates.check_recipes(policy.cycle)
-    evaluation_set(policy.evaluate, 0, home)
+    versions = Versions(home)
+    evaluation_set(policy.evaluate, 0, home, versions.open(str(versions.released())).manifest.base)
 
 
 def _do_steps(home: Path, policy: Policy, journal: Journal, earlier: list[Journal]) -> Path:

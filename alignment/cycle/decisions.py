@@ -1,7 +1,7 @@
 """The end of a cycle: each candidate is compared with the released version, and the best promoted one is released."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from alignment.cycle import candidates, cycle_state
 from alignment.cycle.cycle_state import Journal
 from alignment.cycle.probing import Probes
 from alignment.data import served_ids
-from alignment.data.splits import is_held_out
+from alignment.data.judgements import judgement_of_pair, judgement_of_thumb
+from alignment.data.splits import half_of, is_held_out
 from alignment.data.token_pairs import pairs_of_store
 from alignment.errors import explain
 from alignment.evaluation import comparison, comparison_report, gate
@@ -20,6 +21,8 @@ from alignment.evaluation.held_out_judgements import held_out_judgements
 from alignment.evaluation.release_policy import Policy
 from alignment.event_output import emit
 from alignment.live import live_run
+from alignment.scoring import judging
+from alignment.scoring.judging import JudgeMeasure
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.registry import live_comparison
@@ -37,7 +40,7 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
     released = versions.open(journal.state["released"])
     questions = _questions(home, policy, released, journal)
     probes = Probes(journal, policy.gate.minimum_probes)
-    judge = candidates.existing_judges(home, journal).get("b")
+    judges = _measured_judges(home, released, journal)
     looks = cycle_state.looks(earlier, released.id)
     decisions: list[dict[str, Any]] = []
     for candidate in journal.state["candidates"]:
@@ -51,22 +54,25 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
             decisions.append(recorded)
             continue
         try:
+            # PPO learned from the first judge's scores. The starter has right answers instead: there, only PPO, which
+            # learned from the other half alone, is measured by what the second judge says.
+            learned = candidate["stage"] == "ppo"
+            chosen = judges.chosen(only_b=learned or questions.of_starter)
             compared = comparison.compare(
                 version,
                 released,
                 home,
                 questions,
                 policy.evaluate,
-                judge=versions.open(judge) if judge else None,
-                # Only PPO learned from the other half alone; the other stages share the mistakes of this judge's rows.
-                judge_decides=candidate["stage"] == "ppo",
+                judges=chosen.versions,
+                judges_decide=chosen.sure and (learned or not questions.of_starter),
                 cache=journal.folder,
                 more=partial(probes.measures, version.id),
             )
             decision = gate.decide(
                 compared.candidate,
                 compared.released,
-                comparison.with_margins(policy.gate),
+                comparison.with_margins(policy.gate, questions.of_starter),
                 looks + len(decisions) + 1,
             )
         except Exception as error:
@@ -86,8 +92,9 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
 def _questions(home: Path, policy: Policy, released: Version, journal: Journal) -> EvaluationSet:
     """What every candidate and the released version are compared on: tasks, people's prompts, held-out votes."""
     rows = snapshot.load(journal.whole)
-    questions = evaluation_set(policy.evaluate, journal.number, home, rows.rows("prompt"))
-    tokenizer = load_tokenizer(released.manifest.base, home)
+    base = released.manifest.base
+    questions = evaluation_set(policy.evaluate, journal.number, home, base, rows.rows("prompt"))
+    tokenizer = load_tokenizer(base, home)
     thumbs = [row for row in rows.rows("unpaired") if is_held_out(row.messages)]
     pairs = [row for row in rows.rows("preference") if is_held_out(row.messages)]
     read_thumbs, read_pairs = served_ids.with_token_ids(thumbs, tokenizer), pairs_of_store(pairs, tokenizer)
@@ -95,6 +102,54 @@ def _questions(home: Path, policy: Policy, released: Version, journal: Journal) 
     if read < given:
         journal.note(Event.of("held_out_votes_refused", count=given - read, of=given))
     return replace(questions, judgements=held_out_judgements(read_pairs, read_thumbs))
+
+
+@dataclass(frozen=True)
+class ChosenJudges:
+    """The judges of one candidate, and whether each of them is surely better than chance."""
+
+    versions: list[Version]
+    sure: bool
+
+
+@dataclass(frozen=True)
+class MeasuredJudges:
+    """A cycle's reward models, each with what it is known to judge rightly."""
+
+    judges: list[tuple[Version, JudgeMeasure]]
+
+    def chosen(self, *, only_b: bool) -> ChosenJudges:
+        """Those that are surely better than chance; if none is, all: their wins are shown and decide nothing."""
+        allowed = [(judge, known) for judge, known in self.judges if known.half == "b" or not only_b]
+        sure = [judge for judge, known in allowed if known.is_sure]
+        return ChosenJudges(sure or [judge for judge, _ in allowed], bool(sure))
+
+
+def _measured_judges(home: Path, released: Version, journal: Journal) -> MeasuredJudges:
+    """Measure the cycle's reward models on judgements that they have not seen, and keep the figures for the report."""
+    versions, rows = Versions(home), snapshot.load(journal.whole)
+    existing = candidates.existing_judges(home, journal)
+    if not existing:
+        return MeasuredJudges([])
+    tokenizer = load_tokenizer(released.manifest.base, home)
+    pairs = pairs_of_store(rows.rows("preference"), tokenizer)
+    in_pairs = {reply for pair in pairs for reply in pair.replies}
+    thumbs = served_ids.with_token_ids(
+        (row for row in rows.rows("unpaired") if row.reply_id not in in_pairs), tokenizer
+    )
+    complete = [row for row in thumbs if row.completion_ids and row.finish_reason != "error"]
+    judgements = [*map(judgement_of_pair, pairs), *map(judgement_of_thumb, complete)]
+    judges = []
+    for half, version in existing.items():
+        judge = versions.open(version)
+        unseen = [row for row in judgements if half_of(row.messages) != half or is_held_out(row.messages)]
+        try:
+            judges.append((judge, judging.measure(judge, home, unseen)))
+        except Exception as error:
+            note = Event.of("judge_not_measured", version=version, why=explain(error))
+            candidates.note_failure(journal, note, error)
+    journal.save(judge_measures=[{**asdict(known), "sure": known.is_sure} for _, known in judges])
+    return MeasuredJudges(judges)
 
 
 def _recorded(journal: Journal, compared: VersionComparison, decision: gate.Decision) -> dict[str, Any]:

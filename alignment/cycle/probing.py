@@ -13,8 +13,8 @@ from typing import Any
 from alignment.corrections.correction_rows import CorrectedPrompt, corrections_among
 from alignment.corrections.probes import FixProbe, liked_rows, probe_fixes
 from alignment.cycle.cycle_state import Journal
-from alignment.evaluation.comparison import MeasurePair, measure_pair
 from alignment.evaluation.gate import Measure
+from alignment.evaluation.measures import MeasurePair, measure_pair
 from alignment.evaluation.retention import surprises
 from assistant.registry.versions import write_atomically
 from assistant.serving.loading import Loaded

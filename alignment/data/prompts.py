@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import parse_messages, read_json_lines
-from alignment.data.served_ids import readable
+from alignment.data.served_ids import are_ours, readable
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError
 from alignment.suites.starter_suite import STARTER_PRACTICE, starter_kinds, starter_tasks
@@ -33,7 +33,9 @@ class RolloutPrompt:
 
     def rendered(self, tokenizer: Any) -> list[int]:
         """Token ids of the prompt."""
-        return self.prompt_ids or prompt.render(tokenizer, self.messages, self.think)
+        if self.prompt_ids and are_ours(self.prompt_ids, tokenizer):
+            return self.prompt_ids
+        return prompt.render(tokenizer, self.messages, self.think)
 
 
 @dataclass(frozen=True)

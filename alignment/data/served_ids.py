@@ -1,10 +1,11 @@
 """Token ids of rated replies: those that were served, or the rendered text of a reply that was not served here.
 
-A reply that was imported from another system, and a text that a person wrote, come without token ids.
+A reply that was imported from another system, and a text that a person wrote, come without token ids. A reply that was
+served on another base has ids of another vocabulary, and is rendered too.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,17 +17,24 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 
+def are_ours(ids: Sequence[int], tokenizer: Any) -> bool:
+    """Whether there are ids, and all are in the tokenizer's vocabulary: a home may hold replies of another base."""
+    return bool(ids) and max(ids) < len(tokenizer)
+
+
 def prompt_ids(reply: Any, messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
     """Token ids of the prompt `messages` that `reply` answers, a row or a stored reply.
 
     Raises PromptError if the model's template refuses imported messages.
     """
-    return list(reply.prompt_ids) or prompt.render(tokenizer, messages, reply.think)
+    if are_ours(reply.prompt_ids, tokenizer):
+        return list(reply.prompt_ids)
+    return prompt.render(tokenizer, messages, reply.think)
 
 
 def completion_ids(reply: Any, think: bool, tokenizer: Any) -> list[int]:
     """Token ids of the completion of `reply`: a row, a stored reply, or one side of a pair. Empty if it has no text."""
-    if reply.completion_ids:
+    if are_ours(reply.completion_ids, tokenizer):
         return list(reply.completion_ids)
     if not reply.answer.strip() and not (reply.thought or "").strip():
         return []

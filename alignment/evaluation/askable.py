@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from alignment.evaluation.answering import served_prompt
-from alignment.evaluation.evaluation_set import EvaluationSet
+from alignment.evaluation.evaluation_set import EvaluationSet, thinking_modes
 from assistant.errors import EmptyMessage, TooLong
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
@@ -43,7 +43,8 @@ def without_unaskable(
                     return False
         return True
 
-    tasks = [task for task in inputs.tasks if askable(task.id, task.messages, (True, False))]
+    modes = sorted({think for loaded in models for think in thinking_modes(loaded.tokenizer)})
+    tasks = [task for task in inputs.tasks if askable(task.id, task.messages, modes)]
     people = [asked for asked in inputs.people if askable(asked.id, asked.messages, (asked.think,))]
     return replace(inputs, tasks=tasks, people=people), left_out
 

@@ -86,11 +86,12 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     """Compare as a cycle does. It decides nothing, and does not count as one of the gate's looks."""
     policy = read_policy(options.policy) if options.policy else Policy()
     prompts, judgements = from_store(options.home, candidate)
-    inputs = evaluation_set(policy.evaluate, options.seed, options.home, prompts)
+    inputs = evaluation_set(policy.evaluate, options.seed, options.home, released.manifest.base, prompts)
     compared = comparison.compare(
         candidate, released, options.home, replace(inputs, judgements=judgements), policy.evaluate
     )
-    decision = decide(compared.candidate, compared.released, comparison.with_margins(policy.gate), looks=1)
+    margins = comparison.with_margins(policy.gate, inputs.of_starter)
+    decision = decide(compared.candidate, compared.released, margins, looks=1)
     print(comparison_report.table(compared))
     print()
     reasons = [reason.event for reason in decision.reasons]

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ from alignment.errors import DataError, PolicyError
 from alignment.evaluation.answering import EvaluatedAnswer, answer
 from alignment.evaluation.held_out_judgements import HeldOutJudgement
 from alignment.evaluation.release_policy import EvaluatePolicy
-from alignment.suites.starter_suite import select_tasks, starter_kinds
-from alignment.suites.task_file import Task, read_tasks
+from alignment.suites.general_texts import general_texts
+from alignment.suites.starter_suite import STARTER_FIXED_TEXTS, select_tasks, starter_kinds
+from alignment.suites.task_file import Task, read_lines, read_tasks
+from assistant.bases.base import STARTER, Base
+from assistant.bases.card_lookup import card_of
 from assistant.registry.versions import write_atomically
+from assistant.serving import prompt
 from assistant.serving.loading import Loaded
+
+STARTER_PRIMARY = ("word_two_step", "word_three_step", "multiplication_hard")
+"""Kinds of the starter's tasks that may show that a candidate is better."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +41,28 @@ class EvaluationPrompt:
 
 
 @dataclass(frozen=True)
+class FixedText:
+    """A conversation with a good answer, whose likelihood must not fall."""
+
+    messages: Sequence[dict[str, str]]
+    think: bool
+    thought: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class EvaluationSet:
     """Everything that both versions are measured on."""
 
     tasks: Sequence[Task]
     people: Sequence[EvaluationPrompt] = ()
+    """Held-out prompts of people, and general questions where those are few."""
     judgements: Sequence[HeldOutJudgement] = ()
-    retention: int = 0
-    """Number of fixed texts."""
+    fixed: Sequence[FixedText] = ()
+    primary: Sequence[str] = ()
+    """Kinds of task that may show that a candidate is better."""
+    of_starter: bool = False
+    """The tasks are the starter's: they decide with thinking on, and neither judges nor held-out votes do."""
 
 
 @dataclass(frozen=True)
@@ -60,23 +82,13 @@ class VersionAnswers:
 
 
 def evaluation_set(
-    policy: EvaluatePolicy, seed: int, home: Path, people: Iterable[Any] = ()
+    policy: EvaluatePolicy, seed: int, home: Path, base: Base, people: Iterable[Any] = ()
 ) -> EvaluationSet:
-    """Choose tasks and prompts by the policy. Another seed takes other tasks of the starter's suite.
+    """Choose what versions on `base` are compared on. Another seed takes other tasks of the starter's suite.
 
     `people`: rows with messages and think, of which those held out are taken. Raises DataError for a file that is no
     suite, PolicyError where no task could show that a version is better.
     """
-    if policy.suite:
-        path = Path(policy.suite)
-        tasks = read_tasks(path if path.is_absolute() else home / path)
-    else:
-        tasks = _starter_tasks(policy, seed)
-    if not any(task.kind in policy.primary for task in tasks):
-        raise PolicyError(
-            f"evaluate.primary names no kind of the suite's tasks, so nothing could show that a version is better. "
-            f"They are: {', '.join(sorted({task.kind for task in tasks}))}."
-        )
     prompts = [
         EvaluationPrompt(list(row.messages), row.think, getattr(row, "message_id", ""))
         for row in people
@@ -84,24 +96,72 @@ def evaluation_set(
     ]
     if len(prompts) > policy.prompts:
         prompts = random.Random(f"people {seed}").sample(prompts, policy.prompts)
-    return EvaluationSet(tasks, prompts, retention=policy.retention)
+    if policy.suite == STARTER or (not policy.suite and base.name == STARTER):
+        primary = STARTER_PRIMARY if policy.primary is None else policy.primary
+        tasks = _starter_tasks(policy, primary, seed)
+        fixed = _starter_texts(policy.retention)
+        return EvaluationSet(tasks, prompts, fixed=fixed, primary=primary, of_starter=True)
+    tasks = _own_tasks(policy, home)
+    languages = card_of(base.name, home).languages
+    general = general_texts(languages, max(policy.general, policy.retention))
+    wanted = max(0, policy.general - len(prompts))
+    prompts += [
+        EvaluationPrompt(text.messages, False, f"general {text.language} {number}")
+        for number, text in enumerate(general[:wanted], 1)
+    ]
+    return EvaluationSet(
+        tasks,
+        prompts,
+        fixed=[FixedText(text.messages, False, "", text.answer) for text in general[: policy.retention]],
+        primary=sorted({task.kind for task in tasks}) if policy.primary is None else policy.primary,
+    )
 
 
-def _starter_tasks(policy: EvaluatePolicy, seed: int) -> list[Task]:
+def _own_tasks(policy: EvaluatePolicy, home: Path) -> list[Task]:
+    """The tasks of the policy's own suite; none without one."""
+    if not policy.suite:
+        if policy.primary is not None:
+            raise PolicyError(
+                "evaluate.primary names kinds of task, and there is no suite to take them from. Name its file under "
+                "evaluate.suite, or `starter` for the starter's."
+            )
+        return []
+    path = Path(policy.suite)
+    tasks = read_tasks(path if path.is_absolute() else home / path)
+    kinds = sorted({task.kind for task in tasks})
+    if policy.primary is not None and not set(policy.primary) & set(kinds):
+        raise PolicyError(
+            f"evaluate.primary names no kind of the suite's tasks, so nothing could show that a version is better. "
+            f"They are: {', '.join(kinds)}."
+        )
+    return tasks
+
+
+def _starter_tasks(policy: EvaluatePolicy, primary: Sequence[str], seed: int) -> list[Task]:
     kinds = starter_kinds()
-    if unknown := [kind for kind in policy.primary if kind not in kinds]:
+    if unknown := [kind for kind in primary if kind not in kinds]:
         raise PolicyError(
             f"evaluate.primary names {', '.join(unknown)}; the starter's suite has: {', '.join(kinds)}."
         )
-    primary = [kind for kind in kinds if kind in policy.primary]
-    others = [kind for kind in kinds if kind not in policy.primary]
+    if not primary:
+        raise PolicyError("evaluate.primary names no kind, so nothing could show that a version is better.")
     try:
         return [
-            *select_tasks(primary, policy.each, seed),
-            *select_tasks(others, policy.guarded, seed),
+            *select_tasks([kind for kind in kinds if kind in primary], policy.each, seed),
+            *select_tasks([kind for kind in kinds if kind not in primary], policy.guarded, seed),
         ]
     except DataError as error:
         raise PolicyError(f"evaluate.each or evaluate.guarded: {error}") from error
+
+
+def _starter_texts(count: int) -> list[FixedText]:
+    texts = [json.loads(line) for line in islice(read_lines(STARTER_FIXED_TEXTS), count)]
+    if len(texts) < count:
+        raise PolicyError(
+            f"evaluate.retention asks for {count} fixed texts, and the starter has {len(texts)}. Ask for at most that "
+            "many."
+        )
+    return [FixedText(text["messages"], text["think"], text["thought"], text["answer"]) for text in texts]
 
 
 def cached_answers(
@@ -111,7 +171,10 @@ def cached_answers(
     if cache is None:
         return _generate(loaded, version, inputs, max_new_tokens)
     path = cache / f"answers-{version}.json"
-    key = json.loads(json.dumps([list(map(asdict, inputs.tasks)), list(map(asdict, inputs.people))]))
+    modes = thinking_modes(loaded.tokenizer)
+    key = json.loads(
+        json.dumps([list(map(asdict, inputs.tasks)), list(map(asdict, inputs.people)), modes, max_new_tokens])
+    )
     groups = ("thinking", "direct", "people")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -125,6 +188,14 @@ def cached_answers(
     return answers
 
 
+def thinking_modes(tokenizer: Any) -> list[bool]:
+    """How tasks are asked: with thinking on and off, or only off where the model has no switch for it.
+
+    A model that thinks because an instruction says so, if at all, is served without it.
+    """
+    return [True, False] if prompt.has_thinking_switch(tokenizer) else [False]
+
+
 def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_tokens: int) -> VersionAnswers:
     """Let one version answer everything, greedily."""
 
@@ -132,14 +203,15 @@ def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_token
         return answer(loaded, tasks, think, max_new_tokens) if tasks else []
 
     # Nothing is known of a right answer to a person's prompt: a task without checks stands for each.
-    unchecked = [(prompt.think, Task("", "", tuple(prompt.messages), "", {})) for prompt in inputs.people]
+    unchecked = [(asked.think, Task("", "", tuple(asked.messages), "", {})) for asked in inputs.people]
     by_mode = {
         think: iter(answered([task for mode, task in unchecked if mode is think], think))
         for think in (True, False)
     }
+    modes = thinking_modes(loaded.tokenizer)
     return VersionAnswers(
         version,
-        answered(inputs.tasks, True),
+        answered(inputs.tasks, True) if True in modes else [],
         answered(inputs.tasks, False),
         [next(by_mode[think]) for think, _ in unchecked],
     )

@@ -1,7 +1,8 @@
 """The release gate: promote, hold or reject a candidate for release, with a reason for every measure.
 
 A candidate is promoted if it is better on at least one primary measure and, on every guard, not worse by more than a
-margin. The probability of error is bounded over all comparisons with one released version, however many there are:
+margin. Without a primary measure nothing can show that it is better, and it is held. The probability of error is
+bounded over all comparisons with one released version, however many there are:
 
 - The k-th look spends alpha / (k (k + 1)) of the error; these sum to alpha however many looks follow (spending: Lan &
   DeMets 1983, Biometrika 70; over an endless series of tests: Foster & Stine 2008, JRSS B 70). The first look spends
@@ -135,10 +136,6 @@ def compare(candidate: Evaluation, released: Evaluation) -> list[Compared]:
         raise ComparisonError(
             f"{candidate.version} and {released.version} have different measures: only one of them has "
             f"{', '.join(sorted(new.keys() ^ old.keys()))}. Evaluate both with the same suite."
-        )
-    if not any(measure.kind == "primary" for measure in new.values()):
-        raise ComparisonError(
-            "No primary measure: nothing could show that the candidate is better. Name one."
         )
     return [_pair(new[name], old[name], candidate.version, released.version) for name in new]
 

@@ -1,9 +1,9 @@
 """Held-out ratings of people as judgements of completions, and how often a version's implicit reward agrees."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from alignment.data import served_ids
@@ -58,23 +58,23 @@ def held_out_judgements(preferred: Sequence[TokenPair], thumbs: Sequence[Any]) -
 
 
 def implicit_accuracy(model: Any, reference: Any, judgements: Sequence[HeldOutJudgement]) -> list[bool]:
-    """Whether the implicit reward agrees with each judgement: the log-ratio of `model` to `reference`.
+    """Whether the implicit reward agrees with people: the log-ratio of `model` to `reference`.
 
-    Rafailov et al. 2023, eq. 5. Of a pair the chosen completion's must be the larger; a thumb's is compared with the
-    median of all thumbs.
+    Rafailov et al. 2023, eq. 5. Of a pair the chosen completion's must be the larger; of thumbs, a liked reply's must
+    be larger than a disliked one's. Each thumb is in one such comparison at most, so that chance is right on half of
+    them; thumbs of one kind alone give none.
     """
-
-    def ratios(completions: list[Row]) -> list[float]:
-        new, old = log_likelihoods(model, completions), log_likelihoods(reference, completions)
-        return [mine - other for mine, other in zip(new, old, strict=True)]
-
-    firsts = ratios([(judged.prompt_ids, judged.first) for judged in judgements])
-    seconds = iter(
-        ratios([(judged.prompt_ids, judged.second) for judged in judgements if judged.second is not None])
-    )
-    thumbs = [ratio for ratio, judged in zip(firsts, judgements, strict=True) if judged.second is None]
-    middle = median(thumbs) if thumbs else 0.0
-    return [
-        first > next(seconds) if judged.second is not None else (first > middle) is judged.liked
-        for first, judged in zip(firsts, judgements, strict=True)
-    ]
+    pairs = [judged for judged in judgements if judged.second is not None]
+    up = [judged for judged in judgements if judged.second is None and judged.liked]
+    down = [judged for judged in judgements if judged.second is None and not judged.liked]
+    draw = random.Random("held-out thumbs")
+    draw.shuffle(up)
+    draw.shuffle(down)
+    better: list[Row] = [(judged.prompt_ids, judged.first) for judged in pairs]
+    worse: list[Row] = [(judged.prompt_ids, judged.second or []) for judged in pairs]
+    for liked, disliked in zip(up, down, strict=False):
+        better.append((liked.prompt_ids, liked.first))
+        worse.append((disliked.prompt_ids, disliked.first))
+    new, old = (log_likelihoods(each, [*better, *worse]) for each in (model, reference))
+    ratios = [mine - other for mine, other in zip(new, old, strict=True)]
+    return [ratios[index] > ratios[len(better) + index] for index in range(len(better))]

@@ -38,7 +38,7 @@ class GatePolicy:
     """How much worse a guard of right-or-wrong values may be, as a share: 0.05 is five percentage points."""
     margins: Mapping[str, float] = field(default_factory=dict)
     """Margins of single guards by name, in the guard's own unit. A guard of real values needs one."""
-    minimum_prompts: int = 100
+    minimum_prompts: int = 30
     """Minimum number of held-out prompts; a measure on fewer decides nothing."""
     minimum_probes: int = 6
     """The same for corrections that are asked again and liked replies that are read again: people gave each by itself,
@@ -83,24 +83,31 @@ class EvaluatePolicy:
     """What two versions are compared on. Raises PolicyError for a value out of range."""
 
     suite: str = ""
-    """File of tasks with their checks (JSON Lines); the starter's suite if left out."""
-    primary: Sequence[str] = ("word_two_step", "word_three_step", "multiplication_hard")
-    """Kinds of task whose right answers, and units, may show that a candidate is better. Other kinds are guards."""
+    """File of tasks with their checks (JSON Lines), or "starter". Left out: the starter's suite for the starter; no
+    tasks for another model, which is judged on people's prompts and general questions alone."""
+    primary: Sequence[str] | None = None
+    """Kinds of task whose right answers, and units, may show that a candidate is better. Other kinds are guards. Left
+    out: three kinds of the starter's suite, and every kind of another."""
     each: int = 50
     """Tasks of each primary kind and language, in each thinking mode. At most as many as the suite has."""
     guarded: int = 15
     """Tasks of each other kind and language, in each thinking mode."""
     prompts: int = 200
     """Maximum number of held-out prompts of people that are answered."""
+    general: int = 120
+    """General questions that are answered where people's held-out prompts are fewer: together so many. The starter,
+    which can answer none of them, is asked none."""
     retention: int = 150
-    """Number of fixed texts on which perplexity and KL are measured."""
+    """Maximum number of fixed texts on which perplexity and KL are measured."""
     max_new_tokens: int = 400
     """Longest answer."""
 
     def __post_init__(self) -> None:
-        _texts("evaluate.primary", self.primary)
+        if self.primary is not None:
+            _texts("evaluate.primary", self.primary)
         for name in ("each", "guarded", "prompts", "retention", "max_new_tokens"):
             _whole(f"evaluate.{name}", getattr(self, name), 1)
+        _whole("evaluate.general", self.general, 0)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def judge(scorer: Callable[[list[list[int]]], list[float]], judged: Sequence[Any
     ]
     right = sum(margin > 0 for margin in margins)
     share = wilson(right, len(margins))
-    chances = [1 / (1 + math.exp(-max(min(margin, 500.0), -500.0))) for margin in margins]
+    chances = [chance(margin) for margin in margins]
     scores = firsts + [
         rival for judgement, rival in zip(judged, rivals, strict=True) if judgement.second is not None
     ]
@@ -45,6 +45,11 @@ def judge(scorer: Callable[[list[list[int]]], list[float]], judged: Sequence[Any
         "reliability": _reliability(chances),
         "length_correlation": _correlation(scores, lengths),
     }
+
+
+def chance(margin: float) -> float:
+    """σ(margin): the probability that a reward model gives to the answer that scores higher by so much."""
+    return 1 / (1 + math.exp(-max(min(margin, 500.0), -500.0)))
 
 
 def _reliability(chances: Sequence[float]) -> list[dict[str, float]]:

@@ -6,6 +6,7 @@ A cycle writes the English one to report.md; the dashboard shows the one in the 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assistant.admin.plain_words import in_words
 from assistant.events.describe import describe, describe_stored, term
 from assistant.events.event import Event, event_from, text_event
 
@@ -43,6 +44,28 @@ def note_texts(state: State, language: str = "en") -> list[str]:
         describe_stored({"text": note, "event": events.get(note)}, "text", language)
         for note in map(str, state.get("notes") or [])
     ]
+
+
+def judge_texts(state: State, language: str = "en") -> list[str]:
+    """How well each judge judged what it had not seen, and whether it decides."""
+    texts = []
+    for known in state.get("judge_measures") or []:
+        if not known["of"]:
+            event = Event.of("judge_unmeasured", version=known["version"])
+        else:
+            sure = Event.of("judge_is_sure" if known["sure"] else "judge_is_not_sure")
+            event = Event.of(
+                "report_judge",
+                version=known["version"],
+                right=known["right"],
+                of=known["of"],
+                low=known["low"],
+                high=known["high"],
+                longer=known["length_right"],
+                verdict=sure,
+            )
+        texts.append(describe(event, language))
+    return texts
 
 
 def failure_texts(state: State, language: str = "en") -> list[str]:
@@ -102,6 +125,7 @@ def markdown(number: int, state: State, language: str = "en", *, plots: bool = F
     ]
     if models:
         lines += ["", text("report_reward_models", models=models)]
+    lines += [f"- {judge}" for judge in judge_texts(state, language)]
     stages = {record.get("version"): record.get("stage", "?") for record in state.get("candidates") or []}
     for decision in state.get("decisions") or []:
         lines += _decision(decision, str(stages.get(decision.get("candidate"), "?")), language, plots)
@@ -146,6 +170,8 @@ def _decision(decision: Mapping[str, Any], stage: str, language: str, plots: boo
     elif "table" in decision:
         # Older releases stored the table as text only.
         lines += ["```", str(decision["table"]), "```"]
+    if decision.get("reasons"):
+        lines = [*lines[:3], describe(in_words(decision), language), "", *lines[3:]]
     lines += ["", describe(look, language), ""]
     lines += [f"- {describe_stored(reason, 'text', language)}" for reason in decision.get("reasons") or []]
     if plots:

@@ -22,6 +22,7 @@ from assistant.registry.versions import Versions
 SMALL: dict[str, Any] = {
     "gate": {"minimum_prompts": 4},
     "evaluate": {
+        "suite": "starter",
         "primary": ["word_two_step"],
         "each": 4,
         "guarded": 1,

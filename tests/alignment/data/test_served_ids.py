@@ -92,6 +92,7 @@ def test_a_reward_model_scores_the_rendered_token_ids(home: Path, monkeypatch: p
         scored.extend(sequences)
         return [float(len(scored))] * len(sequences)
 
+    scores.window = 256  # type: ignore[attr-defined]
     monkeypatch.setattr(reward_model, "load", lambda *_: scores)
     with FeedbackStore.open_home(home) as store:
         agreed = recorded_votes.agreement(home, {"a": "v1"}, list(recorded_votes.thumbs(store)))

@@ -1,0 +1,42 @@
+"""A cycle of a model that is not the starter: judges, held-out votes, general questions and texts, and plain words."""
+
+from pathlib import Path
+
+import yaml
+from helpers.feedback import apples, rate_replies
+from helpers.small_cycle import SMALL, run, state
+from helpers.tiny_home import tiny_home
+
+from alignment.scoring import judging
+from assistant.registry.versions import Versions
+
+QUICK = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
+
+
+def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
+    home: Path, tmp_path: Path
+) -> None:
+    rate_replies(tiny_home(home), apples(80))
+    policy = tmp_path / "policy.yaml"
+    recipes = {"kto": {**QUICK, "batch_size": 8}, "reward": QUICK}
+    cycle = {**SMALL["cycle"], "minimum_judgements": 10, "recipes": recipes}
+    evaluate = {"general": 12, "retention": 4, "max_new_tokens": 4}
+    gate = {"minimum_prompts": 4}
+    policy.write_text(yaml.safe_dump({"gate": gate, "evaluate": evaluate, "cycle": cycle}))
+    assert run(home, policy) == 0
+    recorded = state(home)
+    (decision,) = recorded["decisions"]
+    kinds = {reason["measure"]: reason["kind"] for reason in decision["reasons"]}
+    assert kinds["held-out votes"] == "primary"
+    assert kinds["surprise at general texts"] == kinds["ends"] == "guard"
+    assert not any(name.startswith("right") for name in kinds)
+    # Every judge was measured on the other half, and one that is not surely right decides nothing.
+    measures = {known["half"]: known for known in recorded["judge_measures"]}
+    assert measures.keys() == {"a", "b"} and all(known["of"] >= 10 for known in measures.values())
+    sure = [known["version"] for known in measures.values() if known["sure"]]
+    assert ("wins by the reward model" in kinds) is bool(sure)
+    assert all(known["sure"] is (known["p"] <= judging.SURE) for known in measures.values())
+    report = (home / "cycles" / "1" / "report.md").read_text()
+    assert f"In plain words, {decision['candidate']} beside v1." in report
+    assert f"- {measures['a']['version']} is right on" in report
+    assert Versions(home).released() == "v1" or decision["verdict"] == "promote"
