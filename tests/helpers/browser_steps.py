@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -58,20 +59,54 @@ def watch(tab: Any, address: str, problems: list[str]) -> None:
     )
 
 
+class Profiles:
+    """Browser profiles, emptied to be used again: the page's scripts are then neither fetched nor compiled anew."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.free: list[tuple[dict[str, Any], Any]] = []
+
+    def take(self, options: dict[str, Any]) -> Any:
+        """A profile without cookies and stored data."""
+        for place, (made_with, context) in enumerate(self.free):
+            if made_with == options:
+                del self.free[place]
+                return context
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(2000 * PATIENCE)
+        return context
+
+    def give_back(self, options: dict[str, Any], context: Any, address: str) -> None:
+        """Close the profile's tabs and empty it."""
+        for tab in context.pages:
+            tab.close()
+        context.clear_cookies()
+        tab = context.new_page()
+        storage = {"origin": address.rstrip("/"), "storageTypes": "all"}
+        context.new_cdp_session(tab).send("Storage.clearDataForOrigin", storage)
+        tab.close()
+        self.free.append((options, context))
+
+
+_profiles: WeakKeyDictionary[Any, Profiles] = WeakKeyDictionary()
+
+
 @contextmanager
 def visits(
     browser: Any, address: str, path: str = "", ready: str = ".welcome"
 ) -> Iterator[Callable[..., Any]]:
-    """A function that opens `path` in a new browser profile and waits for the element `ready`.
+    """A function that opens `path` in an empty browser profile and waits for the element `ready`.
 
     Script errors and requests to other servers fail the test.
     """
-    contexts, problems = [], []
+    problems: list[str] = []
+    used: list[tuple[dict[str, Any], Any]] = []
+    profiles = _profiles.setdefault(browser, Profiles(browser))
 
     def open_page(viewport: dict[str, int] = DESKTOP, **options: Any) -> Any:
-        context = browser.new_context(viewport=viewport, **options)
-        context.set_default_timeout(2000 * PATIENCE)
-        contexts.append(context)
+        options = {"viewport": viewport, **options}
+        context = profiles.take(options)
+        used.append((options, context))
         tab = context.new_page()
         watch(tab, address, problems)
         if LATENCY:
@@ -83,8 +118,8 @@ def visits(
         return tab
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for options, context in used:
+        profiles.give_back(options, context, address)
     assert problems == []
 
 
