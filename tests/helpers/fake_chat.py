@@ -106,6 +106,9 @@ class FakeServed:
         answer = ANSWERS.get(message, f"You said: {message}")
         words += ["tick "] * 100_000 if slow else [f"{word} " for word in answer.split(" ")]
         words[-1] = words[-1].rstrip(" ")
+        if not slow and not broken:
+            several = self.chat.words_at_once
+            words = ["".join(words[start : start + several]) for start in range(0, len(words), several)]
         try:
             for number, word in enumerate(words):
                 await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
@@ -189,7 +192,8 @@ class FakeChat(Chat):
     has_template = True
     template = "plain"
     has_switch = True  # whether the model's template has a switch for thinking
-    letters_at_once: int | None = None  # of a chunk; None sends whole words
+    words_at_once: int = 1  # of a chunk: the page is drawn once for each
+    letters_at_once: int | None = None  # of a chunk; None sends all of it
     is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:

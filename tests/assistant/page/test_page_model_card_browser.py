@@ -29,6 +29,7 @@ EXAMPLE = SMOLLM2_CARD.texts["zh"].examples[0]
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[FakeChat, str]]:
     fake = FakeChat(seconds_between=0.01)
+    fake.words_at_once = 4
     with serving(fake) as url:
         yield fake, url
 
