@@ -188,6 +188,15 @@ class AdminHandlers:
 
     # Live comparison
 
+    def ask_start_live_comparison(
+        self, session: DashboardSession, data: EventData, admin: str
+    ) -> DashboardUpdate:
+        """Ask before a candidate serves a share of conversations."""
+        version, share = str(data.get("version")), str(data.get("share", ""))[:8]
+        return DashboardUpdate(
+            panel=confirmations.start_live_comparison(self.services, session, version, share)
+        )
+
     def start_live_comparison(
         self, session: DashboardSession, data: EventData, admin: str
     ) -> DashboardUpdate:

@@ -85,6 +85,7 @@ def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: A
     on(events.failure_seen, handlers.failure_seen)
     on(events.plan, handlers.plan)
 
+    on(events.ask_start_live_comparison, handlers.ask_start_live_comparison)
     on(events.start_live_comparison, handlers.start_live_comparison, **exclusive)
     on(events.ask_stop_live_comparison, handlers.ask_stop_live_comparison)
     on(events.stop_live_comparison, handlers.stop_live_comparison, **exclusive)

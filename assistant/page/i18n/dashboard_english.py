@@ -24,7 +24,7 @@ ENGLISH = DashboardTexts(
     details_format="{kind} ({details})",
     months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     date_format="{day} {month}",
-    moment_format="{date}, {time}",
+    moment_format="{date}, {time} UTC",
     percent_format="{value}%",
     interval_format="[{low}, {high}] of {of}",
     sign_in="Sign in",
@@ -191,6 +191,8 @@ ENGLISH = DashboardTexts(
     "Its interval holds at all times together, so you may look as often as you like.",
     no_live_comparison="No live comparison is under way.",
     start_live_comparison="Start a live comparison",
+    start_live_comparison_format="{version} will answer in {share}% of conversations and {released} in the others, "
+    "until the comparison decides or you stop it.",
     stop_live_comparison="Stop the live comparison",
     stop_live_comparison_help="Everybody will get the released version again. The thumbs given so far are kept.",
     no_candidates="The gate has promoted no version over the released one. Run a cycle to get a candidate.",

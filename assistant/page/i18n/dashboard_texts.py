@@ -141,6 +141,7 @@ class DashboardTexts:
     no_course: str
     no_live_comparison: str
     start_live_comparison: str
+    start_live_comparison_format: str
     stop_live_comparison: str
     stop_live_comparison_help: str
     no_candidates: str

@@ -1,9 +1,9 @@
 // Runs once for the whole dashboard. The server draws the page; this script sends clicks and forms to it as events.
 const ACTIONS = [
-  "ask", "ask_discard_cycle", "ask_release", "ask_roll_back", "ask_stop_live_comparison", "cancel_cycle", "choose",
-  "choose_candidate", "choose_side_by_side", "close", "discard_cycle", "example", "failure_seen", "go", "language", "open",
-  "open_version", "plan", "release", "roll_back", "run_cycle", "start_live_comparison", "stop", "stop_live_comparison",
-  "tick",
+  "ask", "ask_discard_cycle", "ask_release", "ask_roll_back", "ask_start_live_comparison", "ask_stop_live_comparison",
+  "cancel_cycle", "choose", "choose_candidate", "choose_side_by_side", "close", "discard_cycle", "example", "failure_seen",
+  "go", "language", "open", "open_version", "plan", "release", "roll_back", "run_cycle", "start_live_comparison", "stop",
+  "stop_live_comparison", "tick",
 ];
 const send = (action, data) => ACTIONS.includes(action) && trigger(action, { ...data, do: action });
 const isOurs = (event) => event.target.closest?.("#dashboard");
@@ -54,6 +54,7 @@ document.addEventListener("click", async (event) => {
     remember({ view: button.dataset.view });
     window.scrollTo({ top: 0 });
   }
+  if (button.classList.contains("waiting")) return; // pressed already
   button.classList.add("waiting");
   send(button.dataset.do, { ...button.dataset });
 });

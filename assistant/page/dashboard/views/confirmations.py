@@ -52,6 +52,24 @@ def discard_cycle(session: DashboardSession, number: str) -> Markup:
     )
 
 
+def start_live_comparison(
+    services: AdminServices, session: DashboardSession, version: str, percent: str
+) -> Markup:
+    """Ask before `version` answers in this share of conversations. Raises VersionError."""
+    texts, manifest = session.texts, services.versions.manifest(version)
+    question = texts.start_live_comparison_format.format(
+        version=manifest.id, share=percent, released=services.versions.released()
+    )
+    return _dialog(
+        texts,
+        texts.start_live_comparison,
+        question,
+        action="start_live_comparison",
+        version=manifest.id,
+        share=percent,
+    )
+
+
 def stop_live_comparison(session: DashboardSession) -> Markup:
     """Ask before the live comparison is stopped."""
     texts = session.texts
@@ -73,6 +91,7 @@ def _dialog(
     label: str = "",
     kind: str = "strong",
     version: str = "",
+    share: str = "",
     warning: str = "",
     with_reason: bool = False,
 ) -> Markup:
@@ -86,6 +105,7 @@ def _dialog(
         label=label or title,
         kind=kind,
         version=version,
+        share=share,
         warning=warning,
         with_reason=with_reason,
     )

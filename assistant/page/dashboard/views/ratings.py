@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from assistant.admin.bradley_terry import rate, wins_of
 from assistant.admin.services import AdminServices
+from assistant.chat.conversation_file import IMPORTED
 from assistant.page.dashboard.views.charts import Interval, Line, Point, interval_chart, line_chart
 from assistant.page.dashboard.views.formatting import date, moment, share_text, thumbs_share
 from assistant.page.session.dashboard_session import DashboardSession
@@ -34,7 +35,7 @@ def thumbs(
 ) -> Markup:
     """A chart of the share of thumbs up by version over time, on request with a table of the counts."""
     texts = session.texts
-    hourly = services.store.thumbs_over_time(HOUR)
+    hourly = [row for row in services.store.thumbs_over_time(HOUR) if is_version(row[0])]
     chart = rows = None
     if hourly:
         lines, width = _lines(session, hourly)
@@ -54,7 +55,8 @@ def thumbs(
 def ranking(services: AdminServices, session: DashboardSession) -> Markup:
     """The chance that people prefer each version to the released one, from choices between two answers."""
     texts, reference = session.texts, services.versions.released() or ""
-    strengths = rate(wins_of(services.store.choices_between_versions()), reference)
+    choices = [row for row in services.store.choices_between_versions() if is_version(row[0], row[1])]
+    strengths = rate(wins_of(choices), reference)
     intervals = [
         Interval(
             strength.version,
@@ -77,6 +79,11 @@ def ranking(services: AdminServices, session: DashboardSession) -> Markup:
     return render("dashboard/ranking.html", texts=texts, chart=chart, reference=reference)
 
 
+def is_version(*names: str) -> bool:
+    """Whether all are versions of this app: replies that were imported from elsewhere are no version's."""
+    return not any(name.split(":")[0] == IMPORTED for name in names)
+
+
 def _count_rows(services: AdminServices, session: DashboardSession) -> list[list[str]]:
     return [
         [
@@ -87,6 +94,7 @@ def _count_rows(services: AdminServices, session: DashboardSession) -> list[list
             share_text(session.texts, thumbs_share(counts["up"], counts["down"])),
         ]
         for version, counts in reversed(list(services.store.counts()["versions"].items()))
+        if is_version(version)
     ]
 
 

@@ -10,6 +10,7 @@ from html import unescape
 
 import pytest
 from helpers.fake_dashboard import WHO, click
+from helpers.store_fixtures import one_turn
 
 from assistant.admin import last_run
 from assistant.errors import CommandError
@@ -19,8 +20,10 @@ from assistant.events.event_error import event_of
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import AdminHandlers
 from assistant.page.dashboard.dashboard_page import guarded
+from assistant.page.dashboard.views import ratings
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
+from assistant.registry import live_comparison
 
 
 def test_only_the_release_of_a_rejected_version_comes_with_a_warning(
@@ -147,6 +150,29 @@ def test_only_versions_that_the_gate_promoted_over_the_released_one_are_candidat
     assert [manifest.id for manifest in services.candidates()] == ["v6"]
     services.versions.release("v1")
     assert [manifest.id for manifest in services.candidates()] == ["v4"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_live_comparison_starts_only_after_a_question(services: AdminServices, language: str) -> None:
+    handlers, session = AdminHandlers(services), DashboardSession(language=language, view="live_comparison")
+    assert 'data-do="ask_start_live_comparison"' in handlers.open(session, {}, WHO).body
+    panel = handlers.ask_start_live_comparison(session, {"version": "v6", "share": "25"}, WHO).panel
+    assert "v6" in panel and "25" in panel and "v4" in panel
+    assert live_comparison.read(services.home) is None
+    assert '<form data-do="start_live_comparison" data-version="v6" data-share="25">' in panel
+    handlers.start_live_comparison(session, {"version": "v6", "share": "25"}, WHO)
+    started = live_comparison.read(services.home)
+    assert started is not None and (started.candidate, started.share) == ("v6", 0.25)
+
+
+def test_replies_that_were_imported_are_rated_as_no_version(services: AdminServices) -> None:
+    store = services.store
+    for version in ("imported", "imported:openwebui:llama3"):
+        reply = one_turn(store, rater="eve", version=version)
+        store.rate(reply.id, "eve", 1)
+    session = DashboardSession(view="ratings")
+    assert "imported" not in AdminHandlers(services).open(session, {}, WHO).body
+    assert "imported" not in ratings.thumbs(services, session)
 
 
 async def test_two_versions_answer_and_stay_hidden_until_the_choice(services: AdminServices) -> None:
