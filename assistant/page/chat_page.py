@@ -13,7 +13,7 @@ from assistant.page.chat_layout import STATIC, build_layout
 from assistant.page.dashboard import add_dashboard
 from assistant.page.endpoints import Endpoints
 from assistant.page.handlers.session_manager import SessionManager
-from assistant.page.session.gradio_compat import describe_components_once
+from assistant.page.session.gradio_compat import describe_components_once, rest_while_idle
 from assistant.page.theme import theme
 from assistant.page.views import sidebar
 
@@ -46,6 +46,7 @@ def build_page(
     if services is not None:
         add_dashboard(page, services)
     describe_components_once(page)
+    rest_while_idle(page)
     return page
 
 
@@ -65,7 +66,7 @@ def launch_options(
         "favicon_path": STATIC / "favicon.svg",
         "footer_links": [],
         # A session beyond this number is dropped; its tab restores it from the browser's memory, as after a restart.
-        "state_session_capacity": 2_000,
+        "state_session_capacity": 1_000,
         "run_history": False,
         "ssr_mode": False,
         "share": False,

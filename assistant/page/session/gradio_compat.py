@@ -45,6 +45,21 @@ def describe_components_once(page: Blocks) -> None:
     page.default_config = _CachedConfig(page)
 
 
+def rest_while_idle(page: Blocks) -> None:
+    """Let an open tab hold no connection while nothing happens in it.
+
+    Gradio keeps a stream open for each tab, to forget its session when it is closed. A browser opens six connections
+    to a server, so that the seventh tab would wait for ever. Without it, sessions are dropped by their number; and a
+    tab that is closed while a reply streams is noticed by that stream.
+    """
+    describe = page.get_config_file
+
+    def without_heartbeat() -> Any:
+        return {**describe(), "connect_heartbeat": False}
+
+    page.get_config_file = without_heartbeat
+
+
 class _CachedConfig(BlocksConfig):
     """A page's configuration that keeps the descriptions of its components."""
 

@@ -35,6 +35,7 @@ def internal(path: str) -> Any:
         ("gradio.blocks:BlocksConfig.config_for_block", ["_id", "rendered_ids", "block", "renderable"]),
         ("gradio.blocks:BlocksConfig.__copy__", ["self"]),
         ("gradio:EventData.__init__", ["self", "target", "_data"]),
+        ("gradio:Blocks.get_config_file", ["self"]),
     ],
 )
 def test_gradio_still_has_each_internal_that_the_page_uses(path: str, parameters: list[str] | None) -> None:
@@ -55,6 +56,12 @@ def page(tmp_path: Path) -> Iterator[gr.Blocks]:
 
     yield asyncio.run(build())
     services.store.close()
+
+
+def test_an_idle_tab_holds_no_connection_of_which_a_browser_has_six(page: gr.Blocks) -> None:
+    """Gradio opens a stream for each tab of a page with state, unless its configuration says otherwise."""
+    assert gr.Blocks.get_config_file(page)["connect_heartbeat"] is True
+    assert page.get_config_file()["connect_heartbeat"] is False
 
 
 def test_gradio_still_keeps_its_values_where_the_page_reads_them(page: gr.Blocks) -> None:
