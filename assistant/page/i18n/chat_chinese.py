@@ -32,6 +32,7 @@ CHINESE = ChatTexts(
     you="你",
     assistant="助手",
     waiting="正在等待回答……",
+    reading_format="正在阅读 {tokens} 个词元……",
     queue_format="现在使用的人较多，你排在第 {place} 位",
     thinking="思考中……",
     thought="思考过程",

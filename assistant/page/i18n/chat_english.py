@@ -32,6 +32,7 @@ ENGLISH = ChatTexts(
     you="You",
     assistant="Assistant",
     waiting="Waiting for the first words…",
+    reading_format="Reading {tokens} tokens…",
     queue_format="Many people are chatting. Your place in the queue: {place}",
     thinking="Thinking…",
     thought="Thought",

@@ -44,6 +44,7 @@ class ChatTexts:
     you: str
     assistant: str
     waiting: str
+    reading_format: str
     queue_format: str
     thinking: str
     thought: str

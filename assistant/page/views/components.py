@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assistant.chat.library import ConversationTurn
+    from assistant.chat.reply_stream import Update
     from assistant.page.i18n.languages import ChatTexts
     from assistant.page.session.chat_session import ChatSession
 
@@ -66,6 +67,15 @@ def thought(
     return Thought(reply_id, title, text.strip(), is_open)
 
 
-def queue_text(texts: ChatTexts, place: int) -> str:
-    """The place in the queue as a sentence, "" for 0: then the reply is already being written."""
-    return texts.queue_format.format(place=place) if place else ""
+def is_unbegun(update: Update | None) -> bool:
+    """Whether no word of a reply has come yet: it waits, or the model reads the prompt."""
+    return update is None or not (update.completion_tokens or update.thought or update.answer)
+
+
+def waiting_text(texts: ChatTexts, update: Update | None) -> str:
+    """What is done until the first word: the place in the queue, or how much the model reads; "" before it is known."""
+    if update is None:
+        return ""
+    if update.waiting:
+        return texts.queue_format.format(place=update.waiting)
+    return texts.reading_format.format(tokens=f"{update.prompt_tokens:,}") if update.prompt_tokens else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from assistant.page.i18n.languages import ChatTexts
-from assistant.page.views.components import queue_text, sibling_arrows, thought
+from assistant.page.views.components import is_unbegun, sibling_arrows, thought, waiting_text
 from assistant.page.views.markdown import difference, markdown
 from assistant.page.views.templates import render, render_cached
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def live_reply(texts: ChatTexts, update: Update | None, is_followed: bool = True) -> Markup:
     """The reply being written; None before its first update. `is_followed`: whether a handler shows it already."""
-    if update is None or update.waiting:
-        queue = queue_text(texts, update.waiting if update else 0)
+    if update is None or update.waiting or (is_unbegun(update) and update.finish_reason is None):
+        doing = waiting_text(texts, update)
         return render(
-            "chat/live_reply.html", texts=texts, is_waiting=True, queue=queue, is_followed=is_followed
+            "chat/live_reply.html", texts=texts, is_waiting=True, doing=doing, is_followed=is_followed
         )
     return render(
         "chat/live_reply.html",
@@ -76,7 +76,7 @@ class _Side:
     answer: Markup
     is_finished: bool
     is_chosen: bool
-    queue: str
+    doing: str
     caption: str
 
 
@@ -91,7 +91,7 @@ def _side(texts: ChatTexts, pair: AnswerPair, side: str) -> _Side:
         answer=_answer(texts, update.answer if update is not None else ""),
         is_finished=update is not None and update.finish_reason is not None,
         is_chosen=pair.choice in (side, "both_good"),
-        queue=queue_text(texts, update.waiting if update is not None else 0),
+        doing=waiting_text(texts, update) if is_unbegun(update) else "",
         caption=caption,
     )
 

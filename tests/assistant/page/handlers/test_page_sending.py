@@ -221,9 +221,15 @@ def test_a_reply_says_if_its_model_did_not_read_the_oldest_messages(
 
 
 @pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_the_place_in_the_queue_is_shown_until_the_first_word(texts: ChatTexts) -> None:
+def test_the_place_in_the_queue_and_what_is_read_are_shown_until_the_first_word(texts: ChatTexts) -> None:
     update = Update("r1", "c1", "", "", "v1", False, None, 0.0, None, waiting=3)
     assert texts.queue_format.format(place=3) in reply_view.live_reply(texts, update)
+    reading = dataclasses.replace(update, waiting=0, prompt_tokens=3900)
+    assert texts.reading_format.format(tokens="3,900") in reply_view.live_reply(texts, reading)
+    begun = dataclasses.replace(reading, completion_tokens=1, thinking=True)
+    assert "3,900" not in reply_view.live_reply(texts, begun) and texts.thinking in reply_view.live_reply(
+        texts, begun
+    )
     written = dataclasses.replace(update, waiting=0, answer="19")
     assert texts.queue_format.split("{place}")[0] not in reply_view.live_reply(texts, written)
 
