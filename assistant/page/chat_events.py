@@ -55,6 +55,8 @@ class ChatEvents:
         No handler may have the name of a public endpoint: Gradio would give the endpoint another name.
         """
         layout = self._layout
+        memory = len(inputs) + 1  # its position, after the inputs and the session
+        options.setdefault("js", f"(...values) => {{ {_with_address(memory)} return values; }}")
         return event(
             in_patches(report_unexpected(self._handlers.sessions.chat, handler)),
             [*inputs, layout.session, layout.memory, *options.pop("switches", ())],
@@ -86,13 +88,19 @@ class ChatEvents:
         note = ""
         if layout.message in inputs:
             note = 'document.querySelector("#message textarea").dataset.sent = values[0]; '
-        script = f"(...values) => {{ {note}return [...values.slice(0, {position}), {shown_mode}]; }}"
+        address = _with_address(len(inputs) + 1)
+        script = (
+            f"(...values) => {{ {note}{address} return [...values.slice(0, {position}), {shown_mode}]; }}"
+        )
         stream = self._call(event, handler, *inputs, switches=switches, js=script)
         self._call(stream.failure, self._handlers.sending.recover)
 
     def _connect_page(self, load: Event) -> None:
         layout, opening = self._layout, self._handlers.opening
-        self._call(load, opening.open)
+        # A page without a conversation in its address opens the one that the browser showed last.
+        self._call(
+            load, opening.open, js=f"(...values) => {{ {_with_address(1, 'undefined')} return values; }}"
+        )
         self._call(layout.header.language, opening.language)
         self._call(layout.header.new_conversation, self._handlers.branching.new_conversation)
         self._call(layout.think.input, opening.set_think, layout.think)
@@ -136,6 +144,7 @@ class ChatEvents:
         events = layout.conversation_list
         self._call_in_order(layout.sidebar_top.search, handlers.search, "search")
         self._call(events.open_conversation, handlers.open_conversation)
+        self._call(layout.conversation.open_conversation, handlers.open_conversation)  # the browser's "back"
         self._call(events.cancel, self._handlers.branching.cancel)
         self._call(events.ask_rename, handlers.ask_rename)
         self._call(events.rename, handlers.rename)
@@ -158,3 +167,12 @@ class ChatEvents:
         self._call_in_order(layout.panel.set_preferences, panels.set_preferences, "settings")
         self._call_in_order(layout.panel.preset, panels.preset, "settings")
         self._call_in_order(layout.panel.close, panels.close, "settings")
+
+
+def _with_address(position: int, otherwise: str = '""') -> str:
+    """A statement of JavaScript: put the conversation that the page's address names into the memory at `position`.
+
+    All tabs of a browser share its memory, and each shows a conversation of its own.
+    """
+    shown = f'new URLSearchParams(location.search).get("c") ?? {otherwise}'
+    return f"values[{position}] = {{ ...values[{position}], shown: {shown} }};"

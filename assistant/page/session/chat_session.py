@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Mode = Literal["one", "resample", "thinking", "versions"]
 """How many replies a message gets, and how two replies differ."""
 
+MAX_ID = 200
+"""Characters of a conversation's id in an address."""
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -245,6 +248,10 @@ class ChatSession:
         self.language = language if isinstance(language, str) and language in LANGUAGES else browser_language
         is_same_account = stored.get("account") == (account.name if account else None)
         self.conversation = conversation if isinstance(conversation, str) and is_same_account else None
+        if isinstance(
+            shown := stored.get("shown"), str
+        ):  # what the address of the tab names, "" for a new one
+            self.conversation = shown[:MAX_ID] or None
         self.unchosen = Unchosen.of(stored.get("pair"))
         self.think = think if isinstance(think, bool) else None
         self.mode = known_mode(stored.get("mode"))

@@ -54,3 +54,11 @@ function changed(old, fresh) {
   for (const child of now.slice(next.length)) child.remove();
   return old;
 }
+
+// A moment in the browser's own zone, as short as it can be: the time today, else the date.
+function shortTime(moment, language) {
+  const [then, now] = [new Date(moment), new Date()];
+  const isToday = then.toDateString() === now.toDateString();
+  const date = { month: "short", day: "numeric", ...(then.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) };
+  return new Intl.DateTimeFormat(language || "en", isToday ? { timeStyle: "short" } : date).format(then);
+}

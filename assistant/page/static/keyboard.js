@@ -73,3 +73,20 @@ function listenToKeys(cancel) {
     if (target.closest("#send, #stop")) goingOn.to = [MESSAGE];
   });
 }
+
+// Keeps the arrows between branches where they were pressed, so that a second press does not hit something else.
+function holdArrows(scroller, container, { turn, top }) {
+  const article = container.querySelector(`article[data-turn="${turn}"]`);
+  const arrow = article?.querySelector(".siblings button");
+  if (!arrow) return;
+  const moved = () => arrow.getBoundingClientRect().top - top;
+  container.style.paddingBottom = "";
+  const text = article.querySelector(".answer");
+  if (moved() < 0 && text) text.style.minHeight = `${text.offsetHeight - moved()}px`; // a shorter branch
+  else if (moved() < 0) article.style.marginTop = `${-moved()}px`;
+  scroller.scrollTop += moved();
+  if (moved() > 0) {
+    container.style.paddingBottom = `${moved()}px`; // too little below to scroll that far
+    scroller.scrollTop += moved();
+  }
+}

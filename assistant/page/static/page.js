@@ -33,6 +33,7 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   button.closest("[popover]")?.hidePopover();
   goOnAfter(button.dataset.do, button.dataset.turn, button.ariaLabel);
+  if (button.dataset.do === "show_sibling") pressed = { turn: button.dataset.turn, top: button.getBoundingClientRect().top };
   if (["copy", "copy_code"].includes(button.dataset.do)) copyBeside(button, document.querySelector("#header .bar"));
   else if (button.dataset.do === "drawer") {
     const open = !document.querySelector("#sidebar.drawer-open");
@@ -151,15 +152,51 @@ const restoreDraft = () => {
   if (!touch.matches && document.activeElement === document.body) messageBox().focus();
 };
 
+// The address names the conversation, so that a reload, a bookmark and "back" find it.
+const address = () => new URLSearchParams(location.search).get("c") ?? "";
+let isOpened = false;
+const showAddress = ({ conversation, title, busy }) => {
+  document.title = title ? `${title} · Thumbtune` : "Thumbtune";
+  const isFirstMessage = !address() && busy;
+  if (conversation !== address()) {
+    const url = new URL(location);
+    if (conversation) url.searchParams.set("c", conversation);
+    else url.searchParams.delete("c");
+    history[isOpened && !isFirstMessage ? "pushState" : "replaceState"](history.state, "", url);
+  }
+  isOpened = true;
+};
+if (scroller) window.addEventListener("popstate", () => {
+  if (address()) act("open_conversation", { turn: address() });
+  else document.querySelector("#header [data-do=new_conversation]").click();
+});
+
 // After each update: keep thoughts as open or closed as the person left them; scroll down unless they have scrolled up.
 const opened = new Map(); // id of a thought → whether the person has opened it
 let following = true;
+let pressed = null; // the arrow to another branch that was pressed: where it leads, and where it stood
 let turns = 0;
 let opener = null; // the element that had the focus before the panel opened
 let depth = 0; // scroll position of the open panel, in pixels
 scroller?.addEventListener("scroll", () => {
   following = scroller.scrollTop + scroller.clientHeight > scroller.scrollHeight - 60;
+  showWayToEnd();
 });
+const toEnd = document.querySelector("#to-end") ?? Object.assign(document.createElement("button"), { id: "to-end", type: "button" });
+const showWayToEnd = () => {
+  const { toEnd: label } = document.querySelector("#header .bar").dataset;
+  if (toEnd.ariaLabel !== label) Object.assign(toEnd, { ariaLabel: label, title: label, textContent: "↓" });
+  toEnd.hidden = following;
+};
+if (scroller) {
+  toEnd.hidden = true;
+  toEnd.addEventListener("click", () => {
+    following = true;
+    scroller.scrollTo({ top: scroller.scrollHeight, behavior: "smooth" });
+    if (!touch.matches) messageBox().focus({ preventScroll: true });
+  });
+  document.querySelector("#main").append(toEnd);
+}
 element.addEventListener("scroll", (event) => {
   if (event.target.matches(".panel-body")) depth = event.target.scrollTop;
 }, true);
@@ -200,8 +237,10 @@ watch("value", () => {
     field.setSelectionRange?.(field.value.length, field.value.length);
   }
   setTimeout(goOn);
+  for (const time of element.querySelectorAll("time[datetime]")) time.textContent = shortTime(time.dateTime, container.lang);
   if (!scroller) return;
   tellTabs();
+  showAddress(container.dataset);
   if (element.querySelector("[data-unfollowed]")) act("follow", {});
   setTimeout(() => {
     restoreDraft();
@@ -209,8 +248,10 @@ watch("value", () => {
     keepDraft();
   });
   const now = element.querySelectorAll(".turn").length;
-  if (now > turns) following = true;
+  if (now > turns && !pressed) following = true;
   turns = now;
-  if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
+  if (pressed) holdArrows(scroller, container, pressed);
+  else if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
+  pressed = null;
   element.querySelector(".notice")?.scrollIntoView({ block: "nearest" });
 });

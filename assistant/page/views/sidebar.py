@@ -31,6 +31,7 @@ def conversation_list(session: ChatSession) -> list[str]:
             texts=texts,
             id=row.id,
             title=row.title or texts.untitled,
+            changed=row.updated_at.isoformat(),
             is_open=row.id == session.conversation,
             is_renamed=row.id == session.renaming,
             is_deleted=row.id == session.deleting,

@@ -138,7 +138,7 @@ def test_html_in_messages_and_answers_is_text(visit: Any, fake: FakeChat, size: 
     send(tab, hostile)
     expect(tab.locator(".bubble").last).to_have_text(hostile)
     assert tab.locator(".turn img, .turn b, .turn script").count() == 0
-    assert tab.title() == "Thumbtune"
+    assert tab.title() == "tags · Thumbtune"
 
 
 def test_an_empty_message_gets_a_hint_and_shift_enter_a_new_line(visit: Any, fake: FakeChat) -> None:
@@ -200,7 +200,7 @@ def test_a_formula_is_drawn_is_copied_as_it_was_written_and_carries_no_tags(
     assert high["y"] + high["height"] < low["y"] + low["height"], "the exponent is higher"
     expect(tab.locator(".answer mtext")).to_contain_text("<img")
     expect(tab.locator(".answer")).to_contain_text("cost $5 or $6")
-    assert tab.locator(".turn img").count() == 0 and tab.title() == "Thumbtune"
+    assert tab.locator(".turn img").count() == 0 and tab.title() == "formula · Thumbtune"
     button(tab, ENGLISH.copy).click()
     expect(tab.locator("[data-do=copy].copied")).to_be_visible()
     copied = tab.evaluate("navigator.clipboard.readText()")

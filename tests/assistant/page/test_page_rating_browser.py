@@ -104,7 +104,7 @@ def test_a_correction_is_written_shown_as_a_difference_and_withdrawn(
     field.fill("The answer is **633**.")
     expect(changes.locator("del")).to_have_text("632")
     expect(changes.locator("ins")).to_have_text("633")
-    assert tab.title() == "Thumbtune"
+    assert tab.title() == "347 + 285 · Thumbtune"
     field.fill("The answer is <i>632 apples</i>.")
     button(tab, ENGLISH.correct_save).click()
     expect(tab.get_by_text(ENGLISH.corrected)).to_be_visible()

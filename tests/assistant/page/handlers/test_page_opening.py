@@ -75,6 +75,27 @@ def test_somebody_elses_conversation_is_not_shown(handlers: ChatHandlers, sessio
     assert ENGLISH.lost_conversation in shown(screen)
 
 
+def test_an_address_opens_its_conversation_for_its_owner_only(
+    handlers: ChatHandlers, session: ChatSession
+) -> None:
+    say(handlers, session, "hello")
+    first = session.conversation
+    handlers.branching.new_conversation(session)
+    say(handlers, session, "second")
+    memory = session.memory()
+    for address, expected in (
+        (first, "said: hello"),
+        (None, "said: second"),
+        ("", "welcome"),
+        ("0", "welcome"),
+    ):
+        screen = handlers.opening.open(tab := ChatSession(), request(), {**memory, "shown": address})
+        assert expected in shown(screen), address
+    assert tab.conversation is None and ENGLISH.lost_conversation in shown(screen)
+    thief = handlers.opening.open(ChatSession(), request(), {"rater": "rater-2", "shown": first})
+    assert "said: hello" not in shown(thief) and ENGLISH.lost_conversation in shown(thief)
+
+
 def test_an_open_page_continues_after_a_restart_of_the_server(
     handlers: ChatHandlers, session: ChatSession
 ) -> None:

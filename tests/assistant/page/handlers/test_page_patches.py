@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +50,10 @@ class Tab:
 def long(chat: FakeChat, handlers: ChatHandlers, monkeypatch: pytest.MonkeyPatch) -> Tab:
     """A tab with a conversation of 300 messages, beside twenty others. The first 298 are not in the store."""
     rater, history = "rater-1", chat.library.history
-    conversations = [SimpleNamespace(id=f"c{number}", title=f"conversation {number}") for number in range(20)]
+    conversations = [
+        SimpleNamespace(id=f"c{number}", title=f"conversation {number}", updated_at=datetime.now(UTC))
+        for number in range(20)
+    ]
     earlier = [
         ConversationTurn(
             id=f"{number:032x}",

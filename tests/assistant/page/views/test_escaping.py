@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,9 @@ def turn(id: str, role: str, **fields: Any) -> ConversationTurn:
     return ConversationTurn(id=id + HOSTILE, parent_id=None, role=role, **{**other, **texts, **fields})
 
 
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
 def update(**fields: Any) -> Update:
     """A reply whose every text is hostile."""
     texts = dict.fromkeys(("reply_id", "conversation", "thought", "answer", "version"), HOSTILE)
@@ -94,8 +98,8 @@ def sessions() -> Iterator[ChatSession]:
             turns=[*turns, dataclasses.replace(reply, rating=1)], conversation=HOSTILE, **state
         )
         session.conversations = [
-            SimpleNamespace(id=f"c1{HOSTILE}", title=HOSTILE),  # type: ignore[list-item]
-            SimpleNamespace(id="c2", title=""),  # type: ignore[list-item]
+            SimpleNamespace(id=f"c1{HOSTILE}", title=HOSTILE, updated_at=NOW),  # type: ignore[list-item]
+            SimpleNamespace(id="c2", title="", updated_at=NOW),  # type: ignore[list-item]
         ]
         yield session
     yield ChatSession(turns=turns[:2])
