@@ -39,11 +39,18 @@ async function signIn(form) {
   form.password.select();
 }
 
+// A panel closes at once, so that nothing typed after it is lost; the server then removes it.
+const closePanel = (panel) => {
+  panel.dataset.closed = "yes";
+  panel.close();
+  send("close", {});
+};
+
 document.addEventListener("click", async (event) => {
   if (!isOurs(event)) return;
   const summary = event.target.closest("summary");
   if (summary?.parentElement.id) openDetails.set(summary.parentElement.id, !summary.parentElement.open);
-  if (event.target.matches("dialog")) send("close", {}); // a click beside the panel
+  if (event.target.matches("dialog")) closePanel(event.target); // a click beside the panel
   const button = event.target.closest("button[data-do]");
   if (!button) return;
   if (button.dataset.do === "sign_out") {
@@ -55,6 +62,7 @@ document.addEventListener("click", async (event) => {
     window.scrollTo({ top: 0 });
   }
   if (button.classList.contains("waiting")) return; // pressed already
+  if (button.dataset.do === "close") return closePanel(button.closest("dialog"));
   button.classList.add("waiting");
   send(button.dataset.do, { ...button.dataset });
 });
@@ -98,11 +106,11 @@ new MutationObserver(() => {
   if (!panel) {
     opener?.isConnected && opener.focus();
     opener = null;
-  } else if (!panel.open) {
+  } else if (!panel.open && !panel.dataset.closed) {
     opener ??= document.activeElement;
     panel.addEventListener("cancel", (event) => {
       event.preventDefault();
-      send("close", {});
+      closePanel(panel);
     });
     panel.showModal();
   }

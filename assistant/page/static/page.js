@@ -17,8 +17,14 @@ const filled = (form) => {
     values: Object.fromEntries(fields),
   };
 };
-// The server removes the panel once it has the values of its form, so that the next message uses them.
-const closePanel = (panel) => act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
+// The panel closes at once, so that nothing typed is lost; the server removes it when it has the values of its form.
+const closePanel = (panel) => {
+  act("close", filled(panel.querySelector("form") ?? document.createElement("form")));
+  panel.dataset.closed = "yes";
+  panel.close();
+  opener?.focus();
+  opener = null;
+};
 const drawer = (open) => {
   // A class of the sidebar itself: Gradio prefixes our styles with its container, so no selector can begin at the body.
   document.querySelector("#sidebar").classList.toggle("drawer-open", open);
@@ -216,7 +222,7 @@ watch("value", () => {
     depth = 0;
     opener?.focus();
     opener = null;
-  } else if (!panel.open) {
+  } else if (!panel.open && !panel.dataset.closed) {
     opener ??= document.activeElement;
     panel.addEventListener("cancel", (event) => {
       event.preventDefault();

@@ -41,7 +41,9 @@ def test_settings_reach_the_engine_and_are_remembered_and_reset(
     panel.get_by_label(ENGLISH.top_k).press("Tab")
     picture(tab, f"settings-{size['width']}")
     tab.keyboard.press("Escape")
+    tab.locator("#message textarea").fill("half a thought")  # at once: the panel is not to swallow it
     expect(panel).to_have_count(0)
+    expect(tab.locator("#message textarea")).to_have_value("half a thought")
     send(tab, "with settings")
     sampling = fake.samplings[-1]
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_new_tokens, sampling.seed) == (
