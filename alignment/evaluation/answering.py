@@ -1,7 +1,7 @@
 """Answers of one version to tasks, generated in batches and judged by each task's checks."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -92,6 +92,22 @@ def _batches(
         batch.append(index)
     if batch:
         yield batch
+
+
+def with_scores(
+    answers: Sequence[EvaluatedAnswer], score: Callable[[str, list[list[int]]], list[float]]
+) -> list[EvaluatedAnswer]:
+    """The answers, those to tasks that name a judge decided by its scores too. `score`: a version's, of token ids."""
+    scores: list[dict[str, float]] = [{} for _ in answers]
+    for version in sorted({name for answer in answers for name in answer.task.judges}):
+        asked = [number for number, answer in enumerate(answers) if version in answer.task.judges]
+        ids = [[*answers[number].prompt_ids, *answers[number].completion_ids] for number in asked]
+        for number, value in zip(asked, score(version, ids), strict=True):
+            scores[number][version] = value
+    return [
+        replace(answer, correct=judge(answer.task, answer.answer, known).correct) if known else answer
+        for answer, known in zip(answers, scores, strict=True)
+    ]
 
 
 def _generate(

@@ -11,13 +11,14 @@ The starter's suite holds tasks whose operands and phrasings training never saw.
 import argparse
 import json
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alignment.errors import DataError
 from alignment.evaluation import comparison, comparison_report
-from alignment.evaluation.answering import answer
-from alignment.evaluation.evaluation_set import evaluation_set
+from alignment.evaluation.answering import answer, with_scores
+from alignment.evaluation.evaluation_set import evaluation_set, score_with
 from alignment.evaluation.gate import decide
 from alignment.evaluation.held_out_judgements import from_store
 from alignment.evaluation.release_policy import Policy, read_policy
@@ -62,8 +63,9 @@ def _evaluate(version: Version, options: argparse.Namespace) -> None:
         [
             evaluated
             for think in modes
-            for evaluated in answer(
-                loaded, tasks, think, temperature=options.temperature, seed=options.seed + number
+            for evaluated in with_scores(
+                answer(loaded, tasks, think, temperature=options.temperature, seed=options.seed + number),
+                partial(score_with, options.home),
             )
         ]
         for number in range(options.samples)

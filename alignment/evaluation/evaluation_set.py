@@ -6,23 +6,25 @@ of their text.
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError, PolicyError
-from alignment.evaluation.answering import EvaluatedAnswer, answer
+from alignment.evaluation.answering import EvaluatedAnswer, answer, with_scores
 from alignment.evaluation.held_out_judgements import HeldOutJudgement
 from alignment.evaluation.release_policy import EvaluatePolicy
+from alignment.scoring import reward_model
 from alignment.suites.general_texts import general_texts
 from alignment.suites.starter_suite import STARTER_FIXED_TEXTS, select_tasks, starter_kinds
 from alignment.suites.task_file import Task, read_lines, read_tasks
 from assistant.bases.base import STARTER, Base
 from assistant.bases.card_lookup import card_of
-from assistant.registry.versions import write_atomically
+from assistant.registry.versions import Versions, write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded
 
@@ -61,6 +63,8 @@ class EvaluationSet:
     fixed: Sequence[FixedText] = ()
     primary: Sequence[str] = ()
     """Kinds of task that may show that a candidate is better."""
+    score: Callable[[str, list[list[int]]], list[float]] | None = None
+    """What a version that is a reward model scores token ids of prompt and answer, for tasks that name one."""
     of_starter: bool = False
     """The tasks are the starter's: they decide with thinking on, and neither judges nor held-out votes do."""
 
@@ -114,7 +118,13 @@ def evaluation_set(
         prompts,
         fixed=[FixedText(text.messages, False, "", text.answer) for text in general[: policy.retention]],
         primary=sorted({task.kind for task in tasks}) if policy.primary is None else policy.primary,
+        score=partial(score_with, home),
     )
+
+
+def score_with(home: Path, version: str, ids: list[list[int]]) -> list[float]:
+    """The scores that a reward model of the home gives. Raises DataError if the version is none."""
+    return reward_model.load(Versions(home).open(version), home)(ids)
 
 
 def _own_tasks(policy: EvaluatePolicy, home: Path) -> list[Task]:
@@ -200,7 +210,10 @@ def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_token
     """Let one version answer everything, greedily."""
 
     def answered(tasks: Sequence[Task], think: bool) -> list[EvaluatedAnswer]:
-        return answer(loaded, tasks, think, max_new_tokens) if tasks else []
+        if not tasks:
+            return []
+        answers = answer(loaded, tasks, think, max_new_tokens)
+        return answers if inputs.score is None else with_scores(answers, inputs.score)
 
     # Nothing is known of a right answer to a person's prompt: a task without checks stands for each.
     unchecked = [(asked.think, Task("", "", tuple(asked.messages), "", {})) for asked in inputs.people]

@@ -3,12 +3,15 @@
 A check is data, so that a suite can be a file: `{"checker": NAME, …parameters}`, for example
 `{"checker": "number", "value": 632}`. Text is compared after NFKC normalisation, so full-width digits and
 punctuation count as their ASCII forms. CHECKERS lists every name; each function documents its parameters.
+`{"checker": "judge", "version": "v3"}` is not among them: a reward model reads tokens, see `task_file`.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
+
+from alignment.suites.form_checkers import exact, is_json, length, python
 
 Check = Mapping[str, Any]
 """{"checker": a name in CHECKERS, and that checker's parameters}."""
@@ -254,5 +257,8 @@ CHECKERS: dict[str, Callable[..., bool]] = {
         comparison,
         day,
         time,
+        exact,
+        length,
+        python,
     )
-}
+} | {"json": is_json, "regex": matches}

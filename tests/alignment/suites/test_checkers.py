@@ -1,5 +1,6 @@
 """General checkers of answers; what the starter's kinds need of them is tested with the starter."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,12 +26,33 @@ from alignment.suites.checkers import CHECKERS, passes
         ({"checker": "comparison", "operands": [7, 5], "value": 7}, "7 is larger", "7 is smaller"),
         ({"checker": "day", "value": 6}, "星期天", "Saturday"),
         ({"checker": "time", "minutes": 925}, "3:25 pm", "15:52"),
+        ({"checker": "exact", "texts": ["Bern."]}, " Bern. ", "bern."),
+        ({"checker": "regex", "pattern": r"^\d+$"}, "42", "about 42"),
+        ({"checker": "json", "keys": ["name"]}, '```json\n{"name": 1}\n```', '{"nom": 1}'),
+        ({"checker": "json"}, "[1, 2]", "[1, 2"),
+        ({"checker": "length", "most_words": 3}, "don't say more", "one two three four"),
+        ({"checker": "length", "fewest_words": 2, "most_characters": 3}, "你好。", "好"),
+        ({"checker": "python", "function": "keyword:iskeyword"}, "while", "whale"),
     ],
 )
 def test_each_checker_tells_right_from_wrong(check: dict[str, Any], right: str, wrong: str) -> None:
     assert passes(check, right)
     assert not passes(check, wrong)
     assert not passes(check, "")
+
+
+def test_a_function_of_ones_own_is_read_from_a_file_and_must_say_true_or_false(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def polite(text):\n    return 'please' in text\n\ndef odd(text):\n    return len(text)\n"
+    )
+    assert passes({"checker": "python", "function": f"{file}:polite"}, "please")
+    assert not passes({"checker": "python", "function": f"{file}:polite"}, "now")
+    with pytest.raises(ValueError, match="True or False"):
+        passes({"checker": "python", "function": f"{file}:odd"}, "now")
+    for name in (f"{file}:gone", f"{tmp_path}/gone.py:polite", "no.such.module:f", "nothing"):
+        with pytest.raises(ValueError, match="cannot be imported"):
+            passes({"checker": "python", "function": name}, "now")
 
 
 def test_an_unknown_checker_or_parameter_is_named() -> None:

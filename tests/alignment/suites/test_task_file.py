@@ -58,6 +58,7 @@ NUMBER = [{"checker": "number", "value": 3}]
         line({"correct": NUMBER, "beauty": NUMBER}),
         line({"correct": NUMBER}, answer="4"),
         line({"correct": [{"checker": "matches", "pattern": ""}]}),
+        line({"correct": [{"checker": "regex", "pattern": "("}]}),
     ],
 )
 def test_a_suite_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
@@ -78,3 +79,32 @@ def test_a_measure_that_a_task_does_not_check_is_none() -> None:
     task = Task("sum", "en", ({"role": "user", "content": "1+2?"},), "3", {"correct": NUMBER})
     verdict = judge(task, "The sum is 3.")
     assert (verdict.correct, verdict.has_unit, verdict.refused) == (True, None, None)
+
+
+def test_a_task_in_the_short_form_asks_for_its_answer_or_what_its_check_says(tmp_path: Path) -> None:
+    path = tmp_path / "suite.jsonl"
+    rows = [
+        {"prompt": "What is the capital of France?", "answer": "Paris"},
+        {"prompt": "法国的首都是哪里？", "answer": "巴黎", "kind": "capitals"},
+        {"prompt": "1+2?", "answer": "3", "check": NUMBER[0]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = read_tasks(path)
+    assert [(task.kind, task.language) for task in tasks] == [
+        ("own", "en"),
+        ("capitals", "zh"),
+        ("own", "en"),
+    ]
+    assert judge(tasks[0], "It is Paris.").correct and not judge(tasks[0], "It is Rome.").correct
+    assert judge(tasks[2], "The sum is 3.").correct
+    path.write_text(json.dumps({"prompt": "1+2?", "answer": "3", "chekc": NUMBER[0]}) + "\n")
+    with pytest.raises(DataError, match="has no chekc"):
+        read_tasks(path)
+
+
+def test_a_judge_decides_by_its_score_beside_the_other_checks() -> None:
+    checks = {"correct": [*NUMBER, {"checker": "judge", "version": "v3", "least": 0.5}]}
+    task = Task("sum", "en", ({"role": "user", "content": "1+2?"},), "3", checks)
+    assert task.judges == ["v3"]
+    verdicts = [judge(task, "3", {"v3": score}).correct for score in (0.6, 0.4)]
+    assert verdicts == [True, False] and not judge(task, "4", {"v3": 9.0}).correct
