@@ -190,5 +190,5 @@ def _agreements(agreement: dict[str, Agreement]) -> Iterator[str]:
 
 
 def _bar(number: int, most: int, sign: str) -> str:
-    # A number above 0 gets at least one character.
-    return sign * max(round(LONGEST_BAR * number / most), number > 0)
+    """One character for each, or fewer if the longest bar would not fit; a number above 0 gets at least one."""
+    return sign * max(round(LONGEST_BAR * number / max(most, LONGEST_BAR)), number > 0)

@@ -30,7 +30,7 @@ def test_stats_prints_a_table_by_version(home: Path, capsys: pytest.CaptureFixtu
     assert ["v1", "1", "1", "0", "0", "100.0", "%", "[20.7,", "100.0]"] in lines
     assert ["v2", "1", "0", "1", "0", "0.0", "%", "[0.0,", "79.3]"] in lines
     assert ["all", "2", "1", "1", "0", "50.0", "%", "[9.5,", "90.5]"] in lines
-    assert ["1", "#" * 50, "wrong"] in lines
+    assert ["1", "#", "wrong"] in lines
 
 
 def test_stats_of_an_empty_store_are_zeros(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
