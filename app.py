@@ -68,6 +68,7 @@ def main(settings: Settings) -> None:
             page.queue(default_concurrency_limit=None).launch(
                 server_name=settings.host,
                 server_port=settings.port,
+                root_path=settings.root_path or None,  # None: what GRADIO_ROOT_PATH says
                 inbrowser=settings.open_browser,
                 quiet=True,  # else Gradio offers to share the page by a server of its own
                 prevent_thread_lock=True,

@@ -4,6 +4,7 @@ Nothing else in the project reads the environment.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Literal
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
         default_factory=default_host, description="address to listen on; 0.0.0.0 for every interface"
     )
     port: int = Field(7860, ge=1, le=65535, description="port to listen on")
+    root_path: str = Field(
+        "",
+        description="path under which a proxy offers the app, such as /chat; not needed where the proxy sends "
+        "X-Forwarded-Prefix",
+    )
     max_new_tokens: int = Field(
         DEFAULT_MAX_NEW_TOKENS, ge=1, description="longest reply, thought included, in tokens"
     )
@@ -149,6 +155,13 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return url
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if path and not re.fullmatch(r"(/[\w.~-]+)+/?", path, re.ASCII):
+            raise ValueError("must be a path such as /chat")
+        return path.rstrip("/")
 
     @field_validator("cors_origins")
     @classmethod

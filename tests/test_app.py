@@ -109,6 +109,13 @@ def test_sites_that_may_use_the_app_are_named_without_a_path() -> None:
             from_command_line(["--cors-origins", wrong])
 
 
+def test_the_path_under_which_a_proxy_offers_the_app_is_a_path() -> None:
+    assert from_command_line(["--root-path", "/chat/"]).root_path == "/chat"
+    for wrong in ("chat", "https://a.example/chat", "/a b", "//a"):
+        with pytest.raises(SettingsError, match="root_path"):
+            from_command_line(["--root-path", wrong])
+
+
 def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "someone/thumbtune")
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) == "/data")

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistant.api.api_errors import ApiError, error_response
+from assistant.api.forwarded_prefix import ForwardedPrefix
 from assistant.auth.origins import is_ours
 
 SAFE = ("GET", "HEAD")
@@ -59,7 +60,7 @@ class CrossOrigin:
 
 
 def lifespan(origins: Sequence[str]) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    """A lifespan that puts `CrossOrigin` around an application before its first request.
+    """A lifespan that puts `CrossOrigin` and `ForwardedPrefix` around an application before its first request.
 
     Gradio adds its own middleware around whatever it is given, and that would answer first.
     """
@@ -67,7 +68,7 @@ def lifespan(origins: Sequence[str]) -> Callable[[Starlette], AbstractAsyncConte
     @asynccontextmanager
     async def around(app: Starlette) -> AsyncGenerator[None, None]:
         assert app.middleware_stack is not None, "a lifespan runs inside the application's middleware"
-        app.middleware_stack = CrossOrigin(app.middleware_stack, origins)
+        app.middleware_stack = ForwardedPrefix(CrossOrigin(app.middleware_stack, origins))
         yield
 
     return around

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from assistant.api import cross_origin
 from assistant.page.chat_events import ChatEvents, ChatHandlers
@@ -70,5 +73,15 @@ def launch_options(
         "run_history": False,
         "ssr_mode": False,
         "share": False,
-        "app_kwargs": {"routes": [*routes], "lifespan": cross_origin.lifespan(origins)},
+        "app_kwargs": {
+            "routes": [Route("/manifest.json", _manifest), *routes],
+            "lifespan": cross_origin.lifespan(origins),
+        },
     }
+
+
+async def _manifest(request: Request) -> JSONResponse:
+    """What a browser needs to install the page as an app. Its addresses hold under any path: Gradio's own do not."""
+    icon = {"src": "pwa_icon", "sizes": "any", "type": "image/svg+xml", "purpose": "any"}
+    manifest = {"name": "Thumbtune", "icons": [icon], "start_url": "./", "display": "standalone"}
+    return JSONResponse(manifest, media_type="application/manifest+json")

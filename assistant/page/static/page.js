@@ -91,6 +91,9 @@ element.addEventListener("keydown", (event) => {
 if (element.closest("#header")) {
   const translate = () => translateToasts(element.querySelector(".bar"));
   new MutationObserver(translate).observe(document.body, { childList: true, subtree: true });
+  // Gradio's link begins at the server's root, also where a proxy offers the app under a path.
+  const { root } = window.gradio_config ?? {};
+  if (root) document.querySelector("link[rel=manifest]")?.setAttribute("href", `${root}/manifest.json`);
   // A click on the page behind the drawer closes it.
   document.addEventListener("click", (event) => {
     if (event.target.closest("#main") && !event.target.closest("[data-do=drawer]")) drawer(false);
@@ -193,6 +196,7 @@ const showWayToEnd = () => {
   const { toEnd: label } = document.querySelector("#header .bar").dataset;
   if (toEnd.ariaLabel !== label) Object.assign(toEnd, { ariaLabel: label, title: label, textContent: "↓" });
   toEnd.hidden = following;
+  toEnd.style.bottom = `${document.querySelector("#composer").offsetHeight + 10}px`;
 };
 if (scroller) {
   toEnd.hidden = true;

@@ -350,6 +350,16 @@ def test_one_process_serves_the_page_and_the_api_on_one_port(
         httpx.Client(base_url=url, timeout=120, headers={"authorization": "Bearer sk-two"}) as client,
     ):
         assert "gradio" in client.get("/").text.lower()
+        # Behind a proxy under a path.
+        proxied = {
+            "x-forwarded-prefix": "/chat",
+            "x-forwarded-host": "chat.example",
+            "x-forwarded-proto": "https",
+        }
+        assert client.get("/config", headers=proxied).json()["root"] == "https://chat.example/chat"
+        manifest = client.get("/manifest.json", headers=proxied).json()
+        assert manifest["start_url"] == "./"
+        assert client.get(f"/{manifest['icons'][0]['src']}").headers["content-type"].startswith("image/svg")
         assert client.get("/health").json() == {"status": "ok", "version": "v1"}
         assert httpx.get(f"{url}/v1/models").status_code == 401
         # The encodings that a browser accepts: the page's compression must not delay or break streams.

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from assistant.api.cross_origin import CrossOrigin
+from assistant.api.forwarded_prefix import ForwardedPrefix
 
 EVIL, FRIEND, OWN = "https://evil.example", "https://friend.example", "https://chat.example"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-key"}
@@ -80,3 +81,16 @@ async def test_a_body_that_any_page_may_send_unasked_is_refused(chat: FakeChat, 
         for declared in ("application/json; charset=utf-8", "Application/JSON"):
             answer = await client.post(path, content=body, headers={"content-type": declared})
             assert answer.status_code != 415
+
+
+@pytest.mark.parametrize(
+    ("prefix", "root"),
+    [("/chat", "/chat"), ("/a/b-c/", "/a/b-c"), ("", ""), ("//evil.example", ""), ("/a b", ""), ("chat", "")],
+)
+async def test_a_proxy_names_the_path_under_which_it_offers_the_app(prefix: str, root: str) -> None:
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.scope.get("root_path", ""))
+
+    transport = httpx.ASGITransport(ForwardedPrefix(Starlette(routes=[Route("/", answer)])))
+    async with httpx.AsyncClient(transport=transport, base_url=OWN) as client:
+        assert (await client.get("/", headers={"x-forwarded-prefix": prefix})).text == root
