@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from assistant.page.i18n.languages import ENGLISH
+from assistant.page.i18n.languages import ENGLISH, ChatTexts
 
 CHROMIUM = Path("/usr/bin/chromium")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
@@ -170,7 +170,7 @@ def button(tab: Any, label: str) -> Any:
     return tab.get_by_role("button", name=label, exact=True).last
 
 
-def choose(tab: Any, label: str) -> None:
+def choose(tab: Any, label: str, texts: ChatTexts = ENGLISH) -> None:
     """Choose from the menu below the last reply."""
-    button(tab, ENGLISH.more).click()
+    button(tab, texts.more).click()
     button(tab, label).click()

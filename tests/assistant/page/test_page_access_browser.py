@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers.browser_steps import DESKTOP, MARKS, PHONE, button, check_accessibility, expect, send
+from helpers.browser_steps import DESKTOP, MARKS, PHONE, button, check_accessibility, choose, expect, send
 from helpers.fake_chat import FakeChat
 
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
@@ -46,14 +46,14 @@ def test_axe_finds_nothing_serious_in_any_state(
     expect(tab.locator(".feedback")).to_be_visible()
     tab.locator(".thought summary").last.click()
     check(tab, "feedback", violations)
-    button(tab, texts.correct).click()
+    choose(tab, texts.correct, texts)
     tab.get_by_label(texts.correct_label).fill("Better.")
     expect(tab.locator(".changes ins")).to_be_visible()
     check(tab, "correcting", violations)
     button(tab, texts.correct_save).click()
     expect(tab.locator(".difference")).to_be_visible()
     check(tab, "corrected", violations)
-    button(tab, texts.tokens).click()
+    choose(tab, texts.tokens, texts)
     tab.locator(".token").last.click()
     expect(tab.locator(".alternatives")).to_be_visible()
     check(tab, "tokens", violations)
