@@ -63,7 +63,6 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
                 released,
                 home,
                 questions,
-                policy.evaluate,
                 judges=chosen.versions,
                 judges_decide=chosen.sure and (learned or not questions.of_starter),
                 cache=journal.folder,

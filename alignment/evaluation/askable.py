@@ -30,7 +30,7 @@ class LeftOutPrompt:
 
 
 def without_unaskable(
-    inputs: EvaluationSet, models: Sequence[Loaded], max_new_tokens: int
+    inputs: EvaluationSet, models: Sequence[Loaded]
 ) -> tuple[EvaluationSet, list[LeftOutPrompt]]:
     """The evaluation set without the prompts that one of the `models` cannot be asked, and those prompts."""
     left_out: list[LeftOutPrompt] = []
@@ -38,7 +38,7 @@ def without_unaskable(
     def askable(name: str, messages: Sequence[dict[str, str]], modes: Sequence[bool]) -> bool:
         for loaded in models:
             for think in modes:
-                if (why := _obstacle(loaded, messages, think, max_new_tokens)) is not None:
+                if (why := _obstacle(loaded, messages, think, inputs.max_new_tokens)) is not None:
                     left_out.append(LeftOutPrompt(name or _beginning(messages), why))
                     return False
         return True

@@ -20,7 +20,7 @@ from alignment.evaluation.evaluation_set import EvaluationSet, cached_answers
 from alignment.evaluation.gate import Evaluation
 from alignment.evaluation.held_out_judgements import implicit_accuracy
 from alignment.evaluation.measures import FIXED_MARGINS, GENERAL_MARGINS, MeasurePair
-from alignment.evaluation.release_policy import EvaluatePolicy, GatePolicy
+from alignment.evaluation.release_policy import GatePolicy
 from alignment.evaluation.shares import Cell, cells
 from alignment.scoring import judging
 from assistant.events.describe import describe
@@ -73,7 +73,6 @@ def compare(
     released: Version,
     home: Path,
     inputs: EvaluationSet,
-    policy: EvaluatePolicy,
     *,
     judges: Sequence[Version] = (),
     judges_decide: bool = False,
@@ -88,12 +87,12 @@ def compare(
     """
     versions = (candidate, released)
     loaded = [load_for_serving(version, home) for version in versions]
-    inputs, notes = _usable(inputs, loaded, policy.max_new_tokens)
+    inputs, notes = _usable(inputs, loaded)
     if not inputs.tasks and (inputs.of_starter or not inputs.people):
         left_out = f": {describe(notes[0])}" if notes else "."
         raise ComparisonError(f"No prompt can be asked of both versions{left_out}")
     new, old = (
-        cached_answers(cache, model, version.id, inputs, policy.max_new_tokens)
+        cached_answers(cache, model, version.id, inputs)
         for model, version in zip(loaded, versions, strict=True)
     )
     measures = [*measured.tasks(new, old, inputs), *measured.hygiene(new, old)]
@@ -130,11 +129,9 @@ def compare(
     )
 
 
-def _usable(
-    inputs: EvaluationSet, models: Sequence[Loaded], max_new_tokens: int
-) -> tuple[EvaluationSet, list[Event]]:
+def _usable(inputs: EvaluationSet, models: Sequence[Loaded]) -> tuple[EvaluationSet, list[Event]]:
     """What both models can be asked and can read, and what was left out."""
-    asked, left_out = without_unaskable(inputs, models, max_new_tokens)
+    asked, left_out = without_unaskable(inputs, models)
     window = min(loaded.window for loaded in models)
     fitting = [judgement for judgement in inputs.judgements if judgement.longest <= window]
     notes = []

@@ -89,9 +89,7 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     policy = read_policy(options.policy) if options.policy else Policy()
     prompts, judgements = from_store(options.home, candidate)
     inputs = evaluation_set(policy.evaluate, options.seed, options.home, released.manifest.base, prompts)
-    compared = comparison.compare(
-        candidate, released, options.home, replace(inputs, judgements=judgements), policy.evaluate
-    )
+    compared = comparison.compare(candidate, released, options.home, replace(inputs, judgements=judgements))
     margins = comparison.with_margins(policy.gate, inputs.of_starter)
     decision = decide(compared.candidate, compared.released, margins, looks=1)
     print(comparison_report.table(compared))

@@ -65,6 +65,8 @@ class EvaluationSet:
     """Kinds of task that may show that a candidate is better."""
     score: Callable[[str, list[list[int]]], list[float]] | None = None
     """What a version that is a reward model scores token ids of prompt and answer, for tasks that name one."""
+    max_new_tokens: int = 400
+    """Longest answer."""
     of_starter: bool = False
     """The tasks are the starter's: they decide with thinking on, and neither judges nor held-out votes do."""
 
@@ -104,7 +106,10 @@ def evaluation_set(
         primary = STARTER_PRIMARY if policy.primary is None else policy.primary
         tasks = _starter_tasks(policy, primary, seed)
         fixed = _starter_texts(policy.retention)
-        return EvaluationSet(tasks, prompts, fixed=fixed, primary=primary, of_starter=True)
+        longest = policy.max_new_tokens or 400
+        return EvaluationSet(
+            tasks, prompts, fixed=fixed, primary=primary, max_new_tokens=longest, of_starter=True
+        )
     tasks = _own_tasks(policy, home)
     languages = card_of(base.name, home).languages
     general = general_texts(languages, max(policy.general, policy.retention))
@@ -119,6 +124,7 @@ def evaluation_set(
         fixed=[FixedText(text.messages, False, "", text.answer) for text in general[: policy.retention]],
         primary=sorted({task.kind for task in tasks}) if policy.primary is None else policy.primary,
         score=partial(score_with, home),
+        max_new_tokens=policy.max_new_tokens or 200,
     )
 
 
@@ -174,16 +180,16 @@ def _starter_texts(count: int) -> list[FixedText]:
     return [FixedText(text["messages"], text["think"], text["thought"], text["answer"]) for text in texts]
 
 
-def cached_answers(
-    cache: Path | None, loaded: Loaded, version: str, inputs: EvaluationSet, max_new_tokens: int
-) -> VersionAnswers:
+def cached_answers(cache: Path | None, loaded: Loaded, version: str, inputs: EvaluationSet) -> VersionAnswers:
     """Answers from the folder `cache`, if they are to the same evaluation set; else generated, and kept there."""
     if cache is None:
-        return _generate(loaded, version, inputs, max_new_tokens)
+        return _generate(loaded, version, inputs)
     path = cache / f"answers-{version}.json"
     modes = thinking_modes(loaded.tokenizer)
     key = json.loads(
-        json.dumps([list(map(asdict, inputs.tasks)), list(map(asdict, inputs.people)), modes, max_new_tokens])
+        json.dumps(
+            [list(map(asdict, inputs.tasks)), list(map(asdict, inputs.people)), modes, inputs.max_new_tokens]
+        )
     )
     groups = ("thinking", "direct", "people")
     try:
@@ -192,7 +198,7 @@ def cached_answers(
             return VersionAnswers(version, *([_from_json(row) for row in raw[name]] for name in groups))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # There is no cache yet, or it is incomplete.
-    answers = _generate(loaded, version, inputs, max_new_tokens)
+    answers = _generate(loaded, version, inputs)
     content = {"asked": key, **{name: [asdict(row) for row in getattr(answers, name)] for name in groups}}
     write_atomically(path, json.dumps(content, ensure_ascii=False) + "\n")
     return answers
@@ -206,13 +212,13 @@ def thinking_modes(tokenizer: Any) -> list[bool]:
     return [True, False] if prompt.has_thinking_switch(tokenizer) else [False]
 
 
-def _generate(loaded: Loaded, version: str, inputs: EvaluationSet, max_new_tokens: int) -> VersionAnswers:
+def _generate(loaded: Loaded, version: str, inputs: EvaluationSet) -> VersionAnswers:
     """Let one version answer everything, greedily."""
 
     def answered(tasks: Sequence[Task], think: bool) -> list[EvaluatedAnswer]:
         if not tasks:
             return []
-        answers = answer(loaded, tasks, think, max_new_tokens)
+        answers = answer(loaded, tasks, think, inputs.max_new_tokens)
         return answers if inputs.score is None else with_scores(answers, inputs.score)
 
     # Nothing is known of a right answer to a person's prompt: a task without checks stands for each.
