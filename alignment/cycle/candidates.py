@@ -17,7 +17,7 @@ from alignment.errors import PolicyError, explain, is_disk_full, is_explained
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.event_output import emit
 from alignment.stages import correct, dpo, kto, ppo, reward
-from alignment.training.flags import RunOptions
+from alignment.training.flags import SOURCES, RunOptions
 from assistant.errors import VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
@@ -206,7 +206,8 @@ def _run(
 ) -> str | None:
     """The version that a stage makes of the cycle's snapshot; None, and a note, where it cannot."""
     versions = Versions(home)
-    folder, snapshot_id = _snapshot_of(stage, journal)
+    folder, _ = _snapshot_of(stage, journal)
+    from_elsewhere = set(policy.cycle.recipes.get(stage, {})) & set(SOURCES)
     planned: dict[str, str] = journal.state.setdefault("planned", {})
     if name in planned and is_ours(versions, planned[name], stage, journal):
         version = planned[name]
@@ -220,15 +221,13 @@ def _run(
             "home": home,
             "parent": journal.state["released"],
             "output_version": version,
-            "snapshot": folder,
+            **({} if from_elsewhere else {"snapshot": folder}),
         }
         try:
             STAGES[stage](_as_flags(flags))
         except Exception as error:
             note_failure(journal, Event.of("stage_not_run", stage=name, why=explain(error)), error)
             return None
-    with FeedbackStore.open_home(home, create=False) as store:
-        store.record_use(version, snapshot_id, journal.state["released"])
     return version
 
 
@@ -252,7 +251,7 @@ def is_ours(versions: Versions, version: str, stage: str, journal: Journal) -> b
         manifest: Manifest = versions.open(version).manifest
     except VersionError:
         return False
-    return (manifest.stage, manifest.data.get("snapshot")) == (stage, snapshot_id)
+    return (manifest.stage, manifest.data.get("snapshot", snapshot_id)) == (stage, snapshot_id)
 
 
 def _snapshot_of(stage: str, journal: Journal) -> tuple[Path, str]:

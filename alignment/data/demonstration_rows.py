@@ -8,24 +8,22 @@ from typing import Any
 
 from datasets import Dataset
 
+from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import parse_messages, read_json_lines
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError
 from assistant.serving import prompt
-from feedback_store import FeedbackStore
-from feedback_store import rows as feedback
 from feedback_store.database.store_location import has_store
 
 Row = dict[str, Any]
 """{"messages", "think", "thought", "answer"}, and "answer_only" in rows of the store."""
 
 
-def demonstrations_of_store(home: Path) -> list[Row]:
-    """People's corrections of answers. Raises DataError if there are none."""
-    if not has_store(home):
+def demonstrations_of_store(home: Path, snapshot: Path | None = None) -> list[Row]:
+    """People's corrections of answers, of the store or of a snapshot. Raises DataError if there are none."""
+    if snapshot is None and not has_store(home):
         raise DataError("There are no demonstrations. Name a JSON Lines file with --demonstrations.")
-    with FeedbackStore.open_home(home, create=False) as store:
-        corrections = feedback.demonstrations(store)
+    corrections = feedback_rows(home, snapshot, "demonstration").rows
     if not corrections:
         raise DataError(
             "There are no demonstrations. Name a JSON Lines file with --demonstrations, or correct some answers."

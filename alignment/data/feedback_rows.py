@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from feedback_store import FeedbackStore
 from feedback_store.rows import snapshot
-from feedback_store.rows.demonstrations import iter_prompts
+from feedback_store.rows.demonstrations import iter_demonstrations, iter_prompts
 from feedback_store.rows.pairs import iter_preferences
 from feedback_store.rows.rules import DEFAULT_RULES, RowWithVotes
 from feedback_store.rows.thumbs import iter_unpaired
 
-RowKind = Literal["unpaired", "preference", "prompt"]
-"""Thumbs on single replies; pairs of replies; prompts without any reply."""
+RowKind = Literal["unpaired", "preference", "demonstration", "prompt"]
+"""Thumbs on single replies; pairs of replies; corrected answers; prompts without any reply."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def feedback_rows(home: Path, snapshot_folder: Path | None, kind: RowKind) -> Fe
     makers: dict[str, Callable[..., Iterator[RowWithVotes[Any]]]] = {
         "unpaired": iter_unpaired,
         "preference": iter_preferences,
+        "demonstration": iter_demonstrations,
         "prompt": iter_prompts,
     }
     left_out: Counter[str] = Counter()

@@ -40,6 +40,7 @@ from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
@@ -181,6 +182,7 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, CorrectRecipe)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "correct", parent)
+    location = with_snapshot(location, run, recipe, "preference", "unpaired")
     tokenizer, window = parent.loaded.tokenizer, longest_row(parent, recipe)
     data = load_data(parent, location, recipe)
     say(

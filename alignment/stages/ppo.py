@@ -34,6 +34,7 @@ from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, new_adapter_of, open_parent
 from alignment.training.processes import on_cpu, say
+from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
 
@@ -209,6 +210,7 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, PPORecipe)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "ppo", parent)
+    location = with_snapshot(location, run, recipe, "prompt")
     data = load_data(parent, location, recipe)
     shared = load_model(parent, recipe)
     sources, watch = load_sources(parent, shared, recipe)

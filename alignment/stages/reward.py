@@ -43,6 +43,7 @@ from alignment.training.micro_batches import Batch, MicroBatches, without_paddin
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
 
@@ -200,6 +201,7 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, RewardRecipe)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "reward", parent)
+    location = with_snapshot(location, run, recipe, "preference", "unpaired")
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
     counts = data.counts()

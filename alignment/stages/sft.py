@@ -31,6 +31,7 @@ from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import in_float32
@@ -88,7 +89,11 @@ def load_data(
 ) -> tuple[SortedDemonstrations, str]:
     """Demonstrations of the recipe's file or of the store, and the hash of all rows."""
     file = recipe.demonstrations
-    rows = read_demonstrations(file) if file is not None else demonstrations_of_store(location.home)
+    rows = (
+        read_demonstrations(file)
+        if file is not None
+        else demonstrations_of_store(location.home, location.snapshot)
+    )
     return sort_demonstrations(rows, parent.loaded.tokenizer, longest_row(parent, recipe)), rows_hash(rows)
 
 
@@ -153,6 +158,7 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, SFTRecipe)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "sft", parent)
+    location = with_snapshot(location, run, recipe, "demonstration")
     tokenizer, window = parent.loaded.tokenizer, longest_row(parent, recipe)
     data, data_hash = load_data(parent, location, recipe)
     model = load_model(parent, recipe)

@@ -38,6 +38,10 @@ LEAST = {
 """Flags of which nothing can be trained with a smaller value."""
 
 
+SOURCES = ("text", "demonstrations", "pairs", "prompts", "suite")
+"""Flags of recipes that name what to learn from in the store's place."""
+
+
 def flag(default: Any, help_text: str) -> Any:
     """A field of a recipe that is a flag: its default, and what `--help` says of it."""
     return field(default=default, metadata={"help": help_text})
@@ -56,7 +60,7 @@ class StageLocation:
     )
     snapshot: Path | None = field(
         default=None,
-        metadata={"help": "folder of a snapshot to learn from; the store as it is now if left out"},
+        metadata={"help": "folder of a snapshot to learn from; one of the store as it is now if left out"},
     )
 
 
@@ -130,7 +134,14 @@ def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocati
         raise FlagError(str(error)) from error
     for given in (run, parsed):
         _check_numbers(given)
+    if location.snapshot is not None and (source := source_given(parsed)):
+        raise FlagError(f"--snapshot and --{source} both name what to learn from. Leave one of them out.")
     return location, run, parsed
+
+
+def source_given(recipe: Any) -> str | None:
+    """The flag of a recipe that names what to learn from in the store's place, if it is given."""
+    return next((name for name in SOURCES if getattr(recipe, name, None)), None)
 
 
 def _check_numbers(given: Any) -> None:

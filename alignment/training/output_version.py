@@ -17,6 +17,7 @@ from alignment.training.flags import RunOptions, StageLocation
 from alignment.training.held_out_curves import write_curves
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import StateDict, say, whole_state_dict
+from alignment.training.provenance import record_use
 from assistant.bases.base import Base, folder_hash
 from assistant.registry.versions import Manifest, now
 from assistant.serving.peft_compat import name_base
@@ -99,6 +100,7 @@ def write_version(
                 libraries=libraries(),
                 metrics=metrics,
             )
+            record_use(location, version_id, parent.version.id, recipe)
             parent.versions.add(manifest, folder)
         shutil.rmtree(work, ignore_errors=True)
     processes.wait_for_everyone()

@@ -37,7 +37,8 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     """Open the version that `location` names, else the released one, else the default model in a home without versions.
 
     With `quantize` its base is held in so many bits; a parent that was trained on a quantized base stands on such a
-    base in any case. Raises DataError if the parent is a reward model, ModelError if its base has other bits.
+    base in any case. Raises DataError if the parent is a reward model, ModelError if its base has other bits,
+    VersionError if the id that was asked for the new version cannot be given.
     """
     state = PartialState(cpu=on_cpu())
     if state.num_processes > 1:
@@ -45,6 +46,8 @@ def open_parent(location: StageLocation, quantize: Bits | None = None) -> Opened
     # One process adds the first version of a new home; the others then find it there.
     with state.main_process_first():
         versions = Versions(location.home)
+        if location.output_version is not None:
+            versions.check_new(location.output_version)
         parent = versions.open(
             location.parent or versions.released() or add_first_version(versions, default_model()).id
         )

@@ -7,7 +7,7 @@ share of the rows, and all sums are the same everywhere. In a single process the
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -71,6 +71,16 @@ def gather_shares(own: Sequence[Item]) -> list[Item]:
     distributed.all_gather_object(shares, list(own))
     longest = max(map(len, shares))
     return [share[index] for index in range(longest) for share in shares if index < len(share)]
+
+
+def from_main_process(make: Callable[[], Item]) -> Item:
+    """What `make` returns in the main process, in every process; it is called there alone."""
+    state = PartialState()
+    made: list[Any] = [make() if state.is_main_process else None]
+    if state.num_processes > 1:
+        distributed.broadcast_object_list(made)
+    result: Item = made[0]
+    return result
 
 
 def sum_over_processes(tensors: Iterable[Tensor]) -> None:

@@ -4,6 +4,7 @@
     HOME/versions/v2/adapter_config.json    a plain PEFT folder, absent for a bare base
     HOME/versions/v2/adapter_model.safetensors
     HOME/versions/released.json             the served version and the history of releases
+    HOME/versions/given_ids.json            every id that a version has or had
 
 A version folder is written aside and renamed, and `released.json` is replaced atomically, so that neither a reader nor
 a killed writer ever sees half a version. Once a version is added, its files never change; its manifest changes once,
@@ -30,6 +31,7 @@ from feedback_store.database.write_lock import WriteLock
 from feedback_store.hashing import sha256_file
 
 _ID = re.compile(r"v[1-9][0-9]*")
+_GIVEN = "given_ids.json"
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,42 @@ class Versions:
         return [manifest for manifest in manifests if manifest.stage != "reward"]
 
     def next_id(self) -> str:
-        """The id after the newest one."""
-        ids = self.ids()
-        return f"v{int(ids[-1][1:]) + 1}" if ids else "v1"
+        """The id after the newest one. One that was given is never given again, also if its version was deleted."""
+        return f"v{max((int(name[1:]) for name in self._given()), default=0) + 1}"
+
+    def check_new(self, version_id: str) -> None:
+        """Raises VersionError if a new version cannot have this id: it is malformed, taken, or a deleted version's."""
+        if not _ID.fullmatch(version_id):
+            raise VersionError(
+                f"{version_id!r} is no version id. Use v and a number, such as {self.next_id()}."
+            )
+        if version_id in self.ids():
+            raise self._exists(version_id)
+        if version_id in self._given():
+            raise VersionError(
+                f"{version_id} was the id of a version that is deleted, and replies and feedback still name it. Leave "
+                f"--output_version out to get {self.next_id()}."
+            )
+
+    def _given(self) -> set[str]:
+        """Every id that a version of this home has or had, as far as is known."""
+        try:
+            listed = json.loads((self.folder / _GIVEN).read_text(encoding="utf-8"))
+            recorded = {str(name) for name in listed if _ID.fullmatch(str(name))}
+        except (OSError, ValueError, TypeError):
+            # A home from before, or damaged: folders and releases say most of it.
+            recorded = set()
+        with contextlib.suppress(VersionError):
+            recorded |= {
+                entry["version"] for entry in self.history() if _ID.fullmatch(str(entry.get("version")))
+            }
+        return recorded | set(self.ids())
+
+    def _exists(self, version_id: str) -> VersionError:
+        return VersionError(
+            f"Version {version_id} exists already in {self.home} and versions are never overwritten. "
+            f"Leave --output_version out to get {self.next_id()}."
+        )
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
@@ -175,12 +210,12 @@ class Versions:
             os.rename(staged, target)
         except OSError as error:
             if target.exists():
-                raise VersionError(
-                    f"Version {manifest.id} exists already in {self.home} and versions are never overwritten. "
-                    f"Leave --output-version out to get {self.next_id()}."
-                ) from error
+                raise self._exists(manifest.id) from error
             raise
         _flush(self.folder)
+        with self._releasing:
+            given = sorted(self._given(), key=lambda name: int(name[1:]))
+            write_atomically(self.folder / _GIVEN, _json(given))
         return self.open(manifest.id)
 
     def record_gate(self, version_id: str, decision: dict[str, Any]) -> None:
@@ -275,7 +310,7 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _json(content: dict[str, Any]) -> str:
+def _json(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n"
 
 

@@ -82,16 +82,41 @@ def take(
     is. A failure leaves nothing behind. Raises SnapshotError if the folder holds something else, if it cannot be
     written, or if a person in the snapshot was forgotten meanwhile; MissingDependency without pyarrow.
     """
+    target = folder.absolute()
+    return _take(store, target.parent, lambda _: target, rules, version, kinds, progress)
+
+
+def take_by_id(
+    store: FeedbackStore, parent: Path, rules: Rules = DEFAULT_RULES, *, kinds: Sequence[str] = KINDS
+) -> Snapshot:
+    """As `take`, into a folder of `parent` that bears the beginning of the snapshot's id.
+
+    So the same feedback is written once.
+    """
+    parent = parent.absolute()
+    return _take(store, parent, lambda name: parent / name[:16], rules, None, kinds, no_progress)
+
+
+def _take(
+    store: FeedbackStore,
+    parent: Path,
+    folder_of: Callable[[str], Path],
+    rules: Rules,
+    version: str | None,
+    kinds: Sequence[str],
+    progress: ShowProgress,
+) -> Snapshot:
+    """Write a snapshot aside in `parent`, and move it to the folder that `folder_of` makes of its id."""
     wanted = [kind for kind in KINDS if kind in kinds]
     if len(wanted) != len(set(kinds)) or not wanted:
         raise SnapshotError(f"Kinds of rows are {', '.join(KINDS)}, not {', '.join(kinds) or 'none'}.")
     parquet.check_installed()  # before any work
-    aside = None
+    aside, folder = None, parent
     try:
-        folder = folder.absolute()
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".snapshot.", dir=parent))
         people = _write(store, aside, rules, version, wanted, progress)
+        folder = folder_of(json.loads((aside / MANIFEST).read_text(encoding="utf-8"))["id"])
         placed = _place(aside, folder)
         snapshot = load(folder)
     except OSError as error:

@@ -39,6 +39,21 @@ def test_versions_are_numbered_in_order_beyond_nine(home: Path) -> None:
     assert versions.ids() == [f"v{number}" for number in range(1, 12)]
 
 
+def test_an_id_is_never_given_again_also_after_its_version_was_deleted(home: Path) -> None:
+    versions = Versions(home)
+    for _ in range(3):
+        add(versions)
+    shutil.rmtree(home / "versions" / "v3")
+    assert versions.next_id() == "v4"
+    with pytest.raises(VersionError, match=r"v3 was the id of a version that is deleted.*to get v4"):
+        versions.check_new("v3")
+    # A home from before lists no ids, and its releases tell of some.
+    versions.release("v2")
+    (home / "versions" / "given_ids.json").unlink()
+    shutil.rmtree(home / "versions" / "v2")
+    assert versions.next_id() == "v3"
+
+
 def test_an_added_version_reads_back_as_written(home: Path) -> None:
     version = add(Versions(home))
     again = Versions(home).open("v1")
