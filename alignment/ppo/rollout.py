@@ -13,7 +13,11 @@ from typing import Any
 import torch
 
 from alignment.data.batches import pad_left
+from alignment.data.prompts import RolloutPrompt
 from alignment.scoring.reward_functions import Rollout
+from alignment.training.processes import gather_shares, own_share
+from assistant.serving import prompt
+from assistant.serving.loading import end_tokens
 
 SHRINK_AT = 8
 """The batch is made smaller when one in this many of its rows has ended, because each time copies the cache."""
@@ -71,6 +75,42 @@ def generate(
             cache.batch_select_indices(kept)
             ids, positions, mask = ids[kept], positions[kept], mask[kept]
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+
+
+def draw_answers(
+    model: Any, tokenizer: Any, window: int, prompts: Sequence[RolloutPrompt], purpose: str, recipe: Any
+) -> list[Rollout]:
+    """Draw one answer to each prompt from `model` as it is; processes share the work.
+
+    The same `purpose`, weights and seed give the same answers. `recipe`: a PPORecipe or RLOORecipe.
+    """
+    own = own_share(range(len(prompts)))
+    ids = {row: prompts[row].rendered(tokenizer) for row in own}
+    ends = end_tokens(model, tokenizer)
+    completions: dict[int, list[int]] = {}
+    # Answers of similar length together: thinking takes much longer, and long prompts want much padding.
+    order = sorted(own, key=lambda row: (prompts[row].think, len(ids[row]), row))
+    for rows in chunks(order, recipe.generate_at_once):
+        drawn = generate(
+            model,
+            [ids[row] for row in rows],
+            [min(recipe.max_new_tokens, window - len(ids[row])) for row in rows],
+            ends,
+            recipe.temperature,
+            [seed_for(recipe.seed, purpose, row) for row in rows],
+        )
+        completions.update(zip(rows, drawn, strict=True))
+    return gather_shares(
+        [_as_rollout(prompts[row], ids[row], completions[row], ends, tokenizer) for row in own]
+    )
+
+
+def _as_rollout(
+    item: RolloutPrompt, prompt_ids: list[int], ids: list[int], ends: Sequence[int], tokenizer: Any
+) -> Rollout:
+    ended = ids[-1] in ends
+    reply = prompt.parse(prompt.decode(tokenizer, ids[:-1] if ended else ids), item.think)
+    return Rollout(item.messages, item.think, item.task, prompt_ids, ids, reply.thought, reply.answer, ended)
 
 
 def seed_for(*purpose: object) -> int:

@@ -18,13 +18,11 @@ from torch import Tensor
 from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
 from alignment.ppo import losses
-from alignment.ppo.rollout import by_length, chunks, generate, seed_for
+from alignment.ppo.rollout import by_length, chunks, draw_answers, seed_for
 from alignment.ppo.shared_base import POLICY, SharedBase, batch_episodes
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.training.processes import gather_shares, own_share, sum_over_processes
-from assistant.serving import prompt
-from assistant.serving.loading import end_tokens
 from assistant.serving.peft_compat import temporarily_merged
 
 
@@ -77,51 +75,10 @@ class PPO:
         """Weights of the policy at the best evaluation."""
 
     def answer(self, prompts: Sequence[RolloutPrompt], *purpose: object) -> list[Rollout]:
-        """Draw one answer to each prompt; the same `purpose`, weights and seed give the same answers.
-
-        Processes share the work.
-        """
-        own = own_share(range(len(prompts)))
-        seeds = [seed_for(self.recipe.seed, *purpose, row) for row in own]
-        return gather_shares(self._answer([prompts[row] for row in own], seeds))
-
-    def _answer(self, prompts: Sequence[RolloutPrompt], seeds: Sequence[int]) -> list[Rollout]:
-        prompt_ids = [item.rendered(self.tokenizer) for item in prompts]
-        ends = end_tokens(self.shared.model, self.tokenizer)
-        completions: dict[int, list[int]] = {}
+        """Draw one answer of the policy to each prompt; see `draw_answers`."""
+        named = "/".join(map(str, purpose))
         with temporarily_merged(self.shared.model, POLICY), self._precision():
-            # Answers of similar length together: thinking takes much longer, and long prompts want much padding.
-            order = sorted(
-                range(len(prompts)), key=lambda row: (prompts[row].think, len(prompt_ids[row]), row)
-            )
-            for rows in chunks(order, self.recipe.generate_at_once):
-                drawn = generate(
-                    self.shared.model,
-                    [prompt_ids[row] for row in rows],
-                    [min(self.recipe.max_new_tokens, self.window - len(prompt_ids[row])) for row in rows],
-                    ends,
-                    self.recipe.temperature,
-                    [seeds[row] for row in rows],
-                )
-                completions.update(zip(rows, drawn, strict=True))
-        answers = []
-        for row, item in enumerate(prompts):
-            ids = completions[row]
-            ended = ids[-1] in ends
-            reply = prompt.parse(prompt.decode(self.tokenizer, ids[:-1] if ended else ids), item.think)
-            answers.append(
-                Rollout(
-                    item.messages,
-                    item.think,
-                    item.task,
-                    prompt_ids[row],
-                    ids,
-                    reply.thought,
-                    reply.answer,
-                    ended,
-                )
-            )
-        return answers
+            return draw_answers(self.shared.model, self.tokenizer, self.window, prompts, named, self.recipe)
 
     def preflight(self, prompts: Sequence[RolloutPrompt], samples: int) -> None:
         """Raises TrainingError if there is nothing to reinforce; see `reward_functions.preflight`."""

@@ -22,7 +22,8 @@ from alignment.data import prompts as prompt_data
 from alignment.data.json_lines import rows_hash
 from alignment.data.prompts import Prompts, RolloutPrompt
 from alignment.errors import TrainingError
-from alignment.scoring import reward_model
+from alignment.ppo.rollout import draw_answers
+from alignment.scoring import reward_functions, reward_model
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward, sources_of
 from alignment.training import dry_run
@@ -33,9 +34,11 @@ from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits
+from assistant.serving.peft_compat import temporarily_merged
 
 ENOUGH_TIES = 5
 """Updates in which all answers tie, after which it is no coincidence."""
@@ -66,9 +69,18 @@ class RLOORecipe(LoraRecipe):
     )
     beta: float = flag(0.05, "price of a nat of KL to the reference")
     """The trainer's default, after the paper's 0.03 to 0.1."""
+    missing_end_penalty: float = flag(
+        1.0, "subtracted from the score of an answer that does not end by itself"
+    )
     max_new_tokens: int = flag(128, "most tokens of an answer")
     temperature: float = flag(1.0, "temperature at which answers are drawn")
     """Below 1 the policy would learn from other probabilities than it is served with."""
+    preflight_prompts: int = flag(
+        32, "prompts answered before training, to see whether anything can be learned"
+    )
+    preflight_samples: int = flag(4, "answers to each of these prompts")
+    """If one answer in 40 is right, 128 answers contain no right one with a probability of 4 %."""
+    generate_at_once: int = flag(64, "answers drawn in one batch before training: bounds memory")
     warmup: float = flag(0.05, "share of all updates in which the learning rate rises")
     held_out: int = flag(0, "most held-out prompts to load")
     """RLOO uses none; `evaluate` measures them."""
@@ -104,6 +116,30 @@ def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
         return Source("reward", score, model=True)
 
     return sources_of(recipe, open_reward_model)
+
+
+def preflight(
+    parent: OpenedParent,
+    model: Any,
+    training: Sequence[RolloutPrompt],
+    sources: Sequence[Source],
+    recipe: RLOORecipe,
+) -> dict[str, float]:
+    """Look at the parent's answers to some prompts before training; see `reward_functions.preflight`.
+
+    Sets the zero and the unit of the reward model. A continued run does the same again, with the same answers.
+    """
+    prompts = prompt_data.drawn(training, 0, recipe.preflight_prompts, recipe.seed)
+    repeated = [item for item in prompts for _ in range(recipe.preflight_samples)]
+    tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
+    with temporarily_merged(model, "default"):
+        answers = draw_answers(model, tokenizer, window, repeated, "preflight", recipe)
+    return reward_functions.preflight(sources, answers, recipe.preflight_samples)
+
+
+def missing_end(answers: Sequence[Rollout]) -> list[float]:
+    """-1 for an answer that does not end by itself, else 0 (Huang et al. 2024, "EOS trick")."""
+    return [-float(not answer.ended) for answer in answers]
 
 
 class StopWhereAllTie(TrainerCallback):
@@ -197,6 +233,7 @@ def main(arguments: list[str]) -> str | None:
     location, run, recipe = parse_flags(arguments, RLOORecipe)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "rloo", parent)
+    location = with_snapshot(location, run, recipe, "prompt")
     tokenizer = parent.loaded.tokenizer
     data = load_data(parent, location, recipe)
     model = load_model(parent, recipe)
@@ -227,6 +264,10 @@ def main(arguments: list[str]) -> str | None:
     judge = parent.versions.open(recipe.reward).manifest.files if recipe.reward else {}
     fingerprint = rows_hash([{"prompts": data_hash, "judge": judge}])
     work = work_folder(parent, location, "rloo", recipe, run, fingerprint)
+    before = preflight(parent, model, data.training, sources, recipe)
+    say("before: " + ", ".join(f"{name} {value:.3g}" for name, value in before.items()))
+    if recipe.missing_end_penalty:
+        sources.append(Source("missing_end", missing_end, recipe.missing_end_penalty))
     metrics = train(model, tokenizer, data.training, sources, recipe, work, run)
     return write_version(
         parent,
@@ -240,6 +281,6 @@ def main(arguments: list[str]) -> str | None:
             "too_long": data.too_long,
             "repeated": data.repeated,
         },
-        metrics=metrics,
+        metrics={**before, **metrics},
         work=work,
     )

@@ -76,6 +76,9 @@ def ours(stage: str, folder: Path) -> list[str]:
         "dpo": ["--pairs", str(folder / "pairs.jsonl")],
         "kto": [],
         "rloo": [
+            # TRL's alone has neither.
+            "--missing_end_penalty=0",
+            "--preflight_prompts=2",
             *(
                 "--prompts",
                 str(folder / "rows.jsonl"),

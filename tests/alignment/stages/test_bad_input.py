@@ -26,6 +26,7 @@ FILES = {
     "ppo": "--prompts",
     "rloo": "--prompts",
 }
+PREFLIGHT = ("--preflight_prompts=2", "--preflight_samples=2")
 LONG = "word " * 400
 """More than the tiny model's window of 256 tokens."""
 
@@ -58,8 +59,8 @@ def flags(name: str) -> list[str]:
     if name in ("ppo", "rloo"):
         score = ["--reward_functions=helpers.tiny_ppo:evens", "--updates=4", "--max_new_tokens=8"]
         if name == "rloo":
-            return [*score, "--batch_size=2", "--answers=2"]
-        return [*score, "--batch_size=4", "--preflight_prompts=2", "--preflight_samples=2", "--minibatches=1"]
+            return [*score, *PREFLIGHT, "--batch_size=2", "--answers=2"]
+        return [*score, *PREFLIGHT, "--batch_size=4", "--minibatches=1"]
     return ["--min_steps=4", "--epochs=1", "--batch_size=4", "--evaluations=4"]
 
 
@@ -158,12 +159,13 @@ def test_ratings_that_are_all_tied_are_reported_as_ties(
     )
 
 
-def test_answers_that_all_score_alike_end_rloo(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [good("rloo", f"What is {number} + 2?") for number in range(4)]
-    exit_code = run(tiny_home(home), "rloo", rows, "--reward_functions=helpers.tiny_ppo:never", "--updates=2")
-    assert_refused(
-        home, capsys, exit_code, "All answers to each prompt of the first 2 updates have the same score"
-    )
+@pytest.mark.parametrize("name", ["ppo", "rloo"])
+def test_answers_of_which_none_is_good_end_reinforcement_before_it_begins(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    rows = [good(name, f"What is {number} + 2?") for number in range(4)]
+    exit_code = run(tiny_home(home), name, rows, "--reward_functions=helpers.tiny_ppo:never")
+    assert_refused(home, capsys, exit_code, "None of 4 answers to 2 prompts is good by 'helpers.tiny_ppo:never'")
 
 
 @pytest.mark.parametrize("name", [*FILES, "kto"])

@@ -56,6 +56,8 @@ def settings_of(stage: str, folder: Path) -> list[str]:
             "--max_new_tokens=6",
             "--answers=2",
             "--batch_size=2",
+            "--preflight_prompts=2",
+            "--preflight_samples=2",
         ]
         return ["--prompts", str(demonstrations(folder)), *score, "--updates=5", "--evaluations=5"]
     return ["--min_steps=4", "--epochs=1", "--batch_size=8", "--evaluations=4"]

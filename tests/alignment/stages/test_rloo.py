@@ -1,7 +1,9 @@
 """RLOO through TRL: it answers the token ids that were served, and rewards receive whole answers."""
 
 import json
+import statistics
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from alignment.errors import TrainingError
 from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward
 from alignment.stages import rloo
+from alignment.training.flags import StageLocation
+from alignment.training.parent_version import open_parent
 from alignment.training.trl_compat import TokenRLOOTrainer
 from assistant.bases.base import STARTER_FOLDER
 from assistant.registry.versions import Versions
@@ -125,6 +129,8 @@ def test_only_the_adapter_moves(
                 str(tiny_home(home, adapter=continued)),
                 *settings,
                 "--max_new_tokens=8",
+                "--preflight_prompts=2",
+                "--preflight_samples=2",
                 "--reward_functions=score_by_tokens:score",
             ]
         )
@@ -143,6 +149,46 @@ def test_only_the_adapter_moves(
     manifest = versions.open("v2").manifest
     assert (manifest.stage, manifest.parent) == ("rloo", "v1")
     assert manifest.metrics["reward"] > 0
+
+
+def test_an_answer_that_does_not_end_costs_the_penalty(tokenizer: Any) -> None:
+    prompts = [RolloutPrompt([{"role": "user", "content": "What is 3 + 4?"}], think=False)]
+    completion = prompt.completion(tokenizer, "", "7", think=False)
+    penalty = as_trl_reward(Source("missing_end", rloo.missing_end, 2.0), prompts, tokenizer)
+    assert penalty(completion_ids=[completion, completion[:-1]], row=[0, 0]) == [0.0, -1.0]
+
+
+def test_the_zero_and_unit_of_a_reward_model_are_those_of_the_parents_answers(home: Path) -> None:
+    versions = Versions(tiny_home(home))
+    parent = open_parent(StageLocation(home=home))
+    training = [RolloutPrompt([{"role": "user", "content": f"What is {n} + 4?"}], False) for n in range(4)]
+    scored: list[float] = []
+
+    def score(answers: Any) -> list[float]:
+        scored[:] = [100.0 + sum(answer.completion_ids) for answer in answers]
+        return list(scored)
+
+    source = Source("reward", score, model=True)
+    recipe = rloo.RLOORecipe(max_new_tokens=4, preflight_prompts=4, preflight_samples=2)
+    before = rloo.preflight(parent, parent.loaded.model, training, [source], recipe)
+    assert source.shift == pytest.approx(statistics.fmean(scored))
+    assert source.scale == pytest.approx(statistics.pstdev(scored))
+    # A continued run finds the same.
+    again = Source("reward", score, model=True)
+    assert rloo.preflight(parent, parent.loaded.model, training, [again], recipe) == before
+    assert (again.shift, again.scale) == (source.shift, source.scale)
+    assert versions.ids() == ["v1"]
+
+
+@pytest.mark.parametrize("tied", [[1.0, 1.0], [1.0, 0.5]])
+def test_training_ends_where_all_answers_of_the_first_updates_tie(tied: list[float]) -> None:
+    state = SimpleNamespace(max_steps=2, log_history=[{rloo.TIED_SHARE: share} for share in tied])
+    stop = rloo.StopWhereAllTie()
+    if min(tied) < 1:
+        stop.on_log(None, state, None)
+        return
+    with pytest.raises(TrainingError, match="of the first 2 updates have the same score"):
+        stop.on_log(None, state, None)
 
 
 def test_a_run_without_a_reward_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
