@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from alignment.errors import AlignmentError, is_disk_full
+from alignment.errors import AlignmentError, is_disk_full, is_out_of_memory
 from alignment.event_output import LOG_FORMATS, emit, set_log_format, writes_json
 from assistant.errors import AssistantError, VersionError
 from assistant.events.describe import describe
@@ -66,10 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
         _explain(options.stage, event_of(error))
         return 2
     except Exception as error:
-        if not is_disk_full(error):
+        code = "disk_full" if is_disk_full(error) else "out_of_memory" if is_out_of_memory(error) else None
+        if code is None:
             _crashed(error)
             raise
-        _explain(options.stage, Event.of("disk_full"))
+        _explain(options.stage, Event.of(code))
         return 2
     return 0
 

@@ -54,12 +54,30 @@ def is_explained(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> Event:
-    """An error as an event: what it says itself, a full disk, or that nobody foresaw it."""
+    """An error as an event: what it says itself, a full disk, too little memory, or that nobody foresaw it."""
     if is_disk_full(error):
         return Event.of("disk_full")
     if is_explained(error):
         return event_of(error)
+    if is_out_of_memory(error):
+        return Event.of("out_of_memory")
     return Event.of("unexpected", kind=type(error).__name__, text=str(error))
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or its cause, is that memory could not be had; torch says so in texts alone on a CPU."""
+    while error is not None:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return True
+        if any(
+            text in str(error)
+            for text in ("an't allocate memory", "annot allocate memory", "not enough memory")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -47,10 +47,22 @@ class Prompts:
     """Answered at each evaluation, never trained on."""
     too_long: int
     """Prompts left out because they leave no room for a whole answer."""
+    room: int = 0
+    """Most tokens of a prompt."""
+    not_asked: int = 0
+    """Held-out prompts beyond those that an evaluation asks."""
     repeated: int = 0
     """Prompts left out because an equal one came before."""
     missing: int = 0
     """How many more practice tasks the run would need so that none is answered twice."""
+
+    def left_out(self) -> str:
+        """For the line that counts prompts: those that are not asked, and why."""
+        limit = (
+            f" (over {self.room} tokens, which a smaller --max_new_tokens raises)" if self.too_long else ""
+        )
+        more = f", {self.not_asked} more held out" if self.not_asked else ""
+        return f"{self.too_long} too long{limit}, {self.repeated} repeated{more}{self.shortage()}"
 
     def shortage(self) -> str:
         """For the line that counts prompts; empty if no task is missing."""
@@ -93,6 +105,8 @@ def choose(recipe: Any, home: Path, tokenizer: Any, window: int, snapshot: Path 
         training,
         held_out[: recipe.held_out],
         too_long=len(distinct) - len(fitting),
+        room=room,
+        not_asked=max(0, len(held_out) - recipe.held_out),
         repeated=len(rendered) - len(distinct),
         missing=missing,
     )

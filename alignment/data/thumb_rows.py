@@ -17,9 +17,9 @@ class SortedThumbs:
     training: list[UnpairedRow]
     held_out: list[UnpairedRow]
     too_long: int
-    """Number of rows left out of `training` because they are longer than the context window."""
-    held_out_in_all: int
-    """Number of rows with a held-out prompt, also of those too long, empty or failed."""
+    """Number of rows left out because they are longer than the context window, held-out ones among them."""
+    incomplete: int
+    """Number of rows left out because the reply is empty or failed, held-out ones among them."""
     left_out: str = ""
     """What the store's rules left out, as text."""
 
@@ -38,8 +38,9 @@ class SortedThumbs:
         return {
             "thumbs_up": self.up,
             "thumbs_down": self.down,
-            "held_out": self.held_out_in_all,
+            "held_out": len(self.held_out),
             "too_long": self.too_long,
+            "incomplete": self.incomplete,
         }
 
 
@@ -53,13 +54,16 @@ def sort_thumbs(rows: Sequence[UnpairedRow], window: int, left_out: str = "") ->
         raise DataError(
             f"There are no ratings yet{left_out}. Chat, give thumbs up and thumbs down to answers, and run this again."
         )
-    candidates = [row for row in rows if not is_held_out(row.messages)]
-    held_out = [row for row in rows if is_held_out(row.messages)]
-    complete = [row for row in candidates if _is_complete(row)]
-    training = [row for row in complete if _length(row) <= window]
+    complete = [row for row in rows if _is_complete(row)]
+    fitting = [row for row in complete if _length(row) <= window]
+    training = [row for row in fitting if not is_held_out(row.messages)]
+    held_out = [row for row in fitting if is_held_out(row.messages)]
+    too_long, incomplete = len(complete) - len(fitting), len(rows) - len(complete)
     if not training:
         raise DataError(
-            f"None of the {len(candidates)} rated replies can be trained on: they are empty, failed or too long."
+            f"None of the {len(rows)} rated replies can be trained on: {incomplete} are empty or failed, {too_long} "
+            f"are longer than {window} tokens, {len(held_out)} are held out for evaluation. Rate more answers, and run "
+            "this again."
         )
     up = sum(row.label for row in training)
     if up in (0, len(training)):
@@ -69,13 +73,7 @@ def sort_thumbs(rows: Sequence[UnpairedRow], window: int, left_out: str = "") ->
             f"{f' ({len(held_out)} more are held out for evaluation)' if held_out else ''}. KTO learns from the "
             f"difference: give thumbs {missing} to some answers too, and run this again."
         )
-    return SortedThumbs(
-        training,
-        [row for row in held_out if _is_complete(row) and _length(row) <= window],
-        too_long=len(complete) - len(training),
-        held_out_in_all=len(held_out),
-        left_out=left_out,
-    )
+    return SortedThumbs(training, held_out, too_long, incomplete, left_out)
 
 
 def _is_complete(row: UnpairedRow) -> bool:

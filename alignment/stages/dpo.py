@@ -31,10 +31,16 @@ from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
+from alignment.training.parent_version import (
+    OpenedParent,
+    longest_row,
+    open_parent,
+    too_long,
+    trainable_model,
+)
 from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
 from alignment.training.provenance import with_snapshot
-from alignment.training.sizes import for_parent
+from alignment.training.sizes import few_rows, for_parent
 from alignment.training.trl_compat import TokenDPOTrainer, in_float32
 from assistant.bases.base import Bits
 
@@ -166,8 +172,9 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: {trained} of {parent.version.id}; loss: DPO ({recipe.loss_type}), beta {recipe.beta}; "
         "optimiser: AdamW",
-        f"rows: {len(data.training)} pairs; {len(data.held_out)} held out, {data.too_long} too long, "
-        f"{data.tied} tied, {data.repeated} repeated{data.left_out}",
+        f"rows: {len(data.training)} pairs; {len(data.held_out)} held out, "
+        f"{too_long(parent, recipe, data.too_long)}, {data.tied} tied, {data.repeated} repeated{data.left_out}",
+        *few_rows(len(data.training), updates(len(data.training), recipe), recipe.batch_size),
     )
     if run.dry_run:
         examples = [(pair.prompt_ids, pair.chosen_ids) for pair in data.training]

@@ -218,8 +218,7 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: LoRA of {parent.version.id}, with a value head; loss: PPO, KL coefficient {recipe.kl_coef} to "
         f"{parent.version.id}; optimiser: AdamW",
-        f"prompts: {len(data.training)}; {len(data.held_out)} held out, {data.too_long} too long, "
-        f"{data.repeated} repeated{data.shortage()}; scored by "
+        f"prompts: {len(data.training)}; {len(data.held_out)} held out, {data.left_out()}; scored by "
         + ", ".join(f"{source.weight:g} x {source.name}" for source in sources),
     )
     if run.dry_run:

@@ -41,10 +41,10 @@ from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_
 from alignment.training.memory import plan_for
 from alignment.training.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, longest_row, open_parent, without_model
+from alignment.training.parent_version import OpenedParent, longest_row, open_parent, too_long, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.provenance import with_snapshot
-from alignment.training.sizes import for_parent
+from alignment.training.sizes import few_rows, for_parent
 from assistant.bases.base import Bits
 
 
@@ -211,8 +211,9 @@ def main(arguments: list[str]) -> str | None:
         f"model: LoRA and a head on {parent.version.id}; loss: Bradley-Terry (pairs), binary (thumbs); "
         "optimiser: AdamW",
         f"rows: {counts['pairs']} pairs, {counts['thumbs_up']} up, {counts['thumbs_down']} down; "
-        f"{counts['held_out']} held out, {data.too_long} too long, {data.tied} tied, {data.repeated} repeated"
-        f"{data.left_out}",
+        f"{counts['held_out']} held out, {too_long(parent, recipe, data.too_long)}, {data.tied} tied, "
+        f"{data.repeated} repeated{data.left_out}",
+        *few_rows(len(data.training), updates(len(data.training), recipe), recipe.batch_size),
     )
     if run.dry_run:
         sequences = [row.first for row in data.training]

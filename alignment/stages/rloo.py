@@ -242,8 +242,7 @@ def main(arguments: list[str]) -> str | None:
     say(
         f"model: LoRA of {parent.version.id}; loss: REINFORCE, leave-one-out, KL price {recipe.beta}, on {names}; "
         "optimiser: AdamW",
-        f"prompts: {len(data.training)}; {data.too_long} too long, {data.repeated} "
-        f"repeated{data.shortage()}; "
+        f"prompts: {len(data.training)}; {data.left_out()}; "
         f"{recipe.updates} updates of {recipe.batch_size} prompts, {recipe.answers} answers each",
     )
     if run.dry_run:

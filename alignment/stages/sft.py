@@ -29,7 +29,13 @@ from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_
 from alignment.training.memory import plan_for
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
-from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
+from alignment.training.parent_version import (
+    OpenedParent,
+    longest_row,
+    open_parent,
+    too_long,
+    trainable_model,
+)
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
@@ -165,8 +171,8 @@ def main(arguments: list[str]) -> str | None:
     trained = "all weights" if recipe.full else "LoRA"
     say(
         f"model: {trained} on {parent.version.id}; loss: cross-entropy of completions; optimiser: {recipe.optimizer}",
-        f"rows: {len(data.training)} used, {len(data.held_out)} held out, {data.too_long} too long for {window} "
-        f"tokens, {data.empty} empty, {data.repeated} repeated",
+        f"rows: {len(data.training)} used, {len(data.held_out)} held out, "
+        f"{too_long(parent, recipe, data.too_long)}, {data.empty} empty, {data.repeated} repeated",
     )
     if run.dry_run:
         dry_run.report(

@@ -1,9 +1,11 @@
 """The output of a stage: the folder of its unfinished run, and the version that is written at its end."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,12 @@ import torch
 from accelerate import PartialState
 from peft import PeftModel
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from alignment.errors import LockError
 from alignment.training.checkpoints import last_checkpoint
 from alignment.training.flags import RunOptions, StageLocation
 from alignment.training.held_out_curves import write_curves
@@ -19,6 +27,7 @@ from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import StateDict, say, whole_state_dict
 from alignment.training.provenance import record_use
 from assistant.bases.base import Base, folder_hash
+from assistant.errors import VersionError
 from assistant.registry.versions import Manifest, now
 from assistant.serving.peft_compat import name_base
 from feedback_store.rows import snapshot
@@ -37,7 +46,8 @@ def work_folder(
     """The folder of a stage's checkpoints until its version is written: HOME/training/STAGE/FINGERPRINT.
 
     The fingerprint covers everything that decides the weights, so that the same command continues after a crash, and no
-    other run ever continues its checkpoints. `data` is the hash of the training rows.
+    other run ever continues its checkpoints. `data` is the hash of the training rows. Raises LockError if the same
+    command is running in another process.
     """
     manifest = parent.version.manifest
     fingerprinted = {
@@ -52,9 +62,27 @@ def work_folder(
     text = json.dumps(fingerprinted, sort_keys=True, default=str)
     folder = location.home / "training" / stage / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
+    if PartialState().is_main_process:
+        _keep_others_out(folder)
     if (checkpoint := last_checkpoint(folder)) is not None:
         say(f"going on from step {checkpoint.rpartition('-')[2]} of an unfinished run in {folder}")
     return folder
+
+
+def _keep_others_out(folder: Path) -> None:
+    """Lock a work folder until this process ends. Raises LockError if another process has locked it."""
+    if fcntl is None:
+        return
+    # Left open: closing it would end the lock, and the process's end closes it.
+    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise LockError(
+                f"The same command is running already, in another process: both would write to {folder}. Wait until it "
+                "has ended, or end it and give the command again: it goes on from the last checkpoint."
+            ) from error
 
 
 def write_version(
@@ -100,11 +128,31 @@ def write_version(
                 libraries=libraries(),
                 metrics=metrics,
             )
-            record_use(location, version_id, parent.version.id, recipe)
-            parent.versions.add(manifest, folder)
+            version_id = _add(parent, location, manifest, folder, recipe)
         shutil.rmtree(work, ignore_errors=True)
     processes.wait_for_everyone()
     return version_id
+
+
+def _add(parent: OpenedParent, location: StageLocation, manifest: Manifest, folder: Path, recipe: Any) -> str:
+    """Add the version in `folder`; its id.
+
+    If another run took the id meanwhile it gets the next free one, unless the id was asked for: then raises
+    VersionError.
+    """
+    versions = parent.versions
+    while True:
+        if manifest.id not in versions.ids():
+            record_use(location, manifest.id, parent.version.id, recipe)
+        try:
+            return versions.add(manifest, folder).id
+        except VersionError:
+            if location.output_version is not None or manifest.id not in versions.ids():
+                raise
+        free, base = versions.next_id(), manifest.base
+        if base.name == f"versions/{manifest.id}/base":
+            base = replace(base, name=f"versions/{free}/base")
+        manifest = replace(manifest, id=free, base=base)
 
 
 def save_adapter(model: Any, base: Base, folder: Path, state: StateDict | None = None) -> None:

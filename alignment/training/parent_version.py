@@ -77,6 +77,15 @@ def longest_row(parent: OpenedParent, recipe: Any) -> int:
     return min(parent.loaded.window, recipe.max_length or parent.loaded.window)
 
 
+def too_long(parent: OpenedParent, recipe: Any, count: int) -> str:
+    """How many rows were left out as too long, for the line that counts rows: the limit, and what to do."""
+    limit, window = longest_row(parent, recipe), parent.loaded.window
+    if not count:
+        return "0 too long"
+    cause = "a larger --max_length takes them" if limit < window else "the model's window"
+    return f"{count} too long (over {limit} tokens: {cause})"
+
+
 def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool) -> tuple[Any, Any]:
     """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
 

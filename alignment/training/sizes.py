@@ -46,8 +46,21 @@ RANK = (32, 16, 16, 16)
 """LoRA rank of a new adapter; its alpha is twice that."""
 REWARD_RANK = 16
 """LoRA rank of a new reward model, at every size."""
+MANY_PASSES = 8
+"""Twice what still teaches almost as much as new rows do (Muennighoff et al. 2023, section 6)."""
 FILLED = ("learning_rate", "epochs", "lora_r", "lora_alpha")
 LORA = ("lora_r", "lora_alpha", "lora_dropout", "lora_target_modules")
+
+
+def few_rows(count: int, updates: int, batch_size: int) -> list[str]:
+    """A line for a run that passes over its `count` rows so often that a model learns them by heart; else none."""
+    passes = updates * min(batch_size, count) / count
+    if passes <= MANY_PASSES:
+        return []
+    return [
+        f"few rows: each is passed over {passes:.0f} times, so that the model may learn them by heart. Collect more, "
+        "or give a smaller --min_steps"
+    ]
 
 
 def for_parent(recipe: Recipe, stage: str, parent: OpenedParent) -> Recipe:

@@ -62,6 +62,7 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "error": {"kind": "text", "text": "text"},
     "unexpected": {"kind": "text", "text": "text"},
     "disk_full": {},
+    "out_of_memory": {},
     # Versions
     "version_id": {"version": "text"},
     "version_unknown": {"version": "text", "home": "text", "known": "texts"},

@@ -11,6 +11,9 @@ TEMPLATES = {
     "unexpected": "命令因意外错误而停止。（原文：{kind}: {text}）",
     "disk_full": "磁盘已满。没有写入新版本，已有的版本没有改变。请腾出空间（HOME/training 里的内容可以删除，"
     "但没有完成的训练要从那里继续），再运行同一条命令：它会从最后一个完整的检查点继续。",
+    "out_of_memory": "内存不够。没有写入新版本，已有的版本没有改变。请关闭其他程序，或让训练少占内存："
+    "`--max_length` 略去最长的数据，`--memory` 限制占用，`--quantize 4bit` 缩小基础模型；`--dry_run` 显示预计的占用。"
+    "再运行同一条命令会从最后一个检查点继续。",
     # 版本
     "version_id": "{version}",
     "version_unknown": "{home} 里没有版本 {version}。已有的版本：{known:, |还没有}。",

@@ -12,6 +12,10 @@ TEMPLATES = {
     "disk_full": "The disk is full. No version was written, and none that was there has changed. Free some space "
     "(what lies in HOME/training may be deleted, but an unfinished run goes on from it) and give the same command "
     "again: it goes on from its last whole checkpoint.",
+    "out_of_memory": "Memory ran out. No version was written, and none that was there has changed. Close other "
+    "programs, or let training take less: --max_length leaves the longest rows out, --memory bounds what it takes, "
+    "and --quantize 4bit shrinks the base; --dry_run shows what it expects. The same command goes on from its last "
+    "checkpoint.",
     # Versions
     "version_id": "{version}",
     "version_unknown": "There is no version '{version}' in {home}. Known versions: {known:, |none yet}.",

@@ -197,7 +197,9 @@ class Versions:
                 f"{manifest.id!r} is no version id. Use v and a number, such as {self.next_id()}."
             )
         files = {
-            path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*")) if path.is_file()
+            path.relative_to(staged).as_posix(): path
+            for path in sorted(staged.rglob("*"))
+            if path.is_file() and path != staged / "manifest.json"
         }
         content = {**asdict(manifest), "files": {name: sha256_file(path) for name, path in files.items()}}
         (staged / "manifest.json").write_text(_json(content), encoding="utf-8")

@@ -24,6 +24,8 @@ def test_rows_that_are_empty_failed_or_too_long_are_left_out() -> None:
         20,
     )
     assert [row.finish_reason for row in data.training] == ["end", "length"]
-    assert data.too_long == 1
-    with pytest.raises(DataError, match="None of the 1 rated replies"):
+    assert (data.too_long, data.incomplete) == (1, 1)
+    with pytest.raises(
+        DataError, match=r"None of the 1 rated replies.* 1 are empty or failed, 0 are longer than 20"
+    ):
         sort_thumbs([thumb([], "error", True)], 20)

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def assert_refused(home: Path, capsys: pytest.CaptureFixture[str], exit_code: in
     assert exit_code == 2, error
     assert re.search(message, error), error
     names = [path.name for path in (home / "versions").iterdir() if not path.name.startswith(".")]
-    assert sorted(names) == ["released.json", "v1"]
+    assert sorted(names) == ["given_ids.json", "released.json", "v1"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -165,7 +166,9 @@ def test_answers_of_which_none_is_good_end_reinforcement_before_it_begins(
 ) -> None:
     rows = [good(name, f"What is {number} + 2?") for number in range(4)]
     exit_code = run(tiny_home(home), name, rows, "--reward_functions=helpers.tiny_ppo:never")
-    assert_refused(home, capsys, exit_code, "None of 4 answers to 2 prompts is good by 'helpers.tiny_ppo:never'")
+    assert_refused(
+        home, capsys, exit_code, "None of 4 answers to 2 prompts is good by 'helpers.tiny_ppo:never'"
+    )
 
 
 @pytest.mark.parametrize("name", [*FILES, "kto"])
@@ -195,6 +198,65 @@ def test_a_base_other_than_the_recorded_one_is_refused(
     weights.write_bytes(content)
     exit_code = run(home, name, [good(name, "What is 3 + 2?")])
     assert_refused(home, capsys, exit_code, "not the one this version was made on: its weights differ")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "pretrain"])
+def test_every_row_is_counted_once(home: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    questions = [f"What is {number} + 2?" for number in range(30)]
+    rows = [good(name, question) for question in (*questions, questions[0], questions[0])]
+    rows += [good(name, f"{LONG} {number}?") for number in range(30)]
+    assert run(tiny_home(home), name, rows, "--dry_run") == 0
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(("rows:", "prompts:"))
+    )
+    line = line.partition("; scored by")[0].partition("; 4 updates")[0]
+    counted = re.findall(r"(\d+)(?= (?:used|pairs|up|down|held|more|too|tied|empty|rep))", line)
+    prompts = re.search(r"^prompts: (\d+)", line)
+    assert sum(map(int, counted)) + (int(prompts[1]) if prompts else 0) == len(rows), line
+    assert "30 too long (over " in line
+
+
+def test_every_thumb_is_counted_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rate_replies(tiny_home(home), [(f"What is {n} + 2?", f"{n + 2}", 1 if n % 2 else -1) for n in range(30)])
+    rate_replies(home, [(f"{LONG} {n}?", f"{n + 2}", 1) for n in range(30)])
+    assert main(["kto", "--home", str(home), "--dry_run"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("rows:"))
+    counts = re.findall(r"(\d+)(?= (?:up|down|held|too|empty))", line)
+    assert sum(map(int, counts)) == 60 and "30 too long (over 256 tokens: the model's window)" in line
+
+
+def test_few_thumbs_are_trained_on_with_a_word(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rate_replies(
+        tiny_home(home), [("What is 0 + 2?", "2", 1), ("What is 3 + 2?", "5", 1), ("What is 4 + 2?", "", -1)]
+    )
+    rate_replies(home, [("What is 5 + 2?", "8", -1)])
+    assert main(["kto", "--home", str(home), "--dry_run"]) == 0
+    assert "few rows: each is passed over 24 times" in capsys.readouterr().out
+
+
+def test_thumbs_of_one_kind_are_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rate_replies(tiny_home(home), [("What is 3 + 2?", "5 apples", 1)])
+    assert_refused(home, capsys, main(["kto", "--home", str(home)]), "All 1 rated replies have thumbs up")
+
+
+def test_a_released_parent_that_was_deleted_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(tiny_home(home) / "versions" / "v1")
+    assert run(home, "sft", [good("sft", "What is 3 + 2?")]) == 2
+    assert "no version 'v1'" in (error := capsys.readouterr().err) and "It is the released one" in error
+
+
+def test_memory_that_runs_out_is_reported(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: Any, **__: Any) -> None:
+        raise RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+            "allocate 150994944 bytes. Error code 12 (Cannot allocate memory)"
+        )
+
+    monkeypatch.setattr("alignment.stages.sft.load_model", too_much)
+    exit_code = run(tiny_home(home), "sft", [good("sft", f"What is {n} + 2?") for n in range(3)])
+    assert_refused(home, capsys, exit_code, "Memory ran out. No version was written.*--max_length")
 
 
 def disk_full(*_: Any, **__: Any) -> None:
