@@ -16,7 +16,7 @@ from assistant.serving import prompt
 from feedback_store.database.store_location import has_store
 
 Row = dict[str, Any]
-"""{"messages", "think", "thought", "answer"}, and "answer_only" in rows of the store."""
+"""{"messages", "think", "thought", "answer"}; in rows of the store also "answer_only", and "prompt_ids" as served."""
 
 
 def demonstrations_of_store(home: Path, snapshot: Path | None = None) -> list[Row]:
@@ -35,6 +35,7 @@ def demonstrations_of_store(home: Path, snapshot: Path | None = None) -> list[Ro
             "thought": row.thought,
             "answer": row.answer,
             "answer_only": row.think and not row.thought,
+            "prompt_ids": list(row.prompt_ids),
         }
         for row in corrections
     ]
@@ -117,7 +118,8 @@ def tokenize_demonstrations(rows: Iterable[Row], tokenizer: Any, max_length: int
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     too_long = 0
     for row in rows:
-        prompt_ids = prompt.render(tokenizer, row["messages"], row["think"])
+        # A long conversation was trimmed before it was served: rendered whole, it would be another prompt.
+        prompt_ids = row.get("prompt_ids") or prompt.render(tokenizer, row["messages"], row["think"])
         completion_ids = prompt.completion(tokenizer, row["thought"], row["answer"], row["think"])
         if len(prompt_ids) + len(completion_ids) > max_length:
             too_long += 1
