@@ -12,6 +12,8 @@ from assistant.registry import live_comparison
 from assistant.registry.versions import Manifest, Versions
 
 Result = TypeVar("Result")
+EXPORT_FORMATS = ("peft", "merged", "gguf")
+"""Formats for other programs that the dashboard offers."""
 
 
 class AdminActions:
@@ -85,6 +87,21 @@ class AdminActions:
             admin, "stop the live comparison", detail, lambda: self.runner.call("trial", "stop")
         )
 
+    def export_version(self, admin: str, version: str, kind: str) -> Path:
+        """The folder of a version in a format for other programs, written if it is not there yet.
+
+        `kind`: one of EXPORT_FORMATS. Raises VersionError if the version is unknown, CommandError.
+        """
+        self.versions.manifest(version)  # Only the id of a known version may reach a command line.
+        folder = self.home / "exports" / f"{version}-{kind}"
+
+        def write() -> None:
+            if not folder.exists():
+                self.runner.call("export", version, "--format", kind, "--out", str(folder))
+
+        self._audited(admin, "export", f"{version} as {kind}", write)
+        return folder
+
     def exported(self, admin: str, rows: str) -> None:
         """Record that an admin exports rows, described by `rows`."""
         self.audit.write(admin, "export", rows)
@@ -101,6 +118,12 @@ class AdminActions:
         except AssistantError as error:
             self.audit.write(admin, f"{action_name}: failed", str(error))
             raise
+
+
+def export_formats(manifest: Manifest) -> tuple[str, ...]:
+    """The formats in which a version can be exported: see `python -m alignment export`."""
+    whole = manifest.stage != "reward" and not manifest.base.quantize
+    return tuple(name for name in EXPORT_FORMATS if (manifest.adapter if name == "peft" else whole))
 
 
 def verdict(manifest: Manifest) -> str:

@@ -167,7 +167,8 @@ class CycleRunner:
         return _events(text)[-lines:]
 
     def _command(self, *arguments: str) -> list[str]:
-        policy = ["--policy", str(self._policy)] if self._policy else []
+        takes_policy = arguments[0] in ("cycle", "trial")
+        policy = ["--policy", str(self._policy)] if self._policy and takes_policy else []
         command = [sys.executable, "-m", "alignment", "--log-format", "json", *arguments]
         return [*command, "--home", str(self.home), *policy]
 

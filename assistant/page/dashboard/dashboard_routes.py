@@ -3,6 +3,7 @@
 POST /admin/login     {"name", "password"} → 204 and a cookie; 401, or 429 with "seconds"
 POST /admin/logout    → 204
 GET  /admin/export/…  → JSON Lines, for admins
+GET  /admin/versions/VERSION/FORMAT → a ZIP archive of the version in that format, for admins
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from assistant.admin.actions import EXPORT_FORMATS
 from assistant.admin.services import AdminServices
 from assistant.auth.admins import COOKIE, SESSION_SECONDS, NotAnAdmin, TooManyTries, WrongPassword
 from assistant.auth.origins import is_ours
+from assistant.errors import AssistantError
 from assistant.page.dashboard.dashboard_page import admin_name
 from feedback_store import StoreError
 from feedback_store.rows.exporters import FORMATS, rows, write
@@ -97,11 +101,35 @@ def routes(services: AdminServices) -> list[Route]:
             raise
         return _file(path, name, BackgroundTask(folder.cleanup))
 
+    async def export_version(request: Request) -> Response:
+        return await _version_archive(services, request)
+
     return [
         Route("/admin/login", login, methods=["POST"]),
         Route("/admin/logout", logout, methods=["POST"]),
         Route("/admin/export/{what}", _for_admins(export), methods=["GET"]),
+        Route("/admin/versions/{version}/{kind}", _for_admins(export_version), methods=["GET"]),
     ]
+
+
+async def _version_archive(services: AdminServices, request: Request) -> Response:
+    """The version and the format that the address names, as a ZIP archive.
+
+    Raises NotAnAdmin, AssistantError, OSError.
+    """
+    admin = admin_name(services, request)
+    version, kind = request.path_params["version"], request.path_params["kind"]
+    if kind not in EXPORT_FORMATS:
+        return _refused(404)
+    written = await asyncio.to_thread(services.actions.export_version, admin, version, kind)
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / f"{written.name}.zip"
+    try:
+        await asyncio.to_thread(_archive, written, path)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return _file(path, path.name, BackgroundTask(folder.cleanup), "application/zip")
 
 
 def _for_admins(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -110,17 +138,27 @@ def _for_admins(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[R
             return await handle(request)
         except NotAnAdmin:
             return _refused(403)
-        except (StoreError, OSError) as error:
+        except (AssistantError, StoreError, OSError) as error:
             return JSONResponse({"error": str(error)}, status_code=500)
 
     return checked
 
 
-def _file(path: Path, name: str, background: BackgroundTask | None = None) -> Response:
+def _archive(folder: Path, path: Path) -> None:
+    """Write the files of a folder to a ZIP archive, as they are: weights cannot be made smaller."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, f"{folder.name}/{file.relative_to(folder).as_posix()}")
+
+
+def _file(
+    path: Path,
+    name: str,
+    background: BackgroundTask | None = None,
+    media_type: str = "application/jsonl",
+) -> Response:
     headers = {"Cache-Control": "no-store"}
-    return FileResponse(
-        path, filename=name, media_type="application/jsonl", headers=headers, background=background
-    )
+    return FileResponse(path, filename=name, media_type=media_type, headers=headers, background=background)
 
 
 def _refused(status: int, error: str = "other") -> Response:

@@ -64,6 +64,7 @@ CHINESE = DashboardTexts(
         "rewards": "训练前后的奖励分数",
         "curves": "训练过程",
         "facts": "版本信息",
+        "export": "供其他程序使用",
     },
     facts={
         "base": "基础模型",
@@ -99,6 +100,12 @@ CHINESE = DashboardTexts(
     updates="更新步数",
     manifest="完整的清单",
     model_card="模型卡",
+    version_exports={
+        "peft": "适配器（PEFT）",
+        "merged": "完整模型（safetensors）",
+        "gguf": "llama.cpp、Ollama（GGUF）",
+    },
+    version_exports_help="一个 ZIP 压缩包，附有说明这个版本如何训练的模型卡。大模型需要几分钟。",
     release="发布",
     release_format="要向所有人发布 {version} 吗？",
     release_help_format="此后所有新回答都将由 {version} 生成，不再使用 {released}。可以通过“回退”撤销。",

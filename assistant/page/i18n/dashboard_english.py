@@ -65,6 +65,7 @@ ENGLISH = DashboardTexts(
         "rewards": "Rewards before and after training",
         "curves": "Training",
         "facts": "About this version",
+        "export": "For other programs",
     },
     facts={
         "base": "Base model",
@@ -101,6 +102,12 @@ ENGLISH = DashboardTexts(
     updates="updates",
     manifest="Whole manifest",
     model_card="Model card",
+    version_exports={
+        "peft": "Adapter (PEFT)",
+        "merged": "Whole model (safetensors)",
+        "gguf": "llama.cpp, Ollama (GGUF)",
+    },
+    version_exports_help="A ZIP archive with a card that says how the version was made. A large model takes minutes.",
     release="Release",
     release_format="Release {version} to everybody?",
     release_help_format="All new answers will come from {version} instead of {released}. Roll back undoes this.",

@@ -71,6 +71,9 @@ class DashboardTexts:
     updates: str
     manifest: str
     model_card: str
+    version_exports: dict[str, str]
+    """Formats for other programs, by their names in `assistant.admin.actions.EXPORT_FORMATS`."""
+    version_exports_help: str
     release: str
     release_format: str
     release_help_format: str

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assistant.admin import cycle_records
+from assistant.admin.actions import export_formats
 from assistant.admin.services import AdminServices
 from assistant.bases.base import STARTER, STARTER_FOLDER
 from assistant.bases.card_lookup import card_of, public_name
@@ -39,6 +40,7 @@ def panel(services: AdminServices, session: DashboardSession, version: str) -> M
         rewards=rewards(
             services, session, (gate or {}).get("cycle"), version, str((gate or {}).get("released", ""))
         ),
+        exports=export_formats(manifest),
         curves=_curves(services, texts, version),
         facts=_facts(services, texts, manifest),
         manifest=json.dumps(asdict(_shown(services, manifest)), ensure_ascii=False, indent=1),

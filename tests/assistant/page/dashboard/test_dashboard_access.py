@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,6 +180,36 @@ def test_wrong_passwords_are_refused_and_audited_and_soon_not_checked_at_all(hom
     entries = services.actions.audit.last(99)
     assert [entry["what"] for entry in entries] == ["sign in: failed"] * 5
     assert "guess" not in json.dumps(entries)
+
+
+def test_a_version_is_downloaded_for_other_programs_by_admins_and_that_is_audited(
+    served_dashboard: tuple[AdminServices, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, url = served_dashboard
+    commands: list[tuple[str, ...]] = []
+
+    def write(*arguments: str) -> None:
+        commands.append(arguments)
+        folder = Path(arguments[-1])
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text("# v4", encoding="utf-8")
+
+    monkeypatch.setattr(services.actions.runner, "call", write)
+    assert httpx.get(f"{url}admin/versions/v4/peft").status_code == 403
+    with signed_in(url) as client:
+        assert client.get(f"{url}admin/versions/v4/exe").status_code == 404
+        unknown = client.get(f"{url}admin/versions/v99/peft")
+        assert unknown.status_code == 500 and "v99" in unknown.json()["error"]
+        assert not commands
+        for _ in range(2):
+            answer = client.get(f"{url}admin/versions/v4/peft")
+            assert answer.headers["content-type"] == "application/zip"
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+                assert archive.read("v4-peft/README.md") == b"# v4"
+    folder = services.home / "exports" / "v4-peft"
+    assert commands == [("export", "v4", "--format", "peft", "--out", str(folder))]
+    line = json.loads(services.actions.audit.path.read_text(encoding="utf-8").splitlines()[-1])
+    assert (line["who"], line["what"], line["detail"]) == (WHO, "export", "v4 as peft")
 
 
 @pytest.mark.parametrize("what", ["trl-kto", "trl-preference", "trl-sft", "trl-prompt", "audit"])
