@@ -31,6 +31,7 @@ from alignment.corrections.correction_rows import (
 from alignment.corrections.self_asked import beginnings, not_about, self_asked
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.evaluation.retention import Row
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
@@ -40,7 +41,6 @@ from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits

@@ -17,6 +17,7 @@ from trl import DPOConfig
 
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.data.token_pairs import (
     SortedPairs,
     TokenPair,
@@ -39,7 +40,6 @@ from alignment.training.parent_version import (
     trainable_model,
 )
 from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import few_rows, for_parent
 from alignment.training.trl_compat import TokenDPOTrainer, in_float32
 from assistant.bases.base import Bits

@@ -19,6 +19,7 @@ from trl import KTOConfig
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
 from alignment.data.served_ids import with_token_ids
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.data.thumb_rows import SortedThumbs, sort_thumbs, thumb_columns
 from alignment.errors import FlagError
 from alignment.training import dry_run
@@ -35,7 +36,6 @@ from alignment.training.parent_version import (
     trainable_model,
 )
 from alignment.training.processes import fast_bfloat16, is_single_process, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import few_rows, for_parent
 from alignment.training.trl_compat import TokenKTOTrainer, in_float32
 from assistant.bases.base import Bits

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from alignment.data import prompts as prompt_data
 from alignment.data.json_lines import rows_hash
 from alignment.data.prompts import Prompts
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.errors import DataError
 from alignment.ppo import run_state
 from alignment.ppo.run_progress import early_stop, open_tracker, run_metrics
@@ -34,7 +35,6 @@ from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, new_adapter_of, open_parent
 from alignment.training.processes import on_cpu, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from assistant.bases.base import Bits
 

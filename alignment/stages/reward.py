@@ -30,6 +30,7 @@ from alignment.data.judgements import (
 )
 from alignment.data.served_ids import with_token_ids
 from alignment.data.splits import half_of
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.data.token_pairs import pairs_of_store, read_pairs
 from alignment.scoring import reward_model
 from alignment.scoring.reward_metrics import judge
@@ -43,7 +44,6 @@ from alignment.training.micro_batches import Batch, MicroBatches, without_paddin
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, too_long, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import few_rows, for_parent
 from assistant.bases.base import Bits
 

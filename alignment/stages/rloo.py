@@ -21,6 +21,7 @@ from trl import RLOOConfig
 from alignment.data import prompts as prompt_data
 from alignment.data.json_lines import rows_hash
 from alignment.data.prompts import Prompts, RolloutPrompt
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.errors import TrainingError
 from alignment.ppo.rollout import draw_answers
 from alignment.scoring import reward_functions, reward_model
@@ -34,7 +35,6 @@ from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits

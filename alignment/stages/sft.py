@@ -22,6 +22,7 @@ from alignment.data.demonstration_rows import (
     sort_demonstrations,
 )
 from alignment.data.json_lines import rows_hash
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
@@ -37,7 +38,6 @@ from alignment.training.parent_version import (
     trainable_model,
 )
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
-from alignment.training.provenance import with_snapshot
 from alignment.training.sizes import for_parent
 from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import in_float32

@@ -25,11 +25,12 @@ from alignment.training.flags import RunOptions, StageLocation
 from alignment.training.held_out_curves import write_curves
 from alignment.training.parent_version import OpenedParent
 from alignment.training.processes import StateDict, say, whole_state_dict
-from alignment.training.provenance import record_use
 from assistant.bases.base import Base, folder_hash
 from assistant.errors import VersionError
 from assistant.registry.versions import Manifest, now
 from assistant.serving.peft_compat import name_base
+from feedback_store import FeedbackStore
+from feedback_store.database.store_location import has_store
 from feedback_store.rows import snapshot
 
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "datasets")
@@ -153,6 +154,23 @@ def _add(parent: OpenedParent, location: StageLocation, manifest: Manifest, fold
         if base.name == f"versions/{manifest.id}/base":
             base = replace(base, name=f"versions/{free}/base")
         manifest = replace(manifest, id=free, base=base)
+
+
+def record_use(location: StageLocation, version: str, parent: str, recipe: Any) -> None:
+    """Record in the home's store that `version` learned from the snapshot of `location`, and what its teachers did.
+
+    Its teachers are its parent and the reward models that the recipe names. A snapshot of another store is passed over.
+    """
+    if not has_store(location.home):
+        return
+    teachers = {parent, getattr(recipe, "reward", None), getattr(recipe, "watch_reward", None)}
+    with FeedbackStore.open_home(location.home, create=False) as store:
+        known = store.snapshots()
+        learned = {record.id for record in known if teachers & set(record.versions)}
+        if location.snapshot is not None:
+            learned.add(snapshot.load(location.snapshot).id)
+        for name in sorted(learned & {record.id for record in known}):
+            store.record_use(version, name, parent)
 
 
 def save_adapter(model: Any, base: Base, folder: Path, state: StateDict | None = None) -> None:

@@ -11,8 +11,9 @@ from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
 from alignment.data.demonstration_rows import demonstrations_of_store
+from alignment.data.stage_snapshot import with_snapshot
 from alignment.training.flags import RunOptions, StageLocation
-from alignment.training.provenance import record_use, with_snapshot
+from alignment.training.output_version import record_use
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main as store_main
