@@ -193,7 +193,7 @@ scroller?.addEventListener("scroll", () => {
 });
 const toEnd = document.querySelector("#to-end") ?? Object.assign(document.createElement("button"), { id: "to-end", type: "button" });
 const showWayToEnd = () => {
-  const { toEnd: label } = document.querySelector("#header .bar").dataset;
+  const label = document.querySelector("#header .bar")?.dataset.toEnd ?? "";
   if (toEnd.ariaLabel !== label) Object.assign(toEnd, { ariaLabel: label, title: label, textContent: "↓" });
   toEnd.hidden = following;
   toEnd.style.bottom = `${document.querySelector("#composer").offsetHeight + 10}px`;
@@ -263,5 +263,6 @@ watch("value", () => {
   if (pressed) holdArrows(scroller, container, pressed);
   else if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
   pressed = null;
+  setTimeout(showWayToEnd); // the bar, which has its name, follows in the same update
   element.querySelector(".notice")?.scrollIntoView({ block: "nearest" });
 });
