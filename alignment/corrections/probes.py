@@ -11,6 +11,7 @@ from typing import Any
 from alignment.corrections.correction_rows import CorrectedPrompt
 from alignment.corrections.paraphrases import reworded
 from alignment.corrections.self_asked import words
+from alignment.data.served_ids import with_token_ids
 from alignment.evaluation.answering import answer
 from alignment.evaluation.retention import Row
 from alignment.suites.task_file import Task
@@ -87,9 +88,10 @@ def is_fixed(answer: str, correction: str, wrong: str, asked: str = "") -> bool:
     return right_share >= 0.5 and right_share > wrong_share
 
 
-def liked_rows(rows: Iterable[Any], window: int) -> list[Row]:
-    """Liked replies among `UnpairedRow`s as token ids, as they were served."""
-    liked = [(list(row.prompt_ids), list(row.completion_ids)) for row in rows if row.label]
+def liked_rows(rows: Iterable[Any], window: int, tokenizer: Any) -> list[Row]:
+    """Liked replies among `UnpairedRow`s as token ids: as they were served, or rendered if they were not."""
+    read = with_token_ids((row for row in rows if row.label), tokenizer)
+    liked = [(list(row.prompt_ids), list(row.completion_ids)) for row in read]
     return [row for row in liked if row[0] and row[1] and sum(map(len, row)) <= window]
 
 

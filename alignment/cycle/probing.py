@@ -54,7 +54,7 @@ class Probes:
                     },
                 )
             )
-        liked = liked_rows(self._thumbs, min(new.window, old.window))
+        liked = liked_rows(self._thumbs, min(new.window, old.window), new.tokenizer)
         if len(liked) >= self.minimum:
             values = zip(surprises(new.model, liked), surprises(old.model, liked), strict=True)
             measures.append(

@@ -106,7 +106,7 @@ def test_a_reward_model_scores_the_rendered_token_ids(home: Path, monkeypatch: p
     assert sum(of for _, of in agreed.values()) == len(others) > 0
 
 
-def test_served_token_ids_are_kept_and_an_empty_reply_is_not_rendered() -> None:
+def test_served_token_ids_are_kept_and_those_of_another_vocabulary_are_rendered_anew() -> None:
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
 
     def row(answer: str, prompt_ids: list[int], completion_ids: list[int]) -> rows.UnpairedRow:
@@ -117,3 +117,6 @@ def test_served_token_ids_are_kept_and_an_empty_reply_is_not_rendered() -> None:
     drawn, empty = served_ids.with_token_ids([row("5", [1, 2], [3]), row("", [1, 2], [])], tokenizer)
     assert (drawn.prompt_ids, drawn.completion_ids) == ([1, 2], [3])
     assert (empty.prompt_ids, empty.completion_ids) == ([1, 2], [])
+    (foreign,) = served_ids.with_token_ids([row("5", [49_000, 1], [49_001])], tokenizer)
+    assert foreign.prompt_ids == prompt.render(tokenizer, question(3), think=False)
+    assert foreign.completion_ids == prompt.completion(tokenizer, "", "5", think=False)
