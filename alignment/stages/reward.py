@@ -237,9 +237,12 @@ def main(arguments: list[str]) -> str | None:
     metrics = train(model, data.training, recipe, work, data.held_out, run)
     if "accuracy" in metrics:
         low, high = metrics["accuracy_interval"]
+        longer = metrics["length_correlation"]
         say(
             f"held out: {metrics['accuracy']:.1%} judged as people did ({low:.1%} to {high:.1%}, "
-            f"{len(data.held_out)} rows)"
+            f"{len(data.held_out)} rows)",
+            f"calibration: Brier score {metrics['brier']:.3f} (a coin has 0.250, lower is better); length bias: "
+            + ("unknown" if longer is None else f"scores and lengths correlate by {longer:+.2f}"),
         )
     return write_version(
         parent,
