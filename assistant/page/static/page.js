@@ -261,7 +261,10 @@ watch("value", () => {
   if (now > turns && !pressed) following = true;
   turns = now;
   if (pressed) holdArrows(scroller, container, pressed);
-  else if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
+  else {
+    container.style.paddingBottom = ""; // the room that held arrows of another branch
+    if (following) scroller.scrollTop = turns ? scroller.scrollHeight : 0;
+  }
   pressed = null;
   setTimeout(showWayToEnd); // the bar, which has its name, follows in the same update
   element.querySelector(".notice")?.scrollIntoView({ block: "nearest" });
