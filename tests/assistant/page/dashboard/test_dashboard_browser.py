@@ -149,6 +149,7 @@ def test_a_live_comparison_is_started_and_stopped(
     go(tab, "live_comparison")
     tab.get_by_label("Share of conversations").fill("25")
     tab.get_by_role("button", name="Start a live comparison").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Start a live comparison").click()
     expect(tab.locator("#dashboard-body")).to_contain_text("v6 serves 25% of conversations", timeout=60_000)
     under_way = live_comparison.read(dashboard[0].home)
     assert under_way is not None and under_way.share == 0.25
