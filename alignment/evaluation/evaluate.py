@@ -26,6 +26,7 @@ from alignment.evaluation.shares import Cell, any_correct, cells, overall, table
 from alignment.event_output import emit
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
+from assistant.admin.plain_words import in_words
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions, write_atomically
@@ -95,7 +96,8 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     print(comparison_report.table(compared))
     print()
     reasons = [reason.event for reason in decision.reasons]
-    emit(Event.of("gate_at_first_look", decision=decision.event(), reasons=reasons))
+    emit(Event.of("gate_at_first_look", decision=decision.event(), reasons=reasons), *compared.notes)
+    emit(in_words(asdict(decision)))
     content = {
         **comparison_report.content(compared),
         "seed": options.seed,
