@@ -79,7 +79,8 @@ class ChatEvents:
         """As `_call`, for an event that requests a reply: the switches beside the message box go with it.
 
         The script reads the answer mode from the page, because changing a switch is an event of its own, and Gradio
-        starts events of one moment in any order. It also notes the message that it sends in the message box.
+        starts events of one moment in any order. It also notes the message that it sends in the message box, and waits
+        until the server has the settings of a panel that was closed just before, for at most five seconds.
         """
         layout = self._layout
         switches = (layout.think, layout.answer_mode)
@@ -89,9 +90,12 @@ class ChatEvents:
         if layout.message in inputs:
             note = 'document.querySelector("#message textarea").dataset.sent = values[0]; '
         address = _with_address(len(inputs) + 1)
-        script = (
-            f"(...values) => {{ {note}{address} return [...values.slice(0, {position}), {shown_mode}]; }}"
+        settings = (
+            'for (let n = 0; n < 100 && document.querySelector("#panel [data-closed]"); n++) '
+            "await new Promise((go) => setTimeout(go, 50)); "
         )
+        values = f"[...values.slice(0, {position}), {shown_mode}]"
+        script = f"async (...values) => {{ {note}{address} {settings}return {values}; }}"
         stream = self._call(event, handler, *inputs, switches=switches, js=script)
         self._call(stream.failure, self._handlers.sending.recover)
 

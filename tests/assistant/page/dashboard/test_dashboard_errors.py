@@ -27,6 +27,7 @@ REACHED = (
 )
 UNREACHED = (
     "is no version id",
+    "was the id of a version that is deleted",
     "exists already in",
     "The home folder",
     "Give a number from 0 to 1",
