@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.corrections.anchors import Anchor, divergence, drawn
+from alignment.corrections.anchors import Anchor, divergence
+from alignment.data.prompts import drawn
 from alignment.training.micro_batches import Batch, split_rows
 from alignment.training.trainer_compat import LengthGroupedTrainer
 
@@ -38,7 +39,7 @@ class AnchoredTrainer(LengthGroupedTrainer):
         processes = self.accelerator.num_processes
         # The processes' gradients are averaged, so that each takes anchors of its own.
         place = self.state.global_step * processes + self.accelerator.process_index
-        chosen = drawn(self.anchors, self.anchors_an_update, self.args.seed, place)
+        chosen = drawn(self.anchors, place, self.anchors_an_update, f"anchors {self.args.seed}")
         total = torch.zeros((), device=self.accelerator.device)
         lengths = [len(anchor.prompt_ids) + len(anchor.completion_ids) for anchor in chosen]
         tokens = sum(len(anchor.completion_ids) for anchor in chosen)

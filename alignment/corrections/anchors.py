@@ -6,7 +6,6 @@ Hoiem 2016, "Learning without Forgetting", with prompts that the model asks itse
 """
 
 import json
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alignment.data.batches import pad_left
+from alignment.evaluation.answering import generate
 from alignment.evaluation.retention import Row
 from assistant.serving.loading import Loaded, end_tokens
 
@@ -43,22 +43,13 @@ class Anchor:
 
 def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
     """The model's greedy answers to prompts of token ids, END included where it comes within LONGEST tokens."""
-    tokenizer, ends = loaded.tokenizer, end_tokens(loaded.model, loaded.tokenizer)
+    ends = end_tokens(loaded.model, loaded.tokenizer)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     answers: dict[int, list[int]] = {}
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        ids, mask = pad_left([prompts[number] for number in batch], tokenizer.pad_token_id)
-        with torch.inference_mode():
-            out = loaded.model.generate(
-                input_ids=ids.to(loaded.model.device),
-                attention_mask=mask.to(loaded.model.device),
-                max_new_tokens=LONGEST,
-                do_sample=False,
-                eos_token_id=ends,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        for number, row in zip(batch, out[:, ids.shape[1] :].tolist(), strict=True):
+        completions = generate(loaded, [prompts[number] for number in batch], ends, LONGEST)
+        for number, row in zip(batch, completions, strict=True):
             length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
             answers[number] = row[:length]
     return [(prompts[number], answers[number]) for number in range(len(prompts))]
@@ -142,14 +133,3 @@ def read_anchors(folder: Path) -> list[Anchor] | None:
         )
         for number, (prompt_ids, completion_ids) in enumerate(rows)
     ]
-
-
-def drawn(anchors: Sequence[Anchor], count: int, seed: int, step: int) -> list[Anchor]:
-    """The anchors of one update: each comes once before any comes again. Depends on seed and step alone."""
-    numbers = [*range(len(anchors))]
-    chosen = []
-    for place in range(step * count, (step + 1) * count):
-        turn, number = divmod(place, len(anchors))
-        shuffled = random.Random(f"anchors {seed} {turn}").sample(numbers, len(numbers))
-        chosen.append(anchors[shuffled[number]])
-    return chosen

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from alignment.data.batches import pad_left
+from alignment.evaluation.answering import generate
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
 
@@ -91,25 +91,12 @@ def words(text: str) -> set[str]:
 
 def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str | None]:
     """What the model writes after each prompt, up to the end of the message or line; None for one without end."""
-    tokenizer, ends = loaded.tokenizer, end_tokens(loaded.model, loaded.tokenizer)
-    ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, tokenizer.pad_token_id))
+    ends = end_tokens(loaded.model, loaded.tokenizer)
     torch.manual_seed(seed)
-    with torch.inference_mode():
-        out = loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=LONGEST,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            top_p=0.95,
-            eos_token_id=ends,
-            pad_token_id=tokenizer.pad_token_id,
-        )
     texts: list[str | None] = []
-    for row in out[:, ids.shape[1] :].tolist():
+    for row in generate(loaded, prompts, ends, LONGEST, temperature=1.0, top_p=0.95):
         length = next((number for number, token in enumerate(row) if token in ends), None)
-        text = prompt.decode(tokenizer, row[:length])
+        text = prompt.decode(loaded.tokenizer, row[:length])
         line, newline, _ = text.partition("\n")
         texts.append(line if newline or length is not None else None)
     return texts

@@ -6,14 +6,12 @@ the store, so that the next cycle has none of people who were forgotten.
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from alignment.corrections.correction_rows import CorrectedPrompt, corrections_among
 from alignment.corrections.probes import FixProbe, liked_rows, probe_fixes
 from alignment.cycle.cycle_state import Journal
-from alignment.evaluation.gate import Measure
 from alignment.evaluation.measures import MeasurePair, measure_pair
 from alignment.evaluation.retention import surprises
 from assistant.registry.versions import write_atomically
@@ -52,6 +50,7 @@ class Probes:
                         f"{number}": (float(mine.holds), float(other.holds))
                         for number, (mine, other) in enumerate(zip(found, self._released, strict=True))
                     },
+                    probes=True,
                 )
             )
         liked = liked_rows(self._thumbs, min(new.window, old.window), new.tokenizer)
@@ -63,9 +62,10 @@ class Probes:
                     "guard",
                     {f"{number}": both for number, both in enumerate(values)},
                     higher=False,
+                    probes=True,
                 )
             )
-        return [(_as_probes(mine), _as_probes(other)) for mine, other in measures]
+        return measures
 
     def _write(self, version: str, found: Sequence[FixProbe], before: Sequence[FixProbe]) -> None:
         rows: list[dict[str, Any]] = [
@@ -88,7 +88,3 @@ class Probes:
 def probes_file(folder: Path, version: str) -> Path:
     """Where a cycle's folder holds what a candidate's probes found."""
     return folder / f"probes-{version}.json"
-
-
-def _as_probes(measure: Measure) -> Measure:
-    return replace(measure, probes=True)

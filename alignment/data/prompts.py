@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import parse_messages, read_json_lines
@@ -17,6 +17,7 @@ from alignment.suites.starter_suite import STARTER_PRACTICE, starter_kinds, star
 from alignment.suites.task_file import Task, task_of
 from assistant.serving import prompt
 
+Item = TypeVar("Item")
 Thinking = Literal["on", "off", "both"]
 
 
@@ -180,8 +181,8 @@ def _rotated(tasks: Sequence[Task], share: float) -> list[Task]:
     return [*tasks[start:], *tasks[:start]]
 
 
-def drawn(pool: Sequence[RolloutPrompt], number: int, size: int, seed: int) -> list[RolloutPrompt]:
-    """The prompts of update `number`, from 0: the pool in a new order each time it has been gone through."""
+def drawn(pool: Sequence[Item], number: int, size: int, seed: int | str) -> list[Item]:
+    """What update `number`, from 0, takes: the pool in a new order each time it has been gone through."""
     prompts = []
     for position in range(number * size, (number + 1) * size):
         passes, index = divmod(position, len(pool))
@@ -189,7 +190,7 @@ def drawn(pool: Sequence[RolloutPrompt], number: int, size: int, seed: int) -> l
     return prompts
 
 
-def _order(count: int, seed: int, passes: int) -> list[int]:
+def _order(count: int, seed: int | str, passes: int) -> list[int]:
     return random.Random(f"{seed} {passes}").sample(range(count), count)
 
 

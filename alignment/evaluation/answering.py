@@ -71,7 +71,7 @@ def answer(
     answers: dict[int, EvaluatedAnswer] = {}
     with tqdm(total=len(tasks), desc=f"thinking {'on' if think else 'off'}", unit="task") as progress:
         for batch in _batches(order, prompts, limits):
-            completions = _generate(loaded, [prompts[i] for i in batch], ends, limits[batch[0]], temperature)
+            completions = generate(loaded, [prompts[i] for i in batch], ends, limits[batch[0]], temperature)
             for index, ids in zip(batch, completions, strict=True):
                 answers[index] = _evaluated(loaded, tasks[index], think, prompts[index], ids, ends)
             progress.update(len(batch))
@@ -110,14 +110,19 @@ def with_scores(
     ]
 
 
-def _generate(
-    loaded: Loaded, prompts: list[list[int]], ends: list[int], max_new_tokens: int, temperature: float
+def generate(
+    loaded: Loaded,
+    prompts: Sequence[list[int]],
+    ends: Sequence[int],
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
 ) -> list[list[int]]:
-    """Completions as token ids; what follows a completion's end token is padding."""
+    """Completions of one batch as token ids; what follows a completion's end token is padding."""
     ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, loaded.tokenizer.pad_token_id))
     sampling: dict[str, Any] = {"do_sample": temperature > 0}
     if temperature > 0:
-        sampling |= {"temperature": temperature, "top_k": 0, "top_p": 1.0}
+        sampling |= {"temperature": temperature, "top_k": 0, "top_p": top_p}
     with torch.inference_mode():
         out = loaded.model.generate(
             input_ids=ids,

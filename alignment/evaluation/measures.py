@@ -126,10 +126,14 @@ def retention(new: Loaded, old: Loaded, texts: Sequence[FixedText], of_starter: 
 
 
 def measure_pair(
-    name: str, kind: Kind, values: dict[str, tuple[float, float]], higher: bool = True
+    name: str,
+    kind: Kind,
+    values: dict[str, tuple[float, float]],
+    higher: bool = True,
+    probes: bool = False,
 ) -> MeasurePair:
-    """A measure of both versions; `values` by prompt, the candidate's first."""
-    new = Measure(name, kind, {key: value[0] for key, value in values.items()}, higher)
+    """A measure of both versions; `values` by prompt, the candidate's first. `probes`: see `Measure`."""
+    new = Measure(name, kind, {key: value[0] for key, value in values.items()}, higher, probes)
     return new, replace(new, values={key: value[1] for key, value in values.items()})
 
 

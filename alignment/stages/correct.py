@@ -28,6 +28,7 @@ from alignment.corrections.correction_rows import (
     correction_rows,
     corrections_among,
 )
+from alignment.corrections.probes import liked_rows
 from alignment.corrections.self_asked import beginnings, not_about, self_asked
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
@@ -89,15 +90,18 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: CorrectReci
     return correction_rows(corrections, parent.loaded.tokenizer, longest_row(parent, recipe))
 
 
-def liked_replies(location: StageLocation, corrections: list[CorrectedPrompt], window: int) -> list[Row]:
-    """The latest replies that people liked, as they were served; none of a prompt that was corrected."""
+def liked_replies(
+    location: StageLocation, corrections: list[CorrectedPrompt], tokenizer: Any, window: int
+) -> list[Row]:
+    """The latest replies that people liked here; none of a prompt that was corrected."""
     corrected = {correction.asked for correction in corrections}
     rows = [
-        (list(row.prompt_ids), list(row.completion_ids)[:LIKED_TOKENS])
+        row
         for row in feedback_rows(location.home, location.snapshot, "unpaired").rows
-        if row.label and row.completion_ids and row.messages[-1]["content"] not in corrected
+        if row.completion_ids and row.messages[-1]["content"] not in corrected
     ]
-    return [row for row in rows if sum(map(len, row)) <= window][-MOST_LIKED:]
+    liked = liked_rows(rows, window, tokenizer)[-MOST_LIKED:]
+    return [(prompt_ids, completion_ids[:LIKED_TOKENS]) for prompt_ids, completion_ids in liked]
 
 
 def make_anchors(
@@ -207,7 +211,9 @@ def main(arguments: list[str]) -> str | None:
     work = work_folder(parent, location, "correct", recipe, run, data_hash)
     anchors = anchoring.read_anchors(work)
     if anchors is None:
-        anchors = make_anchors(parent, data.used, liked_replies(location, data.used, window), recipe)
+        anchors = make_anchors(
+            parent, data.used, liked_replies(location, data.used, tokenizer, window), recipe
+        )
         anchoring.write_anchors(anchors, work)
     model, _ = trainable_model(parent, recipe, full=False, needs_reference=True)
     metrics = train(model, tokenizer, data.training, recipe, work, anchors, run)

@@ -8,6 +8,7 @@ import torch
 from helpers.tiny_home import tiny_home
 
 from alignment.corrections import anchors as anchoring
+from alignment.data.prompts import drawn
 from alignment.evaluation.retention import divergences
 from assistant.registry.versions import Versions
 from assistant.serving import prompt
@@ -82,7 +83,9 @@ def test_a_continued_run_reads_the_anchors_that_were_written(loaded: Any, tmp_pa
 def test_every_anchor_is_drawn_once_before_any_comes_again(loaded: Any) -> None:
     anchors = anchoring.anchors_at(loaded.model, [([5], [number]) for number in range(6, 11)])
 
-    drawn = [anchor.completion_ids[0] for step in range(5) for anchor in anchoring.drawn(anchors, 2, 1, step)]
+    numbers = [
+        anchor.completion_ids[0] for step in range(5) for anchor in drawn(anchors, step, 2, "anchors 1")
+    ]
 
-    assert sorted(drawn[:5]) == sorted(drawn[5:]) == [6, 7, 8, 9, 10]
-    assert drawn[:5] != drawn[5:]
+    assert sorted(numbers[:5]) == sorted(numbers[5:]) == [6, 7, 8, 9, 10]
+    assert numbers[:5] != numbers[5:]
