@@ -212,7 +212,7 @@ def served() -> Iterator[tuple[Any, str]]:
     from helpers.fake_chat import FakeChat, serving
 
     fake = FakeChat(seconds_between=0.03)
-    fake.words_at_once = 4
+    fake.words_at_once = 8
     with serving(fake) as url:
         yield fake, url
 

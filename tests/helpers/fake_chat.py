@@ -111,7 +111,10 @@ class FakeServed:
             words = ["".join(words[start : start + several]) for start in range(0, len(words), several)]
         try:
             for number, word in enumerate(words):
-                await asyncio.sleep(0.01 if slow else self.chat.seconds_between)
+                # Not so fast that drawing the page takes a whole core.
+                await asyncio.sleep(0.04 if slow else self.chat.seconds_between)
+                while number and self.chat.holds:
+                    await asyncio.sleep(0.02)
                 if broken and number == 2:
                     raise EngineError("The engine stopped answering. Send the message again.")
                 step = self.chat.letters_at_once or len(word) or 1
@@ -194,6 +197,7 @@ class FakeChat(Chat):
     has_switch = True  # whether the model's template has a switch for thinking
     words_at_once: int = 1  # of a chunk: the page is drawn once for each
     letters_at_once: int | None = None  # of a chunk; None sends all of it
+    holds = False  # whether a reply waits after its first chunk
     is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:

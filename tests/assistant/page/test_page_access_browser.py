@@ -13,13 +13,6 @@ from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 pytestmark = MARKS
 
 
-def check(tab: Any, state: str, violations: list[str]) -> None:
-    """Add what axe-core finds serious or critical in this state of the page, light and dark."""
-    for scheme in ("light", "dark"):
-        tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        check_accessibility(tab, f"{state}, {scheme}", violations)
-
-
 @pytest.mark.parametrize(
     ("size", "texts"),
     [(DESKTOP, ENGLISH), (PHONE, CHINESE)],
@@ -31,11 +24,11 @@ def test_axe_finds_nothing_serious_in_any_state(
     # Without transitions, which axe-core would see half way.
     tab = visit(size, reduced_motion="reduce", locale="zh-CN" if texts is CHINESE else "en-GB")
     violations: list[str] = []
-    check(tab, "empty", violations)
+    check_accessibility(tab, "empty", violations)
     tab.locator("#message textarea").fill("slow and long")
     tab.keyboard.press("Enter")
     expect(tab.locator(".answer")).to_contain_text("tick")
-    check(tab, "writing", violations)
+    check_accessibility(tab, "writing", violations)
     button(tab, texts.stop).click()
     expect(tab.locator("#send")).to_be_visible()
     send(tab, "table")
@@ -45,46 +38,46 @@ def test_axe_finds_nothing_serious_in_any_state(
     button(tab, texts.bad).click()
     expect(tab.locator(".feedback")).to_be_visible()
     tab.locator(".thought summary").last.click()
-    check(tab, "feedback", violations)
+    check_accessibility(tab, "feedback", violations)
     choose(tab, texts.correct, texts)
     tab.get_by_label(texts.correct_label).fill("Better.")
     expect(tab.locator(".changes ins")).to_be_visible()
-    check(tab, "correcting", violations)
+    check_accessibility(tab, "correcting", violations)
     button(tab, texts.correct_save).click()
     expect(tab.locator(".difference")).to_be_visible()
-    check(tab, "corrected", violations)
+    check_accessibility(tab, "corrected", violations)
     choose(tab, texts.tokens, texts)
     tab.locator(".token").last.click()
     expect(tab.locator(".alternatives")).to_be_visible()
-    check(tab, "tokens", violations)
+    check_accessibility(tab, "tokens", violations)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
     button(tab, texts.settings).click()
     expect(tab.locator("dialog")).to_be_visible()
-    check(tab, "settings", violations)
+    check_accessibility(tab, "settings", violations)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
     tab.locator("#header .badge").click()
     expect(tab.locator("dialog")).to_be_visible()
-    check(tab, "card", violations)
+    check_accessibility(tab, "card", violations)
     tab.keyboard.press("Escape")
     expect(tab.locator("dialog")).to_have_count(0)
     tab.get_by_label(texts.mode_label).select_option("resample")
     tab.locator("#message textarea").fill("broken wire")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("alert")).to_be_visible()
-    check(tab, "error", violations)
+    check_accessibility(tab, "error", violations)
     send(tab, "which one?")
-    check(tab, "pair", violations)
+    check_accessibility(tab, "pair", violations)
     button(tab, texts.choices["left"]).click()
     expect(tab.locator(".side-reply .caption").first).to_be_visible()
-    check(tab, "named", violations)
+    check_accessibility(tab, "named", violations)
     if size == PHONE:
         button(tab, texts.open_list).click()
     tab.locator("#conversation-list li").first.hover()
     tab.locator("#conversation-list [data-do=ask_delete]").first.click()
     expect(tab.get_by_role("alertdialog")).to_be_visible()
-    check(tab, "list", violations)
+    check_accessibility(tab, "list", violations)
     assert violations == [], "\n".join(violations)
 
 

@@ -3,26 +3,18 @@
 import os
 from pathlib import Path
 
-import pytest
+from helpers.browser_steps import CHROMIUM, MARKS, SWITCHES, playwright
 from helpers.running_app import running_app
 
 from assistant.page.i18n.languages import ENGLISH
 from feedback_store import FeedbackStore
 
-CHROMIUM = Path("/usr/bin/chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 
 
 def test_a_person_asks_with_thinking_on_and_gives_a_thumb_down_with_a_reason(home: Path) -> None:
     with running_app(home) as address, playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-        )
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=SWITCHES)
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
         tab.goto(address)
         tab.get_by_label(ENGLISH.think).check()

@@ -31,8 +31,9 @@ def test_a_thought_is_open_while_it_is_written_and_folds_away(
 ) -> None:
     tab = visit(size)
     picture(tab, f"welcome-{size['width']}")
-    with monkeypatch.context() as slower:
-        slower.setattr(fake, "seconds_between", 0.5)  # long enough to be seen on a busy machine
+    with monkeypatch.context() as held:
+        held.setattr(fake, "words_at_once", 2)
+        held.setattr(fake, "holds", True)
         tab.locator("#message textarea").fill("347 + 285")
         tab.keyboard.press("Enter")
         expect(tab.locator(".thought.thinking[open]")).to_be_visible()
