@@ -59,6 +59,10 @@ class EngineBusy(EngineError):
     """So many replies are in progress that another would wait too long."""
 
 
+class FormatRefused(AssistantError):
+    """The engine, or the model that it serves, cannot hold an answer to the format that is asked for."""
+
+
 class UnknownModel(AssistantError):
     """A request names a model or version that does not serve here."""
 

@@ -27,6 +27,7 @@ OPTIONAL_SETTINGS = (
     "min_tokens",
     "ignore_eos",
     "logprobs",
+    "schema",
 )
 """Settings that a stored reply keeps only if they were asked for."""
 
@@ -57,6 +58,9 @@ class Sampling:
     """Generate `max_new_tokens` tokens whatever the model says: for measurements of a fixed length."""
     logprobs: int | None = None
     """How many of the likeliest tokens to report at each position; None reports no log-probabilities."""
+    schema: str | None = None
+    """JSON schema that the answer follows, as JSON; None lets it be any text. It binds the completion from its first
+    token on: whoever asks for a thought generates that before."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop", tuple(self.stop))
@@ -74,6 +78,10 @@ class Sampling:
             raise EngineError("top_k must be 0 or more, and max_new_tokens 1 or more.")
         if not 0 <= self.min_tokens <= self.max_new_tokens:
             raise EngineError("min_tokens must lie between 0 and max_new_tokens.")
+        if self.schema is not None and (self.min_tokens or self.ignore_eos):
+            raise EngineError(
+                "An answer that follows a schema ends where the schema ends: leave out min_tokens."
+            )
         if self.logprobs is not None and not 0 <= self.logprobs <= MAX_LOGPROBS:
             raise EngineError(f"At most {MAX_LOGPROBS} log-probabilities are reported at each position.")
 

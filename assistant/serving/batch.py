@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from assistant.errors import EngineBusy, EngineError, NoTokens
+from assistant.errors import EngineBusy, EngineError, FormatRefused, NoTokens
 from assistant.free_memory import free_ram
 from assistant.registry.versions import Version
 from assistant.sampling_settings import Sampling
@@ -90,6 +90,13 @@ class BatchedVersion:
     def running(self) -> bool:
         """Whether replies can be generated now."""
         return accepts_requests(self._manager) and not self._closing.is_set()
+
+    def check_schema(self, schema: str) -> None:
+        """Raises FormatRefused: continuous batching has no grammars."""
+        raise FormatRefused(
+            "The engine on transformers cannot hold an answer to a format. Start the app with --engine llama.cpp or "
+            "over vLLM (--engine-url), or ask for the format in a message."
+        )
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """See `ServedVersion.stream`."""

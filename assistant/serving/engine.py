@@ -79,6 +79,9 @@ class ServedVersion(Protocol):
     def parameters(self) -> int | None:
         """Number of the model's parameters; None if the engine does not know it."""
 
+    def check_schema(self, schema: str) -> None:
+        """Raises FormatRefused if completions cannot be held to this JSON schema. May block: not for an event loop."""
+
     def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """Generate one completion and yield its tokens as they come, several a chunk if the reader is slow.
 

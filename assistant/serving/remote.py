@@ -8,7 +8,7 @@ from no other weights. vLLM loads such an adapter while it runs (`/v1/load_lora_
 import json
 import logging
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import httpx
 from assistant.bases.base_source import fetched_folder
 from assistant.bases.card_lookup import model_name
 from assistant.bases.model_folder import read_config
-from assistant.errors import EngineBusy, EngineError, ModelError, NoTokens, UnknownModel
+from assistant.errors import EngineBusy, EngineError, FormatRefused, ModelError, NoTokens, UnknownModel
 from assistant.registry.versions import Manifest, Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving.adapter_check import check_plain_adapter
@@ -39,6 +39,11 @@ STREAM_TIMEOUT = httpx.Timeout(10.0, read=300.0)
 """Seconds to connect, and until the next token."""
 LOAD_TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """Seconds to connect, and until an adapter is loaded."""
+SCHEMA_FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "vllm": lambda schema: {"structured_outputs": {"json": schema}},
+    "llamacpp": lambda schema: {"json_schema": schema},
+}
+"""The field that holds an answer to a JSON schema, by the owner of the server's models."""
 CHECK_SECONDS = 0.5
 """How often the registry is asked which version is released."""
 
@@ -131,7 +136,7 @@ class RemoteEngine:
         folder = fetched_folder(version.manifest.base, self._registry.home, weights=False)
         if self._model is None and version.manifest.adapter:
             check_plain_adapter(version, read_config(folder))
-        longest = self._ensure_model(version, name)
+        longest, owner = self._ensure_model(version, name)
         windows = [window for window in (configured_window(folder), longest) if window]
         if not windows:
             raise ModelError(
@@ -140,10 +145,10 @@ class RemoteEngine:
             )
         tokenizer = ChatTokenizer.read(folder)
         check_template(tokenizer)
-        return RemoteVersion(version, tokenizer, min(windows), self._url, self._headers, name)
+        return RemoteVersion(version, tokenizer, min(windows), self._url, self._headers, name, owner)
 
-    def _ensure_model(self, version: Version, name: str) -> int | None:
-        """The longest sequence in tokens that the server takes, if it says so (vLLM does).
+    def _ensure_model(self, version: Version, name: str) -> tuple[int | None, str]:
+        """The longest sequence in tokens that the server takes, if it says so (vLLM does), and whose its models are.
 
         Raises EngineError if the server cannot be used, ModelError unless it has a model `name`, or loads the version's
         adapter under it.
@@ -158,17 +163,18 @@ class RemoteEngine:
                 names = {model.get("id") for model in models}
                 lengths = [model.get("max_model_len") for model in models]
                 longest = min((length for length in lengths if isinstance(length, int)), default=None)
+                owner = next((str(model["owned_by"]) for model in models if model.get("owned_by")), "")
                 if name in names:
-                    return longest
+                    return longest, owner
                 if self._model is None and version.manifest.adapter:
                     adapter = {"lora_name": name, "lora_path": str(version.folder.resolve())}
                     response = client.post("/v1/load_lora_adapter", json=adapter)
                     if response.is_success:
-                        return longest
+                        return longest, owner
                     why = f"it would not load the adapter ({response.status_code}: {_text_of(response)})"
                 elif self._model is None:
                     # transformers serve lists only its Hub cache, and loads the model that a request names.
-                    return longest
+                    return longest, owner
                 else:
                     why = f"it has {', '.join(sorted(map(str, names))) or 'none'}"
         except (httpx.HTTPError, ValueError, AttributeError) as error:
@@ -192,13 +198,26 @@ class RemoteVersion:
         url: str,
         headers: dict[str, str],
         name: str,
+        owner: str = "",
     ) -> None:
-        """`name`: the model's name on the server at `url`. `headers` are sent with each request."""
+        """`name`: the model's name on the server at `url`. `headers` are sent with each request.
+
+        `owner`: whose the server says that its models are, which tells what kind of server it is.
+        """
         self.version = version
         self.tokenizer = tokenizer
         self.window = window
         self._url, self._headers, self._name = url, headers, name
         self._takes_ids = True
+        self._schema_field = SCHEMA_FIELDS.get(owner)
+
+    def check_schema(self, schema: str) -> None:
+        """See `ServedVersion.check_schema`. Whether the server can make something of the schema only a reply shows."""
+        if self._schema_field is None:
+            raise FormatRefused(
+                f"The replies come from the server {self._url}, which may ignore a format: of its kind that is not "
+                "known, as it is of vLLM and llama.cpp. Leave the format out, and ask for it in a message."
+            )
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """See `ServedVersion.stream`. Closing the iterator closes the connection, which is how such servers cancel.
@@ -214,7 +233,7 @@ class RemoteVersion:
                     body = self._body(sampling, limit) | {"prompt": prompt_ids}
                     async with client.stream("POST", "/v1/completions", json=body) as response:
                         if response.status_code not in (400, 422):
-                            async for chunk in self._chunks(response):
+                            async for chunk in self._chunks(response, sampling):
                                 yield chunk
                             return
                     # Such a server takes text only. If it refused something else, the second request shows it.
@@ -223,7 +242,7 @@ class RemoteVersion:
                 async with client.stream("POST", "/v1/completions", json=body) as response:
                     if not response.is_success:
                         self._takes_ids = True
-                    async for chunk in self._chunks(response):
+                    async for chunk in self._chunks(response, sampling):
                         yield chunk
         except httpx.HTTPError as error:
             raise EngineError(
@@ -258,6 +277,8 @@ class RemoteVersion:
             "ignore_eos": sampling.ignore_eos,
         }
         body |= {name: value for name, value in extensions.items() if value}
+        if sampling.schema is not None and self._schema_field is not None:
+            body |= self._schema_field(json.loads(sampling.schema))
         if sampling.logprobs is not None:
             body["logprobs"] = sampling.logprobs
         if self._takes_ids:
@@ -271,9 +292,12 @@ class RemoteVersion:
         without_start = prompt_ids[len(start) :] if prompt_ids[: len(start)] == start else prompt_ids
         return str(self.tokenizer.decode(without_start, skip_special_tokens=False))
 
-    async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
+    async def _chunks(self, response: httpx.Response, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         if not response.is_success:
             await response.aread()
+            if sampling.schema is not None and response.status_code in (400, 422):
+                why = _text_of(response, self._name)
+                raise FormatRefused(f"The server {self._url} refused the request with this schema: {why}.")
             _raise_refusal(response, self._url, self._name)
         text, sent = "", 0
         async for line in response.aiter_lines():

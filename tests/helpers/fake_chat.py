@@ -23,7 +23,7 @@ from helpers.running_app import free_port
 
 from assistant.auth.accounts import Accounts
 from assistant.chat.chat import Chat
-from assistant.errors import EngineError
+from assistant.errors import EngineError, FormatRefused
 from assistant.page import build_page, launch_options
 from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Chunk, Logprob, TokenScore
@@ -44,6 +44,8 @@ ANSWERS = {
     ),
     "مرحبا": "مرحبا! كيف حالك؟",
 }
+FORMATTED = '{"value": 632}'
+"""The answer to any message but "stubborn", where a schema is asked for."""
 THOUGHT = "7 + 5 = 12, write 2, carry 1\n4 + 8 + 1 = 13, write 3, carry 1\n3 + 2 + 1 = 6\nSo 347 + 285 = 632."
 END = 0
 THINK = "\x01"  # at the end of a prompt whose reply thinks first
@@ -95,6 +97,11 @@ class FakeServed:
         self.window = chat.window
         self.parameters = 4_900_000 if chat.base == "starter" else None
 
+    def check_schema(self, schema: str) -> None:
+        """Refuse every schema if the chat `has_formats` not."""
+        if not self.chat.has_formats:
+            raise FormatRefused("This engine cannot hold an answer to a format.")
+
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         prompt, thinks, beginning = "".join(map(chr, prompt_ids)).partition(THINK)
         think = bool(thinks)
@@ -104,6 +111,8 @@ class FakeServed:
         words = self._thought() if think and not beginning else []
         slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.is_repaired
         answer = ANSWERS.get(message, f"You said: {message}")
+        if sampling.schema is not None and message != "stubborn":
+            answer = FORMATTED
         words += ["tick "] * 100_000 if slow else [f"{word} " for word in answer.split(" ")]
         words[-1] = words[-1].rstrip(" ")
         if not slow and not broken:
@@ -198,6 +207,7 @@ class FakeChat(Chat):
     words_at_once: int = 1  # of a chunk: the page is drawn once for each
     letters_at_once: int | None = None  # of a chunk; None sends all of it
     holds = False  # whether a reply waits after its first chunk
+    has_formats = True  # whether answers can be held to a schema
     is_repaired = False  # "broken" messages are answered like any other
 
     def __init__(self, version: str = "v1", seconds_between: float = 0.0, path: Path | None = None) -> None:

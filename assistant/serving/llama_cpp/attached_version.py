@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.errors import EngineError, TooLong
+from assistant.errors import EngineError, FormatRefused, TooLong
 from assistant.registry.versions import Version
 from assistant.sampling_settings import Sampling
 from assistant.serving.context_window import completion_limit
@@ -39,6 +39,18 @@ class AttachedVersion:
     def parameters(self) -> int | None:
         """Number of the base's parameters."""
         return self.server.base.parameters
+
+    def check_schema(self, schema: str) -> None:
+        """See `ServedVersion.check_schema`."""
+        if not self.server.base.ends:
+            raise FormatRefused(
+                "This model has no token that ends an answer, so that no format can end either."
+            )
+        if not self.server.follows(schema):
+            raise FormatRefused(
+                "llama.cpp cannot make a grammar of this schema: a type or a pattern in it is unknown, a '$ref' leads "
+                "nowhere, or nothing fits it. Simplify it."
+            )
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """See `ServedVersion.stream`."""

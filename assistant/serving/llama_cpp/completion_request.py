@@ -8,7 +8,9 @@ from typing import Any
 
 from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Logprob
+from assistant.serving.llama_cpp.json_grammar import grammar_of
 from assistant.serving.llama_cpp.llama_base import LlamaBase
+from assistant.serving.llama_cpp.token_texts import stored
 
 MOST_SEEDS = 2**32 - 1
 """llama.cpp's seeds lie below it; it stands for a random one."""
@@ -76,7 +78,7 @@ class CompletionRequest:
                 self.fail(str(part.get("error", part)))
                 return True
             choice = part["choices"][0]
-            ids, logprobs = _tokens_of(choice, self.sampling.logprobs)
+            ids, logprobs = self._tokens_of(choice)
             end = next((place for place, token in enumerate(ids) if token in ends), None)
             if end is not None:
                 ids, logprobs = ids[: end + 1], logprobs[: end + 1]
@@ -88,14 +90,42 @@ class CompletionRequest:
                 generated.append(self.base.ends[0])
                 logprobs = [*logprobs, *_end_logprob(choice, self.base.ends[0], self.sampling.logprobs)]
             self._add(ids, logprobs)
-            if stopped:
+            if stopped and self.error is None:
                 self._finish("end")
-            return self.cancelled or stopped
+            return self.cancelled or stopped or self.error is not None
 
         body = completion_body(
             [*self.prompt_ids, *generated], self.sampling, count, ignore_end, len(generated)
         )
+        if self.sampling.schema is not None:
+            body["grammar"] = grammar_of(self.sampling.schema, self.base.tokenizer)
         complete(body | lora(self.adapter, self.adapters), each)
+
+    def _tokens_of(self, choice: dict[str, Any]) -> tuple[list[int], list[Logprob]]:
+        """Token id of one part of the completion, if it has one, and its log-probability if that was asked for.
+
+        Fails if the part is not the text of exactly one token.
+        """
+        if not choice["text"]:
+            return [], []
+        token = self.base.ids_by_text.get(stored(choice["text"]))
+        if token is None:
+            self.fail(f"llama.cpp sent {choice['text'][:100]!r}, which is not one of its tokens")
+            return [], []
+        if self.sampling.logprobs is None:
+            return [token], []
+        content = (choice.get("logprobs") or {}).get("content", [])
+        return [token], [
+            Logprob(
+                entry["id"],
+                entry["logprob"],
+                tuple(
+                    (other["id"], other["logprob"])
+                    for other in entry["top_logprobs"][: self.sampling.logprobs]
+                ),
+            )
+            for entry in content[:1]
+        ]
 
     def _add(self, ids: list[int], logprobs: list[Logprob]) -> None:
         with self._lock:
@@ -158,22 +188,6 @@ def lora(adapter: int | None, adapters: int) -> dict[str, Any]:
     """The part of a request that applies one of so many attached adapters, by its number; None for none."""
     scales = [{"id": number, "scale": 1.0 if number == adapter else 0.0} for number in range(adapters)]
     return {"lora": scales} if scales else {}
-
-
-def _tokens_of(choice: dict[str, Any], logprobs: int | None) -> tuple[list[int], list[Logprob]]:
-    """Token ids of one part of a completion, and their log-probabilities if they were asked for."""
-    ids = [int(number) for number in choice["text"].split(",") if number]
-    if logprobs is None:
-        return ids, []
-    content = (choice.get("logprobs") or {}).get("content", [])
-    return ids, [
-        Logprob(
-            entry["id"],
-            entry["logprob"],
-            tuple((other["id"], other["logprob"]) for other in entry["top_logprobs"][:logprobs]),
-        )
-        for entry in content
-    ][: len(ids)]
 
 
 def _end_logprob(choice: dict[str, Any], end: int, logprobs: int | None) -> list[Logprob]:

@@ -1,9 +1,8 @@
 """Bases as GGUF files that llama.cpp serves.
 
-The vocabulary of a converted base holds each token's number instead of its text: "17," for token 17. Prompts go in and
-completions come out as token ids, so that the text is of no use here, and llama.cpp's own stream of texts then names
-every token exactly, also those that are only part of a character. Such a file is of no use to other programs;
-`python -m alignment export` writes files that are.
+Prompts go in and completions come out as token ids. llama.cpp streams texts, so that the vocabulary of a converted base
+gives each token a text of its own (`token_texts`), also those that are only part of a character. Such a file is of no
+use to other programs; `python -m alignment export` writes files that are.
 """
 
 import hashlib
@@ -22,6 +21,8 @@ from assistant.bases.model_folder import read_config
 from assistant.bases.safetensors_file import Tensor, read_tensors
 from assistant.errors import ModelError
 from assistant.serving.llama_cpp.converted_file import FORMAT, begin_model, finish, made_once
+from assistant.serving.llama_cpp.token_texts import stored, token_texts
+from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 from feedback_store.hashing import sha256_file
 
 SERVED_AS_FILE = 1_000_000_000
@@ -56,6 +57,7 @@ def base_file(
     folder: Path,
     file: Path | None,
     revision: str,
+    tokenizer: Tokenizer,
     ends: list[int],
     cache: Path,
     quantize: FileBits | None = None,
@@ -75,17 +77,24 @@ def base_file(
         entries = (
             _of_folder(folder, config, quantize) if file is None else _of_gguf(GgufFile.read(file), quantize)
         )
-        _write_base(config, entries, ends, new)
+        _write_base(config, entries, token_texts(tokenizer, config["vocab_size"]), ends, new)
 
     return made_once(path, write)
 
 
-def _write_base(config: dict[str, Any], entries: Iterator[Entry], ends: list[int], path: Path) -> None:
+def _write_base(
+    config: dict[str, Any],
+    entries: Iterator[Entry],
+    texts: list[tuple[str, bool]],
+    ends: list[int],
+    path: Path,
+) -> None:
     writer = begin_model(path, config)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list([f"{token}," for token in range(config["vocab_size"])])
-    writer.add_token_types([TokenType.NORMAL] * config["vocab_size"])
+    # Of the kinds of vocabularies one whose texts llama.cpp leaves as they are: others lose spaces before punctuation.
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([stored(text) for text, _ in texts])
+    writer.add_token_types([TokenType.CONTROL if named else TokenType.NORMAL for _, named in texts])
     writer.add_token_merges(["1 2"])  # there must be some, and nothing is ever split into tokens by them
     if ends:
         writer.add_eos_token_id(ends[0])

@@ -30,6 +30,8 @@ class LlamaBase:
     tokenizer: Tokenizer
     window: int
     ends: list[int]
+    ids_by_text: dict[str, int]
+    """Token ids by their texts as the converted file spells them (`token_texts.stored`)."""
     parameters: int
     capacity: int
     """Tokens of all replies together whose keys and values fit into the memory that is granted."""
@@ -55,12 +57,25 @@ class LlamaBase:
         check_template(tokenizer)
         ends = end_tokens(folder, tokenizer)
         cache = home / "cache" / "gguf"
-        converted = base_file(folder, file, base.revision, ends, cache, quantize)
+        converted = base_file(folder, file, base.revision, tokenizer, ends, cache, quantize)
         size = size_of(folder, file)
         capacity = max(256, min(cache_bytes // size.cache_bytes_a_token, MAX_REPLIES * size.window))
         return cls(
-            folder, cache, converted, tokenizer, size.window, ends, size.parameters, capacity // 256 * 256
+            folder,
+            cache,
+            converted,
+            tokenizer,
+            size.window,
+            ends,
+            {text: token for token, text in enumerate(_texts_in(converted))},
+            size.parameters,
+            capacity // 256 * 256,
         )
+
+
+def _texts_in(file: Path) -> list[str]:
+    texts: list[str] = GgufFile.read(file).metadata["tokenizer.ggml.tokens"]
+    return texts
 
 
 def end_tokens(folder: Path, tokenizer: Tokenizer) -> list[int]:

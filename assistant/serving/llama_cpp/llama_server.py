@@ -1,5 +1,6 @@
 """llama.cpp over one base with a fixed list of adapters: opened once, closed when no reply needs it any more."""
 
+import contextlib
 import logging
 import secrets
 import threading
@@ -16,12 +17,15 @@ from assistant.errors import EngineBusy, ModelError
 from assistant.registry.versions import Version
 from assistant.serving.llama_cpp.completion_request import CompletionRequest
 from assistant.serving.llama_cpp.converted_adapter import adapter_file
+from assistant.serving.llama_cpp.json_grammar import SIGN, grammar_of
 from assistant.serving.llama_cpp.llama_base import MAX_REPLIES, LlamaBase
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 192
 """Replies that may wait for their turn beyond those; more are refused."""
+MOST_SCHEMAS = 100
+"""Schemas that are known to be followed; any other is tried first."""
 SMALL_MODEL = 30_000_000
 """Parameters up to which one core is as fast as several: they would wait for each other at every product."""
 
@@ -51,6 +55,12 @@ class LlamaServer:
         self._retired = False
         self._queue: list[CompletionRequest] = []
         self._running: set[CompletionRequest] = set()
+        self._followed: set[str] = set()
+        """Schemas that completions are known to follow."""
+        self._has_tried = False
+        self._successor: LlamaServer | None = None
+        if before is not None:
+            before._successor = self
         self._threads = ThreadPoolExecutor(MAX_REPLIES, thread_name_prefix="reply")
         self._server: Server | None = _open_server(base, list(self.files.values()))
 
@@ -103,6 +113,31 @@ class LlamaServer:
         assert self._server is not None
         self._server.handle_completions(body, each)
 
+    def follows(self, schema: str) -> bool:
+        """Whether completions can be held to a JSON schema. Raises FormatRefused if it has what is never enforced."""
+        if schema in self._followed:
+            return True
+        follows = self._try(schema)
+        if len(self._followed) >= MOST_SCHEMAS:
+            self._followed.clear()
+        if follows:
+            self._followed.add(schema)
+        return follows
+
+    def _try(self, schema: str) -> bool:
+        self._has_tried = True
+        grammar = grammar_of(schema, self.base.tokenizer, on_trial=True)
+        texts: list[str] = []
+
+        def each(part: dict[str, Any]) -> bool:
+            texts.extend(choice["text"] for choice in part.get("choices", []))
+            return False
+
+        # Where llama.cpp refuses a grammar it goes on without one: only a grammar makes the model begin with the sign.
+        body = {"prompt": [0], "n_predict": 1, "stream": True, "temperature": 0.0, "grammar": grammar}
+        self.complete(body, each)
+        return "".join(texts) == SIGN
+
     def _start_next(self) -> None:
         """Start replies in the order in which they came, as long as places and cache last."""
         while True:
@@ -132,7 +167,16 @@ class LlamaServer:
         # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread, so that no other reference
         # than the new thread's may be left.
         held, self._server = [self._server], None
-        threading.Thread(target=held.clear, daemon=True).start()
+
+        def delete() -> None:
+            if self._has_tried and self._successor is not None:
+                # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that
+                # is free for another base's vocabulary, it must have seen one that stays.
+                with contextlib.suppress(Exception):
+                    self._successor._try("{}")
+            held.clear()
+
+        threading.Thread(target=delete, daemon=True).start()
 
 
 def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
@@ -144,6 +188,8 @@ def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
     # that cost as much again as all the rest. So each has its own, if there is room for a whole window in each.
     params.kv_unified = base.capacity < MAX_REPLIES * base.window
     params.warmup = False
+    # Tokens that no text can contain are named too, where they are drawn.
+    params.special = True
     params.verbosity = -1
     # Its own HTTP server cannot be left out: it listens on this machine alone, on a free port, behind a key that
     # nobody knows.

@@ -31,6 +31,16 @@ def token_bytes(tokenizer: Tokenizer, token_id: int) -> bytes:
     return text.encode()
 
 
+def bytes_as_letters(content: bytes) -> str:
+    """Bytes as byte-level vocabularies spell them."""
+    return "".join(_letters_of_bytes()[byte] for byte in content)
+
+
+@cache
+def _letters_of_bytes() -> dict[int, str]:
+    return {byte: letter for letter, byte in _bytes_of_letters().items()}
+
+
 @cache
 def _bytes_of_letters() -> dict[str, int]:
     """The byte that each letter stands for in byte-level vocabularies (GPT-2's encoder.py, `bytes_to_unicode`).

@@ -29,6 +29,7 @@ from assistant.chat.token_steps import token_steps
 from assistant.errors import (
     EngineBusy,
     EngineError,
+    FormatRefused,
     ModelError,
     NoTokens,
     TooLong,
@@ -62,12 +63,14 @@ class FakeVllm:
     texts_only: Callable[[list[int]], str] | None = None
     broken_off: bool = False
     longest: int | None = None
+    owner: str | None = None
     left: threading.Event = field(default_factory=threading.Event)
 
     async def list_models(self, request: Request) -> Response:
         self.keys.append(request.headers.get("authorization"))
         limit = {} if self.longest is None else {"max_model_len": self.longest}
-        data = [{"id": name, **limit} for name in sorted(self.models)]
+        owner = {} if self.owner is None else {"owned_by": self.owner}
+        data = [{"id": name, **limit, **owner} for name in sorted(self.models)]
         return JSONResponse({"object": "list", "data": data})
 
     async def load(self, request: Request) -> Response:
@@ -207,6 +210,37 @@ async def test_only_settings_that_were_asked_for_reach_the_server(remote: Remote
     expected = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "max_tokens": 20, "seed": 3, "logprobs": 1}
     expected |= {"min_p": 0.1, "presence_penalty": 0.5, "min_tokens": 2, "ignore_eos": True}
     assert expected.items() <= remote.fake.requests[1].items()
+
+
+@pytest.mark.parametrize(
+    ("owner", "fields"),
+    [
+        ("vllm", {"structured_outputs": {"json": {"type": "object"}}}),
+        ("llamacpp", {"json_schema": {"type": "object"}}),
+    ],
+)
+async def test_a_schema_goes_into_the_servers_own_field(
+    home: Path, owner: str, fields: dict[str, Any]
+) -> None:
+    fake = FakeVllm([5, 6], owner=owner)
+    with listening(fake) as url:
+        engine = RemoteEngine(Versions(home), version_to_serve(home, "starter"), url)
+        formatted = replace(GREEDY, schema='{"type": "object"}')
+        try:
+            with engine.lease() as served:
+                served.check_schema('{"type": "object"}')
+            await tokens_of(engine, formatted)
+            assert fields.items() <= fake.requests[0].items()
+            fake.status = 400
+            with pytest.raises(FormatRefused, match=r"refused the request with this schema.*does not answer"):
+                await tokens_of(engine, formatted)
+        finally:
+            engine.close()
+
+
+def test_a_server_of_an_unknown_kind_is_not_trusted_with_a_schema(remote: Remote) -> None:
+    with remote.engine.lease() as served, pytest.raises(FormatRefused, match="may ignore a format"):
+        served.check_schema("{}")
 
 
 async def test_a_server_that_takes_only_text_gets_the_same_prompt_as_text(remote: Remote) -> None:
