@@ -10,6 +10,7 @@ from assistant.errors import (
     AssistantError,
     EngineBusy,
     EngineError,
+    FormatRefused,
     ModelError,
     TooLong,
     UnknownModel,
@@ -74,6 +75,8 @@ def as_api_error(error: Exception) -> ApiError:
             return ApiError(503, message, param="model", code="model_unavailable")
         case TooLong():
             return ApiError(400, str(error), param="messages", code="context_length_exceeded")
+        case FormatRefused():
+            return ApiError(400, str(error), param="response_format", code="invalid_value")
         case AssistantError():
             return ApiError(400, str(error), param="messages", code="invalid_value")
         case StoreError() if isinstance(error, ValueError):

@@ -5,15 +5,15 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from assistant.api.answer_format import Unsupported
 from assistant.api.api_errors import ApiError
-from assistant.api.sampling_fields import SamplingFields, Unsupported
+from assistant.api.sampling_fields import SamplingFields
 from assistant.api.transcript_messages import TranscriptMessage, transcript_of
 from assistant.sampling_settings import MAX_LOGPROBS, Sampling
 
 MAX_CHOICES = 4
 HINTS = {
     "tools": ", because no model is asked to call them, unless 'tool_choice' is 'none'",
-    "response_format": ", because no engine here forces a format: ask for it in a message",
 }
 """Why a field is not supported, or what else helps."""
 
@@ -38,7 +38,6 @@ class ChatRequest(SamplingFields):
     tool_choice: Any = None
     functions: list[Any] | None = None
     function_call: Any = None
-    response_format: dict[str, Any] | None = None
     logit_bias: dict[str, Any] | None = None
     repetition_penalty: float | None = None
 
@@ -48,7 +47,6 @@ class ChatRequest(SamplingFields):
             # Tools that must not be called change nothing.
             "tools": (None if self.tool_choice == "none" else self.tools, []),
             "functions": (None if self.function_call == "none" else self.functions, []),
-            "response_format": (self.response_format, {"type": "text"}),
             "logit_bias": (self.logit_bias, {}),
             "repetition_penalty": (self.repetition_penalty, 1.0),
         }
@@ -62,6 +60,10 @@ class ChatRequest(SamplingFields):
         if not self.transcript or self.transcript[-1]["role"] != "user":
             raise Unsupported(
                 "messages", "the last message must be a user's, a tool's, or an answer to continue"
+            )
+        if self.prefill and self.response_format not in (None, {"type": "text"}):
+            raise Unsupported(
+                "response_format", "not for an answer that the last message begins: leave one out"
             )
         if self.top_logprobs is not None and not self.logprobs:
             raise Unsupported("top_logprobs", "only with 'logprobs': true")

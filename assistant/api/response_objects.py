@@ -58,16 +58,33 @@ class ResponseRequest(BaseModel):
             "tool_choice": None if self.tool_choice == "auto" else self.tool_choice,
             "user": self.user,
             "reasoning_effort": (self.reasoning or {}).get("effort"),
-            "response_format": (self.text or {}).get("format"),
+            "response_format": _response_format((self.text or {}).get("format")),
         }
         try:
             return ChatRequest.model_validate(fields)
         except ValidationError as error:
-            refused = refusal(error)
-            names = {"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text"}
-            name, dot, rest = (refused.param or "").partition(".")
-            refused.param = f"{names.get(name, name)}{dot}{rest}" or None
-            raise refused from error
+            raise in_own_fields(refusal(error)) from error
+
+
+def in_own_fields(error: ApiError) -> ApiError:
+    """An error whose `param` is a field of a chat completion, with the field of a response instead."""
+    names = {"messages": "input", "max_tokens": "max_output_tokens", "response_format": "text.format"}
+    if error.param is None:
+        return error
+    name, dot, rest = error.param.partition(".")
+    own = f"{names.get(name, name)}{dot}{rest}".replace("format.json_schema", "format")
+    message = str(error).replace(f"{error.param}:", f"{own}:", 1)
+    return ApiError(error.status, message, param=own, code=error.code, retry_after=error.retry_after)
+
+
+def _response_format(wanted: Any) -> Any:
+    """`text.format` as a chat completion's `response_format`, which has the schema's fields one level deeper."""
+    if isinstance(wanted, dict) and wanted.get("type") == "json_schema":
+        return {
+            "type": "json_schema",
+            "json_schema": {name: wanted[name] for name in wanted if name != "type"},
+        }
+    return wanted
 
 
 def _message(item: dict[str, Any]) -> dict[str, Any] | None:
@@ -118,6 +135,7 @@ class ResponseWriter:
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
             "instructions": self._body.instructions,
             "previous_response_id": self._body.previous_response_id,
+            "text": {"format": (self._body.text or {}).get("format") or {"type": "text"}},
             "parallel_tool_calls": False,
             "tool_choice": "none",
             "tools": [],

@@ -21,13 +21,13 @@ from assistant.api.api_keys import ApiKeys
 from assistant.api.http_io import EventStream, json_of, last_item, while_connected
 from assistant.api.requests import ChatRequest, FeedbackRequest, refusal
 from assistant.api.response_objects import PREFIX as RESPONSE_PREFIX
-from assistant.api.response_objects import ResponseRequest, ResponseWriter, response_events
+from assistant.api.response_objects import ResponseRequest, ResponseWriter, in_own_fields, response_events
 from assistant.api.responses import CompletionWriter, chat_events, completion
 from assistant.api.text_completions import Continuation, TextRequest, TextWriter, continued, text_events
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update, close_all, together
-from assistant.errors import ConversationError
+from assistant.errors import AssistantError, ConversationError
 from assistant.serving import prompt
 from assistant.serving.tokenizing.chat_template import knows_tools
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
@@ -173,6 +173,12 @@ class Api:
     async def responses(self, request: Request, key: str | None) -> Response:
         """Complete a transcript in OpenAI's newer form, in one response or streamed."""
         body = _validated(ResponseRequest, await json_of(request))
+        try:
+            return await self._respond(body, request, key)
+        except (ApiError, AssistantError) as error:
+            raise in_own_fields(as_api_error(error)) from error
+
+    async def _respond(self, body: ResponseRequest, request: Request, key: str | None) -> Response:
         before: list[dict[str, str]] = []
         if body.previous_response_id is not None:
             rater = self._raters.pseudonym(key, body.user if isinstance(body.user, str) else None)
@@ -195,8 +201,11 @@ class Api:
         version = self._version_of_model(body.model)
         # Loading a version takes long, so it must not block the event loop.
         await asyncio.to_thread(self._chat.engine.prepare, version)
+        sampling = body.sampling(self._chat.sampling)
         with self._chat.engine.lease(version) as lease:
             tokenizer = lease.tokenizer
+            if sampling.schema is not None:
+                await asyncio.to_thread(lease.check_schema, sampling.schema)
         if body.uses_tools and not knows_tools(tokenizer):
             raise ApiError(
                 400,
@@ -211,7 +220,7 @@ class Api:
                 think=body.think,
                 rater=self._raters.pseudonym(key, body.user),
                 version=version,
-                sampling=body.sampling(self._chat.sampling),
+                sampling=sampling,
                 seed=None if body.seed is None else body.seed + number,
                 prefill=body.prefill,
             )
@@ -236,6 +245,8 @@ class Api:
         async def leased() -> AsyncGenerator[tuple[TextWriter, Continuation], None]:
             # The version is held until the last token.
             with self._chat.engine.lease(version) as served:
+                if body.schema_text is not None:
+                    await asyncio.to_thread(served.check_schema, body.schema_text)
                 ids = await asyncio.to_thread(body.ids, served.tokenizer)
                 writer = TextWriter(body, served, ids)
                 async with aclosing(continued(served, ids, body.sampling(self._chat.sampling))) as updates:

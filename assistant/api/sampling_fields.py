@@ -1,20 +1,14 @@
 """The fields that every request for a completion has: how it is drawn, how long it may be, whether it is streamed."""
 
-from typing import Self
+import json
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from assistant.api.answer_format import Unsupported, schema_of
 from assistant.sampling_settings import MAX_PENALTY, MAX_TEMPERATURE, Sampling
 
 MAX_INT64 = 2**63 - 1
-
-
-class Unsupported(ValueError):
-    """A field has an unsupported value, or one that contradicts another field."""
-
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
-        self.param = param
 
 
 class _StreamOptions(BaseModel):
@@ -40,6 +34,7 @@ class SamplingFields(BaseModel):
     stop: str | list[str] | None = None
     min_tokens: int | None = Field(None, ge=0)
     ignore_eos: bool | None = None
+    response_format: dict[str, Any] | None = None
     user: str | None = Field(None, max_length=1_000)
 
     @field_validator("stop")
@@ -56,7 +51,16 @@ class SamplingFields(BaseModel):
             raise Unsupported("stream_options", "only with 'stream': true")
         if (self.min_tokens or 0) > (self.limit or MAX_INT64):
             raise Unsupported("min_tokens", "must not be above max_tokens")
+        if self.schema_text is not None and (self.min_tokens or self.ignore_eos):
+            name = "min_tokens" if self.min_tokens else "ignore_eos"
+            raise Unsupported(name, "not with 'response_format': the answer ends where its format ends")
         return self
+
+    @property
+    def schema_text(self) -> str | None:
+        """The JSON schema that the answer must follow, as JSON. Raises Unsupported."""
+        schema = schema_of(self.response_format)
+        return None if schema is None else json.dumps(schema, ensure_ascii=False)
 
     @property
     def limit(self) -> int | None:
@@ -82,4 +86,5 @@ class SamplingFields(BaseModel):
             min_tokens=self.min_tokens or 0,
             ignore_eos=bool(self.ignore_eos),
             logprobs=logprobs,
+            schema=self.schema_text,
         )

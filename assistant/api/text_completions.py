@@ -13,9 +13,11 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from assistant.api.answer_format import Unsupported
 from assistant.api.api_errors import ApiError, as_api_error
 from assistant.api.http_io import event
-from assistant.api.sampling_fields import SamplingFields, Unsupported
+from assistant.api.sampling_fields import SamplingFields
+from assistant.chat.formatted_answer import formatted_answer
 from assistant.chat.stop_strings import StopSearch
 from assistant.sampling_settings import MAX_LOGPROBS, Sampling
 from assistant.serving import prompt
@@ -92,7 +94,10 @@ async def continued(
     tokenizer = served.tokenizer
     generated: list[int] = []
     logprobs: list[Logprob] = []
-    async with aclosing(served.stream(ids, sampling)) as chunks:
+    formatted = sampling.schema is not None
+    async with aclosing(
+        formatted_answer(served, ids, sampling) if formatted else served.stream(ids, sampling)
+    ) as chunks:
         async for chunk in chunks:
             generated += chunk.token_ids
             logprobs += chunk.logprobs

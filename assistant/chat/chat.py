@@ -270,7 +270,8 @@ class Chat:
                 path[-1],
                 original.prompt_ids,
                 original.think,
-                Sampling.from_stored(original.sampling, seed=secrets.randbelow(2**31)),
+                # From the middle of an answer on, no engine can follow its schema.
+                replace(Sampling.from_stored(original.sampling, seed=secrets.randbelow(2**31)), schema=None),
                 (*original.completion_ids[:position], token_id),
                 original.sampling.get("dropped", 0),
             )

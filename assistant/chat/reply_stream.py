@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from assistant.chat.formatted_answer import formatted_answer, thought_and_formatted_answer
 from assistant.chat.stop_strings import StopSearch, model_stops
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
@@ -185,6 +186,9 @@ def chunks_of(request: Request, served: ServedVersion) -> AsyncGenerator[Chunk, 
     if room < 1:
         return _only(Chunk([], "length"))
     sampling = replace(request.sampling, max_new_tokens=room)
+    if sampling.schema is not None:
+        write = thought_and_formatted_answer if request.think else formatted_answer
+        return write(served, request.prompt_ids, sampling)
     return served.stream([*request.prompt_ids, *beginning], sampling)
 
 

@@ -74,7 +74,7 @@ async def test_what_is_not_supported_is_refused_by_its_name(chat: FakeChat) -> N
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input"),
         ({"input": []}, "input"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
-        ({"text": {"format": {"type": "json_object"}}}, "text"),
+        ({"text": {"format": {"type": "xml"}}}, "text"),
         ({"background": True}, "background"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
     ]
