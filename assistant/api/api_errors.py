@@ -74,7 +74,9 @@ def as_api_error(error: Exception) -> ApiError:
             message = "This version cannot be opened; the server's log says why. Name another model."
             return ApiError(503, message, param="model", code="model_unavailable")
         case TooLong():
-            return ApiError(400, str(error), param="messages", code="context_length_exceeded")
+            # OpenAI's words, by which clients such as litellm know this error.
+            message = f"This model's maximum context length is {error.most} tokens before its answer. {error}"
+            return ApiError(400, message, param="messages", code="context_length_exceeded")
         case FormatRefused():
             return ApiError(400, str(error), param="response_format", code="invalid_value")
         case AssistantError():

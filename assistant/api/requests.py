@@ -12,10 +12,6 @@ from assistant.api.transcript_messages import TranscriptMessage, transcript_of
 from assistant.sampling_settings import MAX_LOGPROBS, Sampling
 
 MAX_CHOICES = 4
-HINTS = {
-    "tools": ", because no model is asked to call them, unless 'tool_choice' is 'none'",
-}
-"""Why a field is not supported, or what else helps."""
 
 
 class _TemplateOptions(BaseModel):
@@ -33,30 +29,32 @@ class ChatRequest(SamplingFields):
     chat_template_kwargs: _TemplateOptions | None = None
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
 
-    # Sent by clients that do not depend on them; any value but the default is refused.
+    # A model may call tools or not, and none here does: only a request that demands a call is refused.
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: list[Any] | None = None
     function_call: Any = None
+
+    # Sent by clients that do not depend on them; any value but the default is refused.
     logit_bias: dict[str, Any] | None = None
     repetition_penalty: float | None = None
 
     @model_validator(mode="after")
     def _refuse_unsupported(self) -> Self:
         unsupported = {
-            # Tools that must not be called change nothing.
-            "tools": (None if self.tool_choice == "none" else self.tools, []),
-            "functions": (None if self.function_call == "none" else self.functions, []),
             "logit_bias": (self.logit_bias, {}),
             "repetition_penalty": (self.repetition_penalty, 1.0),
         }
         for name, (value, default) in unsupported.items():
             if value not in (None, default):
+                raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
+        for name in ("tool_choice", "function_call"):
+            if getattr(self, name) not in (None, "none", "auto"):
                 raise Unsupported(
-                    name, f"only {default!r} is supported{HINTS.get(name, '')}; leave {name!r} out"
+                    name,
+                    "only 'none' and 'auto' are supported, because no model here calls tools; an answer in a given "
+                    "format is what 'response_format' asks for",
                 )
-        if self.tool_choice == "required" or isinstance(self.tool_choice, dict):
-            raise Unsupported("tool_choice", "no tools are called here; leave it out, or choose 'none'")
         if not self.transcript or self.transcript[-1]["role"] != "user":
             raise Unsupported(
                 "messages", "the last message must be a user's, a tool's, or an answer to continue"

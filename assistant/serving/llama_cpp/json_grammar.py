@@ -22,6 +22,8 @@ _OPTIONS = {
     "key_separator": ": ",
     "coerce_one_of": True,
 }
+_LARGEST = 2**53 - 1
+"""Bound of an integer that has none: what every JSON library reads exactly. Small models write digits forever."""
 _KEPT = (
     *("type", "const", "enum", "$ref", "required", "minItems", "maxItems", "minProperties", "maxProperties"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"),
@@ -82,6 +84,8 @@ def _respelled(schema: Any, spell: Callable[[str], str], is_closed: bool) -> Any
             new[name] = [inside(part) for part in parts] if isinstance(parts, list) else parts
     if is_closed and "properties" in new and "patternProperties" not in new:
         new.setdefault("additionalProperties", False)
+    if "integer" in _types(schema):
+        new = {"minimum": -_LARGEST, "maximum": _LARGEST} | new
     if schema.get("format") in _FORMATS:
         new["format"] = schema["format"]
     lengths = {name: schema[name] for name in ("minLength", "maxLength") if name in schema}
@@ -89,6 +93,11 @@ def _respelled(schema: Any, spell: Callable[[str], str], is_closed: bool) -> Any
         least, most = lengths.get("minLength", 0), lengths.get("maxLength", "")
         return new | {"pattern": f"^(?s:{_CHARACTER}){{{least},{most}}}$"}
     return new | lengths
+
+
+def _types(schema: dict[str, Any]) -> list[Any]:
+    kind = schema.get("type")
+    return kind if isinstance(kind, list) else [kind]
 
 
 def _in_texts(value: Any, spell: Callable[[str], str]) -> Any:

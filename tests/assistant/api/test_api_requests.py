@@ -94,9 +94,12 @@ async def test_a_system_message_after_the_last_question_is_read_before_it(chat: 
     assert path[2].id == first["id"].removeprefix("chatcmpl-")
 
 
-async def test_tools_that_must_not_be_called_change_nothing(chat: FakeChat) -> None:
+async def test_tools_that_need_not_be_called_change_nothing(chat: FakeChat) -> None:
     async with fake_api(chat) as client:
-        await completed(client, "hello", tools=[TOOL], tool_choice="none")
+        # Open WebUI offers its own tools with each message.
+        for fields in ({}, {"tool_choice": "auto"}, {"tool_choice": "none"}):
+            await completed(client, "hello", tools=[TOOL], **fields)
+        await completed(client, "hello", functions=[TOOL["function"]], function_call="auto")
         await completed(client, "hello", functions=[TOOL["function"]], function_call="none")
 
 

@@ -72,6 +72,8 @@ async def test_each_refusal_is_the_clients_own_exception(short_window: FakeChat)
         with pytest.raises(openai.BadRequestError, match="Shorten it") as refusal:
             await create(model="thumbtune", messages=[{"role": "user", "content": "x" * 300}])
         assert refusal.value.code == "context_length_exceeded"
+        # By these words litellm knows the error.
+        assert "This model's maximum context length is" in refusal.value.message
         short_window.has_formats = False
         with pytest.raises(openai.BadRequestError, match="cannot hold an answer") as refusal:
             await client.chat.completions.parse(model="thumbtune", messages=[QUESTION], response_format=Sum)

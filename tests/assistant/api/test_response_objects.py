@@ -73,7 +73,7 @@ async def test_what_is_not_supported_is_refused_by_its_name(chat: FakeChat) -> N
     fields: list[tuple[dict[str, Any], str]] = [
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input"),
         ({"input": []}, "input"),
-        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
         ({"text": {"format": {"type": "xml"}}}, "text"),
         ({"background": True}, "background"),
         ({"max_output_tokens": 0}, "max_output_tokens"),

@@ -57,6 +57,15 @@ def test_a_condition_that_cannot_be_enforced_is_refused_by_its_name(name: str) -
     assert enforced({"type": "array", "uniqueItems": False}) == {"type": "array"}
 
 
+def test_an_integer_is_bound_and_keeps_its_own_bounds() -> None:
+    largest = 2**53 - 1
+    for kind in ("integer", ["integer", "null"]):
+        assert enforced({"type": kind}) == {"type": kind, "minimum": -largest, "maximum": largest}
+    least = enforced({"type": "integer", "minimum": 1, "maximum": 2**60})
+    assert (least["minimum"], least["maximum"]) == (1, 2**60)
+    assert "maximum" not in enforced({"type": "number"})
+
+
 def test_lengths_count_characters_however_they_are_written() -> None:
     assert enforced({"minLength": 2, "maxLength": 3})["pattern"].endswith("){2,3}$")
     assert enforced({"maxLength": 3})["pattern"].endswith("){0,3}$")
