@@ -11,19 +11,22 @@ from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.registry.versions import Manifest, Versions, now
 
 
-def tiny_home(home: Path, *, adapter: bool = True) -> Path:
-    """Make `home` with a released version v1: the same weights at every call, and the starter's tokenizer."""
+def tiny_home(home: Path, *, adapter: bool = True, width: int = 16) -> Path:
+    """Make `home` with a released version v1: the same weights at every call, and the starter's tokenizer.
+
+    `width`: of the hidden states; with fewer than 64, bitsandbytes has nothing to quantize.
+    """
     tokenizer = AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=len(tokenizer),
-            hidden_size=16,
+            hidden_size=width,
             num_hidden_layers=2,
-            intermediate_size=24,
+            intermediate_size=2 * width,
             num_attention_heads=2,
             num_key_value_heads=1,
-            head_dim=8,
+            head_dim=width // 2,
             max_position_embeddings=256,
             tie_word_embeddings=True,
             bos_token_id=None,

@@ -14,6 +14,7 @@ import pytest
 import torch
 from helpers.feedback import apples, rate_replies
 from helpers.pair_rows import numbers, row, write
+from helpers.tiny_home import tiny_home
 from helpers.tiny_ppo import quick
 from safetensors.torch import load_file
 
@@ -22,7 +23,6 @@ from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
 from assistant.bases.base import Base
 from assistant.errors import ModelError
-from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Version, Versions
 from assistant.serving.bitsandbytes_compat import keep_trainable
 from assistant.serving.loading import Placement, load_for_serving, load_for_training, quantized
@@ -40,7 +40,7 @@ def run(home: Path, stage: str, *arguments: str) -> int:
 
 def learn(home: Path, stage: str, bits: str) -> None:
     """Run a stage on a quantized base; its version is v2."""
-    version_to_serve(home, "starter")
+    tiny_home(home, width=64)
     settings = ["--quantize", bits]
     if stage == "sft":
         rows = [
@@ -49,7 +49,8 @@ def learn(home: Path, stage: str, bits: str) -> None:
         ]
         settings += [
             "--batch_size=4",
-            "--epochs=6",
+            "--epochs=10",
+            "--learning_rate=2e-2",
             "--demonstrations",
             str(write(home / "rows.jsonl", rows)),
         ]
@@ -58,7 +59,7 @@ def learn(home: Path, stage: str, bits: str) -> None:
             "--batch_size=4",
             "--min_steps=24",
             "--epochs=1",
-            "--learning_rate=1e-3",
+            "--learning_rate=1e-2",
             "--evaluations=1",
         ]
     if stage in ("kto", "reward"):
@@ -103,7 +104,7 @@ def weights(version: Version) -> dict[str, torch.Tensor]:
         ("sft", "8bit"),
         ("reward", "8bit"),
         pytest.param("kto", "4bit", marks=pytest.mark.slow),
-        pytest.param("dpo", "4bit", marks=pytest.mark.slow),
+        ("dpo", "4bit"),
     ],
 )
 def test_training_on_a_quantized_base_learns_and_the_manifest_records_it(
@@ -112,7 +113,7 @@ def test_training_on_a_quantized_base_learns_and_the_manifest_records_it(
     version = learned(stage, bits)
     history = json.loads((version.folder / "curves.json").read_text())
     losses = [entry["loss"] for entry in history if "loss" in entry]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
     assert version.manifest.base.quantize == bits
     assert version.manifest.recipe["quantize"] == bits
     before, after = weights(Versions(home).open("v1")), weights(version)
@@ -144,14 +145,14 @@ def test_a_version_trained_on_a_quantized_base_is_served_on_it_and_not_on_the_wh
     unquantized = replace(version.manifest, base=replace(version.manifest.base, quantize=None))
     whole = load_for_serving(replace(version, manifest=unquantized), home, Placement(device="cpu")).model
     difference = (logits(whole) - trained).square().mean().sqrt() / spread
-    assert difference > {"4bit": 0.1, "8bit": 0.01}[bits]
+    assert difference > {"4bit": 0.05, "8bit": 0.01}[bits]
     other = "8bit" if bits == "4bit" else "4bit"
-    with pytest.raises(ModelError, match=f"trained on starter in {bits}.*Give --quantize {bits} instead"):
+    with pytest.raises(ModelError, match=f"trained on tiny in {bits}.*Give --quantize {bits} instead"):
         load_for_serving(version, home, Placement(device="cpu", quantize=other))  # type: ignore[arg-type]
 
 
 def test_merging_an_adapter_into_a_whole_base_changes_no_logit(home: Path) -> None:
-    version = version_to_serve(home, "starter")
+    version = Versions(tiny_home(home, width=64)).open("v1")
     unmerged = logits(load_for_training(version, home).model)
     assert torch.allclose(
         logits(load_for_serving(version, home, Placement(device="cpu")).model), unmerged, atol=1e-4
@@ -166,14 +167,14 @@ def test_the_next_stage_keeps_the_quantized_base_and_its_reference_is_the_parent
     rate_replies(home, apples(18))
     capsys.readouterr()
     assert run(home, "kto", "--batch_size=8", "--min_steps=2", "--epochs=1") == 0
-    assert "base: starter in 4bit" in capsys.readouterr().out
+    assert "base: tiny in 4bit" in capsys.readouterr().out
     parent, child = (Versions(home).open(name) for name in ("v2", "v3"))
     assert child.manifest.base == parent.manifest.base
     assert (child.manifest.parent, child.manifest.base.quantize) == ("v2", "4bit")
     reopened = open_parent(StageLocation(home, "v2"))
     assert torch.equal(logits(reopened.loaded.model), logits(load_for_training(parent, home).model))
     assert run(home, "kto", "--quantize=8bit") == 2
-    assert "trained on starter in 4bit" in capsys.readouterr().err
+    assert "trained on tiny in 4bit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "sft"])
@@ -224,12 +225,12 @@ def gradients(model: Any) -> dict[str, torch.Tensor]:
 
 
 def test_an_evaluation_does_not_change_later_gradients(home: Path) -> None:
-    version = version_to_serve(home, "starter")
+    version = Versions(tiny_home(home, width=64)).open("v1")
     model = load_for_training(version, home, quantized(version.manifest.base, "4bit")).model
     before = gradients(model)
     logits(model)
     after = gradients(model)
-    assert before.keys() == after.keys() and len(before) > 80
+    assert before.keys() == after.keys() and len(before) == 28
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -49,7 +49,7 @@ def test_columns_that_are_padding_in_all_rows_are_cut() -> None:
 
 
 def _kto(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
-    recipe = kto.KTORecipe(learning_rate=1e-2, batch_size=16, epochs=1, min_steps=3)
+    recipe = kto.KTORecipe(learning_rate=1e-2, batch_size=8, epochs=1, min_steps=2)
     data = kto.load_data(parent, StageLocation(parent.versions.home), recipe)
     model, reference = kto.load_model(parent, recipe)
     tokenizer = parent.loaded.tokenizer
@@ -59,15 +59,15 @@ def _kto(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
 
 
 def _dpo(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
-    recipe = dpo.DPORecipe(learning_rate=1e-2, batch_size=16, epochs=1, min_steps=3)
+    recipe = dpo.DPORecipe(learning_rate=1e-2, batch_size=8, epochs=1, min_steps=2)
     pairs = read_pairs(_pair_file(folder), parent.loaded.tokenizer)
     model, reference = dpo.load_model(parent, recipe)
     tokenizer = parent.loaded.tokenizer
-    return model, dpo.train(model, tokenizer, pairs[:20], recipe, folder, pairs[20:], reference=reference)
+    return model, dpo.train(model, tokenizer, pairs[:10], recipe, folder, pairs[10:], reference=reference)
 
 
 def _reward(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
-    recipe = reward.RewardRecipe(learning_rate=1e-2, batch_size=16, epochs=1, min_steps=3)
+    recipe = reward.RewardRecipe(learning_rate=1e-2, batch_size=8, epochs=1, min_steps=2)
     location = StageLocation(parent.versions.home)
     data = reward.load_data(parent, location, recipe)
     file = dataclasses.replace(recipe, pairs=_pair_file(folder))
@@ -78,7 +78,7 @@ def _reward(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
 
 
 def _sft(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
-    recipe = sft.SFTRecipe(learning_rate=1e-2, batch_size=16, epochs=1, min_steps=3)
+    recipe = sft.SFTRecipe(learning_rate=1e-2, batch_size=8, epochs=1, min_steps=2)
     pairs = read_pairs(_pair_file(folder), parent.loaded.tokenizer)
     rows = Dataset.from_list(
         [
@@ -90,12 +90,12 @@ def _sft(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
         ]
     )
     model = sft.load_model(parent, recipe)
-    training, held_out = rows.select(range(20)), rows.select(range(20, 28))
+    training, held_out = rows.select(range(10)), rows.select(range(10, 16))
     return model, sft.train(model, parent.loaded.tokenizer, training, recipe, folder, held_out)
 
 
 def _pair_file(folder: Path) -> Path:
-    return write(folder / "pairs.jsonl", [row(n) for n in numbers(False, 28)])
+    return write(folder / "pairs.jsonl", [row(n) for n in numbers(False, 16)])
 
 
 @pytest.mark.parametrize("stage", [_kto, _dpo, _reward, _sft])
@@ -113,7 +113,7 @@ def test_an_update_does_not_depend_on_how_its_batch_is_split(
         for module in (kto, dpo, reward, sft):
             monkeypatch.setattr(module, "plan_for", lambda *_, plan=plan, **__: plan)
         home = tiny_home(tmp_path / str(tokens))
-        rate_replies(home, [*apples(20), ("And?", "Once upon a time there were many apples in a tree.", 1)])
+        rate_replies(home, [*apples(12), ("And?", "Once upon a time there were many apples in a tree.", 1)])
         parent = open_parent(StageLocation(home))
         model, metrics = stage(parent, home)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
