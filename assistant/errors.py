@@ -79,6 +79,10 @@ class NotYours(ConversationError):
     """A conversation belongs to another rater."""
 
 
+class UnknownReason(AssistantError):
+    """A rating has a reason that is not among those that people can choose."""
+
+
 class NothingToUndo(ConversationError):
     """The conversation has no exchange to take back."""
 

@@ -9,6 +9,8 @@ from assistant.api.answer_format import Unsupported
 from assistant.api.api_errors import ApiError
 from assistant.api.sampling_fields import SamplingFields
 from assistant.api.transcript_messages import TranscriptMessage, transcript_of
+from assistant.chat.library import check_reasons
+from assistant.errors import UnknownReason
 from assistant.sampling_settings import MAX_LOGPROBS, Sampling
 
 MAX_CHOICES = 4
@@ -120,6 +122,10 @@ class FeedbackRequest(BaseModel):
     def _check_feedback(self) -> Self:
         if self.value is None and self.correction is None:
             raise Unsupported("value", "1 (up), -1 (down) or 0 (withdrawn), or a 'correction', is needed")
+        try:
+            check_reasons(self.value or 0, self.reasons)
+        except UnknownReason as error:
+            raise Unsupported("reasons", str(error).removesuffix(".")) from error
         return self
 
 

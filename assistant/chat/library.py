@@ -8,7 +8,7 @@ it counts as the rating of the one who gives it, and reveals nothing of the conv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from assistant.errors import NotHere, NothingToUndo, NotYours
+from assistant.errors import NotHere, NothingToUndo, NotYours, UnknownReason
 from feedback_store import (
     Choice,
     Conversation,
@@ -22,6 +22,24 @@ from feedback_store import (
     UnknownRater,
     UnknownReply,
 )
+
+REASONS: dict[int, tuple[str, ...]] = {
+    1: ("correct", "clear", "helpful", "other"),
+    0: (),
+    -1: ("wrong", "unclear", "off_topic", "too_long", "too_short", "other"),
+}
+"""The reasons that a rating may have, by its value. What else somebody has to say is a comment."""
+
+
+def check_reasons(value: int, reasons: Sequence[str]) -> None:
+    """Raises UnknownReason for a reason that a rating of this value may not have."""
+    for reason in reasons:
+        if reason not in REASONS.get(value, ()):
+            known = ", ".join(REASONS.get(value, ())) or "none, because it withdraws the rating"
+            raise UnknownReason(
+                f"{reason[:100]!r} is no reason of the value {value}. It may have: {known}. "
+                "Write anything else as the comment."
+            )
 
 
 @dataclass(frozen=True)
@@ -158,9 +176,10 @@ class Library:
     def rate(self, reply_id: str, value: int, reasons: Sequence[str], comment: str, rater: str) -> None:
         """Store a rating: 1, -1, or 0 to withdraw it. A rater's last rating of a reply counts.
 
-        Any rater may rate any reply whose id they know. Raises StoreError if the reply is unknown or a value is out of
-        range.
+        Any rater may rate any reply whose id they know. Raises UnknownReason for one that is not in `REASONS`, and
+        StoreError if the reply is unknown or a value is out of range.
         """
+        check_reasons(value, reasons)
         self._store.rate(reply_id, rater, value, reasons, comment)
 
     def correct(self, reply_id: str, text: str, rater: str) -> None:

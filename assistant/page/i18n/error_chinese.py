@@ -7,6 +7,7 @@ ERRORS = {
     "TooLong": "这条消息太长：有 {tokens} 个词元，而模型最多读得下 {most} 个。请缩短，或分几次发送。",
     "EngineError": "回答中断了。请再发一次消息。",
     "EngineBusy": "现在使用的人太多，排不上队了。请过一会儿再发一次。",
+    "FormatRefused": "模型无法按这种格式回答。请换一种格式。",
     "UnknownModel": "这个版本已经不可用。请再发一次消息。",
     "ConversationError": "这个对话已经有了变化。请刷新页面后再试。",
     "NotHere": "这条内容已经不存在，可能在别的标签页里被删除了。请刷新页面，或新建一个对话。",
@@ -27,6 +28,7 @@ ERRORS = {
     "UnknownReply": "这条回答已经不存在。请刷新页面。",
     "InvalidMessage": "这条消息无法保存：太长，或含有无效的字符。请修改后再发。",
     "InvalidRating": "这个评价无法保存：补充说明太长，或含有无效的字符。",
+    "UnknownReason": "这个理由无法保存。请从给出的理由中选择，或写成评论。",
     "InvalidCorrection": "这个更好的回答无法保存：太长，或含有无效的字符。",
     "InvalidComparison": "这个选择无法保存：两个回答不再属于同一条消息。请刷新页面。",
 }

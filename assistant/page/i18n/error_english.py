@@ -8,6 +8,7 @@ ERRORS = {
     "Shorten it, or send it in parts.",
     "EngineError": "The answer was interrupted. Send the message again.",
     "EngineBusy": "Too many people are chatting right now. Send the message again in a moment.",
+    "FormatRefused": "The model cannot answer in that format. Ask for another one.",
     "UnknownModel": "This version is no longer available. Send the message again.",
     "ConversationError": "The conversation has changed meanwhile. Reload the page and try again.",
     "NotHere": "This no longer exists; it may have been deleted in another tab. Reload the page, or start a new "
@@ -31,6 +32,7 @@ ERRORS = {
     "UnknownReply": "This answer no longer exists. Reload the page.",
     "InvalidMessage": "This message cannot be saved: it is too long, or it contains invalid characters. Change it.",
     "InvalidRating": "This rating cannot be saved: the comment is too long, or it contains invalid characters.",
+    "UnknownReason": "This reason cannot be saved. Choose one of those that are offered, or write a comment.",
     "InvalidCorrection": "This answer cannot be saved: it is too long, or it contains invalid characters.",
     "InvalidComparison": "This choice cannot be saved: the two no longer answer the same message. Reload the page.",
 }

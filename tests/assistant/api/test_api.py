@@ -228,6 +228,9 @@ def test_a_completion_can_be_rated_and_corrected(api: Serving, client: httpx.Cli
         ({"id": "x", "value": "1"}, 400, "value"),
         ({"id": "x"}, 400, "value"),
         ({"id": "x", "value": 1, "reasons": "wrong"}, 400, "reasons"),
+        ({"id": "x", "value": 1, "reasons": ["wrong"]}, 400, "reasons"),
+        ({"id": "x", "value": -1, "reasons": ["wrong", "boring"], "correction": "19"}, 400, "reasons"),
+        ({"id": "x", "value": 0, "reasons": ["other"]}, 400, "reasons"),
         ([], 400, None),
     ],
 )

@@ -93,6 +93,11 @@ def test_rate_stores_one_rating_per_client(served: tuple[FakeChat, str]) -> None
         ("/chat", ("hi", False, "nowhere"), "This conversation is not here any more."),
         ("/rate", ("nothing", 1, [], ""), "There is no reply 'nothing'"),
         ("/rate", ("nothing", 5, [], ""), "value is 5; it must be 1, -1 or 0"),
+        (
+            "/rate",
+            ("nothing", 1, ["wrong"], ""),
+            "'wrong' is no reason of the value 1. It may have: correct, clear",
+        ),
     ],
 )
 def test_errors_reach_the_client_as_clear_text(

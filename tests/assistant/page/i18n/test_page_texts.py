@@ -19,6 +19,7 @@ from helpers.paths import ROOT
 from assistant.auth.accounts import Account
 from assistant.bases.built_in_cards import STARTER_CARD
 from assistant.bases.model_card import CardTexts
+from assistant.chat.library import REASONS
 from assistant.errors import AssistantError
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.handlers.page_update import PageUpdate
@@ -119,7 +120,7 @@ def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate
     yield panels.settings(session)
     yield panels.version_card(session)
     yield from say(handlers, session, "broken 7")
-    yield from collect(sending.send("7", session, None, True, "resample"))
+    yield from collect(sending.send("which 7", session, None, True, "resample"))
     yield rating.choose(session, event(value="both_bad"))
     yield conversations.search(session, event(text="8"))
     yield conversations.search(session, event(text=""))
@@ -133,7 +134,7 @@ def screens(handlers: ChatHandlers, session: ChatSession) -> Iterator[PageUpdate
 # Not texts of the page: names of versions, models and keys, and what person and model wrote.
 DATA = re.compile(
     r"Thumbtune|\bv1\b|\bstarter\b|\bkto\b|\b(up|down)\b|[0-9a-f]{12}|4\.9M|<think>|"
-    r"The|answer|\bis\b|write|carry|So 347|You( said)?|broken|Enter|Shift|Esc|Alt",
+    r"The|answer|\bis\b|write|carry|So 347|You( said)?|which|broken|Enter|Shift|Esc|Alt",
 )
 
 
@@ -263,3 +264,8 @@ def test_each_error_below_the_page_has_a_sentence_of_its_own() -> None:
     }
     assert {"TooLong", "EngineBusy", "InvalidRating"} <= raised
     assert (raised & known) - ELSEWHERE <= ENGLISH.errors.keys()
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_the_page_offers_the_reasons_that_a_rating_may_have(texts: ChatTexts) -> None:
+    assert {1: tuple(texts.reasons_good), 0: (), -1: tuple(texts.reasons_bad)} == REASONS
