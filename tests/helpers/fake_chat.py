@@ -1,7 +1,7 @@
 """The real chat and the real store over an engine without a model, which writes scripted answers.
 
 A message beginning with "slow" streams until it is stopped or closed; one beginning with "broken" fails after two
-words. A token is a character.
+words; one beginning with "which" or "old" is answered in other words each time. A token is a character.
 """
 
 from __future__ import annotations
@@ -111,6 +111,10 @@ class FakeServed:
         words = self._thought() if think and not beginning else []
         slow, broken = message.startswith("slow"), message.startswith("broken") and not self.chat.is_repaired
         answer = ANSWERS.get(message, f"You said: {message}")
+        if message.startswith(("which", "old")):
+            answer += (
+                f" #{self.chat.requests.count((message, True)) + self.chat.requests.count((message, False))}"
+            )
         if sampling.schema is not None and message != "stubborn":
             answer = FORMATTED
         words += ["tick "] * 100_000 if slow else [f"{word} " for word in answer.split(" ")]

@@ -284,7 +284,7 @@ class AdminHandlers:
         """Store which answer is better, once, and show which version wrote which."""
         comparison, choice = session.side_by_side, data.get("choice")
         left, right = comparison.left, comparison.right
-        is_open = not comparison.writing and comparison.choice is None
+        is_open = not comparison.writing and comparison.choice is None and not comparison.is_same
         if left is not None and right is not None and is_open and choice in CHOICES:
             self.services.chat.library.choose(
                 left.reply_id, right.reply_id, choice, "versions", _rater(admin)

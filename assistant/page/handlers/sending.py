@@ -294,6 +294,9 @@ class SendingHandlers:
 
     def _reload(self, session: ChatSession) -> None:
         self.sessions.reload(session)
+        if session.pair is not None and session.pair.is_same and session.turns:
+            session.pair = None
+            session.remark = (session.turns[-1].id, session.texts.pair_same)
         self.sessions.name_thinking(session)
 
 

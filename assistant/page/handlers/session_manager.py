@@ -65,7 +65,8 @@ class SessionManager:
         if not {unchosen.left, unchosen.right} <= set(last.siblings):
             return
         left, right = (self._shown(reply_id, session.rater) for reply_id in unchosen[1:])
-        session.pair = AnswerPair(unchosen.how, left, right)
+        pair = AnswerPair(unchosen.how, left, right)
+        session.pair = None if pair.is_same else pair
         self.name_thinking(session)
 
     def _shown(self, reply_id: str, rater: str) -> Update:

@@ -132,6 +132,7 @@ CHINESE = ChatTexts(
     left="左边",
     right="右边",
     pair_question="哪个回答更好？",
+    pair_same="写出的两个回答一字不差，没有可比较的，所以只显示一个。",
     choices={"left": "左边更好", "right": "右边更好", "both_good": "两个都好", "both_bad": "两个都不好"},
     chosen={
         "left": "你选了左边的回答。",

@@ -141,6 +141,7 @@ ENGLISH = ChatTexts(
     left="Left",
     right="Right",
     pair_question="Which answer is better?",
+    pair_same="Two answers were written, and both are the same, word for word. There is nothing to compare.",
     choices={
         "left": "Left is better",
         "right": "Right is better",

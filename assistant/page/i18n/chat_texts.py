@@ -145,6 +145,7 @@ class ChatTexts:
     left: str
     right: str
     pair_question: str
+    pair_same: str
     choices: dict[str, str]
     chosen: dict[str, str]
     with_thinking: str

@@ -224,6 +224,7 @@ CHINESE = DashboardTexts(
         "both_good": "两个都好",
         "both_bad": "两个都不好",
     },
+    same_format="{left} 和 {right} 写的一字不差，没有可选择的。",
     chosen_format="已保存：{choice}。左边是 {left}，右边是 {right}。",
     same_version="请选择两个不同的版本。",
     two_needed="现在只有一个版本。有了两个版本后，就可以在这里并排回答。",

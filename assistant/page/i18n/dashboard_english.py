@@ -234,6 +234,7 @@ ENGLISH = DashboardTexts(
         "both_good": "Both are good",
         "both_bad": "Both are bad",
     },
+    same_format="{left} and {right} wrote the same, word for word. There is nothing to choose.",
     chosen_format="Saved: {choice}. Left was {left}, right was {right}.",
     same_version="Choose two different versions.",
     two_needed="There is only one version yet. As soon as there are two, they can answer side by side here.",

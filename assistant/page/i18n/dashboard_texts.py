@@ -170,6 +170,7 @@ class DashboardTexts:
     question: str
     choices: dict[str, str]
     chosen_format: str
+    same_format: str
     same_version: str
     two_needed: str
     empty_prompt: str

@@ -46,6 +46,14 @@ class AnswerPair:
     choice: str | None = None
 
     @property
+    def is_same(self) -> bool:
+        """Whether both are whole and say the same, so that there is nothing to choose between."""
+        left, right = self.left, self.right
+        if left is None or right is None or {left.finish_reason, right.finish_reason} != {"end"}:
+            return False
+        return left.answer.strip() == right.answer.strip()
+
+    @property
     def left_id(self) -> str:
         """Id of the left reply, "" before it has one."""
         return self.left.reply_id if self.left else ""

@@ -40,6 +40,14 @@ class SideBySide:
     writing: bool = False
     choice: str | None = None
 
+    @property
+    def is_same(self) -> bool:
+        """Whether both are whole and the same, the thought too, so that there is nothing to choose between."""
+        left, right = self.left, self.right
+        if left is None or right is None or {left.finish_reason, right.finish_reason} != {"end"}:
+            return False
+        return (left.thought.strip(), left.answer.strip()) == (right.thought.strip(), right.answer.strip())
+
 
 @dataclass
 class DashboardSession:

@@ -59,12 +59,14 @@ def answers(session: DashboardSession) -> Markup:
     if comparison.left is None and not comparison.writing:
         return Markup()
     result = None
+    names = {
+        "left": comparison.left.version if comparison.left else "",
+        "right": comparison.right.version if comparison.right else "",
+    }
     if comparison.choice is not None:
-        result = texts.chosen_format.format(
-            choice=texts.choices[comparison.choice],
-            left=comparison.left.version if comparison.left else "",
-            right=comparison.right.version if comparison.right else "",
-        )
+        result = texts.chosen_format.format(choice=texts.choices[comparison.choice], **names)
+    elif comparison.is_same:
+        result = texts.same_format.format(**names)
     return render(
         "dashboard/side_by_side_answers.html",
         texts=texts,

@@ -177,10 +177,10 @@ def test_replies_that_were_imported_are_rated_as_no_version(services: AdminServi
 
 async def test_two_versions_answer_and_stay_hidden_until_the_choice(services: AdminServices) -> None:
     handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
-    data = {"prompt": "347 + 285", "version_a": "v4", "version_b": "v6", "think": "on"}
+    data = {"prompt": "which one?", "version_a": "v4", "version_b": "v6", "think": "on"}
     updates = [update async for update in handlers.ask(session, data, WHO)]
     html = updates[-1].answers
-    assert "<strong>632</strong>" in html and "v6" not in html and not session.side_by_side.writing
+    assert "You said: which one? #2" in html and "v6" not in html and not session.side_by_side.writing
     assert {session.side_by_side.left.version, session.side_by_side.right.version} == {"v4", "v6"}  # type: ignore[union-attr]
     html = handlers.choose(session, {"choice": "left"}, WHO).answers
     assert "v6" in html and "v4" in html
@@ -189,6 +189,19 @@ async def test_two_versions_answer_and_stay_hidden_until_the_choice(services: Ad
     assert sum(count for *_, count in services.store.choices_between_versions()) == before
     comparison = next(row[0] for row in services.store.comparisons() if row[0].rater == f"admin-{WHO}")
     assert (comparison.choice, comparison.blind, comparison.how) == ("left", True, "versions")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_two_versions_that_answer_the_same_are_not_to_be_chosen_between(
+    services: AdminServices, language: str
+) -> None:
+    handlers, texts = AdminHandlers(services), LANGUAGES[language]
+    session = DashboardSession(view="side_by_side", language=language)
+    data = {"prompt": "347 + 285", "version_a": "v4", "version_b": "v6", "think": "on"}
+    html = [update async for update in handlers.ask(session, data, WHO)][-1].answers
+    assert texts.same_format.split("}")[-1] in html and texts.choices["left"] not in html
+    handlers.choose(session, {"choice": "left"}, WHO)
+    assert session.side_by_side.choice is None
 
 
 @pytest.mark.parametrize(("prompt", "second"), [("", "v6"), ("Hello", "v4")])

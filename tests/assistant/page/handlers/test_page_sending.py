@@ -240,3 +240,22 @@ def test_a_message_with_two_answers_waiting_for_a_choice_cannot_be_sent_again(
     screens = collect(handlers.sending.send("which one?", session, None, True, "resample"))
     assert ENGLISH.choices["left"] in shown(screens[-1])
     assert ENGLISH.resend not in shown(screens[-1])
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_two_answers_that_are_the_same_are_shown_once_and_not_compared(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, texts: ChatTexts
+) -> None:
+    session.language = texts.code
+    final = shown(collect(handlers.sending.send("347 + 285", session, None, True, "thinking"))[-1])
+    assert texts.pair_same in final and texts.choices["left"] not in final
+    assert final.count("<strong>632</strong>") == 1
+    # Both are kept, as answers that were asked for again are.
+    assert len(chat.siblings(session.turns[-1].parent_id)) == 2
+    handlers.rating.choose(session, event(value="left"))
+    assert list(chat.store.comparisons()) == []
+    # As in a browser that stored them as waiting, before an update of the app.
+    ids = [turn.id for turn in chat.siblings(session.turns[-1].parent_id)]
+    again = ChatSession()
+    handlers.opening.open(again, request(), {**session.memory(), "pair": ["thinking", *ids]})
+    assert again.pair is None and len(again.turns) == 2
