@@ -5,25 +5,21 @@ a stage that was killed goes on from its own checkpoint.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from alignment.corrections.correction_rows import corrections_among
 from alignment.cycle.cycle_state import Journal
-from alignment.data.splits import is_held_out
 from alignment.errors import PolicyError, explain, is_disk_full, is_explained
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.event_output import emit
 from alignment.stages import correct, dpo, kto, ppo, reward
 from alignment.training.flags import SOURCES, RunOptions
+from assistant.admin.cycle_rule import CandidatePlan
 from assistant.errors import VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.registry.versions import Manifest, Versions
-from feedback_store import FeedbackStore, rows
-from feedback_store.rows import snapshot
 
 log = logging.getLogger(__name__)
 
@@ -43,91 +39,19 @@ RECIPES = {
 }
 
 
-@dataclass(frozen=True)
-class RowCounts:
-    """Numbers of rows to train on, without those that are held out."""
-
-    up: int
-    down: int
-    pairs: int
-    corrections: int
-    """Corrected prompts. None is held out: they are tested in other words than those that are trained on."""
-
-    @classmethod
-    def of(cls, thumbs: Sequence[Any], pairs: Sequence[Any]) -> "RowCounts":
-        """Count rows of thumbs and of preferences."""
-        trained = [row for row in thumbs if not is_held_out(row.messages)]
-        up = sum(row.label for row in trained)
-        return cls(
-            up,
-            len(trained) - up,
-            sum(not is_held_out(row.messages) for row in pairs),
-            len(corrections_among(pairs)),
-        )
-
-    @property
-    def thumbs(self) -> int:
-        """Thumbs up and down together."""
-        return self.up + self.down
-
-
-@dataclass(frozen=True)
-class CandidatePlan:
-    """The rows that candidates learn from, and those that reward models learn from: all there are."""
-
-    own: RowCounts
-    whole: RowCounts
-
-    @classmethod
-    def of_store(cls, store: FeedbackStore, policy: Policy, released: str | None) -> "CandidatePlan":
-        """Count the rows that snapshots taken now would hold."""
-
-        def count(version: str | None) -> RowCounts:
-            pairs = rows.preferences(store, policy.rules, version)
-            return RowCounts.of(rows.unpaired_rows(store, version, policy.rules), pairs)
-
-        whole = count(None)
-        return cls(whole if policy.cycle.learn_from == "all" else count(released), whole)
-
-    @classmethod
-    def of_cycle(cls, journal: Journal) -> "CandidatePlan":
-        """Count the rows of a cycle's snapshots."""
-
-        def count(folder: Path) -> RowCounts:
-            loaded = snapshot.load(folder)
-            return RowCounts.of(list(loaded.rows("unpaired")), list(loaded.rows("preference")))
-
-        return cls(count(journal.own), count(journal.whole))
-
-    def missing(self, policy: CyclePolicy) -> dict[str, Event | None]:
-        """What each stage lacks; None for a stage that can run. PPO also needs an accurate reward model."""
-        own, whole = self.own, self.whole
-        lacks = {
-            "correct": _lack("too_few_corrections", whole.corrections, policy.minimum_corrections),
-            "dpo": _lack("too_few_pairs", own.pairs, policy.minimum_pairs),
-            "kto": _lack("too_few_thumbs", own.thumbs, policy.minimum_thumbs),
-            "reward": _lack("too_few_judgements", whole.thumbs + whole.pairs, policy.minimum_judgements),
-        }
-        if lacks["kto"] is None and not (own.up and own.down):
-            direction = "up" if own.up else "down"
-            lacks["kto"] = Event.of("thumbs_all_alike", count=own.thumbs, thumb=direction)
-        if lacks["reward"] is None and not whole.pairs and not (whole.up and whole.down):
-            lacks["reward"] = Event.of("judgements_all_alike")
-        return lacks
-
-    def events(self, policy: CyclePolicy) -> list[Event]:
-        """What each stage would do, for a dry run."""
-        events = [Event.of("plan_rows", up=self.own.up, down=self.own.down, pairs=self.own.pairs)]
-        for stage, lack in self.missing(policy).items():
-            if stage != "reward" and stage not in policy.stages:
-                continue
-            if lack is None:
-                events.append(Event.of("plan_stage_runs", stage=stage))
-            else:
-                events.append(Event.of("plan_stage_lacks", stage=stage, why=lack))
-        if "ppo" in policy.stages:
-            events.append(Event.of("plan_ppo", needed=policy.reward_accuracy))
-        return events
+def plan_events(plan: CandidatePlan, policy: CyclePolicy) -> list[Event]:
+    """What each stage would do, for a dry run."""
+    events = [Event.of("plan_rows", up=plan.own.up, down=plan.own.down, pairs=plan.own.pairs)]
+    for stage, lack in plan.missing(policy).items():
+        if stage != "reward" and stage not in policy.stages:
+            continue
+        if lack is None:
+            events.append(Event.of("plan_stage_runs", stage=stage))
+        else:
+            events.append(Event.of("plan_stage_lacks", stage=stage, why=lack))
+    if "ppo" in policy.stages:
+        events.append(Event.of("plan_ppo", needed=policy.reward_accuracy))
+    return events
 
 
 def check_recipes(policy: CyclePolicy) -> None:
@@ -151,13 +75,9 @@ def existing_judges(home: Path, journal: Journal) -> dict[str, str]:
     return existing
 
 
-def _lack(code: str, have: int, needed: int) -> Event | None:
-    return None if have >= needed else Event.of(code, have=have, needed=needed, missing=needed - have)
-
-
 def train_judges(home: Path, policy: Policy, journal: Journal) -> dict[str, str]:
     """Train reward models; by the half of the prompts that they learned from, "a" and "b". Empty for too few rows."""
-    lack = CandidatePlan.of_cycle(journal).missing(policy.cycle)["reward"]
+    lack = CandidatePlan.of_snapshots(journal.own, journal.whole).missing(policy.cycle)["reward"]
     if lack is not None:
         journal.note(Event.of("no_reward_models", why=lack))
         return {}
@@ -172,7 +92,7 @@ def train_judges(home: Path, policy: Policy, journal: Journal) -> dict[str, str]
 
 def train_candidates(home: Path, policy: Policy, journal: Journal) -> list[dict[str, str]]:
     """Train a version with every stage that the policy allows and the data suffice for."""
-    lacks = CandidatePlan.of_cycle(journal).missing(policy.cycle)
+    lacks = CandidatePlan.of_snapshots(journal.own, journal.whole).missing(policy.cycle)
     candidates = []
     for stage in policy.cycle.stages:
         flags: dict[str, Any] = {}

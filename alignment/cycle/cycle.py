@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from alignment.cycle import candidates, cycle_state, decisions, discarding, rater_audit, recorded_votes
-from alignment.cycle.candidates import CandidatePlan
 from alignment.cycle.cycle_lock import cycle_lock
 from alignment.cycle.cycle_state import Journal
 from alignment.errors import (
@@ -39,6 +38,7 @@ from alignment.live import live_run
 from assistant.admin import cycle_report, last_run
 from assistant.admin.cycle_records import STEPS
 from assistant.admin.cycle_report import row_counts
+from assistant.admin.cycle_rule import CandidatePlan, keep_rule, standing_votes
 from assistant.errors import AssistantError
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
@@ -107,6 +107,7 @@ def run(home: Path, policy: Policy) -> Path | None:
         add_first_version(versions, default_model())
     versions.open(str(versions.released()))
     check(home, policy)
+    keep_rule(home, policy.rule)
     if (event := live_run.follow(home, policy.live)) is not None:
         emit(event)
         if live_comparison.read(home) is not None:
@@ -139,12 +140,17 @@ def _unfinished(earlier: list[Journal]) -> Journal | None:
 
 
 def _begin(home: Path, policy: Policy, earlier: list[Journal], released: str) -> Journal | None:
-    """A new cycle; None where there is too little new feedback."""
+    """A new cycle; None where there is too little new feedback, or too little of what any stage learns from."""
     with FeedbackStore.open_home(home, create=False) as store:
-        votes = recorded_votes.standing(store)
-    new, needed = len(votes - cycle_state.known_votes(earlier)), policy.cycle.minimum_feedback
-    if new < needed:
-        emit(Event.of("cycle_too_little_feedback", votes=new, needed=needed, missing=needed - new))
+        votes = standing_votes(store)
+        new, needed = len(votes - cycle_state.known_votes(earlier)), policy.cycle.minimum_feedback
+        if new < needed:
+            emit(Event.of("cycle_too_little_feedback", votes=new, needed=needed, missing=needed - new))
+            return None
+        obstacles = CandidatePlan.of_store(store, policy.rule, released).obstacles(policy.cycle)
+    if obstacles:
+        lacks = [Event.of("stage_not_run", stage=stage, why=why) for stage, why in obstacles.items()]
+        emit(Event.of("cycle_nothing_to_train", votes=new, lacks=lacks))
         return None
     journal = cycle_state.begin(home, earlier, released)
     cycle_state.write_votes(journal, votes, new)
@@ -253,10 +259,10 @@ def plan(home: Path, policy: Policy) -> list[Event]:
         done = [Event.of("step_done", step=step) for step in STEPS if step in unfinished[-1].state]
         events.append(Event.of("plan_continues", number=unfinished[-1].number, steps=done))
     with FeedbackStore.open_home(home, create=False) as store:
-        new = len(recorded_votes.standing(store) - cycle_state.known_votes(earlier))
-        plan = CandidatePlan.of_store(store, policy, Versions(home).released())
+        new = len(standing_votes(store) - cycle_state.known_votes(earlier))
+        plan = CandidatePlan.of_store(store, policy.rule, Versions(home).released())
     events.append(Event.of("plan_votes", votes=new, needed=policy.cycle.minimum_feedback))
-    return [*events, *plan.events(policy.cycle), Event.of("plan_wrote_nothing")]
+    return [*events, *candidates.plan_events(plan, policy.cycle), Event.of("plan_wrote_nothing")]
 
 
 def _duration(text: str) -> float:

@@ -92,11 +92,9 @@ def begin(home: Path, earlier: list[Journal], released: str) -> Journal:
 
 def known_votes(earlier: list[Journal]) -> set[str]:
     """Names of the votes that the last ended cycle knew. What a discarded cycle was to learn from is still new."""
-    for journal in reversed(earlier):
-        path = journal.folder / "votes.json"
-        if "ended" in journal.state and not journal.discarded and path.exists():
-            return set(json.loads(path.read_text(encoding="utf-8")))
-    return set()
+    return cycle_records.known_votes(
+        cycle_records.Cycle(journal.folder, journal.state) for journal in reversed(earlier)
+    )
 
 
 def looks(earlier: list[Journal], released: str) -> int:

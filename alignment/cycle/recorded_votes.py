@@ -1,4 +1,4 @@
-"""The votes in the store that a cycle reads: which ones stand, and who gave which thumbs."""
+"""The thumbs in the store that a cycle reads: who gave which, and what the reward models say of them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,6 @@ from assistant.registry.versions import Versions
 from assistant.serving.loading import load_tokenizer
 from feedback_store import FeedbackStore, Reply
 from feedback_store.rows.prompt_matching import digest, prompt_key
-from feedback_store.rows.snapshot import vote_id
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,6 @@ class ThumbOnReply:
     vote: CastVote
     reply: Reply
     messages: list[dict[str, str]]
-
-
-def standing(store: FeedbackStore) -> set[str]:
-    """A name for each standing vote of a person who consents. A vote that is changed gets another name."""
-    names = {
-        vote_id(f"rating {thumb.value}", thumb.rater, (thumb.reply_id,))
-        for thumb in store.thumbs(consented=True)
-    }
-    for choice, _, _ in store.comparisons(consented=True):
-        sides = (choice.left_reply_id, choice.right_reply_id)
-        names.add(vote_id(f"comparison {choice.preferred}", choice.rater, sides))
-    for correction, _ in store.corrections(consented=True):
-        if correction.text:
-            names.add(vote_id(f"correction {correction.text}", correction.rater, (correction.reply_id,)))
-    return names
 
 
 def thumbs(store: FeedbackStore) -> Iterator[ThumbOnReply]:

@@ -20,11 +20,11 @@ from typing import Any
 import yaml
 
 from alignment.errors import PolicyError
+from assistant.admin.cycle_rule import STAGES, CycleMinimums, CycleRule
 from feedback_store import StoreError
 from feedback_store.rows import Rules
 
 RELEASES = ("at once", "trial", "by hand")
-STAGES = ("correct", "dpo", "kto", "ppo")
 LEARN_FROM = ("released", "all")
 
 
@@ -114,30 +114,14 @@ class EvaluatePolicy:
 
 
 @dataclass(frozen=True)
-class CyclePolicy:
+class CyclePolicy(CycleMinimums):
     """When a cycle runs, which candidates it makes, and what it does with a promoted one.
 
     Raises PolicyError for a value out of range.
     """
 
-    minimum_feedback: int = 50
-    """Minimum number of new ratings since the last cycle; with fewer, a cycle does nothing."""
-    minimum_thumbs: int = 50
-    """Minimum number of unpaired rows for KTO."""
-    minimum_pairs: int = 50
-    """Minimum number of pairs for DPO."""
-    minimum_corrections: int = 5
-    """Minimum number of corrected prompts for the stage that learns corrections."""
-    minimum_judgements: int = 200
-    """Minimum number of pairs and thumbs for the two reward models, each of which gets half of them."""
     reward_accuracy: float = 0.6
     """PPO needs a reward model whose accuracy on held-out judgements has its whole 95 % interval above this."""
-    stages: Sequence[str] = STAGES
-    """Stages that may make candidates."""
-    learn_from: str = "released"
-    """Whose answers DPO and KTO learn from: the "released" version's, which is their reference model, or "all".
-    Earlier cycles have learned from the ratings of earlier versions, so by default a cycle takes no longer as they grow
-    in number."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Flags of the stages by name, "reward" included, as in {kto: {learning_rate: 0.0001}}."""
     release: str = "at once"
@@ -182,6 +166,11 @@ class Policy:
     cycle: CyclePolicy = field(default_factory=CyclePolicy)
     rules: Rules = field(default_factory=Rules)
     """How feedback becomes rows."""
+
+    @property
+    def rule(self) -> CycleRule:
+        """When there is enough feedback for a cycle."""
+        return CycleRule(self.cycle, self.rules)
 
 
 def read_policy(path: Path) -> Policy:

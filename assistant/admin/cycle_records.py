@@ -5,7 +5,7 @@ Missing files are skipped, and damaged files are skipped and logged, so that one
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ class Cycle:
     def ended(self) -> bool:
         """Whether the cycle has finished. The next run resumes a cycle that has not."""
         return "ended" in self.state
+
+    @property
+    def discarded(self) -> bool:
+        """Whether it was ended before its time."""
+        return (self.state.get("outcome") or {}).get("what") == "discarded"
 
     @property
     def done(self) -> list[str]:
@@ -85,9 +90,13 @@ def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damag
     `on_damage` is called with the path of a state that cannot be read; the cycle is left out unless it raises. A cycle
     that was killed before it wrote its first state is left out.
     """
+    return list(iter_cycles(home, on_damage))
+
+
+def iter_cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damage) -> Iterator[Cycle]:
+    """As `cycles`, each read when it is asked for: a state holds every reason of every decision."""
     folder = home / "cycles"
     folders = [entry for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-    records = []
     for entry in sorted(folders, key=lambda entry: int(entry.name), reverse=True):
         path = entry / "state.json"
         try:
@@ -99,8 +108,19 @@ def cycles(home: Path, on_damage: Callable[[Path, Exception], None] = _log_damag
         except (OSError, ValueError) as error:
             on_damage(path, error)
             continue
-        records.append(Cycle(entry, state))
-    return records
+        yield Cycle(entry, state)
+
+
+def known_votes(cycles: Iterable[Cycle]) -> set[str]:
+    """Names of the votes that the last ended of these cycles knew, of which the newest comes first.
+
+    What a discarded cycle was to learn from is still new.
+    """
+    for cycle in cycles:
+        path = cycle.folder / "votes.json"
+        if cycle.ended and not cycle.discarded and path.exists():
+            return set(json.loads(path.read_text(encoding="utf-8")))
+    return set()
 
 
 def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHistogram | None:

@@ -58,7 +58,7 @@ class CycleRunner:
     def __init__(self, home: Path, policy: Path | None = None) -> None:
         """`policy`: the YAML file that cycles and live comparisons obey; their defaults if left out."""
         self.home = home.resolve()
-        self._policy = policy.resolve() if policy else None
+        self.policy = policy.resolve() if policy else None
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -168,7 +168,7 @@ class CycleRunner:
 
     def _command(self, *arguments: str) -> list[str]:
         takes_policy = arguments[0] in ("cycle", "trial")
-        policy = ["--policy", str(self._policy)] if self._policy and takes_policy else []
+        policy = ["--policy", str(self.policy)] if self.policy and takes_policy else []
         command = [sys.executable, "-m", "alignment", "--log-format", "json", *arguments]
         return [*command, "--home", str(self.home), *policy]
 

@@ -32,8 +32,12 @@ class LastRun:
 
     def was_killed(self) -> bool:
         """Whether its process is gone and left no word. One on another machine cannot be seen from here."""
+        return not (self.ended or self.is_running())
+
+    def is_running(self) -> bool:
+        """Whether it goes on, as far as can be seen from here."""
         elsewhere = self.host != socket.gethostname()
-        return not (self.ended or elsewhere or living_process(self.pid, self.created))
+        return not self.ended and (elsewhere or living_process(self.pid, self.created) is not None)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,12 @@ def failure(home: Path) -> RunFailure | None:
     if run is not None and run.was_killed():
         return RunFailure(run.began, Event.of("cycle_run_killed"))
     return None
+
+
+def is_running(home: Path) -> bool:
+    """Whether a run goes on now, whoever started it."""
+    run = _last_run(home)
+    return run is not None and run.is_running()
 
 
 def mark_seen(home: Path) -> None:

@@ -141,6 +141,7 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "live_file_unreadable": _ERROR_AT,
     # Cycle
     "cycle_too_little_feedback": {"votes": "count", "needed": "count", "missing": "count"},
+    "cycle_nothing_to_train": {"votes": "count", "lacks": "events"},
     "cycle_waits_for_live_comparison": {},
     "cycle_continues": {"number": "count"},
     "cycle_snapshot": {"snapshot": "text", "rows": "events"},

@@ -87,6 +87,8 @@ TEMPLATES = {
     "live_file_unreadable": "读不出 {path}（{error}）。请删除它（在线对比随之结束），再开始新的对比。",
     # 循环
     "cycle_too_little_feedback": "新的反馈太少：有 {votes} 个新评价，需要 {needed} 个。再有 {missing} 个就会开始循环。",
+    "cycle_nothing_to_train": "有 {votes} 个新评价，但还没有哪个阶段能从反馈中学习：{lacks:；}。这些评价仍算新的，"
+    "一旦有阶段可以学习，循环就会开始。",
     "cycle_waits_for_live_comparison": "在线对比进行时不训练新的候选版本",
     "cycle_continues": "继续没有完成的第 {number} 次循环",
     "cycle_snapshot": "快照 {snapshot}：{rows:，|没有数据}",

@@ -94,6 +94,8 @@ TEMPLATES = {
     # Cycle
     "cycle_too_little_feedback": "too little new feedback: {votes:#new vote|new votes}, {needed:#is|are} needed. "
     "{missing} more, and a cycle begins.",
+    "cycle_nothing_to_train": "{votes:#new vote|new votes}, and no stage can learn from the feedback yet: {lacks:; }. "
+    "They stay new, and a cycle begins once a stage can.",
     "cycle_waits_for_live_comparison": "no new candidate while a live comparison is under way",
     "cycle_continues": "going on with cycle {number}, which has not ended",
     "cycle_snapshot": "snapshot {snapshot}: {rows:, |no rows}",

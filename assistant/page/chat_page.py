@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from assistant.admin.next_version import NextVersion
 from assistant.api import cross_origin
 from assistant.page.chat_events import ChatEvents, ChatHandlers
 from assistant.page.chat_layout import STATIC, build_layout
@@ -37,7 +38,12 @@ def build_page(
 
     With `services` it has the dashboard, whose routes `dashboard.routes` gives. With `accounts` people can sign in.
     """
-    sessions = SessionManager(chat, accounts, services.admins if services else None)
+    sessions = SessionManager(
+        chat,
+        accounts,
+        services.admins if services else None,
+        NextVersion(services.store, services.home, services.actions.runner.policy) if services else None,
+    )
     endpoints = Endpoints(chat, accounts)
     page = gr.Blocks(title="Thumbtune", analytics_enabled=False, fill_width=True)
     with page:

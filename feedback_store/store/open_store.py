@@ -17,15 +17,16 @@ from feedback_store.store.counts import choices_between_versions, thumbs_over_ti
 from feedback_store.store.feedback import Feedback
 from feedback_store.store.given_feedback import GivenFeedbackQueries
 from feedback_store.store.raters import RaterRights
+from feedback_store.store.standing_votes import StandingVotes
 from feedback_store.store.training_usage import TrainingUsage
 from feedback_store.store.verify import problems
 
 
-class FeedbackStore(Conversations, Feedback, GivenFeedbackQueries, RaterRights, TrainingUsage):
+class FeedbackStore(Conversations, Feedback, GivenFeedbackQueries, RaterRights, StandingVotes, TrainingUsage):
     """All feedback in one database. Open it with `FeedbackStore.open` or `FeedbackStore.open_home`.
 
-    The methods are defined by subject in conversations.py, feedback.py, given_feedback.py, raters.py and
-    training_usage.py.
+    The methods are defined by subject in conversations.py, feedback.py, given_feedback.py, raters.py,
+    standing_votes.py and training_usage.py.
     """
 
     @classmethod

@@ -238,7 +238,7 @@ def _beyond(
     ).order_by(MessageRow.number, vote.rater_id)
     if version is not None:
         query = query.where(ReplyRow.version == version)
-    return query.where(_may_be_used(vote, MessageRow)) if consented else query
+    return query.where(may_be_used(vote, MessageRow)) if consented else query
 
 
 def comparisons_after(
@@ -268,7 +268,7 @@ def comparisons_after(
     )
     if version is not None:
         query = query.where(or_(first.version == version, second.version == version))
-    return query.where(_may_be_used(ComparisonRow, first_message)) if consented else query
+    return query.where(may_be_used(ComparisonRow, first_message)) if consented else query
 
 
 def contested_messages(consented: bool) -> Select[str]:
@@ -289,7 +289,7 @@ def contested_messages(consented: bool) -> Select[str]:
         )
         .order_by(user_message.number)
     )
-    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
+    return query.where(may_be_used(RatingRow, MessageRow)) if consented else query
 
 
 def ratings_under(message_ids: Sequence[str], consented: bool) -> Select[*tuple[Any, ...]]:
@@ -310,10 +310,10 @@ def ratings_under(message_ids: Sequence[str], consented: bool) -> Select[*tuple[
         .where(user_message.id.in_(message_ids))
         .order_by(user_message.number, MessageRow.number, RatingRow.rater_id)
     )
-    return query.where(_may_be_used(RatingRow, MessageRow)) if consented else query
+    return query.where(may_be_used(RatingRow, MessageRow)) if consented else query
 
 
-def _may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
+def may_be_used(vote: Any, message: Any) -> ColumnElement[bool]:
     """Whether both the rater and the holder of the conversation consent to training.
 
     Checked for each row by key: a list of all who consent would be computed again for each page of a large store. One

@@ -78,7 +78,7 @@ class OpeningHandlers:
         self.sessions.join(session)
         self.sessions.reload_list(session)
         if sidebar.state(session) == state and not session.busy:
-            return PageUpdate()
+            return PageUpdate(footnote=conversation.footnote(session.texts, session.outlook))
         header = conversation.header(session.texts, self.chat.engine.version.id, self.chat.about)
         return conversation_update(self.chat, session)._replace(header=header)
 

@@ -42,12 +42,13 @@ class PageUpdate(NamedTuple):
 
 
 def conversation_update(chat: Chat, session: ChatSession) -> PageUpdate:
-    """The conversation and the list of conversations."""
+    """The conversation, the list of conversations, and what the next version waits for."""
     opening = view.welcome(session.texts, chat.card, chat.about)
     return PageUpdate(
         view.conversation(session, opening),
         conversation_list=sidebar.conversation_list(session),
         sidebar_bottom=sidebar.sidebar_bottom(session),
+        footnote=view.footnote(session.texts, session.outlook),
     )
 
 
@@ -89,7 +90,6 @@ def whole_page(chat: Chat, session: ChatSession) -> PageUpdate:
         answer_mode=view.answer_mode(session, chat.other_version),
         send=gr.Button(texts.send, visible=not session.busy),
         stop=gr.Button(texts.stop, visible=session.busy),
-        footnote=view.footnote(texts),
         panel="",
         memory=session.memory(),
     )

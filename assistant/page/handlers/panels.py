@@ -17,6 +17,7 @@ from assistant.page.i18n.languages import explained
 from assistant.page.session.chat_session import ChatSession, TokenView
 from assistant.page.session.preferences import Preferences, preferences, preset
 from assistant.page.views import dialogs, token_panel
+from assistant.page.views.conversation import footnote
 from assistant.page.views.my_feedback import my_feedback
 
 
@@ -61,7 +62,7 @@ class PanelHandlers:
     def my_feedback(self, session: ChatSession, memory: object = None) -> PageUpdate:
         """Open what the person said of replies, and what became of it."""
         self.sessions.restore(session, memory)
-        return PageUpdate(panel=self._my_feedback(session))
+        return self._with_my_feedback(session)
 
     def take_back(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Withdraw a rating, or a correction, from the list of one's own feedback."""
@@ -82,7 +83,9 @@ class PanelHandlers:
         """Allow or forbid training on the person's messages and feedback."""
         self.sessions.restore(session, memory)
         self.chat.library.set_consent(session.rater, "consent" in event.values)
-        return PageUpdate(panel=self._my_feedback(session))
+        if self.sessions.next_version is not None:
+            self.sessions.next_version.recount()
+        return self._with_my_feedback(session)
 
     def tokens(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Open the tokens of a reply."""
@@ -105,10 +108,19 @@ class PanelHandlers:
         session.tokens.chosen = int(event.position)
         return PageUpdate(panel=token_panel.token_panel(session))
 
+    def _with_my_feedback(self, session: ChatSession) -> PageUpdate:
+        """The panel, and the line below the message box, which says the same of the next version."""
+        self.sessions.look_ahead(session)
+        return PageUpdate(panel=self._my_feedback(session), footnote=footnote(session.texts, session.outlook))
+
     def _my_feedback(self, session: ChatSession) -> Markup:
         library, rater = self.chat.library, session.rater
         return my_feedback(
-            session.texts, library.given_feedback(rater), library.consents(rater), self.chat.engine.version.id
+            session.texts,
+            library.given_feedback(rater),
+            library.consents(rater),
+            self.chat.engine.version.id,
+            session.outlook,
         )
 
     def _preferences(self, values: object) -> Preferences:

@@ -37,6 +37,7 @@ class _Patches:
             conversation=conversation,
             conversation_list=titles,
             header=self._unless_sent("header", update.header),
+            footnote=self._unless_sent("footnote", update.footnote),
             sidebar_bottom=self._unless_sent("sidebar_bottom", update.sidebar_bottom),
         )
 

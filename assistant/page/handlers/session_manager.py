@@ -14,6 +14,7 @@ from assistant.page.session.running_replies import RunningReplies
 from assistant.page.session.visitor import account_of, is_admin
 
 if TYPE_CHECKING:
+    from assistant.admin.next_version import NextVersion
     from assistant.auth.accounts import Accounts
     from assistant.auth.admins import Admins
     from assistant.chat.chat import Chat
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
 class SessionManager:
     """The sessions of all tabs over one chat; with `accounts` people can sign in, with `admins` some are admins."""
 
-    def __init__(self, chat: Chat, accounts: Accounts | None = None, admins: Admins | None = None) -> None:
+    def __init__(
+        self,
+        chat: Chat,
+        accounts: Accounts | None = None,
+        admins: Admins | None = None,
+        next_version: NextVersion | None = None,
+    ) -> None:
+        """`next_version`: what the next version waits for; None on a page that does not say so."""
         self.chat = chat
+        self.next_version = next_version
         self.running = RunningReplies()
         self._accounts, self._admins = accounts, admins
 
@@ -105,11 +114,19 @@ class SessionManager:
         self.reload_list(session)
 
     def reload_list(self, session: ChatSession) -> None:
-        """Read the list of conversations from the store. If that fails it stays as it was, with a notice."""
+        """Read the list of conversations, and what the next version waits for.
+
+        What cannot be read stays as it was, with a notice.
+        """
+        self.look_ahead(session)
         try:
             session.conversations = self.chat.library.conversations(session.rater, session.search)
         except ERRORS as error:
             report(session, error)
+
+    def look_ahead(self, session: ChatSession) -> None:
+        """Find out what the next version waits for."""
+        session.outlook = self.next_version.outlook() if self.next_version else None
 
     def hint(self, session: ChatSession, text: str) -> PageUpdate:
         """Show a notice that is not an error."""

@@ -27,6 +27,15 @@ class ChatTexts:
     stop: str
     footnote_keys: str
     footnote: str
+    learns: str
+    votes_until_format: str
+    votes_enough_format: str
+    waits_format: str
+    in_training: str
+    interrupted: str
+    in_comparison_format: str
+    one_kind_is_enough: str
+    votes_of_all: str
     my_feedback: str
     my_feedback_format: str
     no_feedback: str

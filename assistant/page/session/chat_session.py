@@ -14,6 +14,7 @@ from assistant.page.session.sent_blocks import SentBlocks
 from feedback_store.records import HOW, How
 
 if TYPE_CHECKING:
+    from assistant.admin.next_version import Outlook
     from assistant.auth.accounts import Account, Way
     from assistant.chat.library import ConversationTurn
     from assistant.chat.reply_stream import Update
@@ -106,6 +107,7 @@ class ChatSession:
     turns: list[ConversationTurn] = field(default_factory=list)
 
     conversations: list[Conversation] = field(default_factory=list)  # the list beside the conversation
+    outlook: Outlook | None = None  # what the next version waits for
     search: str = ""
     renaming: str | None = None  # id of the conversation whose title is being changed
     deleting: str | None = None  # id of the conversation whose deletion waits for confirmation

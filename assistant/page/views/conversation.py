@@ -8,10 +8,12 @@ from markupsafe import Markup
 
 from assistant.page.i18n.languages import ChatTexts
 from assistant.page.views.components import sibling_arrows
+from assistant.page.views.outlook import outlook_text
 from assistant.page.views.reply import live_reply, reply, reply_pair
 from assistant.page.views.templates import render, render_cached
 
 if TYPE_CHECKING:
+    from assistant.admin.next_version import Outlook
     from assistant.bases.model_card import ModelCard
     from assistant.chat.library import ConversationTurn
     from assistant.page.session.chat_session import ChatSession
@@ -55,9 +57,9 @@ def conversation(session: ChatSession, opening: str = "") -> list[str]:
     return blocks
 
 
-def footnote(texts: ChatTexts) -> Markup:
-    """The small line below the message box."""
-    return render("chat/footnote.html", texts=texts)
+def footnote(texts: ChatTexts, outlook: Outlook | None = None) -> Markup:
+    """The small line below the message box, with what the next version waits for."""
+    return render("chat/footnote.html", texts=texts, outlook=outlook_text(texts, outlook))
 
 
 def answer_mode(session: ChatSession, other: str | None = None) -> Markup:

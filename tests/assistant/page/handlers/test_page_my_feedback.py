@@ -9,9 +9,35 @@ import pytest
 from helpers.fake_chat import FakeChat
 from helpers.handler_steps import event, request, say, shown
 
+from assistant.admin.next_version import NextVersion
 from assistant.page.chat_events import ChatHandlers
+from assistant.page.handlers.page_update import SKIP, PageUpdate
+from assistant.page.handlers.patches import _Patches
+from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.session.chat_session import ChatSession
+
+
+def test_the_line_below_the_message_box_counts_each_vote_and_is_sent_when_it_changes(
+    chat: FakeChat, session: ChatSession, tmp_path: Path
+) -> None:
+    handlers = ChatHandlers(SessionManager(chat, next_version=NextVersion(chat.store, tmp_path, patience=60)))
+
+    def line(screen: PageUpdate) -> str:
+        return str(_Patches((session,)).patch(screen).footnote)
+
+    texts = session.texts
+    said = say(handlers, session, "hello")
+    assert texts.votes_until_format.format(votes=0, needed=50) in line(said[-1])
+    reply = session.turns[-1].id
+    rated = handlers.rating.rate_reply(session, event(turn=reply, value="1"))
+    assert texts.votes_until_format.format(votes=1, needed=50) in line(rated)
+    again = handlers.rating.finish(session, event(turn=reply, value="1", reasons=["clear"], text=""))
+    assert line(again) == str(SKIP)
+    panel = handlers.panels.my_feedback(session)
+    assert texts.votes_until_format.format(votes=1, needed=50) in str(panel.panel)
+    opted_out = handlers.panels.set_consent(session, event(values={}))
+    assert texts.votes_until_format.format(votes=0, needed=50) in line(opted_out)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
