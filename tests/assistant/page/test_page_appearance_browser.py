@@ -54,6 +54,7 @@ def test_at_phone_width_nothing_is_cut_off(visit: Any, fake: FakeChat, name: str
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= PHONE["width"]
     expect(tab.locator("#send")).to_be_in_viewport()
+    assert tab.evaluate(SMALL_TARGETS) == []
 
 
 def test_dark_follows_the_browser(visit: Any, fake: FakeChat) -> None:
@@ -85,7 +86,22 @@ def test_all_text_has_enough_contrast(visit: Any, fake: FakeChat, scheme: str) -
     expect(tab.locator(".feedback")).to_be_visible()
     poor = tab.evaluate(CONTRAST)
     assert poor == []
+    code = "[...document.querySelectorAll('.answer pre code, .answer pre i')].map(e => getComputedStyle(e).color)"
+    # The code itself, a builtin and numbers.
+    assert len(set(tab.evaluate(code))) == 3
     tab.close()
+
+
+# WCAG 2.2, success criterion 2.5.5, for fingers: 44 by 44 px. A control may be pressed beside what is drawn of it, and
+# a box is pressed by its label.
+SMALL_TARGETS = """() => [...document.querySelectorAll('#frame :is(button, a, select, summary, textarea, label)')]
+  .filter((e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !e.disabled)
+  .map((e) => {
+    const drawn = e.getBoundingClientRect(), beside = getComputedStyle(e, '::after');
+    const [width, height] = beside.position === 'absolute' ? [beside.width, beside.height].map(parseFloat) : [0, 0];
+    return [e.outerHTML.slice(0, 120), Math.max(drawn.width, width), Math.max(drawn.height, height)];
+  })
+  .filter(([, width, height]) => Math.min(width, height) < 44)"""
 
 
 # WCAG 2.2, success criterion 1.4.3: 4.5 to 1 for text below 24 px.

@@ -7,11 +7,13 @@ import re
 import pytest
 from helpers.fake_chat import FakeChat
 from helpers.handler_steps import event, say, shown
+from helpers.paths import ROOT
 
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
 from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import conversation
+from assistant.page.views.code_blocks import _CLASSES
 from assistant.page.views.markdown import difference, markdown
 
 
@@ -105,6 +107,20 @@ def test_code_is_coloured_by_its_language_and_can_be_copied_and_stays_text() -> 
     )
     for unknown in ("```<script>\nx = 1\n```", "```\nx = 1\n```", "    x = 1\n"):
         assert "<code>x = 1\n</code>" in markdown(unknown) and "<script" not in markdown(unknown)
+
+
+def test_each_kind_of_word_in_code_has_a_colour_of_its_own_in_light_and_in_dark() -> None:
+    styles = (ROOT / "assistant" / "page" / "static" / "answer.css").read_text(encoding="utf-8")
+    kinds = set(_CLASSES.values())
+    light, dark = (
+        dict(re.findall(r"--tt-code-(\w): (#[0-9a-f]{6});", block))
+        for block in re.findall(r"^(?::root|\.dark) \{(.*)\}$", styles, re.MULTILINE)
+    )
+    assert set(light) == set(dark) == kinds
+    assert all(len(set(scheme.values())) == len(kinds) for scheme in (light, dark))
+    for kind in kinds:
+        assert light[kind] != dark[kind]
+        assert f".answer .{kind} {{ color: var(--tt-code-{kind}); }}" in styles
 
 
 def test_the_code_that_is_being_written_is_coloured_when_it_ends() -> None:
