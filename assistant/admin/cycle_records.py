@@ -78,6 +78,8 @@ class Probe:
     holds: bool
     answer_before: str
     held_before: bool
+    wrong: str = ""
+    """The answer that was corrected."""
 
 
 def _log_damage(path: Path, error: Exception) -> None:
@@ -148,10 +150,11 @@ def probes(home: Path, cycle: int, candidate: str) -> list[Probe]:
                 bool(row["holds"]),
                 str(row["answer_before"]),
                 bool(row["held_before"]),
+                str(row.get("wrong", "")),
             )
             for row in content
         ]
-    except (TypeError, KeyError):
+    except (TypeError, KeyError, AttributeError):
         return []
 
 

@@ -55,7 +55,7 @@ class Chat:
         trial = TrialFollower(registry.home) if registry else None
         self.in_progress = RepliesInProgress(store, engine, trial, update_seconds)
         self._store = store
-        self._home = registry.home if registry else None
+        self.home = registry.home if registry else None
         self._tree = MessageTree(store, self.library)
         self._transcripts = Transcripts(store)
 
@@ -63,7 +63,7 @@ class Chat:
     def card(self) -> ModelCard:
         """The card of the released version's model, with what the engine knows better: its size, how it thinks."""
         with self.engine.lease() as served:
-            card = card_of(served.version.manifest.base.name, self._home)
+            card = card_of(served.version.manifest.base.name, self.home)
             return replace(
                 card,
                 parameters=served.parameters or card.parameters,
@@ -78,7 +78,7 @@ class Chat:
 
     def base_name(self, manifest: Manifest) -> str:
         """The base of a version as clients may name it, without the path of a folder on this machine."""
-        return public_name(manifest.base.name, self._home)
+        return public_name(manifest.base.name, self.home)
 
     @property
     def other_version(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from assistant.admin.fix_states import fix_states
 from assistant.chat.token_steps import token_steps
 from assistant.errors import NoTokens
 from assistant.page.handlers.failures import ERRORS, report
@@ -115,13 +116,10 @@ class PanelHandlers:
 
     def _my_feedback(self, session: ChatSession) -> Markup:
         library, rater = self.chat.library, session.rater
-        return my_feedback(
-            session.texts,
-            library.given_feedback(rater),
-            library.consents(rater),
-            self.chat.engine.version.id,
-            session.outlook,
-        )
+        given, released, home = library.given_feedback(rater), self.chat.engine.version.id, self.chat.home
+        has_corrected = any(not one.value for one in given)
+        states = fix_states(home, released) if home is not None and has_corrected else None
+        return my_feedback(session.texts, given, library.consents(rater), released, session.outlook, states)
 
     def _preferences(self, values: object) -> Preferences:
         """The settings of a form that differ from the server's. The others stay unset: they follow the server."""

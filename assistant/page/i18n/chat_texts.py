@@ -44,6 +44,9 @@ class ChatTexts:
     learned_by_format: str
     learned_from_you_format: str
     answers_now: str
+    fix_states: dict[str, str]
+    """What the released version makes of a correction: right, still right, lost, wrong, not asked."""
+    it_answers: str
     not_learned_yet: str
     take_back: str
     consent: str

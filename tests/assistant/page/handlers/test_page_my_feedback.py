@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import unescape
 from pathlib import Path
 
@@ -61,6 +62,32 @@ def test_people_see_which_version_learned_from_their_thumb(
     assert texts.learned_by_format.format(versions="v2") in unescape(
         str(handlers.panels.my_feedback(session).panel)
     )
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_correction_says_whether_it_holds_in_the_version_that_answers_now(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession, tmp_path: Path, code: str
+) -> None:
+    session.language, chat.home = code, tmp_path
+    say(handlers, session, "hello")
+    handlers.rating.keep_correction(session, event(turn=session.turns[-1].id, text="Good day."))
+
+    def panel() -> str:
+        return unescape(str(handlers.panels.my_feedback(session).panel))
+
+    states = session.texts.fix_states
+    assert states["not asked"].format(version="v1") in panel()
+    found = {
+        "asked": "hello", "correction": "Good day.", "wrong": "You said: hello",
+        "answer": "<b>Bye", "holds": False, "answer_before": "Good day.", "held_before": True,
+    }  # fmt: skip
+    folder = tmp_path / "cycles" / "1"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"released": "v0"}')
+    (folder / "probes-v1.json").write_text(json.dumps([found]))
+    assert states["lost"].format(version="v1") in panel() and '<q dir="auto"><b>Bye</q>' in panel()
+    (folder / "probes-v1.json").write_text(json.dumps([{**found, "holds": True}]))
+    assert states["still right"].format(version="v1") in panel() and "Bye" not in panel()
 
 
 def test_feedback_is_taken_back_in_the_list_and_in_the_conversation(
