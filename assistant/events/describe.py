@@ -4,6 +4,7 @@ A template is a text with places such as {version}. The type of the parameter in
 what follows a colon says more:
 
     {votes:#vote|votes}   count with its noun in the singular or plural: 1 vote, 2 votes
+    {votes:~was|were}     a word that goes with the count, which stands elsewhere
     {why:?: }             text with what stands before it, or nothing where it is empty
     {rows:, |none}        list: what stands between its items, and what stands for an empty one
     {share:percent}       share of 1 in percent; {share:percent.1} with one decimal
@@ -84,8 +85,9 @@ def _shown(event: Event, name: str, kind: str, form: str, language: str, depth: 
     if kind in TERM_TYPES:
         return term(kind, str(value), language)
     if kind == "count":
-        one, _, many = form.removeprefix("#").partition("|")
-        return f"{value} {one if value == 1 else many}" if form else str(value)
+        one, _, many = form[1:].partition("|")
+        word = one if value == 1 else many
+        return word if form.startswith("~") else f"{value} {word}" if form else str(value)
     if kind == "number":
         return _number(value, form, str(event.params.get("unit", "")))
     if form.startswith("?"):

@@ -149,16 +149,16 @@ TEMPLATES = {
     "nothing_can_decide": "nothing could show that a candidate is better: no judge is surely better than chance, there "
     "are no held-out votes of both kinds, and the policy names no suite",
     "raters_not_judged": "no rater was compared with the reward models: {why}",
-    "prompts_not_asked": "{count} of {of:#prompt|prompts} {count:#was|were} not asked: {prompts:; }",
+    "prompts_not_asked": "{count} of {of:#prompt|prompts} {count:~was|were} not asked: {prompts:; }",
     "prompt_not_asked": "{prompt} ({why})",
     "and_more": "and {count} more",
     "prompt_too_long": "{tokens:#token|tokens}, and there is room for {most}",
     "prompt_empty": "it is empty",
     "prompt_refused": "{error}",
-    "held_out_votes_too_long": "{count} of {of:#held-out vote|held-out votes} {count:#is|are} on texts longer than the "
-    "model's window, and {count:#was|were} not read",
-    "held_out_votes_refused": "{count} of {of:#held-out vote|held-out votes} {count:#is|are} in conversations that the "
-    "model's template refuses, and {count:#was|were} not read",
+    "held_out_votes_too_long": "{count} of {of:#held-out vote|held-out votes} {count:~is|are} on texts longer than the "
+    "model's window, and {count:~was|were} not read",
+    "held_out_votes_refused": "{count} of {of:#held-out vote|held-out votes} {count:~is|are} in conversations that the "
+    "model's template refuses, and {count:~was|were} not read",
     # Dry run
     "plan_no_version": "{home} has no version yet: a cycle would make v1 from the starter, and find no feedback",
     "plan_continues": "would go on with cycle {number}; done: {steps:, |nothing yet}",

@@ -52,6 +52,11 @@ def test_every_code_has_a_text_whose_places_are_its_parameters(language: str) ->
         assert "{" not in PLACE.sub("", template), code
 
 
+def test_a_verb_goes_with_a_count_that_stands_elsewhere_and_does_not_repeat_it() -> None:
+    one, two = (describe(Event.of("prompts_not_asked", count=n, of=9, prompts=[])) for n in (1, 2))
+    assert (one, two) == ("1 of 9 prompts was not asked: ", "2 of 9 prompts were not asked: ")
+
+
 def test_every_type_of_term_is_in_both_languages() -> None:
     for language in LANGUAGES:
         assert TERMS[language].keys() == set(TERM_TYPES)
