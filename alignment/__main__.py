@@ -115,7 +115,7 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
     quiet_libraries()
     if name == "evaluate":
-        from alignment.evaluation import evaluate
+        from alignment.cycle import evaluate
 
         return evaluate.main
     if name == "cycle":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment.corrections.correction_rows import CorrectedPrompt
+from alignment.corrections.own_wordings import Wordings, wording_key
 from alignment.corrections.paraphrases import reworded
 from alignment.corrections.self_asked import words
 from alignment.data.served_ids import with_token_ids
@@ -42,11 +43,16 @@ class FixProbe:
         return 2 * self.holding > self.wordings
 
 
-def probe_fixes(loaded: Loaded, corrections: Sequence[CorrectedPrompt]) -> list[FixProbe]:
-    """Ask every correction's prompt in its wordings. A prompt that the model's template refuses is left out."""
+def probe_fixes(
+    loaded: Loaded, corrections: Sequence[CorrectedPrompt], own: Wordings | None = None
+) -> list[FixProbe]:
+    """Ask every correction's prompt in its wordings. A prompt that the model's template refuses is left out.
+
+    `own`: further wordings, as `read_wordings` gives them.
+    """
     asked: list[tuple[int, bool, Task]] = []
     for number, correction in enumerate(corrections):
-        for messages in reworded(correction.messages, "probe"):
+        for messages in _wordings(correction, own or {}):
             if _fits(loaded, messages, correction.think):
                 asked.append((number, correction.think, Task("", "", tuple(messages), "", {})))
     answers: list[list[str]] = [[] for _ in corrections]
@@ -93,6 +99,15 @@ def liked_rows(rows: Iterable[Any], window: int, tokenizer: Any) -> list[Row]:
     read = with_token_ids((row for row in rows if row.label), tokenizer)
     liked = [(list(row.prompt_ids), list(row.completion_ids)) for row in read]
     return [row for row in liked if row[0] and row[1] and sum(map(len, row)) <= window]
+
+
+def _wordings(correction: CorrectedPrompt, own: Wordings) -> list[list[dict[str, str]]]:
+    """The conversations in which a correction is probed: as it was, by rules, and as somebody else worded it."""
+    *earlier, last = correction.messages
+    by_rules = reworded(correction.messages, "probe")
+    known = {messages[-1]["content"] for messages in by_rules}
+    texts = [text for text in own.get(wording_key(correction.asked), ()) if text not in known]
+    return [*by_rules, *([*earlier, {**last, "content": text}] for text in texts)]
 
 
 def _fits(loaded: Loaded, messages: Sequence[dict[str, str]], think: bool) -> bool:

@@ -176,6 +176,7 @@ def _keep_failure(journal: Journal, error: Exception) -> None:
 def check(home: Path, policy: Policy) -> None:
     """Check a policy before anything is trained. Raises PolicyError or DataError."""
     candidates.check_recipes(policy.cycle)
+    decisions.own_wordings(policy, home)
     versions = Versions(home)
     evaluation_set(policy.evaluate, 0, home, versions.open(str(versions.released())).manifest.base)
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alignment.corrections.own_wordings import Wordings, read_wordings, unused
 from alignment.cycle import candidates, cycle_state
 from alignment.cycle.cycle_state import Journal
 from alignment.cycle.probing import Probes
@@ -39,7 +40,11 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
     versions = Versions(home)
     released = versions.open(journal.state["released"])
     questions = _questions(home, policy, released, journal)
-    probes = Probes(journal, policy.gate.minimum_probes)
+    wordings = own_wordings(policy, home)
+    rows = snapshot.load(journal.whole)
+    probes = Probes.of_snapshot(rows, policy.gate.minimum_probes, wordings, journal.folder)
+    if (note := unused(wordings, probes.corrections)) is not None:
+        journal.note(note)
     judges = _measured_judges(home, released, journal)
     looks = cycle_state.looks(earlier, released.id)
     decisions: list[dict[str, Any]] = []
@@ -86,6 +91,14 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
         emit(decision.event(), *(reason.event for reason in decision.reasons))
         decisions.append(content)
     return decisions
+
+
+def own_wordings(policy: Policy, home: Path) -> Wordings:
+    """The further wordings that a policy names; none without a file. Raises DataError."""
+    if not policy.evaluate.wordings:
+        return {}
+    path = Path(policy.evaluate.wordings)
+    return read_wordings(path if path.is_absolute() else home / path)
 
 
 def _questions(home: Path, policy: Policy, released: Version, journal: Journal) -> EvaluationSet:

@@ -1,6 +1,7 @@
 """Numbers as people read them in tables: shares in percent, columns of one width."""
 
 from collections.abc import Sequence
+from unicodedata import east_asian_width
 
 
 def with_interval(share: float, low: float, high: float) -> str:
@@ -10,8 +11,15 @@ def with_interval(share: float, low: float, high: float) -> str:
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines whose columns are padded to one width, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes: a Chinese character takes two."""
+    return len(text) + sum(east_asian_width(character) in "WF" for character in text)

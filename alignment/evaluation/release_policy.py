@@ -99,6 +99,8 @@ class EvaluatePolicy:
     which can answer none of them, is asked none."""
     retention: int = 150
     """Maximum number of fixed texts on which perplexity and KL are measured."""
+    wordings: str = ""
+    """File of further wordings of corrected prompts (JSON Lines), absolute or in the home, in which they are probed."""
     max_new_tokens: int | None = None
     """Longest answer; left out: 400 with the starter's suite, and 200 without, where a larger model answers prompts of
     which some have no natural end."""
@@ -108,6 +110,11 @@ class EvaluatePolicy:
             _texts("evaluate.primary", self.primary)
         for name in ("each", "guarded", "prompts", "retention"):
             _whole(f"evaluate.{name}", getattr(self, name), 1)
+        for name in ("suite", "wordings"):
+            if not isinstance(getattr(self, name), str):
+                raise PolicyError(
+                    f"evaluate.{name} is {getattr(self, name)!r}; it must be the name of a file."
+                )
         if self.max_new_tokens is not None:
             _whole("evaluate.max_new_tokens", self.max_new_tokens, 1)
         _whole("evaluate.general", self.general, 0)

@@ -112,6 +112,11 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "guard_undecided": {"margin": "number", "unit": "unit"},
     "too_few_prompts": {"needed": "count"},
     "gate_at_first_look": {"decision": "event", "reasons": "events"},
+    "corrections_asked_again": {
+        **_COMPARED,
+        **dict.fromkeys(("count", "holding", "before", "fixed", "lost", "wrong"), "count"),
+    },
+    "wordings_unused": {"count": "count", "of": "count", "prompt": "text"},
     # Live comparison
     "live_started": {**_COMPARED, "share": "number"},
     "live_under_way": {**_COMPARED, "outcome": "event"},

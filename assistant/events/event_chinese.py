@@ -56,6 +56,9 @@ TEMPLATES = {
     "guard_undecided": "无法判断：区间同时包含零和允许的限度 {margin:signed}",
     "too_few_prompts": "题目太少：两个版本都要回答至少 {needed} 题",
     "gate_at_first_look": "若这是第一次比较，门槛会判定：{decision}\n- {reasons:\n- }",
+    "corrections_asked_again": "重新询问的更正：{count} 个中有 {holding} 个在 {candidate} 中正确，"
+    "在 {released} 中有 {before} 个。新修正 {fixed} 个，丢失 {lost} 个，仍然错误 {wrong} 个。",
+    "wordings_unused": "说法文件的 {of} 个提示中有 {count} 个不属于任何更正，例如“{prompt}”：没有据此提问",
     # 在线对比
     "live_started": "{share:percent}% 的对话由 {candidate} 回答，其余由 {released} 回答",
     "live_under_way": "{candidate} 正与 {released} 对比：{outcome}",

@@ -59,6 +59,10 @@ TEMPLATES = {
     "guard_undecided": "undecided: the interval holds both zero and the margin of {margin:signed}",
     "too_few_prompts": "too few prompts: at least {needed} must be answered by both",
     "gate_at_first_look": "At a first look the gate would say: {decision}\n- {reasons:\n- }",
+    "corrections_asked_again": "Corrections asked again: {holding} of {count} hold in {candidate}, {before} in "
+    "{released}. Fixed: {fixed}. Lost: {lost}. Wrong as before: {wrong}.",
+    "wordings_unused": "{count} of {of:#prompt|prompts} in the file of wordings {count:~is|are} no correction's, such "
+    "as “{prompt}”: nothing is asked for {count:~it|them}",
     # Live comparison
     "live_started": "{candidate} serves {share:percent} % of conversations beside {released}",
     "live_under_way": "{candidate} is being compared with {released}: {outcome}",

@@ -2,7 +2,8 @@
 
     python -m alignment evaluate v1 --home DIR
     python -m alignment evaluate v1 --home DIR --base       # its base without the adapter, which continues text
-    python -m alignment evaluate v2 --against v1 --home DIR # both on the same prompts, as the gate compares them
+    python -m alignment evaluate v2 --against v1 --home DIR # both on the same prompts, as the gate compares them,
+                                                            # and people's corrections asked again
 
 The starter's suite holds tasks whose operands and phrasings training never saw. Answers are drawn greedily unless
 --temperature is given. Intervals are Wilson's.
@@ -15,6 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alignment.corrections.own_wordings import unused
+from alignment.cycle import probing
+from alignment.cycle.decisions import own_wordings
+from alignment.cycle.probing import Probes
 from alignment.errors import DataError
 from alignment.evaluation import comparison, comparison_report
 from alignment.evaluation.answering import answer, with_scores
@@ -23,7 +28,7 @@ from alignment.evaluation.gate import decide
 from alignment.evaluation.held_out_judgements import from_store
 from alignment.evaluation.release_policy import Policy, read_policy
 from alignment.evaluation.shares import Cell, any_correct, cells, overall, table
-from alignment.event_output import emit
+from alignment.event_output import emit, writes_json
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
 from assistant.admin.plain_words import in_words
@@ -32,6 +37,8 @@ from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions, write_atomically
 from assistant.serving.loading import load_for_serving
 from assistant.settings import default_home, default_model
+from feedback_store import FeedbackStore, rows
+from feedback_store.database.store_location import has_store
 
 
 def main(arguments: list[str]) -> None:
@@ -39,6 +46,8 @@ def main(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.samples > 1 and options.temperature == 0:
         raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
+    if options.wordings is not None and options.against is None:
+        raise DataError("Corrections are asked again where two versions are compared. Give --against.")
     versions = Versions(options.home)
     # A home that nobody has opened yet gets the version that the app begins with.
     if not versions.ids() and options.version == versions.next_id():
@@ -88,9 +97,18 @@ def _evaluate(version: Version, options: argparse.Namespace) -> None:
 def _compare(candidate: Version, released: Version, options: argparse.Namespace) -> None:
     """Compare as a cycle does. It decides nothing, and does not count as one of the gate's looks."""
     policy = read_policy(options.policy) if options.policy else Policy()
+    if options.wordings is not None:
+        policy = replace(policy, evaluate=replace(policy.evaluate, wordings=str(options.wordings.absolute())))
+    probes, unasked = _probes(policy, options.home)
     prompts, judgements = from_store(options.home, candidate)
     inputs = evaluation_set(policy.evaluate, options.seed, options.home, released.manifest.base, prompts)
-    compared = comparison.compare(candidate, released, options.home, replace(inputs, judgements=judgements))
+    compared = comparison.compare(
+        candidate,
+        released,
+        options.home,
+        replace(inputs, judgements=judgements),
+        more=partial(probes.measures, candidate.id),
+    )
     margins = comparison.with_margins(policy.gate, inputs.of_starter)
     decision = decide(compared.candidate, compared.released, margins, looks=1)
     print(comparison_report.table(compared))
@@ -98,14 +116,36 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     reasons = [reason.event for reason in decision.reasons]
     emit(Event.of("gate_at_first_look", decision=decision.event(), reasons=reasons), *compared.notes)
     emit(in_words(asdict(decision)))
+    if probes.found:
+        print()
+        emit(probing.summary(probes.found, candidate.id, released.id))
+        if not writes_json():
+            print(f"\n{probing.table(probes.found, candidate.id, released.id)}\n")
+    emit(*unasked)
     content = {
         **comparison_report.content(compared),
         "seed": options.seed,
         "decision": asdict(decision),
+        "probes": [{"fate": one.fate, **one.content()} for one in probes.found],
     }
     output = _write(content, options, f"{candidate.id}-against-{released.id}", indent=1, tell=False)
     comparison_report.plot(compared, output.with_suffix(".png"))
     print(f"written to {output}")
+
+
+def _probes(policy: Policy, home: Path) -> tuple[Probes, list[Event]]:
+    """The corrections and liked replies of the store, and what of a file of wordings belongs to none of them."""
+    wordings = own_wordings(policy, home)
+    pairs, thumbs = [], []
+    if has_store(home):
+        with FeedbackStore.open_home(home, create=False) as store:
+            pairs, thumbs = (
+                rows.preferences(store, policy.rules),
+                rows.unpaired_rows(store, rules=policy.rules),
+            )
+    probes = Probes(pairs, thumbs, policy.gate.minimum_probes, wordings)
+    note = unused(wordings, probes.corrections)
+    return probes, [] if note is None else [note]
 
 
 def _write(
@@ -137,5 +177,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base", action="store_true", help="leave the adapter off: the base alone")
     parser.add_argument("--against", metavar="VERSION", help="compare with this version, as a cycle does")
     parser.add_argument("--policy", type=Path, help="with --against: what is asked, and the gate's margins")
+    parser.add_argument(
+        "--wordings",
+        type=Path,
+        metavar="FILE",
+        help="with --against: JSON Lines of further wordings in which corrections are asked again",
+    )
     parser.add_argument("--output", type=Path, help="JSON file; HOME/evaluations/VERSION.json if left out")
     return parser
