@@ -8,6 +8,7 @@ from datasets import Dataset
 
 from alignment.corrections.paraphrases import Purpose, reworded
 from alignment.data import served_ids
+from alignment.data.demonstration_rows import empty_thought_length
 from alignment.errors import DataError
 from alignment.evaluation.retention import Row
 from assistant.errors import PromptError
@@ -81,7 +82,7 @@ def correction_rows(corrections: Sequence[CorrectedPrompt], tokenizer: Any, wind
             # A person wrote an answer and no thought: none is taught.
             unsupervised = len(prompt_ids)
             if correction.think:
-                unsupervised += len(completion_ids) - len(_answer_ids(correction, tokenizer))
+                unsupervised += empty_thought_length(tokenizer, completion_ids, correction.answer)
             ids = prompt_ids + completion_ids
             columns["input_ids"].append(ids)
             columns["labels"].append([-100] * unsupervised + ids[unsupervised:])
@@ -113,7 +114,3 @@ def wordings(correction: CorrectedPrompt, purpose: Purpose, tokenizer: Any, wind
         return []
     # A conversation that was trimmed when it was served is longer than that when it is rendered whole.
     return [(ids, completion_ids) for ids in prompts if len(ids) + len(completion_ids) <= window]
-
-
-def _answer_ids(correction: CorrectedPrompt, tokenizer: Any) -> list[int]:
-    return prompt.completion(tokenizer, "", correction.answer, False)

@@ -126,16 +126,16 @@ def tokenize_demonstrations(rows: Iterable[Row], tokenizer: Any, max_length: int
             continue
         unsupervised = len(prompt_ids)
         if row.get("answer_only"):
-            unsupervised += _empty_thought_length(tokenizer, completion_ids)
+            unsupervised += empty_thought_length(tokenizer, completion_ids, row["answer"])
         ids = prompt_ids + completion_ids
         columns["input_ids"].append(ids)
         columns["labels"].append([-100] * unsupervised + ids[unsupervised:])
     return Dataset.from_dict(columns), too_long
 
 
-def _empty_thought_length(tokenizer: Any, completion_ids: list[int]) -> int:
-    """Number of tokens at the beginning of a completion that are an empty thought."""
-    empty = f"{prompt.THINK_OPEN}\n\n{prompt.THINK_CLOSE}\n\n"
-    expected = tokenizer(empty, add_special_tokens=False).input_ids
-    equal = [left == right for left, right in zip(expected, completion_ids, strict=False)]
-    return equal.index(False) if False in equal else len(equal)
+def empty_thought_length(tokenizer: Any, completion_ids: list[int], answer: str) -> int:
+    """Number of tokens at the beginning of a completion that are an empty thought: all before its answer.
+
+    A template that opens the thought in the prompt leaves the completion only its end, so no fixed text is looked for.
+    """
+    return max(0, len(completion_ids) - len(prompt.completion(tokenizer, "", answer, False)))
