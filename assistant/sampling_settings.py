@@ -19,6 +19,9 @@ MAX_LOGPROBS = 20
 MAX_PENALTY = 2.0
 """OpenAI's bound on both penalties, which may be negative too."""
 
+JSON_BEGINNINGS = '{["-0123456789tfn'
+"""The characters that an answer can begin with if it follows a schema."""
+
 OPTIONAL_SETTINGS = (
     "min_p",
     "frequency_penalty",

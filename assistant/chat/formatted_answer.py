@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from assistant.errors import EngineError
-from assistant.sampling_settings import Sampling
+from assistant.sampling_settings import JSON_BEGINNINGS, Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Chunk, Logprob, ServedVersion
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
@@ -27,11 +27,15 @@ async def formatted_answer(
     Raises EngineError if it has ended and is no JSON, and what `ServedVersion.stream` raises.
     """
     ids: list[int] = []
+    has_begun = False
     async with aclosing(served.stream(prompt_ids, sampling)) as chunks:
         async for chunk in chunks:
             ids += chunk.token_ids
-            # Grammars have failed silently before, and another server may pass over what it does not know.
-            if chunk.finish_reason == "end" and not _is_json(prompt.decode(served.tokenizer, ids)):
+            ended = chunk.finish_reason == "end"
+            text = "" if has_begun and not ended else prompt.decode(served.tokenizer, ids).lstrip()
+            has_begun = has_begun or bool(text)
+            # A grammar can fail silently, and another server may pass over what it does not know.
+            if (text and text[0] not in JSON_BEGINNINGS) or (ended and not _is_json(text)):
                 raise EngineError(
                     "The answer left its format. Send the message again, or simplify the format."
                 )

@@ -15,6 +15,7 @@ from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
 
 from assistant.errors import EngineBusy, ModelError
 from assistant.registry.versions import Version
+from assistant.sampling_settings import JSON_BEGINNINGS
 from assistant.serving.llama_cpp.completion_request import CompletionRequest
 from assistant.serving.llama_cpp.converted_adapter import adapter_file
 from assistant.serving.llama_cpp.json_grammar import SIGN, grammar_of
@@ -133,10 +134,11 @@ class LlamaServer:
             texts.extend(choice["text"] for choice in part.get("choices", []))
             return False
 
-        # Where llama.cpp refuses a grammar it goes on without one: only a grammar makes the model begin with the sign.
-        body = {"prompt": [0], "n_predict": 1, "stream": True, "temperature": 0.0, "grammar": grammar}
+        # Where llama.cpp refuses a grammar it goes on without one: only a grammar makes a model begin with the sign. A
+        # schema that refers to itself alone is found out at the token after it.
+        body = {"prompt": [0], "n_predict": 2, "stream": True, "temperature": 0.0, "grammar": grammar}
         self.complete(body, each)
-        return "".join(texts) == SIGN
+        return "".join(texts).startswith(tuple(SIGN + letter for letter in JSON_BEGINNINGS))
 
     def _start_next(self) -> None:
         """Start replies in the order in which they came, as long as places and cache last."""

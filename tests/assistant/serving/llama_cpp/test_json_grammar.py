@@ -125,6 +125,7 @@ def test_answers_follow_their_schemas(engine: LlamaCppEngine, temperature: float
     [
         {"type": "text"},
         {"$ref": "#/$defs/none"},
+        {"$ref": "#/$defs/loop", "$defs": {"loop": {"$ref": "#/$defs/loop"}}},
         {"enum": []},
         {"type": "integer", "minimum": 5, "maximum": 3},
         {"type": "string", "pattern": "(?=x)"},
