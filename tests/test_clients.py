@@ -73,6 +73,7 @@ def test_a_client_chats_streams_stops_goes_on_and_names_its_errors(
     assert "7" in outcome["goes_on"]
     assert outcome["structured"]["value"] == 19
     assert outcome["structured"]["sure"] in (True, False)
+    assert outcome["called"] == outcome["structured"]
     assert CONTEXT_ERRORS[client] in outcome["too_long"]
     assert "Shorten it" in outcome["too_long"][-1]
     assert "openai.NotFoundError" in outcome["embedded"]

@@ -1,8 +1,12 @@
-"""The form that a request wants its answer in: `response_format`, checked as OpenAI checks it."""
+"""The form that a request wants its answer in: `response_format`, or the arguments of a tool that it must call.
+
+Both are checked as OpenAI checks them.
+"""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 FIELD = "response_format"
@@ -54,6 +58,52 @@ def schema_of(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
     if strict and (fault := _fault_of_strict(schema)):
         raise Unsupported(f"{place}.schema", f"of the strict format {name!r}: {fault}")
     return schema
+
+
+@dataclass(frozen=True)
+class ForcedTool:
+    """A tool that the answer must call: the answer is its arguments."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+def forced_tool(tools: Sequence[Any], choice: Any) -> ForcedTool | None:
+    """The tool that a request's `tool_choice` demands; None if the answer may be words. Raises Unsupported."""
+    if choice in (None, "none", "auto"):
+        return None
+    functions = _functions(tools)
+    named = choice.get("function") if isinstance(choice, dict) else None
+    name = named.get("name") if isinstance(named, dict) else None
+    if choice == "required" and len(functions) == 1:
+        name = next(iter(functions))
+    if not isinstance(name, str) or name not in functions:
+        known = ", ".join(functions) or "none"
+        raise Unsupported(
+            "tool_choice",
+            f"'none', 'auto', an object that names a function of 'tools' (which has {known[:200]}), or 'required' if "
+            "there is exactly one",
+        )
+    place = "tools.function.parameters"
+    schema = _schema(functions[name].get("parameters"), place)
+    if functions[name].get("strict") and (fault := _fault_of_strict(schema)):
+        raise Unsupported(place, f"of the strict function {name!r}: {fault}")
+    return ForcedTool(name, schema)
+
+
+def _functions(tools: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+    """The functions among tools by their names."""
+    functions = [tool.get("function") for tool in tools if isinstance(tool, dict)]
+    return {
+        function["name"]: function
+        for function in functions
+        if isinstance(function, dict) and isinstance(function.get("name"), str)
+    }
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """A schema as engines take it."""
+    return json.dumps(schema, ensure_ascii=False)
 
 
 def _schema(value: Any, place: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from assistant.api.answer_format import Unsupported
+from assistant.api.answer_format import ForcedTool, Unsupported, as_text, forced_tool
 from assistant.api.api_errors import ApiError
 from assistant.api.sampling_fields import SamplingFields
 from assistant.api.transcript_messages import TranscriptMessage, transcript_of
@@ -31,7 +31,7 @@ class ChatRequest(SamplingFields):
     chat_template_kwargs: _TemplateOptions | None = None
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
 
-    # A model may call tools or not, and none here does: only a request that demands a call is refused.
+    # A model may call tools or not, and none here does, unless the request demands the call of one.
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: list[Any] | None = None
@@ -50,18 +50,13 @@ class ChatRequest(SamplingFields):
         for name, (value, default) in unsupported.items():
             if value not in (None, default):
                 raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
-        for name in ("tool_choice", "function_call"):
-            if getattr(self, name) not in (None, "none", "auto"):
-                raise Unsupported(
-                    name,
-                    "only 'none' and 'auto' are supported, because no model here calls tools; an answer in a given "
-                    "format is what 'response_format' asks for",
-                )
+        if self.function_call not in (None, "none", "auto"):
+            raise Unsupported("function_call", "only 'none' and 'auto' are supported; use 'tool_choice'")
         if not self.transcript or self.transcript[-1]["role"] != "user":
             raise Unsupported(
                 "messages", "the last message must be a user's, a tool's, or an answer to continue"
             )
-        if self.prefill and self.response_format not in (None, {"type": "text"}):
+        if self.prefill and self.schema_text is not None:
             raise Unsupported(
                 "response_format", "not for an answer that the last message begins: leave one out"
             )
@@ -100,6 +95,16 @@ class ChatRequest(SamplingFields):
     def uses_tools(self) -> bool:
         """Whether the messages hold calls of tools or their results."""
         return any(message.uses_tools for message in self.messages)
+
+    @property
+    def tool(self) -> ForcedTool | None:
+        """The tool that the answer must call; None if it need not. Raises Unsupported."""
+        return forced_tool(self.tools or [], self.tool_choice)
+
+    @property
+    def schema_text(self) -> str | None:
+        """The JSON schema that the answer must follow: of the tool's arguments, if it must call one."""
+        return super().schema_text if self.tool is None else as_text(self.tool.schema)
 
     def sampling(self, default: Sampling) -> Sampling:
         """The sampling settings, with those of `default` where the request has none."""

@@ -32,11 +32,16 @@ class CompletionWriter:
     """At the start, what the client has written of it already."""
     prefilled: int = 0
     """Tokens of that."""
+    tool: str | None = None
+    """The name of the tool that the answer calls: it is the tool's arguments."""
     tokens: int = 0
 
     def opening(self, update: Update, with_usage: bool) -> dict[str, Any]:
         """The first chunk, which names the role."""
-        return self._with_choice(update, {"role": "assistant", "content": ""}, with_usage=with_usage)
+        delta: dict[str, Any] = {"role": "assistant", "content": "" if self.tool is None else None}
+        if self.tool is not None:
+            delta["tool_calls"] = [{"index": 0, **self._call(update, "")}]
+        return self._with_choice(update, delta, with_usage=with_usage)
 
     def chunks(self, update: Update, with_usage: bool) -> Iterator[dict[str, Any]]:
         """Chunks of what is new since the last update, thought before answer; at the end the finish reason."""
@@ -44,14 +49,16 @@ class CompletionWriter:
         thought, answer = self._new_texts(update)
         if thought:
             delta["reasoning_content"] = thought
-        if answer:
+        if answer and self.tool is not None:
+            delta["tool_calls"] = [{"index": 0, "function": {"arguments": answer}}]
+        elif answer:
             delta["content"] = answer
         logprobs = update.logprobs[self.tokens :]
         if delta or logprobs:
             self.tokens = len(update.logprobs)
             yield self._with_choice(update, delta, logprobs, with_usage=with_usage)
         if update.finish_reason is not None:
-            yield self._with_choice(update, {}, with_usage=with_usage, finish=FINISH[update.finish_reason])
+            yield self._with_choice(update, {}, with_usage=with_usage, finish=self._finish(update))
 
     def chunk(
         self, update: Update, choices: list[dict[str, Any]], usage: dict[str, int] | None
@@ -74,13 +81,15 @@ class CompletionWriter:
         """The whole choice."""
         thought, answer = self._new_texts(update)
         message: dict[str, Any] = {"role": "assistant", "content": answer, "refusal": None}
+        if self.tool is not None:
+            message |= {"content": None, "tool_calls": [self._call(update, answer)]}
         if thought:
             message["reasoning_content"] = thought
         return {
             "index": self.index,
             "message": message,
             "logprobs": self.logprobs(update.logprobs),
-            "finish_reason": FINISH[update.finish_reason or "end"],
+            "finish_reason": self._finish(update),
             **self._reply_id(update),
         }
 
@@ -119,6 +128,14 @@ class CompletionWriter:
         if not with_usage:
             del chunk["usage"]
         return chunk
+
+    def _call(self, update: Update, arguments: str) -> dict[str, Any]:
+        function = {"name": self.tool, "arguments": arguments}
+        return {"id": f"call_{update.reply_id}", "type": "function", "function": function}
+
+    def _finish(self, update: Update) -> str:
+        reason = update.finish_reason or "end"
+        return "tool_calls" if self.tool is not None and reason == "end" else FINISH[reason]
 
     def _reply_id(self, update: Update) -> dict[str, str]:
         """The id to rate this choice by, where it is not the completion's."""

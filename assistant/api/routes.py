@@ -27,7 +27,7 @@ from assistant.api.text_completions import Continuation, TextRequest, TextWriter
 from assistant.auth.pseudonyms import Raters
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update, close_all, together
-from assistant.errors import AssistantError, ConversationError
+from assistant.errors import AssistantError, ConversationError, FormatRefused
 from assistant.serving import prompt
 from assistant.serving.tokenizing.chat_template import knows_tools
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
@@ -151,6 +151,7 @@ class Api:
                 number,
                 answer=prompt.decode(tokenizer, begun).lstrip(),
                 prefilled=len(begun),
+                tool=None if body.tool is None else body.tool.name,
             )
             for number in range(len(streams))
         ]
@@ -205,7 +206,11 @@ class Api:
         with self._chat.engine.lease(version) as lease:
             tokenizer = lease.tokenizer
             if sampling.schema is not None:
-                await asyncio.to_thread(lease.check_schema, sampling.schema)
+                try:
+                    await asyncio.to_thread(lease.check_schema, sampling.schema)
+                except FormatRefused as error:
+                    param = "response_format" if body.tool is None else "tools"
+                    raise ApiError(400, str(error), param=param, code="invalid_value") from error
         if body.uses_tools and not knows_tools(tokenizer):
             raise ApiError(
                 400,

@@ -1,11 +1,10 @@
 """The fields that every request for a completion has: how it is drawn, how long it may be, whether it is streamed."""
 
-import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from assistant.api.answer_format import Unsupported, schema_of
+from assistant.api.answer_format import Unsupported, as_text, schema_of
 from assistant.sampling_settings import MAX_PENALTY, MAX_TEMPERATURE, Sampling
 
 MAX_INT64 = 2**63 - 1
@@ -60,7 +59,7 @@ class SamplingFields(BaseModel):
     def schema_text(self) -> str | None:
         """The JSON schema that the answer must follow, as JSON. Raises Unsupported."""
         schema = schema_of(self.response_format)
-        return None if schema is None else json.dumps(schema, ensure_ascii=False)
+        return None if schema is None else as_text(schema)
 
     @property
     def limit(self) -> int | None:

@@ -25,6 +25,15 @@ SCHEMA = {
 FORMAT = {"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA, "strict": True}}
 
 
+TOOL = {"type": "function", "function": {"name": "Sum", "parameters": SCHEMA}}
+
+
+def arguments(completion: Any) -> Any:
+    """The arguments of the one tool that a completion calls."""
+    (call,) = completion.choices[0].message.tool_calls
+    return json.loads(call.function.arguments)
+
+
 def history(answer: str) -> list[dict[str, str]]:
     """A conversation of one exchange, and the next question."""
     return [
@@ -55,6 +64,7 @@ def with_openai(url: str) -> dict[str, Any]:
         goes_on=lambda answer: text(history(answer)),
         too_long=lambda: text(asked(TOO_LONG)),
         structured=lambda: json.loads(text(asked(QUESTION), response_format=FORMAT)),
+        called=lambda: arguments(ask(asked(QUESTION), tools=[TOOL], tool_choice="required")),
         embedded=lambda: client.embeddings.create(model="thumbtune", input=QUESTION),
     )
 
@@ -81,6 +91,7 @@ def with_litellm(url: str) -> dict[str, Any]:
         goes_on=lambda answer: text(history(answer)),
         too_long=lambda: text(asked(TOO_LONG)),
         structured=lambda: json.loads(text(asked(QUESTION), response_format=FORMAT)),
+        called=lambda: arguments(ask(asked(QUESTION), tools=[TOOL], tool_choice="required")),
         embedded=lambda: litellm.embedding(input=[QUESTION], **access),
     )
 
@@ -98,6 +109,7 @@ def with_langchain(url: str) -> dict[str, Any]:
         goes_on=lambda answer: model.invoke(history(answer)).content,
         too_long=lambda: model.invoke(TOO_LONG),
         structured=lambda: model.with_structured_output(SCHEMA, method="json_schema").invoke(QUESTION),
+        called=lambda: model.with_structured_output(SCHEMA, method="function_calling").invoke(QUESTION),
         embedded=lambda: embeddings.embed_query(QUESTION),
     )
 
@@ -110,14 +122,9 @@ def with_llama_index(url: str) -> dict[str, Any]:
     from pydantic import create_model
 
     access: dict[str, Any] = {"api_base": url, "api_key": "llama-index", "max_retries": 0}
-    model = OpenAILike(
-        model="thumbtune",
-        temperature=0,
-        is_chat_model=True,
-        context_window=1024,
-        should_use_structured_outputs=True,
-        **access,
-    )
+    options = access | {"temperature": 0, "is_chat_model": True, "context_window": 1024}
+    model = OpenAILike(model="thumbtune", should_use_structured_outputs=True, **options)
+    calling = OpenAILike(model="thumbtune", is_function_calling_model=True, **options)
     sums = create_model("Sum", value=(int, ...), sure=(bool, ...))
 
     def text(messages: list[dict[str, str]], **fields: Any) -> str:
@@ -134,6 +141,7 @@ def with_llama_index(url: str) -> dict[str, Any]:
         goes_on=lambda answer: text(history(answer)),
         too_long=lambda: text(asked(TOO_LONG)),
         structured=lambda: model.as_structured_llm(sums).complete(QUESTION).raw.model_dump(),
+        called=lambda: calling.as_structured_llm(sums).complete(QUESTION).raw.model_dump(),
         embedded=lambda: OpenAIEmbedding(model_name="thumbtune", **access).get_text_embedding(QUESTION),
     )
 
@@ -149,6 +157,7 @@ def trial(
     goes_on: Callable[[str], Any],
     too_long: Callable[[], Any],
     structured: Callable[[], Any],
+    called: Callable[[], Any],
     embedded: Callable[[], Any],
 ) -> dict[str, Any]:
     """What came of each: texts, values, and the names of the exceptions with their bases."""
@@ -159,6 +168,7 @@ def trial(
         "stopped": chat(stop=["="]),
         "goes_on": goes_on(answer),
         "structured": structured(),
+        "called": called(),
         "too_long": refusal(too_long),
         "embedded": refusal(embedded),
     }

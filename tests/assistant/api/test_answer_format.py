@@ -163,6 +163,68 @@ async def test_an_engine_without_grammars_refuses_in_words(chat: FakeChat) -> No
     assert chat.owners == {}
 
 
+ADD = {"type": "function", "function": {"name": "add", "parameters": SCHEMA}}
+NAMED = {"type": "function", "function": {"name": "add"}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [([ADD], "required"), ([ADD, {"type": "function", "function": {"name": "b"}}], NAMED)],
+)
+async def test_a_call_that_is_demanded_has_arguments_that_follow_the_tools_schema(
+    chat: FakeChat, tools: Any, choice: Any
+) -> None:
+    async with fake_api(chat) as client:
+        completion = await completed(client, "347 + 285", tools=tools, tool_choice=choice)
+        chunks = await streamed(client, "347 + 285", tools=tools, tool_choice=choice)
+    (choice,) = completion["choices"]
+    (call,) = choice["message"]["tool_calls"]
+    assert call["function"] == {"name": "add", "arguments": FORMATTED}
+    assert (choice["message"]["content"], choice["finish_reason"]) == (None, "tool_calls")
+    deltas = [entry["delta"] for chunk in chunks for entry in chunk["choices"]]
+    calls = [part for delta in deltas for part in delta.get("tool_calls", [])]
+    assert calls[0]["function"] == {"name": "add", "arguments": ""}
+    assert calls[0]["id"].startswith("call_")
+    assert "".join(part["function"]["arguments"] for part in calls) == FORMATTED
+    assert not any(delta.get("content") for delta in deltas)
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    assert chat.samplings[-1].schema == json.dumps(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "param"),
+    [
+        ([], "required", "tool_choice"),
+        ([ADD, {"type": "function", "function": {"name": "b"}}], "required", "tool_choice"),
+        ([ADD], {"type": "function", "function": {"name": "other"}}, "tool_choice"),
+        ([ADD], {"type": "function", "function": {"name": ["add"]}}, "tool_choice"),
+        ([ADD], "add", "tool_choice"),
+        (
+            [{"type": "function", "function": {"name": "add", "parameters": 3}}],
+            NAMED,
+            "tools.function.parameters",
+        ),
+        (
+            [{"type": "function", "function": {"name": "add", "strict": True, "parameters": {}}}],
+            NAMED,
+            "tools.function.parameters",
+        ),
+    ],
+)
+async def test_a_demand_that_cannot_be_met_is_refused_in_words(
+    chat: FakeChat, tools: Any, choice: Any, param: str
+) -> None:
+    body = {"model": "thumbtune", "messages": [{"role": "user", "content": "hello"}]}
+    async with fake_api(chat) as client:
+        answer = await client.post(
+            "/v1/chat/completions", json=body | {"tools": tools, "tool_choice": choice}
+        )
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+        chat.has_formats = False
+        answer = await client.post("/v1/chat/completions", json=body | {"tools": [ADD], "tool_choice": NAMED})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools")
+
+
 class Sum(BaseModel):
     """What structured output is asked for."""
 
