@@ -100,6 +100,8 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+    # Without the frozen objects the rest is so small that a visit of all of it would be due all the time.
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture

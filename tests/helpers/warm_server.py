@@ -117,6 +117,8 @@ if __name__ == "__main__":
     gc.enable()
     gc.collect()
     gc.freeze()
+    # Without the frozen objects the rest is so small that a visit of all of it would be due all the time.
+    gc.set_threshold(20_000, 20, 50)
     server = Server(Path(sys.argv[1]), int(sys.argv[2]))
     program = server.next_program()
     if program is None:
