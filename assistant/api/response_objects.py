@@ -40,6 +40,14 @@ class ResponseRequest(BaseModel):
         """The same as a chat completion that continues the transcript `before`. Raises ApiError."""
         if self.background:
             raise ApiError(400, "background: only false is supported; leave it out.", param="background")
+        if self.tool_choice not in (None, "none", "auto"):
+            raise ApiError(
+                400,
+                "tool_choice: only 'none' and 'auto' are supported here; the call of a tool can be demanded of "
+                "/v1/chat/completions, and an answer in a given format by 'text.format'.",
+                param="tool_choice",
+                code="invalid_value",
+            )
         items = [{"role": "user", "content": self.input}] if isinstance(self.input, str) else self.input
         messages = [message for item in items if (message := _message(item)) is not None]
         if self.instructions is not None:
@@ -55,7 +63,6 @@ class ResponseRequest(BaseModel):
             "temperature": self.temperature,
             "top_p": self.top_p,
             "tools": self.tools,
-            "tool_choice": None if self.tool_choice == "auto" else self.tool_choice,
             "user": self.user,
             "reasoning_effort": (self.reasoning or {}).get("effort"),
             "response_format": _response_format((self.text or {}).get("format")),

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update, close_all, together
 from assistant.errors import AssistantError, ConversationError, FormatRefused
 from assistant.serving import prompt
+from assistant.serving.engine import ServedVersion
 from assistant.serving.tokenizing.chat_template import knows_tools
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 from feedback_store import StoreError, UnknownReply
@@ -78,6 +80,8 @@ class Api:
         self._keys = ApiKeys(keys)
         self._started = int(time.time())
         self._requests: metrics.Requests = Counter()
+        # A check waits for a place in a busy engine, as the event loop's own few threads must not.
+        self._checks = ThreadPoolExecutor(4, thread_name_prefix="check-format")
         self.allowed: dict[str, str] = {}
         """The method that each path accepts."""
 
@@ -207,7 +211,7 @@ class Api:
             tokenizer = lease.tokenizer
             if sampling.schema is not None:
                 try:
-                    await asyncio.to_thread(lease.check_schema, sampling.schema)
+                    await self._check_schema(lease, sampling.schema)
                 except FormatRefused as error:
                     param = "response_format" if body.tool is None else "tools"
                     raise ApiError(400, str(error), param=param, code="invalid_value") from error
@@ -233,6 +237,9 @@ class Api:
         ]
         return streams, tokenizer
 
+    async def _check_schema(self, served: ServedVersion, schema: str) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._checks, served.check_schema, schema)
+
     def _transcript(self, reply_id: str, rater: str) -> list[dict[str, str]]:
         try:
             return self._chat.library.transcript(reply_id, rater)
@@ -251,7 +258,7 @@ class Api:
             # The version is held until the last token.
             with self._chat.engine.lease(version) as served:
                 if body.schema_text is not None:
-                    await asyncio.to_thread(served.check_schema, body.schema_text)
+                    await self._check_schema(served, body.schema_text)
                 ids = await asyncio.to_thread(body.ids, served.tokenizer)
                 writer = TextWriter(body, served, ids)
                 async with aclosing(continued(served, ids, body.sampling(self._chat.sampling))) as updates:
