@@ -98,7 +98,7 @@ class CompletionRequest:
             [*self.prompt_ids, *generated], self.sampling, count, ignore_end, len(generated)
         )
         if self.sampling.schema is not None:
-            body["grammar"] = grammar_of(self.sampling.schema, self.base.tokenizer)
+            body["grammar"] = grammar_of(self.sampling.schema)
         complete(body | lora(self.adapter, self.adapters), each)
 
     def _tokens_of(self, choice: dict[str, Any]) -> tuple[list[int], list[Logprob]]:

@@ -11,7 +11,7 @@ from gguf import GGUFWriter
 from assistant.bases.gguf_layout import ARCHITECTURES, metadata_of
 from assistant.errors import ModelError
 
-FORMAT = 3
+FORMAT = 4
 """Raised when converted files change, so that files of an earlier release are not read."""
 _converting = threading.Lock()
 

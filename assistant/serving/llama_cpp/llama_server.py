@@ -127,7 +127,7 @@ class LlamaServer:
 
     def _try(self, schema: str) -> bool:
         self._has_tried = True
-        grammar = grammar_of(schema, self.base.tokenizer, on_trial=True)
+        grammar = grammar_of(schema, on_trial=True)
         texts: list[str] = []
 
         def each(part: dict[str, Any]) -> bool:

@@ -1,16 +1,16 @@
 """The text by which llama.cpp knows each token of a converted base.
 
 llama.cpp names the tokens that it draws by their texts alone, one token a part of its stream, and holds back the bytes
-of a character until it is whole. Its grammars read the same texts. So each token has a text of its own, whole
-characters only: a byte that is no character by itself is a character of `STRAY` on, and a token that no text can
-contain, such as END or one whose bytes another token has too, has a name.
+of a character until it is whole. Its grammars read the same texts. So each token has a text of its own, in which each
+byte beyond ASCII is a character: any text can then be written token by token, however its characters are divided among
+them. A token that no text can contain, such as END or one whose bytes another token has too, has a name.
 """
 
 from assistant.serving.tokenizing.token_bytes import bytes_as_letters, token_bytes
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
-STRAY = 0xE000
-"""The character that stands for the byte 0; Unicode reserves it and the next 6,399 for private use."""
+STAND_IN = 0xE000
+"""This character and those after it stand for bytes; Unicode reserves them for private use."""
 
 
 def token_texts(tokenizer: Tokenizer, size: int) -> list[tuple[str, bool]]:
@@ -31,20 +31,10 @@ def token_texts(tokenizer: Tokenizer, size: int) -> list[tuple[str, bool]]:
 
 
 def shown(content: bytes) -> str:
-    """Bytes as whole characters: UTF-8, and for each byte that is not part of it the character that stands for it."""
-    text = content.decode("utf-8", errors="surrogateescape")
-    # The characters that stand for bytes are spelled byte by byte themselves.
-    return "".join(map(_shown_letter, text)) if not text.isascii() else text
+    """Bytes as characters: ASCII, and for each other byte the character that stands for it."""
+    return "".join(chr(byte if byte < 0x80 else STAND_IN + byte) for byte in content)
 
 
 def stored(text: str) -> str:
     """A token's text as a GGUF file of the kind "gpt2" spells it: a letter for each of its bytes."""
     return bytes_as_letters(text.encode())
-
-
-def _shown_letter(letter: str) -> str:
-    if 0xDC80 <= ord(letter) <= 0xDCFF:
-        return chr(STRAY + ord(letter) - 0xDC00)
-    if STRAY <= ord(letter) < STRAY + 256:
-        return "".join(chr(STRAY + byte) for byte in letter.encode())
-    return letter
