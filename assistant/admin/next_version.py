@@ -74,7 +74,7 @@ class NextVersion:
             trial = live_comparison.read(self._home)
             if trial is not None:
                 return Outlook("comparison", candidate=trial.candidate)
-            newest = next(cycle_records.iter_cycles(self._home), None)
+            newest = next(cycle_records.iter_cycles(self._home, _pass_over), None)
             if newest is not None and not newest.ended:
                 return Outlook("training" if last_run.is_running(self._home) else "interrupted")
             return self._latest()
@@ -122,7 +122,7 @@ class NextVersion:
             self._rested = time.monotonic() + (REST * took if took > self._patience else 0.0)
 
     def _new_votes(self) -> int:
-        known = cycle_records.known_votes(cycle_records.iter_cycles(self._home))
+        known = cycle_records.known_votes(cycle_records.iter_cycles(self._home, _pass_over))
         return len(standing_votes(self._store) - known)
 
     def _outlook(self, rule: CycleRule, votes: int) -> Outlook:
@@ -142,3 +142,7 @@ class NextVersion:
             took = ended - began
             self._obstacles_rested = ended + (REST * took if took > self._patience else 0.0)
         return self._obstacles
+
+
+def _pass_over(path: Path, error: Exception) -> None:
+    """A damaged state is logged where admins read it, and not whenever somebody chats."""
