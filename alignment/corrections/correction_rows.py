@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from alignment.corrections.paraphrases import Purpose, reworded
 from alignment.data import served_ids
-from alignment.data.demonstration_rows import empty_thought_length
+from alignment.data.demonstration_rows import length_before_answer
 from alignment.errors import DataError
 from alignment.evaluation.retention import Row
 from assistant.errors import PromptError
@@ -24,6 +24,8 @@ class CorrectedPrompt:
     prompt_ids: list[int]
     answer: str
     wrong: str
+    thought: str = ""
+    """The thought of the reply that was corrected."""
 
     @property
     def asked(self) -> str:
@@ -58,7 +60,12 @@ def corrections_among(pairs: Iterable[Any]) -> list[CorrectedPrompt]:
         if pair.source == "correction" and pair.chosen.answer.strip():
             messages = [dict(message) for message in pair.messages]
             correction = CorrectedPrompt(
-                messages, pair.think, list(pair.prompt_ids), pair.chosen.answer, pair.rejected.answer
+                messages,
+                pair.think,
+                list(pair.prompt_ids),
+                pair.chosen.answer,
+                pair.rejected.answer,
+                pair.rejected.thought or "",
             )
             found[str(messages), pair.think] = correction
     return list(found.values())
@@ -79,10 +86,11 @@ def correction_rows(corrections: Sequence[CorrectedPrompt], tokenizer: Any, wind
             continue
         used.append(correction)
         for prompt_ids, completion_ids in rows:
-            # A person wrote an answer and no thought: none is taught.
+            # A person wrote an answer and no thought: none is taught. The model's own stands before the answer all the
+            # same, since that is where it will have to give the answer.
             unsupervised = len(prompt_ids)
             if correction.think:
-                unsupervised += empty_thought_length(tokenizer, completion_ids, correction.answer)
+                unsupervised += length_before_answer(tokenizer, completion_ids, correction.answer)
             ids = prompt_ids + completion_ids
             columns["input_ids"].append(ids)
             columns["labels"].append([-100] * unsupervised + ids[unsupervised:])
@@ -101,7 +109,7 @@ def wordings(correction: CorrectedPrompt, purpose: Purpose, tokenizer: Any, wind
 
     Raises PromptError if the model's template refuses imported messages.
     """
-    completion_ids = prompt.completion(tokenizer, "", correction.answer, correction.think)
+    completion_ids = prompt.completion(tokenizer, correction.thought, correction.answer, correction.think)
     served = served_ids.prompt_ids(correction, correction.messages, tokenizer)
     prompts = [
         served,

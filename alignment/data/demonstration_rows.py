@@ -126,15 +126,15 @@ def tokenize_demonstrations(rows: Iterable[Row], tokenizer: Any, max_length: int
             continue
         unsupervised = len(prompt_ids)
         if row.get("answer_only"):
-            unsupervised += empty_thought_length(tokenizer, completion_ids, row["answer"])
+            unsupervised += length_before_answer(tokenizer, completion_ids, row["answer"])
         ids = prompt_ids + completion_ids
         columns["input_ids"].append(ids)
         columns["labels"].append([-100] * unsupervised + ids[unsupervised:])
     return Dataset.from_dict(columns), too_long
 
 
-def empty_thought_length(tokenizer: Any, completion_ids: list[int], answer: str) -> int:
-    """Number of tokens at the beginning of a completion that are an empty thought: all before its answer.
+def length_before_answer(tokenizer: Any, completion_ids: list[int], answer: str) -> int:
+    """Number of tokens of a completion before its answer: its thought, which may be empty, and its tags.
 
     A template that opens the thought in the prompt leaves the completion only its end, so no fixed text is looked for.
     """

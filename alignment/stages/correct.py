@@ -121,8 +121,11 @@ def make_anchors(
     near = not_about(self_asked(loaded, openings, each, recipe.seed), asked)
     near = random.Random(recipe.seed).sample(near, min(recipe.near, len(near)))
     far = not_about(self_asked(loaded, [""], recipe.far, recipe.seed), asked)
+    # In the modes in which people corrected: after a thought, answers change that do not without one.
+    modes = [correction.think for correction in corrections]
     prompts = [
-        prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], False) for text in [*near, *far]
+        prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], modes[number % len(modes)])
+        for number, text in enumerate([*near, *far])
     ]
     rows = [row for row in anchoring.greedy_answers(loaded, prompts) if row[1]]
     say(

@@ -62,6 +62,18 @@ def test_the_empty_thought_before_a_corrected_answer_is_not_supervised(
         assert tokenizer.decode(row["input_ids"]).count("<think>") == 1
 
 
+def test_a_correction_is_taught_after_the_thought_of_the_reply_which_is_not_supervised(
+    tokenizer: Any,
+) -> None:
+    correction = CorrectedPrompt(ROWS[0]["messages"], True, [], "0+2=2", "0+2=3", "I add 2 to 0.")
+    rows: list[Any] = list(correction_rows([correction], tokenizer, 200).training)
+    assert len(rows) > 5
+    for row in rows:
+        assert tokenizer.decode([token for token in row["labels"] if token != -100]) == "0+2=2<|im_end|>"
+        end = "<think>\nI add 2 to 0.\n</think>\n\n0+2=2<|im_end|>"
+        assert tokenizer.decode(row["input_ids"]).endswith(end)
+
+
 def test_a_row_that_is_too_long_is_left_out_whole_and_counted(tokenizer: Any) -> None:
     dataset, too_long = tokenize_demonstrations(ROWS, tokenizer, max_length=5)
     assert (len(dataset), too_long) == (0, len(ROWS))

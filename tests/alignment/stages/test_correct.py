@@ -1,6 +1,7 @@
 """The stage that learns corrections: what it learns, what it keeps, and what it says of bad input."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
 from alignment.corrections import anchors as anchoring
+from alignment.corrections.correction_rows import CorrectedPrompt
 from alignment.stages import correct
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
@@ -38,6 +40,32 @@ def correct_one(home: Path) -> Path:
 
 def run(home: Path, *flags: str) -> int:
     return main(["correct", "--home", str(home), *flags])
+
+
+@pytest.mark.parametrize(
+    ("modes", "asked"), [((False,), {False}), ((True,), {True}), ((True, False), {True, False})]
+)
+def test_anchors_think_where_the_corrected_replies_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modes: tuple[bool, ...], asked: set[bool]
+) -> None:
+    loaded = load_for_serving(Versions(tiny_home(tmp_path)).open("v1"), tmp_path)
+    corrections = [
+        CorrectedPrompt([{"role": "user", "content": f"{number}?"}], think, [], "Yes.", "No.")
+        for number, think in enumerate(modes)
+    ]
+    prompts: list[list[int]] = []
+    monkeypatch.setattr(correct, "self_asked", lambda *_: ["Who am I?", "What is it?"])
+    monkeypatch.setattr(anchoring, "greedy_answers", lambda _, rows: prompts.extend(rows) or [])
+    monkeypatch.setattr(anchoring, "anchors_at", lambda *_: [])
+
+    correct.make_anchors(SimpleNamespace(loaded=loaded), corrections, [], correct.CorrectRecipe())  # type: ignore[arg-type]
+
+    rendered = {
+        (think, text): prompt.render(loaded.tokenizer, [{"role": "user", "content": text}], think)
+        for think in (True, False)
+        for text in ("Who am I?", "What is it?")
+    }
+    assert {think for (think, _), ids in rendered.items() if ids in prompts} == asked
 
 
 def test_a_correction_is_learned_in_words_that_nobody_typed(tmp_path: Path) -> None:
