@@ -1,5 +1,6 @@
 """The app over a real vLLM on the CPU: it chats, and a released version is loaded there by name."""
 
+import json
 import os
 import subprocess
 import time
@@ -48,6 +49,8 @@ def vllm(tmp_path: Path) -> Iterator[str]:
         "--max-lora-rank": "32",
         "--dtype": "bfloat16",
         "--max-model-len": "1024",
+        # Else a small model writes nothing but white space between the parts of an answer in JSON.
+        "--structured-outputs-config": json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}),
         "--host": "127.0.0.1",
         "--port": str(port),
     }
@@ -133,3 +136,22 @@ def test_a_chat_over_vllm_follows_releases_and_never_asks_it_to_load_a_damaged_a
         versions.release("v1")
         until_served(app, "v1")
         assert ask(app)[1] == text
+
+
+def test_answers_over_vllm_follow_their_schema_after_a_free_thought(vllm: str, home: Path) -> None:
+    schema = {"type": "object", "properties": {"答案": {"enum": ["是", "否"]}}, "required": ["答案"]}
+    body: dict[str, Any] = {
+        "model": "thumbtune",
+        "messages": [{"role": "user", "content": "What is 12 + 7?"}],
+        "temperature": 0,
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
+    }
+    with running_app(home, "--engine-url", vllm) as app, httpx.Client(base_url=app, timeout=120) as client:
+        message = client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]
+        assert json.loads(message["content"])["答案"] in ("是", "否")
+        assert "12+7=19" in message["reasoning_content"]
+        body["response_format"]["json_schema"]["schema"] = {"type": "text"}
+        refused = client.post("/v1/chat/completions", json=body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format"), (
+            refused.text
+        )

@@ -44,6 +44,8 @@ SCHEMA_FIELDS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "llamacpp": lambda schema: {"json_schema": schema},
 }
 """The field that holds an answer to a JSON schema, by the owner of the server's models."""
+MOST_SCHEMAS = 100
+"""Schemas that are known to be followed; any other is tried first."""
 CHECK_SECONDS = 0.5
 """How often the registry is asked which version is released."""
 
@@ -210,14 +212,36 @@ class RemoteVersion:
         self._url, self._headers, self._name = url, headers, name
         self._takes_ids = True
         self._schema_field = SCHEMA_FIELDS.get(owner)
+        self._followed: set[str] = set()
+        """Schemas that the server is known to follow."""
 
     def check_schema(self, schema: str) -> None:
-        """See `ServedVersion.check_schema`. Whether the server can make something of the schema only a reply shows."""
+        """See `ServedVersion.check_schema`. Raises EngineError if the server cannot be asked.
+
+        It is asked for one token: in a stream it would refuse after the thought.
+        """
         if self._schema_field is None:
             raise FormatRefused(
                 f"The replies come from the server {self._url}, which may ignore a format: of its kind that is not "
                 "known, as it is of vLLM and llama.cpp. Leave the format out, and ask for it in a message."
             )
+        if schema in self._followed:
+            return
+        body = {"model": self._name, "prompt": "?", "max_tokens": 1} | self._schema_field(json.loads(schema))
+        try:
+            url = f"{self._url}/v1/completions"
+            response = httpx.post(url, json=body, headers=self._headers, timeout=LOAD_TIMEOUT)
+        except httpx.HTTPError as error:
+            raise EngineError(
+                f"The server {self._url} did not answer: {_reason(error)}. Try again."
+            ) from error
+        if response.status_code in (400, 422):
+            why = _text_of(response, self._name)
+            raise FormatRefused(f"The server {self._url} refused an answer in this format: {why}.")
+        _raise_refusal(response, self._url, self._name)
+        if len(self._followed) >= MOST_SCHEMAS:
+            self._followed.clear()
+        self._followed.add(schema)
 
     async def stream(self, prompt_ids: list[int], sampling: Sampling) -> AsyncGenerator[Chunk, None]:
         """See `ServedVersion.stream`. Closing the iterator closes the connection, which is how such servers cancel.
@@ -233,7 +257,7 @@ class RemoteVersion:
                     body = self._body(sampling, limit) | {"prompt": prompt_ids}
                     async with client.stream("POST", "/v1/completions", json=body) as response:
                         if response.status_code not in (400, 422):
-                            async for chunk in self._chunks(response, sampling):
+                            async for chunk in self._chunks(response):
                                 yield chunk
                             return
                     # Such a server takes text only. If it refused something else, the second request shows it.
@@ -242,7 +266,7 @@ class RemoteVersion:
                 async with client.stream("POST", "/v1/completions", json=body) as response:
                     if not response.is_success:
                         self._takes_ids = True
-                    async for chunk in self._chunks(response, sampling):
+                    async for chunk in self._chunks(response):
                         yield chunk
         except httpx.HTTPError as error:
             raise EngineError(
@@ -292,12 +316,9 @@ class RemoteVersion:
         without_start = prompt_ids[len(start) :] if prompt_ids[: len(start)] == start else prompt_ids
         return str(self.tokenizer.decode(without_start, skip_special_tokens=False))
 
-    async def _chunks(self, response: httpx.Response, sampling: Sampling) -> AsyncGenerator[Chunk, None]:
+    async def _chunks(self, response: httpx.Response) -> AsyncGenerator[Chunk, None]:
         if not response.is_success:
             await response.aread()
-            if sampling.schema is not None and response.status_code in (400, 422):
-                why = _text_of(response, self._name)
-                raise FormatRefused(f"The server {self._url} refused the request with this schema: {why}.")
             _raise_refusal(response, self._url, self._name)
         text, sent = "", 0
         async for line in response.aiter_lines():

@@ -228,12 +228,16 @@ async def test_a_schema_goes_into_the_servers_own_field(
         formatted = replace(GREEDY, schema='{"type": "object"}')
         try:
             with engine.lease() as served:
-                served.check_schema('{"type": "object"}')
-            await tokens_of(engine, formatted)
-            assert fields.items() <= fake.requests[0].items()
-            fake.status = 400
-            with pytest.raises(FormatRefused, match=r"refused the request with this schema.*does not answer"):
+                for _ in range(2):
+                    await asyncio.to_thread(served.check_schema, '{"type": "object"}')
                 await tokens_of(engine, formatted)
+                # It is asked once whether it can, by one token.
+                assert [request["max_tokens"] for request in fake.requests] == [1, 12]
+                assert all(fields.items() <= request.items() for request in fake.requests)
+                for status, error in ((400, FormatRefused), (503, EngineError)):
+                    fake.status = status
+                    with pytest.raises(error, match=r"does not answer now"):
+                        await asyncio.to_thread(served.check_schema, '{"type": "array"}')
         finally:
             engine.close()
 
