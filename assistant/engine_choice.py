@@ -52,7 +52,7 @@ def engine_for(settings: Settings, registry: Versions, version: Version) -> Engi
     says why.
     """
     if settings.engine_url is not None:
-        from assistant.serving.remote import RemoteEngine
+        from assistant.serving.remote.remote_engine import RemoteEngine
 
         key = settings.engine_key.get_secret_value() if settings.engine_key else ""
         return RemoteEngine(registry, version, settings.engine_url, key, settings.engine_model)

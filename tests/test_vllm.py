@@ -15,7 +15,7 @@ from helpers.running_app import free_port, running_app
 
 from assistant.bases.base import STARTER, STARTER_FOLDER
 from assistant.registry.versions import Versions
-from assistant.serving.remote import name_on_server
+from assistant.serving.remote.remote_engine import name_on_server
 from feedback_store import FeedbackStore
 
 ENVIRONMENT = os.environ.get("THUMBTUNE_VLLM", "")

@@ -244,6 +244,8 @@ BELOW = sorted(
         "feedback_store",
         "assistant/registry",
         "assistant/serving",
+        "assistant/serving/llama_cpp",
+        "assistant/serving/remote",
         "feedback_store/database",
         "feedback_store/store",
     )

@@ -41,7 +41,7 @@ from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Engine
-from assistant.serving.remote import RemoteEngine, name_on_server
+from assistant.serving.remote.remote_engine import RemoteEngine, name_on_server
 from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore
 
