@@ -1,8 +1,8 @@
 """The `Engine` protocol: lease a version, stream token chunks. Prompt token ids go in, completion token ids come out.
 
 Every engine serves the released version of one registry, follows its releases, and serves other versions on request.
-`transformers_engine` and `llama_cpp` run models in this process; `remote` asks an OpenAI-compatible server. The rest of the tree uses
-only the protocols of this file, and this file needs no model library.
+`transformers_engine` and `llama_cpp` run models in this process; `remote` asks an OpenAI-compatible server. The rest of
+the tree uses only the protocols of this file, and this file needs no model library.
 """
 
 import logging
