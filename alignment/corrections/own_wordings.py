@@ -12,12 +12,13 @@ from alignment.errors import DataError
 from assistant.events.event import Event
 
 Wordings = Mapping[str, Sequence[str]]
-"""By the prompt as `wording_key` makes it."""
+"""By the prompt as the file has it first."""
 
 
 def read_wordings(path: Path) -> Wordings:
     """Read a file. Raises DataError that names a bad line, or says that there are no wordings."""
     found: dict[str, list[str]] = {}
+    prompts: dict[str, str] = {}
     for number, row in read_json_lines(path, "wordings"):
         prompt, wordings = row.get("prompt"), row.get("wordings")
         if (
@@ -31,7 +32,7 @@ def read_wordings(path: Path) -> Wordings:
                 f'{path}, line {number}: expected {{"prompt": "…", "wordings": ["…", "…"]}}, with texts that are not '
                 "empty."
             )
-        of = found.setdefault(wording_key(prompt), [])
+        of = found.setdefault(prompts.setdefault(wording_key(prompt), prompt), [])
         of += [text for text in wordings if text not in of]
     if not found:
         raise DataError(f"{path} holds no wordings.")
@@ -46,7 +47,7 @@ def wording_key(prompt: str) -> str:
 def unused(wordings: Wordings, corrections: Iterable[CorrectedPrompt]) -> Event | None:
     """How many prompts of a file are no correction's, if any is: a typing error would else go unnoticed."""
     asked = {wording_key(correction.asked) for correction in corrections}
-    others = [prompt for prompt in wordings if prompt not in asked]
+    others = [prompt for prompt in wordings if wording_key(prompt) not in asked]
     if not others:
         return None
     return Event.of("wordings_unused", count=len(others), of=len(wordings), prompt=others[0])

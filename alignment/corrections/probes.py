@@ -51,8 +51,9 @@ def probe_fixes(
     `own`: further wordings, as `read_wordings` gives them.
     """
     asked: list[tuple[int, bool, Task]] = []
+    by_key = {wording_key(text): texts for text, texts in (own or {}).items()}
     for number, correction in enumerate(corrections):
-        for messages in _wordings(correction, own or {}):
+        for messages in _wordings(correction, by_key.get(wording_key(correction.asked), ())):
             if _fits(loaded, messages, correction.think):
                 asked.append((number, correction.think, Task("", "", tuple(messages), "", {})))
     answers: list[list[str]] = [[] for _ in corrections]
@@ -101,13 +102,12 @@ def liked_rows(rows: Iterable[Any], window: int, tokenizer: Any) -> list[Row]:
     return [row for row in liked if row[0] and row[1] and sum(map(len, row)) <= window]
 
 
-def _wordings(correction: CorrectedPrompt, own: Wordings) -> list[list[dict[str, str]]]:
+def _wordings(correction: CorrectedPrompt, own: Sequence[str]) -> list[list[dict[str, str]]]:
     """The conversations in which a correction is probed: as it was, by rules, and as somebody else worded it."""
     *earlier, last = correction.messages
     by_rules = reworded(correction.messages, "probe")
     known = {messages[-1]["content"] for messages in by_rules}
-    texts = [text for text in own.get(wording_key(correction.asked), ()) if text not in known]
-    return [*by_rules, *([*earlier, {**last, "content": text}] for text in texts)]
+    return [*by_rules, *([*earlier, {**last, "content": text}] for text in own if text not in known)]
 
 
 def _fits(loaded: Loaded, messages: Sequence[dict[str, str]], think: bool) -> bool:

@@ -160,7 +160,11 @@ def _write(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m alignment evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m alignment evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("version", help="for example v1")
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
     parser.add_argument("--suite", type=Path, help="JSON Lines of tasks; the starter's suite if left out")

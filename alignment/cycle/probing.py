@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from alignment.corrections.correction_rows import CorrectedPrompt, corrections_among
 from alignment.corrections.probes import FixProbe, liked_rows, probe_fixes
-from alignment.evaluation.aligned_table import aligned
+from alignment.evaluation.aligned_table import aligned, cut
 from alignment.evaluation.measures import MeasurePair, measure_pair
 from alignment.evaluation.retention import surprises
 from assistant.events.event import Event
@@ -23,7 +23,7 @@ from feedback_store.rows.snapshot import Snapshot
 MOST = 200
 """Most corrections, and most liked replies, that are probed: the latest."""
 WIDTH = 44
-"""Characters of a text in the table."""
+"""Columns of a text in the table."""
 
 Fate = Literal["lost", "wrong", "fixed", "held"]
 FATES: dict[tuple[bool, bool], Fate] = {
@@ -160,14 +160,16 @@ def table(found: Sequence[ProbedCorrection], candidate: str, released: str) -> s
     rows = [
         (
             one.fate,
-            *map(_cut, (one.candidate.asked, one.candidate.correction)),
-            *map(_cut, (one.released.answer, one.candidate.answer)),
+            *(
+                cut(text, WIDTH)
+                for text in (
+                    one.candidate.asked,
+                    one.candidate.correction,
+                    one.released.answer,
+                    one.candidate.answer,
+                )
+            ),
         )
         for one in sorted(found, key=lambda one: order.index(one.fate))
     ]
     return "\n".join(aligned([("", "asked", "correction", f"{released} says", f"{candidate} says"), *rows]))
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1].rstrip()}…"

@@ -20,6 +20,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def cut(text: str, most: int) -> str:
+    """A text on one line, in at most so many columns."""
+    text = " ".join(text.split())
+    if _width(text) <= most:
+        return text
+    while _width(text) >= most:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
 def _width(text: str) -> int:
     """Columns of a terminal that a text takes: a Chinese character takes two."""
     return len(text) + sum(east_asian_width(character) in "WF" for character in text)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alignment.corrections.correction_rows import CorrectedPrompt
-from alignment.corrections.own_wordings import read_wordings, unused, wording_key
+from alignment.corrections.own_wordings import read_wordings, unused
 from alignment.errors import DataError
 from assistant.events.describe import describe
 
@@ -22,9 +22,7 @@ def test_wordings_of_one_prompt_are_gathered_whatever_its_spaces_and_capitals(tm
         {"prompt": "Capital of  Peru?", "wordings": ["Peru's capital?", "秘鲁的首都？"]},
         {"prompt": "capital of Peru? ", "wordings": ["Peru's capital?", "Peru: capital?"]},
     )
-    assert read_wordings(path) == {
-        wording_key("CAPITAL of Peru?"): ["Peru's capital?", "秘鲁的首都？", "Peru: capital?"]
-    }
+    assert read_wordings(path) == {"Capital of  Peru?": ["Peru's capital?", "秘鲁的首都？", "Peru: capital?"]}
 
 
 @pytest.mark.parametrize(
@@ -63,5 +61,6 @@ def test_prompts_that_are_no_corrections_are_counted_and_named(tmp_path: Path) -
     peru = CorrectedPrompt([{"role": "user", "content": "capital of Peru?"}], False, [], "Lima.", "Cusco.")
     note = unused(wordings, [peru])
     assert note is not None
-    assert describe(note).startswith("1 of 2 prompts in the file of wordings is no correction's")
-    assert unused({wording_key("Capital of Peru?"): ["x"]}, [peru]) is None
+    said = "1 of 2 prompts in the file of wordings is no correction's, such as “Capital of Chile?”"
+    assert describe(note).startswith(said)
+    assert unused({"CAPITAL of Peru?": ["x"]}, [peru]) is None

@@ -6,7 +6,6 @@ import pytest
 from helpers.tiny_home import tiny_home
 
 from alignment.corrections.correction_rows import CorrectedPrompt
-from alignment.corrections.own_wordings import wording_key
 from alignment.corrections.probes import is_fixed, probe_fixes
 from assistant.registry.versions import Versions
 from assistant.serving.loading import load_for_serving
@@ -52,7 +51,7 @@ def test_every_correction_is_asked_in_several_wordings(tmp_path: Path) -> None:
         CorrectedPrompt([{"role": "user", "content": "x" * 3000}], False, [], RIGHT, WRONG),
     ]
 
-    own = {wording_key(ASKED): ["Brazil's capital?", ASKED], wording_key("Other?"): ["Another?"]}
+    own = {ASKED.upper(): ["Brazil's capital?", ASKED], "Other?": ["Another?"]}
 
     (probe,) = probe_fixes(loaded, corrections)
     (also_own,) = probe_fixes(loaded, corrections, own)

@@ -91,6 +91,10 @@ def test_both_answers_stand_side_by_side_and_lost_corrections_come_first() -> No
     lines = table(found, "v2", "v1").splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["lost", "wrong", "fixed", "held"]
     assert lines[1].startswith("lost   c?     Right.      Right.   Wrong, and more words") and "…" in lines[1]
+    (chinese,) = table(
+        [ProbedCorrection(probe("问" * 40, "Right."), probe("", ""))], "v2", "v1"
+    ).splitlines()[1:]
+    assert "问" * 21 + "…  Right." in chinese
     assert summary(found, "v2", "v1").params == {
         "candidate": "v2", "released": "v1", "count": 4,
         "holding": 2, "before": 2, "fixed": 1, "lost": 1, "wrong": 1,
