@@ -170,15 +170,21 @@ class LlamaServer:
         # than the new thread's may be left.
         held, self._server = [self._server], None
 
-        def delete() -> None:
-            if self._has_tried and self._successor is not None:
-                # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that
-                # is free for another base's vocabulary, it must have seen one that stays.
-                with contextlib.suppress(Exception):
-                    self._successor._try("{}")
-            held.clear()
+        delete = threading.Thread(target=held.clear, daemon=True)
+        if not self._has_tried or self._successor is None:
+            delete.start()
+            return
+        successor = self._successor
 
-        threading.Thread(target=delete, daemon=True).start()
+        def move_on() -> None:
+            # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that is free
+            # for another base's vocabulary, it must have seen one that stays.
+            with contextlib.suppress(Exception):
+                successor._try("{}")
+            delete.start()
+
+        # Not a daemon: a program that ends now must not end in the middle of it.
+        threading.Thread(target=move_on).start()
 
 
 def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
