@@ -66,6 +66,7 @@ class NextVersion:
         self._rested = 0.0
         self._obstacles: dict[str, Event] = {}
         self._obstacles_of: tuple[CycleRule, str | None] | None = None
+        self._obstacles_at = 0
         self._obstacles_rested = 0.0
 
     def outlook(self) -> Outlook | None:
@@ -129,15 +130,18 @@ class NextVersion:
         needed = rule.minimums.minimum_feedback
         if votes < needed:
             return Outlook("votes", votes, needed)
-        obstacles = self._what_stages_lack(rule)
+        obstacles = self._what_stages_lack(rule, votes)
         return Outlook("rows" if obstacles else "nothing", votes, needed, obstacles)
 
-    def _what_stages_lack(self, rule: CycleRule) -> dict[str, Event]:
+    def _what_stages_lack(self, rule: CycleRule, votes: int) -> dict[str, Event]:
         began = time.monotonic()
         key = rule, Versions(self._home).released()
-        if began >= self._obstacles_rested or key != self._obstacles_of:
+        # What was enough stays enough while votes are only added: else a large store would be read all day.
+        is_enough = not self._obstacles and votes >= self._obstacles_at
+        if key != self._obstacles_of or (began >= self._obstacles_rested and not is_enough):
             plan = CandidatePlan.of_store(self._store, *key)
             self._obstacles, self._obstacles_of = plan.obstacles(rule.minimums), key
+            self._obstacles_at = votes
             ended = time.monotonic()
             took = ended - began
             self._obstacles_rested = ended + (REST * took if took > self._patience else 0.0)

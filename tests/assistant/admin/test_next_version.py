@@ -13,7 +13,14 @@ from helpers.chinese_text import english_left
 from helpers.empty_versions import add
 from helpers.store_fixtures import one_turn
 
-from assistant.admin.cycle_rule import CycleMinimums, CycleRule, keep_rule, rule_of, standing_votes
+from assistant.admin.cycle_rule import (
+    CandidatePlan,
+    CycleMinimums,
+    CycleRule,
+    keep_rule,
+    rule_of,
+    standing_votes,
+)
 from assistant.admin.next_version import Holdup, NextVersion, Outlook
 from assistant.page.i18n.languages import LANGUAGES
 from assistant.page.views.my_feedback import my_feedback
@@ -103,8 +110,23 @@ def test_enough_votes_of_the_wrong_kind_name_what_each_stage_lacks(
     assert "0 of 5 corrections; 5 more are needed" in panel and "point up" in panel
     assert english_left(" ".join(obstacle_texts(chinese, outlook))) == []
 
-    rate(lived_in, *[-1] * 12)
+    disliked = rate(lived_in, *[-1] * 12)
     assert follower.outlook() == Outlook("nothing", 24, 4)
+
+    for reply in disliked:
+        lived_in.rate(reply, "ann", 0)
+    outlook = follower.outlook()
+    assert outlook is not None and (outlook.holdup, outlook.votes) == ("rows", 12)
+
+
+def test_votes_beyond_those_that_are_enough_read_no_texts_again(
+    lived_in: FeedbackStore, follower: NextVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate(lived_in, *[1, -1] * 8)
+    assert follower.outlook() == Outlook("nothing", 16, 4)
+    monkeypatch.setattr(CandidatePlan, "of_store", None)
+    rate(lived_in, 1)
+    assert follower.outlook() == Outlook("nothing", 17, 4)
 
 
 def test_while_a_cycle_runs_or_was_interrupted_that_is_said_instead(
