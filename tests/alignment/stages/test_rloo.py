@@ -20,6 +20,7 @@ from alignment.scoring.reward_functions import Rollout, Source
 from alignment.scoring.sources import as_trl_reward
 from alignment.stages import rloo
 from alignment.training.flags import StageLocation
+from alignment.training.memory import MemoryPlan
 from alignment.training.parent_version import open_parent
 from alignment.training.trl_compat import TokenRLOOTrainer
 from assistant.bases.base import STARTER_FOLDER
@@ -35,8 +36,11 @@ def tokenizer() -> Any:
 
 def train(
     home: Path, tokenizer: Any, folder: Path, trainer: type[TokenRLOOTrainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two updates of RLOO with a trainer of its own, on prompts of which one was served with other token ids."""
+) -> Any:
+    """Two updates of RLOO with a trainer of its own, on prompts of which one was served with other token ids.
+
+    Returns the model.
+    """
     monkeypatch.setattr(rloo, "TokenRLOOTrainer", trainer)
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
     prompts = [
@@ -47,6 +51,7 @@ def train(
     source = Source("length", lambda answers: [float(sum(answer.completion_ids)) for answer in answers])
     recipe = rloo.RLOORecipe(learning_rate=2e-4, updates=2, batch_size=2, answers=2, max_new_tokens=4)
     rloo.train(model, tokenizer, prompts, [source], recipe, folder)
+    return model
 
 
 def test_answers_are_drawn_for_the_token_ids_that_were_served(
@@ -62,6 +67,28 @@ def test_answers_are_drawn_for_the_token_ids_that_were_served(
     train(home, tokenizer, tmp_path, Recording, monkeypatch)
     rendered = prompt.render(tokenizer, [{"role": "user", "content": "What is 3 + 4?"}], think=False)
     assert {tuple(ids) for ids in generated} == {tuple(rendered), (5, 6, 7)}
+
+
+# TRL 1.16 draws answers without checkpointing, by names that transformers 5.23 renamed.
+@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_(dis|en)able. is deprecated:FutureWarning")
+def test_an_update_does_not_depend_on_how_its_answers_are_split(
+    tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In float32, so that what differs is the order of sums alone.
+    monkeypatch.setattr(rloo, "fast_bfloat16", lambda: False)
+    results = []
+    for tokens, checkpointing in ((1, False), (60, True), (100_000, False)):
+        plan = MemoryPlan(tokens, checkpointing, 0)
+        monkeypatch.setattr(rloo, "plan_for", lambda *_, plan=plan: plan)
+        torch.manual_seed(0)
+        folder = tmp_path / str(tokens)
+        model = train(folder / "home", tokenizer, folder / "run", TokenRLOOTrainer, monkeypatch)
+        results.append({name: weight for name, weight in model.named_parameters() if weight.requires_grad})
+    expected, *others = results
+    assert any(weight.any() for name, weight in expected.items() if "lora_B" in name)
+    for trained in others:
+        for name, weight in expected.items():
+            assert torch.allclose(trained[name], weight, atol=1e-5), name
 
 
 def test_without_the_hook_the_tokenizer_refuses_token_ids_for_text(
