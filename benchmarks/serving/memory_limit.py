@@ -12,14 +12,16 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from assistant.bases.base import STARTER_FOLDER
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
+from assistant.serving.engine import Engine
 from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
 from assistant.serving.transformers_engine import TransformersEngine
 
@@ -35,33 +37,36 @@ def bandwidth() -> float:
     return best
 
 
-def make(folder: Path) -> None:
-    """Save a model of Qwen3-0.6B's shape with random weights, and the starter's tokenizer."""
-    config = Qwen3Config(
-        vocab_size=151936,
-        hidden_size=1024,
-        intermediate_size=3072,
-        num_hidden_layers=28,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        head_dim=128,
-        max_position_embeddings=4096,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=2,
-        dtype=torch.bfloat16,
-    )
+QWEN3 = Qwen3Config(
+    vocab_size=151936,
+    hidden_size=1024,
+    intermediate_size=3072,
+    num_hidden_layers=28,
+    num_attention_heads=16,
+    num_key_value_heads=8,
+    head_dim=128,
+    max_position_embeddings=4096,
+    tie_word_embeddings=True,
+    bos_token_id=None,
+    eos_token_id=2,
+)
+"""The shape of Qwen3-0.6B."""
+
+
+def make(folder: Path, config: Any) -> int:
+    """Save a model of this shape with random weights, and the starter's tokenizer; returns its number of parameters."""
     with torch.device("meta"):
-        model = Qwen3ForCausalLM(config)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model = model.to_empty(device="cpu").to(torch.bfloat16)
     model.tie_weights()
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.02)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(STARTER_FOLDER / "base").save_pretrained(folder)
+    return int(model.num_parameters())
 
 
-async def speed(engine: TransformersEngine, tokens: int) -> float:
+async def speed(engine: Engine, tokens: int) -> float:
     """Tokens per second of one reply, after its first token."""
     with engine.lease() as served:
         times = []
@@ -97,7 +102,7 @@ def main() -> None:
     print(f"memory: {reads / 1e9:.1f} GB/s read by {torch.get_num_threads()} cores")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make(folder / "model")
+        make(folder / "model", QWEN3)
         home = folder / "home"
         version = version_to_serve(home, str(folder / "model"))
         for dtype in options.dtype.split(","):

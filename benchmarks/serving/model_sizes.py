@@ -1,0 +1,126 @@
+"""Measure how fast llama.cpp serves models of the shapes that people use, and what memory that takes.
+
+    python -m benchmarks.serving.model_sizes [--shapes SmolLM2-360M Qwen3-0.6B] [--tokens 48]
+
+Random weights have the speed of trained ones, so that nothing is fetched. Each shape is served in a process of its own,
+by the engine that `python app.py` uses on a CPU: as trained (bfloat16), and with --quantize q8_0 and q4_1.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+from transformers import LlamaConfig, Qwen2Config, Qwen3Config
+
+from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
+from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
+from assistant.serving.loading import quiet_libraries
+from benchmarks import ROOT
+from benchmarks.serving.memory_limit import QWEN3, make, speed
+
+SHARED = {"max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": 2}
+
+
+def llama(vocabulary: int, width: int, inner: int, layers: int, heads: int, kept: int) -> LlamaConfig:
+    """The shape of a Llama model with tied embeddings; `kept`: heads of keys and values."""
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=kept,
+        tie_word_embeddings=True,
+        **SHARED,
+    )
+
+
+SHAPES = {
+    "SmolLM2-135M": llama(49152, 576, 1536, 30, 9, 3),
+    "SmolLM2-360M": llama(49152, 960, 2560, 32, 15, 5),
+    "Qwen2.5-0.5B": Qwen2Config(
+        vocab_size=151936,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=24,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        **SHARED,
+    ),
+    "Qwen3-0.6B": QWEN3,
+    "Llama-3.2-1B": llama(128256, 2048, 8192, 16, 32, 8),
+    "SmolLM2-1.7B": llama(49152, 2048, 8192, 24, 32, 32),
+    "Qwen3-1.7B": Qwen3Config(
+        vocab_size=151936,
+        hidden_size=2048,
+        intermediate_size=6144,
+        num_hidden_layers=28,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=128,
+        tie_word_embeddings=True,
+        **SHARED,
+    ),
+}
+"""Configurations as the models' own cards give them, but for the window."""
+ROUNDINGS = ("none", "q8_0", "q4_1")
+
+
+def serve(folder: Path, rounding: str, tokens: int) -> dict[str, float]:
+    """Tokens per second of one reply, and the process's resident memory in MiB, with the model of `folder`."""
+    home = folder / f"home-{rounding}"
+    version = version_to_serve(home, str(folder / "model"))
+    bits = None if rounding == "none" else rounding
+    engine = LlamaCppEngine(Versions(home), version, quantize=bits)  # type: ignore[arg-type]
+    try:
+        asyncio.run(speed(engine, 4))
+        rate = asyncio.run(speed(engine, tokens))
+        return {"tokens": rate, "memory": psutil.Process().memory_info().rss / 2**20}
+    finally:
+        engine.close()
+
+
+def main() -> None:
+    """Print one line per shape and rounding."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--tokens", type=int, default=48, help="tokens of a reply")
+    parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "ROUNDING"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    quiet_libraries()
+    if options.serve:
+        print(json.dumps(serve(Path(options.serve[0]), options.serve[1], options.tokens)))
+        return
+    print("| Shape | Parameters | Weights | Tokens/s | Resident |\n|---|---|---|---|---|", flush=True)
+    for name in options.shapes:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            parameters = make(folder / "model", SHAPES[name])
+            for rounding in ROUNDINGS:
+                own = ["--serve", str(folder), rounding, f"--tokens={options.tokens}"]
+                command = [sys.executable, "-m", "benchmarks.serving.model_sizes", *own]
+                # As the app: threads that wait for work leave the core to others.
+                environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+                done = subprocess.run(
+                    command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env=environment
+                )
+                result = json.loads(done.stdout.splitlines()[-1])
+                print(
+                    f"| {name} | {parameters / 1e6:,.0f}M | {'bfloat16' if rounding == 'none' else rounding} | "
+                    f"{result['tokens']:.1f} | {result['memory']:,.0f} MiB |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
