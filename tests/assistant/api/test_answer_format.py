@@ -65,6 +65,16 @@ async def test_without_a_thought_the_schema_binds_all_and_stop_texts_still_end_i
     assert len(chat.samplings) == 2
 
 
+async def test_an_answer_that_is_continued_from_its_middle_is_free(chat: FakeChat) -> None:
+    async with fake_api(chat) as client:
+        completion = await completed(client, "hello", response_format=wanted(), reasoning_effort="none")
+    reply = chat.store.reply(completion["id"].removeprefix("chatcmpl-"))
+    (rater,) = chat.owners.values()
+    updates = [update async for update in chat.continue_with(reply.id, 3, ord("x"), rater=rater)]
+    assert updates[-1].answer.startswith(FORMATTED[:3] + "x")
+    assert chat.samplings[-1].schema is None
+
+
 async def test_an_answer_that_leaves_its_format_is_an_error(chat: FakeChat) -> None:
     body = {"model": "thumbtune", "messages": [{"role": "user", "content": "stubborn"}]}
     async with fake_api(chat) as client:
