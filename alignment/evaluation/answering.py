@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from alignment.data.batches import pad_left
 from alignment.suites.task_file import Task, judge
@@ -110,6 +111,36 @@ def with_scores(
     ]
 
 
+class Nucleus(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
+    """Keeps the likeliest tokens that make up `top_p` of the probability (Holtzman et al. 2020).
+
+    The same tokens as transformers keeps, found among the likeliest instead of by sorting the vocabulary: sorting
+    SmolLM2's 49,152 tokens takes half as long as the model. Applied to the logits before `temperature` divides them.
+    """
+
+    LIKELIEST = 256
+    """Tokens that are looked at first, and eight times as many again while they do not suffice."""
+
+    def __init__(self, top_p: float, temperature: float) -> None:
+        self.top_p = top_p
+        self.temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """`scores`, [rows, vocabulary], with minus infinity for all other tokens. `input_ids` are not read."""
+        logits = scores.float() / self.temperature
+        total = logits.logsumexp(-1, keepdim=True)
+        count = min(self.LIKELIEST, logits.shape[-1])
+        while True:
+            values, tokens = logits.topk(count)
+            shares = (values - total).exp()
+            likelier = shares.cumsum(-1) - shares
+            if count == logits.shape[-1] or bool((likelier[:, -1] >= self.top_p).all()):
+                break
+            count = min(8 * count, logits.shape[-1])
+        kept = scores.gather(-1, tokens).masked_fill(likelier >= self.top_p, -torch.inf)
+        return torch.full_like(scores, -torch.inf).scatter(-1, tokens, kept)
+
+
 def generate(
     loaded: Loaded,
     prompts: Sequence[list[int]],
@@ -122,7 +153,8 @@ def generate(
     ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, loaded.tokenizer.pad_token_id))
     sampling: dict[str, Any] = {"do_sample": temperature > 0}
     if temperature > 0:
-        sampling |= {"temperature": temperature, "top_k": 0, "top_p": top_p}
+        nucleus = LogitsProcessorList([Nucleus(top_p, temperature)] if top_p < 1 else [])
+        sampling |= {"temperature": temperature, "top_k": 0, "top_p": 1.0, "logits_processor": nucleus}
     with torch.inference_mode():
         out = loaded.model.generate(
             input_ids=ids,

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from alignment.evaluation.answering import answer
+import pytest
+import torch
+from transformers import TopPLogitsWarper
+
+from alignment.evaluation.answering import Nucleus, answer
 from alignment.starter.tasks.drawn_task import user
 from alignment.suites.starter_suite import select_tasks
 from alignment.suites.task_file import Task
@@ -26,3 +30,13 @@ def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(hom
     tasks = [Task("concept", "en", user(text), "", {}) for text in examples]
     answers = [evaluated.answer for evaluated in answer(loaded, tasks, think=True)]
     assert [text for part, text in zip(wanted, answers, strict=True) if part not in text] == []
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 8.0], ids=["flat", "usual", "peaked"])
+def test_the_nucleus_is_the_one_that_a_sorted_vocabulary_gives(spread: float) -> None:
+    torch.manual_seed(0)
+    logits = spread * torch.randn(6, 5000)
+    warped = TopPLogitsWarper(top_p=0.9)(None, logits / 1.5)
+    mine = Nucleus(0.9, temperature=1.5)(torch.empty(0), logits)
+    assert torch.equal(mine.isinf(), warped.isinf())
+    assert torch.equal(mine[~mine.isinf()], logits[~warped.isinf()])
