@@ -111,7 +111,7 @@ def with_scores(
     ]
 
 
-class Nucleus(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
+class Nucleus(LogitsProcessor):
     """Keeps the likeliest tokens that make up `top_p` of the probability (Holtzman et al. 2020).
 
     The same tokens as transformers keeps, found among the likeliest instead of by sorting the vocabulary: sorting
