@@ -42,7 +42,8 @@ def test_thumbs_given_to_a_running_app_make_the_version_that_it_serves_next(home
         for number in range(10, 26):
             said = ask(client, QUESTIONS[number % 3].format(number), think=number % 2 == 0)
             assert said["version"] == "v1"
-            client.predict(said["reply_id"], 1 if number % 2 else -1, ["clear"], "", api_name="/rate")
+            value, reason = (1, "clear") if number % 2 else (-1, "unclear")
+            client.predict(said["reply_id"], value, [reason], "", api_name="/rate")
             rated += 1
         follow_up = ask(client, "and plus 5?", think=True, conversation=said["conversation"])
         assert follow_up["conversation"] == said["conversation"]
