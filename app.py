@@ -14,6 +14,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(10**9))
 
 from assistant.errors import AddressError, AssistantError
+from assistant.fast_imports import fast_imports
 from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.backup import Schedule, restore_if_empty
@@ -26,20 +27,21 @@ def main(settings: Settings) -> None:
     restore(settings)
 
     # Imported only now, because they take seconds: a wrong setting or an unreachable backup shows at once.
-    from assistant.admin.actions import AdminActions
-    from assistant.admin.cycle_runner import CycleRunner, Follower
-    from assistant.api.routes import routes
-    from assistant.auth.accounts import Accounts
-    from assistant.auth.admins import Admins
-    from assistant.auth.pseudonyms import Raters
-    from assistant.bases.base_source import origin_of
-    from assistant.bases.card_lookup import card_of
-    from assistant.chat.chat import Chat
-    from assistant.engine_choice import check_engine, engine_for
-    from assistant.page import build_page, dashboard, launch_options
-    from assistant.registry.first_version import version_to_serve
-    from assistant.registry.versions import Versions
-    from assistant.sampling_settings import Sampling
+    with fast_imports():
+        from assistant.admin.actions import AdminActions
+        from assistant.admin.cycle_runner import CycleRunner, Follower
+        from assistant.api.routes import routes
+        from assistant.auth.accounts import Accounts
+        from assistant.auth.admins import Admins
+        from assistant.auth.pseudonyms import Raters
+        from assistant.bases.base_source import origin_of
+        from assistant.bases.card_lookup import card_of
+        from assistant.chat.chat import Chat
+        from assistant.engine_choice import check_engine, engine_for
+        from assistant.page import build_page, dashboard, launch_options
+        from assistant.registry.first_version import version_to_serve
+        from assistant.registry.versions import Versions
+        from assistant.sampling_settings import Sampling
 
     check_engine(settings)
     registry = Versions(settings.home)

@@ -11,6 +11,7 @@ from assistant.errors import AssistantError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
+from assistant.fast_imports import fast_imports
 from assistant.missing_packages import need_training_packages
 from assistant.registry.versions import Versions
 from assistant.settings import default_home
@@ -61,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     # argparse takes the program's name in the help of a stage from here.
     sys.argv[0] = f"alignment {options.stage}"
     try:
-        _command(options.stage)(options.flags)
+        with fast_imports():
+            command = _command(options.stage)
+        command(options.flags)
     except (AlignmentError, AssistantError, StoreError) as error:
         _explain(options.stage, event_of(error))
         return 2
