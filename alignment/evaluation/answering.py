@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
 from alignment.data.batches import pad_left
 from alignment.suites.task_file import Task, judge
@@ -18,6 +18,8 @@ BATCH = 128
 """Most answers that are generated together …"""
 TOKENS_AT_ONCE = 65_536
 """… and most tokens of them, prompts and answers: the memory of their keys and values."""
+STEPS = 32
+"""Tokens after which the answers that have ended leave a batch: of a long batch, half are padding otherwise."""
 
 
 @dataclass(frozen=True)
@@ -149,22 +151,41 @@ def generate(
     temperature: float = 0.0,
     top_p: float = 1.0,
 ) -> list[list[int]]:
-    """Completions of one batch as token ids; what follows a completion's end token is padding."""
+    """Completions of one batch as token ids; what follows a completion's end token has no meaning."""
     ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, loaded.tokenizer.pad_token_id))
     sampling: dict[str, Any] = {"do_sample": temperature > 0}
     if temperature > 0:
         nucleus = LogitsProcessorList([Nucleus(top_p, temperature)] if top_p < 1 else [])
         sampling |= {"temperature": temperature, "top_k": 0, "top_p": 1.0, "logits_processor": nucleus}
-    with torch.inference_mode():
-        out = loaded.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=ends,
-            pad_token_id=loaded.tokenizer.pad_token_id,
-            **sampling,
-        )
-    return [row.tolist() for row in out[:, ids.shape[1] :]]
+    ended = torch.tensor(ends, device=ids.device)
+    completions: list[list[int]] = [[] for _ in prompts]
+    writing, cache = list(range(len(prompts))), None
+    for done in range(0, max_new_tokens, STEPS):
+        with torch.inference_mode():
+            out = loaded.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                max_new_tokens=min(STEPS, max_new_tokens - done),
+                eos_token_id=ends,
+                pad_token_id=loaded.tokenizer.pad_token_id,
+                return_dict_in_generate=True,
+                **sampling,
+            )
+        new = out.sequences[:, ids.shape[1] :]
+        for number, row in zip(writing, new.tolist(), strict=True):
+            completions[number] += row
+        left = (~torch.isin(new, ended).any(-1)).nonzero()[:, 0]
+        if not len(left):
+            break
+        # Those that have ended are not computed any more. A cache of another kind is filled anew.
+        cache = getattr(out, "past_key_values", None)
+        cache = cache if isinstance(cache, DynamicCache) else None
+        if cache is not None and len(left) < len(writing):
+            cache.batch_select_indices(left)
+        ids, writing = out.sequences[left], [writing[row] for row in left.tolist()]
+        mask = torch.cat([mask, torch.ones_like(new)], dim=-1)[left]
+    return completions
 
 
 def _evaluated(
