@@ -22,7 +22,12 @@ _OPTIONS = {
     "coerce_one_of": True,
 }
 _LARGEST = 2**53 - 1
-"""Bound of an integer that has none: what every JSON library reads exactly. Small models write digits forever."""
+"""Bound of a number that has none, or a larger one: what every JSON library reads exactly. Small models write digits
+forever."""
+_FINEST = 1e-6
+"""What a number that has no step is a multiple of: small models write fractions forever too …"""
+_NARROW = 1e-3
+"""… unless its bounds are so near each other that it may need more digits."""
 _KEPT = (
     *("type", "const", "enum", "$ref", "required", "minItems", "maxItems", "minProperties", "maxProperties"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
@@ -91,9 +96,20 @@ def _respelled(schema: Any, is_closed: bool) -> Any:
             new[name] = [inside(part) for part in parts] if isinstance(parts, list) else parts
     if is_closed and "properties" in new and "patternProperties" not in new:
         new.setdefault("additionalProperties", False)
-    if "integer" in _types(schema):
-        new = {"minimum": -_LARGEST, "maximum": _LARGEST} | new
+    if {"integer", "number"} & set(_types(schema)) and not {"enum", "const"} & set(schema):
+        new |= _bounds(schema)
     return new | _text_conditions(schema)
+
+
+def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """Bounds of a number: its own where they are nearer to zero than the largest, and a step if it has none."""
+    low, high = schema.get("minimum", -_LARGEST), schema.get("maximum", _LARGEST)
+    if type(low) not in (int, float) or type(high) not in (int, float):
+        return {}  # for LLGuidance to refuse
+    bounds: dict[str, Any] = {"minimum": max(low, -_LARGEST), "maximum": min(high, _LARGEST)}
+    if "number" in _types(schema) and bounds["maximum"] - bounds["minimum"] > _NARROW:
+        bounds["multipleOf"] = schema.get("multipleOf", _FINEST)
+    return bounds
 
 
 def _text_conditions(schema: dict[str, Any]) -> dict[str, Any]:

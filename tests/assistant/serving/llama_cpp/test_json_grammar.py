@@ -55,13 +55,23 @@ def test_a_condition_that_cannot_be_enforced_is_refused_by_its_name(name: str) -
     assert enforced({"type": "array", "uniqueItems": False}) == {"type": "array"}
 
 
-def test_an_integer_is_bound_and_keeps_its_own_bounds() -> None:
+def test_a_number_is_bound_and_has_a_step() -> None:
     largest = 2**53 - 1
     for kind in ("integer", ["integer", "null"]):
         assert enforced({"type": kind}) == {"type": kind, "minimum": -largest, "maximum": largest}
-    least = enforced({"type": "integer", "minimum": 1, "maximum": 2**60})
-    assert (least["minimum"], least["maximum"]) == (1, 2**60)
-    assert "maximum" not in enforced({"type": "number"})
+    assert enforced({"type": "number"}) == {
+        "type": "number",
+        "minimum": -largest,
+        "maximum": largest,
+        "multipleOf": 1e-6,
+    }
+    own = {"type": "number", "minimum": -1.5, "maximum": 3, "multipleOf": 0.25}
+    assert enforced(own) == own
+    least = enforced({"type": "number", "minimum": 1, "maximum": 1e300})
+    assert (least["minimum"], least["maximum"]) == (1, largest)
+    # What may need more digits has them.
+    assert "multipleOf" not in enforced({"type": "number", "minimum": 0.1234567, "maximum": 0.1234568})
+    assert enforced({"type": "number", "enum": [0.12345678]}) == {"type": "number", "enum": [0.12345678]}
 
 
 def test_lengths_count_characters_however_they_are_written() -> None:
@@ -133,6 +143,7 @@ def test_answers_follow_their_schemas(engine: LlamaCppEngine, temperature: float
         {"$ref": "#/$defs/loop", "$defs": {"loop": {"$ref": "#/$defs/loop"}}},
         {"enum": []},
         {"type": "integer", "minimum": 5, "maximum": 3},
+        {"type": "integer", "minimum": "5"},
         {"type": "string", "pattern": "(?=x)"},
         {"type": "object", "properties": 3},
         {"anyOf": {"type": "string"}},
