@@ -245,7 +245,10 @@ class Api:
             return self._chat.library.transcript(reply_id, rater)
         except (ConversationError, UnknownReply) as error:
             raise ApiError(
-                404, str(error), param="previous_response_id", code="previous_response_not_found"
+                404,
+                f"There is no response {RESPONSE_PREFIX}{reply_id} of this user here. Send the whole conversation.",
+                param="previous_response_id",
+                code="previous_response_not_found",
             ) from error
 
     async def text_completions(self, request: Request, key: str | None) -> Response:

@@ -159,9 +159,10 @@ def count_rows(source: ImportSource, path: Path, *, quiet: bool = True) -> int:
         raise NothingUsable(f"{path} has no rows. Nothing was imported.")
     if reasons.total() == total:
         named = "; ".join(f"{number:,}: {reason}" for reason, number in reasons.most_common(MOST_REASONS))
+        check = "the mapping" if source.system == MAPPED else "that the file comes from that system"
         raise NothingUsable(
             f"None of the {total:,} rows of {path} can be imported as {source.system} ({named}). "
-            "Nothing was imported. Check that the file comes from that system."
+            f"Nothing was imported. Check {check}."
         )
     return total
 

@@ -26,6 +26,8 @@ from feedback_store.importers.parsing.items import ImportedConversation, Importe
 from feedback_store.importers.parsing.json_stream import parsed
 
 COLUMNS = ("prompt", "system", "answer", "rating", "comment", "chosen", "rejected", "user", "time", "model")
+MOST_NAMED = 12
+"""Columns that are named where one is missing."""
 PHOENIX = {
     "prompt": "attributes.input.value",
     "answer": "attributes.output.value",
@@ -66,7 +68,8 @@ def conversation(row: dict[str, Any], columns: dict[str, str]) -> ImportedConver
         columns[name] for name in ("prompt", "answer", "chosen", "rejected") if fields.get(name, "") is None
     ]
     if missing:
-        raise Unusable(f"no column {missing[0]}")
+        there = ", ".join(list(row)[:MOST_NAMED])
+        raise Unusable(f"no column {missing[0]} among {there}")
     prompt = prompt_of(messages_in(fields["prompt"]), fields.get("system"))
     if "chosen" in fields:
         converted = preference_of(prompt, message_in(fields["chosen"]), message_in(fields["rejected"]))

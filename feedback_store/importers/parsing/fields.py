@@ -26,7 +26,10 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
 }
 BLOCK_TEXTS = ("text", "content", "value")  # where a block of text has its text
-UP = {"up", "thumbsup", "thumbup", "like", "liked", "good", "positive", "true", "\N{THUMBS UP SIGN}"}
+UP = {
+    *("up", "thumbsup", "thumbup", "like", "liked", "good", "positive", "true", "\N{THUMBS UP SIGN}"),
+    *("赞", "点赞", "好", "喜欢", "满意"),
+}
 DOWN = {
     "down",
     "thumbsdown",
@@ -37,6 +40,7 @@ DOWN = {
     "negative",
     "false",
     "\N{THUMBS DOWN SIGN}",
+    *("踩", "点踩", "不好", "差", "不喜欢", "不满意"),
 }
 THINK_TAGS = re.compile(r"\A\s*<think>\n?(.*?)\n?</think>\n{0,2}", re.DOTALL)
 # How Open WebUI embeds a thought in the text of a message.
@@ -170,7 +174,8 @@ def thumb_of(value: object) -> int | None:
     if isinstance(value, bool):
         return 1 if value else -1
     if isinstance(value, str):
-        word = re.sub("[ _-]", "", value.strip().lower())
+        # Without the variation and the skin colour of a sign.
+        word = re.sub("[ _\ufe0f\U0001f3fb-\U0001f3ff-]", "", value.strip().lower())
         if word in UP or word in DOWN:
             return 1 if word in UP else -1
     number = whole(value)

@@ -34,6 +34,7 @@ from feedback_store.importers.parsing.text_only import FILE, SOURCES, TOOL, chec
 
 CONVERSATIONS = r"conversations(-\d+)?\.json"
 FEEDBACK = r"message_feedback\.json"
+NO_THUMB = "a rating that is neither up nor down"
 # Content that is no message of its own: thoughts, and what is sent along with every message.
 UNSEEN = ("thoughts", "reasoning_recap", "user_editable_context", "model_editable_context")
 KINDS = {
@@ -46,8 +47,16 @@ KINDS = {
 
 
 def read(path: Path) -> Iterator[Item]:
-    feedback = _feedback(path)
-    return each(archive_rows(path, CONVERSATIONS), partial(conversation, feedback=feedback))
+    feedback, unusable = _feedback(path)
+    unread = set(feedback)
+    for item in each(archive_rows(path, CONVERSATIONS), partial(conversation, feedback=feedback)):
+        if isinstance(item, ImportedConversation):
+            unread -= {turn.key for turn in item.turns if turn.role == "assistant"}
+        yield item
+    # Last, so that the numbers before are those of conversations.
+    yield from unusable
+    for _ in unread:
+        yield Unusable("a rating of a message that is not here, or was left out")
 
 
 def conversation(
@@ -59,11 +68,13 @@ def conversation(
     turns, left_out = tree(nodes, partial(_turn, nodes))
     ratings = feedback or {}
     rated = [(turn, ratings[turn.key]) for turn in turns if turn.role == "assistant" and turn.key in ratings]
+    signals = [_rating(turn.key, fields, key) for turn, fields in rated]
+    left_out += [NO_THUMB] * signals.count(None)
     return ImportedConversation(
         key=key,
         rater=next((label(rating.get("user_id")) for _, rating in rated), "") or key,
         turns=tuple(turns),
-        signals=tuple(rating for turn, fields in rated if (rating := _rating(turn.key, fields, key))),
+        signals=tuple(filter(None, signals)),
         title=label(row.get("title")),
         at=moment(row.get("create_time")),
         left_out=tuple(left_out),
@@ -159,13 +170,22 @@ def _rating(reply: str, fields: dict[str, Any], rater: str) -> ImportedRating | 
     )
 
 
-def _feedback(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows of `message_feedback.json` by the id of their message; none if there is no such file."""
+def _feedback(path: Path) -> tuple[dict[str, dict[str, Any]], list[Unusable]]:
+    """The rows of `message_feedback.json` by the id of their message, and what is no such row; both may be empty."""
     beside = path.with_name(re.sub(r"conversations(-\d+)?", "message_feedback", path.name))
     if inner := members(path, FEEDBACK):
         found = rows(path, inner[0])
     elif beside != path and beside.is_file():
         found = rows(beside)
     else:
-        return {}
-    return {row["id"]: row for _, row in found if isinstance(row, dict) and isinstance(row.get("id"), str)}
+        return {}, []
+    by_message: dict[str, dict[str, Any]] = {}
+    unusable = []
+    for _, row in found:
+        if isinstance(row, dict) and isinstance(row.get("id"), str):
+            by_message[row["id"]] = row
+        else:
+            unusable.append(
+                row if isinstance(row, Unusable) else Unusable("a rating without the id of its message")
+            )
+    return by_message, unusable

@@ -1,6 +1,7 @@
 """What samples of other systems give, which system a file is of, and tables that are read by their columns."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ FEEDBACK = [
     },
     {"id": "a2", "conversation_id": "cg-1", "rating": "thumbs_down", "content": "{}"},
     {"id": "gone", "conversation_id": "cg-9", "rating": "thumbs_down"},
+    {"message_id": "a2", "rating": "thumbs_down"},
 ]
 
 
@@ -84,11 +86,25 @@ def test_chatgpts_ratings_come_from_the_file_beside_or_in_the_archive(
     else:
         path.write_text(data, encoding="utf-8")
         (tmp_path / "message_feedback.json").write_text(json.dumps(FEEDBACK))
-    import_file(store, None, path)
+    report = import_file(store, None, path)
     assert added(store) == NOTHING | {"up": ["Jane Austen."], "down": ["Mary Shelley."]}
+    assert report.skipped == {
+        "no messages": 1,
+        "a rating of a message that is not here, or was left out": 1,
+        "a rating without the id of its message": 1,
+    }
     ((up, _), (_, _)) = store.ratings()
     assert (up.reasons, up.comment) == (("right",), "yes")
     assert store.verify() == []
+
+
+def test_a_rating_that_is_no_thumb_is_counted(store: FeedbackStore, tmp_path: Path) -> None:
+    shutil.copy(SAMPLES / "chatgpt.json", tmp_path / "conversations.json")
+    rows = [{"id": "a1", "rating": "thumbs_up"}, {"id": "a2", "rating": "thumbs_sideways"}]
+    (tmp_path / "message_feedback.json").write_text(json.dumps(rows))
+    report = import_file(store, "chatgpt", tmp_path / "conversations.json")
+    assert added(store)["up"] == ["Jane Austen."]
+    assert report.left_out["a rating that is neither up nor down"] == 1
 
 
 @READING
@@ -220,6 +236,21 @@ def test_what_a_mapping_names_decides_what_a_row_becomes(
         assert added(store) == NOTHING | gives
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_cells_are_divided_by_what_the_header_has_most_of(tmp_path: Path, delimiter: str) -> None:
+    lines = [
+        ["q", "a", "vote, or not"],
+        ["1; or 2?", '"2,5; yes"', "赞"],
+        ["Hi", "No", "\N{THUMBS DOWN SIGN}\ufe0f"],
+    ]
+    text = "".join(
+        delimiter.join(f'"{cell}"' if cell[0] != '"' else cell for cell in line) + "\r\n" for line in lines
+    )
+    assert import_columns(tmp_path, text, "prompt=q", "answer=a", "rating=vote, or not") == 0
+    with FeedbackStore.open_home(tmp_path / "home") as opened:
+        assert added(opened) == NOTHING | {"up": ["2,5; yes"], "down": ["No"]}
+
+
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
@@ -228,7 +259,7 @@ def test_what_a_mapping_names_decides_what_a_row_becomes(
         ("answer=a", "names the prompt"),
         ("prompt=q,chosen=a", "only together"),
         ("prompt=q,rating=a", "the answer that was rated"),
-        ("prompt=nowhere", "no column nowhere"),
+        ("prompt=nowhere", "no column nowhere among q, a). Nothing was imported. Check the mapping."),
     ],
 )
 def test_a_wrong_mapping_is_refused(
