@@ -20,10 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 from assistant.bases.base import STARTER_FOLDER
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
-from assistant.sampling_settings import Sampling
-from assistant.serving.engine import Engine
 from assistant.serving.loading import Placement, load_for_serving, quiet_libraries
 from assistant.serving.transformers_engine import TransformersEngine
+from benchmarks.serving.reply_speed import speed
 
 
 def bandwidth() -> float:
@@ -64,16 +63,6 @@ def make(folder: Path, config: Any) -> int:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(STARTER_FOLDER / "base").save_pretrained(folder)
     return int(model.num_parameters())
-
-
-async def speed(engine: Engine, tokens: int) -> float:
-    """Tokens per second of one reply, after its first token."""
-    with engine.lease() as served:
-        times = []
-        sampling = Sampling(temperature=0.0, max_new_tokens=tokens, ignore_eos=True)
-        async for chunk in served.stream(list(range(5, 37)), sampling):
-            times.append((time.perf_counter(), len(chunk.token_ids)))
-    return sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0])
 
 
 def profile(home: Path, placement: Placement, tokens: int) -> str:

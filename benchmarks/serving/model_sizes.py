@@ -14,22 +14,51 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psutil
-from transformers import LlamaConfig, Qwen2Config, Qwen3Config
 
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
-from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
-from benchmarks.serving.memory_limit import QWEN3, make, speed
+from benchmarks.serving.reply_speed import speed
 
-SHARED = {"max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": 2}
+SHARED: dict[str, Any] = {"max_position_embeddings": 4096, "bos_token_id": None, "eos_token_id": 2}
 
 
-def llama(vocabulary: int, width: int, inner: int, layers: int, heads: int, kept: int) -> LlamaConfig:
-    """The shape of a Llama model with tied embeddings; `kept`: heads of keys and values."""
+LLAMAS = {
+    "SmolLM2-135M": (49152, 576, 1536, 30, 9, 3),
+    "SmolLM2-360M": (49152, 960, 2560, 32, 15, 5),
+    "Llama-3.2-1B": (128256, 2048, 8192, 16, 32, 8),
+    "SmolLM2-1.7B": (49152, 2048, 8192, 24, 32, 32),
+}
+"""Vocabulary, width, inner width, layers, heads, and heads of keys and values, as the models' own cards give them."""
+SHAPES = ("SmolLM2-135M", "SmolLM2-360M", "Qwen2.5-0.5B", "Qwen3-0.6B", "Llama-3.2-1B", "SmolLM2-1.7B")
+ROUNDINGS = ("none", "q8_0", "q4_1")
+
+
+def shape(name: str) -> Any:
+    """The configuration of a shape, with a window of 4,096 tokens and tied embeddings."""
+    # Late, here and below: the process that serves has no model library, as the app has none.
+    from transformers import LlamaConfig, Qwen2Config
+
+    from benchmarks.serving.memory_limit import QWEN3
+
+    if name == "Qwen3-0.6B":
+        return QWEN3
+    if name == "Qwen2.5-0.5B":
+        return Qwen2Config(
+            vocab_size=151936,
+            hidden_size=896,
+            intermediate_size=4864,
+            num_hidden_layers=24,
+            num_attention_heads=14,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+            **SHARED,
+        )
+    vocabulary, width, inner, layers, heads, kept = LLAMAS[name]
     return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=width,
@@ -40,38 +69,6 @@ def llama(vocabulary: int, width: int, inner: int, layers: int, heads: int, kept
         tie_word_embeddings=True,
         **SHARED,
     )
-
-
-SHAPES = {
-    "SmolLM2-135M": llama(49152, 576, 1536, 30, 9, 3),
-    "SmolLM2-360M": llama(49152, 960, 2560, 32, 15, 5),
-    "Qwen2.5-0.5B": Qwen2Config(
-        vocab_size=151936,
-        hidden_size=896,
-        intermediate_size=4864,
-        num_hidden_layers=24,
-        num_attention_heads=14,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-        **SHARED,
-    ),
-    "Qwen3-0.6B": QWEN3,
-    "Llama-3.2-1B": llama(128256, 2048, 8192, 16, 32, 8),
-    "SmolLM2-1.7B": llama(49152, 2048, 8192, 24, 32, 32),
-    "Qwen3-1.7B": Qwen3Config(
-        vocab_size=151936,
-        hidden_size=2048,
-        intermediate_size=6144,
-        num_hidden_layers=28,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        head_dim=128,
-        tie_word_embeddings=True,
-        **SHARED,
-    ),
-}
-"""Configurations as the models' own cards give them, but for the window."""
-ROUNDINGS = ("none", "q8_0", "q4_1")
 
 
 def serve(folder: Path, rounding: str, tokens: int) -> dict[str, float]:
@@ -93,19 +90,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--tokens", type=int, default=48, help="tokens of a reply")
     parser.add_argument("--serve", nargs=2, metavar=("FOLDER", "ROUNDING"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    quiet_libraries()
     if options.serve:
         print(json.dumps(serve(Path(options.serve[0]), options.serve[1], options.tokens)))
         return
+    from benchmarks.serving.memory_limit import make
+
     print("| Shape | Parameters | Weights | Tokens/s | Resident |\n|---|---|---|---|---|", flush=True)
     for name in options.shapes:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            parameters = make(folder / "model", SHAPES[name])
+            parameters = make(folder / "model", shape(name))
             for rounding in ROUNDINGS:
                 own = ["--serve", str(folder), rounding, f"--tokens={options.tokens}"]
                 command = [sys.executable, "-m", "benchmarks.serving.model_sizes", *own]
