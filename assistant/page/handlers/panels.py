@@ -32,7 +32,7 @@ class PanelHandlers:
         """Close the panel. If it is the settings, store them as the form has them."""
         self.sessions.restore(session, memory)
         session.tokens = None
-        if "temperature" in event.values:
+        if "temperature" in event.values and self._is_newest(session, event):
             session.preferences = self._preferences(event.values)
         return PageUpdate(panel="", memory=session.memory())
 
@@ -44,13 +44,21 @@ class PanelHandlers:
     def set_preferences(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Store a changed setting. The form is not drawn again."""
         self.sessions.restore(session, memory)
-        session.preferences = self._preferences(event.values)
+        if self._is_newest(session, event):
+            session.preferences = self._preferences(event.values)
         return PageUpdate(memory=session.memory())
+
+    def _is_newest(self, session: ChatSession, event: gr.EventData) -> bool:
+        """Whether no later event about the settings came before this one: a form that closes overtakes a change."""
+        newest = event.order >= session.settings_order
+        session.settings_order = max(event.order, session.settings_order)
+        return newest
 
     def preset(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Apply a preset, or restore the server's own settings."""
         self.sessions.restore(session, memory)
-        session.preferences = preset(str(event.value), session.preferences)
+        if self._is_newest(session, event):
+            session.preferences = preset(str(event.value), session.preferences)
         return PageUpdate(panel=dialogs.settings(session, self.chat.sampling), memory=session.memory())
 
     def version_card(self, session: ChatSession, memory: object = None) -> PageUpdate:

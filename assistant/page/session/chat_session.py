@@ -126,6 +126,7 @@ class ChatSession:
     correcting: str | None = None  # id of the reply whose correction form is open
     rating: str | None = None  # id of the reply whose feedback form is open
     rating_order: int = 0  # the browser's number of the latest rating event
+    settings_order: int = 0  # and of the latest event about the settings
     remark: tuple[str, str] | None = None  # (reply id, confirmation below that reply)
     told: str = ""  # the version of which the person was told last that it learned from their ratings
     notice: str | None = None  # a line below the conversation: what went wrong, what to do
