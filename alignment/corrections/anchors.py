@@ -49,9 +49,7 @@ def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
         completions = generate(loaded, [prompts[number] for number in batch], ends, LONGEST)
-        for number, row in zip(batch, completions, strict=True):
-            length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
-            answers[number] = row[:length]
+        answers.update(zip(batch, completions, strict=True))
     return [(prompts[number], answers[number]) for number in range(len(prompts))]
 
 

@@ -13,6 +13,7 @@ from alignment.errors import DataError
 from alignment.evaluation.retention import Row
 from assistant.errors import PromptError
 from assistant.serving import prompt
+from feedback_store.rows import last_corrections
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,17 @@ class CorrectionRows:
 
 def corrections_among(pairs: Iterable[Any]) -> list[CorrectedPrompt]:
     """The corrections among `PreferenceRow`s, each prompt's last one."""
-    found = {}
-    for pair in pairs:
-        if pair.source == "correction" and pair.chosen.answer.strip():
-            messages = [dict(message) for message in pair.messages]
-            correction = CorrectedPrompt(
-                messages,
-                pair.think,
-                list(pair.prompt_ids),
-                pair.chosen.answer,
-                pair.rejected.answer,
-                pair.rejected.thought or "",
-            )
-            found[str(messages), pair.think] = correction
-    return list(found.values())
+    return [
+        CorrectedPrompt(
+            [dict(message) for message in pair.messages],
+            pair.think,
+            list(pair.prompt_ids),
+            pair.chosen.answer,
+            pair.rejected.answer,
+            pair.rejected.thought or "",
+        )
+        for pair in last_corrections(pairs)
+    ]
 
 
 def correction_rows(corrections: Sequence[CorrectedPrompt], tokenizer: Any, window: int) -> CorrectionRows:

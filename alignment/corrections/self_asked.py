@@ -99,8 +99,8 @@ def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str 
     with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
         drawn = generate(loaded, prompts, ends, LONGEST, temperature=1.0, top_p=0.95)
     for row in drawn:
-        length = next((number for number, token in enumerate(row) if token in ends), None)
-        text = prompt.decode(loaded.tokenizer, row[:length])
+        ended = bool(row) and row[-1] in ends
+        text = prompt.decode(loaded.tokenizer, row[:-1] if ended else row)
         line, newline, _ = text.partition("\n")
-        texts.append(line if newline or length is not None else None)
+        texts.append(line if newline or ended else None)
     return texts

@@ -151,7 +151,7 @@ def generate(
     temperature: float = 0.0,
     top_p: float = 1.0,
 ) -> list[list[int]]:
-    """Completions of one batch as token ids; what follows a completion's end token has no meaning."""
+    """Completions of one batch as token ids, END included where the model wrote it."""
     ids, mask = (part.to(loaded.model.device) for part in pad_left(prompts, loaded.tokenizer.pad_token_id))
     sampling: dict[str, Any] = {"do_sample": temperature > 0}
     if temperature > 0:
@@ -174,7 +174,9 @@ def generate(
             )
         new = out.sequences[:, ids.shape[1] :]
         for number, row in zip(writing, new.tolist(), strict=True):
-            completions[number] += row
+            # What follows END is padding.
+            length = next((place + 1 for place, token in enumerate(row) if token in ends), None)
+            completions[number] += row[:length]
         left = (~torch.isin(new, ended).any(-1)).nonzero()[:, 0]
         if not len(left):
             break
@@ -191,8 +193,8 @@ def generate(
 def _evaluated(
     loaded: Loaded, task: Task, think: bool, prompt_ids: list[int], ids: list[int], ends: list[int]
 ) -> EvaluatedAnswer:
-    length = next((index for index, token in enumerate(ids) if token in ends), None)
-    text = prompt.decode(loaded.tokenizer, ids[:length])
+    ended = bool(ids) and ids[-1] in ends
+    text = prompt.decode(loaded.tokenizer, ids[:-1] if ended else ids)
     reply = prompt.parse(text, think, prompt.ends_in_open_thought(loaded.tokenizer, prompt_ids))
     verdict = judge(task, reply.answer)
     return EvaluatedAnswer(
@@ -200,11 +202,11 @@ def _evaluated(
         think,
         reply.thought,
         reply.answer,
-        length is not None,
+        ended,
         verdict.correct,
         verdict.has_unit,
         verdict.refused,
         asks=text.strip().partition("\n")[0].endswith(("?", "？")),
         prompt_ids=prompt_ids,
-        completion_ids=ids if length is None else ids[: length + 1],
+        completion_ids=ids,
     )

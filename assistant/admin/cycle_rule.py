@@ -6,7 +6,7 @@ obeyed in HOME/cycles/rule.json, so that an app that was given no policy counts 
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,11 @@ class RowCounts:
     def of(cls, thumbs: Iterable[Any], pairs: Sequence[Any]) -> "RowCounts":
         """Count rows of thumbs and of preferences."""
         trained = [row.label for row in thumbs if not rows.held_out(row)]
-        corrected = {
-            (str(pair.messages), pair.think)
-            for pair in pairs
-            if pair.source == "correction" and pair.chosen.answer.strip()
-        }
         return cls(
             sum(trained),
             len(trained) - sum(trained),
             sum(not rows.held_out(row) for row in pairs),
-            len(corrected),
+            len(rows.last_corrections(pairs)),
         )
 
     @property
@@ -167,12 +162,8 @@ def rule_of(home: Path, policy: Path | None) -> CycleRule | None:
         whole = [getattr(minimums, name) for name in known if name.startswith("minimum_")]
         if not all(isinstance(number, int) for number in whole) or not set(minimums.stages) <= set(STAGES):
             return None
-        return CycleRule(minimums, _rules(content.get("rules")))
+        return CycleRule(minimums, Rules(**(content.get("rules") or {})))
     except FileNotFoundError:
         return None if policy else CycleRule()
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, StoreError):
         return None
-
-
-def _rules(section: Mapping[str, Any] | None) -> Rules:
-    return Rules(**(section or {}))

@@ -10,7 +10,7 @@ The `trl_*` functions convert rows to the formats of TRL's trainers.
 """
 
 from feedback_store.rows.demonstrations import DemonstrationRow, PromptRow, demonstrations, prompts
-from feedback_store.rows.pairs import PairSide, PreferenceRow, preferences
+from feedback_store.rows.pairs import PairSide, PreferenceRow, last_corrections, preferences
 from feedback_store.rows.prompt_matching import held_out, normal_prompt
 from feedback_store.rows.rules import Rules
 from feedback_store.rows.thumbs import RatedReply, UnpairedRow, class_balance, unpaired, unpaired_rows
@@ -27,6 +27,7 @@ __all__ = [
     "class_balance",
     "demonstrations",
     "held_out",
+    "last_corrections",
     "normal_prompt",
     "preferences",
     "prompts",

@@ -7,7 +7,7 @@ and corrections, which are preferred to the replies that they correct.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -230,6 +230,16 @@ def _pair(
             rater=sole_rater(votes),
         )
         yield RowWithVotes(row, votes)
+
+
+def last_corrections(pairs: Iterable[PreferenceRow]) -> list[PreferenceRow]:
+    """The corrections among pairs: the last one of each prompt in each thinking mode, where it is not blank."""
+    found = {
+        (str(pair.messages), pair.think): pair
+        for pair in pairs
+        if pair.source == "correction" and pair.chosen.answer.strip()
+    }
+    return list(found.values())
 
 
 def _pair_side(reply: Reply) -> PairSide:
