@@ -97,11 +97,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep the objects of imported libraries out of later garbage collections, each of which would visit them all."""
-    gc.enable()
-    gc.collect()
-    gc.freeze()
-    # Without the frozen objects the rest is so small that a visit of all of it would be due all the time.
-    gc.set_threshold(20_000, 20, 50)
+    warm_process.collect_seldom()
 
 
 @pytest.fixture

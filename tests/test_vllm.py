@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from helpers.changed_version import DAMAGES, changed, with_weights
+from helpers.listening import is_healthy
 from helpers.running_app import free_port, running_app
 
 from assistant.bases.base import STARTER, STARTER_FOLDER
@@ -64,7 +65,7 @@ def vllm(tmp_path: Path) -> Iterator[str]:
         )
         try:
             deadline = time.monotonic() + 600
-            while not answers(url):
+            while not is_healthy(url):
                 assert server.poll() is None, log.read_text()[-4000:]
                 assert time.monotonic() < deadline, log.read_text()[-4000:]
                 time.sleep(0.5)
@@ -72,13 +73,6 @@ def vllm(tmp_path: Path) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=60)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def models(url: str) -> dict[str, str]:

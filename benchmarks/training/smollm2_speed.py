@@ -11,8 +11,6 @@ import argparse
 import json
 import sys
 import time
-import uuid
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,8 @@ from assistant.registry.versions import write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
 from benchmarks import ROOT
+from benchmarks.training.rated_home import rate_rows, write_rows
 from benchmarks.training.stage_speed import SIDES, measured, medians
-from feedback_store import FeedbackStore, NewReply
 
 STAGES = ("kto", "dpo")
 BATCH, RATE, RANK, SEED = 8, 1e-4, 16, 1
@@ -61,9 +59,9 @@ def rows(tokenizer: Any) -> dict[str, list[dict[str, Any]]]:
     made: dict[str, list[dict[str, Any]]] = {"training": [], "held_out": []}
     for number, (title, text) in enumerate(parts):
         messages = [{"role": "user", "content": f"Tell me about this: {title}."}]
-        wrong = parts[number - 1][1]
+        right, wrong = ({"thought": "", "answer": answer} for answer in (text, parts[number - 1][1]))
         prompt_ids = prompt.render(tokenizer, messages, think=False)
-        chosen, rejected = (prompt.completion(tokenizer, "", side, think=False) for side in (text, wrong))
+        chosen, rejected = (prompt.completion(tokenizer, **side, think=False) for side in (right, wrong))
         part = made["held_out" if is_held_out(messages) else "training"]
         label = len(part) % 2 == 0
         # TRL's trainers append the end token themselves.
@@ -71,7 +69,9 @@ def rows(tokenizer: Any) -> dict[str, list[dict[str, Any]]]:
         part.append(
             {
                 "messages": messages,
-                "answers": [text, wrong],
+                "think": False,
+                "right": right,
+                "wrong": wrong,
                 "prompt": tokenizer.decode(prompt_ids),
                 "chosen": texts[0],
                 "rejected": texts[1],
@@ -95,49 +95,18 @@ def prepare(folder: Path) -> dict[str, int]:
     tokenizer = load_tokenizer(base, home)
     made = rows(tokenizer)
     for name, part in made.items():
-        _write(folder / f"{name}.jsonl", part)
+        write_rows(folder / f"{name}.jsonl", part)
+    every = [*made["training"], *made["held_out"]]
     pairs = [
-        {"messages": row["messages"], "think": False, "chosen": chosen, "rejected": rejected}
-        for row in [*made["training"], *made["held_out"]]
-        for chosen, rejected in [[{"thought": "", "answer": answer} for answer in row["answers"]]]
+        {"messages": row["messages"], "think": False, "chosen": row["right"], "rejected": row["wrong"]}
+        for row in every
     ]
-    _write(folder / "pairs.jsonl", pairs)
-    _rate(home, version.id, tokenizer, [*made["training"], *made["held_out"]])
+    write_rows(folder / "pairs.jsonl", pairs)
+    rate_rows(home, version.id, tokenizer, every)
     training = made["training"]
     prompts, right, wrong = (sum(row["tokens"][at] for row in training) for at in range(3))
     completions = sum(row["tokens"][1 if row["label"] else 2] for row in training)
     return {"kto": prompts + completions, "dpo": 2 * prompts + right + wrong}
-
-
-def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def _rate(home: Path, version: str, tokenizer: Any, rated: Sequence[dict[str, Any]]) -> None:
-    with FeedbackStore.open_home(home) as store:
-        for row in rated:
-            answer = row["answers"][0 if row["label"] else 1]
-            conversation = store.new_conversation("person")
-            message = store.add_message(conversation, None, "user", row["messages"][-1]["content"])
-            reply = NewReply(
-                id=uuid.uuid4().hex,
-                conversation_id=conversation,
-                parent_id=message.id,
-                thought=None,
-                answer=answer,
-                think=False,
-                sampling={},
-                seed=1,
-                version=version,
-                prompt_ids=prompt.render(tokenizer, row["messages"], think=False),
-                completion_ids=prompt.completion(tokenizer, "", answer, think=False),
-                finish_reason="end",
-                first_token_seconds=0.0,
-                seconds=0.0,
-                thought_seconds=None,
-            )
-            store.add_reply(reply)
-            store.rate(reply.id, "person", 1 if row["label"] else -1)
 
 
 def ours(stage: str, folder: Path) -> list[str]:

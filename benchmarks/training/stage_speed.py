@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from alignment.data.raw_text import join_documents
 from assistant.bases.base import STARTER, Base
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import write_atomically
-from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
 from benchmarks import ROOT
 from benchmarks.training import ppo_setting
+from benchmarks.training.rated_home import rate_rows, write_rows
 from benchmarks.training.speed_setting import (
     BATCH,
     BLOCK,
@@ -39,7 +38,6 @@ from benchmarks.training.speed_setting import (
     blocks_an_update,
     rows,
 )
-from feedback_store import FeedbackStore, NewReply
 
 PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", "accelerate==1.15.0")
 """TRL 1.12 with the other libraries as pinned in requirements-train.txt."""
@@ -127,13 +125,13 @@ def prepare(folder: Path, _: Path) -> dict[str, int]:
         for row in training_rows
     ]
     for name, lines in (("rows", training_rows), ("pairs", pairs)):
-        _write(folder / f"{name}.jsonl", lines)
+        write_rows(folder / f"{name}.jsonl", lines)
     text = "\n\n".join(row["text"] for row in training_rows)
     blocks = blocks_an_update() * UPDATES
     ids = join_documents([text], tokenizer, tokenizer.eos_token_id)
     # Slightly more tokens than the blocks hold, and too few for any to be held out.
     (folder / "text.txt").write_text(tokenizer.decode(ids[: blocks * BLOCK + 8]), encoding="utf-8")
-    _rate(home, tokenizer, training_rows)
+    rate_rows(home, "v1", tokenizer, training_rows)
     right, wrong, prompts = (sum(row["tokens"][at] for row in training_rows) for at in (1, 2, 0))
     completions = sum(row["tokens"][1 if row["label"] else 2] for row in training_rows)
     pair = 2 * prompts + right + wrong
@@ -145,37 +143,6 @@ def prepare(folder: Path, _: Path) -> dict[str, int]:
         "kto": prompts + completions,
         "rloo": BATCH * UPDATES,
     }
-
-
-def _write(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-
-
-def _rate(home: Path, tokenizer: Any, training_rows: Sequence[dict[str, Any]]) -> None:
-    with FeedbackStore.open(home / "feedback.db") as store:
-        for row in training_rows:
-            side = row["right"] if row["label"] else row["wrong"]
-            conversation = store.new_conversation("person")
-            message = store.add_message(conversation, None, "user", row["messages"][-1]["content"])
-            reply = NewReply(
-                id=uuid.uuid4().hex,
-                conversation_id=conversation,
-                parent_id=message.id,
-                thought=side["thought"],
-                answer=side["answer"],
-                think=True,
-                sampling={},
-                seed=1,
-                version="v1",
-                prompt_ids=prompt.render(tokenizer, row["messages"], think=True),
-                completion_ids=prompt.completion(tokenizer, **side, think=True),
-                finish_reason="end",
-                first_token_seconds=0.0,
-                seconds=0.0,
-                thought_seconds=None,
-            )
-            store.add_reply(reply)
-            store.rate(reply.id, "person", 1 if row["label"] else -1)
 
 
 def environment(folder: Path) -> Path:

@@ -1,8 +1,6 @@
 """The API over the starter on a real port, without the page: clients may leave, and bodies may be malformed."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
-from helpers.running_app import free_port
+from helpers.listening import listening
 from starlette.applications import Starlette
 
 from assistant.api.routes import routes
@@ -47,19 +44,10 @@ def serving_api(
     own = engine or TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     with FeedbackStore.open(home / "feedback.db") as store:
         chat = Chat(store, own, Sampling(temperature=0.0, max_new_tokens=60))
-        application = Starlette(routes=routes(chat, Raters(home), keys))
-        port = free_port()
-        server = uvicorn.Server(uvicorn.Config(application, "127.0.0.1", port, log_level="error"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
         try:
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.02)
-            yield Serving(f"http://127.0.0.1:{port}", store, own, chat, home)
+            with listening(Starlette(routes=routes(chat, Raters(home), keys))) as url:
+                yield Serving(url, store, own, chat, home)
         finally:
-            server.should_exit = True
-            thread.join()
             if engine is None:
                 own.close()
 

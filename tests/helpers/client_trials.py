@@ -43,14 +43,8 @@ def history(answer: str) -> list[dict[str, str]]:
     ]
 
 
-def with_openai(url: str) -> dict[str, Any]:
-    """OpenAI's own client."""
-    import openai
-
-    client = openai.OpenAI(base_url=url, api_key="openai", max_retries=0)
-
-    def ask(messages: list[dict[str, str]], **fields: Any) -> Any:
-        return client.chat.completions.create(model="thumbtune", messages=messages, temperature=0, **fields)
+def _of_completions(ask: Callable[..., Any], embedded: Callable[[], Any]) -> dict[str, Any]:
+    """The trial of a client whose `ask`, of messages and further fields, gives OpenAI's completions."""
 
     def text(messages: list[dict[str, str]], **fields: Any) -> str:
         return str(ask(messages, **fields).choices[0].message.content)
@@ -65,8 +59,20 @@ def with_openai(url: str) -> dict[str, Any]:
         too_long=lambda: text(asked(TOO_LONG)),
         structured=lambda: json.loads(text(asked(QUESTION), response_format=FORMAT)),
         called=lambda: arguments(ask(asked(QUESTION), tools=[TOOL], tool_choice="required")),
-        embedded=lambda: client.embeddings.create(model="thumbtune", input=QUESTION),
+        embedded=embedded,
     )
+
+
+def with_openai(url: str) -> dict[str, Any]:
+    """OpenAI's own client."""
+    import openai
+
+    client = openai.OpenAI(base_url=url, api_key="openai", max_retries=0)
+
+    def ask(messages: list[dict[str, str]], **fields: Any) -> Any:
+        return client.chat.completions.create(model="thumbtune", messages=messages, temperature=0, **fields)
+
+    return _of_completions(ask, lambda: client.embeddings.create(model="thumbtune", input=QUESTION))
 
 
 def with_litellm(url: str) -> dict[str, Any]:
@@ -79,21 +85,7 @@ def with_litellm(url: str) -> dict[str, Any]:
     def ask(messages: list[dict[str, str]], **fields: Any) -> Any:
         return litellm.completion(messages=messages, temperature=0, **access, **fields)
 
-    def text(messages: list[dict[str, str]], **fields: Any) -> str:
-        return str(ask(messages, **fields).choices[0].message.content)
-
-    def streamed() -> str:
-        return "".join(chunk.choices[0].delta.content or "" for chunk in ask(asked(QUESTION), stream=True))
-
-    return trial(
-        chat=lambda **fields: text(asked(QUESTION), **fields),
-        streamed=streamed,
-        goes_on=lambda answer: text(history(answer)),
-        too_long=lambda: text(asked(TOO_LONG)),
-        structured=lambda: json.loads(text(asked(QUESTION), response_format=FORMAT)),
-        called=lambda: arguments(ask(asked(QUESTION), tools=[TOOL], tool_choice="required")),
-        embedded=lambda: litellm.embedding(input=[QUESTION], **access),
-    )
+    return _of_completions(ask, lambda: litellm.embedding(input=[QUESTION], **access))
 
 
 def with_langchain(url: str) -> dict[str, Any]:

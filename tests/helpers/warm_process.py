@@ -10,6 +10,7 @@ all programs. A test of either, and one of missing packages, starts a real proce
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,15 @@ from typing import IO, Any
 OWNER = int(os.environ.get("THUMBTUNE_TEST_RUN", os.getpid()))
 """Id of the process that began the test run. All its workers share one server, which ends with it."""
 _ENVIRONMENT = dict(os.environ)  # as it is before a test changes it
+
+
+def collect_seldom() -> None:
+    """Begin garbage collections again, without the objects that there are, which a collection would visit and copy."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+    # Without the frozen objects the rest is so small that a visit of all of it would be due all the time.
+    gc.set_threshold(20_000, 20, 50)
 
 
 class WarmProcess:

@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
+import warm_process
+
 LIBRARIES = (
     *("accelerate", "alembic", "bitsandbytes", "datasets", "gguf", "gradio", "pandas", "peft", "psutil"),
     *("pydantic_settings", "safetensors.torch", "scipy.stats", "sqlalchemy", "torch", "trl", "uvicorn"),
@@ -114,11 +116,7 @@ if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
     # The collection at a program's end would visit what the libraries made, and so copy it: two seconds.
-    gc.enable()
-    gc.collect()
-    gc.freeze()
-    # Without the frozen objects the rest is so small that a visit of all of it would be due all the time.
-    gc.set_threshold(20_000, 20, 50)
+    warm_process.collect_seldom()
     server = Server(Path(sys.argv[1]), int(sys.argv[2]))
     program = server.next_program()
     if program is None:

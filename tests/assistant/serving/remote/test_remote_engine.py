@@ -8,15 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import uvicorn
 from helpers.changed_version import DAMAGES, with_weights
+from helpers.listening import is_healthy, listening
 from helpers.running_app import free_port
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -114,27 +112,14 @@ class FakeVllm:
             raise
 
 
-@contextmanager
-def listening(fake: FakeVllm) -> Iterator[str]:
-    application = Starlette(
+def application_of(fake: FakeVllm) -> Starlette:
+    return Starlette(
         routes=[
             Route("/v1/models", fake.list_models),
             Route("/v1/load_lora_adapter", fake.load, methods=["POST"]),
             Route("/v1/completions", fake.complete, methods=["POST"]),
         ]
     )
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(application, "127.0.0.1", port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @dataclass
@@ -151,7 +136,7 @@ class Remote:
 def remote(home: Path) -> Iterator[Remote]:
     versions, fake = Versions(home), FakeVllm([])
     version = version_to_serve(home, "starter")
-    with listening(fake) as url:
+    with listening(application_of(fake)) as url:
         engine = RemoteEngine(versions, version, f"{url}/v1/", key="sk-there")
         with engine.lease() as served:
             ids = prompt.completion(served.tokenizer, "", "The answer is 19.", think=False)
@@ -223,7 +208,7 @@ async def test_a_schema_goes_into_the_servers_own_field(
     home: Path, owner: str, fields: dict[str, Any]
 ) -> None:
     fake = FakeVllm([5, 6], owner=owner)
-    with listening(fake) as url:
+    with listening(application_of(fake)) as url:
         engine = RemoteEngine(Versions(home), version_to_serve(home, "starter"), url)
         formatted = replace(GREEDY, schema='{"type": "object"}')
         try:
@@ -308,7 +293,7 @@ async def test_a_refusal_of_the_server_is_an_error(
 
 async def test_a_refusal_does_not_show_the_path_that_the_model_is_called_by_there(home: Path) -> None:
     name = "/srv/secret-place/models/Some-1B"
-    with listening(FakeVllm([], models={name}, status=404)) as url:
+    with listening(application_of(FakeVllm([], models={name}, status=404))) as url:
         engine = RemoteEngine(Versions(home), version_to_serve(home, "starter"), url, model=name)
         try:
             with pytest.raises(EngineError, match="The model Some-1B does not answer now"):
@@ -341,7 +326,7 @@ def test_the_window_is_the_shorter_of_the_models_and_the_servers(
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": configured}))
     versions, version = Versions(home), version_to_serve(home, str(folder))
-    with listening(FakeVllm([], longest=longest)) as url:
+    with listening(application_of(FakeVllm([], longest=longest))) as url:
         engine = RemoteEngine(versions, version, url, model="starter")
         with engine.lease() as served:
             assert served.window == window
@@ -354,7 +339,7 @@ def test_a_model_of_which_nobody_says_its_window_is_refused(home: Path, tmp_path
     (folder / "config.json").write_text("{}")
     versions, version = Versions(home), version_to_serve(home, str(folder))
     with (
-        listening(FakeVllm([])) as url,
+        listening(application_of(FakeVllm([]))) as url,
         pytest.raises(ModelError, match="max_position_embeddings in its config"),
     ):
         RemoteEngine(versions, version, url, model="starter")
@@ -392,7 +377,7 @@ def test_the_error_names_a_server_that_cannot_be_used(home: Path) -> None:
     versions, version = Versions(home), version_to_serve(home, "starter")
     with pytest.raises(EngineError, match=r"http://127.0.0.1:\d+ cannot be used"):
         RemoteEngine(versions, version, f"http://127.0.0.1:{free_port()}")
-    with listening(FakeVllm([], loads_adapters=False)) as url:
+    with listening(application_of(FakeVllm([], loads_adapters=False))) as url:
         with pytest.raises(ModelError, match=r"would not load the adapter.*--enable-lora"):
             RemoteEngine(versions, version, url)
         with pytest.raises(ModelError, match=r"no model 'mine': it has starter"):
@@ -426,7 +411,7 @@ async def test_transformers_own_server_writes_what_the_local_engine_writes(
         )
     try:
         deadline = time.monotonic() + 240
-        while not _answers(url):
+        while not is_healthy(url):
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)
@@ -445,10 +430,3 @@ async def test_transformers_own_server_writes_what_the_local_engine_writes(
     finally:
         server.terminate()
         server.wait(timeout=60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
