@@ -101,9 +101,11 @@ class ChatEvents:
 
     def _connect_page(self, load: Event) -> None:
         layout, opening = self._layout, self._handlers.opening
-        # A page without a conversation in its address opens the one that the browser showed last.
+        # Without a conversation in its address, a tab begins a new one. Inside another page, as on Spaces, a reload
+        # loses the address: there, what the browser showed last is opened.
+        otherwise = '(window === window.top ? "" : undefined)'
         self._call(
-            load, opening.open, js=f"(...values) => {{ {_with_address(1, 'undefined')} return values; }}"
+            load, opening.open, js=f"(...values) => {{ {_with_address(1, otherwise)} return values; }}"
         )
         self._call(layout.header.language, opening.language)
         self._call(layout.header.new_conversation, self._handlers.branching.new_conversation)

@@ -112,6 +112,26 @@ def test_another_tab_sees_the_conversation_and_goes_on_from_what_it_shows(visit:
     expect(tab.locator(".bubble")).to_have_text(["begun here", "first tab"])
 
 
+def test_a_new_tab_begins_a_new_conversation_and_a_frame_opens_the_last_one(
+    visit: Any, fake: FakeChat
+) -> None:
+    tab = visit()
+    send(tab, "begun here")
+    start = tab.url.split("?")[0]
+    other = tab.context.new_page()
+    other.goto(start)
+    expect(other.locator(".welcome")).to_be_visible()
+    send(other, "something else")
+    tab.reload()
+    expect(tab.locator(".bubble")).to_have_text("begun here")
+    # Inside another page, as on Spaces, a reload loses the address of the frame.
+    other.evaluate(
+        "start => document.body.replaceChildren(Object.assign(document.createElement('iframe'), { src: start }))",
+        start,
+    )
+    expect(other.frame_locator("iframe").locator(".bubble")).to_have_text("begun here")
+
+
 @phone_is_slow
 def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it(
     visit: Any, fake: FakeChat, size: dict[str, int]
