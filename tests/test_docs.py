@@ -27,7 +27,8 @@ def test_every_benchmark_that_a_document_names_is_there_with_the_flags_that_are_
     commands = re.findall(r"python -m benchmarks\.([\w.]+)([^`\n]*)", documents)
     assert len({name for name, _ in commands}) > 10
     for name, arguments in commands:
-        path = ROOT.joinpath("benchmarks", *name.split(".")).with_suffix(".py")
+        path = ROOT.joinpath("benchmarks", *name.split("."))
+        path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         assert path.is_file(), name
         for flag in re.findall(r"--[a-z][\w-]*", arguments):
             assert f'"{flag}"' in path.read_text(encoding="utf-8"), f"{name} {flag}"

@@ -1,0 +1,97 @@
+"""Measure the claims about how a text predictor becomes an assistant, and write docs/claims.md.
+
+    python -m benchmarks.claims [CLAIM …] [--out build/claims] [--quick] [--document]
+
+Each claim is measured part by part, and a part that --out holds is not measured again: started again after an
+interruption, the command goes on where it was. A finished claim becomes docs/claims/CLAIM.json, and from these files
+the plots and both documents are made. --document makes them without measuring anything. --quick measures all claims at
+a size that says nothing, in about five minutes, and writes its documents below --out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alignment.training.output_version import libraries
+from assistant.registry.versions import write_atomically
+from assistant.serving.loading import quiet_libraries
+from benchmarks import ROOT
+from benchmarks.claims import document, word_chain
+from benchmarks.claims.claim import Measured
+from benchmarks.claims.context import Context
+
+CLAIMS = {
+    "word_chain": word_chain,
+}
+"""The claims by name, in the order in which an assistant is made."""
+
+
+def measure(name: str, context: Context, docs: Path) -> None:
+    """Measure what is missing of a claim, and write its result and the documents."""
+    measured = CLAIMS[name].run(context)
+    path = docs / "claims" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result(name, context, measured), ensure_ascii=False, indent=1)
+    write_atomically(path, text + "\n")
+    document.write(docs, CLAIMS)
+
+
+def result(name: str, context: Context, measured: Measured) -> document.Result:
+    """What was measured, and by which command, when, on which machine and in which parts."""
+    parts = context.parts()
+    return {
+        "command": document.command(name),
+        "quick": context.quick,
+        "date": datetime.fromtimestamp(parts[-1]["ended"], UTC).date().isoformat(),
+        "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
+        "minutes": round(sum(part["seconds"] for part in parts) / 60, 1),
+        "libraries": libraries(),
+        "log": [[part["part"], part["seconds"]] for part in parts],
+        "measured": measured,
+    }
+
+
+def cpu_model() -> str:
+    """The name of the processor, as the system gives it."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure the named claims, or all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.claims",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"all if left out: {', '.join(CLAIMS)}")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "claims", help="keeps finished parts")
+    parser.add_argument("--quick", action="store_true", help="only show that the program works")
+    parser.add_argument("--document", action="store_true", help="measure nothing: write the documents anew")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.claims if name not in CLAIMS]:
+        parser.error(f"there is no claim {', '.join(unknown)}. Known: {', '.join(CLAIMS)}.")
+    docs = options.out / "quick" / "docs" if options.quick else ROOT / "docs"
+    if options.document:
+        document.write(docs, CLAIMS)
+        return
+    quiet_libraries()
+    for name in options.claims or CLAIMS:
+        began = time.monotonic()
+        measure(
+            name, Context(options.out / ("quick" if options.quick else "full") / name, options.quick), docs
+        )
+        print(
+            f"{name}: {docs / document.FILES['en']}, {(time.monotonic() - began) / 60:.1f} minutes",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What every claim consists of. A claim is a module with these names, so that all of them read alike:
+
+TEXTS                            what is claimed, what was done, and what would have refuted it, by language
+run(context) -> Measured         measure, part by part; only this costs time
+report(measured) -> Report       the figures with their intervals, and whether the claim held
+draw(measured, figure, language) the plot, on an empty matplotlib figure
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+Measured = dict[str, Any]
+"""What `run` measured: JSON values, counts rather than shares, so that intervals can be computed from them."""
+
+Verdict = Literal["held", "partly", "not held"]
+
+
+class Text(NamedTuple):
+    """A text in both languages."""
+
+    en: str
+    zh: str
+
+    def of(self, language: Language) -> str:
+        """The text in one of them."""
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True)
+class ClaimTexts:
+    """The texts of a claim that are the same whatever is measured."""
+
+    title: str
+    claim: str
+    done: str
+    """What was done, with the sizes of a full run."""
+    refuted: str
+    """What would have refuted the claim."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a measurement says."""
+
+    verdict: Verdict
+    finding: Text
+    """The figures that decide, in a sentence or two."""
+    head: Sequence[Text | str]
+    rows: Sequence[Sequence[Text | str]]
+    """A table with every figure and its 95 % interval, and its heading."""
+
+
+Texts = Mapping[Language, ClaimTexts]

@@ -1,0 +1,128 @@
+"""`docs/claims.md` and `docs/claims.zh.md`, made from the results of all claims alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from assistant.registry.versions import write_atomically
+from benchmarks.claims.claim import LANGUAGES, Language, Text
+from benchmarks.claims.plots import save
+
+Result = dict[str, Any]
+"""A claim's file: what was measured, by which command, when, on which machine, and the log of its parts."""
+
+FILES: dict[Language, str] = {"en": "claims.md", "zh": "claims.zh.md"}
+PLOTS: dict[Language, str] = {"en": "{name}.svg", "zh": "{name}.zh.svg"}
+
+TITLE = Text("The claims, measured", "逐条测量这些说法")
+INTRODUCTION = Text(
+    "Every claim about how a text predictor becomes an assistant can be put to the test here, on models that fit a "
+    "laptop. `python -m benchmarks.claims` measures them all, `python -m benchmarks.claims NAME` one of them; "
+    "what was measured lies in the folder `docs/claims`, and this page is made from it. Brackets hold 95 % intervals: "
+    "Wilson's for shares, the bootstrap over tasks for means and differences. Trained figures come from three seeds, "
+    "each with data and held-out tasks of its own. Nothing was tuned on the tasks reported here. "
+    "[中文](claims.zh.md)",
+    "一个会续写的模型怎样变成助手，关于这件事的每个说法都可以在这里检验，用的模型在笔记本电脑上就能跑。"
+    "`python -m benchmarks.claims` 测量全部说法，`python -m benchmarks.claims NAME` 只测其中一个；"
+    "测得的数据在文件夹 `docs/claims` 里，本页由它们生成。方括号里是 95% 区间：比例用 Wilson 法，"
+    "均值和差用对任务的自助法。凡是训练得来的数都用了三个种子，每个种子有自己的数据和留出任务。"
+    "没有任何设置是在这里报告的任务上调出来的。[English](claims.md)",
+)
+QUICK = Text(
+    "**A quick run: far too small to say anything. It only shows that the program works.**",
+    "**这是快速运行，规模太小，说明不了什么，只用来确认程序能跑通。**",
+)
+HEAD = (Text("Claim", "说法"), Text("Did it hold?", "成立吗？"), Text("What was seen", "看到了什么"))
+VERDICTS = {
+    "held": Text("It held.", "成立。"),
+    "partly": Text("It held in part.", "部分成立。"),
+    "not held": Text("It did not hold.", "不成立。"),
+}
+CLAIM = Text("The claim.", "说法。")
+DONE = Text("What was done.", "做了什么。")
+REFUTED = Text("What would have refuted it.", "什么结果会推翻它。")
+MADE = Text(
+    "`{command}`, {date}, {cores} cores of an {cpu}, {minutes} minutes.",
+    "`{command}`，{date}，{cpu}，{cores} 核，{minutes} 分钟。",
+)
+MISSING = Text("Not measured yet: `{command}`.", "尚未测量：`{command}`。")
+
+
+def command(name: str) -> str:
+    """The command that measures a claim."""
+    return f"python -m benchmarks.claims {name}"
+
+
+def read_results(folder: Path, names: Sequence[str]) -> dict[str, Result]:
+    """The results that are there, by claim."""
+    paths = {name: folder / f"{name}.json" for name in names}
+    return {
+        name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()
+    }
+
+
+def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
+    """Draw every plot and write both documents below `docs`, from the results in its folder `claims`."""
+    results = read_results(docs / "claims", list(claims))
+    for language in LANGUAGES:
+        for name, result in results.items():
+            claim, measured = claims[name], result["measured"]
+            plot = docs / "images" / "claims" / PLOTS[language].format(name=name)
+            save(lambda figure, c=claim, m=measured, of=language: c.draw(m, figure, of), plot)
+        write_atomically(docs / FILES[language], document(claims, results, language))
+
+
+def document(claims: Mapping[str, ModuleType], results: Mapping[str, Result], language: Language) -> str:
+    """The whole document, in Markdown: all claims in one table, then a section each."""
+    quick = any(result["quick"] for result in results.values())
+    overview = [[text.of(language) for text in HEAD]]
+    for name, claim in claims.items():
+        title = f"[{claim.TEXTS[language].title}](#{name.replace('_', '-')})"
+        if name in results:
+            report = claim.report(results[name]["measured"])
+            overview.append([title, VERDICTS[report.verdict].of(language), report.finding.of(language)])
+        else:
+            overview.append([title, "", MISSING.of(language).format(command=command(name))])
+    parts = [
+        f"# {TITLE.of(language)}",
+        INTRODUCTION.of(language),
+        *([QUICK.of(language)] if quick else []),
+        table(overview),
+        *(section(name, claim, results.get(name), language) for name, claim in claims.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(name: str, claim: ModuleType, result: Result | None, language: Language) -> str:
+    """One claim: what it says, what came out, the plot and the table, and how it was measured."""
+    texts = claim.TEXTS[language]
+    parts = [
+        # The anchor is the claim's name in both languages.
+        f'<a id="{name.replace("_", "-")}"></a>\n\n## {texts.title}',
+        f"**{CLAIM.of(language)}** {texts.claim}",
+    ]
+    if result is None:
+        parts.append(MISSING.of(language).format(command=command(name)))
+    else:
+        report = claim.report(result["measured"])
+        cells = [[_cell(cell, language) for cell in row] for row in (report.head, *report.rows)]
+        parts += [
+            f"**{VERDICTS[report.verdict].of(language)}** {report.finding.of(language)}",
+            f"![{texts.title}](images/claims/{PLOTS[language].format(name=name)})",
+            table(cells),
+            MADE.of(language).format(**result, **result["machine"]),
+        ]
+    parts += [f"**{DONE.of(language)}** {texts.done}", f"**{REFUTED.of(language)}** {texts.refuted}"]
+    return "\n\n".join(parts)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _cell(cell: Text | str, language: Language) -> str:
+    return cell.of(language) if isinstance(cell, Text) else cell

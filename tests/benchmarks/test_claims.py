@@ -1,0 +1,117 @@
+"""The claims' harness: parts are kept, documents come from results alone, and every claim can be run."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from helpers.paths import ROOT
+
+from alignment.suites.checkers import CHINESE
+from benchmarks.claims import document
+from benchmarks.claims.__main__ import CLAIMS, main
+from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Report, Text
+from benchmarks.claims.context import Context
+from benchmarks.claims.intervals import difference, mean, share
+
+RESULT: dict[str, Any] = {
+    "command": "python -m benchmarks.claims small",
+    "quick": False,
+    "date": "2026-11-29",
+    "machine": {"cpu": "Example CPU", "cores": 2},
+    "minutes": 3.5,
+    "libraries": {},
+    "log": [],
+    "measured": {"count": 9, "of": 10},
+}
+
+
+def small_claim() -> Any:
+    def report(measured: dict[str, int]) -> Report:
+        figure = share(**measured)
+        return Report(
+            "held", Text("Nine of ten.", "十个里有九个。"), [Text("Share", "比例")], [[figure.percent]]
+        )
+
+    def draw(measured: dict[str, int], figure: Any, language: str) -> None:
+        figure.subplots().barh([0], [measured["count"]])
+
+    texts = {language: ClaimTexts("Title", "Claim.", "Done.", "Refuted.") for language in LANGUAGES}
+    return SimpleNamespace(TEXTS=texts, report=report, draw=draw)
+
+
+def test_documents_and_plots_are_made_from_the_results_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    (folder / "small.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    document.write(tmp_path, {"small": small_claim(), "not_run": small_claim()})
+    english = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert "**It held.** Nine of ten." in english
+    assert "| 90.0 % [59.6, 98.2] |" in english
+    assert (
+        "`python -m benchmarks.claims small`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes." in english
+    )
+    assert english.count("Not measured yet: `python -m benchmarks.claims not_run`.") == 2
+    assert "**成立。** 十个里有九个。" in (tmp_path / "claims.zh.md").read_text(encoding="utf-8")
+    plots = sorted(path.name for path in (tmp_path / "images" / "claims").iterdir())
+    assert plots == ["small.svg", "small.zh.svg"]
+
+
+def test_a_plot_is_the_same_bytes_whenever_it_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "small.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    drawn = []
+    for _ in range(2):
+        document.write(tmp_path, {"small": small_claim()})
+        drawn.append((tmp_path / "images" / "claims" / "small.svg").read_bytes())
+    assert drawn[0] == drawn[1]
+
+
+def test_a_finished_part_is_not_measured_again(tmp_path: Path) -> None:
+    context = Context(tmp_path)
+    values = iter([{"count": 1}, {"count": 2}])
+    assert context.once("seed-1", next, values) == context.once("seed-1", next, values) == {"count": 1}
+    assert [part["part"] for part in context.parts()] == ["seed-1"]
+
+
+def test_every_claim_has_texts_in_both_languages() -> None:
+    for name, claim in CLAIMS.items():
+        for field in ("title", "claim", "done", "refuted"):
+            english, chinese = (getattr(claim.TEXTS[language], field) for language in LANGUAGES)
+            assert english and not CHINESE.search(english), (name, field)
+            assert CHINESE.search(chinese), (name, field)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_documents_are_those_that_the_results_give(language: Any) -> None:
+    docs = ROOT / "docs"
+    results = document.read_results(docs / "claims", list(CLAIMS))
+    assert not any(result["quick"] for result in results.values())
+    written = (docs / document.FILES[language]).read_text(encoding="utf-8")
+    assert written == document.document(CLAIMS, results, language), "python -m benchmarks.claims --document"
+
+
+def test_a_claim_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["word_chains"])
+    assert "there is no claim word_chains. Known: word_chain" in capsys.readouterr().err
+
+
+def test_figures_have_the_intervals_of_scipy() -> None:
+    assert share(0, 10).percent == "0.0 % [0.0, 27.8]"
+    assert mean([1, 1, 1]).low == mean([1, 1, 1]).high == 1
+    gain = difference([0, 0, 0, 1] * 25, [1, 1, 0, 1] * 25)
+    assert gain.value == 0.5
+    assert 0.35 < gain.low < 0.45 < 0.55 < gain.high < 0.65
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_claim_runs_and_reports(tmp_path: Path) -> None:
+    main(["--quick", "--out", str(tmp_path)])
+    docs = tmp_path / "quick" / "docs"
+    assert set(document.read_results(docs / "claims", list(CLAIMS))) == set(CLAIMS)
+    assert "Not measured yet" not in (docs / "claims.md").read_text(encoding="utf-8")
+    assert len(list((docs / "images" / "claims").iterdir())) == 2 * len(CLAIMS)
+    assert not list((ROOT / "docs" / "claims").glob("*quick*"))
