@@ -1,0 +1,194 @@
+"""Base and assistant: the same questions to the base, the SFT version and the aligned version. Who answers?"""
+
+import re
+from collections import Counter
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from alignment.evaluation.answering import generate
+from alignment.suites.starter_suite import select_tasks, starter_kinds
+from alignment.suites.task_file import Task, judge
+from assistant.registry.versions import Versions
+from assistant.serving import prompt
+from assistant.serving.loading import Loaded, end_tokens, load_base
+from benchmarks.claims import intervals, plots
+from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.context import Context, load, run_stage
+from benchmarks.loop.simulated_people import People, chat_and_rate
+
+EACH, THUMBS, LIMIT, BATCH = 6, 150, 240, 128
+FORMS = ("text", "chat")
+DOES = ("answers right", "asks on", "something else")
+
+TEXTS = {
+    "en": ClaimTexts(
+        title="A base continues, an assistant answers",
+        claim="A base model continues a text. Asked a question, it may go on with more questions, because questions "
+        "often follow questions. Supervised fine-tuning makes it answer; alignment makes it answer as people like.",
+        done="Per seed, 192 held-out questions (six of 16 kinds in each language) went to the starter's base, to v1 "
+        "(SFT of that base) and to a version that `kto` trained on 150 simulated thumbs for v1's answers to word "
+        "problems, one thumb in ten wrong; people like a right answer that names its unit. Each question was asked "
+        "in two forms: as bare text, as in the base's training, and in the form of a chat, thinking. Greedy, up to "
+        "240 tokens. Outside of its thought, a reply asks on if its first line is a question; else it answers right if "
+        "it passes the task's checks; all else, wrong answers too, is something else.",
+        refuted="The base answers as often as v1 does; or it never asks on; or the aligned version answers right less "
+        "often than v1, or names the unit no more often.",
+    ),
+    "zh": ClaimTexts(
+        title="基座会续写，助手会回答",
+        claim="基座模型只会续写。你问它一个问题，它可能接着写出更多问题，因为文本里问题后面常常还是问题。"
+        "监督微调让它学会回答，对齐让它按人们喜欢的方式回答。",
+        done="每个种子用 192 道留出题（16 类，中英文各六道），分别问入门模型的基座、v1（对该基座做监督微调），"
+        "以及一个对齐版本：`kto` 用 150 个模拟的赞踩训练，评的是 v1 对应用题的回答，十个里有一个评错；"
+        "人们喜欢答对并写出单位的回答。每道题问两遍：一遍是裸文本，和基座训练时一样；一遍是对话格式，开启思考。"
+        "贪心解码，最多 240 个词元。不算思考部分：回复的第一行是问句，就算接着提问；否则通过该题的检查就算答对；"
+        "其余都算别的内容，答错也在内。",
+        refuted="基座回答得和 v1 一样多；或者它从不接着提问；或者对齐版本比 v1 答对得少，或写单位的次数没有变多。",
+    ),
+}
+NAMES = {
+    "base": Text("base", "基座"),
+    "v1": Text("SFT, v1", "监督微调，v1"),
+    "aligned": Text("aligned", "对齐"),
+}
+FORM_NAMES = {"text": Text("bare text", "裸文本"), "chat": Text("chat", "对话")}
+DOES_NAMES = {
+    "answers right": Text("answers right", "答对"),
+    "asks on": Text("asks on", "接着提问"),
+    "something else": Text("something else", "别的内容"),
+}
+
+
+def run(context: Context) -> Measured:
+    """Align and ask, one part a seed and version: {seed: {version: {form: counts}}}."""
+    measured: Measured = {}
+    for seed in context.seeds:
+        version = context.once(f"seed-{seed}/thumbs-and-kto", align, context, seed)
+        measured[f"{seed}"] = {
+            name: context.once(f"seed-{seed}/{name}", ask_all, context, seed, name, version) for name in NAMES
+        }
+    return measured
+
+
+def align(context: Context, seed: int) -> str:
+    """Let people chat with v1 and rate it, and train on their thumbs; returns the new version."""
+    home = context.home(f"seed-{seed}")
+    chat_and_rate(home, 24 if context.quick else THUMBS, People(), seed)
+    return run_stage(
+        "kto", home, f"--seed={seed}", *(["--epochs=1", "--min_steps=2"] if context.quick else [])
+    )
+
+
+def ask_all(context: Context, seed: int, name: str, aligned: str) -> dict[str, dict[str, int]]:
+    """How often a version did what, by form."""
+    home = context.home(f"seed-{seed}")
+    if name == "base":
+        loaded = load_base(Versions(home).open("v1").manifest.base, home, torch.float32)
+    else:
+        loaded = load(home, aligned if name == "aligned" else "v1")
+    # A follow-up question alone, as text, says too little.
+    kinds = [kind for kind in starter_kinds() if kind != "follow_up"]
+    tasks = select_tasks(kinds, 1 if context.quick else EACH, seed)
+    return {form: ask(loaded, tasks, form, 48 if context.quick else LIMIT) for form in FORMS}
+
+
+def ask(loaded: Loaded, tasks: list[Task], form: str, limit: int) -> dict[str, int]:
+    """How many replies do what, and how many of those to word problems name the unit."""
+    tokenizer, counts = loaded.tokenizer, Counter({"replies": len(tasks)})
+    prompts = [
+        tokenizer(task.question, add_special_tokens=False).input_ids
+        if form == "text"
+        else prompt.render(tokenizer, task.messages, think=True)
+        for task in tasks
+    ]
+    ends = end_tokens(loaded.model, tokenizer)
+    for start in range(0, len(tasks), BATCH):
+        batch = tasks[start : start + BATCH]
+        completions = generate(loaded, prompts[start : start + BATCH], ends, limit)
+        for task, ids in zip(batch, completions, strict=True):
+            reply = without_thought(prompt.decode(tokenizer, ids))
+            verdict = judge(task, reply)
+            counts[
+                "asks on" if asks(reply) else "answers right" if verdict.correct else "something else"
+            ] += 1
+            counts["unit asked"] += verdict.has_unit is not None
+            counts["unit named"] += bool(verdict.has_unit)
+    return dict(counts)
+
+
+def without_thought(text: str) -> str:
+    """What a reply shows: without its thoughts, one that the limit cut off too, and without the question's own mark."""
+    return re.sub(r"<think>.*?(</think>|$)", "", text.lstrip(" ?？"), flags=re.DOTALL).strip()
+
+
+def asks(reply: str) -> bool:
+    """Whether the first line is a question, as in a text that goes on with more questions."""
+    return reply.partition("\n")[0].rstrip().endswith(("?", "？"))
+
+
+def pooled(measured: Measured, name: str, form: str) -> Counter[str]:
+    """A version's counts over all seeds."""
+    return sum((Counter(seed[name][form]) for seed in measured.values()), Counter[str]())
+
+
+def report(measured: Measured) -> Report:
+    """What each version does with each form, and whether the differences are beyond the intervals."""
+    rows: list[list[Text | str]] = []
+    figures: dict[tuple[str, str, str], intervals.Interval] = {}
+    for form in FORMS:
+        for name, text in NAMES.items():
+            counts = pooled(measured, name, form)
+            for does in DOES:
+                figures[form, name, does] = intervals.share(counts[does], counts["replies"])
+            unit = intervals.share(counts["unit named"], counts["unit asked"])
+            figures[form, name, "unit"] = unit
+            by_seed = ", ".join(
+                f"{100 * seed[name][form].get('answers right', 0) / seed[name][form]['replies']:.0f}"
+                for seed in measured.values()
+            )
+            cells = [figures[form, name, does].percent for does in DOES]
+            rows.append([FORM_NAMES[form], text, *cells, by_seed, unit.percent])
+    chat = {name: figures["chat", name, "answers right"] for name in NAMES}
+    asked = {form: figures[form, "base", "asks on"] for form in FORMS}
+    held = [
+        all(figures[form, "base", "answers right"].high < chat["v1"].low for form in FORMS),
+        all(asked[form].low > figures["chat", "v1", "asks on"].high for form in FORMS),
+        chat["aligned"].high >= chat["v1"].low,
+        figures["chat", "aligned", "unit"].low > figures["chat", "v1", "unit"].high,
+    ]
+    return Report(
+        verdict="held" if all(held) else "partly" if any(held[:2]) else "not held",
+        finding=Text(
+            f"Right answers: the base {figures['text', 'base', 'answers right'].percent} of bare questions and "
+            f"{chat['base'].percent} in a chat, v1 {chat['v1'].percent}, the aligned version "
+            f"{chat['aligned'].percent}. The base asks on in {asked['text'].percent} and {asked['chat'].percent}.",
+            f"答对的比例：基座对裸文本 {figures['text', 'base', 'answers right'].percent}，在对话格式中 "
+            f"{chat['base'].percent}；v1 {chat['v1'].percent}；对齐版本 {chat['aligned'].percent}。"
+            f"基座接着提问的比例：裸文本 {asked['text'].percent}，对话 {asked['chat'].percent}。",
+        ),
+        head=[
+            Text("Asked as", "提问形式"),
+            Text("Version", "版本"),
+            *(DOES_NAMES[does] for does in DOES),
+            Text("right by seed, %", "各种子答对，%"),
+            Text("names the unit", "写出单位"),
+        ],
+        rows=rows,
+    )
+
+
+def draw(measured: Measured, figure: Figure, language: Language) -> None:
+    """Bars of what each version does, one panel a form."""
+    for axes, form in zip(figure.subplots(1, 2, sharey=True), FORMS, strict=True):
+        left = np.zeros(len(NAMES))
+        for does, colour in zip(DOES, (plots.GREEN, plots.ORANGE, plots.GREY), strict=True):
+            counts = [pooled(measured, name, form) for name in NAMES]
+            shares = np.array([100 * each[does] / each["replies"] for each in counts])
+            names = [name.of(language) for name in NAMES.values()]
+            axes.barh(names, shares, left=left, color=colour, label=DOES_NAMES[does].of(language))
+            left += shares
+        axes.set(title=FORM_NAMES[form].of(language), xlabel="%", xlim=(0, 100))
+        axes.invert_yaxis()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
