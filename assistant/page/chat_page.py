@@ -1,4 +1,4 @@
-"""The app's page: the chat, the named endpoints and the dashboard in one Gradio app."""
+"""The app's page: the chat, the named endpoints, the tour and the dashboard in one Gradio app."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from assistant.page.endpoints import Endpoints
 from assistant.page.handlers.session_manager import SessionManager
 from assistant.page.session.gradio_compat import describe_components_once, rest_while_idle
 from assistant.page.theme import theme
+from assistant.page.tour import add_tour, plot_route
 from assistant.page.views import sidebar
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from assistant.chat.chat import Chat
     from assistant.page.dashboard import AdminServices
 
-STYLES = ("style.css", "answer.css", "panels.css", "touch.css", "dashboard.css", "charts.css")
+STYLES = ("style.css", "answer.css", "panels.css", "touch.css", "dashboard.css", "charts.css", "tour.css")
 
 
 def build_page(
@@ -52,6 +53,7 @@ def build_page(
         ChatEvents(layout, ChatHandlers(sessions)).connect(page.load)
         gr.api(endpoints.chat, api_name="chat", concurrency_limit=None)
         gr.api(endpoints.rate, api_name="rate", concurrency_limit=None)
+    add_tour(page)
     if services is not None:
         add_dashboard(page, services)
     describe_components_once(page)
@@ -80,7 +82,7 @@ def launch_options(
         "ssr_mode": False,
         "share": False,
         "app_kwargs": {
-            "routes": [Route("/manifest.json", _manifest), *routes],
+            "routes": [Route("/manifest.json", _manifest), plot_route(), *routes],
             "lifespan": cross_origin.lifespan(origins),
         },
     }

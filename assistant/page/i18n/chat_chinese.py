@@ -11,6 +11,7 @@ CHINESE = ChatTexts(
     switch_language="Switch to English",
     version_format="当前由版本 {version} 回答",
     examples_label="试试这些问题",
+    tour="工作原理",
     message_label="你的消息",
     think="先思考",
     send="发送",

@@ -11,6 +11,7 @@ ENGLISH = ChatTexts(
     switch_language="切换到中文",
     version_format="Version {version} is answering",
     examples_label="Examples to try",
+    tour="How it works",
     message_label="Your message",
     think="Think first",
     send="Send",

@@ -20,6 +20,7 @@ class ChatTexts:
     version_format: str
 
     examples_label: str
+    tour: str
 
     message_label: str
     think: str

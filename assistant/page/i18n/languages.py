@@ -1,7 +1,7 @@
-"""The languages of the chat page, and the texts of errors in them.
+"""The languages of the chat page and of the tour, and the texts of errors in them.
 
-A language is one `ChatTexts` object, so that a missing translation fails on import. Tests look for empty texts, and
-for texts elsewhere in the page's code and templates.
+A language is one `ChatTexts` and one `TourTexts` object, so that a missing translation fails on import. Tests look for
+empty texts, and for texts elsewhere in the page's code and templates.
 """
 
 from __future__ import annotations
@@ -9,10 +9,23 @@ from __future__ import annotations
 from assistant.page.i18n.chat_chinese import CHINESE
 from assistant.page.i18n.chat_english import ENGLISH
 from assistant.page.i18n.chat_texts import ChatTexts
+from assistant.page.i18n.tour_chinese import TOUR_CHINESE
+from assistant.page.i18n.tour_english import TOUR_ENGLISH
+from assistant.page.i18n.tour_texts import TourTexts
 
-__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "ChatTexts", "browser_language", "explained"]
+__all__ = [
+    "CHINESE",
+    "ENGLISH",
+    "LANGUAGES",
+    "TOUR_LANGUAGES",
+    "ChatTexts",
+    "TourTexts",
+    "browser_language",
+    "explained",
+]
 
 LANGUAGES = {texts.code: texts for texts in (ENGLISH, CHINESE)}
+TOUR_LANGUAGES = {texts.code: texts for texts in (TOUR_ENGLISH, TOUR_CHINESE)}
 
 
 def browser_language(accept_language: str) -> str:

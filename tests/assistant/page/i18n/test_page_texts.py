@@ -23,7 +23,16 @@ from assistant.chat.library import REASONS
 from assistant.errors import AssistantError
 from assistant.page.chat_events import ChatHandlers
 from assistant.page.handlers.page_update import PageUpdate
-from assistant.page.i18n.languages import CHINESE, ENGLISH, LANGUAGES, ChatTexts, browser_language, explained
+from assistant.page.i18n.languages import (
+    CHINESE,
+    ENGLISH,
+    LANGUAGES,
+    TOUR_LANGUAGES,
+    ChatTexts,
+    TourTexts,
+    browser_language,
+    explained,
+)
 from assistant.page.session.chat_session import ChatSession
 from assistant.page.views import dialogs
 from feedback_store import StoreError
@@ -32,7 +41,7 @@ Texts = TypeVar("Texts", ChatTexts, CardTexts)
 PAGE = ROOT / "assistant" / "page"
 
 
-def by_name(texts: ChatTexts) -> dict[str, str]:
+def by_name(texts: ChatTexts | TourTexts) -> dict[str, str]:
     """Every text of a language by its name."""
     named: dict[str, str] = {}
     for name, value in dataclasses.asdict(texts).items():
@@ -45,28 +54,40 @@ def by_name(texts: ChatTexts) -> dict[str, str]:
     return named
 
 
-def test_every_text_exists_in_both_languages() -> None:
-    english, chinese = by_name(ENGLISH), by_name(CHINESE)
+BOTH = pytest.mark.parametrize(
+    ("english", "chinese"),
+    [(by_name(ENGLISH), by_name(CHINESE)), (by_name(TOUR_LANGUAGES["en"]), by_name(TOUR_LANGUAGES["zh"]))],
+    ids=["chat", "tour"],
+)
+
+
+@BOTH
+def test_every_text_exists_in_both_languages(english: dict[str, str], chinese: dict[str, str]) -> None:
     assert english.keys() == chinese.keys()
     assert all(text.strip() for text in [*english.values(), *chinese.values()])
 
 
-def test_each_text_is_in_its_own_language() -> None:
+@BOTH
+def test_each_text_is_in_its_own_language(english: dict[str, str], chinese: dict[str, str]) -> None:
     han = re.compile(r"[\u4e00-\u9fff]")
-    for name, text in by_name(ENGLISH).items():
+    for name, text in english.items():
         assert bool(han.search(text)) == (name in ("other_language", "switch_language")), name
-    for name, text in by_name(CHINESE).items():
+    for name, text in chinese.items():
         assert bool(han.search(text)) == (name not in ("code", "other_language", "switch_language")), name
 
 
-def test_chinese_uses_its_own_punctuation() -> None:
-    for name, text in by_name(CHINESE).items():
+@BOTH
+def test_chinese_uses_its_own_punctuation(english: dict[str, str], chinese: dict[str, str]) -> None:
+    for name, text in chinese.items():
         assert not re.search(r"[\u4e00-\u9fff] ?[,.?!:;(]|\.\.\.", text), name
 
 
-def test_named_places_are_the_same_in_both_languages() -> None:
-    for name, text in by_name(ENGLISH).items():
-        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", by_name(CHINESE)[name])), name
+@BOTH
+def test_named_places_are_the_same_in_both_languages(
+    english: dict[str, str], chinese: dict[str, str]
+) -> None:
+    for name, text in english.items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", chinese[name])), name
 
 
 class Seen(HTMLParser):

@@ -1,0 +1,57 @@
+"""Every text of the tour in English."""
+
+from assistant.page.i18n.tour_texts import TourTexts
+
+TOUR_ENGLISH = TourTexts(
+    code="en",
+    title="How it works",
+    to_chat="To the chat",
+    intro_title="How a text predictor becomes an assistant",
+    intro="ChatGPT was made in steps, and each step rests on a claim. Here each is tried on a model small enough for "
+    "this machine: the starter, with 4.9 million parameters. Some you can try yourself; the others were measured.",
+    contents="The claims",
+    live="try it",
+    titles={
+        "word_chain": "An answer is a chain of tokens, each drawn at random",
+        "base_and_assistant": "Before fine-tuning, a model continues a text; it does not answer",
+        "scarce_pairs": "Good answers are scarce, raw text is not",
+        "two_languages": "What is taught in one language works in another",
+        "range_and_data": "Too few parameters underfit; too little data overfits",
+        "loss_and_optimisation": "Learning is a search, and it can miss",
+        "votes_and_rows": "Rating an answer takes a click; writing one takes work",
+        "occasionally_good": "Reinforcement needs a model that is good at least sometimes",
+        "reward_model_saves_people": "A reward model saves people",
+        "chain_of_thought": "Written steps make a hard problem easy",
+        "alignment_beats_size": "Alignment helps more than size",
+    },
+    explanations={
+        "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
+        "drawn. Draw again, and the same question gets another answer.",
+        "base_and_assistant": "The base has read raw text only, where questions are often followed by more questions. "
+        "Fine-tuning on questions with answers turns it into an assistant.",
+        "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
+        "reads raw text first, and then needs fewer pairs.",
+        "two_languages": "Fine-tuned on one language alone, a model is asked in both. Whatever the two share, it has "
+        "to learn only once.",
+        "range_and_data": "The number of parameters decides which functions a model can be, and the data choose among "
+        "them. Both too small a range and too little data show in the loss on texts it has not seen.",
+        "loss_and_optimisation": "The loss says how bad a function is, and the optimiser looks for a better one. A "
+        "learning rate that is too low finds nothing in time; one that is too high diverges.",
+        "votes_and_rows": "Every vote becomes a row of training data. Vote on an answer, and see which.",
+        "occasionally_good": "The model answers many times, and what scored well becomes likelier. Where no answer is "
+        "ever good, there is nothing to make likelier.",
+        "reward_model_saves_people": "A reward model learns from a few ratings to rate like people. It then rates "
+        "thousands of answers that nobody has to read.",
+        "chain_of_thought": "Each written step is easy to predict from those before it. Without them, the model has to "
+        "guess the answer at once.",
+        "alignment_beats_size": "People preferred an aligned model to a much larger one that was not (InstructGPT, "
+        "2022). Here one with 1.2 million parameters stands beside one with 4.9 million.",
+    },
+    next_format="Next: {title}",
+    to_start="To the beginning",
+    verdicts={"held": "It held.", "partly": "It held in part.", "not held": "It did not hold."},
+    not_measured="This claim has not been measured yet.",
+    not_here="The measurements are not part of this installation. They are in docs/claims.md of the source code.",
+    plot_format="Plot of the measurements: {title}",
+    again="Measure it again:",
+)

@@ -1,0 +1,42 @@
+// Runs once for the whole tour. The server draws the page; this script sends clicks and forms to it as events.
+const ACTIONS = ["language", "open"];
+const send = (action, data) => ACTIONS.includes(action) && trigger(action, { ...data, do: action });
+const page = document.querySelector("#tour");
+const bar = () => page.querySelector(".bar[lang]");
+
+// The chat's link names the language; the browser remembers the last one.
+const stored = "thumbtune-tour-language";
+const wanted = new URLSearchParams(location.search).get("lang") ?? localStorage.getItem(stored) ?? "";
+
+// Gradio's page names another address as its base, which links within the page would lead to.
+const show = (id) => {
+  document.getElementById(id)?.scrollIntoView();
+  document.getElementById(`title-${id}`)?.focus({ preventScroll: true });
+};
+addEventListener("hashchange", () => show(location.hash.slice(1)));
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("#tour a[href^='#']");
+  if (link) {
+    event.preventDefault();
+    location.hash = link.hash;
+    show(link.hash.slice(1));
+  }
+  const button = event.target.closest?.("#tour button[data-do]");
+  if (button) send(button.dataset.do, { ...button.dataset });
+});
+
+// After each drawing: the tab gets its title, and the first time the claim that the address names is shown.
+let isShown = false;
+new MutationObserver(() => {
+  const drawn = bar();
+  if (!drawn) return;
+  document.documentElement.lang = drawn.lang;
+  document.title = drawn.dataset.title;
+  localStorage.setItem(stored, drawn.lang);
+  translateToasts(drawn);
+  if (!isShown && page.querySelector("section h2")) {
+    isShown = true;
+    if (location.hash) show(location.hash.slice(1));
+  }
+}).observe(document.body, { childList: true, subtree: true });
+send("open", { language: wanted });
