@@ -20,13 +20,14 @@ from alignment.training.output_version import libraries
 from assistant.registry.versions import write_atomically
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
-from benchmarks.claims import base_and_assistant, document, word_chain
+from benchmarks.claims import base_and_assistant, document, occasionally_good, word_chain
 from benchmarks.claims.claim import Measured
 from benchmarks.claims.context import Context
 
 CLAIMS = {
     "word_chain": word_chain,
     "base_and_assistant": base_and_assistant,
+    "occasionally_good": occasionally_good,
 }
 """The claims by name, in the order in which an assistant is made."""
 
