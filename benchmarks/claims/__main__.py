@@ -20,13 +20,22 @@ from alignment.training.output_version import libraries
 from assistant.registry.versions import write_atomically
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
-from benchmarks.claims import base_and_assistant, document, occasionally_good, word_chain
+from benchmarks.claims import (
+    base_and_assistant,
+    document,
+    occasionally_good,
+    range_and_data,
+    scarce_pairs,
+    word_chain,
+)
 from benchmarks.claims.claim import Measured
 from benchmarks.claims.context import Context
 
 CLAIMS = {
     "word_chain": word_chain,
+    "range_and_data": range_and_data,
     "base_and_assistant": base_and_assistant,
+    "scarce_pairs": scarce_pairs,
     "occasionally_good": occasionally_good,
 }
 """The claims by name, in the order in which an assistant is made."""

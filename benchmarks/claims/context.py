@@ -26,6 +26,11 @@ class Context:
         return self.folder / "parts"
 
     @property
+    def shared(self) -> Path:
+        """Keeps the models with which several claims begin."""
+        return self.folder.parent / "shared"
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of every trained figure."""
         return (1,) if self.quick else (1, 2, 3)

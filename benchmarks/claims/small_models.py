@@ -1,0 +1,218 @@
+"""Small models trained from nothing by the project's own stages, on the starter's text and demonstrations."""
+
+import itertools
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
+
+from alignment.data.demonstration_rows import tokenize_demonstrations
+from alignment.data.raw_text import Blocks, join_documents
+from alignment.evaluation.answering import EvaluatedAnswer, answer
+from alignment.stages import pretrain, sft
+from alignment.starter import corpus
+from alignment.starter.tasks.drawn_task import Language
+from alignment.suites.checkers import CHINESE
+from alignment.suites.task_file import Task
+from alignment.training.parent_version import new_adapter_of
+from alignment.training.sizes import for_size
+from assistant.bases.base import STARTER_FOLDER
+from assistant.serving.loading import Loaded
+
+BLOCK, WINDOW = 256, 1024
+BASE_TOKENS = 6_000 * BLOCK
+"""What the 1.2M bases read that several claims share: 1,536,000 tokens, once."""
+DOCUMENTS_AT_ONCE = 200
+TALK = ("concept", "identity", "smalltalk", "outside")
+"""Kinds that need no steps. They are asked without thinking, and all others with it."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The dimensions of a Qwen3 model."""
+
+    hidden: int
+    layers: int
+    intermediate: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+
+
+SHAPES = {
+    "0.3M": Shape(48, 4, 108, 2, 1, 32),
+    "1.2M": Shape(128, 4, 300, 2, 1, 64),
+    "4.9M": Shape(256, 6, 576, 4, 2, 64),
+}
+"""By number of parameters: 296,368, 1,183,360, and the starter's own 4,886,528. All read the starter's 4,096 tokens."""
+
+
+def tokenizer() -> Any:
+    """The starter's."""
+    return AutoTokenizer.from_pretrained(STARTER_FOLDER / "base")
+
+
+def new_model(size: str, seed: int) -> Any:
+    """A model of a size with random weights."""
+    shape, words = SHAPES[size], tokenizer()
+    set_seed(seed)
+    return Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(words),
+            hidden_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            intermediate_size=shape.intermediate,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.key_value_heads,
+            head_dim=shape.head_size,
+            max_position_embeddings=WINDOW,
+            rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+
+
+def raw_text(seed: int, count: int, language: Language | None = None) -> np.ndarray:
+    """The first `count` token ids of the starter's endless raw text, of both languages or of one. One dimension."""
+    words, texts = tokenizer(), corpus.documents(seed)
+    if language is not None:
+        texts = (text for text in texts if language_of(text) == language)
+    parts: list[np.ndarray] = []
+    while sum(map(len, parts)) < count:
+        parts.append(join_documents(itertools.islice(texts, DOCUMENTS_AT_ONCE), words, words.pad_token_id))
+    return np.concatenate(parts)[:count]
+
+
+def language_of(text: str) -> Language:
+    """The language of a document. A Chinese one has Chinese characters, also where it is a table of products."""
+    return "zh" if CHINESE.search(text) else "en"
+
+
+def keep_model(folder: Path, make: Callable[[Path], tuple[Any, dict[str, float]]]) -> dict[str, float]:
+    """Make a model and save it in `folder`, unless that is there. Returns its metrics.
+
+    `make` gets a folder for checkpoints, from which it goes on after an interruption.
+    """
+    if not folder.exists():
+        work, aside = folder.with_name(f"{folder.name}.work"), folder.with_name(f"{folder.name}.aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        began = time.monotonic()
+        model, metrics = make(work)
+        model.config.use_cache = model.generation_config.use_cache = True
+        model.save_pretrained(str(aside))
+        tokenizer().save_pretrained(str(aside))
+        metrics["seconds"] = time.monotonic() - began
+        (aside / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+        aside.rename(folder)
+        shutil.rmtree(work, ignore_errors=True)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def pretrain_model(
+    size: str, ids: np.ndarray, seed: int, work: Path, tokens: int | None = None
+) -> tuple[Any, dict[str, float]]:
+    """Pretrain a new model on token ids until it has read `tokens` of them: once, if left out. Returns metrics too."""
+    recipe = pretrain.PretrainRecipe(
+        block_length=BLOCK,
+        batch_size=8,
+        # The starter's.
+        learning_rate=4e-3,
+        epochs=1 if tokens is None else tokens / len(ids),
+        seed=seed,
+        save_steps=200,
+    )
+    model = new_model(size, seed)
+    model.config.use_cache = False
+    return model, pretrain.train(model, ids, recipe, work)
+
+
+def pretrained_base(folder: Path, seed: int, tokens: int, language: Language | None = None) -> Path:
+    """The folder of a 1.2M base that has read `tokens` tokens. Claims that name the same folder share their bases."""
+    name = folder / f"base-1.2M-{language or 'both'}-{tokens}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_model(name, lambda work: pretrain_model("1.2M", raw_text(seed, tokens, language), seed, work))
+    return name
+
+
+def open_model(folder: Path) -> Loaded:
+    """A model's folder, ready to answer."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+    return Loaded(model, tokenizer(), WINDOW)
+
+
+def demonstrations(
+    seed: int, draw: Callable[[random.Random], str], languages: Sequence[Language] = ("en", "zh")
+) -> Iterator[dict[str, Any]]:
+    """Endless demonstrations of the training side; `draw` draws the kind of each. Each is one question."""
+    rng = random.Random(f"claims {seed} {languages}")
+    while True:
+        task = corpus.task(rng, rng.choice(list(languages)), draw(rng), "train")
+        think = task.kind not in TALK
+        yield {
+            "messages": list(task.messages),
+            "think": think,
+            "thought": task.thought if think else "",
+            "answer": corpus.spoken_answer(rng, task),
+        }
+
+
+def kinds_by_share(shares: dict[str, float]) -> Callable[[random.Random], str]:
+    """Draws kinds of task in the given shares."""
+    return lambda rng: rng.choices(list(shares), weights=list(shares.values()))[0]
+
+
+def fine_tune(
+    model: Any, rows: Sequence[dict[str, Any]], seed: int, work: Path, learning_rate: float | None = None
+) -> tuple[Any, dict[str, float]]:
+    """Train all weights on demonstrations in one pass, at the project's own rate for small models by default."""
+    settings = sft.SFTRecipe(full=True, seed=seed, save_steps=200)
+    if learning_rate is not None:
+        settings.learning_rate = learning_rate
+    return _taught(model, rows, for_size(settings, "sft", 1e6), work)
+
+
+def fine_tune_adapter(
+    model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, work: Path
+) -> tuple[Any, dict[str, float]]:
+    """Train a new adapter as the recipe says, on top of the frozen `model`."""
+    recipe = for_size(recipe, "sft", 1e6)
+    return _taught(new_adapter_of(recipe, model), rows, recipe, work)
+
+
+def _taught(model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, work: Path) -> Any:
+    dataset, _ = tokenize_demonstrations(rows, tokenizer(), WINDOW)
+    return model, sft.train(model, tokenizer(), dataset, recipe, work)
+
+
+@torch.no_grad()
+def text_loss(model: Any, ids: np.ndarray, at_most: int) -> float:
+    """Mean cross-entropy in nats of the next token, over at most so many blocks, spread evenly over `ids`."""
+    every = Blocks(ids, BLOCK).ids
+    chosen = np.linspace(0, len(every) - 1, min(at_most, len(every))).astype(int)
+    blocks = torch.from_numpy(every[chosen].astype(np.int64))
+    model.eval()
+    losses = [float(model(input_ids=rows, labels=rows).loss) * len(rows) for rows in blocks.split(16)]
+    return sum(losses) / len(blocks)
+
+
+def answer_tasks(loaded: Loaded, tasks: Sequence[Task], max_new_tokens: int) -> list[EvaluatedAnswer]:
+    """Greedy answers, in order; kinds that need steps are answered with thinking on."""
+    answers: dict[int, EvaluatedAnswer] = {}
+    for think in (False, True):
+        places = [place for place, task in enumerate(tasks) if (task.kind not in TALK) == think]
+        if places:
+            given = answer(loaded, [tasks[place] for place in places], think, max_new_tokens)
+            answers |= dict(zip(places, given, strict=True))
+    return [answers[place] for place in range(len(tasks))]

@@ -1,0 +1,92 @@
+"""The pure parts of the claims that train small models."""
+
+import random
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from benchmarks.claims import range_and_data, scarce_pairs
+from benchmarks.claims.intervals import share
+from benchmarks.claims.small_models import (
+    BLOCK,
+    SHAPES,
+    TALK,
+    demonstrations,
+    kinds_by_share,
+    language_of,
+    new_model,
+    raw_text,
+    text_loss,
+    tokenizer,
+)
+
+
+def test_models_have_the_sizes_by_which_they_are_named() -> None:
+    for name in SHAPES:
+        assert f"{new_model(name, 1).num_parameters() / 1e6:.1f}M" == name
+
+
+def test_raw_text_of_one_language_holds_no_other() -> None:
+    words = tokenizer()
+    assert language_of(words.decode(raw_text(1, 4_000, "en"))) == "en"
+    documents = words.decode(raw_text(1, 4_000, "zh")).split(words.pad_token)
+    assert {language_of(document) for document in documents[:-1]} == {"zh"}
+    assert len(raw_text(1, 4_000)) == 4_000
+
+
+def test_a_smaller_share_of_a_text_is_its_beginning_in_whole_blocks() -> None:
+    ids = np.arange(200 * BLOCK)
+    assert len(range_and_data.share_of(ids, 10)) == 20 * BLOCK
+    assert np.array_equal(range_and_data.share_of(ids[: 50 * BLOCK], 1), ids[:BLOCK])
+
+
+def test_the_loss_of_an_untrained_model_is_that_of_chance() -> None:
+    loss = text_loss(new_model("0.3M", 1), raw_text(1, 4 * BLOCK), 2)
+    assert abs(loss - np.log(4096)) < 0.3
+
+
+def range_measured(small_training: float, large_gap: float) -> dict[str, Any]:
+    def seeds(training: float, gap: float) -> list[dict[str, float]]:
+        return [{"training": training + d, "held_out": training + gap + d, "before": 8} for d in (0, 0.01)]
+
+    return {
+        "0.3M": {"1": seeds(small_training, 0.5), "100": seeds(small_training, 0.1)},
+        "4.9M": {"1": seeds(0.2, large_gap), "100": seeds(1, 0.1)},
+    }
+
+
+def test_range_and_data_holds_only_if_small_underfits_and_large_overfits() -> None:
+    assert range_and_data.report(range_measured(3, 5)).verdict == "held"
+    assert range_and_data.report(range_measured(1, 5)).verdict == "partly"
+    assert range_and_data.report(range_measured(3, 0.5)).verdict == "partly"
+
+
+def test_demonstrations_are_of_the_wanted_languages_and_think_where_steps_are_needed() -> None:
+    draw = kinds_by_share({"concept": 1, "multiplication": 1})
+    rows = list(islice(demonstrations(1, draw, ("zh",)), 20))
+    assert all(
+        language_of(row["messages"][-1]["content"] + row["answer"]) == "zh"
+        for row in rows
+        if not row["think"]
+    )
+    assert {bool(row["thought"]) for row in rows if row["think"]} == {True}
+    assert {bool(row["thought"]) for row in rows if not row["think"]} == {False}
+    assert kinds_by_share({"identity": 1})(random.Random(1)) in TALK
+
+
+def pairs_measured(pretrained: list[int], random_start: list[int]) -> dict[str, Any]:
+    return {
+        start: {
+            str(count): [{"concept": [right, 100]}]
+            for count, right in zip((0, 500, 5_000, 50_000), curve, strict=True)
+        }
+        for start, curve in (("pretrained", pretrained), ("random", random_start))
+    }
+
+
+def test_scarce_pairs_holds_only_if_raw_text_saves_nine_of_ten() -> None:
+    assert scarce_pairs.report(pairs_measured([0, 40, 80, 90], [0, 0, 10, 70])).verdict == "held"
+    assert scarce_pairs.report(pairs_measured([0, 40, 60, 90], [0, 0, 10, 70])).verdict == "partly"
+    assert scarce_pairs.report(pairs_measured([0, 0, 10, 70], [0, 0, 10, 70])).verdict == "not held"
+    assert scarce_pairs.fewest({50: share(1, 10), 500: share(5, 10)}, 0.5) == 500
