@@ -22,6 +22,7 @@ from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
 from benchmarks.claims import (
     base_and_assistant,
+    chain_of_thought,
     document,
     occasionally_good,
     range_and_data,
@@ -37,6 +38,7 @@ CLAIMS = {
     "base_and_assistant": base_and_assistant,
     "scarce_pairs": scarce_pairs,
     "occasionally_good": occasionally_good,
+    "chain_of_thought": chain_of_thought,
 }
 """The claims by name, in the order in which an assistant is made."""
 
