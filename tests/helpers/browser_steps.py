@@ -52,6 +52,12 @@ phone_is_slow = pytest.mark.parametrize(
 expect.set_options(timeout=1000 * PATIENCE)
 
 
+SERIOUS_VIOLATIONS = """async (options) => (await axe.run(document, options)).violations
+    .filter(({ impact }) => ["serious", "critical"].includes(impact))
+    .map(({ id, help, nodes }) => `${id} (${help}) ${nodes.map(({ html }) => html.slice(0, 200)).join(" ")}`)"""
+"""Reported in the page: what axe-core found in order is some megabytes, too many to fetch for nothing."""
+
+
 def watch(tab: Any, address: str, problems: list[str]) -> None:
     """Add to `problems` every script error, and every request to another server than `address`."""
     tab.on("pageerror", lambda error: problems.append(f"error: {error}"))
@@ -142,17 +148,15 @@ def check_accessibility(tab: Any, state: str, violations: list[str]) -> None:
     Dark differs by colours alone, so that the rules about colours are enough there. The page must be without motion:
     axe-core would see colours half way.
     """
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.base import AXE_SCRIPT
 
+    if not tab.evaluate("'axe' in window"):
+        tab.evaluate(AXE_SCRIPT)
     was_dark = tab.evaluate("document.body.classList.contains('dark')")
     for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast", "link-in-text-block"]})):
         tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", scheme == "dark")
-        for violation in (
-            Axe().run(tab, options={"resultTypes": ["violations"], **rules}).response["violations"]
-        ):
-            if violation["impact"] in ("serious", "critical"):
-                nodes = [node["html"][:200] for node in violation["nodes"]]
-                violations.append(f"{state}, {scheme}: {violation['id']} ({violation['help']}) {nodes}")
+        for violation in tab.evaluate(SERIOUS_VIOLATIONS, {"resultTypes": ["violations"], **rules}):
+            violations.append(f"{state}, {scheme}: {violation}")
     tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", was_dark)
 
 
