@@ -3,8 +3,10 @@
     python -m benchmarks.training.smollm2_speed --folder build/smollm2 [--runs 3] [--stages kto dpo]
 
 80 rows for training and 16 held out, made of the sections of this project's documents: the answers have some 60 to 450
-tokens, as a chat model's have. The two sides alternate, each run in a process of its own with the same rows, batch,
-updates and precision; the table shows medians. The folder keeps finished runs, so that a stopped benchmark resumes.
+tokens, as a chat model's have. The worse answers repeat their first line, as small models do, so that there is
+something to learn and held-out losses can be compared. The two sides alternate, each run in a process of its own with
+the same rows, batch, updates and precision; the table shows medians. The folder keeps finished runs, so that a stopped
+benchmark resumes.
 """
 
 import argparse
@@ -53,13 +55,18 @@ def sections(tokenizer: Any) -> list[tuple[str, str]]:
     return found
 
 
+def repeated(text: str) -> str:
+    """The first line of `text` over and over, about as long as the whole."""
+    line = text.split("\n")[0]
+    return "\n".join([line] * max(2, round(len(text) / (len(line) + 1))))
+
+
 def rows(tokenizer: Any) -> dict[str, list[dict[str, Any]]]:
     """Training and held-out rows, with the columns that either side reads; every second one has a thumb down."""
-    parts = sections(tokenizer)
     made: dict[str, list[dict[str, Any]]] = {"training": [], "held_out": []}
-    for number, (title, text) in enumerate(parts):
+    for title, text in sections(tokenizer):
         messages = [{"role": "user", "content": f"Tell me about this: {title}."}]
-        right, wrong = ({"thought": "", "answer": answer} for answer in (text, parts[number - 1][1]))
+        right, wrong = ({"thought": "", "answer": answer} for answer in (text, repeated(text)))
         prompt_ids = prompt.render(tokenizer, messages, think=False)
         chosen, rejected = (prompt.completion(tokenizer, **side, think=False) for side in (right, wrong))
         part = made["held_out" if is_held_out(messages) else "training"]
