@@ -26,6 +26,7 @@ from benchmarks.claims import (
     document,
     occasionally_good,
     range_and_data,
+    reward_model_saves_people,
     scarce_pairs,
     word_chain,
 )
@@ -38,6 +39,7 @@ CLAIMS = {
     "base_and_assistant": base_and_assistant,
     "scarce_pairs": scarce_pairs,
     "occasionally_good": occasionally_good,
+    "reward_model_saves_people": reward_model_saves_people,
     "chain_of_thought": chain_of_thought,
 }
 """The claims by name, in the order in which an assistant is made."""
