@@ -44,8 +44,8 @@ CLAIM = Text("The claim.", "说法。")
 DONE = Text("What was done.", "做了什么。")
 REFUTED = Text("What would have refuted it.", "什么结果会推翻它。")
 MADE = Text(
-    "`{command}`, {date}, {cores} cores of an {cpu}, {minutes} minutes.",
-    "`{command}`，{date}，{cpu}，{cores} 核，{minutes} 分钟。",
+    "`{command}`, {date}, {cores} cores of an {cpu}, {minutes} minutes of processor time.",
+    "`{command}`，{date}，{cpu}，{cores} 核，处理器时间 {minutes} 分钟。",
 )
 MISSING = Text("Not measured yet: `{command}`.", "尚未测量：`{command}`。")
 

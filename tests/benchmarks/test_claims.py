@@ -50,7 +50,8 @@ def test_documents_and_plots_are_made_from_the_results_alone(tmp_path: Path) -> 
     assert "**It held.** Nine of ten." in english
     assert "| 90.0 % [59.6, 98.2] |" in english
     assert (
-        "`python -m benchmarks.claims small`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes." in english
+        "`python -m benchmarks.claims small`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes of processor"
+        in english
     )
     assert english.count("Not measured yet: `python -m benchmarks.claims not_run`.") == 2
     assert "**成立。** 十个里有九个。" in (tmp_path / "claims.zh.md").read_text(encoding="utf-8")
