@@ -180,15 +180,19 @@ def report(measured: Measured) -> Report:
 
 
 def draw(measured: Measured, figure: Figure, language: Language) -> None:
-    """Bars of what each version does, one panel a form."""
+    """Bars of what each version does, one panel a form, with the interval of its right answers."""
     for axes, form in zip(figure.subplots(1, 2, sharey=True), FORMS, strict=True):
         left = np.zeros(len(NAMES))
+        counts = [pooled(measured, name, form) for name in NAMES]
         for does, colour in zip(DOES, (plots.GREEN, plots.ORANGE, plots.GREY), strict=True):
-            counts = [pooled(measured, name, form) for name in NAMES]
             shares = np.array([100 * each[does] / each["replies"] for each in counts])
             names = [name.of(language) for name in NAMES.values()]
             axes.barh(names, shares, left=left, color=colour, label=DOES_NAMES[does].of(language))
             left += shares
+        right = [intervals.share(each["answers right"], each["replies"]) for each in counts]
+        for place, each in enumerate(right):
+            axes.plot([100 * each.low, 100 * each.high], [place, place], color="black", lw=1.5, marker="|")
         axes.set(title=FORM_NAMES[form].of(language), xlabel="%", xlim=(0, 100))
-        axes.invert_yaxis()
+    # The axis is shared.
+    figure.axes[0].invert_yaxis()
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)

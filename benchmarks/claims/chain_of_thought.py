@@ -189,4 +189,4 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             ylim=(-2, 102),
         )
     figure.axes[0].set_ylabel(Text("right, %", "答对，%").of(language))
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -247,4 +247,4 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             xlabel=Text("ratings", "评价数").of(language), xscale="log", xticks=places, xticklabels=counts
         )
         axes.minorticks_off()
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)

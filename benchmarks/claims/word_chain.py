@@ -177,4 +177,4 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         yticks=[],
         xlim=(0, times),
     )
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -1,0 +1,100 @@
+"""What the claims make of a measurement: the verdict follows from the figures, and figures from what was counted."""
+
+import re
+from typing import Any
+
+import pytest
+
+from alignment.suites.task_file import judge
+from benchmarks.claims import (
+    base_and_assistant,
+    chain_of_thought,
+    occasionally_good,
+    reward_model_saves_people,
+    word_chain,
+)
+
+
+def asked(different: int, ended: int = 50, greedy_differ: bool = False) -> dict[str, Any]:
+    return {
+        "times": 50,
+        "different": different,
+        "pairs": 25,
+        "pairs_differ": 25 if different > 1 else 0,
+        "ended": ended,
+        "greedy_differ": greedy_differ,
+        "entropy": [1.0, 0.5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        (asked(30), "held"),
+        (asked(1), "not held"),
+        (asked(30, ended=5), "partly"),
+        (asked(9, 50, True), "partly"),
+    ],
+)
+def test_a_word_chain_draws_different_answers_that_end(question: dict[str, Any], verdict: str) -> None:
+    assert word_chain.report({"starter": [question] * 4}).verdict == verdict
+
+
+def test_a_reply_is_read_without_its_thought_and_asks_by_its_first_line() -> None:
+    assert base_and_assistant.without_thought("?\n<think>\n1>2?\n</think>\n\nNo.") == "No."
+    assert base_and_assistant.without_thought("Yes. <think>cut off") == "Yes."
+    assert base_and_assistant.asks("What is SFT?\nIt is …")
+    assert not base_and_assistant.asks("It is this.\nIs it?")
+
+
+def test_a_sum_is_worked_step_by_step_or_answered_at_once() -> None:
+    steps, at_once = (chain_of_thought.sum_task((5, 8, 4), mode) for mode in ("steps", "at once"))
+    assert steps.answer == "5 + 8 = 13\n13 + 4 = 17\nThe answer is 17."
+    assert at_once.answer == "The answer is 17."
+    assert judge(steps, steps.answer).correct and not judge(steps, "5 + 8 = 13").correct
+    assert [message["role"] for message in steps.messages] == ["user", "assistant"] * 2 + ["user"]
+
+
+def kind(drawn: int, before: int, after: int | None) -> dict[str, Any]:
+    """A kind of 100 tasks: `drawn` of them right in one of eight draws; so many greedy answers right."""
+
+    def outcome(right: int) -> dict[str, list[int]]:
+        return {
+            "greedy": [1] * right + [0] * (100 - right),
+            "drawn": [1] * drawn + [0] * (100 - drawn),
+        }
+
+    return {"1": {"before": outcome(before), "after": None if after is None else outcome(after)}}
+
+
+@pytest.mark.parametrize(
+    ("never", "good", "verdict"),
+    [
+        (kind(0, 0, None), kind(60, 30, 70), "held"),
+        (kind(0, 0, 30), kind(60, 30, 70), "partly"),
+        (kind(0, 0, 30), kind(60, 30, 30), "not held"),
+    ],
+)
+def test_reinforcement_lifts_what_is_occasionally_good(never: Any, good: Any, verdict: str) -> None:
+    report = occasionally_good.report({"division": good, "addition": never})
+    assert report.verdict == verdict
+    # The seldom right come first, and a kind that was not trained gains nothing.
+    assert [row[0] for row in report.rows] == [
+        occasionally_good.NAMES["addition"],
+        occasionally_good.NAMES["division"],
+    ]
+    assert re.match(r"\+0\.0 |\+30\.0 ", str(report.rows[0][3]))
+
+
+@pytest.mark.parametrize(("through", "verdict"), [(90, "held"), (60, "not held"), (30, "not held")])
+def test_a_reward_model_saves_people_where_more_is_learned_through_it(through: int, verdict: str) -> None:
+    def right(count: int) -> list[int]:
+        return [1] * count + [0] * (100 - count)
+
+    seed: dict[str, Any] = {"v1": right(40)}
+    for count in ("50", "150", "500"):
+        seed[count] = {"direct": right(60), "through": right(through), "agrees": right(80)}
+    report = reward_model_saves_people.report({"1": seed})
+    assert report.verdict == verdict
+    assert [row[0] for row in report.rows] == ["50", "150", "500"]
+    assert str(report.rows[0][1]).startswith("+20.0 [")
