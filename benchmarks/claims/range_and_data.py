@@ -9,13 +9,14 @@ from benchmarks.claims import intervals, plots
 from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
-from benchmarks.claims.small_models import BLOCK, SHAPES, new_model, pretrain_model, raw_text, text_loss
+from benchmarks.claims.small_models import SHAPES, new_model, pretrain_model, raw_text, text_loss
 
 PERCENT = (1, 3, 10, 100)
+BLOCK = 128
 TOKENS = 800 * BLOCK
 """The whole text, and what every model reads, however little text there is."""
-HELD_OUT_BLOCKS = 128
-MEASURED_BLOCKS = 128
+HELD_OUT_BLOCKS = 256
+MEASURED_BLOCKS = 256
 """Most blocks on which the training loss is measured, spread over the text."""
 
 TEXTS = {
@@ -25,8 +26,8 @@ TEXTS = {
         "cannot even fit its own text well. A large one fits little text by heart: its training loss falls while its "
         "loss on other text rises.",
         done="Models of 0.3M, 1.2M and 4.9M parameters were pretrained from nothing by the stage `pretrain` on 1, 3, "
-        "10 and 100 % of 204,800 tokens of the starter's raw text, in each of three seeds: other text, other initial "
-        "weights. Every model reads 204,800 tokens, so that 1 % is read a hundred times, and all have the same "
+        "10 and 100 % of 102,400 tokens of the starter's raw text, in each of three seeds: other text, other initial "
+        "weights. Every model reads 102,400 tokens, so that 1 % is read a hundred times, and all have the same "
         "settings. Training loss is that of the text that was read, held-out loss that of 32,768 other tokens, both "
         "in nats a token after training. Intervals resample the three seeds.",
         refuted="On all of the text, a training loss of the small range that is no higher than the large one's. Or "
@@ -37,8 +38,8 @@ TEXTS = {
         title="范围多大，就需要多少数据",
         claim="架构划定了训练能够到达的函数范围。范围小就会欠拟合：连自己的训练文本都拟合不好。"
         "范围大而文本少，模型就会背下来：训练损失下降，在其他文本上的损失却上升。",
-        done="用 `pretrain` 阶段从零预训练 0.3M、1.2M 和 4.9M 参数的模型，分别用入门模型原始文本 204,800 个词元中的 "
-        "1%、3%、10% 和 100%，各三个种子，文本和初始权重都不同。每个模型都读 204,800 个词元，所以 1% 的文本要读一百遍；"
+        done="用 `pretrain` 阶段从零预训练 0.3M、1.2M 和 4.9M 参数的模型，分别用入门模型原始文本 102,400 个词元中的 "
+        "1%、3%、10% 和 100%，各三个种子，文本和初始权重都不同。每个模型都读 102,400 个词元，所以 1% 的文本要读一百遍；"
         "设置全都相同。训练损失在读过的文本上测，留出损失在另外 32,768 个词元上测，都是训练结束后每个词元的奈特数。"
         "区间对三个种子重抽样。",
         refuted="用全部文本时，小范围的训练损失并不比大范围的高；或者只用 1% 的文本时，"
@@ -68,13 +69,13 @@ def losses(context: Context, size: str, percent: int, seed: int) -> dict[str, fl
     held_out_tokens = (8 if context.quick else HELD_OUT_BLOCKS) * BLOCK
     ids = raw_text(seed, tokens + held_out_tokens)
     held_out, training = ids[tokens:], share_of(ids[:tokens], percent)
-    before = text_loss(new_model(size, seed), held_out, HELD_OUT_BLOCKS)
+    before = text_loss(new_model(size, seed), held_out, HELD_OUT_BLOCKS, BLOCK)
     work = context.folder / "work" / f"{size}-{percent}-{seed}"
-    model, _ = pretrain_model(size, training, seed, work, tokens)
+    model, _ = pretrain_model(size, training, seed, work, tokens, BLOCK)
     return {
         "before": before,
-        "training": text_loss(model, training, MEASURED_BLOCKS),
-        "held_out": text_loss(model, held_out, HELD_OUT_BLOCKS),
+        "training": text_loss(model, training, MEASURED_BLOCKS, BLOCK),
+        "held_out": text_loss(model, held_out, HELD_OUT_BLOCKS, BLOCK),
     }
 
 

@@ -121,11 +121,11 @@ def keep_model(folder: Path, make: Callable[[Path], tuple[Any, dict[str, float]]
 
 
 def pretrain_model(
-    size: str, ids: np.ndarray, seed: int, work: Path, tokens: int | None = None
+    size: str, ids: np.ndarray, seed: int, work: Path, tokens: int | None = None, block: int = BLOCK
 ) -> tuple[Any, dict[str, float]]:
     """Pretrain a new model on token ids until it has read `tokens` of them: once, if left out. Returns metrics too."""
     recipe = pretrain.PretrainRecipe(
-        block_length=BLOCK,
+        block_length=block,
         batch_size=8,
         # The starter's.
         learning_rate=4e-3,
@@ -197,9 +197,9 @@ def _taught(model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, w
 
 
 @torch.no_grad()
-def text_loss(model: Any, ids: np.ndarray, at_most: int) -> float:
+def text_loss(model: Any, ids: np.ndarray, at_most: int, block: int = BLOCK) -> float:
     """Mean cross-entropy in nats of the next token, over at most so many blocks, spread evenly over `ids`."""
-    every = Blocks(ids, BLOCK).ids
+    every = Blocks(ids, block).ids
     chosen = np.linspace(0, len(every) - 1, min(at_most, len(every))).astype(int)
     blocks = torch.from_numpy(every[chosen].astype(np.int64))
     model.eval()

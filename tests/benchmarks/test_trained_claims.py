@@ -36,9 +36,11 @@ def test_raw_text_of_one_language_holds_no_other() -> None:
 
 
 def test_a_smaller_share_of_a_text_is_its_beginning_in_whole_blocks() -> None:
-    ids = np.arange(200 * BLOCK)
-    assert len(range_and_data.share_of(ids, 10)) == 20 * BLOCK
-    assert np.array_equal(range_and_data.share_of(ids[: 50 * BLOCK], 1), ids[:BLOCK])
+    ids = np.arange(200 * range_and_data.BLOCK)
+    assert len(range_and_data.share_of(ids, 10)) == 20 * range_and_data.BLOCK
+    assert np.array_equal(
+        range_and_data.share_of(ids[: 50 * range_and_data.BLOCK], 1), ids[: range_and_data.BLOCK]
+    )
 
 
 def test_the_loss_of_an_untrained_model_is_that_of_chance() -> None:
