@@ -24,10 +24,12 @@ from benchmarks.claims import (
     base_and_assistant,
     chain_of_thought,
     document,
+    loss_and_optimisation,
     occasionally_good,
     range_and_data,
     reward_model_saves_people,
     scarce_pairs,
+    two_languages,
     word_chain,
 )
 from benchmarks.claims.claim import Measured
@@ -38,6 +40,8 @@ CLAIMS = {
     "range_and_data": range_and_data,
     "base_and_assistant": base_and_assistant,
     "scarce_pairs": scarce_pairs,
+    "two_languages": two_languages,
+    "loss_and_optimisation": loss_and_optimisation,
     "occasionally_good": occasionally_good,
     "reward_model_saves_people": reward_model_saves_people,
     "chain_of_thought": chain_of_thought,

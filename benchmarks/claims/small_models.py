@@ -5,7 +5,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ from alignment.training.parent_version import new_adapter_of
 from alignment.training.sizes import for_size
 from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.loading import Loaded
+from benchmarks.claims.intervals import Interval, share
 
 BLOCK, WINDOW = 256, 1024
-BASE_TOKENS = 6_000 * BLOCK
-"""What the 1.2M bases read that several claims share: 1,536,000 tokens, once."""
+BASE_TOKENS = 4_000 * BLOCK
+"""What the 1.2M bases read that several claims share: 1,024,000 tokens, once."""
 DOCUMENTS_AT_ONCE = 200
 TALK = ("concept", "identity", "smalltalk", "outside")
 """Kinds that need no steps. They are asked without thinking, and all others with it."""
@@ -146,10 +147,15 @@ def pretrained_base(folder: Path, seed: int, tokens: int, language: Language | N
     return name
 
 
-def open_model(folder: Path) -> Loaded:
-    """A model's folder, ready to answer."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
-    return Loaded(model, tokenizer(), WINDOW)
+def precise(folder: Path) -> Any:
+    """A model of a folder, in float32."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def ready(model: Any) -> Loaded:
+    """A trained model, to let it answer."""
+    model.config.use_cache = True
+    return Loaded(model.eval().requires_grad_(False), tokenizer(), WINDOW)
 
 
 def demonstrations(
@@ -191,7 +197,9 @@ def fine_tune_adapter(
     return _taught(new_adapter_of(recipe, model), rows, recipe, work)
 
 
-def _taught(model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, work: Path) -> Any:
+def _taught(
+    model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, work: Path
+) -> tuple[Any, dict[str, float]]:
     dataset, _ = tokenize_demonstrations(rows, tokenizer(), WINDOW)
     return model, sft.train(model, tokenizer(), dataset, recipe, work)
 
@@ -203,8 +211,8 @@ def text_loss(model: Any, ids: np.ndarray, at_most: int, block: int = BLOCK) -> 
     chosen = np.linspace(0, len(every) - 1, min(at_most, len(every))).astype(int)
     blocks = torch.from_numpy(every[chosen].astype(np.int64))
     model.eval()
-    losses = [float(model(input_ids=rows, labels=rows).loss) * len(rows) for rows in blocks.split(16)]
-    return sum(losses) / len(blocks)
+    groups = [blocks[start : start + 16] for start in range(0, len(blocks), 16)]
+    return sum(float(model(input_ids=rows, labels=rows).loss) * len(rows) for rows in groups) / len(blocks)
 
 
 def answer_tasks(loaded: Loaded, tasks: Sequence[Task], max_new_tokens: int) -> list[EvaluatedAnswer]:
@@ -216,3 +224,20 @@ def answer_tasks(loaded: Loaded, tasks: Sequence[Task], max_new_tokens: int) -> 
             given = answer(loaded, [tasks[place] for place in places], think, max_new_tokens)
             answers |= dict(zip(places, given, strict=True))
     return [answers[place] for place in range(len(tasks))]
+
+
+def count_right(
+    answers: Sequence[EvaluatedAnswer], name: Callable[[Task], str] = lambda task: task.kind
+) -> dict[str, list[int]]:
+    """By name of the task, how many answers are right, and how many there are: JSON values."""
+    counts: dict[str, list[int]] = {}
+    for each in answers:
+        right, of = counts.get(name(each.task), [0, 0])
+        counts[name(each.task)] = [right + each.correct, of + 1]
+    return counts
+
+
+def pooled(counts: Iterable[Sequence[int]]) -> Interval:
+    """The share of right answers in several pairs of `count_right`, with Wilson's interval."""
+    pairs = list(counts)
+    return share(sum(right for right, _ in pairs), sum(of for _, of in pairs))

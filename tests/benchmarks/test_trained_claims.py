@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims import range_and_data, scarce_pairs
+from benchmarks.claims import loss_and_optimisation, range_and_data, scarce_pairs, two_languages
 from benchmarks.claims.intervals import share
 from benchmarks.claims.small_models import (
     BLOCK,
@@ -92,3 +92,50 @@ def test_scarce_pairs_holds_only_if_raw_text_saves_nine_of_ten() -> None:
     assert scarce_pairs.report(pairs_measured([0, 40, 60, 90], [0, 0, 10, 70])).verdict == "partly"
     assert scarce_pairs.report(pairs_measured([0, 0, 10, 70], [0, 0, 10, 70])).verdict == "not held"
     assert scarce_pairs.fewest({50: share(1, 10), 500: share(5, 10)}, 0.5) == 500
+
+
+def languages_measured(other: int, alone: int) -> dict[str, Any]:
+    def arm(english: int, chinese: int) -> list[dict[str, list[int]]]:
+        return [{"concept en": [english, 100], "concept zh": [chinese, 100]}]
+
+    return {
+        "before": arm(0, 2),
+        "en": arm(80, other),
+        "zh": arm(other, 80),
+        "english base": arm(80, alone),
+    }
+
+
+def test_two_languages_holds_only_with_half_of_the_gain_and_none_for_a_base_of_one_language() -> None:
+    assert two_languages.report(languages_measured(50, 0)).verdict == "held"
+    assert two_languages.report(languages_measured(20, 0)).verdict == "partly"
+    assert two_languages.report(languages_measured(50, 50)).verdict == "partly"
+    assert two_languages.report(languages_measured(1, 0)).verdict == "not held"
+
+
+def sweep_measured(losses: dict[float, float | None], warm: float) -> dict[str, Any]:
+    rates = [
+        {"rate": rate, "rank": 32, "warmup": 0.03, "losses": [loss, loss]} for rate, loss in losses.items()
+    ]
+    return {"before": [5.0, 5.0], "settings": [*rates, {**rates[1], "warmup": 0.3, "losses": [warm, warm]}]}
+
+
+def test_a_loss_above_that_before_training_or_none_has_diverged() -> None:
+    assert loss_and_optimisation.figure_of({"losses": [1.0, None]}, [5.0, 5.0]) is None
+    assert loss_and_optimisation.figure_of({"losses": [1.0, 5.1]}, [5.0, 5.0]) is None
+
+
+def test_loss_and_optimisation_holds_with_a_flat_region_between_too_low_and_too_high() -> None:
+    report = loss_and_optimisation.report
+    sweep: dict[float, float | None] = {1e-4: 4.0, 1.5e-3: 1.05, 6e-3: 1.0, 1e-1: None}
+    assert report(sweep_measured(sweep, 1.1)).verdict == "held"
+    assert "1.5e-03" not in report(sweep_measured(sweep, 1.1)).finding.en
+    assert "from a learning rate of 0.0015 to 0.006" in report(sweep_measured(sweep, 1.1)).finding.en
+    assert report(sweep_measured(sweep | {1e-1: 3.0}, 1.1)).verdict == "partly"
+    assert report(sweep_measured(sweep, 4.5)).verdict == "partly"
+
+
+def test_the_loss_of_a_sweep_is_that_of_the_completions_alone() -> None:
+    rows = list(islice(demonstrations(1, kinds_by_share({"identity": 1})), 2))
+    loss = loss_and_optimisation.completion_loss(new_model("0.3M", 1), rows)
+    assert abs(loss - np.log(4096)) < 0.5
