@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 # Gradio reads these when it is imported. A chat page sends no telemetry; and statistics of events, which Gradio would
 # compute again over up to 10,000 events after each one, are not used.
@@ -37,11 +38,12 @@ def main(settings: Settings) -> None:
         from assistant.bases.base_source import origin_of
         from assistant.bases.card_lookup import card_of
         from assistant.chat.chat import Chat
-        from assistant.engine_choice import check_engine, engine_for
+        from assistant.engine_choice import check_engine, engine_for, starter_engine
         from assistant.page import build_page, dashboard, launch_options
         from assistant.registry.first_version import version_to_serve
         from assistant.registry.versions import Versions
         from assistant.sampling_settings import Sampling
+        from assistant.tour.shared_starter import SharedStarter
 
     check_engine(settings)
     registry = Versions(settings.home)
@@ -52,13 +54,14 @@ def main(settings: Settings) -> None:
         engine = engine_for(settings, registry, version_to_serve(settings.home, settings.model))
         runner = CycleRunner(settings.home, settings.policy)
         follower = Follower(runner, store)
+        starter = SharedStarter(partial(starter_engine, settings))
         try:
             chat = Chat(store, engine, sampling, registry)
             services = dashboard.AdminServices(
                 chat, store, AdminActions(registry, runner), Admins.of(settings)
             )
             accounts = Accounts.of(settings)
-            page = build_page(chat, services, accounts)
+            page = build_page(chat, services, accounts, starter)
             base = engine.version.manifest.base.name
             print(
                 f"Serving {engine.version.id} from {settings.home}\n"
@@ -85,6 +88,7 @@ def main(settings: Settings) -> None:
             page.block_thread()
         finally:
             follower.close()
+            starter.close()
             engine.close()
 
 

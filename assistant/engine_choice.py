@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from assistant.bases.base import STARTER
 from assistant.errors import ModelError, SettingsError, VersionError
 from assistant.missing_packages import ENGINE, missing, need_engine_packages
-from assistant.registry.versions import Version, Versions
+from assistant.registry.first_version import add_first_version
+from assistant.registry.versions import Manifest, Version, Versions, now
 from assistant.serving.engine import Engine
 from assistant.settings import Settings
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from assistant.bases.base import FileBits
 
 log = logging.getLogger(__name__)
+
+STARTER_V1, STARTER_BASE = "v1", "v2"
+"""Ids of the versions of `starter_engine`: the starter as it is, and its base alone, as pretraining left it."""
+STARTER_CACHE = 16
+"""MiB of keys and values that `starter_engine` may use: 5,461 tokens."""
 
 
 def check_engine(settings: Settings) -> None:
@@ -70,6 +77,27 @@ def engine_for(settings: Settings, registry: Versions, version: Version) -> Engi
             raise
         log.warning("Serving by transformers, which is slower on a CPU. %s", error)
         return _transformers(settings, registry, version)
+
+
+def starter_engine(settings: Settings, home: Path) -> Engine:
+    """An engine for the starter in an empty `home`, beside the one that `settings` ask for. Raises AssistantError.
+
+    It serves STARTER_V1 and STARTER_BASE, with little memory for keys and values: more replies wait.
+    """
+    registry = Versions(home)
+    version = add_first_version(registry, STARTER)
+    base = Manifest(STARTER_BASE, version.manifest.base, None, "pretrain", now(), adapter=False)
+    with registry.staging() as folder:
+        registry.add(base, folder)
+    # What concerns the served model alone is left out.
+    changes = {
+        "home": home,
+        "engine_url": None,
+        "quantize": None,
+        "dtype": "auto",
+        "cache_memory": STARTER_CACHE,
+    }
+    return engine_for(settings.model_copy(update=changes), registry, version)
 
 
 def _llama_cpp(settings: Settings, registry: Versions, version: Version) -> Engine:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from assistant.chat.formatted_answer import formatted_answer, thought_and_formatted_answer
 from assistant.chat.stop_strings import StopSearch, model_stops
@@ -12,6 +12,8 @@ from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.engine import Chunk, Logprob, ServedVersion
 from feedback_store import FinishReason, Message, NewReply
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -210,8 +212,8 @@ async def next_chunk(chunks: AsyncGenerator[Chunk, None], stop: asyncio.Event) -
 
 
 async def together(
-    streams: Sequence[AsyncGenerator[Update, None]], opening: Sequence[Update]
-) -> AsyncGenerator[tuple[Update, ...], None]:
+    streams: Sequence[AsyncGenerator[Item, None]], opening: Sequence[Item]
+) -> AsyncGenerator[tuple[Item, ...], None]:
     """Several replies at once: all of them so far, whenever one has changed. Closing it closes the streams.
 
     `opening`: the update of each stream that was read last; the first item is these.
@@ -235,7 +237,7 @@ async def together(
         await close_all(streams)
 
 
-async def close_all(streams: Sequence[AsyncGenerator[Update, None]]) -> None:
+async def close_all(streams: Sequence[AsyncGenerator[Any, None]]) -> None:
     """Close all streams: replies that have not ended are stored as far as they are."""
     for stream in streams:
         await stream.aclose()
@@ -243,6 +245,9 @@ async def close_all(streams: Sequence[AsyncGenerator[Update, None]]) -> None:
 
 async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks that have not ended, and wait until they have."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()  # where two fail at once, one is raised, and asyncio need not complain of the other
     pending = [task for task in tasks if not task.done()]
     for task in pending:
         task.cancel()

@@ -28,16 +28,21 @@ if TYPE_CHECKING:
     from assistant.auth.accounts import Accounts
     from assistant.chat.chat import Chat
     from assistant.page.dashboard import AdminServices
+    from assistant.tour.shared_starter import SharedStarter
 
 STYLES = ("style.css", "answer.css", "panels.css", "touch.css", "dashboard.css", "charts.css", "tour.css")
 
 
 def build_page(
-    chat: Chat, services: AdminServices | None = None, accounts: Accounts | None = None
+    chat: Chat,
+    services: AdminServices | None = None,
+    accounts: Accounts | None = None,
+    starter: SharedStarter | None = None,
 ) -> gr.Blocks:
     """The page over `chat`, with the endpoints `/chat` and `/rate`; launch it with `launch_options()`.
 
     With `services` it has the dashboard, whose routes `dashboard.routes` gives. With `accounts` people can sign in.
+    With `starter` the tour has something to try.
     """
     sessions = SessionManager(
         chat,
@@ -53,7 +58,7 @@ def build_page(
         ChatEvents(layout, ChatHandlers(sessions)).connect(page.load)
         gr.api(endpoints.chat, api_name="chat", concurrency_limit=None)
         gr.api(endpoints.rate, api_name="rate", concurrency_limit=None)
-    add_tour(page)
+    add_tour(page, starter, chat.engine)
     if services is not None:
         add_dashboard(page, services)
     describe_components_once(page)

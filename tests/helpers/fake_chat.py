@@ -27,6 +27,7 @@ from assistant.errors import EngineError, FormatRefused
 from assistant.page import build_page, launch_options
 from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Chunk, Logprob, TokenScore
+from assistant.tour.shared_starter import SharedStarter
 from feedback_store import FeedbackStore, Message, Rating
 
 ANSWERS = {
@@ -189,6 +190,9 @@ class FakeEngine:
     def prepare(self, version_id: str | None) -> None:
         """Do nothing: every version can be leased at once."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
 
 @cache
 def _empty_store() -> Path:
@@ -263,11 +267,16 @@ class FakeChat(Chat):
 
 
 @contextmanager
-def serving(fake: FakeChat, port: int | None = None, accounts: Accounts | None = None) -> Iterator[str]:
-    """Serve the page over `fake` on this port or a free one; yields its address."""
+def serving(
+    fake: FakeChat,
+    port: int | None = None,
+    accounts: Accounts | None = None,
+    starter: SharedStarter | None = None,
+) -> Iterator[str]:
+    """Serve the page over `fake` on this port or a free one; yields its address. `starter`: for the tour."""
 
     async def start() -> tuple[Any, str]:
-        page = build_page(fake, accounts=accounts)
+        page = build_page(fake, accounts=accounts, starter=starter)
         # Gradio's own search for a free port leaves the sockets open that it has tried.
         options = {**launch_options(accounts), "server_port": port or free_port()}
         return page, page.launch(prevent_thread_lock=True, quiet=True, **options)[1]

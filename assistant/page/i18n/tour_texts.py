@@ -26,8 +26,47 @@ class TourTexts:
     next_format: str
     to_start: str
 
+    # What can be tried
+    ask: str
+    examples: str
+    starting: str
+    chain_questions: tuple[str, ...]
+    what_next: str
+    take_format: str
+    draw: str
+    draw_all: str
+    chain_over: dict[str, str]
+    """By how an answer ended: end, length."""
+    seed_format: str
+    other_seed_format: str
+    same_seed: str
+    drawn: str
+    different_format: str
+    """Of `count` answers, how many are `different`."""
+    messages: tuple[str, ...]
+    sides: dict[str, str]
+    """Headings of answers side by side: base, v1, on, off."""
+    sides_help: dict[str, str]
+    aligned_format: str
+    """The heading of a `version` that was trained on feedback, by its `stage`."""
+    no_aligned: str
+    tokens_format: str
+    problems: tuple[str, ...]
+    vote_questions: tuple[str, ...]
+    write_two: str
+    answer_format: str
+    better: str
+    replace_format: str
+    row_kinds: dict[str, str]
+    """By the format of a row: what it is, and which stages learn from it."""
+    no_row: str
+    not_stored: str
+
+    # What was measured
     verdicts: dict[str, str]
     """By the verdict of a result: held, partly, not held."""
+    measured: str
+    """What unfolds the plot of a claim that can be tried."""
     not_measured: str
     not_here: str
     plot_format: str

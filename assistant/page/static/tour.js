@@ -1,5 +1,5 @@
 // Runs once for the whole tour. The server draws the page; this script sends clicks and forms to it as events.
-const ACTIONS = ["language", "open"];
+const ACTIONS = ["chain_begin", "chain_take", "compare", "language", "open", "think", "vote", "write_two"];
 const send = (action, data) => ACTIONS.includes(action) && trigger(action, { ...data, do: action });
 const page = document.querySelector("#tour");
 const bar = () => page.querySelector(".bar[lang]");
@@ -24,6 +24,19 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest?.("#tour button[data-do]");
   if (button) send(button.dataset.do, { ...button.dataset });
 });
+document.addEventListener("submit", (event) => {
+  if (!event.target.closest?.("#tour")) return;
+  event.preventDefault();
+  send(event.target.dataset.do, { ...event.target.dataset, ...Object.fromEntries(new FormData(event.target)) });
+});
+
+// A block that is drawn again takes the focus away: it returns to the control of the same name.
+let focused = null;
+document.addEventListener("focusin", (event) => (focused = event.target.dataset.key ?? null));
+const keepFocus = () => {
+  if (focused && document.activeElement === document.body)
+    page.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
+};
 
 // After each drawing: the tab gets its title, and the first time the claim that the address names is shown.
 let isShown = false;
@@ -34,6 +47,12 @@ new MutationObserver(() => {
   document.title = drawn.dataset.title;
   localStorage.setItem(stored, drawn.lang);
   translateToasts(drawn);
+  keepFocus();
+  const rows = page.querySelector(".rows:not([data-shown])");
+  if (rows) {
+    rows.dataset.shown = "yes";
+    rows.scrollIntoView({ block: "nearest" });
+  }
   if (!isShown && page.querySelector("section h2")) {
     isShown = true;
     if (location.hash) show(location.hash.slice(1));

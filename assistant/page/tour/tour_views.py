@@ -24,7 +24,7 @@ CLAIMS = (
 """The screens, in the order in which an assistant is made. All but `votes_and_rows` are claims that
 `benchmarks.claims` measures under the same name."""
 
-LIVE: tuple[str, ...] = ()
+LIVE = ("word_chain", "base_and_assistant", "votes_and_rows", "chain_of_thought")
 """Those that can be tried on the page."""
 
 NOT_MEASURED = ("votes_and_rows",)
@@ -36,29 +36,25 @@ def head(session: TourSession) -> Markup:
     return render("tour/head.html", texts=session.texts, chat_texts=session.chat_texts)
 
 
-def intro(session: TourSession) -> Markup:
-    """What the tour is, and its claims."""
-    return render("tour/intro.html", texts=session.texts, claims=CLAIMS, live=LIVE)
+def intro(session: TourSession, is_live: bool) -> Markup:
+    """What the tour is, and its claims. `is_live`: whether something can be tried."""
+    return render("tour/intro.html", texts=session.texts, claims=CLAIMS, live=LIVE if is_live else ())
 
 
-def screen(session: TourSession, name: str) -> Markup:
-    """A claim in words, with its result where it was measured."""
-    place = CLAIMS.index(name)
-    return render(
-        "tour/screen.html",
-        texts=session.texts,
-        name=name,
-        number=place + 1,
-        count=len(CLAIMS),
+def screen(session: TourSession, name: str, is_live: bool) -> dict[str, Markup]:
+    """A claim in words, its result if it was measured, and the link to the next screen."""
+    texts, place = session.texts, CLAIMS.index(name)
+    result = render(
+        "tour/result.html",
+        texts=texts,
+        title=texts.titles[name],
         result=claim_results(session.language).get(name),
-        is_measured=name not in NOT_MEASURED,
-        are_docs_here=are_docs_here(),
+        is_folded=is_live and name in LIVE,
+        missing=texts.not_measured if are_docs_here() else texts.not_here,
     )
-
-
-def onward(session: TourSession, name: str) -> Markup:
-    """The link from a screen to the next, from the last to the beginning."""
-    place = CLAIMS.index(name) + 1
-    return render(
-        "tour/onward.html", texts=session.texts, next=CLAIMS[place] if place < len(CLAIMS) else None
-    )
+    onward = CLAIMS[place + 1] if place + 1 < len(CLAIMS) else None
+    return {
+        name: render("tour/claim.html", texts=texts, name=name, number=place + 1, count=len(CLAIMS)),
+        f"{name}-result": Markup() if name in NOT_MEASURED else result,
+        f"{name}-onward": render("tour/onward.html", texts=texts, next=onward),
+    }

@@ -74,9 +74,9 @@ def _block(step: Step) -> str:
 
 def _token(texts: ChatTexts, step: Step, is_chosen: bool) -> _Token:
     """One token; a line break is shown as a sign and also breaks the line."""
-    share = _share(step.probability)
+    share = share_text(step.probability)
     likeliest = [
-        f"{_share(other.probability)}  {_alternative_name(texts, other)}"
+        f"{share_text(other.probability)}  {alternative_name(texts, other)}"
         for other in step.alternatives[:MAX_TOOLTIP_LINES]
     ]
     return _Token(
@@ -95,25 +95,26 @@ def _choice(texts: ChatTexts, step: Step) -> _Choice:
     return _Choice(
         position=step.position,
         name=_name(texts, step.text, step.part),
-        share=_share(step.probability),
+        share=share_text(step.probability),
         is_end=step.part == "end",
         alternatives=[_alternative(texts, step, other) for other in step.alternatives],
     )
 
 
 def _alternative(texts: ChatTexts, step: Step, other: Alternative) -> _Alternative:
-    name = _alternative_name(texts, other)
+    name = alternative_name(texts, other)
     return _Alternative(
         token_id=other.token_id,
         name=name,
-        share=_share(other.probability),
+        share=share_text(other.probability),
         shade=f"{other.probability:.3f}",
         is_taken=other.token_id == step.token_id,
         continue_label=texts.token_continue_format.format(token=name),
     )
 
 
-def _alternative_name(texts: ChatTexts, other: Alternative) -> str:
+def alternative_name(texts: ChatTexts, other: Alternative) -> str:
+    """A token that could have come, as readable text."""
     return _name(texts, other.text, "end" if other.end else "answer")
 
 
@@ -126,5 +127,6 @@ def _name(texts: ChatTexts, text: str, part: str) -> str:
     return text.strip("\n") or "·"
 
 
-def _share(probability: float) -> str:
+def share_text(probability: float) -> str:
+    """A probability in percent."""
     return f"{probability:.1%}" if probability >= 0.001 else "<0.1%"

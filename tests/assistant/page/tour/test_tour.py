@@ -51,7 +51,7 @@ def test_each_claim_has_a_screen_with_its_text(docs: Path, language: str) -> Non
 
 
 def test_a_result_is_shown_with_its_figures_plot_and_command_and_is_escaped(docs: Path) -> None:
-    english, chinese = opened("en")["word_chain"], opened("zh")["word_chain"]
+    english, chinese = opened("en")["word_chain-result"], opened("zh")["word_chain-result"]
     assert "3 of 4 &lt;b&gt;differ&lt;/b&gt;." in english and "It held in part." in english
     assert 'src="tour/plots/word_chain.svg"' in english and RESULT["command"] in english
     assert "4 个中有 3 个不同。" in chinese and 'src="tour/plots/word_chain.zh.svg"' in chinese
@@ -59,15 +59,15 @@ def test_a_result_is_shown_with_its_figures_plot_and_command_and_is_escaped(docs
 
 def test_a_claim_without_a_result_says_that_it_was_not_measured(docs: Path) -> None:
     texts = TOUR_LANGUAGES["en"]
-    assert texts.not_measured in opened()["two_languages"]
-    assert texts.not_measured not in opened()["word_chain"]
-    assert texts.not_measured not in opened()["votes_and_rows"]
+    assert texts.not_measured in opened()["two_languages-result"]
+    assert texts.not_measured not in opened()["word_chain-result"]
+    assert texts.not_measured not in opened()["votes_and_rows-result"]
 
 
 def test_an_installation_without_documents_says_where_they_are(docs: Path) -> None:
     (docs / "claims" / "summary.json").unlink()
     (docs / "explanation.md").unlink()
-    assert TOUR_LANGUAGES["en"].not_here in opened()["two_languages"]
+    assert TOUR_LANGUAGES["en"].not_here in opened()["two_languages-result"]
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"word_chain": {"verdict": "held"}}', '{"word_chain": 3}'])

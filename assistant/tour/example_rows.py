@@ -1,0 +1,75 @@
+"""What a vote would train: the rows that the store's own rules make of it, on a store that is empty and thrown away."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from assistant.tour.answers import TourAnswer
+from feedback_store import FeedbackStore, FinishReason, NewReply
+from feedback_store.rows.exporters import rows
+
+VoteKind = Literal["up", "down", "left", "right", "both_good", "both_bad", "correction"]
+RATER = "visitor"
+FORMATS = ("trl-kto", "trl-preference", "trl-sft")
+"""The kinds of rows that a vote can become, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A vote on two answers to one message."""
+
+    kind: VoteKind
+    side: int = 0
+    """Of a thumb or a correction: the answer that it is about, 0 for the left one."""
+    text: str = ""
+    """Of a correction: the better answer."""
+
+
+def example_rows(
+    question: str, answers: Sequence[TourAnswer], vote: Vote
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows that a vote becomes, each with its format; none if it says nothing.
+
+    Blocks for a quarter of a second, in which the store is made: not for an event loop. Raises what the store raises.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="thumbtune-tour-") as folder,
+        FeedbackStore.open(Path(folder) / "example.db") as store,
+    ):
+        asked = store.begin_conversation(RATER, [("user", question)])
+        ids = [
+            _add(store, asked.conversation_id, asked.id, side, written)
+            for side, written in enumerate(answers)
+        ]
+        match vote.kind:
+            case "up" | "down":
+                store.rate(ids[vote.side], RATER, 1 if vote.kind == "up" else -1)
+            case "correction":
+                store.correct(ids[vote.side], RATER, vote.text)
+            case choice:
+                store.compare(ids[0], ids[1], RATER, choice, blind=True, how="resample")
+        return [(name, row) for name in FORMATS for row in rows(store, name)]
+
+
+def _add(store: FeedbackStore, conversation_id: str, parent_id: str, side: int, written: TourAnswer) -> str:
+    reason: FinishReason = "end" if written.finish_reason == "end" else "length"
+    reply = NewReply(
+        id=f"answer-{side}",
+        conversation_id=conversation_id,
+        parent_id=parent_id,
+        thought=written.thought or None,
+        answer=written.answer,
+        think=written.think,
+        sampling={},
+        seed=0,
+        version="v1",
+        prompt_ids=list(written.prompt_ids),
+        completion_ids=list(written.completion_ids),
+        finish_reason=reason,
+        first_token_seconds=None,
+        seconds=0.0,
+        thought_seconds=None,
+    )
+    return store.add_reply(reply).id

@@ -1,0 +1,153 @@
+"""What can be tried on the tour: the handlers over an engine without a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from helpers.fake_chat import FakeChat, FakeServed
+
+from assistant.errors import EngineBusy
+from assistant.page.session.tour_session import TourSession
+from assistant.page.tour import live_views
+from assistant.page.tour.tour_handlers import Drawn, TourHandlers
+from assistant.tour.shared_starter import SharedStarter
+
+
+@pytest.fixture
+def fake() -> FakeChat:
+    return FakeChat()
+
+
+@pytest.fixture
+def tour(fake: FakeChat) -> TourHandlers:
+    engine: Any = fake.engine
+    return TourHandlers(SharedStarter(lambda home: engine), engine)
+
+
+def drawn(stream: AsyncGenerator[Drawn, None]) -> list[Drawn]:
+    async def run() -> list[Drawn]:
+        return [update async for update in stream]
+
+    return asyncio.run(run())
+
+
+def test_the_base_v1_and_an_aligned_version_get_the_same_message(fake: FakeChat, tour: TourHandlers) -> None:
+    session = TourSession()
+    shown = drawn(tour.compare(session, {"text": "347 + 285"}))[-1]["base_and_assistant-live"]
+    assert list(session.sides["base_and_assistant"]) == ["base", "v1", "aligned"]
+    assert "v1, which serves here: then trained on feedback (kto)" in shown
+    assert fake.requests == [("347 + 285", False), ("347 + 285", True), ("347 + 285", True)]
+
+
+def test_without_an_aligned_starter_there_are_two_and_the_page_says_so(
+    tour: TourHandlers, fake: FakeChat
+) -> None:
+    fake.base = "smollm2"
+    session = TourSession()
+    shown = drawn(tour.compare(session, {"text": "347 + 285"}))[-1]["base_and_assistant-live"]
+    assert list(session.sides["base_and_assistant"]) == ["base", "v1"]
+    assert session.texts.no_aligned in shown
+
+
+def test_thinking_is_on_in_one_answer_and_off_in_the_other(tour: TourHandlers, fake: FakeChat) -> None:
+    session = TourSession()
+    drawn(tour.think(session, {"text": "347 + 285"}))
+    on, off = session.sides["chain_of_thought"].values()
+    assert on.thought and not off.thought and on.answer == off.answer == "The answer is **632**."
+
+
+def test_nothing_of_the_tour_is_stored(tour: TourHandlers, fake: FakeChat) -> None:
+    session = TourSession()
+    drawn(tour.compare(session, {"text": "which 7"}))
+    drawn(tour.write_two(session, {"index": "0"}))
+    drawn(tour.vote(session, {"kind": "up", "side": "0"}))
+    assert [kind for kind, _ in session.rows] == ["trl-kto"]
+    assert fake.turns == {} and fake.ratings == {}
+
+
+def test_what_a_visitor_and_a_model_write_is_escaped_and_bounded(tour: TourHandlers, fake: FakeChat) -> None:
+    session = TourSession()
+    attack = "<img src=x onerror=alert(1)>"
+    first, *_, last = drawn(tour.compare(session, {"text": attack + "x" * 10_000}))
+    assert all("<img" not in html for html in (*first.values(), *last.values()))
+    assert len(session.messages["base_and_assistant"]) == live_views.MAX_MESSAGE
+    drawn(tour.write_two(session, {}))
+    (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": attack + "x" * 10_000}))
+    assert "<img" not in shown["votes_and_rows-live"] and session.vote is not None
+    assert len(session.vote.text) == live_views.MAX_CORRECTION
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"kind": "sabotage"},
+        {"kind": ["up"]},
+        {"kind": "correction", "text": " "},
+        {"kind": "correction", "text": 7},
+    ],
+)
+def test_a_vote_that_says_nothing_changes_nothing(tour: TourHandlers, data: dict[str, Any]) -> None:
+    session = TourSession()
+    assert drawn(tour.vote(session, {"kind": "up"})) == []  # there is no answer yet
+    drawn(tour.write_two(session, {}))
+    assert drawn(tour.vote(session, data)) == [] and session.vote is None
+
+
+@pytest.mark.parametrize(
+    "data", [{"index": "9"}, {"index": None}, {"index": {}}, {"seed": "-1"}, {"seed": "9" * 99}]
+)
+def test_numbers_out_of_range_are_read_as_the_first(tour: TourHandlers, data: dict[str, Any]) -> None:
+    session = TourSession()
+    drawn(tour.chain_begin(session, data))
+    assert session.chain is not None and session.chain.seed in (0, 1)
+
+
+def test_a_token_that_was_not_offered_is_not_taken(tour: TourHandlers) -> None:
+    session = TourSession()
+    assert drawn(tour.chain_take(session, {})) == []  # no answer has begun
+    drawn(tour.chain_begin(session, {"index": "1"}))
+    assert session.question == session.texts.chain_questions[1]
+    assert drawn(tour.chain_take(session, {"token": "77777"})) == []
+    assert drawn(tour.chain_take(session, {"token": [1]})) == []
+    drawn(tour.chain_take(session, {"token": f"{ord('x')}"}))
+    assert session.chain is not None and session.chain.answer == "x"
+
+
+def test_a_later_run_ends_the_earlier(tour: TourHandlers, fake: FakeChat) -> None:
+    session = TourSession()
+
+    async def two_runs() -> None:
+        earlier = tour.compare(session, {"text": "slow"})
+        while not session.sides.get("base_and_assistant"):
+            await anext(earlier)
+        async for _ in tour.compare(session, {"text": "347 + 285"}):
+            pass
+        async for _ in earlier:
+            pass
+
+    asyncio.run(two_runs())
+    assert session.messages["base_and_assistant"] == "347 + 285" and not session.busy
+    assert session.sides["base_and_assistant"]["v1"].answer == "The answer is **632**."
+
+
+def test_a_busy_engine_is_named_on_the_screen(tour: TourHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any) -> AsyncGenerator[Any, None]:
+        raise EngineBusy("192 replies wait.")
+        yield
+
+    monkeypatch.setattr(FakeServed, "stream", refuse)
+    session = TourSession(language="zh")
+    with pytest.raises(EngineBusy) as caught:
+        drawn(tour.think(session, {"text": "7"}))
+    shown = tour.failed(session, "chain_of_thought", caught.value)["chain_of_thought-live"]
+    assert session.chat_texts.errors["EngineBusy"] in shown and "192" not in shown and not session.busy
+
+
+def test_an_empty_message_is_refused_in_words(tour: TourHandlers) -> None:
+    session = TourSession()
+    (shown,) = drawn(tour.compare(session, {"text": "  "}))
+    assert session.chat_texts.empty_message in shown["base_and_assistant-live"]
