@@ -1,4 +1,4 @@
-"""`docs/claims.md` and `docs/claims.zh.md`, made from the results of all claims alone."""
+"""`docs/claims.md`, `docs/claims.zh.md` and what the tour shows, made from the results of all claims alone."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,8 @@ Result = dict[str, Any]
 
 FILES: dict[Language, str] = {"en": "claims.md", "zh": "claims.zh.md"}
 PLOTS: dict[Language, str] = {"en": "{name}.svg", "zh": "{name}.zh.svg"}
+SUMMARY = "summary.json"
+"""Beside the results: what the tour shows of each, see `assistant.page.tour.claim_results`."""
 
 TITLE = Text("The claims, measured", "逐条测量这些说法")
 INTRODUCTION = Text(
@@ -64,7 +66,7 @@ def read_results(folder: Path, names: Sequence[str]) -> dict[str, Result]:
 
 
 def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
-    """Draw every plot and write both documents below `docs`, from the results in its folder `claims`."""
+    """Draw every plot, and write summary and documents below `docs`, from the results in its folder `claims`."""
     results = read_results(docs / "claims", list(claims))
     for language in LANGUAGES:
         for name, result in results.items():
@@ -72,6 +74,23 @@ def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
             plot = docs / "images" / "claims" / PLOTS[language].format(name=name)
             save(lambda figure, c=claim, m=measured, of=language: c.draw(m, figure, of), plot)
         write_atomically(docs / FILES[language], document(claims, results, language))
+    (docs / "claims").mkdir(exist_ok=True)
+    text = json.dumps(summary(claims, results), ensure_ascii=False, indent=1)
+    write_atomically(docs / "claims" / SUMMARY, text + "\n")
+
+
+def summary(claims: Mapping[str, ModuleType], results: Mapping[str, Result]) -> dict[str, Any]:
+    """Of each measured claim, by its name: verdict, finding by language, command, date."""
+    reports = {name: claims[name].report(result["measured"]) for name, result in results.items()}
+    return {
+        name: {
+            "verdict": report.verdict,
+            "finding": {language: report.finding.of(language) for language in LANGUAGES},
+            "command": results[name]["command"],
+            "date": results[name]["date"],
+        }
+        for name, report in reports.items()
+    }
 
 
 def document(claims: Mapping[str, ModuleType], results: Mapping[str, Result], language: Language) -> str:

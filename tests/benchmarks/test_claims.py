@@ -9,6 +9,9 @@ import pytest
 from helpers.paths import ROOT
 
 from alignment.suites.checkers import CHINESE
+from assistant.page.tour import claim_results
+from assistant.page.tour.tour_views import CLAIMS as SCREENS
+from assistant.page.tour.tour_views import NOT_MEASURED
 from benchmarks.claims import document
 from benchmarks.claims.__main__ import CLAIMS, main
 from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Report, Text
@@ -41,7 +44,9 @@ def small_claim() -> Any:
     return SimpleNamespace(TEXTS=texts, report=report, draw=draw)
 
 
-def test_documents_and_plots_are_made_from_the_results_alone(tmp_path: Path) -> None:
+def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "claims"
     folder.mkdir()
     (folder / "small.json").write_text(json.dumps(RESULT), encoding="utf-8")
@@ -55,6 +60,10 @@ def test_documents_and_plots_are_made_from_the_results_alone(tmp_path: Path) -> 
     )
     assert english.count("Not measured yet: `python -m benchmarks.claims not_run`.") == 2
     assert "**成立。** 十个里有九个。" in (tmp_path / "claims.zh.md").read_text(encoding="utf-8")
+    (tmp_path / "explanation.md").touch()
+    monkeypatch.setattr(claim_results, "DOCS", tmp_path)
+    shown = claim_results.claim_results("zh")["small"]
+    assert (shown.verdict, shown.finding, shown.plot) == ("held", "十个里有九个。", "small.zh.svg")
     plots = sorted(path.name for path in (tmp_path / "images" / "claims").iterdir())
     assert plots == ["small.svg", "small.zh.svg"]
 
@@ -91,6 +100,12 @@ def test_the_documents_are_those_that_the_results_give(language: Any) -> None:
     assert not any(result["quick"] for result in results.values())
     written = (docs / document.FILES[language]).read_text(encoding="utf-8")
     assert written == document.document(CLAIMS, results, language), "python -m benchmarks.claims --document"
+    summary = json.loads((docs / "claims" / document.SUMMARY).read_text(encoding="utf-8"))
+    assert summary == document.summary(CLAIMS, results), "python -m benchmarks.claims --document"
+
+
+def test_every_claim_has_a_screen_of_the_tour() -> None:
+    assert set(CLAIMS) <= set(SCREENS) - set(NOT_MEASURED)
 
 
 def test_a_claim_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
