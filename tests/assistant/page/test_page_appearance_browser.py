@@ -44,6 +44,7 @@ def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
 def test_at_phone_width_nothing_is_cut_off(visit: Any, fake: FakeChat, name: str, scheme: str) -> None:
     tab = visit(PHONE, color_scheme=scheme, has_touch=True)
     picture(tab, f"{name}-welcome")
+    assert tab.evaluate(SMALL_TARGETS) == []
     send(tab, "table")
     button(tab, ENGLISH.bad).click()
     expect(tab.locator(".feedback")).to_be_visible()
