@@ -62,7 +62,7 @@ NAMES = {
 
 def run(context: Context) -> Measured:
     """Fine-tune and ask, one part a number of rows, a beginning and a seed."""
-    counts = (0, 64) if context.quick else COUNTS
+    counts = (0, 16) if context.quick else COUNTS
     return {
         start: {
             str(count): [

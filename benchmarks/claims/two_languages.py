@@ -84,7 +84,7 @@ def teach_and_ask(context: Context, arm: str, seed: int) -> dict[str, list[int]]
     model = precise(pretrained_base(context.shared, seed, 8_192 if context.quick else BASE_TOKENS, read))
     if taught is not None:
         draw = kinds_by_share(corpus.ANSWERED_KINDS)
-        rows = itertools.islice(demonstrations(seed, draw, (taught,)), 64 if context.quick else ROWS)
+        rows = itertools.islice(demonstrations(seed, draw, (taught,)), 16 if context.quick else ROWS)
         work = context.folder / "work" / f"{arm.replace(' ', '-')}-{seed}"
         model, _ = fine_tune(model, list(rows), seed, work, LEARNING_RATE)
     tasks = select_tasks(starter_kinds(), 1 if context.quick else EACH, seed)
