@@ -21,6 +21,7 @@ from assistant.registry.versions import write_atomically
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
 from benchmarks.claims import (
+    alignment_beats_size,
     base_and_assistant,
     chain_of_thought,
     document,
@@ -45,6 +46,7 @@ CLAIMS = {
     "occasionally_good": occasionally_good,
     "reward_model_saves_people": reward_model_saves_people,
     "chain_of_thought": chain_of_thought,
+    "alignment_beats_size": alignment_beats_size,
 }
 """The claims by name, in the order in which an assistant is made."""
 

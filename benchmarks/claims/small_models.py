@@ -215,13 +215,17 @@ def text_loss(model: Any, ids: np.ndarray, at_most: int, block: int = BLOCK) -> 
     return sum(float(model(input_ids=rows, labels=rows).loss) * len(rows) for rows in groups) / len(blocks)
 
 
-def answer_tasks(loaded: Loaded, tasks: Sequence[Task], max_new_tokens: int) -> list[EvaluatedAnswer]:
-    """Greedy answers, in order; kinds that need steps are answered with thinking on."""
+def answer_tasks(
+    loaded: Loaded, tasks: Sequence[Task], max_new_tokens: int, temperature: float = 0.0, seed: int = 0
+) -> list[EvaluatedAnswer]:
+    """Answers in order, greedy by default; kinds that need steps are answered with thinking on."""
     answers: dict[int, EvaluatedAnswer] = {}
     for think in (False, True):
         places = [place for place, task in enumerate(tasks) if (task.kind not in TALK) == think]
         if places:
-            given = answer(loaded, [tasks[place] for place in places], think, max_new_tokens)
+            given = answer(
+                loaded, [tasks[place] for place in places], think, max_new_tokens, temperature, seed
+            )
             answers |= dict(zip(places, given, strict=True))
     return [answers[place] for place in range(len(tasks))]
 

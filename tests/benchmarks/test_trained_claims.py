@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.claims import loss_and_optimisation, range_and_data, scarce_pairs, two_languages
+from benchmarks.claims import (
+    alignment_beats_size,
+    loss_and_optimisation,
+    range_and_data,
+    scarce_pairs,
+    two_languages,
+)
 from benchmarks.claims.intervals import share
 from benchmarks.claims.small_models import (
     BLOCK,
@@ -139,3 +145,31 @@ def test_the_loss_of_a_sweep_is_that_of_the_completions_alone() -> None:
     rows = list(islice(demonstrations(1, kinds_by_share({"identity": 1})), 2))
     loss = loss_and_optimisation.completion_loss(new_model("0.3M", 1), rows)
     assert abs(loss - np.log(4096)) < 0.5
+
+
+def models_measured(**right: int) -> dict[str, Any]:
+    """Of 100 tasks, how many each model gets right; "small-aligned" and the others share as many as they can."""
+    counts = dict.fromkeys(alignment_beats_size.NAMES, 0) | {
+        name.replace("_", "-"): count for name, count in right.items()
+    }
+    return {
+        "kinds": ["concept"] * 100,
+        "right": {model: [[1] * count + [0] * (100 - count)] for model, count in counts.items()},
+        "pairs": [7],
+    }
+
+
+def test_alignment_beats_size_in_part_where_examples_in_the_prompt_do_as_well() -> None:
+    report = alignment_beats_size.report
+    assert report(models_measured(small_aligned=60, large=5, large_prompted=30)).verdict == "held"
+    assert report(models_measured(small_aligned=60, large=5, large_prompted=60)).verdict == "partly"
+    assert report(models_measured(small_aligned=5, large=5)).verdict == "not held"
+    text = report(models_measured(small_aligned=60, large=5)).finding.en
+    assert "100.0 % [93.5, 100.0] of 55 tasks" in text
+
+
+def test_a_prompt_of_raw_text_ends_in_the_task_after_two_solved_ones() -> None:
+    task = alignment_beats_size.select_tasks(("multiplication",), 1, 1)[0]
+    text = alignment_beats_size.section_prompt(task, random.Random(1))
+    assert text.endswith(f"<|im_start|>worked example\n{task.question}\n")
+    assert text.count("</think>") == text.count("<|im_end|>") == alignment_beats_size.SHOTS
