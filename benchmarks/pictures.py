@@ -1,4 +1,4 @@
-"""Take the README's screenshots of the page: SmolLM2's answer, its tokens, two answers; the starter on a phone.
+"""Take screenshots of the page: SmolLM2's answer, its tokens, two answers; the starter on a phone; the tour.
 
     python -m benchmarks.pictures [--folder docs/images]
 
@@ -14,7 +14,7 @@ from typing import Any
 from playwright.sync_api import expect, sync_playwright
 
 from assistant.bases.built_in_cards import SMOLLM2_CARD, STARTER_CARD
-from assistant.page.i18n.languages import CHINESE, ENGLISH, ChatTexts
+from assistant.page.i18n.languages import CHINESE, ENGLISH, TOUR_LANGUAGES, ChatTexts
 from benchmarks import ROOT
 from tests.helpers.running_app import running_app
 
@@ -53,6 +53,7 @@ def chat(tab: Any, texts: ChatTexts) -> None:
 def tokens(tab: Any, texts: ChatTexts) -> None:
     """Show an answer token by token, with the alternatives to its least probable token."""
     ask(tab, SMOLLM2_CARD.texts["en"].examples[3])
+    press(tab, texts.more)
     press(tab, texts.tokens)
     expect(tab.locator(".token").first).to_be_visible(timeout=WAIT)
     probabilities = tab.locator(".token").evaluate_all(
@@ -82,6 +83,18 @@ def thumb_down(tab: Any, texts: ChatTexts) -> None:
     expect(tab.locator(".feedback")).to_be_visible(timeout=WAIT)
 
 
+def tour(tab: Any, texts: ChatTexts) -> None:
+    """Show the first screen of the tour, on which an answer is drawn token by token."""
+    words = TOUR_LANGUAGES[texts.code]
+    tab.locator(".welcome").get_by_role("link", name=texts.tour).click()
+    screen = tab.locator("#word_chain")
+    screen.get_by_role("button", name=words.chain_questions[0]).click()
+    for drawn in range(3):
+        screen.get_by_role("button", name=words.draw).click()
+        expect(screen.locator(".sentence .token")).to_have_count(drawn + 1, timeout=WAIT)
+    screen.evaluate("element => element.scrollIntoView()")
+
+
 def main() -> None:
     """Take all screenshots."""
     parser = argparse.ArgumentParser(
@@ -103,6 +116,7 @@ def main() -> None:
             ("chat", chat, smollm2, ENGLISH, (1080, 720), {}),
             ("tokens", tokens, smollm2, ENGLISH, (1080, 720), {}),
             ("pair", two_answers, smollm2, ENGLISH, (1080, 720), {"color_scheme": "dark"}),
+            ("tour", tour, smollm2, ENGLISH, (1080, 720), {"reduced_motion": "reduce"}),
             ("phone", thumb_down, starter, CHINESE, (390, 780), {"locale": "zh-CN", "color_scheme": "dark"}),
         ):
             tab = open_page(browser, address, size, **options)

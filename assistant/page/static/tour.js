@@ -38,6 +38,19 @@ const keepFocus = () => {
     page.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
 };
 
+// A screen reader is told what was drawn or written once it is whole: blocks that are drawn again would all be read.
+const spoken = Object.assign(document.createElement("p"), { className: "spoken", role: "status" });
+page.append(spoken);
+const said = new Map();
+const speak = () => {
+  for (const live of page.querySelectorAll(".live[aria-busy=false]")) {
+    const parts = [...live.querySelectorAll(".sentence, .answer, .rows")];
+    const block = live.closest("[id^=tour-]").id, text = parts.map((part) => part.innerText.trim()).join("\n");
+    if (text !== (said.get(block) ?? "")) spoken.replaceChildren(text);
+    said.set(block, text);
+  }
+};
+
 // After each drawing: the tab gets its title, and the first time the claim that the address names is shown.
 let isShown = false;
 new MutationObserver(() => {
@@ -48,6 +61,7 @@ new MutationObserver(() => {
   localStorage.setItem(stored, drawn.lang);
   translateToasts(drawn);
   keepFocus();
+  speak();
   const rows = page.querySelector(".rows:not([data-shown])");
   if (rows) {
     rows.dataset.shown = "yes";

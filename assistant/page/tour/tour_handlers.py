@@ -146,7 +146,7 @@ class TourHandlers:
             aligned = self._aligned()
             session.aligned = aligned
             if aligned is not None and self._engine is not None:
-                served = leases.enter_context(self._engine.lease())
+                served = leases.enter_context(self._engine.lease(aligned[0]))
                 streams["aligned"] = answer(served, message, True, sampling)
             async for drawn in run.written(streams):
                 yield drawn

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gradio import oauth
 from gradio_client import Client
@@ -61,6 +62,7 @@ def test_with_passwords_nobody_chats_without_one_and_conversations_are_in_every_
         picture(first, f"login-{size['width']}")
         with pytest.raises(Exception, match=r"401|auth|login"):
             Client(url, verbose=False)
+        assert "tour-word_chain" not in httpx.get(f"{url}tour").text
         give_password(first, "ada", "a wrong guess")
         expect(first.get_by_text("Incorrect")).to_be_visible()
         give_password(first, "ada", "correct horse")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 from helpers.browser_steps import DESKTOP, MARKS, PHONE, check_accessibility, expect, picture
 from helpers.fake_chat import FakeChat, serving
@@ -39,11 +40,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]
     "size", [PHONE, pytest.param(DESKTOP, marks=pytest.mark.slow)], ids=["phone", "desktop"]
 )
 def test_the_chat_leads_to_the_tour_and_the_starter_can_be_tried_there(
-    visit: Any, size: dict[str, int]
+    visit: Any, served: tuple[Any, str], size: dict[str, int]
 ) -> None:
     is_phone = size == PHONE
     texts, chat = TOUR_LANGUAGES["zh" if is_phone else "en"], CHINESE if is_phone else ENGLISH
     locale = "zh-CN" if is_phone else "en-GB"
+    assert (
+        "tour-word_chain" in httpx.get(f"{served[1]}tour").text
+    )  # which nobody sees who has to sign in first
     tab = visit(size, locale=locale, has_touch=is_phone, reduced_motion="reduce")
     tab.locator(".welcome").get_by_role("link", name=chat.tour).click()
     expect(tab.get_by_role("heading", name=texts.intro_title)).to_be_visible()
@@ -60,6 +64,7 @@ def test_the_chat_leads_to_the_tour_and_the_starter_can_be_tried_there(
     tab.get_by_role("button", name=texts.draw_all).click()
     expect(tab.get_by_text(texts.chain_over["end"])).to_be_visible()
     expect(tab.locator(".drawn li")).to_have_count(1)
+    expect(tab.locator(".spoken")).to_contain_text(chat.token_end)
     tab.locator("#base_and_assistant").get_by_role("button", name=texts.messages[0]).click()
     expect(tab.get_by_text(texts.no_aligned)).to_be_visible()
     field = tab.locator("#chain_of_thought input")

@@ -39,6 +39,7 @@ def test_the_base_v1_and_an_aligned_version_get_the_same_message(fake: FakeChat,
     shown = drawn(tour.compare(session, {"text": "347 + 285"}))[-1]["base_and_assistant-live"]
     assert list(session.sides["base_and_assistant"]) == ["base", "v1", "aligned"]
     assert "v1, which serves here: then trained on feedback (kto)" in shown
+    assert session.texts.no_aligned not in shown
     assert fake.requests == [("347 + 285", False), ("347 + 285", True), ("347 + 285", True)]
 
 
