@@ -251,7 +251,7 @@ def report(measured: Measured) -> Report:
         verdict="held" if all(beats) else "partly" if beats[0] else "not held",
         finding=Text(
             f"The aligned 1.2M model is right on {aligned} of the tasks, the unaligned 4.9M one on {plain} "
-            f"(a gain of {gains[0].points} points); where only one of the two is right, it is the aligned one in {wins} "
+            f"(a gain of {gains[0].points} points); where only one of them is right, it is the aligned one in {wins} "
             f"of {decided} tasks. Prompted by two examples, the unaligned one is right on {prompted} "
             f"({gains[1].points} points). SFT alone reaches {sft}; DPO had {', '.join(counts)} pairs.",
             f"对齐的 1.2M 模型答对 {aligned}，未对齐的 4.9M 模型答对 {plain}（前者多 {gains[0].points} 个百分点）；"
@@ -292,5 +292,5 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     right.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds], fontsize=8)
     right.invert_yaxis()
     for axes in (left, right):
-        axes.set(xlabel=Text("right answers, percent", "答对的百分比").of(language), xlim=(0, 100))
+        axes.set(xlabel=Text("right answers, percent", "答对的百分比").of(language), xlim=(-2, 100))
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -29,7 +29,7 @@ from benchmarks.claims.small_models import (
     tokenizer,
 )
 
-RATES = (1e-4, 4e-4, 1.5e-3, 6e-3, 2.4e-2, 1e-1)
+RATES = (1e-4, 5e-4, 1.5e-3, 3e-3, 6e-3, 1.2e-2, 5e-2, 0.2)
 RANKS = (4, 32)
 WARMUPS = (0.0, 0.1, 0.3)
 """Beside the stage's own 0.03, at its own learning rate for small models, 1.5e-3, and rank 32."""
@@ -45,7 +45,7 @@ TEXTS = {
         "whether it gets there: too low and it does not arrive, too high and it diverges. Between them is a wide flat "
         "region, and other hyperparameters matter much less.",
         done="The stage `sft` taught 1.2M bases 1,000 demonstrations of concepts, itself, small talk and what it "
-        "declines, as a LoRA adapter in one pass with AdamW: six learning rates from 1e-4 to 0.1 by two ranks (4 and "
+        "declines, as a LoRA adapter in one pass with AdamW: eight learning rates from 1e-4 to 0.2 by two ranks (4 and "
         "32), and at the stage's own rate (1.5e-3) also four lengths of warm-up. Three seeds, each with its own base "
         "and demonstrations. The held-out loss is that of 200 other demonstrations, after training, in nats a token; "
         "intervals resample the seeds. Diverged: the loss is not finite, or higher than before training.",
@@ -57,7 +57,7 @@ TEXTS = {
         claim="训练就是在范围里找损失最小的函数，能不能找到由学习率决定：太小走不到，太大就发散。"
         "两者之间有一大片平坦区域，其他超参数的影响小得多。",
         done="`sft` 阶段用 1,000 条示范（概念、它自己、寒暄、它会婉拒的）教 1.2M 的基座，"
-        "训练一个 LoRA 适配器，AdamW，读一遍：六种学习率（1e-4 到 0.1）乘两种秩（4 和 32）；"
+        "训练一个 LoRA 适配器，AdamW，读一遍：八种学习率（1e-4 到 0.2）乘两种秩（4 和 32）；"
         "在该阶段自己的学习率 1.5e-3 上还试了四种预热长度。三个种子，各有自己的基座和示范。"
         "留出损失是训练后另外 200 条示范上每个词元的奈特数，区间对种子重抽样。"
         "发散是指损失不是有限数，或者比训练前还高。",

@@ -180,7 +180,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         axes.set(
             title=ASKED[asked].of(language),
             xlabel=Text("right answers, percent", "答对的百分比").of(language),
-            xlim=(0, 100),
+            xlim=(-2, 100),
         )
     panels[0].set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds], fontsize=8)
     panels[0].invert_yaxis()
