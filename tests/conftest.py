@@ -72,6 +72,7 @@ SLOW_FILES = (
     "feedback_store/store/test_store_ratings.py",
     "test_two_processes.py",
     "assistant/page/test_page_panels_browser.py",
+    "assistant/page/tour/test_tour_browser.py",
     "alignment/stages/test_resume.py",
     "feedback_store/importers/test_importers.py",
     "test_app.py",
