@@ -13,7 +13,7 @@ TOUR_CHINESE = TourTexts(
     live="可以试",
     titles={
         "word_chain": "回答是一串词元，每一个都是抽出来的",
-        "base_and_assistant": "微调之前，模型只会接着写，不会回答",
+        "base_and_assistant": "基座接着写，助手来回答",
         "scarce_pairs": "好的问答很少，原始文本很多",
         "two_languages": "用一种语言教会的，换一种语言也会",
         "range_and_data": "参数太少学不会，数据太少会死记",
@@ -27,7 +27,8 @@ TOUR_CHINESE = TourTexts(
     explanations={
         "word_chain": "模型给每个词元一个概率，然后抽一个。抽到“结束”，回答就完了。"
         "再抽一次，同一个问题会有另一个回答。",
-        "base_and_assistant": "基座只读过原始文本，那里问题后面常常还是问题。用“问题加答案”微调之后，它才成为助手。",
+        "base_and_assistant": "基座只读过原始文本，那里问题后面可能是答案，也可能是下一个问题，怎样接都行。"
+        "用“问题加答案”微调之后，它才总是回答。",
         "scarce_pairs": "问题和答案要人一条条写，原始文本却是现成的。所以先让模型读原始文本，之后需要的问答就少了。",
         "two_languages": "只用一种语言微调，再用两种语言提问。两种语言共有的东西，只需要学一次。",
         "range_and_data": "参数的数量决定模型可能是哪些函数，数据从中挑选。"

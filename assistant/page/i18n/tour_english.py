@@ -13,7 +13,7 @@ TOUR_ENGLISH = TourTexts(
     live="try it",
     titles={
         "word_chain": "An answer is a chain of tokens, each drawn at random",
-        "base_and_assistant": "Before fine-tuning, a model continues a text; it does not answer",
+        "base_and_assistant": "A base continues a text; an assistant answers",
         "scarce_pairs": "Good answers are scarce, raw text is not",
         "two_languages": "What is taught in one language works in another",
         "range_and_data": "Too few parameters underfit; too little data overfits",
@@ -27,8 +27,8 @@ TOUR_ENGLISH = TourTexts(
     explanations={
         "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
         "drawn. Draw again, and the same question gets another answer.",
-        "base_and_assistant": "The base has read raw text only, where questions are often followed by more questions. "
-        "Fine-tuning on questions with answers turns it into an assistant.",
+        "base_and_assistant": "The base has read raw text only. There a question may be followed by its answer, and as "
+        "well by the next question: either is a good continuation. Fine-tuning on questions with answers makes it answer.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs.",
         "two_languages": "Fine-tuned on one language alone, a model is asked in both. Whatever the two share, it has "
