@@ -27,8 +27,8 @@ TOUR_ENGLISH = TourTexts(
     explanations={
         "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
         "drawn. Draw again, and the same question gets another answer.",
-        "base_and_assistant": "The base has read raw text only. There a question may be followed by its answer, and as "
-        "well by the next question: either is a good continuation. Fine-tuning on pairs makes it answer.",
+        "base_and_assistant": "The base has read raw text only. There a question is followed by its answer, or by the "
+        "next question: it continues either way. Fine-tuning on questions with answers makes it answer.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs.",
         "two_languages": "Fine-tuned on one language alone, a model is asked in both. Whatever the two share, it has "
