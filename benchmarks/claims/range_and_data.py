@@ -147,9 +147,10 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             title=Text(f"{size} parameters", f"{size} 参数").of(language),
             xscale="log",
             xlabel=Text("percent of the text", "文本的百分比").of(language),
-            ylim=(0, None),
         )
         axes.set_xticks(percents, [str(percent) for percent in percents])
         axes.minorticks_off()
+    # Once every panel is drawn: they share the axis, and its limits.
+    panels[0].set_ylim(0, None)
     panels[0].set_ylabel(Text("loss, nats a token", "每个词元的损失（奈特）").of(language))
-    panels[0].legend()
+    panels[-1].legend()
