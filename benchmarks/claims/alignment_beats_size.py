@@ -36,6 +36,7 @@ from benchmarks.claims.small_models import (
     pretrained_base,
     ready,
     tokenizer,
+    without_checkpoints,
 )
 
 ROWS, EACH, LIMIT, SHOTS = 6_000, 16, 240, 2
@@ -172,7 +173,8 @@ def with_dpo(context: Context, seed: int) -> Any:
     if not pairs:
         return model
     recipe = for_size(dpo.DPORecipe(seed=seed), "dpo", 1e6, new_adapter=False)
-    dpo.train(model, tokenizer(), pairs, recipe, context.folder / "work" / f"dpo-{seed}")
+    work = context.folder / "work" / f"dpo-{seed}"
+    without_checkpoints(work, dpo.train(model, tokenizer(), pairs, recipe, work))
     return model
 
 

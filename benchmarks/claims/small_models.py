@@ -116,7 +116,6 @@ def keep_model(folder: Path, make: Callable[[Path], tuple[Any, dict[str, float]]
         metrics["seconds"] = time.monotonic() - began
         (aside / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
         aside.rename(folder)
-        shutil.rmtree(work, ignore_errors=True)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return {name: float(value) for name, value in metrics.items()}
 
@@ -136,7 +135,7 @@ def pretrain_model(
     )
     model = new_model(size, seed)
     model.config.use_cache = False
-    return model, pretrain.train(model, ids, recipe, work)
+    return model, without_checkpoints(work, pretrain.train(model, ids, recipe, work))
 
 
 def pretrained_base(folder: Path, seed: int, tokens: int, language: Language | None = None) -> Path:
@@ -201,7 +200,13 @@ def _taught(
     model: Any, rows: Sequence[dict[str, Any]], recipe: sft.SFTRecipe, work: Path
 ) -> tuple[Any, dict[str, float]]:
     dataset, _ = tokenize_demonstrations(rows, tokenizer(), WINDOW)
-    return model, sft.train(model, tokenizer(), dataset, recipe, work)
+    return model, without_checkpoints(work, sft.train(model, tokenizer(), dataset, recipe, work))
+
+
+def without_checkpoints(work: Path, metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics of a finished training, whose folder of checkpoints is deleted: a claim trains up to 57 models."""
+    shutil.rmtree(work, ignore_errors=True)
+    return metrics
 
 
 @torch.no_grad()
