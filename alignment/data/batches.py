@@ -9,10 +9,12 @@ from datasets import Dataset
 from torch import Tensor
 from trl import pack_dataset
 
+from alignment.training.micro_batches import rounded_up
 
-def pad_right(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, both int64 [rows, longest]; a shorter row is continued with `pad`."""
-    width = max(map(len, rows))
+
+def pad_right(rows: Sequence[Sequence[int]], pad: int, width: int = 0) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, both int64 [rows, longest, or `width` if that is more], continued with `pad`."""
+    width = max(width, *map(len, rows))
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
     return ids, mask
@@ -45,13 +47,10 @@ class PackCollator:
     """Packs → a batch in which positions begin at 0 with each row, so that a row attends to itself alone."""
 
     pad: int
-    multiple: int = 32
-    """Lengths are rounded up to a multiple of this, so that fewer shapes occur."""
 
     def __call__(self, packs: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """`input_ids`, `labels` and `position_ids`, all int64 [packs, longest]; the padding counts as a row."""
-        longest = max(len(pack["input_ids"]) for pack in packs)
-        width = -(-longest // self.multiple) * self.multiple
+        width = rounded_up(max(len(pack["input_ids"]) for pack in packs))
         batch: dict[str, list[list[int]]] = {"input_ids": [], "labels": [], "position_ids": []}
         for pack in packs:
             padding = width - len(pack["input_ids"])

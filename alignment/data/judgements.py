@@ -11,6 +11,7 @@ from alignment.data.batches import pad_right
 from alignment.data.splits import is_held_out
 from alignment.data.token_pairs import TokenPair, resolve_contradictions
 from alignment.errors import DataError
+from alignment.training.micro_batches import rounded_up
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,13 @@ class JudgementCollator:
     def __call__(self, items: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """`items`: {"judged": JudgedCompletion}. `paired` has the row of each second completion's first one.
 
-        `input_ids` and `attention_mask` are int64 [judgements + pairs, longest], `sign` float32 [judgements], `paired`
-        int64 [pairs].
+        `input_ids` and `attention_mask` are int64 [judgements + pairs, longest, rounded up], `sign` float32
+        [judgements], `paired` int64 [pairs].
         """
         rows = [item["judged"] for item in items]
         paired = [index for index, row in enumerate(rows) if row.second is not None]
-        ids, mask = pad_right(
-            [row.first for row in rows] + [rows[index].second for index in paired], self.pad
-        )
+        completions = [row.first for row in rows] + [rows[index].second for index in paired]
+        ids, mask = pad_right(completions, self.pad, rounded_up(max(map(len, completions))))
         return {
             "input_ids": ids,
             "attention_mask": mask,

@@ -27,6 +27,7 @@ from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
+from alignment.training.micro_batches import WIDTHS
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import (
     OpenedParent,
@@ -138,6 +139,7 @@ def train(
                 desirable_weight=desirable_weight,
                 undesirable_weight=undesirable_weight,
                 max_length=None,
+                pad_to_multiple_of=WIDTHS,
                 precompute_ref_log_probs=is_single_process(),
                 activation_checkpointing=plan.checkpointing,
                 bf16=fast_bfloat16(),

@@ -28,6 +28,7 @@ from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
+from alignment.training.micro_batches import WIDTHS
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import (
@@ -139,7 +140,7 @@ def train(
                 warmup_steps=recipe.warmup,
                 weight_decay=0.0,
                 max_length=None,
-                pad_to_multiple_of=32,
+                pad_to_multiple_of=WIDTHS,
                 dataset_kwargs={"skip_prepare_dataset": True},
                 activation_checkpointing=plan.checkpointing,
                 bf16=fast_bfloat16(),

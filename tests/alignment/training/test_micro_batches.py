@@ -44,8 +44,14 @@ def test_rows_are_taken_from_each_block_of_a_tensor() -> None:
 
 
 def test_columns_that_are_padding_in_all_rows_are_cut() -> None:
-    batch = {"mask": torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]), "ids": torch.arange(8).view(2, 4)}
-    assert without_padding(batch, "mask", ("mask", "ids"))["ids"].tolist() == [[0, 1], [4, 5]]
+    mask = torch.zeros(2, 128, dtype=torch.int64)
+    mask[0, :33], mask[1, :2] = 1, 1
+    batch = {"mask": mask, "ids": torch.arange(256).view(2, 128)}
+    # A few columns are left, so that widths are multiples of 32.
+    assert without_padding(batch, "mask", ("mask", "ids"))["ids"].tolist() == [
+        [*range(64)],
+        [*range(128, 192)],
+    ]
 
 
 def _kto(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
