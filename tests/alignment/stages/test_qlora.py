@@ -131,10 +131,13 @@ def logits(model: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
-def test_a_version_trained_on_a_quantized_base_is_served_on_it_and_not_on_the_whole_base(
-    home: Path, bits: str, learned: Callable[[str, str], Version]
+def test_a_version_on_a_quantized_base_is_served_on_it_and_not_on_the_whole_base(
+    home: Path, bits: str
 ) -> None:
-    version = learned("sft", bits)
+    # Untrained: how much a trained adapter adds, beside which the rounding is small, differs from machine to machine.
+    unquantized = Versions(tiny_home(home, width=64)).open("v1")
+    rounded = replace(unquantized.manifest.base, quantize=bits)  # type: ignore[arg-type]
+    version = replace(unquantized, manifest=replace(unquantized.manifest, base=rounded))
     trained = logits(load_for_training(version, home).model)
     served = load_for_serving(version, home, Placement(device="cpu")).model
     spread = trained.std()
@@ -142,8 +145,7 @@ def test_a_version_trained_on_a_quantized_base_is_served_on_it_and_not_on_the_wh
     assert (logits(served) - trained).square().mean().sqrt() < 0.02 * spread
     explicit = load_for_serving(version, home, Placement(device="cpu", quantize=bits)).model  # type: ignore[arg-type]
     assert torch.equal(logits(explicit), logits(served))
-    unquantized = replace(version.manifest, base=replace(version.manifest.base, quantize=None))
-    whole = load_for_serving(replace(version, manifest=unquantized), home, Placement(device="cpu")).model
+    whole = load_for_serving(unquantized, home, Placement(device="cpu")).model
     difference = (logits(whole) - trained).square().mean().sqrt() / spread
     assert difference > {"4bit": 0.05, "8bit": 0.01}[bits]
     other = "8bit" if bits == "4bit" else "4bit"
