@@ -24,7 +24,14 @@ from feedback_store import FeedbackStore
 
 @pytest.mark.usefixtures("promoting")
 @pytest.mark.parametrize(
-    "key", ["snapshot", "suspects", "planned", "candidates", "decisions", "outcome", "ended"]
+    "key",
+    [
+        "snapshot",
+        "candidates",
+        "decisions",
+        "outcome",
+        *(pytest.param(key, marks=pytest.mark.slow) for key in ("suspects", "planned", "ended")),
+    ],
 )
 def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
     rated: Path, policy: Path, key: str, capsys: pytest.CaptureFixture[str]

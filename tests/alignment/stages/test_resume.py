@@ -63,7 +63,16 @@ def settings_of(stage: str, folder: Path) -> list[str]:
     return ["--min_steps=4", "--epochs=1", "--batch_size=8", "--evaluations=4"]
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft", "kto", "reward", "rloo"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "pretrain",
+        "kto",
+        "rloo",
+        pytest.param("sft", marks=pytest.mark.slow),
+        pytest.param("reward", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_stage_is_continued_to_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,6 +139,7 @@ starter.build(TINY, Path(sys.argv[1]), compile_model=False)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_to_the_weights_of_one_that_was_not_killed(tmp_path: Path) -> None:
     def start(folder: Path, start: Callable[..., Any] = warm_process.start) -> Any:
         return start(

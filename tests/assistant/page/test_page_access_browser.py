@@ -15,8 +15,10 @@ pytestmark = MARKS
 
 @pytest.mark.parametrize(
     ("size", "texts"),
-    [(DESKTOP, ENGLISH), (PHONE, CHINESE)],
-    ids=["desktop-english", "phone-chinese"],
+    [
+        pytest.param(DESKTOP, ENGLISH, id="desktop-english", marks=pytest.mark.slow),
+        pytest.param(PHONE, CHINESE, id="phone-chinese"),
+    ],
 )
 def test_axe_finds_nothing_serious_in_any_state(
     visit: Any, fake: FakeChat, size: dict[str, int], texts: ChatTexts

@@ -40,7 +40,9 @@ def test_the_page_speaks_chinese_to_a_chinese_browser_and_can_be_switched(
     expect(tab.locator("#send")).to_have_text(ENGLISH.send)
 
 
-@pytest.mark.parametrize(("name", "scheme"), [("phone", "light"), ("phone-dark", "dark")])
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("phone", "light"), pytest.param("phone-dark", "dark", marks=pytest.mark.slow)]
+)
 def test_at_phone_width_nothing_is_cut_off(visit: Any, fake: FakeChat, name: str, scheme: str) -> None:
     tab = visit(PHONE, color_scheme=scheme, has_touch=True)
     picture(tab, f"{name}-welcome")

@@ -46,7 +46,13 @@ def written(tokenizer: Any, messages: list[dict[str, str]], think: bool = False)
     return str(tokenizer.decode(prompt.render(tokenizer, messages, think)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("qwen3", "smollm2", "gemma3") else pytest.param(name, marks=pytest.mark.slow)
+        for name in NAMES
+    ],
+)
 async def test_the_engine_writes_what_generate_writes(toys: dict[str, Path], name: str, home: Path) -> None:
     alone = loaded(toys, name, home)
     ids = prompt.render(alone.tokenizer, TALK, think=False)

@@ -187,7 +187,7 @@ def test_training_rows_are_exported_as_a_file(visit: Callable[..., Any]) -> None
     assert '"label"' in Path(file.path()).read_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
     visit: Callable[..., Any], scheme: str
 ) -> None:
