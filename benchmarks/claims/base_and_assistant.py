@@ -33,8 +33,8 @@ TEXTS = {
         "in two forms: as bare text, as in the base's training, and in the form of a chat, thinking. Greedy, up to "
         "240 tokens. Outside of its thought, a reply asks on if its first line is a question; else it answers right if "
         "it passes the task's checks; all else, wrong answers too, is something else.",
-        refuted="The base answers as often as v1 does; or it never asks on; or the aligned version answers right less "
-        "often than v1, or names the unit no more often.",
+        refuted="The base answers as often as v1 does, in either form; or it never asks on; or the aligned version "
+        "answers right less often than v1, or names the unit no more often.",
     ),
     "zh": ClaimTexts(
         title="基座会续写，助手会回答",
@@ -45,7 +45,8 @@ TEXTS = {
         "人们喜欢答对并写出单位的回答。每道题问两遍：一遍是裸文本，和基座训练时一样；一遍是对话格式，开启思考。"
         "贪心解码，最多 240 个词元。不算思考部分：回复的第一行是问句，就算接着提问；否则通过该题的检查就算答对；"
         "其余都算别的内容，答错也在内。",
-        refuted="基座回答得和 v1 一样多；或者它从不接着提问；或者对齐版本比 v1 答对得少，或写单位的次数没有变多。",
+        refuted="在任一形式中，基座回答得和 v1 一样多；或者它从不接着提问；"
+        "或者对齐版本比 v1 答对得少，或写单位的次数没有变多。",
     ),
 }
 NAMES = {
@@ -150,23 +151,25 @@ def report(measured: Measured) -> Report:
             )
             cells = [figures[form, name, does].percent for does in DOES]
             rows.append([FORM_NAMES[form], text, *cells, by_seed, unit.percent])
-    chat = {name: figures["chat", name, "answers right"] for name in NAMES}
+    right = {(form, name): figures[form, name, "answers right"] for form in FORMS for name in NAMES}
     asked = {form: figures[form, "base", "asks on"] for form in FORMS}
     held = [
-        all(figures[form, "base", "answers right"].high < chat["v1"].low for form in FORMS),
+        all(right[form, "base"].high < right[form, "v1"].low for form in FORMS),
         all(asked[form].low > figures["chat", "v1", "asks on"].high for form in FORMS),
-        chat["aligned"].high >= chat["v1"].low,
+        right["chat", "aligned"].high >= right["chat", "v1"].low,
         figures["chat", "aligned", "unit"].low > figures["chat", "v1", "unit"].high,
     ]
     return Report(
-        verdict="held" if all(held) else "partly" if any(held[:2]) else "not held",
+        verdict="held" if all(held) else "partly" if any(held) else "not held",
         finding=Text(
-            f"Right answers: the base {figures['text', 'base', 'answers right'].percent} of bare questions and "
-            f"{chat['base'].percent} in a chat, v1 {chat['v1'].percent}, the aligned version "
-            f"{chat['aligned'].percent}. The base asks on in {asked['text'].percent} and {asked['chat'].percent}.",
-            f"答对的比例：基座对裸文本 {figures['text', 'base', 'answers right'].percent}，在对话格式中 "
-            f"{chat['base'].percent}；v1 {chat['v1'].percent}；对齐版本 {chat['aligned'].percent}。"
-            f"基座接着提问的比例：裸文本 {asked['text'].percent}，对话 {asked['chat'].percent}。",
+            f"Asked in a chat, the base answers right {right['chat', 'base'].percent}, v1 "
+            f"{right['chat', 'v1'].percent}, the aligned version {right['chat', 'aligned'].percent}; asked by bare "
+            f"text, the base {right['text', 'base'].percent} and v1 {right['text', 'v1'].percent}. The base asks on in "
+            f"{asked['chat'].percent} of chats and {asked['text'].percent} of bare texts.",
+            f"用对话格式问：基座答对 {right['chat', 'base'].percent}，v1 {right['chat', 'v1'].percent}，"
+            f"对齐版本 {right['chat', 'aligned'].percent}；用裸文本问：基座 {right['text', 'base'].percent}，"
+            f"v1 {right['text', 'v1'].percent}。基座接着提问的比例：对话 {asked['chat'].percent}，"
+            f"裸文本 {asked['text'].percent}。",
         ),
         head=[
             Text("Asked as", "提问形式"),

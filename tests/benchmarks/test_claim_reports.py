@@ -47,6 +47,26 @@ def test_a_reply_is_read_without_its_thought_and_asks_by_its_first_line() -> Non
     assert not base_and_assistant.asks("It is this.\nIs it?")
 
 
+def replies(right: int, asks: int, unit: int = 30) -> dict[str, int]:
+    """Of 192 questions, 36 of which want a unit."""
+    rest = 192 - right - asks
+    named = {"unit named": unit, "unit asked": 36, "replies": 192}
+    return {"answers right": right, "asks on": asks, "something else": rest, **named}
+
+
+@pytest.mark.parametrize(
+    ("base_in_text", "verdict"),
+    [(replies(20, 40), "held"), (replies(150, 40), "partly")],
+)
+def test_a_base_that_answers_bare_text_as_well_as_v1_holds_the_claim_in_part(
+    base_in_text: dict[str, int], verdict: str
+) -> None:
+    both = {form: replies(160, 0, 5) for form in ("text", "chat")}
+    aligned = {form: replies(160, 0, 30) for form in ("text", "chat")}
+    seed = {"base": {"text": base_in_text, "chat": replies(5, 40)}, "v1": both, "aligned": aligned}
+    assert base_and_assistant.report({"1": seed}).verdict == verdict
+
+
 def test_a_sum_is_worked_step_by_step_or_answered_at_once() -> None:
     steps, at_once = (chain_of_thought.sum_task((5, 8, 4), mode) for mode in ("steps", "at once"))
     assert steps.answer == "5 + 8 = 13\n13 + 4 = 17\nThe answer is 17."
