@@ -68,7 +68,7 @@ def main() -> None:
         rounds.do(number, "thumbs up", lambda n=number: chat(options, rounds.rows[:n], n))
         rounds.do(number, "held out", lambda: measure(options.home, options.each))
         if number < options.cycles:
-            rounds.do(number, "cycle", lambda n=number: cycle(options.home, n))
+            rounds.do(number, "cycle", lambda n=number: cycle(options.home, n, POLICY))
         print(line(number, rounds.rows[number]), flush=True)
     rows = rounds.rows[: options.cycles + 1]
     guards = guard_findings(options.home, rows)
@@ -134,13 +134,13 @@ def measure(home: Path, each: int) -> Row:
     }
 
 
-def cycle(home: Path, number: int) -> Row:
+def cycle(home: Path, number: int, policy: dict[str, Any]) -> Row:
     """Run one cycle with the command that a timer would run; returns its decisions and its seconds."""
-    policy = home / "policy.yaml"
-    policy.write_text(yaml.safe_dump(POLICY))
+    path = home / "policy.yaml"
+    path.write_text(yaml.safe_dump(policy))
     began, before = time.monotonic(), cycle_state.cycles(home)
     if len([earlier for earlier in before if "ended" in earlier.state]) <= number:
-        command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(policy)]
+        command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(path)]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     state = cycle_state.cycles(home)[number].state
     stages = {candidate["version"]: candidate["stage"] for candidate in state["candidates"]}

@@ -2,13 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alignment.starter.corpus import task
 from alignment.starter.suite_files import suite_task
-from alignment.starter.tasks.drawn_task import DrawnTask
 from alignment.suites.task_file import Task, judge
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
@@ -68,46 +67,62 @@ def thumb(people: People, rater: int, liked: bool, rng: random.Random) -> int:
     return 1 if liked else -1
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a person asks, and which answers they like."""
+
+    text: str
+    likes: Callable[[Update], bool]
+
+
 def chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCounts:
-    """Chat with the released version, thinking, and store a thumb for each of `thumbs` answers."""
-    return asyncio.run(_chat_and_rate(home, thumbs, people, seed))
-
-
-async def _chat_and_rate(home: Path, thumbs: int, people: People, seed: int) -> ThumbCounts:
-    engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
+    """Chat with the released version, thinking, and store a thumb for each of `thumbs` answers to drawn tasks."""
     rng = random.Random(f"people {seed}")
-    # The last question is answered as often as thumbs are left.
+    questions = [_task(people, number, rng) for number in range(-(-thumbs // people.answers))]
+
+    async def chat() -> ThumbCounts:
+        engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
+        try:
+            with FeedbackStore.open_home(home) as store:
+                chat = Chat(store, engine, people.sampling)
+                return await rate_answers(chat, questions, thumbs, people, rng, think=True)
+        finally:
+            engine.close()
+
+    return asyncio.run(chat())
+
+
+async def rate_answers(
+    chat: Chat, questions: Sequence[Question], thumbs: int, people: People, rng: random.Random, think: bool
+) -> ThumbCounts:
+    """Ask each question `people.answers` times, the last as often as thumbs are left, and store all thumbs."""
     sizes = [min(people.answers, thumbs - start) for start in range(0, thumbs, people.answers)]
-    questions = [(_question(people, number, rng), size) for number, size in enumerate(sizes)]
+    asked = list(zip(questions, sizes, strict=True))
     up = deserved = 0
-    try:
-        with FeedbackStore.open_home(home) as store:
-            chat = Chat(store, engine, people.sampling)
-            for start in range(0, len(questions), AT_ONCE):
-                batch = questions[start : start + AT_ONCE]
-                pending = [
-                    _answers(chat, question, size, people, rng.randrange(2**31)) for question, size in batch
-                ]
-                # Rate in the order of the questions, so that a seed always gives the same thumbs.
-                for rater, replies in await asyncio.gather(*pending):
-                    for reply, liked in replies:
-                        value = thumb(people, rater, liked, rng)
-                        chat.library.rate(reply, value, [], "", f"person {rater}")
-                        up, deserved = up + (value > 0), deserved + liked
-    finally:
-        engine.close()
+    for start in range(0, len(asked), AT_ONCE):
+        pending = [
+            _answers(chat, question, size, people, rng.randrange(2**31), think)
+            for question, size in asked[start : start + AT_ONCE]
+        ]
+        # Rate in the order of the questions, so that a seed always gives the same thumbs.
+        for rater, replies in await asyncio.gather(*pending):
+            for reply, liked in replies:
+                value = thumb(people, rater, liked, rng)
+                chat.library.rate(reply, value, [], "", f"person {rater}")
+                up, deserved = up + (value > 0), deserved + liked
     return ThumbCounts(up, deserved, thumbs)
 
 
-def _question(people: People, number: int, rng: random.Random) -> DrawnTask:
+def _task(people: People, number: int, rng: random.Random) -> Question:
     kind = people.kinds[number // 2 % len(people.kinds)]
-    return task(rng, "en" if number % 2 else "zh", kind, "train")
+    drawn = task(rng, "en" if number % 2 else "zh", kind, "train")
+    return Question(drawn.question, lambda reply: likes(suite_task(drawn), reply.answer))
 
 
 async def _answers(
-    chat: Chat, problem: DrawnTask, times: int, people: People, seed: int
+    chat: Chat, question: Question, times: int, people: People, seed: int, think: bool
 ) -> tuple[int, list[tuple[str, bool]]]:
-    """Ask one problem `times` times. Returns the rater, and (reply id, whether people like it) for each reply."""
+    """Ask one question `times` times. Returns the rater, and (reply id, whether they like it) for each reply."""
     rng = random.Random(seed)
     rater = rng.randrange(people.raters)
     name = f"person {rater}"
@@ -115,9 +130,9 @@ async def _answers(
     for _ in range(times):
         draw = rng.randrange(2**31)
         updates = (
-            chat.retry(replies[0].reply_id, think=True, rater=name, seed=draw)
+            chat.retry(replies[0].reply_id, think=think, rater=name, seed=draw)
             if replies
-            else chat.reply(problem.question, think=True, rater=name, seed=draw)
+            else chat.reply(question.text, think=think, rater=name, seed=draw)
         )
         replies.append([update async for update in updates][-1])
-    return rater, [(reply.reply_id, likes(suite_task(problem), reply.answer)) for reply in replies]
+    return rater, [(reply.reply_id, question.likes(reply)) for reply in replies]
