@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from assistant.registry.versions import write_atomically
-from benchmarks.claims.claim import LANGUAGES, Language, Text
+from benchmarks.claims.claim import LANGUAGES, Language, Report, Text
 from benchmarks.claims.plots import save
 
 Result = dict[str, Any]
@@ -65,23 +65,28 @@ def read_results(folder: Path, names: Sequence[str]) -> dict[str, Result]:
     }
 
 
+def make_reports(claims: Mapping[str, ModuleType], results: Mapping[str, Result]) -> dict[str, Report]:
+    """The reports of the results, by claim: summary and documents are made from one set."""
+    return {name: claims[name].report(result["measured"]) for name, result in results.items()}
+
+
 def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
     """Draw every plot, and write summary and documents below `docs`, from the results in its folder `claims`."""
     results = read_results(docs / "claims", list(claims))
+    reports = make_reports(claims, results)
     for language in LANGUAGES:
         for name, result in results.items():
             claim, measured = claims[name], result["measured"]
             plot = docs / "images" / "claims" / PLOTS[language].format(name=name)
             save(lambda figure, c=claim, m=measured, of=language: c.draw(m, figure, of), plot)
-        write_atomically(docs / FILES[language], document(claims, results, language))
+        write_atomically(docs / FILES[language], document(claims, results, reports, language))
     (docs / "claims").mkdir(exist_ok=True)
-    text = json.dumps(summary(claims, results), ensure_ascii=False, indent=1)
+    text = json.dumps(summary(results, reports), ensure_ascii=False, indent=1)
     write_atomically(docs / "claims" / SUMMARY, text + "\n")
 
 
-def summary(claims: Mapping[str, ModuleType], results: Mapping[str, Result]) -> dict[str, Any]:
+def summary(results: Mapping[str, Result], reports: Mapping[str, Report]) -> dict[str, Any]:
     """Of each measured claim, by its name: verdict, finding by language, command, date."""
-    reports = {name: claims[name].report(result["measured"]) for name, result in results.items()}
     return {
         name: {
             "verdict": report.verdict,
@@ -93,14 +98,18 @@ def summary(claims: Mapping[str, ModuleType], results: Mapping[str, Result]) -> 
     }
 
 
-def document(claims: Mapping[str, ModuleType], results: Mapping[str, Result], language: Language) -> str:
+def document(
+    claims: Mapping[str, ModuleType],
+    results: Mapping[str, Result],
+    reports: Mapping[str, Report],
+    language: Language,
+) -> str:
     """The whole document, in Markdown: all claims in one table, then a section each."""
     quick = any(result["quick"] for result in results.values())
     overview = [[text.of(language) for text in HEAD]]
     for name, claim in claims.items():
         title = f"[{claim.TEXTS[language].title}](#{name.replace('_', '-')})"
-        if name in results:
-            report = claim.report(results[name]["measured"])
+        if report := reports.get(name):
             overview.append([title, VERDICTS[report.verdict].of(language), report.finding.of(language)])
         else:
             overview.append([title, "", MISSING.of(language).format(command=command(name))])
@@ -109,12 +118,17 @@ def document(claims: Mapping[str, ModuleType], results: Mapping[str, Result], la
         INTRODUCTION.of(language),
         *([QUICK.of(language)] if quick else []),
         table(overview),
-        *(section(name, claim, results.get(name), language) for name, claim in claims.items()),
+        *(
+            section(name, claim, results.get(name), reports.get(name), language)
+            for name, claim in claims.items()
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def section(name: str, claim: ModuleType, result: Result | None, language: Language) -> str:
+def section(
+    name: str, claim: ModuleType, result: Result | None, report: Report | None, language: Language
+) -> str:
     """One claim: what it says, what came out, the plot and the table, and how it was measured."""
     texts = claim.TEXTS[language]
     parts = [
@@ -122,10 +136,9 @@ def section(name: str, claim: ModuleType, result: Result | None, language: Langu
         f'<a id="{name.replace("_", "-")}"></a>\n\n## {texts.title}',
         f"**{CLAIM.of(language)}** {texts.claim}",
     ]
-    if result is None:
+    if result is None or report is None:
         parts.append(MISSING.of(language).format(command=command(name)))
     else:
-        report = claim.report(result["measured"])
         cells = [[_cell(cell, language) for cell in row] for row in (report.head, *report.rows)]
         parts += [
             f"**{VERDICTS[report.verdict].of(language)}** {report.finding.of(language)}",
