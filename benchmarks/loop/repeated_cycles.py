@@ -18,7 +18,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def main() -> None:
     rounds = Rounds(options.home)
     print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>18}" for name in COLUMNS) + "  candidates")
     for number in range(options.cycles + 1):
-        rounds.do(number, "thumbs up", lambda n=number: chat(options, rounds.rows[:n], n))
+        rounds.do(number, "thumbs up", lambda n=number: chat(options, rounds.rows, n))
         rounds.do(number, "held out", lambda: measure(options.home, options.each))
         if number < options.cycles:
             rounds.do(number, "cycle", lambda n=number: cycle(options.home, n, POLICY))
@@ -99,17 +99,24 @@ class Rounds:
             write_atomically(self._path, json.dumps(self.rows, indent=1) + "\n")
 
 
-def chat(options: argparse.Namespace, earlier: Sequence[Row], number: int) -> Row:
+def chat(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
     """Let people chat with the released version until this round has its thumbs; returns the share of thumbs up."""
-    home, wanted = options.home, options.thumbs * (number + 1)
-    home.mkdir(parents=True, exist_ok=True)
-    while (missing := wanted - sum(thumbs(home))) > 0:
+
+    def rate(missing: int) -> None:
         # The seed depends on the missing thumbs, so that a resumed round does not repeat its questions.
-        chat_and_rate(
-            home, missing, People(saboteurs=1), seed=10**6 * options.seed + 10**3 * number + missing
-        )
-    up = thumbs(home)[0] - sum(row["thumbs up"]["count"] for row in earlier)
-    return asdict(wilson(up, options.thumbs))
+        seed = 10**6 * options.seed + 10**3 * number + missing
+        chat_and_rate(options.home, missing, People(saboteurs=1), seed)
+
+    return rated_round(options.home, options.thumbs, rows, number, rate)
+
+
+def rated_round(home: Path, each: int, rows: Sequence[Row], number: int, rate: Callable[[int], None]) -> Row:
+    """The share of thumbs up in a round, once there are `each` thumbs a round; `rate` gives the missing ones."""
+    home.mkdir(parents=True, exist_ok=True)
+    while (missing := each * (number + 1) - sum(thumbs(home))) > 0:
+        rate(missing)
+    up = thumbs(home)[0] - sum(row["thumbs up"]["count"] for row in rows[:number])
+    return asdict(wilson(up, each))
 
 
 def thumbs(home: Path) -> tuple[int, int]:
@@ -212,27 +219,32 @@ def line(number: int, row: Row) -> str:
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Plot every share by cycle and version, with its interval."""
+    labels = {
+        "habit": "names the unit, held out",
+        "skill": "three steps right, held out",
+        "thumbs up": "thumbs up",
+    }
+    shares = [{**row["held out"], "thumbs up": row["thumbs up"]} for row in rows]
+    lines = {labels[name]: ([row[name] for row in shares], colour) for name, colour in LINES.items()}
+    plot_shares(lines, [row["version"] for row in shares], path)
+
+
+def plot_shares(lines: dict[str, tuple[Sequence[Row], str]], versions: Sequence[str], path: Path) -> None:
+    """Plot lines, each a share with its interval for every round and a colour; `versions`: released in each round."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    labels = {
-        "habit": "names the unit, held out",
-        "skill": "three steps right, held out",
-        "thumbs up": "thumbs up",
-    }
-    for name, colour in LINES.items():
-        shares = [{**row["held out"], "thumbs up": row["thumbs up"]}[name] for row in rows]
+    for label, (shares, colour) in lines.items():
         values = [100 * share["value"] for share in shares]
         below = [100 * (share["value"] - share["low"]) for share in shares]
         above = [100 * (share["high"] - share["value"]) for share in shares]
         axes.errorbar(
-            range(len(rows)), values, [below, above], label=labels[name], color=colour, marker="o", capsize=3
+            range(len(shares)), values, [below, above], label=label, color=colour, marker="o", capsize=3
         )
-    names = [f"{number}\n{row['held out']['version']}" for number, row in enumerate(rows)]
-    axes.set_xticks(range(len(rows)), names)
+    axes.set_xticks(range(len(versions)), [f"{number}\n{version}" for number, version in enumerate(versions)])
     axes.set(xlabel="cycles, and the version that is released after them", ylabel="%", ylim=(0, 102))
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)

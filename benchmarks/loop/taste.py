@@ -35,7 +35,7 @@ from assistant.serving import prompt
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 from assistant.serving.loading import Loaded, load_for_serving, quiet_libraries
 from benchmarks.loop.facts import KEPT, Fact, read_facts, right
-from benchmarks.loop.repeated_cycles import Rounds, Row, cycle, percent, thumbs
+from benchmarks.loop.repeated_cycles import Rounds, Row, cycle, percent, plot_shares, rated_round
 from benchmarks.loop.simulated_people import People, Question, ThumbCounts, rate_answers
 from feedback_store import FeedbackStore
 from feedback_store.stats.intervals import wilson
@@ -195,19 +195,18 @@ def chat(
     return asyncio.run(ask())
 
 
-def rate(options: argparse.Namespace, earlier: Sequence[Row], number: int) -> Row:
+def rate(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
     """Let people rate the released version until this round has its thumbs; returns the share of thumbs up."""
-    home, wanted = options.home, options.thumbs * (number + 1)
-    home.mkdir(parents=True, exist_ok=True)
-    while (missing := wanted - sum(thumbs(home))) > 0:
+    people, texts = People(saboteurs=1, sampling=SAMPLING), questions(held_out=False)
+
+    def rate_missing(missing: int) -> None:
         # The seed depends on the missing thumbs, so that a resumed round does not repeat its questions.
         seed = f"taste {options.seed} {number} {missing}"
-        order = random.Random(seed).sample(questions(held_out=False), len(questions(held_out=False)))
-        people = People(saboteurs=1, sampling=SAMPLING)
+        order = random.Random(seed).sample(texts, len(texts))
         part = min(missing, people.answers * len(order))
-        chat(home, home, order[: -(-part // people.answers)], part, people, seed)
-    up = thumbs(home)[0] - sum(row["thumbs up"]["count"] for row in earlier)
-    return asdict(wilson(up, options.thumbs))
+        chat(options.home, options.home, order[: -(-part // people.answers)], part, people, seed)
+
+    return rated_round(options.home, options.thumbs, rows, number, rate_missing)
 
 
 def measure(home: Path, facts: Sequence[Fact]) -> Row:
@@ -260,31 +259,12 @@ def line(number: int, row: Row) -> str:
 
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Plot the shares by cycle and version, with their intervals."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasSVG(figure)
-    axes = figure.subplots()
-    series = {
+    lines: dict[str, tuple[Sequence[Row], str]] = {
         "liked, other subjects": ([row["held out"]["liked"] for row in rows], "#0a7d55"),
         "thumbs up": ([row["thumbs up"] for row in rows], "#4a5ba8"),
         "60 facts known before": ([row["held out"]["facts"] for row in rows], "#b3541e"),
     }
-    for label, (shares, colour) in series.items():
-        values = [100 * share["value"] for share in shares]
-        below = [100 * (share["value"] - share["low"]) for share in shares]
-        above = [100 * (share["high"] - share["value"]) for share in shares]
-        axes.errorbar(
-            range(len(rows)), values, [below, above], label=label, color=colour, marker="o", capsize=3
-        )
-    axes.set_xticks(
-        range(len(rows)), [f"{number}\n{row['held out']['version']}" for number, row in enumerate(rows)]
-    )
-    axes.set(xlabel="cycles, and the version that is released after them", ylabel="%", ylim=(0, 102))
-    axes.legend(frameon=False, loc="lower right")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    plot_shares(lines, [row["held out"]["version"] for row in rows], path)
 
 
 def main() -> None:
@@ -305,7 +285,7 @@ def main() -> None:
     facts = [Fact(row["relation"], row["subject"], tuple(row["answers"])) for row in rounds.rows[0]["facts"]]
     print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>16}" for name in COLUMNS))
     for number in range(options.cycles + 1):
-        rounds.do(number, "thumbs up", lambda n=number: rate(options, rounds.rows[:n], n))
+        rounds.do(number, "thumbs up", lambda n=number: rate(options, rounds.rows, n))
         rounds.do(number, "held out", lambda: measure(options.home, facts))
         if number < options.cycles:
             rounds.do(number, "cycle", lambda n=number: cycle(options.home, n, POLICY))
