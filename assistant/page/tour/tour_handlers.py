@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from typing import Any, get_args
 
 from markupsafe import Markup
 
@@ -39,7 +39,7 @@ UPDATE_SECONDS = 0.08
 ALIGNING = ("correct", "dpo", "kto", "ppo", "rloo")
 """Stages that learn from feedback."""
 MAX_SEED = 2**20
-KINDS: tuple[VoteKind, ...] = ("up", "down", "left", "right", "both_good", "both_bad", "correction")
+KINDS: tuple[VoteKind, ...] = get_args(VoteKind)
 
 
 class TourHandlers:
