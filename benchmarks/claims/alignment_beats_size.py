@@ -3,7 +3,6 @@
 import itertools
 import random
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -25,7 +24,6 @@ from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
-    BASE_TOKENS,
     TALK,
     answer_tasks,
     demonstrations,
@@ -33,8 +31,8 @@ from benchmarks.claims.small_models import (
     keep_model,
     kinds_by_share,
     precise,
-    pretrained_base,
     ready,
+    shared_base,
     tokenizer,
     without_checkpoints,
 )
@@ -150,11 +148,6 @@ def limit_of(context: Context) -> int:
     return 16 if context.quick else LIMIT
 
 
-def small_base(context: Context, seed: int) -> Path:
-    """The folder of a seed's 1.2M base."""
-    return pretrained_base(context.shared, seed, 8_192 if context.quick else BASE_TOKENS)
-
-
 def with_sft(context: Context, seed: int) -> Any:
     """The 1.2M base with the adapter that SFT taught, trainable."""
     folder = context.folder / "models" / f"sft-{seed}"
@@ -162,7 +155,7 @@ def with_sft(context: Context, seed: int) -> Any:
     rows = list(itertools.islice(demonstrations(seed, draw), 16 if context.quick else ROWS))
     # The starter's first course.
     recipe = SFTRecipe(optimizer="muon", learning_rate=6e-3, seed=seed, save_steps=200)
-    base = small_base(context, seed)
+    base = shared_base(context, seed)
     keep_model(folder, lambda work: fine_tune_adapter(precise(base), rows, recipe, work))
     return PeftModel.from_pretrained(precise(base), str(folder), is_trainable=True)
 
@@ -181,7 +174,7 @@ def with_dpo(context: Context, seed: int) -> Any:
 OPEN: dict[str, Callable[[Context, int], Any]] = {
     "large": lambda context, seed: precise(STARTER_FOLDER / "base"),
     "large-prompted": lambda context, seed: precise(STARTER_FOLDER / "base"),
-    "small": lambda context, seed: precise(small_base(context, seed)),
+    "small": lambda context, seed: precise(shared_base(context, seed)),
     "small-sft": with_sft,
     "small-aligned": with_dpo,
 }

@@ -3,7 +3,6 @@
 import itertools
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
-    BASE_TOKENS,
     TALK,
     WINDOW,
     demonstrations,
     fine_tune_adapter,
     kinds_by_share,
     precise,
-    pretrained_base,
+    shared_base,
     tokenizer,
 )
 
@@ -106,21 +104,16 @@ def rows_of(context: Context, seed: int) -> tuple[list[dict[str, Any]], list[dic
     return training, list(itertools.islice(others, held_out))
 
 
-def base_of(context: Context, seed: int) -> Path:
-    """The folder of a seed's base."""
-    return pretrained_base(context.shared, seed, 8_192 if context.quick else BASE_TOKENS)
-
-
 def loss_before(context: Context, seed: int) -> float:
     """Held-out loss of a seed's base."""
-    return completion_loss(precise(base_of(context, seed)), rows_of(context, seed)[1])
+    return completion_loss(precise(shared_base(context, seed)), rows_of(context, seed)[1])
 
 
 def loss_after(context: Context, recipe: SFTRecipe) -> float | None:
     """Held-out loss of a new adapter after training it as the recipe says. None if the loss was not finite."""
     training, held_out = rows_of(context, recipe.seed)
     name = f"{recipe.learning_rate:g}-{recipe.lora_r}-{recipe.warmup:g}-{recipe.seed}"
-    base = precise(base_of(context, recipe.seed))
+    base = precise(shared_base(context, recipe.seed))
     try:
         model, _ = fine_tune_adapter(base, training, replace(recipe), context.folder / "work" / name)
     except TrainingError:

@@ -10,7 +10,6 @@ from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
-    BASE_TOKENS,
     answer_tasks,
     count_right,
     demonstrations,
@@ -19,8 +18,8 @@ from benchmarks.claims.small_models import (
     new_model,
     pooled,
     precise,
-    pretrained_base,
     ready,
+    shared_base,
 )
 
 COUNTS = (0, 50, 500, 5_000, 50_000)
@@ -80,7 +79,7 @@ def teach_and_ask(context: Context, start: str, count: int, seed: int) -> dict[s
     if start == "random":
         model = new_model("1.2M", seed)
     else:
-        base = pretrained_base(context.shared, seed, 8_192 if context.quick else BASE_TOKENS)
+        base = shared_base(context, seed)
         model = precise(base)
     if count:
         rows = list(itertools.islice(demonstrations(seed, kinds_by_share(SHARES)), count))

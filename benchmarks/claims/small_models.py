@@ -26,6 +26,7 @@ from alignment.training.parent_version import new_adapter_of
 from alignment.training.sizes import for_size
 from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.loading import Loaded
+from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval, share
 
 BLOCK, WINDOW = 256, 1024
@@ -138,10 +139,11 @@ def pretrain_model(
     return model, without_checkpoints(work, pretrain.train(model, ids, recipe, work))
 
 
-def pretrained_base(folder: Path, seed: int, tokens: int, language: Language | None = None) -> Path:
-    """The folder of a 1.2M base that has read `tokens` tokens. Claims that name the same folder share their bases."""
-    name = folder / f"base-1.2M-{language or 'both'}-{tokens}-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
+def shared_base(context: Context, seed: int, language: Language | None = None) -> Path:
+    """The folder of a 1.2M base that has read BASE_TOKENS, of both languages or of one: one for all claims."""
+    tokens = 32 * BLOCK if context.quick else BASE_TOKENS
+    name = context.shared / f"base-1.2M-{language or 'both'}-{tokens}-{seed}"
+    context.shared.mkdir(parents=True, exist_ok=True)
     keep_model(name, lambda work: pretrain_model("1.2M", raw_text(seed, tokens, language), seed, work))
     return name
 

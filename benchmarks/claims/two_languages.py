@@ -13,7 +13,6 @@ from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Language, Measured, R
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
-    BASE_TOKENS,
     answer_tasks,
     count_right,
     demonstrations,
@@ -21,8 +20,8 @@ from benchmarks.claims.small_models import (
     kinds_by_share,
     pooled,
     precise,
-    pretrained_base,
     ready,
+    shared_base,
 )
 
 ROWS, LEARNING_RATE = 4_000, 1e-3
@@ -81,7 +80,7 @@ def run(context: Context) -> Measured:
 def teach_and_ask(context: Context, arm: str, seed: int) -> dict[str, list[int]]:
     """Right answers and tasks by kind and language, after the arm's demonstrations."""
     read, taught = ARMS[arm]
-    model = precise(pretrained_base(context.shared, seed, 8_192 if context.quick else BASE_TOKENS, read))
+    model = precise(shared_base(context, seed, read))
     if taught is not None:
         draw = kinds_by_share(corpus.ANSWERED_KINDS)
         rows = itertools.islice(demonstrations(seed, draw, (taught,)), 16 if context.quick else ROWS)
