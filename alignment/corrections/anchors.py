@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from alignment.data.batches import pad_left
-from alignment.evaluation.answering import generate
 from alignment.evaluation.retention import Row
+from alignment.generation import generate
 from assistant.serving.loading import Loaded, end_tokens
 
 TOP = 64
@@ -48,7 +48,9 @@ def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
     answers: dict[int, list[int]] = {}
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        completions = generate(loaded, [prompts[number] for number in batch], ends, LONGEST)
+        completions = generate(
+            loaded.model, [prompts[number] for number in batch], [LONGEST] * len(batch), ends
+        )
         answers.update(zip(batch, completions, strict=True))
     return [(prompts[number], answers[number]) for number in range(len(prompts))]
 

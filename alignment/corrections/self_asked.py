@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from alignment.evaluation.answering import generate
+from alignment.generation import generate, seed_for
 from alignment.training.processes import fast_bfloat16
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
@@ -93,11 +93,11 @@ def words(text: str) -> set[str]:
 def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str | None]:
     """What the model writes after each prompt, up to the end of the message or line; None for one without end."""
     ends = end_tokens(loaded.model, loaded.tokenizer)
-    torch.manual_seed(seed)
+    seeds = [seed_for(seed, row) for row in range(len(prompts))]
     texts: list[str | None] = []
     # Rounded where that is fast: any draw will do.
     with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
-        drawn = generate(loaded, prompts, ends, LONGEST, temperature=1.0, top_p=0.95)
+        drawn = generate(loaded.model, prompts, [LONGEST] * len(prompts), ends, 1.0, seeds, top_p=0.95)
     for row in drawn:
         ended = bool(row) and row[-1] in ends
         text = prompt.decode(loaded.tokenizer, row[:-1] if ended else row)

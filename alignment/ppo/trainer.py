@@ -17,8 +17,9 @@ from torch import Tensor
 
 from alignment.data.prompts import RolloutPrompt
 from alignment.errors import TrainingError
+from alignment.generation import seed_for
 from alignment.ppo import losses
-from alignment.ppo.rollout import by_length, chunks, draw_answers, seed_for
+from alignment.ppo.rollout import by_length, chunks, draw_answers
 from alignment.ppo.shared_base import POLICY, SharedBase, batch_episodes
 from alignment.scoring import reward_functions
 from alignment.scoring.reward_functions import Rollout, Source

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from peft import PeftModel
 
 from alignment.data.token_pairs import TokenPair
-from alignment.evaluation.answering import EvaluatedAnswer, generate
+from alignment.evaluation.answering import EvaluatedAnswer
+from alignment.generation import generate
 from alignment.stages import dpo
 from alignment.stages.sft import SFTRecipe
 from alignment.starter import corpus, suite_files
@@ -116,9 +117,8 @@ def ask_prompted(loaded: Loaded, tasks: Sequence[Task], seed: int, limit: int) -
     order = sorted(range(len(tasks)), key=lambda place: len(prompts[place]))
     for start in range(0, len(order), AT_ONCE):
         batch = order[start : start + AT_ONCE]
-        for place, ids in zip(
-            batch, generate(loaded, [prompts[place] for place in batch], ends, limit), strict=True
-        ):
+        completions = generate(loaded.model, [prompts[place] for place in batch], [limit] * len(batch), ends)
+        for place, ids in zip(batch, completions, strict=True):
             text = prompt.decode(loaded.tokenizer, [token for token in ids if token not in ends])
             reply = prompt.parse(text, think=True)
             right[place] = int(judge(tasks[place], reply.answer).correct)

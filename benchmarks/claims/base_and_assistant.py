@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from alignment.evaluation.answering import generate
+from alignment.generation import generate
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import Task, judge
 from assistant.registry.versions import Versions
@@ -107,7 +107,7 @@ def ask(loaded: Loaded, tasks: list[Task], form: str, limit: int) -> dict[str, i
     ends = end_tokens(loaded.model, tokenizer)
     for start in range(0, len(tasks), BATCH):
         batch = tasks[start : start + BATCH]
-        completions = generate(loaded, prompts[start : start + BATCH], ends, limit)
+        completions = generate(loaded.model, prompts[start : start + BATCH], [limit] * len(batch), ends)
         for task, ids in zip(batch, completions, strict=True):
             reply = without_thought(prompt.decode(tokenizer, ids))
             verdict = judge(task, reply)

@@ -11,7 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 from alignment.corrections.anchors import expectations
-from alignment.evaluation.answering import generate, served_prompt
+from alignment.evaluation.answering import served_prompt
+from alignment.generation import generate
 from alignment.suites.starter_suite import select_tasks
 from assistant.bases.built_in_cards import SMOLLM2_CARD
 from assistant.serving import prompt
@@ -83,9 +84,8 @@ def ask(loaded: Loaded, question: str, times: int, limit: int) -> dict[str, Any]
     """Ask one question `times` times at temperature 1, and twice at temperature 0."""
     prompt_ids = served_prompt(loaded, [{"role": "user", "content": question}], False, limit)
     ends = end_tokens(loaded.model, loaded.tokenizer)
-    torch.manual_seed(1)
-    drawn = generate(loaded, [prompt_ids] * times, ends, limit, temperature=1.0)
-    greedy = generate(loaded, [prompt_ids] * 2, ends, limit)
+    drawn = generate(loaded.model, [prompt_ids] * times, [limit] * times, ends, 1.0, range(times))
+    greedy = generate(loaded.model, [prompt_ids] * 2, [limit] * 2, ends)
     texts = [prompt.decode(loaded.tokenizer, ids) for ids in drawn]
     return {
         "question": question,

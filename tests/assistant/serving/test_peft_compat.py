@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.canary import gone
+from helpers.tiny_ppo import tiny_model
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
 from assistant.registry.first_version import version_to_serve
 from assistant.serving.loading import load_for_serving
-from assistant.serving.peft_compat import merge_adapter, name_base, weights_by_name
+from assistant.serving.peft_compat import merge_adapter, name_base, temporarily_merged, weights_by_name
 
 
 @pytest.fixture
@@ -55,3 +56,15 @@ def test_merging_gives_the_logits_of_the_adapter_beside_its_base(tuned: torch.nn
         merged = merge_adapter(tuned)
         assert torch.get_num_threads() == cores
         assert torch.allclose(merged(ids).logits, beside, atol=1e-4)
+
+
+def test_merging_changes_no_logits_and_restores_the_base_exactly() -> None:
+    model = tiny_model().eval()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    ids = torch.tensor([[8, 9, 10, 11, 12, 13]])
+    with torch.no_grad():
+        plain = model(ids).logits
+        with temporarily_merged(model, "default"):
+            assert torch.allclose(model(ids).logits, plain, atol=1e-5)
+        assert torch.equal(model(ids).logits, plain)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
