@@ -20,9 +20,9 @@ def pad_right(rows: Sequence[Sequence[int]], pad: int, width: int = 0) -> tuple[
     return ids, mask
 
 
-def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids and attention mask, both int64 [rows, longest]; a shorter row is preceded by `pad`."""
-    width = max(map(len, rows))
+def pad_left(rows: Sequence[Sequence[int]], pad: int, width: int = 0) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, both int64 [rows, longest, or `width` if that is more], preceded by `pad`."""
+    width = max(width, *map(len, rows))
     ids = torch.tensor([[*[pad] * (width - len(row)), *row] for row in rows])
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
     return ids, mask

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from alignment.data.batches import pad_left, pad_right
 from alignment.errors import DataError
+from alignment.training.micro_batches import rounded_up
 from assistant.registry.versions import Version
 from assistant.serving.adapter_check import check_adapter
 from assistant.serving.peft_compat import tensor_shapes
@@ -73,9 +74,11 @@ class EpisodeBatch:
 def batch_episodes(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], device: Any
 ) -> EpisodeBatch:
-    """Pad prompts and their completions, each of one token or more, to a batch on `device`."""
-    prompt_ids, prompt_mask = pad_left(prompts, 0)
+    """Pad prompts and their completions, each of one token or more, to a batch on `device` of a rounded width."""
     completion_ids, completion_mask = pad_right(completions, 0)
+    longest = completion_ids.shape[1]
+    # The prompts take what the width is rounded up by: no logits are computed for them.
+    prompt_ids, prompt_mask = pad_left(prompts, 0, rounded_up(max(map(len, prompts)) + longest) - longest)
     return EpisodeBatch(
         torch.cat([prompt_ids, completion_ids], dim=1).to(device),
         torch.cat([prompt_mask, completion_mask], dim=1).to(device),
@@ -196,7 +199,8 @@ class SharedBase:
         with self._adapter(name):
             for start in range(0, len(order), at_once):
                 rows = order[start : start + at_once]
-                padded = pad_right([sequences[row] for row in rows], 0)
+                width = rounded_up(len(sequences[rows[-1]]))
+                padded = pad_right([sequences[row] for row in rows], 0, width)
                 ids, mask = (tensor.to(self.model.device) for tensor in padded)
                 states = trunk(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
                 last = states[torch.arange(len(rows), device=states.device), mask.sum(dim=1) - 1]

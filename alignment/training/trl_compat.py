@@ -18,7 +18,7 @@ from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
 from alignment.errors import TrainingError
-from alignment.training.micro_batches import Batch, MicroBatches, take_rows, without_padding
+from alignment.training.micro_batches import Batch, MicroBatches, rounded_up, take_rows, without_padding
 from alignment.training.processes import on_cpu
 
 HEAD_VOCABULARY = 32_768
@@ -153,7 +153,7 @@ class TokenRLOOTrainer(MicroBatches, RLOOTrainer):
         """Some answers of a batch. Prompts are padded on the left, answers on the right."""
         part = take_rows(batch, rows, len(batch["prompt_ids"]))
         part = without_padding(part, "completion_mask", ("completion_ids", "completion_mask"))
-        width = int(part["prompt_mask"].sum(dim=1).max())
+        width = rounded_up(int(part["prompt_mask"].sum(dim=1).max()))
         return {**part, **{name: part[name][:, -width:] for name in ("prompt_ids", "prompt_mask")}}
 
     def compute_loss(

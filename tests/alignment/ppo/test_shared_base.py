@@ -132,3 +132,12 @@ def test_a_reward_model_with_other_shapes_or_without_numbers_is_refused(tmp_path
         save_file({**sound, name: change.contiguous()}, path)
         with pytest.raises(VersionError, match=message):
             SharedBase(tiny_model(), True, 1.0, 1).add_reward("reward", version)
+
+
+def test_batches_of_many_lengths_have_few_widths() -> None:
+    widths = {
+        batch_episodes([[1] * prompt], [[2] * completion], "cpu").ids.shape[1]
+        for prompt in range(1, 40)
+        for completion in range(1, 20)
+    }
+    assert widths == {32, 64}
