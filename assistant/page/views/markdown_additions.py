@@ -89,8 +89,9 @@ def _without_trailing_marks(address: str) -> str:
 
 
 def _open_table(self: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    """A table in an element that scrolls sideways, also by the keyboard."""
-    return f'<div class="table" tabindex="0"><table{self.renderAttrs(tokens[index])}>\n'
+    """A table in an element that scrolls sideways, also by the keyboard; its direction says at which side it stands."""
+    attributes = self.renderAttrs(tokens[index])
+    return f'<div class="table" tabindex="0"{attributes}><table{attributes}>\n'
 
 
 def _mark_short_cells(state: StateCore) -> None:

@@ -133,7 +133,7 @@ def test_two_versions_answer_and_are_named_after_the_choice(visit: Callable[...,
     tab.get_by_label("Message to both").fill("which one?")
     tab.get_by_role("button", name="Ask both").click()
     expect(tab.locator(".side-reply .answer")).to_contain_text(["You said: which one?"] * 2, timeout=20_000)
-    left = tab.get_by_role("button", name="Left is better")
+    left = tab.get_by_role("button", name="A is better")
     expect(left).to_be_visible()
     expect(tab.locator(".sides")).not_to_contain_text("v6")
     picture(tab, "dashboard-duel")

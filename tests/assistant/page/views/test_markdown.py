@@ -137,7 +137,10 @@ def test_the_code_that_is_being_written_is_coloured_when_it_ends() -> None:
         ("- واحد\n- two", ['<ul dir="rtl">', '<li dir="rtl">واحد', '<li dir="ltr">two']),
         ("> שלום\n\n1. one", ['<blockquote dir="rtl">', '<ol dir="ltr">']),
         ("## `x` עברית", ['<h2 dir="rtl"><code>x</code> עברית']),
-        ("| لغة | n |\n|-|-|\n| عربي | 2 |", ['<table dir="rtl">', '<th class="short" dir="ltr">n']),
+        (
+            "| لغة | n |\n|-|-|\n| عربي | 2 |",
+            ['tabindex="0" dir="rtl"><table dir="rtl">', '<th class="short" dir="ltr">n'],
+        ),
         ("12 apples", ["<p>12 apples"]),
     ],
 )
