@@ -45,10 +45,17 @@ FIRST_ROWS = 20
 
 
 def system_of(path: Path) -> str:
-    """The system that a file comes from. Raises: ImportFailed, naming the likeliest, where that is not certain."""
+    """The system that a file comes from.
+
+    Raises: ImportFailed, naming the likeliest, where that is not certain, or if the file has no rows.
+    """
     if described(path):
         return "llama-factory"
     rows = _fields(path)
+    if not any(rows):
+        raise ImportFailed(
+            f"{path} has no rows: there is nothing to import. Export it again, or name another file."
+        )
     votes = Counter(system for fields in rows for system in _certain(fields))
     if not members(path, CONVERSATIONS) and is_csv(path):
         votes = Counter({system: number for system, number in votes.items() if system in IN_CSV})

@@ -151,7 +151,8 @@ def _failures_explained(path: Path) -> Iterator[None]:
     except UnicodeError as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
         raise FileDamaged(
-            f"{path} is not in the encoding that its first bytes indicate ({reason}). Save it as UTF-8."
+            f"{path} cannot be read as text ({reason}). A picture or a program has no rows to import. "
+            "Is it text? Save it as UTF-8."
         ) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FileDamaged(f"{path} is a damaged gzip file: {error}. Download it again.") from error

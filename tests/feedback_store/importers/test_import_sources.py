@@ -14,7 +14,7 @@ from helpers.system_cases import CHATS
 
 from feedback_store import FeedbackStore
 from feedback_store.__main__ import main
-from feedback_store.errors import ImportFailed
+from feedback_store.errors import FileDamaged, ImportFailed
 from feedback_store.importers import SYSTEMS, import_file
 from feedback_store.importers.detect import SHAPES, system_of
 
@@ -178,6 +178,21 @@ def test_the_two_likeliest_systems_are_named(tmp_path: Path) -> None:
         system_of(path)
     path.write_text('{"a": 1}\n')
     with pytest.raises(ImportFailed, match=r"comes from\. Name it"):
+        system_of(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"prompt,answer\n"], ids=repr)
+def test_a_file_without_rows_is_said_to_have_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "export"
+    path.write_bytes(content)
+    with pytest.raises(ImportFailed, match="has no rows"):
+        system_of(path)
+
+
+def test_a_picture_is_said_to_be_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "screenshot.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    with pytest.raises(FileDamaged, match="cannot be read as text"):
         system_of(path)
 
 
