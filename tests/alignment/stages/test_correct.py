@@ -73,7 +73,7 @@ def test_a_correction_is_learned_in_words_that_nobody_typed(tmp_path: Path) -> N
     version_to_serve(home, "starter")
     correct_one(home)
 
-    assert run(home, "--near=4", "--far=2", "--anchors_an_update=2", "--min_steps=30") == 0
+    assert run(home, "--near=2", "--far=1", "--anchors_an_update=1", "--min_steps=15") == 0
 
     versions = Versions(home)
     version = versions.open("v2")

@@ -101,7 +101,7 @@ def weights(version: Version) -> dict[str, torch.Tensor]:
     ("stage", "bits"),
     [
         ("sft", "4bit"),
-        ("sft", "8bit"),
+        pytest.param("sft", "8bit", marks=pytest.mark.slow),
         ("reward", "8bit"),
         pytest.param("kto", "4bit", marks=pytest.mark.slow),
         ("dpo", "4bit"),

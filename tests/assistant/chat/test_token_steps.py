@@ -107,7 +107,7 @@ async def test_reading_a_reply_leaves_one_that_is_being_written_as_it_is(
     chat: Chat, engine: TransformersEngine
 ) -> None:
     reply = await reply_to(chat, "What is 12 + 7?")
-    long = Sampling(temperature=0.0, max_new_tokens=200, ignore_eos=True)
+    long = Sampling(temperature=0.0, max_new_tokens=60, ignore_eos=True)
     with engine.lease() as served:
         ids = ids_of(served, "What is 123 + 456?")
         alone, _ = await collect(served, ids, long)

@@ -8,7 +8,6 @@ from helpers.browser_steps import (
     DESKTOP,
     MARKS,
     answered,
-    both_sizes,
     button,
     choose,
     expect,
@@ -66,7 +65,7 @@ def test_settings_reach_the_engine_and_are_remembered_and_reset(
     expect(panel).to_have_count(0)
 
 
-@both_sizes
+@phone_is_slow
 def test_an_answer_is_read_token_by_token_and_goes_on_from_another_one(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

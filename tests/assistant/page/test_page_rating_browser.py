@@ -7,7 +7,6 @@ from typing import Any
 from helpers.browser_steps import (
     MARKS,
     answered,
-    both_sizes,
     button,
     choose,
     expect,
@@ -121,7 +120,7 @@ def test_a_correction_is_written_shown_as_a_difference_and_withdrawn(
     expect(tab.locator(".correction")).to_have_count(0)
 
 
-@both_sizes
+@phone_is_slow
 def test_two_answers_are_compared_blind_and_named_afterwards(
     visit: Any, fake: FakeChat, size: dict[str, int]
 ) -> None:

@@ -198,8 +198,8 @@ async def test_after_a_fatal_error_the_batch_loop_starts_again(
 async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Five pages are too few for three replies of four: some lose their keys on the way, and start again.
-    monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 5)
+    # Three pages are too few for three replies of two: some lose their keys on the way, and start again.
+    monkeypatch.setattr(batch, "_cache_pages", lambda model, window: 3)
     engine = TransformersEngine(Versions(home), version_to_serve(home, "starter"))
     again = []
     restart = RequestState.create_equivalent_initial_request
@@ -214,7 +214,7 @@ async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
             ids = ids_of(served, "What is 12 + 7?")
 
             async def tokens_of(seed: int) -> tuple[list[int], int]:
-                drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=200, ignore_eos=True, logprobs=0)
+                drawn = Sampling(temperature=1.5, seed=seed, max_new_tokens=90, ignore_eos=True, logprobs=0)
                 chunks = [chunk async for chunk in served.stream(ids, drawn)]
                 tokens = [token for chunk in chunks for token in chunk.token_ids]
                 return tokens, sum(len(chunk.logprobs) for chunk in chunks)
@@ -224,6 +224,6 @@ async def test_a_reply_that_had_to_make_room_continues_as_if_alone(
             together = await asyncio.gather(*(tokens_of(seed) for seed in range(3)))
             assert again
             assert together == alone
-            assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(200, 200)}
+            assert {(len(tokens), logprobs) for tokens, logprobs in together} == {(90, 90)}
     finally:
         engine.close()
