@@ -44,6 +44,9 @@ Held-out tasks, greedy, in percent with Wilson's 95 % interval; {each} tasks a c
 
 {right}
 
+How thinking pays by the number of steps, and what it costs in tokens: the claim `chain_of_thought` in
+`docs/claims.md`.
+
 Over all kinds, how many replies end before the limit, and how many questions of the domain are refused by mistake:
 
 {overall}
@@ -74,6 +77,9 @@ that one answer gets right, and that any of {samples} answers gets right; {sampl
 
 {sampled}
 
+What each kind of task gains by reinforcement, after its pass@8 at the start: the claim `occasionally_good` in
+`docs/claims.md`.
+
 ## Before fine-tuning
 
 The base alone, asked the same questions in the same way, writes on as its raw texts do and seldom answers: how many of
@@ -81,6 +87,9 @@ its replies begin with a question of their own, and what it gets right all the s
 `python -m alignment evaluate v1 --base --each {base_each}`
 
 {base}
+
+How the base answers texts of its own form, and an aligned version beside v1: the claim `base_and_assistant` in
+`docs/claims.md`.
 
 ## Limits
 
