@@ -36,7 +36,7 @@ TEXTS = {
         "each) was rewarded by the checker. Before and after it, 100 held-out tasks (50 in each language) were "
         "answered once greedily and eight times at temperature 1; pass@8 is the share of tasks that any of the "
         "eight gets right. The stage refuses to train where none of 128 answers is right: then nothing is gained.",
-        refuted="A kind with pass@8 below 5 % that gains beyond its interval; or kinds with pass@8 of 20 % and more "
+        refuted="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval; or kinds with pass@8 of 20 % and more "
         "that mostly do not gain.",
     ),
     "zh": ClaimTexts(
@@ -46,7 +46,7 @@ TEXTS = {
         "训练（60 次更新，每次 8 道练习题、每题 4 个回答），由检查器给奖励。训练前后，100 道留出题（中英文各 50）"
         "各贪心回答一次，再在温度 1 下回答八次；pass@8 是八次里至少答对一次的题目比例。"
         "如果 128 个回答没有一个对，该阶段会拒绝训练，提升即为零。",
-        refuted="某个 pass@8 低于 5% 的类别提升超出了区间；或者 pass@8 达到 20% 的类别大多没有提升。",
+        refuted="就贪心回答而言：某个 pass@8 低于 5% 的类别提升超出了区间；或者 pass@8 达到 20% 的类别大多没有提升。",
     ),
 }
 NAMES = {
@@ -149,14 +149,18 @@ def report(measured: Measured) -> Report:
     good = [each for _, each in by_kind if each["pass@8"].value >= OCCASIONALLY]
     never_gained = sum(each["lift"].low > 0 for each in never)
     good_gained = sum(each["lift"].low > 0 for each in good)
+    never_drawn = sum(each["drawn lift"].low > 0 for each in never)
+    good_drawn = sum(each["drawn lift"].low > 0 for each in good)
     held = [bool(never) and never_gained == 0, good_gained > len(good) / 2]
     return Report(
         verdict="held" if all(held) else "partly" if any(held) else "not held",
         finding=Text(
-            f"Of {len(never)} kinds with pass@8 below 5 %, {never_gained} gained beyond the interval; of {len(good)} "
-            f"kinds with 20 % and more, {good_gained} did.",
-            f"pass@8 低于 5% 的 {len(never)} 类中，有 {never_gained} 类的提升超出区间；达到 20% 的 {len(good)} 类中，"
-            f"有 {good_gained} 类。",
+            f"Greedy answers gained beyond the interval in {good_gained} of {len(good)} kinds with pass@8 of 20 % and "
+            f"more, and in {never_gained} of {len(never)} with less than 5 %; answers drawn at temperature 1, as they "
+            f"are in training, in {good_drawn} of {len(good)} and {never_drawn} of {len(never)}.",
+            f"贪心回答的提升超出区间的：pass@8 达到 20% 的 {len(good)} 类中有 {good_gained} 类，低于 5% 的 "
+            f"{len(never)} 类中有 {never_gained} 类；像训练时那样在温度 1 下抽样的回答，则分别有 {good_drawn} 类和 "
+            f"{never_drawn} 类。",
         ),
         head=[
             Text("Kind, no thinking", "类别（不思考）"),
