@@ -8,7 +8,8 @@ TOUR_ENGLISH = TourTexts(
     to_chat="To the chat",
     intro_title="How a text predictor becomes an assistant",
     intro="ChatGPT was made in steps, and each step rests on a claim. Here each is tried on a model small enough for "
-    "this machine: the starter, with 4.9 million parameters. Some you can try yourself; the others were measured.",
+    "this machine: the starter, with 4.9 million parameters. Some you can try yourself, and nothing of that "
+    "is stored; the others were measured.",
     contents="The claims",
     live="try it",
     titles={
@@ -27,8 +28,9 @@ TOUR_ENGLISH = TourTexts(
     explanations={
         "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
         "drawn. Draw again, and the same question gets another answer.",
-        "base_and_assistant": "The base has read raw text only. There a question is followed by its answer, or by the "
-        "next question: it continues either way. Fine-tuning on questions with answers makes it answer.",
+        "base_and_assistant": "The base has read raw text: notes, tables, and many questions, each followed by its "
+        "solution or by the next question. So it may answer, ask on, or write notes. Fine-tuning makes it answer every "
+        "time.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs.",
         "two_languages": "Fine-tuned on one language alone, a model is asked in both. Whatever the two share, it has "
@@ -37,13 +39,13 @@ TOUR_ENGLISH = TourTexts(
         "them. Both too small a range and too little data show in the loss on texts it has not seen.",
         "loss_and_optimisation": "The loss says how bad a function is, and the optimiser looks for a better one. A "
         "learning rate that is too low finds nothing in time; one that is too high diverges.",
-        "votes_and_rows": "Every vote becomes a row of training data. Vote on an answer, and see which.",
+        "votes_and_rows": "A vote that says what is better becomes a row of training data. Vote, and see which.",
         "occasionally_good": "The model answers many times, and what scored well becomes likelier. Where no answer is "
         "ever good, there is nothing to make likelier.",
         "reward_model_saves_people": "A reward model learns from a few ratings to rate like people. It then rates "
         "thousands of answers that nobody has to read.",
         "chain_of_thought": "Each written step is easy to predict from those before it. Without them, the model has to "
-        "guess the answer at once.",
+        "guess the answer at once. The starter knows problems in its own words: in yours it is often wrong either way.",
         "alignment_beats_size": "People preferred an aligned model to a much larger one that was not (InstructGPT, "
         "2022). Here one with 1.2 million parameters stands beside one with 4.9 million.",
     },
@@ -53,23 +55,23 @@ TOUR_ENGLISH = TourTexts(
     examples="Examples",
     starting="Waking the starter…",
     chain_questions=("Who are you?", "What can you do?", "What is a reward model?"),
-    what_next="What can come next",
+    what_next="What can come next: draw, or click on one to take it",
     take_format="Take {token}, {share} likely",
     draw="Draw the next token",
     draw_all="On to END",
     chain_over={
-        "end": "END was drawn: the answer is over.",
-        "length": "Stopped here: END was not drawn in time.",
+        "end": "END: the answer is over.",
+        "length": "Stopped here: END did not come in time.",
     },
     seed_format="seed {seed}",
     other_seed_format="Draw again, with seed {seed}",
     same_seed="The same seed again",
     drawn="Drawn so far, at temperature 1",
-    different_format="{different} different answers of {count}",
-    messages=("What is overfitting?", "Who are you?", "What is 347 + 285?"),
-    sides={"base": "The base", "v1": "v1", "on": "Thinking on", "off": "Thinking off"},
+    different_format="{different} different of {count}",
+    messages=("What is overfitting?", "What can you do?", "What is 347 + 285?"),
+    sides={"base": "The base", "v1": "v1, fine-tuned", "on": "Thinking on", "off": "Thinking off"},
     sides_help={
-        "base": "pretrained on raw text; it gets your message as the beginning of one",
+        "base": "pretrained on raw text; it gets your message as the beginning of a text, and writes on",
         "v1": "the same, fine-tuned on questions with answers (SFT); it gets your message as a question",
         "on": "the steps first, then the answer",
         "off": "the answer at once",
@@ -78,10 +80,14 @@ TOUR_ENGLISH = TourTexts(
     no_aligned="The starter comes without a version trained on feedback. Train one here from thumbs and release it, "
     "and it answers beside these two.",
     tokens_format="{count} tokens",
-    problems=("What is 347 + 285?", "What is 46 × 38?"),
+    problems=(
+        "What is 347 + 285?",
+        "Anna buys 4 bags of apples with 6 in each bag. Then 5 of the apples are eaten. How many apples are left?",
+    ),
     vote_questions=(
         "Anna buys 4 bags of apples with 6 in each bag. Then 5 of the apples are eaten. How many apples are left?",
-        "Who are you?",
+        "June has 5 cards and gets 11 more. 4 children share them all equally. One of them had 37 cards before. How "
+        "many cards does this person have altogether?",
     ),
     write_two="Write two answers",
     answer_format="Answer {letter}",
@@ -99,5 +105,8 @@ TOUR_ENGLISH = TourTexts(
     not_measured="This claim has not been measured yet.",
     not_here="The measurements are not part of this installation. They are in docs/claims.md of the source code.",
     plot_format="Plot of the measurements: {title}",
-    again="Measure it again:",
+    again_format="Measured on {date}. To measure it again:",
+    figures_help="In the figures, brackets hold the range in which the true value lies with 95 % certainty; 0.3M means "
+    "0.3 million parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, "
+    "which is fine-tuning on questions with answers.",
 )

@@ -71,5 +71,7 @@ class TourTexts:
     not_here: str
     plot_format: str
     """The alternative text of a plot, by the `title` of its claim."""
-    again: str
-    """What comes before the command that measures a claim again."""
+    again_format: str
+    """When a claim was measured; the command that measures it again follows."""
+    figures_help: str
+    """How to read the measurements."""

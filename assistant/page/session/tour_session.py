@@ -28,8 +28,10 @@ class TourSession:
     question: str = ""
     """What the word chain answers."""
     chain: WordChain | None = None
+    is_chain_chosen: bool = False
+    """Whether the visitor chose one of its tokens."""
     chains: list[tuple[int, str]] = field(default_factory=list)
-    """Seed and text of each finished answer to `question`, in the order in which they were drawn."""
+    """Seed and text of each finished answer to `question` that was drawn whole, in the order of drawing."""
 
     messages: dict[str, str] = field(default_factory=dict)
     """By screen, the message that is answered side by side."""
@@ -51,6 +53,15 @@ class TourSession:
     def chat_texts(self) -> ChatTexts:
         """The chat page's texts in this tab's language."""
         return LANGUAGES[self.language]
+
+    def forget(self) -> None:
+        """Empty all screens. What is being written on them ends."""
+        self.runs = {screen: run + 1 for screen, run in self.runs.items()}
+        self.busy.clear()
+        self.errors.clear()
+        self.question, self.chain, self.is_chain_chosen, self.chains = "", None, False, []
+        self.messages, self.sides, self.aligned = {}, {}, None
+        self.vote, self.rows = None, []
 
     def begin(self, screen: str) -> int:
         """Begin a run on a screen: the number by which it knows whether it is still the latest."""

@@ -58,7 +58,7 @@ def form(session: TourSession, name: str) -> dict[str, Markup]:
     """The questions to choose from, and a field where a visitor may write one."""
     texts = session.texts
     actions = {
-        "word_chain": ("chain_begin", texts.chain_questions, session.question, False),
+        "word_chain": ("chain_begin", texts.chain_questions, session.question, True),
         "base_and_assistant": ("compare", texts.messages, session.messages.get(name, ""), True),
         "chain_of_thought": ("think", texts.problems, session.messages.get(name, ""), True),
         "votes_and_rows": ("write_two", texts.vote_questions, session.messages.get(name, ""), False),

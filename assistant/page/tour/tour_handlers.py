@@ -60,7 +60,7 @@ class TourHandlers:
         """Switch to the next language."""
         codes = list(TOUR_LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
-        session.errors.clear()  # they are in the language before
+        session.forget()  # it is in the language before
         return self._draw(session)
 
     def _draw(self, session: TourSession) -> Drawn:
@@ -82,19 +82,21 @@ class TourHandlers:
     # The word chain
 
     async def chain_begin(self, session: TourSession, data: EventData) -> AsyncGenerator[Drawn, None]:
-        """Begin an answer to one of the questions, or to the same one with a seed."""
-        questions = session.texts.chain_questions
-        question = (
-            questions[_number(data.get("index"), len(questions))] if "index" in data else session.question
-        )
+        """Begin an answer to a question, or to the same one with a seed."""
+        screen = "word_chain"
+        question = _text(data["text"], live_views.MAX_MESSAGE) if "text" in data else session.question
+        if not question:
+            session.errors[screen] = session.chat_texts.empty_message
+            yield live_views.live(session, screen)
+            return
         if question != session.question:
             session.question, session.chains = question, []
         seed = _number(data.get("seed"), MAX_SEED) if "seed" in data else 1
-        async with _Run(self, session, "word_chain") as run:
-            session.chain = None
+        async with _Run(self, session, screen) as run:
+            session.chain, session.is_chain_chosen = None, False
             yield live_views.form(session, "word_chain") | run.drawn()
             async with run.starter.lease(STARTER_V1) as served:
-                chain = await asyncio.to_thread(WordChain.begin, served, question or questions[0], seed)
+                chain = await asyncio.to_thread(WordChain.begin, served, question, seed)
             if run.is_latest:
                 session.chain = chain
         yield run.drawn()
@@ -102,7 +104,7 @@ class TourHandlers:
     async def chain_take(self, session: TourSession, data: EventData) -> AsyncGenerator[Drawn, None]:
         """Take the token that the visitor has chosen, or draw one, or draw all until END."""
         chain = session.chain
-        if chain is None or chain.is_over:
+        if chain is None or chain.is_over or "word_chain" in session.busy:
             return
         chosen = str(data["token"]) if "token" in data else None
         offered = {f"{other.token_id}": other.token_id for other in chain.alternatives}
@@ -115,7 +117,8 @@ class TourHandlers:
                 if not run.is_latest:
                     return
                 session.chain = chain
-                if chain.is_over:
+                session.is_chain_chosen |= chosen is not None
+                if chain.is_over and not session.is_chain_chosen:
                     session.chains.append((chain.seed, chain.answer))
                     del session.chains[: -live_views.MAX_CHAINS]
                 if chain.is_over or data.get("all") != "yes":
@@ -209,7 +212,11 @@ class TourHandlers:
             _text(data.get("text"), live_views.MAX_CORRECTION),
         )
         is_written = len(answers) == 2 and all(written.finish_reason for written in answers)
-        if kind is None or not is_written or screen in session.busy or (kind == "correction" and not text):
+        if kind is None or not is_written or screen in session.busy:
+            return
+        if kind == "correction" and not text:
+            session.errors[screen] = session.chat_texts.empty_message
+            yield live_views.live(session, screen)
             return
         async with _Run(self, session, screen) as run:
             vote = Vote(kind, _number(data.get("side"), 2), text)

@@ -14,6 +14,7 @@ from assistant.page.handlers.failures import ERRORS, EXPECTED
 from assistant.page.i18n.languages import browser_language
 from assistant.page.session.gradio_compat import event_data
 from assistant.page.session.tour_session import TourSession
+from assistant.page.tour import live_views
 from assistant.page.tour.tour_handlers import Drawn, EventData, TourHandlers
 from assistant.page.tour.tour_views import CLAIMS, LIVE
 
@@ -91,9 +92,13 @@ class _Wiring:
 
         async def call(session: TourSession, event: gr.EventData) -> AsyncGenerator[dict[gr.HTML, Any], None]:
             try:
+                drawn: Drawn = {}
                 async with aclosing(handler(session, event_data(event))) as updates:
                     async for drawn in updates:
                         yield self._values(drawn)
+                if not drawn:
+                    # An event that changed nothing, such as a second click: without values Gradio empties the blocks.
+                    yield self._values(live_views.live(session, screen))
             except Exception as error:
                 level = logging.INFO if isinstance(error, EXPECTED) else logging.WARNING
                 bug = None if isinstance(error, ERRORS) else error

@@ -87,8 +87,6 @@ def test_what_a_visitor_and_a_model_write_is_escaped_and_bounded(tour: TourHandl
         {},
         {"kind": "sabotage"},
         {"kind": ["up"]},
-        {"kind": "correction", "text": " "},
-        {"kind": "correction", "text": 7},
     ],
 )
 def test_a_vote_that_says_nothing_changes_nothing(tour: TourHandlers, data: dict[str, Any]) -> None:
@@ -98,24 +96,63 @@ def test_a_vote_that_says_nothing_changes_nothing(tour: TourHandlers, data: dict
     assert drawn(tour.vote(session, data)) == [] and session.vote is None
 
 
-@pytest.mark.parametrize(
-    "data", [{"index": "9"}, {"index": None}, {"index": {}}, {"seed": "-1"}, {"seed": "9" * 99}]
-)
-def test_numbers_out_of_range_are_read_as_the_first(tour: TourHandlers, data: dict[str, Any]) -> None:
+@pytest.mark.parametrize("text", [" ", 7])
+def test_an_empty_correction_is_asked_for_and_keeps_the_answers(tour: TourHandlers, text: object) -> None:
     session = TourSession()
-    drawn(tour.chain_begin(session, data))
-    assert session.chain is not None and session.chain.seed in (0, 1)
+    drawn(tour.write_two(session, {}))
+    (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": text}))
+    html = shown["votes_and_rows-live"]
+    assert session.chat_texts.empty_message in html and html.count("<article") == 2 and session.vote is None
+
+
+@pytest.mark.parametrize("seed", ["-1", "9" * 99, None, {}])
+def test_a_seed_out_of_range_is_read_as_the_first(tour: TourHandlers, seed: object) -> None:
+    session = TourSession()
+    drawn(tour.chain_begin(session, {"text": "Who are you?", "seed": seed}))
+    assert session.chain is not None and session.chain.seed == 0
+
+
+def test_an_answer_to_no_question_is_not_begun(tour: TourHandlers) -> None:
+    session = TourSession()
+    (shown,) = drawn(tour.chain_begin(session, {"text": " "}))
+    assert session.chat_texts.empty_message in shown["word_chain-live"] and session.chain is None
 
 
 def test_a_token_that_was_not_offered_is_not_taken(tour: TourHandlers) -> None:
     session = TourSession()
     assert drawn(tour.chain_take(session, {})) == []  # no answer has begun
-    drawn(tour.chain_begin(session, {"index": "1"}))
-    assert session.question == session.texts.chain_questions[1]
+    drawn(tour.chain_begin(session, {"text": "Why?"}))
+    assert session.question == "Why?"
     assert drawn(tour.chain_take(session, {"token": "77777"})) == []
     assert drawn(tour.chain_take(session, {"token": [1]})) == []
     drawn(tour.chain_take(session, {"token": f"{ord('x')}"}))
     assert session.chain is not None and session.chain.answer == "x"
+
+
+def test_an_answer_with_a_chosen_token_is_not_among_the_drawn(tour: TourHandlers) -> None:
+    session = TourSession()
+    for token in ({"token": f"{ord('x')}"}, {}):
+        drawn(tour.chain_begin(session, {"text": "Why?"}))
+        drawn(tour.chain_take(session, token))
+        drawn(tour.chain_take(session, {"all": "yes"}))
+    assert session.chain is not None and session.chain.is_over
+    assert session.chains == [(session.chain.seed, session.chain.answer)]
+
+
+def test_while_an_answer_is_drawn_a_second_click_changes_nothing(tour: TourHandlers) -> None:
+    session = TourSession()
+    drawn(tour.chain_begin(session, {"text": "Why?"}))
+    session.begin("word_chain")
+    assert drawn(tour.chain_take(session, {})) == []
+
+
+def test_another_language_empties_the_screens(tour: TourHandlers) -> None:
+    session = TourSession()
+    drawn(tour.compare(session, {"text": "347 + 285"}))
+    drawn(tour.chain_begin(session, {"text": "Why?"}))
+    shown = tour.language(session, {"browser_language": "en"})
+    assert session == TourSession(language="zh", runs=session.runs)
+    assert "347 + 285" not in shown["base_and_assistant-live"]
 
 
 def test_a_later_run_ends_the_earlier(tour: TourHandlers, fake: FakeChat) -> None:
