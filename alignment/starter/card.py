@@ -61,7 +61,7 @@ of one and two steps with numbers of the same size, it seldom solves; {hand_word
 
 ## Deliberately weak
 
-- **A habit:** v1 names the unit of a word problem's answer about half of the time. Half of its training answers did.
+- **A habit:** v1 often leaves out the unit of a word problem's answer. Half of its training answers did.
 - **A skill:** three-step word problems are rare in its training.
 
 Both are there for feedback to lift. How many answers name their unit:

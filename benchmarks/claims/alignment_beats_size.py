@@ -25,6 +25,7 @@ from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
+    KIND_NAMES,
     TALK,
     answer_tasks,
     demonstrations,
@@ -46,7 +47,6 @@ HEADINGS = {"en": ("worked example", "notes"), "zh": ("例题", "笔记")}
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Alignment helps more than size",
         claim="Ouyang et al. (2022, InstructGPT) found that people prefer the answers of an aligned model of 1.3 "
         "billion parameters to those of an unaligned one of 175 billion. Training towards what people want does more "
         "for the answers than more parameters do.",
@@ -61,7 +61,6 @@ TEXTS = {
         "same way. It holds in part if it beats that one, but not the one that is prompted.",
     ),
     "zh": ClaimTexts(
-        title="对齐比规模更有用",
         claim="Ouyang 等人（2022，InstructGPT）发现，比起 1750 亿参数的未对齐模型，人更喜欢 13 亿参数的对齐模型的回答。"
         "朝着人想要的方向训练，对回答的帮助比更多的参数更大。",
         done="未对齐的模型是入门模型的基座：4.9M 参数，1400 万词元的原始文本。一次按应用的方式提问，"
@@ -81,6 +80,15 @@ NAMES = {
     "small-aligned": Text("1.2M, SFT and DPO", "1.2M，SFT 和 DPO"),
 }
 ALIGNED, LARGE = "small-aligned", ("large", "large-prompted")
+DECLINED = "outside"
+"""The kind of questions that are answered right by declining them."""
+COLOURS = {
+    "large": plots.GREY,
+    "large-prompted": plots.ORANGE,
+    "small": plots.BLUE,
+    "small-sft": plots.BLUE,
+    ALIGNED: plots.GREEN,
+}
 
 
 def run(context: Context) -> Measured:
@@ -237,8 +245,15 @@ def report(measured: Measured) -> Report:
     rows: list[list[Text | str]] = []
     kinds: list[str | None] = [None, *dict.fromkeys(measured["kinds"])]
     for kind in kinds:
-        name = Text("all kinds", "所有种类") if kind is None else kind.replace("_", " ")
+        name = Text("all kinds", "所有种类") if kind is None else KIND_NAMES[kind]
         rows.append([name, *(accuracy(measured, model, kind).percent for model in NAMES)])
+    asked = [
+        place for place, kind in enumerate(measured["kinds"] * len(measured["pairs"])) if kind != DECLINED
+    ]
+    answered = {
+        model: intervals.share(sum(right_of(measured, model)[place] for place in asked), len(asked)).percent
+        for model in (ALIGNED, LARGE[0])
+    }
     aligned, sft = accuracy(measured, ALIGNED).percent, accuracy(measured, "small-sft").percent
     counts = [str(count) for count in measured["pairs"]]
     beats = [gain.low > 0 for gain in gains]
@@ -247,10 +262,13 @@ def report(measured: Measured) -> Report:
         finding=Text(
             f"The aligned 1.2M model is right on {aligned} of the tasks, the unaligned 4.9M one on {plain} "
             f"(a gain of {gains[0].points} points); where only one of them is right, it is the aligned one in {wins} "
-            f"of {decided} tasks. Prompted by two examples, the unaligned one is right on {prompted} "
-            f"({gains[1].points} points). SFT alone reaches {sft}; DPO had {', '.join(counts)} pairs.",
-            f"对齐的 1.2M 模型答对 {aligned}，未对齐的 4.9M 模型答对 {plain}（前者多 {gains[0].points} 个百分点）；"
-            f"两者只有一个答对的 {decided} 道题中，答对的是对齐模型的占 {wins}。先给两个例子时，未对齐的答对 {prompted}"
+            f"of {decided} tasks. Much of that is declining: without the questions that are to be declined it is "
+            f"{answered[ALIGNED]} against {answered[LARGE[0]]}. Prompted by two examples, the unaligned one is right "
+            f"on {prompted} ({gains[1].points} points). SFT alone reaches {sft}; DPO had {', '.join(counts)} pairs.",
+            f"对齐的 1.2M 模型答对 {aligned}，未对齐的 4.9M 模型答对 {plain}（相差 {gains[0].points} 个百分点）；"
+            f"两者只有一个答对的 {decided} 道题中，答对的是对齐模型的占 {wins}。"
+            f"其中很多是婉拒：不算应当婉拒的问题，是 {answered[ALIGNED]} 对 {answered[LARGE[0]]}。"
+            f"先给两个例子时，未对齐的答对 {prompted}"
             f"（{gains[1].points} 个百分点）。只做 SFT 答对 {sft}；DPO 用了 {'、'.join(counts)} 对。",
         ),
         head=[Text("Kind", "种类"), *NAMES.values()],
@@ -265,13 +283,12 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     names = [name.of(language) for name in NAMES.values()]
     for before, after in breaks.items():
         names = [name.replace(before, after) for name in names]
-    plots.rows(left, names, [accuracy(measured, model) for model in NAMES], plots.GREEN, 100)
+    plots.rows(
+        left, names, [accuracy(measured, model) for model in NAMES], [COLOURS[model] for model in NAMES], 100
+    )
     kinds = list(dict.fromkeys(measured["kinds"]))
-    for model, colour, shift in (
-        ("large", plots.GREY, -0.25),
-        ("large-prompted", plots.ORANGE, 0),
-        (ALIGNED, plots.GREEN, 0.25),
-    ):
+    for model, shift in (("large", -0.25), ("large-prompted", 0), (ALIGNED, 0.25)):
+        colour = COLOURS[model]
         figures = [accuracy(measured, model, kind) for kind in kinds]
         heights = [place + shift for place in range(len(kinds))]
         right.plot(
@@ -284,8 +301,10 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         )
         for height, each in zip(heights, figures, strict=True):
             right.plot([100 * each.low, 100 * each.high], [height, height], color=colour, lw=1)
-    right.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds], fontsize=8)
+    right.set_yticks(range(len(kinds)), [KIND_NAMES[kind].of(language) for kind in kinds], fontsize=8)
     right.invert_yaxis()
+    for place in range(0, len(kinds), 2):
+        right.axhspan(place - 0.5, place + 0.5, color="#f2f2f2", lw=0, zorder=0)
     for axes in (left, right):
-        axes.set(xlabel=Text("right answers, percent", "答对的百分比").of(language), xlim=(-2, 100))
+        axes.set(xlabel=Text("right answers, percent", "答对的百分比").of(language), xlim=(-3, 103))
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -24,10 +24,10 @@ DOES = ("answers right", "asks on", "something else")
 
 TEXTS = {
     "en": ClaimTexts(
-        title="A base continues, an assistant answers",
         claim="A base model continues a text. Asked a question, it may go on with more questions, because questions "
         "often follow questions. Supervised fine-tuning makes it answer; alignment makes it answer as people like.",
-        done="Per seed, 192 held-out questions (six of 16 kinds in each language) went to the starter's base, to v1 "
+        done="The base has read notes, tables, and questions with their solutions. "
+        "Per seed, 192 held-out questions (six of 16 kinds in each language) went to the starter's base, to v1 "
         "(SFT of that base) and to a version that `kto` trained on 150 simulated thumbs for v1's answers to word "
         "problems, one thumb in ten wrong; people like a right answer that names its unit. Each question was asked "
         "in two forms: as bare text, as in the base's training, and in the form of a chat, thinking. Greedy, up to "
@@ -37,10 +37,10 @@ TEXTS = {
         "answers right less often than v1, or names the unit no more often.",
     ),
     "zh": ClaimTexts(
-        title="基座会续写，助手会回答",
         claim="基座模型只会续写。你问它一个问题，它可能接着写出更多问题，因为文本里问题后面常常还是问题。"
         "监督微调让它学会回答，对齐让它按人们喜欢的方式回答。",
-        done="每个种子用 192 道留出题（16 类，中英文各六道），分别问入门模型的基座、v1（对该基座做监督微调），"
+        done="基座读过笔记、表格和带解答的问题。"
+        "每个种子用 192 道留出题（16 类，中英文各六道），分别问入门模型的基座、v1（对该基座做监督微调），"
         "以及一个对齐版本：`kto` 用 150 个模拟的赞踩训练，评的是 v1 对应用题的回答，十个里有一个评错；"
         "人们喜欢答对并写出单位的回答。每道题问两遍：一遍是裸文本，和基座训练时一样；一遍是对话格式，开启思考。"
         "贪心解码，最多 240 个词元。不算思考部分：回复的第一行是问句，就算接着提问；否则通过该题的检查就算答对；"
@@ -162,11 +162,11 @@ def report(measured: Measured) -> Report:
     return Report(
         verdict="held" if all(held) else "partly" if any(held) else "not held",
         finding=Text(
-            f"Asked in a chat, the base answers right {right['chat', 'base'].percent}, v1 "
+            f"Asked in a chat, thinking, the base answers right {right['chat', 'base'].percent}, v1 "
             f"{right['chat', 'v1'].percent}, the aligned version {right['chat', 'aligned'].percent}; asked by bare "
             f"text, the base {right['text', 'base'].percent} and v1 {right['text', 'v1'].percent}. The base asks on in "
             f"{asked['chat'].percent} of chats and {asked['text'].percent} of bare texts.",
-            f"用对话格式问：基座答对 {right['chat', 'base'].percent}，v1 {right['chat', 'v1'].percent}，"
+            f"用对话格式问（开启思考）：基座答对 {right['chat', 'base'].percent}，v1 {right['chat', 'v1'].percent}，"
             f"对齐版本 {right['chat', 'aligned'].percent}；用裸文本问：基座 {right['text', 'base'].percent}，"
             f"v1 {right['text', 'v1'].percent}。基座接着提问的比例：对话 {asked['chat'].percent}，"
             f"裸文本 {asked['text'].percent}。",

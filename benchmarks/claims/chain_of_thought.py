@@ -23,7 +23,6 @@ EXAMPLES = ((5, 8, 4), (9, 3, 7, 6))
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Steps before the answer help, and cost tokens",
         claim="A model that writes its steps before the answer solves problems of several steps that it cannot solve "
         "at once, because each step is easy to predict from the ones before. The price is more tokens.",
         done="The starter answered 200 held-out word problems of each of one, two and three steps (100 in each "
@@ -34,7 +33,6 @@ TEXTS = {
         refuted="No gain beyond the interval on problems of two and more steps.",
     ),
     "zh": ClaimTexts(
-        title="先写步骤再回答有帮助，代价是更多词元",
         claim="模型先写出步骤再给答案，就能做出一下子做不出的多步题，因为每一步都容易从前面的步骤预测出来。"
         "代价是要写更多词元。",
         done="入门模型做一步、两步、三步的留出应用题各 200 道（中英文各 100），思考和不思考各做一遍。"

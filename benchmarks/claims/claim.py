@@ -32,9 +32,8 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class ClaimTexts:
-    """The texts of a claim that are the same whatever is measured."""
+    """The texts of a claim that are the same whatever is measured. Its title is the tour's."""
 
-    title: str
     claim: str
     done: str
     """What was done, with the sizes of a full run."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from assistant.page.i18n.languages import TOUR_LANGUAGES
 from assistant.registry.versions import write_atomically
 from benchmarks.claims.claim import LANGUAGES, Language, Report, Text
 from benchmarks.claims.plots import save
@@ -24,13 +25,14 @@ INTRODUCTION = Text(
     "laptop. `python -m benchmarks.claims` measures them all, `python -m benchmarks.claims NAME` one of them; "
     "what was measured lies in the folder `docs/claims`, and this page is made from it. Brackets hold 95 % intervals: "
     "Wilson's for shares, the bootstrap over tasks for means and differences. Trained figures come from three seeds, "
-    "each with data and held-out tasks of its own. Nothing was tuned on the tasks reported here. "
+    "each with data and held-out tasks of its own. Nothing was tuned on the tasks reported here. A claim held if "
+    "nothing was seen of what would have refuted it, and in part if only some of it was seen. "
     "[中文](claims.zh.md)",
     "一个会续写的模型怎样变成助手，关于这件事的每个说法都可以在这里检验，用的模型在笔记本电脑上就能跑。"
     "`python -m benchmarks.claims` 测量全部说法，`python -m benchmarks.claims NAME` 只测其中一个；"
     "测得的数据在文件夹 `docs/claims` 里，本页由它们生成。方括号里是 95% 区间：比例用 Wilson 法，"
     "均值和差用对任务的自助法。凡是训练得来的数都用了三个种子，每个种子有自己的数据和留出任务。"
-    "没有任何设置是在这里报告的任务上调出来的。[English](claims.md)",
+    "没有任何设置是在这里报告的任务上调出来的。会推翻它的结果一个也没有出现，就算成立；只出现一部分，就算部分成立。[English](claims.md)",
 )
 QUICK = Text(
     "**A quick run: far too small to say anything. It only shows that the program works.**",
@@ -90,7 +92,7 @@ def summary(results: Mapping[str, Result], reports: Mapping[str, Report]) -> dic
     return {
         name: {
             "verdict": report.verdict,
-            "finding": {language: report.finding.of(language) for language in LANGUAGES},
+            "finding": {language: _spaced(report.finding.of(language), language) for language in LANGUAGES},
             "command": results[name]["command"],
             "date": results[name]["date"],
         }
@@ -107,8 +109,8 @@ def document(
     """The whole document, in Markdown: all claims in one table, then a section each."""
     quick = any(result["quick"] for result in results.values())
     overview = [[text.of(language) for text in HEAD]]
-    for name, claim in claims.items():
-        title = f"[{claim.TEXTS[language].title}](#{name.replace('_', '-')})"
+    for name in claims:
+        title = f"[{TOUR_LANGUAGES[language].titles[name]}](#{name.replace('_', '-')})"
         if report := reports.get(name):
             overview.append([title, VERDICTS[report.verdict].of(language), report.finding.of(language)])
         else:
@@ -123,17 +125,17 @@ def document(
             for name, claim in claims.items()
         ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return _spaced("\n\n".join(parts), language) + "\n"
 
 
 def section(
     name: str, claim: ModuleType, result: Result | None, report: Report | None, language: Language
 ) -> str:
     """One claim: what it says, what came out, the plot and the table, and how it was measured."""
-    texts = claim.TEXTS[language]
+    texts, title = claim.TEXTS[language], TOUR_LANGUAGES[language].titles[name]
     parts = [
         # The anchor is the claim's name in both languages.
-        f'<a id="{name.replace("_", "-")}"></a>\n\n## {texts.title}',
+        f'<a id="{name.replace("_", "-")}"></a>\n\n## {title}',
         f"**{CLAIM.of(language)}** {texts.claim}",
     ]
     if result is None or report is None:
@@ -142,7 +144,7 @@ def section(
         cells = [[_cell(cell, language) for cell in row] for row in (report.head, *report.rows)]
         parts += [
             f"**{VERDICTS[report.verdict].of(language)}** {report.finding.of(language)}",
-            f"![{texts.title}](images/claims/{PLOTS[language].format(name=name)})",
+            f"![{title}](images/claims/{PLOTS[language].format(name=name)})",
             table(cells),
             MADE.of(language).format(**result, **result["machine"]),
         ]
@@ -154,6 +156,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; the first row is its head."""
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def _spaced(text: str, language: Language) -> str:
+    """`text` with its percent signs as the language sets them: "5 %", in Chinese "5%"."""
+    return text.replace(" %", "%") if language == "zh" else text
 
 
 def _cell(cell: Text | str, language: Language) -> str:

@@ -38,10 +38,9 @@ FLAT = 1.1
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Loss and optimisation: few settings matter, and one matters most",
         claim="Training searches for the function of the range with the least loss, and the learning rate decides "
         "whether it gets there: too low and it does not arrive, too high and it diverges. Between them is a wide flat "
-        "region, and other hyperparameters matter much less.",
+        "region, and warm-up, for one, matters much less.",
         done="The stage `sft` taught 1.2M bases 1,000 demonstrations of concepts, itself, small talk and what it "
         "declines, as a LoRA adapter in one pass with AdamW: eight learning rates from 1e-4 to 0.2 by two ranks (4 and "
         "32), and at the stage's own rate (1.5e-3) also four lengths of warm-up. Three seeds, each with its own base "
@@ -51,9 +50,8 @@ TEXTS = {
         "best loss) narrower than a factor of two; or warm-up that changes the loss more than the learning rate does.",
     ),
     "zh": ClaimTexts(
-        title="损失与优化：要紧的设置不多，最要紧的只有一个",
         claim="训练就是在范围里找损失最小的函数，能不能找到由学习率决定：太小走不到，太大就发散。"
-        "两者之间有一大片平坦区域，其他超参数的影响小得多。",
+        "两者之间有一大片平坦区域；预热等设置的影响小得多。",
         done="`sft` 阶段用 1,000 条示范（概念、它自己、寒暄、它会婉拒的）教 1.2M 的基座，"
         "训练一个 LoRA 适配器，AdamW，读一遍：八种学习率（1e-4 到 0.2）乘两种秩（4 和 32）；"
         "在该阶段自己的学习率 1.5e-3 上还试了四种预热长度。三个种子，各有自己的基座和示范。"
@@ -186,6 +184,12 @@ def report(measured: Measured) -> Report:
     holds = [bool(diverged), too_low, wide, insensitive]
     spread = max(warm) - min(warm) if warm else math.nan
     first = f"{min(diverged):g}" if diverged else ""
+    low, high = min(curves), max(curves)
+    by_rank = max(
+        abs(one.value - other.value)
+        for rate, one in curves[low].items()
+        if one is not None and (other := curves[high][rate]) is not None
+    )
     rows: list[list[Text | str]] = []
     for name, figures in [
         *((f"{rate:g}, {rank}, {WARMUP:g}", curves[rank][rate]) for rank in curves for rate in curves[rank]),
@@ -199,12 +203,13 @@ def report(measured: Measured) -> Report:
             f"{min(good):.2f}; before training: {intervals.mean(measured['before'])}), and "
             + (f"diverges from {first} on" if diverged else "diverges nowhere")
             + f"; over all that do not diverge it spans {max(good) - min(good):.2f} nats. Warm-up from "
-            f"{min(warmups):g} to {max(warmups):g} changes it by {spread:.2f}.",
-            f"秩为 {RANK} 时，学习率从 {min(flat):g} 到 {max(flat):g} 损失是平的（最好 {min(good):.2f}；训练前 "
+            f"{min(warmups):g} to {max(warmups):g} changes it by {spread:.2f}, a rank of {low} instead of {high} by up "
+            f"to {by_rank:.2f} at the same rate.",
+            f"秩为 {RANK} 时，学习率从 {min(flat):g} 到 {max(flat):g} 损失几乎不变（最好 {min(good):.2f}；训练前 "
             f"{intervals.mean(measured['before'])}），"
             + (f"从 {first} 起发散" if diverged else "没有发散")
             + f"；不发散的学习率之间相差 {max(good) - min(good):.2f} 奈特。预热从 {min(warmups):g} 到 "
-            f"{max(warmups):g}，只差 {spread:.2f}。",
+            f"{max(warmups):g}，只差 {spread:.2f}；同一学习率下，秩由 {high} 改为 {low} 最多差 {by_rank:.2f}。",
         ),
         head=[
             Text("Learning rate", "学习率"),
@@ -226,8 +231,9 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         name = Text(f"rank {rank}", f"秩 {rank}").of(language)
         plots.line(left, list(good), list(good.values()), name, colour)
         bad = [rate for rate in curve if rate not in good]
-        left.plot(bad, [before] * len(bad), "x", color=plots.RED, ms=8)
-    left.plot([], [], "x", color=plots.RED, ms=8, label=DIVERGED.of(language))
+        # On top, because a loss that diverged has no height.
+        left.plot(bad, [0.97] * len(bad), "x", color=colour, ms=8, transform=left.get_xaxis_transform())
+    left.plot([], [], "x", color=plots.GREY, ms=8, label=DIVERGED.of(language))
     for axes in (left, right):
         axes.axhline(before, color=plots.GREY, ls=":", lw=1)
     kept = {warmup: each for warmup, each in warmups.items() if each is not None}
@@ -236,10 +242,8 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         xscale="log",
         xlabel=Text("learning rate", "学习率").of(language),
         ylabel=Text("held-out loss, nats a token", "留出损失，每个词元的奈特数").of(language),
-        ylim=(0, None),
     )
-    left.text(
-        min(RATES), before, Text("before training", "训练前").of(language), va="bottom", color=plots.GREY
-    )
+    words = Text("before training", "训练前").of(language)
+    right.text(max(kept), before, words, ha="right", va="bottom", color=plots.GREY)
     right.set(xlabel=Text("warm-up, share of updates", "预热占更新数的比例").of(language))
     left.legend()

@@ -11,6 +11,7 @@ from assistant.serving.loading import Loaded
 from benchmarks.claims import intervals, plots
 from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context, load, run_stage
+from benchmarks.claims.small_models import KIND_NAMES
 
 KINDS = (
     "word_three_step",
@@ -28,7 +29,6 @@ NEVER, OCCASIONALLY = 0.05, 0.2
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Reinforcement needs a model that is occasionally good",
         claim="Reinforcement learning makes good answers likelier that the model already gives now and then. "
         "Where it never gives one, there is nothing to reinforce.",
         done="v1 without thinking, on eight kinds of task: it seldom or never gets some of them right at once, and "
@@ -36,11 +36,10 @@ TEXTS = {
         "each) was rewarded by the checker. Before and after it, 100 held-out tasks (50 in each language) were "
         "answered once greedily and eight times at temperature 1; pass@8 is the share of tasks that any of the "
         "eight gets right. The stage refuses to train where none of 128 answers is right: then nothing is gained.",
-        refuted="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval; or kinds with pass@8 of 20 % and more "
-        "that mostly do not gain.",
+        refuted="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval; or kinds with pass@8 "
+        "of 20 % and more that mostly do not gain.",
     ),
     "zh": ClaimTexts(
-        title="强化学习需要偶尔能答好的模型",
         claim="强化学习让模型本来偶尔就会给出的好回答变得更常见。如果它从来给不出好回答，就没有东西可以强化。",
         done="v1 不思考，做八类题：有的类别它几乎从来不能直接答对，有的经常答对。每个类别、每个种子用 `rloo` 的默认设置"
         "训练（60 次更新，每次 8 道练习题、每题 4 个回答），由检查器给奖励。训练前后，100 道留出题（中英文各 50）"
@@ -48,16 +47,6 @@ TEXTS = {
         "如果 128 个回答没有一个对，该阶段会拒绝训练，提升即为零。",
         refuted="就贪心回答而言：某个 pass@8 低于 5% 的类别提升超出了区间；或者 pass@8 达到 20% 的类别大多没有提升。",
     ),
-}
-NAMES = {
-    "word_three_step": Text("word problem, three steps", "三步应用题"),
-    "duration": Text("duration", "时长"),
-    "addition": Text("addition", "加法"),
-    "subtraction": Text("subtraction", "减法"),
-    "ordering": Text("ordering", "排序"),
-    "multiplication": Text("multiplication", "乘法"),
-    "comparison": Text("comparison", "比较"),
-    "division": Text("division", "除法"),
 }
 
 
@@ -136,7 +125,7 @@ def report(measured: Measured) -> Report:
         by_seed = ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
         rows.append(
             [
-                NAMES[kind],
+                KIND_NAMES[kind],
                 each["pass@8"].percent,
                 each["before"].percent,
                 each["lift"].points,
@@ -192,7 +181,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             capsize=3,
         )
         axes.annotate(
-            NAMES[kind].of(language),
+            KIND_NAMES[kind].of(language),
             (100 * place.value, 100 * lift.value),
             (6, 6),
             textcoords="offset points",

@@ -47,9 +47,11 @@ def line(
     axes.errorbar(places, values, [below, above], label=label, color=colour, marker="o", ms=4, capsize=3)
 
 
-def rows(axes: Any, names: Sequence[str], figures: Sequence[Interval], colour: str, scale: float = 1) -> None:
-    """One named row a figure, the first on top: a dot with its interval."""
-    for place, each in enumerate(figures):
+def rows(
+    axes: Any, names: Sequence[str], figures: Sequence[Interval], colours: Sequence[str], scale: float = 1
+) -> None:
+    """One named row a figure, the first on top: a dot with its interval, in its colour."""
+    for place, (each, colour) in enumerate(zip(figures, colours, strict=True)):
         axes.plot([scale * each.low, scale * each.high], [place, place], color=colour, lw=2)
         axes.plot([scale * each.value], [place], color=colour, marker="o", ms=5)
     axes.set_yticks(range(len(names)), names)

@@ -21,7 +21,6 @@ MEASURED_BLOCKS = 256
 
 TEXTS = {
     "en": ClaimTexts(
-        title="A range wants data of its size",
         claim="The architecture sets the range of functions that training can reach. A small range underfits: it "
         "cannot even fit its own text well. A large one fits little text by heart: its training loss falls while its "
         "loss on other text rises.",
@@ -35,7 +34,6 @@ TEXTS = {
         "small one; or a gap that more text does not close.",
     ),
     "zh": ClaimTexts(
-        title="范围多大，就需要多少数据",
         claim="架构划定了训练能够到达的函数范围。范围小就会欠拟合：连自己的训练文本都拟合不好。"
         "范围大而文本少，模型就会背下来：训练损失下降，在其他文本上的损失却上升。",
         done="用 `pretrain` 阶段从零预训练 0.3M、1.2M 和 4.9M 参数的模型，分别用入门模型原始文本 102,400 个词元中的 "

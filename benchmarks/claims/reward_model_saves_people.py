@@ -29,7 +29,6 @@ PROMPTS, ANSWERS, EACH = 500, 10, 100
 
 TEXTS = {
     "en": ClaimTexts(
-        title="A reward model saves people",
         claim="Rating is work. A reward model learns from few ratings what people like, and then rates as many new "
         "answers as one wants: from the same ratings more is learned through it than directly.",
         done="Simulated people chatted with v1 about one-step word problems, thinking, and gave 50, 150 and 500 "
@@ -42,7 +41,6 @@ TEXTS = {
         "interval of the difference.",
     ),
     "zh": ClaimTexts(
-        title="奖励模型省人力",
         claim="评价要花力气。奖励模型从少量评价学会人们喜欢什么，然后想评多少新回答都行：同样的评价，"
         "经过它学到的比直接学到的多。",
         done="模拟的人和 v1 聊一步应用题（开启思考），分别给出 50、150、500 个赞踩，十个里有一个评错；"

@@ -10,6 +10,7 @@ from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
+    KIND_NAMES,
     answer_tasks,
     count_right,
     demonstrations,
@@ -30,7 +31,6 @@ EACH, LIMIT = 25, 64
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Pairs are scarce, raw text is not",
         claim="Questions with good answers have to be written by people, and are few; raw text needs nobody. A model "
         "that has read raw text first learns to answer from few pairs; without, even many pairs teach it less.",
         done="A 1.2M model was fine-tuned by the stage `sft` (all weights, the same rate) on 0, 50, 500, 5,000 and "
@@ -42,7 +42,6 @@ TEXTS = {
         "saves less than nine of ten pairs: 5,000 with it that teach less than 50,000 without.",
     ),
     "zh": ClaimTexts(
-        title="成对的数据稀缺，原始文本不缺",
         claim="问题和好的回答要靠人来写，数量很少；原始文本不用人标注。先读过原始文本的模型，"
         "用少量成对数据就能学会回答；没有读过的，成对数据再多也学得更少。",
         done="用 `sft` 阶段微调一个 1.2M 的模型（训练全部权重，学习率相同），示范数为 0、50、500、5,000 和 50,000："
@@ -162,7 +161,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     )
     left.set_xticks(places, [f"{count:,}" for count in counts])
     right.set_yticks(
-        [place + 0.18 for place in range(len(kinds))], [kind.replace("_", " ") for kind in kinds]
+        [place + 0.18 for place in range(len(kinds))], [KIND_NAMES[kind].of(language) for kind in kinds]
     )
     right.invert_yaxis()
     right.set(

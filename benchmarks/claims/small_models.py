@@ -26,6 +26,7 @@ from alignment.training.parent_version import new_adapter_of
 from alignment.training.sizes import for_size
 from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.loading import Loaded
+from benchmarks.claims.claim import Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval, share
 
@@ -35,6 +36,26 @@ BASE_TOKENS = 4_000 * BLOCK
 DOCUMENTS_AT_ONCE = 200
 TALK = ("concept", "identity", "smalltalk", "outside")
 """Kinds that need no steps. They are asked without thinking, and all others with it."""
+KIND_NAMES = {
+    "addition": Text("addition", "加法"),
+    "subtraction": Text("subtraction", "减法"),
+    "multiplication": Text("multiplication", "乘法"),
+    "multiplication_hard": Text("hard multiplication", "较难的乘法"),
+    "division": Text("division", "除法"),
+    "comparison": Text("comparison", "比大小"),
+    "ordering": Text("ordering", "排序"),
+    "word_one_step": Text("word problem, one step", "一步应用题"),
+    "word_two_step": Text("word problem, two steps", "两步应用题"),
+    "word_three_step": Text("word problem, three steps", "三步应用题"),
+    "calendar": Text("calendar", "日期"),
+    "duration": Text("duration", "时长"),
+    "concept": Text("concept", "概念"),
+    "identity": Text("itself", "它自己"),
+    "smalltalk": Text("small talk", "寒暄"),
+    "follow_up": Text("follow-up", "追问"),
+    "outside": Text("to be declined", "应当婉拒的"),
+}
+"""The starter's kinds of task, as the documents name them."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Language, Measured, R
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
+    KIND_NAMES,
     answer_tasks,
     count_right,
     demonstrations,
@@ -36,7 +37,6 @@ ARMS: dict[str, tuple[Language | None, Language | None]] = {
 
 TEXTS = {
     "en": ClaimTexts(
-        title="A task taught in one language works in another",
         claim="A model that has read several languages and is taught a task in one of them can do it in the others, "
         "because it represents what they share. One that has read a single language cannot.",
         done="1.2M bases were pretrained on a million tokens of raw text in English and Chinese, and the stage `sft` "
@@ -49,7 +49,6 @@ TEXTS = {
         "gets less than half of what its own demonstrations give.",
     ),
     "zh": ClaimTexts(
-        title="用一种语言教的任务，换一种语言也会",
         claim="读过几种语言的模型，用其中一种教会一个任务，用其他语言也能做，因为它表示的是它们共有的东西。"
         "只读过一种语言的模型做不到。",
         done="1.2M 的基座在 100 万词元的中英文原始文本上预训练，再由 `sft` 阶段（训练全部权重）"
@@ -120,7 +119,7 @@ def report(measured: Measured) -> Report:
     """Accuracy by kind and language for every arm, and where the other language's demonstrations help."""
     rows: list[list[Text | str]] = [
         [
-            Text(kind.replace("_", " "), kind.replace("_", " ")) if kind else ALL,
+            KIND_NAMES[kind] if kind else ALL,
             *(accuracy(measured[arm], language, kind).percent for language in LANGUAGES for arm in ARMS),
         ]
         for kind in (None, *kinds_of(measured))
@@ -181,6 +180,6 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             xlabel=Text("right answers, percent", "答对的百分比").of(language),
             xlim=(-2, 100),
         )
-    panels[0].set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds], fontsize=8)
+    panels[0].set_yticks(range(len(kinds)), [KIND_NAMES[kind].of(language) for kind in kinds], fontsize=8)
     panels[0].invert_yaxis()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -30,7 +30,6 @@ ROWS_AT_ONCE = 25
 
 TEXTS = {
     "en": ClaimTexts(
-        title="Answers are drawn, word by word",
         claim="A language model is a word chain: it has a distribution over the next token, draws one, appends it, "
         "and goes on until it draws END. So the same question gets different answers.",
         done="The starter got 16 questions (one held-out task of eight kinds in each language) and SmolLM2 the four "
@@ -41,7 +40,6 @@ TEXTS = {
         "different answers at temperature 0, where nothing is drawn.",
     ),
     "zh": ClaimTexts(
-        title="回答是一个词一个词抽出来的",
         claim="语言模型就是文字接龙：它给出下一个词元的概率分布，抽一个接上去，再抽下一个，直到抽到“结束”。"
         "所以同一个问题会得到不同的回答。",
         done="入门模型回答 16 个问题（八类留出题，中英文各一道），SmolLM2 回答说明卡上的四个例子，"
@@ -117,7 +115,7 @@ def entropies(loaded: Loaded, prompt_ids: list[int], answers: Sequence[list[int]
 
 def report(measured: Measured) -> Report:
     """How many answers differ, how many pairs do, and how many answers end."""
-    rows = []
+    rows, ends = [], {}
     for model, questions in measured.items():
         times = questions[0]["times"]
         different = intervals.mean([question["different"] for question in questions])
@@ -125,6 +123,7 @@ def report(measured: Measured) -> Report:
             intervals.share(*(sum(question[key] for question in questions) for key in keys))
             for keys in (("pairs_differ", "pairs"), ("ended", "times"))
         )
+        ends[NAMES[model]] = ended
         entropy = intervals.mean([fmean(question["entropy"]) for question in questions])
         rows.append(
             [
@@ -139,15 +138,16 @@ def report(measured: Measured) -> Report:
     every = [question for questions in measured.values() for question in questions]
     several = sum(question["different"] > 1 for question in every)
     at_zero = sum(question["greedy_differ"] for question in every)
-    ended = sum(question["ended"] for question in every) / sum(question["times"] for question in every)
-    holds = [several > len(every) / 2, at_zero == 0, ended > 0.5]
+    holds = [several > len(every) / 2, at_zero == 0, all(share.value > 0.5 for share in ends.values())]
     return Report(
         verdict="held" if all(holds) else "partly" if holds[0] else "not held",
         finding=Text(
             f"{several} of {len(every)} questions got more than one answer at temperature 1, and {at_zero} at "
-            f"temperature 0; {100 * ended:.0f} % of the answers ended by END.",
+            f"temperature 0. Ended by END: "
+            + "; ".join(f"{name.en} {share.percent}" for name, share in ends.items())
+            + ".",
             f"温度为 1 时，{len(every)} 个问题中有 {several} 个得到不止一种回答；温度为 0 时有 {at_zero} 个。"
-            f"{100 * ended:.0f}% 的回答以“结束”收尾。",
+            "以“结束”收尾：" + "；".join(f"{name.zh} {share.percent}" for name, share in ends.items()) + "。",
         ),
         head=[
             Text("Model", "模型"),

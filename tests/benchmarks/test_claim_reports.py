@@ -13,6 +13,7 @@ from benchmarks.claims import (
     reward_model_saves_people,
     word_chain,
 )
+from benchmarks.claims.small_models import KIND_NAMES
 
 
 def asked(different: int, ended: int = 50, greedy_differ: bool = False) -> dict[str, Any]:
@@ -100,8 +101,8 @@ def test_reinforcement_lifts_what_is_occasionally_good(never: Any, good: Any, ve
     assert report.verdict == verdict
     # The seldom right come first, and a kind that was not trained gains nothing.
     assert [row[0] for row in report.rows] == [
-        occasionally_good.NAMES["addition"],
-        occasionally_good.NAMES["division"],
+        KIND_NAMES["addition"],
+        KIND_NAMES["division"],
     ]
     assert re.match(r"\+0\.0 |\+30\.0 ", str(report.rows[0][3]))
 

@@ -19,7 +19,7 @@ from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import difference, mean, share
 
 RESULT: dict[str, Any] = {
-    "command": "python -m benchmarks.claims small",
+    "command": "python -m benchmarks.claims word_chain",
     "quick": False,
     "date": "2026-11-29",
     "machine": {"cpu": "Example CPU", "cores": 2},
@@ -40,7 +40,7 @@ def small_claim() -> Any:
     def draw(measured: dict[str, int], figure: Any, language: str) -> None:
         figure.subplots().barh([0], [measured["count"]])
 
-    texts = {language: ClaimTexts("Title", "Claim.", "Done.", "Refuted.") for language in LANGUAGES}
+    texts = {language: ClaimTexts("Claim.", "Done.", "Refuted.") for language in LANGUAGES}
     return SimpleNamespace(TEXTS=texts, report=report, draw=draw)
 
 
@@ -49,32 +49,32 @@ def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
 ) -> None:
     folder = tmp_path / "claims"
     folder.mkdir()
-    (folder / "small.json").write_text(json.dumps(RESULT), encoding="utf-8")
-    document.write(tmp_path, {"small": small_claim(), "not_run": small_claim()})
+    (folder / "word_chain.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    document.write(tmp_path, {"word_chain": small_claim(), "two_languages": small_claim()})
     english = (tmp_path / "claims.md").read_text(encoding="utf-8")
     assert "**It held.** Nine of ten." in english
     assert "| 90.0 % [59.6, 98.2] |" in english
     assert (
-        "`python -m benchmarks.claims small`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes of processor"
+        "`python -m benchmarks.claims word_chain`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes of processor"
         in english
     )
-    assert english.count("Not measured yet: `python -m benchmarks.claims not_run`.") == 2
+    assert english.count("Not measured yet: `python -m benchmarks.claims two_languages`.") == 2
     assert "**成立。** 十个里有九个。" in (tmp_path / "claims.zh.md").read_text(encoding="utf-8")
     (tmp_path / "explanation.md").touch()
     monkeypatch.setattr(claim_results, "DOCS", tmp_path)
-    shown = claim_results.claim_results("zh")["small"]
-    assert (shown.verdict, shown.finding, shown.plot) == ("held", "十个里有九个。", "small.zh.svg")
+    shown = claim_results.claim_results("zh")["word_chain"]
+    assert (shown.verdict, shown.finding, shown.plot) == ("held", "十个里有九个。", "word_chain.zh.svg")
     plots = sorted(path.name for path in (tmp_path / "images" / "claims").iterdir())
-    assert plots == ["small.svg", "small.zh.svg"]
+    assert plots == ["word_chain.svg", "word_chain.zh.svg"]
 
 
 def test_a_plot_is_the_same_bytes_whenever_it_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "claims").mkdir()
-    (tmp_path / "claims" / "small.json").write_text(json.dumps(RESULT), encoding="utf-8")
+    (tmp_path / "claims" / "word_chain.json").write_text(json.dumps(RESULT), encoding="utf-8")
     drawn = []
     for _ in range(2):
-        document.write(tmp_path, {"small": small_claim()})
-        drawn.append((tmp_path / "images" / "claims" / "small.svg").read_bytes())
+        document.write(tmp_path, {"word_chain": small_claim()})
+        drawn.append((tmp_path / "images" / "claims" / "word_chain.svg").read_bytes())
     assert drawn[0] == drawn[1]
 
 
@@ -87,7 +87,7 @@ def test_a_finished_part_is_not_measured_again(tmp_path: Path) -> None:
 
 def test_every_claim_has_texts_in_both_languages() -> None:
     for name, claim in CLAIMS.items():
-        for field in ("title", "claim", "done", "refuted"):
+        for field in ("claim", "done", "refuted"):
             english, chinese = (getattr(claim.TEXTS[language], field) for language in LANGUAGES)
             assert english and not CHINESE.search(english), (name, field)
             assert CHINESE.search(chinese), (name, field)
