@@ -165,29 +165,28 @@ def report(measured: Measured) -> Report:
 
 
 def draw(measured: Measured, figure: Figure, language: Language) -> None:
-    """Lift by pass@8, a point a kind."""
+    """Lift of greedy and of drawn answers by kind, the seldom right on top."""
     axes = figure.subplots()
-    axes.axhline(0, color=plots.GREY, lw=1)
-    for kind, seeds in measured.items():
-        each = figures(seeds)
-        place, lift = each["pass@8"], each["lift"]
-        axes.errorbar(
-            [100 * place.value],
-            [100 * lift.value],
-            xerr=[[100 * (place.value - place.low)], [100 * (place.high - place.value)]],
-            yerr=[[100 * (lift.value - lift.low)], [100 * (lift.high - lift.value)]],
-            color=plots.GREEN if lift.low > 0 else plots.GREY,
-            marker="o",
-            capsize=3,
-        )
-        axes.annotate(
-            KIND_NAMES[kind].of(language),
-            (100 * place.value, 100 * lift.value),
-            (6, 6),
-            textcoords="offset points",
-        )
-    axes.set(
-        xlabel=Text("pass@8 before, %", "训练前 pass@8，%").of(language),
-        ylabel=Text("lift of right greedy answers, points", "贪心答对率的提升，百分点").of(language),
-        xlim=(-3, 103),
+    by_kind = sorted(
+        ((kind, figures(seeds)) for kind, seeds in measured.items()), key=lambda each: each[1]["pass@8"].value
     )
+    axes.axvline(0, color=plots.GREY, lw=1)
+    for name, of, colour, shift in (
+        (Text("greedy answers", "贪心回答"), "lift", plots.GREEN, -0.15),
+        (Text("drawn answers", "抽样的回答"), "drawn lift", plots.ORANGE, 0.15),
+    ):
+        lifts = [each[of] for _, each in by_kind]
+        heights = [place + shift for place in range(len(lifts))]
+        axes.plot(
+            [100 * lift.value for lift in lifts], heights, "o", ms=5, color=colour, label=name.of(language)
+        )
+        for height, lift in zip(heights, lifts, strict=True):
+            axes.plot([100 * lift.low, 100 * lift.high], [height, height], color=colour, lw=2)
+    names = [f"{KIND_NAMES[kind].of(language)}, {100 * each['pass@8'].value:.0f} %" for kind, each in by_kind]
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(
+        xlabel=Text("gain of right answers, points", "答对率的提升，百分点").of(language),
+        ylabel=Text("kind, and pass@8 before", "类别与训练前的 pass@8").of(language),
+    )
+    axes.legend()
