@@ -86,8 +86,7 @@ class TourHandlers:
         screen = "word_chain"
         question = _text(data["text"], live_views.MAX_MESSAGE) if "text" in data else session.question
         if not question:
-            session.errors[screen] = session.chat_texts.empty_message
-            yield live_views.live(session, screen)
+            yield _ask_for_text(session, screen)
             return
         if question != session.question:
             session.question, session.chains = question, []
@@ -133,8 +132,7 @@ class TourHandlers:
         """Let the base and the assistant get the same message; and the app's own version, if it is an aligned one."""
         screen, message = "base_and_assistant", _text(data.get("text"), live_views.MAX_MESSAGE)
         if not message:
-            session.errors[screen] = session.chat_texts.empty_message
-            yield live_views.live(session, screen)
+            yield _ask_for_text(session, screen)
             return
         async with _Run(self, session, screen) as run, AsyncExitStack() as leases:
             yield run.drawn_for(message)
@@ -159,8 +157,7 @@ class TourHandlers:
         """Let the assistant answer the same problem with thinking and without."""
         screen, message = "chain_of_thought", _text(data.get("text"), live_views.MAX_MESSAGE)
         if not message:
-            session.errors[screen] = session.chat_texts.empty_message
-            yield live_views.live(session, screen)
+            yield _ask_for_text(session, screen)
             return
         async with _Run(self, session, screen) as run:
             yield run.drawn_for(message)
@@ -215,8 +212,7 @@ class TourHandlers:
         if kind is None or not is_written or screen in session.busy:
             return
         if kind == "correction" and not text:
-            session.errors[screen] = session.chat_texts.empty_message
-            yield live_views.live(session, screen)
+            yield _ask_for_text(session, screen)
             return
         async with _Run(self, session, screen) as run:
             vote = Vote(kind, _number(data.get("side"), 2), text)
@@ -270,6 +266,12 @@ class _Run:
                 if time.monotonic() - shown >= UPDATE_SECONDS or all(side.finish_reason for side in state):
                     shown = time.monotonic()
                     yield self.drawn()
+
+
+def _ask_for_text(session: TourSession, screen: str) -> Drawn:
+    """The screen as it is, asking for what was left empty."""
+    session.errors[screen] = session.chat_texts.empty_message
+    return live_views.live(session, screen)
 
 
 def _text(value: object, most: int) -> str:
