@@ -113,11 +113,15 @@ def figures(seeds: dict[str, Any]) -> dict[str, intervals.Interval]:
     }
 
 
+def figures_by_kind(measured: Measured) -> list[tuple[str, dict[str, intervals.Interval]]]:
+    """Each kind with its figures, the seldom right first."""
+    by_kind = [(kind, figures(seeds)) for kind, seeds in measured.items()]
+    return sorted(by_kind, key=lambda each: each[1]["pass@8"].value)
+
+
 def report(measured: Measured) -> Report:
     """pass@8 and lift of each kind, the seldom right first."""
-    by_kind = sorted(
-        ((kind, figures(seeds)) for kind, seeds in measured.items()), key=lambda each: each[1]["pass@8"].value
-    )
+    by_kind = figures_by_kind(measured)
     rows: list[list[Text | str]] = []
     for kind, each in by_kind:
         seeds = measured[kind].values()
@@ -167,9 +171,7 @@ def report(measured: Measured) -> Report:
 def draw(measured: Measured, figure: Figure, language: Language) -> None:
     """Lift of greedy and of drawn answers by kind, the seldom right on top."""
     axes = figure.subplots()
-    by_kind = sorted(
-        ((kind, figures(seeds)) for kind, seeds in measured.items()), key=lambda each: each[1]["pass@8"].value
-    )
+    by_kind = figures_by_kind(measured)
     axes.axvline(0, color=plots.GREY, lw=1)
     for name, of, colour, shift in (
         (Text("greedy answers", "贪心回答"), "lift", plots.GREEN, -0.15),
