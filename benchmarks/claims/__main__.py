@@ -3,7 +3,8 @@
     python -m benchmarks.claims [CLAIM …] [--out build/claims] [--quick] [--document]
 
 Each claim is measured part by part, and a part that --out holds is not measured again: started again after an
-interruption, the command goes on where it was. A finished claim becomes docs/claims/CLAIM.json, and from these files
+interruption, the command goes on where it was. The seeds of a claim are measured beside each other, each in a process
+of its own. A finished claim becomes docs/claims/CLAIM.json, and from these files
 the plots and both documents are made. --document makes them without measuring anything. --quick measures all claims at
 a size that says nothing, in about five minutes, and writes its documents below --out.
 """
@@ -12,6 +13,8 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +52,29 @@ CLAIMS = {
     "alignment_beats_size": alignment_beats_size,
 }
 """The claims by name, in the order in which an assistant is made."""
+WITHOUT_SEEDS = ("word_chain", "chain_of_thought")
+"""Claims that train nothing."""
+
+
+def measure_seeds(name: str, out: Path) -> None:
+    """Measure a claim's parts seed by seed, all seeds at once.
+
+    Raises SystemExit if one fails; the parts that are finished are kept.
+    """
+    seeds = Context(out).seeds
+    # Each takes its share of the cores: more threads than cores slow all of them down.
+    threads = str(max(1, (os.cpu_count() or 1) // len(seeds)))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.claims", name, "--out", str(out), "--seed", str(seed)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+        )
+        for seed in seeds
+    ]
+    failed = [str(seed) for seed, process in zip(seeds, processes, strict=True) if process.wait()]
+    if failed:
+        raise SystemExit(f"{name}: seed {', '.join(failed)} failed, see above. Started again, this goes on.")
 
 
 def measure(name: str, context: Context, docs: Path) -> None:
@@ -94,6 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help=f"all if left out: {', '.join(CLAIMS)}")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "claims", help="keeps finished parts")
     parser.add_argument("--quick", action="store_true", help="only show that the program works")
+    parser.add_argument("--seed", type=int, help="measure the parts of this seed only, and write no document")
     parser.add_argument("--document", action="store_true", help="measure nothing: write the documents anew")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.claims if name not in CLAIMS]:
@@ -103,11 +130,16 @@ def main(arguments: list[str] | None = None) -> None:
         document.write(docs, CLAIMS)
         return
     quiet_libraries()
+    out = options.out.absolute()
     for name in options.claims or CLAIMS:
         began = time.monotonic()
-        measure(
-            name, Context(options.out / ("quick" if options.quick else "full") / name, options.quick), docs
-        )
+        context = Context(out / ("quick" if options.quick else "full") / name, options.quick, options.seed)
+        if options.seed is not None:
+            CLAIMS[name].run(context)
+            continue
+        if not options.quick and name not in WITHOUT_SEEDS:
+            measure_seeds(name, out)
+        measure(name, context, docs)
         print(
             f"{name}: {docs / document.FILES['en']}, {(time.monotonic() - began) / 60:.1f} minutes",
             flush=True,

@@ -20,6 +20,8 @@ class Context:
     folder: Path
     """Keeps the results of finished parts, and the homes in which versions are trained."""
     quick: bool = False
+    seed: int | None = None
+    """Only the parts of this seed are measured, for a process beside others. A context without one gathers them."""
 
     @property
     def _parts(self) -> Path:
@@ -33,6 +35,8 @@ class Context:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of every trained figure."""
+        if self.seed is not None:
+            return (self.seed,)
         return (1,) if self.quick else (1, 2, 3)
 
     def once(self, name: str, make: Callable[..., Any], *arguments: Any) -> Any:

@@ -76,7 +76,7 @@ def reinforce(context: Context, kind: str, seed: int) -> str | None:
     if context.quick:
         flags += ["--updates=2", "--preflight_prompts=8"]
     try:
-        return run_stage("rloo", context.home("all"), *flags)
+        return run_stage("rloo", context.home(f"seed-{seed}"), *flags)
     except TrainingError as error:
         print(error, flush=True)
         return None
@@ -84,7 +84,7 @@ def reinforce(context: Context, kind: str, seed: int) -> str | None:
 
 def answered(context: Context, kind: str, seed: int, version: str) -> dict[str, list[int]]:
     """Of each held-out task, whether the greedy answer is right, and how many of the drawn ones are."""
-    loaded: Loaded = load(context.home("all"), version)
+    loaded: Loaded = load(context.home(f"seed-{seed}"), version)
     tasks = select_tasks((kind,), 5 if context.quick else EACH, seed)
     drawn = [answer(loaded, tasks, think=False, temperature=1.0, seed=number) for number in range(SAMPLES)]
     return {

@@ -1,6 +1,8 @@
 """The claims' harness: parts are kept, documents come from results alone, and every claim can be run."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +85,50 @@ def test_a_finished_part_is_not_measured_again(tmp_path: Path) -> None:
     values = iter([{"count": 1}, {"count": 2}])
     assert context.once("seed-1", next, values) == context.once("seed-1", next, values) == {"count": 1}
     assert [part["part"] for part in context.parts()] == ["seed-1"]
+
+
+def seeded_claim() -> Any:
+    """A claim of one part a seed."""
+
+    def run(context: Context) -> dict[str, Any]:
+        return {f"{seed}": context.once(f"seed-{seed}", int, 10 * seed) for seed in context.seeds}
+
+    return SimpleNamespace(run=run)
+
+
+def test_a_process_measures_one_seed_and_the_last_gathers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLAIMS, "word_chain", seeded_claim())
+    for seed in (2, 1, 3):
+        main(["word_chain", "--seed", f"{seed}", "--out", str(tmp_path)])
+    context = Context(tmp_path / "full" / "word_chain")
+    assert [part["part"] for part in context.parts()] == ["seed-2", "seed-1", "seed-3"]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
+    monkeypatch.setattr(json, "dumps", None)  # Nothing is measured again.
+    assert CLAIMS["word_chain"].run(context) == {"1": 10, "2": 20, "3": 30}
+
+
+def test_seeds_are_measured_beside_each_other_and_one_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    class Process:
+        def __init__(self, command: list[str], env: dict[str, str], **_: Any) -> None:
+            self.seed = int(command[-1])
+            started.append((self.seed, env["OMP_NUM_THREADS"]))
+
+        def wait(self) -> int:
+            assert len(started) == 3
+            return int(self.seed == 2)
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    with pytest.raises(SystemExit, match="scarce_pairs: seed 2 failed"):
+        main(["scarce_pairs", "--out", str(tmp_path)])
+    assert started == [(1, "2"), (2, "2"), (3, "2")]
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_every_claim_has_texts_in_both_languages() -> None:
