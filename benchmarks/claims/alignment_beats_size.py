@@ -259,6 +259,14 @@ def report(measured: Measured) -> Report:
     beats = [gain.low > 0 for gain in gains]
     return Report(
         verdict="held" if all(beats) else "partly" if beats[0] else "not held",
+        plain=Text(
+            f"Of 100 questions the small aligned model answers {accuracy(measured, ALIGNED).of_hundred} right, and "
+            f"the unaligned one of four times its size {accuracy(measured, LARGE[0]).of_hundred}. Shown two solved "
+            f"examples first, the large one answers {accuracy(measured, LARGE[1]).of_hundred} right.",
+            f"100 个问题，对齐的小模型答对 {accuracy(measured, ALIGNED).of_hundred} 个，四倍大的未对齐模型答对 "
+            f"{accuracy(measured, LARGE[0]).of_hundred} 个。先给大模型看两道解好的例题，它答对 "
+            f"{accuracy(measured, LARGE[1]).of_hundred} 个。",
+        ),
         finding=Text(
             f"The aligned 1.2M model is right on {aligned} of the tasks, the unaligned 4.9M one on {plain} "
             f"(a gain of {gains[0].points} points); where only one of them is right, it is the aligned one in {wins} "

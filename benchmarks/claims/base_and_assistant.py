@@ -161,6 +161,14 @@ def report(measured: Measured) -> Report:
     ]
     return Report(
         verdict="held" if all(held) else "partly" if any(held) else "not held",
+        plain=Text(
+            f"Of 100 questions asked in a chat, the base answers {right['chat', 'base'].of_hundred} right, the version "
+            f"taught to answer (v1) {right['chat', 'v1'].of_hundred}, and the one that people's thumbs trained on top "
+            f"{right['chat', 'aligned'].of_hundred}.",
+            f"在对话里问 100 个问题，基座答对 {right['chat', 'base'].of_hundred} 个，学过回答的版本（v1）答对 "
+            f"{right['chat', 'v1'].of_hundred} 个，再用人的赞踩训练过的版本答对 "
+            f"{right['chat', 'aligned'].of_hundred} 个。",
+        ),
         finding=Text(
             f"Asked in a chat, thinking, the base answers right {right['chat', 'base'].percent}, v1 "
             f"{right['chat', 'v1'].percent}, the aligned version {right['chat', 'aligned'].percent}; asked by bare "

@@ -126,6 +126,7 @@ def report(measured: Measured) -> Report:
     rows: list[list[Text | str]] = []
     gained: dict[str, list[bool]] = {}
     findings = []
+    plain: dict[str, list[tuple[str, str, str]]] = {"en": [], "zh": []}
     for model, by_steps in measured.items():
         for steps, modes in by_steps.items():
             right = {
@@ -136,6 +137,9 @@ def report(measured: Measured) -> Report:
             if int(steps) > 1:
                 gained.setdefault(model, []).append(gain.low > 0)
                 findings.append((model, steps, gain.points))
+                counts = [right[mode].of_hundred for mode in ("at once", "steps")]
+                plain["en"].append((model, steps, f"{counts[0]} at once and {counts[1]} with steps"))
+                plain["zh"].append((model, steps, f"直接 {counts[0]}，写步骤 {counts[1]}"))
             rows.append(
                 [
                     NAMES[model],
@@ -150,6 +154,16 @@ def report(measured: Measured) -> Report:
     every = [value for values in gained.values() for value in values]
     return Report(
         verdict="held" if all(every) else "partly" if any(every) else "not held",
+        plain=Text(
+            "Right answers of 100: "
+            + "; ".join(
+                f"{NAMES[model].en} of {steps} steps: {counts}" for model, steps, counts in plain["en"]
+            )
+            + ".",
+            "100 道题答对多少："
+            + "；".join(f"{NAMES[model].zh} {steps} 步{counts}" for model, steps, counts in plain["zh"])
+            + "。",
+        ),
         finding=Text(
             "Points gained by steps: "
             + "; ".join(f"{NAMES[model].en} of {steps} steps {points}" for model, steps, points in findings)

@@ -46,8 +46,10 @@ class Report:
     """What a measurement says."""
 
     verdict: Verdict
+    plain: Text
+    """What was seen, in words for everybody: rounded counts, no intervals, no terms that a newcomer does not know."""
     finding: Text
-    """The figures that decide, in a sentence or two."""
+    """The figures that decide, with their intervals, in a sentence or two."""
     head: Sequence[Text | str]
     rows: Sequence[Sequence[Text | str]]
     """A table with every figure and its 95 % interval, and its heading."""

@@ -44,6 +44,7 @@ VERDICTS = {
     "partly": Text("It held in part.", "部分成立。"),
     "not held": Text("It did not hold.", "不成立。"),
 }
+FIGURES = Text("The figures that decide.", "决定的数字。")
 CLAIM = Text("The claim.", "说法。")
 DONE = Text("What was done.", "做了什么。")
 REFUTED = Text("What would have refuted it.", "什么结果会推翻它。")
@@ -88,10 +89,11 @@ def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
 
 
 def summary(results: Mapping[str, Result], reports: Mapping[str, Report]) -> dict[str, Any]:
-    """Of each measured claim, by its name: verdict, finding by language, command, date."""
+    """Of each measured claim, by its name: verdict, plain words and figures by language, command, date."""
     return {
         name: {
             "verdict": report.verdict,
+            "plain": {language: _spaced(report.plain.of(language), language) for language in LANGUAGES},
             "finding": {language: _spaced(report.finding.of(language), language) for language in LANGUAGES},
             "command": results[name]["command"],
             "date": results[name]["date"],
@@ -112,7 +114,7 @@ def document(
     for name in claims:
         title = f"[{TOUR_LANGUAGES[language].titles[name]}](#{name.replace('_', '-')})"
         if report := reports.get(name):
-            overview.append([title, VERDICTS[report.verdict].of(language), report.finding.of(language)])
+            overview.append([title, VERDICTS[report.verdict].of(language), report.plain.of(language)])
         else:
             overview.append([title, "", MISSING.of(language).format(command=command(name))])
     parts = [
@@ -143,7 +145,8 @@ def section(
     else:
         cells = [[_cell(cell, language) for cell in row] for row in (report.head, *report.rows)]
         parts += [
-            f"**{VERDICTS[report.verdict].of(language)}** {report.finding.of(language)}",
+            f"**{VERDICTS[report.verdict].of(language)}** {report.plain.of(language)}",
+            f"**{FIGURES.of(language)}** {report.finding.of(language)}",
             f"![{title}](images/claims/{PLOTS[language].format(name=name)})",
             table(cells),
             MADE.of(language).format(**result, **result["machine"]),

@@ -26,6 +26,11 @@ class Interval:
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
     @property
+    def of_hundred(self) -> str:
+        """A share as a count for everybody: "93"."""
+        return f"{100 * self.value:.0f}"
+
+    @property
     def points(self) -> str:
         """A difference of shares in percentage points, with its sign: "+12.0 [+4.1, +19.9]"."""
         return f"{100 * self.value:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"

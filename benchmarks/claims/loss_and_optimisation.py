@@ -182,6 +182,8 @@ def report(measured: Measured) -> Report:
     wide = max(flat) / min(flat) >= 2
     insensitive = len(warm) == len(warmups) and max(warm) - min(warm) < max(good) - min(good)
     holds = [bool(diverged), too_low, wide, insensitive]
+    lowest = curve[min(curve)]
+    curve_end = lowest.value - min(good) if lowest else math.nan
     spread = max(warm) - min(warm) if warm else math.nan
     first = f"{min(diverged):g}" if diverged else ""
     low, high = min(curves), max(curves)
@@ -198,6 +200,14 @@ def report(measured: Measured) -> Report:
         rows.append([*name.split(", "), str(figures) if figures else DIVERGED])
     return Report(
         verdict="held" if all(holds) else "partly" if any(holds) else "not held",
+        plain=Text(
+            f"With a learning rate from {min(flat):g} to {max(flat):g} training ends about equally well. "
+            + (f"From {first} on it breaks the model. " if diverged else "")
+            + f"With {min(curve):g} the loss ends {curve_end:.2f} higher than with the best.",
+            f"学习率从 {min(flat):g} 到 {max(flat):g}，训练结果差不多一样好。"
+            + (f"从 {first} 起会把模型训坏。" if diverged else "")
+            + f"用 {min(curve):g} 时，最后的损失比最好的高 {curve_end:.2f}。",
+        ),
         finding=Text(
             f"At rank {RANK} the loss is flat from a learning rate of {min(flat):g} to {max(flat):g} (best: "
             f"{min(good):.2f}; before training: {intervals.mean(measured['before'])}), and "

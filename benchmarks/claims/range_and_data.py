@@ -111,6 +111,16 @@ def report(measured: Measured) -> Report:
     ]
     return Report(
         verdict="held" if all(holds) else "partly" if any(holds) else "not held",
+        plain=Text(
+            "Loss says how badly a text is predicted: 0 would be perfect. Reading all of the text, the smallest model "
+            f"comes down to {training[small][-1].value:.2f} and the largest to {training[large][-1].value:.2f}. "
+            f"Reading {percents[0]} % of it over and over, the largest comes to {training[large][0].value:.2f} on what "
+            f"it read, and to {held_out[large][0].value:.2f} on text that it never saw.",
+            "损失表示文本预测得有多差，0 表示预测得毫无差错。读全部文本，最小的模型降到 "
+            f"{training[small][-1].value:.2f}，最大的降到 {training[large][-1].value:.2f}。"
+            f"反复读其中 {percents[0]}%，最大的模型在读过的文本上是 {training[large][0].value:.2f}，"
+            f"在没见过的文本上是 {held_out[large][0].value:.2f}。",
+        ),
         finding=Text(
             f"On all of the text the training loss is {training[small][-1]} for {small} and {training[large][-1]} "
             f"for {large}. On {percents[0]} % of it, held-out less training loss is {gap[small][0]} for {small} and "

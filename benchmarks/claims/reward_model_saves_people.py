@@ -178,9 +178,13 @@ def report(measured: Measured) -> Report:
     rows: list[list[Text | str]] = []
     before = pooled(measured, "v1")
     more: dict[str, intervals.Interval] = {}
+    liked_after: dict[str, list[str]] = {}
     for count in counts_of(measured):
         direct, through = (pooled(measured, count, way) for way in WAYS)
         more[count] = intervals.difference(direct, through)
+        liked_after[count] = [
+            intervals.share(sum(values), len(values)).of_hundred for values in (direct, through)
+        ]
         agreement = pooled(measured, count, "agrees")
         by_seed = "; ".join(
             " / ".join(
@@ -203,6 +207,16 @@ def report(measured: Measured) -> Report:
     share = intervals.share(sum(before), len(before)).percent
     return Report(
         verdict="held" if all(held) else "partly" if any(held) else "not held",
+        plain=Text(
+            f"Before, people like {intervals.share(sum(before), len(before)).of_hundred} of 100 answers. Learned from "
+            "their thumbs directly, and through a reward model that rates in their place: "
+            + "; ".join(f"{count} thumbs, {both[0]} and {both[1]}" for count, both in liked_after.items())
+            + ".",
+            f"训练前，100 个回答里人们喜欢 {intervals.share(sum(before), len(before)).of_hundred} 个。"
+            "直接从赞踩学，和经由代人打分的奖励模型学："
+            + "；".join(f"{count} 个赞踩，{both[0]} 和 {both[1]}" for count, both in liked_after.items())
+            + "。",
+        ),
         finding=Text(
             f"People like {share} of v1's answers. Points more through the reward model than directly: "
             + "; ".join(f"{count} ratings {each.points}" for count, each in more.items())

@@ -127,6 +127,14 @@ def report(measured: Measured) -> Report:
     middle = counts[len(counts) // 2]
     return Report(
         verdict="held" if held else "partly" if better else "not held",
+        plain=Text(
+            f"Taught by {middle:,} written answers, a model that had read raw text before answers "
+            f"{with_text[middle].of_hundred} of 100 questions right, one that had not {without[middle].of_hundred}. "
+            f"Taught by {most:,}, they answer {with_text[most].of_hundred} and {without[most].of_hundred}.",
+            f"用 {middle:,} 条写好的回答来教，先读过原始文本的模型 100 个问题答对 {with_text[middle].of_hundred} 个，"
+            f"没读过的答对 {without[middle].of_hundred} 个；用 {most:,} 条来教，分别答对 "
+            f"{with_text[most].of_hundred} 个和 {without[most].of_hundred} 个。",
+        ),
         finding=Text(
             f"With {middle:,} demonstrations {with_text[middle].percent} of the answers are right after pretraining, "
             f"{without[middle].percent} without; {english} ({without[most].percent}).",

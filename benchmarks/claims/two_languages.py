@@ -135,6 +135,12 @@ def report(measured: Measured) -> Report:
     helped = sum(transfers(measured, language, kind) for kind, language in cells)
     return Report(
         verdict="held" if all(lifted) and half else "partly" if any(lifted) else "not held",
+        plain=Text(
+            f"Of 100 questions in Chinese, a model taught to answer in English only answers {other['zh'].of_hundred} "
+            f"right, one taught in Chinese {own['zh'].of_hundred}, and one that never read Chinese {alone.of_hundred}.",
+            f"100 个中文问题，只用英文教过回答的模型答对 {other['zh'].of_hundred} 个，用中文教的答对 "
+            f"{own['zh'].of_hundred} 个，从没读过中文的答对 {alone.of_hundred} 个。",
+        ),
         finding=Text(
             f"Chinese tasks: {other['zh'].percent} right when taught in English, {own['zh'].percent} in Chinese, and "
             f"{alone.percent} by a base that read English only. English tasks: {other['en'].percent} when taught in "

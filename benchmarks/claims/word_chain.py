@@ -141,6 +141,12 @@ def report(measured: Measured) -> Report:
     holds = [several > len(every) / 2, at_zero == 0, all(share.value > 0.5 for share in ends.values())]
     return Report(
         verdict="held" if all(holds) else "partly" if holds[0] else "not held",
+        plain=Text(
+            f"Of {len(every)} questions that were asked {every[0]['times']} times over, {several} got different "
+            f"answers. With drawing switched off (temperature 0), {at_zero} did.",
+            f"{len(every)} 个问题各问 {every[0]['times']} 遍，{several} 个得到了不同的回答；"
+            f"不抽样（温度 0）时有 {at_zero} 个。",
+        ),
         finding=Text(
             f"{several} of {len(every)} questions got more than one answer at temperature 1, and {at_zero} at "
             f"temperature 0. Ended by END: "

@@ -36,7 +36,11 @@ def small_claim() -> Any:
     def report(measured: dict[str, int]) -> Report:
         figure = share(**measured)
         return Report(
-            "held", Text("Nine of ten.", "十个里有九个。"), [Text("Share", "比例")], [[figure.percent]]
+            "held",
+            Text("Nine of ten.", "十个里有九个。"),
+            Text(figure.percent, figure.percent),
+            [Text("Share", "比例")],
+            [[figure.percent]],
         )
 
     def draw(measured: dict[str, int], figure: Any, language: str) -> None:
@@ -54,7 +58,8 @@ def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
     (folder / "word_chain.json").write_text(json.dumps(RESULT), encoding="utf-8")
     document.write(tmp_path, {"word_chain": small_claim(), "two_languages": small_claim()})
     english = (tmp_path / "claims.md").read_text(encoding="utf-8")
-    assert "**It held.** Nine of ten." in english
+    assert english.count("| It held. | Nine of ten. |") == english.count("**It held.** Nine of ten.\n") == 1
+    assert "**The figures that decide.** 90.0 % [59.6, 98.2]" in english
     assert "| 90.0 % [59.6, 98.2] |" in english
     assert (
         "`python -m benchmarks.claims word_chain`, 2026-11-29, 2 cores of an Example CPU, 3.5 minutes of processor"
@@ -65,7 +70,8 @@ def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
     (tmp_path / "explanation.md").touch()
     monkeypatch.setattr(claim_results, "DOCS", tmp_path)
     shown = claim_results.claim_results("zh")["word_chain"]
-    assert (shown.verdict, shown.finding, shown.plot) == ("held", "十个里有九个。", "word_chain.zh.svg")
+    assert (shown.verdict, shown.plain, shown.plot) == ("held", "十个里有九个。", "word_chain.zh.svg")
+    assert shown.finding == "90.0% [59.6, 98.2]"
     plots = sorted(path.name for path in (tmp_path / "images" / "claims").iterdir())
     assert plots == ["word_chain.svg", "word_chain.zh.svg"]
 

@@ -29,8 +29,10 @@ class ClaimResult:
     """The result of one claim, as the tour shows it."""
 
     verdict: Verdict
+    plain: str
+    """What was seen, in words for everybody, in the language that was asked for."""
     finding: str
-    """The figures that decide, in a sentence or two, in the language that was asked for."""
+    """The figures that decide, with their intervals."""
     command: str
     date: str
     plot: str
@@ -49,6 +51,7 @@ def claim_results(language: str) -> dict[str, ClaimResult]:
         return {
             name: ClaimResult(
                 result["verdict"],
+                result["plain"][language],
                 result["finding"][language],
                 result["command"],
                 result["date"],

@@ -17,6 +17,7 @@ from assistant.page.tour.tour_handlers import TourHandlers
 
 RESULT = {
     "verdict": "partly",
+    "plain": {"en": "Three of <i>four</i>.", "zh": "四个里有三个。"},
     "finding": {"en": "3 of 4 <b>differ</b>.", "zh": "4 个中有 3 个不同。"},
     "command": "python -m benchmarks.claims word_chain",
     "date": "2026-11-29",
@@ -52,6 +53,7 @@ def test_each_claim_has_a_screen_with_its_text(docs: Path, language: str) -> Non
 
 def test_a_result_is_shown_with_its_figures_plot_and_command_and_is_escaped(docs: Path) -> None:
     english, chinese = opened("en")["word_chain-result"], opened("zh")["word_chain-result"]
+    assert "</b> Three of &lt;i&gt;four&lt;/i&gt;.</p>" in english and "</b> 四个里有三个。</p>" in chinese
     assert "3 of 4 &lt;b&gt;differ&lt;/b&gt;." in english and "It held in part." in english
     assert 'src="tour/plots/word_chain.svg"' in english and RESULT["command"] in english
     assert "4 个中有 3 个不同。" in chinese and 'src="tour/plots/word_chain.zh.svg"' in chinese
