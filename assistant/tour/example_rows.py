@@ -1,4 +1,4 @@
-"""What a vote would train: the rows that the store's own rules make of it, on a store that is empty and thrown away."""
+"""What votes would train: the rows that the store's own rules make of them, on an empty store that is thrown away."""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from feedback_store import FeedbackStore, FinishReason, NewReply
 from feedback_store.rows.exporters import rows
 
 VoteKind = Literal["up", "down", "left", "right", "both_good", "both_bad", "correction"]
+THUMBS = ("up", "down")
 RATER = "visitor"
 FORMATS = ("trl-kto", "trl-preference", "trl-sft")
 """The kinds of rows that a vote can become, in the order in which they are shown."""
@@ -27,10 +28,21 @@ class Vote:
     """Of a correction: the better answer."""
 
 
+def with_vote(votes: Sequence[Vote], vote: Vote) -> list[Vote]:
+    """The votes of a visitor who adds `vote` to `votes`. Each answer has one thumb; any other vote stands alone.
+
+    The same thumb once more takes it back.
+    """
+    if vote.kind not in THUMBS:
+        return [vote]
+    others = [each for each in votes if each.kind in THUMBS and each.side != vote.side]
+    return others if vote in votes else [*others, vote]
+
+
 def example_rows(
-    question: str, answers: Sequence[TourAnswer], vote: Vote
+    question: str, answers: Sequence[TourAnswer], votes: Sequence[Vote]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The rows that a vote becomes, each with its format; none if it says nothing.
+    """The rows that votes become, each with its format; none if they say nothing.
 
     Blocks for a quarter of a second, in which the store is made: not for an event loop. Raises what the store raises.
     """
@@ -43,13 +55,14 @@ def example_rows(
             _add(store, asked.conversation_id, asked.id, side, written)
             for side, written in enumerate(answers)
         ]
-        match vote.kind:
-            case "up" | "down":
-                store.rate(ids[vote.side], RATER, 1 if vote.kind == "up" else -1)
-            case "correction":
-                store.correct(ids[vote.side], RATER, vote.text)
-            case choice:
-                store.compare(ids[0], ids[1], RATER, choice, blind=True, how="resample")
+        for vote in votes:
+            match vote.kind:
+                case "up" | "down":
+                    store.rate(ids[vote.side], RATER, 1 if vote.kind == "up" else -1)
+                case "correction":
+                    store.correct(ids[vote.side], RATER, vote.text)
+                case choice:
+                    store.compare(ids[0], ids[1], RATER, choice, blind=True, how="resample")
         return [(name, row) for name in FORMATS for row in rows(store, name)]
 
 

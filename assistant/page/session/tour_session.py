@@ -40,9 +40,10 @@ class TourSession:
     aligned: tuple[str, str] | None = None
     """Version and stage of the aligned answer, if there is one."""
 
-    vote: Vote | None = None
+    votes: list[Vote] = field(default_factory=list)
+    """On the two answers: a thumb on one or on each, or one other vote."""
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """What the vote became, each row with its format."""
+    """What the votes became, each row with its format."""
 
     @property
     def texts(self) -> TourTexts:
@@ -61,7 +62,7 @@ class TourSession:
         self.errors.clear()
         self.question, self.chain, self.is_chain_chosen, self.chains = "", None, False, []
         self.messages, self.sides, self.aligned = {}, {}, None
-        self.vote, self.rows = None, []
+        self.votes, self.rows = [], []
 
     def begin(self, screen: str) -> int:
         """Begin a run on a screen: the number by which it knows whether it is still the latest."""

@@ -166,7 +166,7 @@ def _side(session: TourSession, screen: str, name: str, written: TourAnswer) -> 
 
 
 def _votes(session: TourSession, name: str) -> Markup:
-    texts, vote = session.texts, session.vote
+    texts = session.texts
     letters = {"left": "A", "right": "B"}
     sides = [
         _side_to_vote_on(session, side, written, texts.answer_format.format(letter=letters[side]))
@@ -181,7 +181,9 @@ def _votes(session: TourSession, name: str) -> Markup:
         sides=sides,
         letters=list(letters.values()),
         can_vote=len(sides) == 2 and all(side.is_over for side in sides) and name not in session.busy,
-        vote=vote,
+        votes={(vote.kind, vote.side) for vote in session.votes},
+        kinds=[vote.kind for vote in session.votes],
+        correction=next((vote.text for vote in session.votes), ""),
         most=MAX_CORRECTION,
         rows=[(texts.row_kinds[kind], _json(row)) for kind, row in session.rows],
     )

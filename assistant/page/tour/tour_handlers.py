@@ -22,7 +22,7 @@ from assistant.page.tour import live_views, tour_views
 from assistant.sampling_settings import Sampling
 from assistant.serving.engine import Engine
 from assistant.tour.answers import TourAnswer, answer, continuation
-from assistant.tour.example_rows import Vote, VoteKind, example_rows
+from assistant.tour.example_rows import Vote, VoteKind, example_rows, with_vote
 from assistant.tour.shared_starter import SharedStarter
 from assistant.tour.word_chain import WordChain
 
@@ -182,7 +182,7 @@ class TourHandlers:
         """Write two answers to one of the questions, to vote on."""
         questions = session.texts.vote_questions
         message = questions[_number(data.get("index"), len(questions))]
-        session.vote, session.rows = None, []
+        session.votes, session.rows = [], []
         async with _Run(self, session, "votes_and_rows") as run:
             yield run.drawn_for(message)
             async with run.starter.lease(STARTER_V1) as served:
@@ -201,7 +201,7 @@ class TourHandlers:
         yield run.drawn()
 
     async def vote(self, session: TourSession, data: EventData) -> AsyncGenerator[Drawn, None]:
-        """Show the rows that a vote on the two answers would become."""
+        """Show the rows that a vote on the two answers, and a thumb on the other before it, would become."""
         screen = "votes_and_rows"
         kind = next((kind for kind in KINDS if kind == data.get("kind")), None)
         answers, text = (
@@ -215,10 +215,10 @@ class TourHandlers:
             yield _ask_for_text(session, screen)
             return
         async with _Run(self, session, screen) as run:
-            vote = Vote(kind, _number(data.get("side"), 2), text)
-            rows = await asyncio.to_thread(example_rows, session.messages[screen], answers, vote)
+            votes = with_vote(session.votes, Vote(kind, _number(data.get("side"), 2), text))
+            rows = await asyncio.to_thread(example_rows, session.messages[screen], answers, votes)
             if run.is_latest:
-                session.vote, session.rows = vote, rows
+                session.votes, session.rows = votes, rows
         yield run.drawn()
 
 

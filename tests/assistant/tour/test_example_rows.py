@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assistant.tour.answers import TourAnswer
-from assistant.tour.example_rows import Vote, example_rows
+from assistant.tour.example_rows import Vote, example_rows, with_vote
 
 QUESTION = "How many apples are left?"
 LEFT = TourAnswer(True, (1, 2), (3, 4), "24-5=19", "19 apples", finish_reason="end")
@@ -19,9 +19,9 @@ def said(answer: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": f"<think>\n24-5=19\n</think>\n\n{answer}"}]
 
 
-def made(vote: Vote) -> dict[str, dict[str, Any]]:
+def made(*votes: Vote) -> dict[str, dict[str, Any]]:
     """The rows by format, without the thinking mode, which all of them name."""
-    rows = example_rows(QUESTION, (LEFT, RIGHT), vote)
+    rows = example_rows(QUESTION, (LEFT, RIGHT), votes)
     assert all(row.pop("chat_template_kwargs") == {"enable_thinking": True} for _, row in rows)
     assert all(row.pop("prompt") == PROMPT for _, row in rows)
     return dict(rows)
@@ -38,6 +38,22 @@ def test_each_vote_becomes_the_rows_that_train_on_it() -> None:
         "trl-preference": {"chosen": said(better), "rejected": said("19")},
         "trl-sft": {"completion": [{"role": "assistant", "content": better}]},
     }
+
+
+def test_a_thumb_up_and_a_thumb_down_make_a_pair_too() -> None:
+    rows = example_rows(QUESTION, (LEFT, RIGHT), [Vote("up", 0), Vote("down", 1)])
+    assert [name for name, _ in rows] == ["trl-kto", "trl-kto", "trl-preference"]
+    pair = rows[-1][1]
+    assert (pair["chosen"], pair["rejected"]) == (said("19 apples"), said("19"))
+
+
+def test_each_answer_has_one_thumb_and_any_other_vote_stands_alone() -> None:
+    up, down, other = Vote("up", 0), Vote("down", 0), Vote("down", 1)
+    assert with_vote([up], other) == [up, other]
+    assert with_vote([up, other], down) == [other, down]
+    assert with_vote([up, other], other) == [up]
+    assert with_vote([up, other], Vote("left")) == [Vote("left")]
+    assert with_vote([Vote("correction", 0, "19.")], up) == [up]
 
 
 @pytest.mark.parametrize("kind", ["both_good", "both_bad"])

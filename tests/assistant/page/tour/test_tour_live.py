@@ -66,6 +66,8 @@ def test_nothing_of_the_tour_is_stored(tour: TourHandlers, fake: FakeChat) -> No
     drawn(tour.write_two(session, {"index": "0"}))
     drawn(tour.vote(session, {"kind": "up", "side": "0"}))
     assert [kind for kind, _ in session.rows] == ["trl-kto"]
+    (shown,) = drawn(tour.vote(session, {"kind": "down", "side": "1"}))
+    assert shown["votes_and_rows-live"].count('aria-pressed="true"') == 2 and len(session.votes) == 2
     assert fake.turns == {} and fake.ratings == {}
 
 
@@ -77,8 +79,8 @@ def test_what_a_visitor_and_a_model_write_is_escaped_and_bounded(tour: TourHandl
     assert len(session.messages["base_and_assistant"]) == live_views.MAX_MESSAGE
     drawn(tour.write_two(session, {}))
     (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": attack + "x" * 10_000}))
-    assert "<img" not in shown["votes_and_rows-live"] and session.vote is not None
-    assert len(session.vote.text) == live_views.MAX_CORRECTION
+    assert "<img" not in shown["votes_and_rows-live"]
+    assert len(session.votes[0].text) == live_views.MAX_CORRECTION
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_a_vote_that_says_nothing_changes_nothing(tour: TourHandlers, data: dict
     session = TourSession()
     assert drawn(tour.vote(session, {"kind": "up"})) == []  # there is no answer yet
     drawn(tour.write_two(session, {}))
-    assert drawn(tour.vote(session, data)) == [] and session.vote is None
+    assert drawn(tour.vote(session, data)) == [] and session.votes == []
 
 
 @pytest.mark.parametrize("text", [" ", 7])
@@ -102,7 +104,7 @@ def test_an_empty_correction_is_asked_for_and_keeps_the_answers(tour: TourHandle
     drawn(tour.write_two(session, {}))
     (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": text}))
     html = shown["votes_and_rows-live"]
-    assert session.chat_texts.empty_message in html and html.count("<article") == 2 and session.vote is None
+    assert session.chat_texts.empty_message in html and html.count("<article") == 2 and session.votes == []
 
 
 @pytest.mark.parametrize("seed", ["-1", "9" * 99, None, {}])
