@@ -182,7 +182,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         place += len(counts) + 1
     left.set(
         xlabel=Text("position of the token in the answer", "词元在回答中的位置").of(language),
-        ylabel=Text("entropy of the next token, nats", "下一个词元的熵（奈特）").of(language),
+        ylabel=Text("how undecided: entropy, nats", "有多不确定：熵（奈特）").of(language),
         ylim=(0, None),
     )
     times = next(iter(measured.values()))[0]["times"]

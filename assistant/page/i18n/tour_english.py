@@ -108,5 +108,6 @@ TOUR_ENGLISH = TourTexts(
     again_format="Measured on {date}. To measure it again:",
     figures_help="In the figures, brackets hold the range in which the true value lies with 95 % certainty; 0.3M means "
     "0.3 million parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, "
-    "which is fine-tuning on questions with answers.",
+    "which is fine-tuning on questions with answers. Every figure, and how it was measured: docs/claims.md in the "
+    "source code.",
 )
