@@ -45,6 +45,7 @@ TOUR_CHINESE = TourTexts(
     next_format="下一个：{title}",
     to_start="回到开头",
     ask="提问",
+    limit_format="写满了：最多 {most} 个字符。",
     examples="例子",
     starting="正在唤醒入门模型……",
     chain_questions=("你是谁？", "你能做什么？", "什么是奖励模型？"),

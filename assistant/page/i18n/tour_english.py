@@ -52,6 +52,7 @@ TOUR_ENGLISH = TourTexts(
     next_format="Next: {title}",
     to_start="To the beginning",
     ask="Ask",
+    limit_format="No more fits: {most} characters are the most.",
     examples="Examples",
     starting="Waking the starter…",
     chain_questions=("Who are you?", "What can you do?", "What is a reward model?"),

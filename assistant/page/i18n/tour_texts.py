@@ -28,6 +28,8 @@ class TourTexts:
 
     # What can be tried
     ask: str
+    limit_format: str
+    """With `most`, the most characters that a field takes. Shown once it is full."""
     examples: str
     starting: str
     chain_questions: tuple[str, ...]

@@ -30,6 +30,12 @@ document.addEventListener("submit", (event) => {
   send(event.target.dataset.do, { ...event.target.dataset, ...Object.fromEntries(new FormData(event.target)) });
 });
 
+// A full field takes no more characters: it says why.
+document.addEventListener("input", ({ target }) => {
+  const limit = target.closest?.("#tour form")?.querySelector(".limit");
+  if (limit) limit.textContent = target.value.length >= target.maxLength ? limit.dataset.limit : "";
+});
+
 // A block that is drawn again takes the focus away: it returns to the control of the same name.
 let focused = null;
 document.addEventListener("focusin", (event) => (focused = event.target.dataset.key ?? null));
