@@ -16,8 +16,7 @@ Batch = dict[str, Any]
 
 WIDTHS = 32
 """Widths of batches that are trained on are multiples of this, so that few occur. On a CPU, oneDNN compiles a kernel
-for each shape of a product and keeps it: on SmolLM2, each new width took some 30 MB, and all of them a tenth of the
-time."""
+for each shape of a product and keeps it, which takes time and memory for each new width."""
 
 
 def rounded_up(width: int) -> int:
