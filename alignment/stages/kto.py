@@ -50,8 +50,8 @@ class KTORecipe(LoraRecipe):
     learning_rate: float = flag(
         None, "peak learning rate; it then falls to 0 on a cosine; by the model's size if left out"
     )
-    beta: float = flag(0.1, "how tightly the reference holds the policy")
-    """The paper's default."""
+    beta: float = flag(None, "how tightly the reference holds the policy; by the model's size if left out")
+    """The larger, the sooner a row that is liked or disliked enough stops pulling."""
     batch_size: int = flag(16, "thumbs in an update")
     """The KL baseline is estimated from the batch; the paper advises 8 rows or more."""
     epochs: float = flag(None, "passes over the thumbs; by the model's size if left out")

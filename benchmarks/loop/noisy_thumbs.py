@@ -1,6 +1,7 @@
 """Measure what each stage learns from noisy thumbs: a habit, a skill, and side effects on all other tasks.
 
     python -m benchmarks.loop.noisy_thumbs --folder build/thumbs [--thumbs 500] [--stages dpo kto ppo] [--seeds 1 2 3]
+    python -m benchmarks.loop.noisy_thumbs --folder build/thumbs --stages kto "kto --beta=0.1"
 
 Simulated people ask word problems of two and three steps, get four answers to each, and like an answer that is right
 and names the unit; one thumb in ten is wrong. Then each stage runs as a command on the resulting store, `ppo` after
@@ -68,10 +69,18 @@ def with_thumbs(folder: Path, thumbs: int, seed: int) -> dict[str, Any]:
     }
 
 
-def learned(folder: Path, stage: str, seed: int) -> dict[str, Any]:
+def stage_with_flags(text: str) -> str:
+    """Checks an argument: a stage, and after it flags for it."""
+    if text.split()[0] not in ("dpo", "kto", "ppo"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with dpo, kto or ppo")
+    return text
+
+
+def learned(folder: Path, stage_and_flags: str, seed: int) -> dict[str, Any]:
     """Train a version on the thumbs of the home; returns its id, its manifest's metrics, and the seconds."""
     home = folder / "home"
-    flags = [*FLAGS.get(stage, []), f"--seed={seed}"]
+    stage, *given = stage_and_flags.split()
+    flags = [*FLAGS.get(stage, []), *given, f"--seed={seed}"]
     seconds = 0.0
     if stage == "ppo":
         judge = once(folder / "reward.json", learned, folder, "reward", seed)
@@ -223,7 +232,7 @@ def run_seed(options: argparse.Namespace, seed: int, ends: float) -> dict[str, A
         return part(f"{name}-answers", answered, home, version, 1000 + seed, options.each, options.guarded)
 
     results = {"thumbs": part("thumbs", with_thumbs, folder, options.thumbs, seed), "v1": answers("v1", "v1")}
-    if "ppo" in options.stages:
+    if any(stage.startswith("ppo") for stage in options.stages):
         judge = part("reward", learned, folder, "reward", seed)
         judged = part("pairs", pairs, home, 2000 + seed, options.each // 2)
         results["judge"] = part("judge", agreement, home, judge["version"], judged)
@@ -240,7 +249,9 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, required=True, help="keeps the results of finished parts")
     parser.add_argument("--thumbs", type=int, default=500)
-    parser.add_argument("--stages", nargs="+", choices=("dpo", "kto", "ppo"), default=["dpo", "kto", "ppo"])
+    parser.add_argument(
+        "--stages", nargs="+", type=stage_with_flags, metavar="STAGE", default=["dpo", "kto", "ppo"]
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument(
         "--each", type=int, default=100, help="held-out tasks per language for habit and skill"

@@ -96,7 +96,7 @@ def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:
     loaded = load_for_training(version, home)
     with FeedbackStore.open(home / "feedback.db") as store:
         training = sort_thumbs(feedback.unpaired_rows(store), loaded.window).training
-    recipe = kto.KTORecipe(learning_rate=1e-3, epochs=2, min_steps=2)
+    recipe = kto.KTORecipe(learning_rate=1e-3, beta=0.1, epochs=2, min_steps=2)
     kto.train(loaded.model, loaded.tokenizer, training, recipe, tmp_path)
     parent = load_for_serving(version, home).model
     loaded.model.set_adapter("ref")
@@ -111,7 +111,7 @@ def test_the_reference_of_a_first_adapter_is_the_base(home: Path, tmp_path: Path
     ids = torch.arange(10, 30)[None]
     with torch.no_grad():
         base_logits = parent.loaded.model.eval()(ids).logits
-    recipe = kto.KTORecipe(learning_rate=1e-2, epochs=1, min_steps=2, lora_r=4, lora_alpha=8)
+    recipe = kto.KTORecipe(learning_rate=1e-2, beta=0.1, epochs=1, min_steps=2, lora_r=4, lora_alpha=8)
     model, reference = kto.load_model(parent, recipe)
     training = kto.load_data(parent, StageLocation(home), recipe).training
     kto.train(model, parent.loaded.tokenizer, training, recipe, tmp_path, reference=reference)

@@ -55,7 +55,7 @@ def test_columns_that_are_padding_in_all_rows_are_cut() -> None:
 
 
 def _kto(parent: OpenedParent, folder: Path) -> tuple[Any, dict[str, float]]:
-    recipe = kto.KTORecipe(learning_rate=1e-2, batch_size=8, epochs=1, min_steps=2)
+    recipe = kto.KTORecipe(learning_rate=1e-2, beta=0.1, batch_size=8, epochs=1, min_steps=2)
     data = kto.load_data(parent, StageLocation(parent.versions.home), recipe)
     model, reference = kto.load_model(parent, recipe)
     tokenizer = parent.loaded.tokenizer

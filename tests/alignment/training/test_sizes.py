@@ -46,7 +46,7 @@ def test_the_starters_values_are_those_that_were_measured() -> None:
     kto, dpo, sft, reward = (
         for_size(RECIPES[stage](), stage, 5e6) for stage in ("kto", "dpo", "sft", "reward")
     )
-    assert (kto.learning_rate, kto.epochs, kto.lora_r, kto.lora_alpha) == (1e-4, 4, 32, 64)
+    assert (kto.learning_rate, kto.epochs, kto.beta, kto.lora_r, kto.lora_alpha) == (1e-4, 4, 1, 32, 64)
     assert (dpo.learning_rate, dpo.epochs) == (7e-5, 3)
     assert (sft.learning_rate, sft.epochs, sft.lora_r, sft.lora_alpha) == (1.5e-3, 1, 32, 64)
     assert (reward.learning_rate, reward.epochs, reward.lora_r, reward.lora_alpha) == (3e-4, 3, 16, 32)
