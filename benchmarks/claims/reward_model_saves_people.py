@@ -25,7 +25,7 @@ from feedback_store import FeedbackStore
 
 KIND = "word_one_step"
 RATINGS = (50, 150, 500)
-PROMPTS, ANSWERS, EACH = 250, 10, 100
+PROMPTS, ANSWERS, EACH = 250, 20, 100
 
 TEXTS = {
     "en": ClaimTexts(
@@ -33,10 +33,10 @@ TEXTS = {
         "answers as one wants: from the same ratings more is learned through it than directly.",
         done="Simulated people chatted with v1 about one-step word problems, thinking, and gave 50, 150 and 500 "
         "thumbs, one in ten wrong; they like a right answer that names its unit. Directly: `kto` on these thumbs. "
-        "Through a reward model: `reward` on the same thumbs scored 2,500 new answers of v1 (ten to each of 250 new "
-        "problems), and one pass of `kto` learned from the best and the worst of each ten. Lift is the gain of liked "
-        "greedy answers on 200 held-out problems a seed. Agreement is how often the reward model's score has the sign "
-        "of the thumb that an answer of v1 to these problems deserves.",
+        "Through a reward model: `reward` on the same thumbs scored 5,000 new answers of v1 (twenty to each of 250 "
+        "new problems), and one pass of `kto` learned from the best and the worst of each twenty. Lift is the gain of "
+        "liked greedy answers on 200 held-out problems a seed. Agreement is how often the reward model's score has the "
+        "sign of the thumb that an answer of v1 to these problems deserves.",
         refuted="With few ratings, 50 and 150, nothing more learned through the reward model than directly, beyond the "
         "interval of the difference.",
     ),
@@ -45,7 +45,7 @@ TEXTS = {
         "经过它学到的比直接学到的多。",
         done="模拟的人和 v1 聊一步应用题（开启思考），分别给出 50、150、500 个赞踩，十个里有一个评错；"
         "人们喜欢答对并写出单位的回答。直接学：用这些赞踩做 `kto`。经奖励模型学：用同样的赞踩做 `reward`，"
-        "给 v1 的 2500 个新回答打分（250 道新题，每题十个），再用每十个里最好和最差的做一遍 `kto`。"
+        "给 v1 的 5000 个新回答打分（250 道新题，每题二十个），再用每二十个里最好和最差的做一遍 `kto`。"
         "提升是每个种子 200 道留出题上受喜欢的贪心回答增加了多少。一致率是奖励模型打分的正负与 v1 对这些题的"
         "回答应得的赞踩相同的比例。",
         refuted="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多，即差值没有超出区间。",
