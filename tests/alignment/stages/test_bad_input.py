@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from alignment.__main__ import main
 from alignment.ppo import run_state
+from alignment.stages import sft
 from alignment.training import output_version
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
@@ -243,6 +244,24 @@ def test_a_released_parent_that_was_deleted_is_named(home: Path, capsys: pytest.
     shutil.rmtree(tiny_home(home) / "versions" / "v1")
     assert run(home, "sft", [good("sft", "What is 3 + 2?")]) == 2
     assert "no version 'v1'" in (error := capsys.readouterr().err) and "It is the released one" in error
+
+
+def test_a_release_in_the_middle_of_a_training_changes_neither(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [good("sft", f"What is {number} + 2?") for number in range(3)]
+    assert run(tiny_home(home), "sft", rows) == 0
+    train = sft.train
+
+    def train_while_another_is_released(*arguments: Any, **options: Any) -> dict[str, float]:
+        metrics = train(*arguments, **options)
+        Versions(home).release("v2")
+        return metrics
+
+    monkeypatch.setattr(sft, "train", train_while_another_is_released)
+    assert run(home, "sft", rows, "--seed=2") == 0
+    assert Versions(home).released() == "v2"
+    assert Versions(home).open("v3").manifest.parent == "v1"
 
 
 def test_memory_that_runs_out_is_reported(
