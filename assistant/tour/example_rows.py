@@ -13,8 +13,8 @@ from feedback_store.rows.exporters import rows
 VoteKind = Literal["up", "down", "left", "right", "both_good", "both_bad", "correction"]
 THUMBS = ("up", "down")
 RATER = "visitor"
-FORMATS = ("trl-kto", "trl-preference", "trl-sft")
-"""The kinds of rows that a vote can become, in the order in which they are shown."""
+FORMATS = ("trl-preference", "trl-kto", "trl-sft")
+"""The kinds of rows that a vote can become, in the order in which they are shown: what says most comes first."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def result(name: str, context: Context, measured: Measured) -> document.Result:
     """What was measured, and by which command, when, on which machine and in which parts."""
     parts = context.parts()
     return {
-        "command": document.command(name),
+        "command": document.command(name) + (" --quick" if context.quick else ""),
         "quick": context.quick,
         "date": datetime.fromtimestamp(parts[-1]["ended"], UTC).date().isoformat(),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count()},
@@ -129,11 +130,21 @@ def main(arguments: list[str] | None = None) -> None:
     if options.document:
         document.write(docs, CLAIMS)
         return
+    try:
+        measure_all(options.claims or list(CLAIMS), options, docs)
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped. What is finished is kept: the same command goes on from there.") from None
+
+
+def measure_all(names: Sequence[str], options: argparse.Namespace, docs: Path) -> None:
+    """Measure claims one after the other; with a seed, only its parts."""
     quiet_libraries()
     out = options.out.absolute()
-    for name in options.claims or CLAIMS:
+    for name in names:
         began = time.monotonic()
         context = Context(out / ("quick" if options.quick else "full") / name, options.quick, options.seed)
+        if options.seed is None and (finished := len(context.parts())):
+            print(f"{name}: {finished} parts were finished before and are kept", flush=True)
         if options.seed is not None:
             CLAIMS[name].run(context)
             continue

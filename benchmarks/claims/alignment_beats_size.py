@@ -21,10 +21,11 @@ from assistant.bases.base import STARTER_FOLDER
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
+    DECLINED,
     KIND_NAMES,
     TALK,
     answer_tasks,
@@ -80,7 +81,6 @@ NAMES = {
     "small-aligned": Text("1.2M, SFT and DPO", "1.2M，SFT 和 DPO"),
 }
 ALIGNED, LARGE = "small-aligned", ("large", "large-prompted")
-DECLINED = "outside"
 """The kind of questions that are answered right by declining them."""
 COLOURS = {
     "large": plots.GREY,
@@ -251,31 +251,47 @@ def report(measured: Measured) -> Report:
         place for place, kind in enumerate(measured["kinds"] * len(measured["pairs"])) if kind != DECLINED
     ]
     answered = {
-        model: intervals.share(sum(right_of(measured, model)[place] for place in asked), len(asked)).percent
+        model: intervals.share(sum(right_of(measured, model)[place] for place in asked), len(asked))
         for model in (ALIGNED, LARGE[0])
     }
     aligned, sft = accuracy(measured, ALIGNED).percent, accuracy(measured, "small-sft").percent
     counts = [str(count) for count in measured["pairs"]]
-    beats = [gain.low > 0 for gain in gains]
+    conditions = [
+        Condition(
+            Text("It beats the large model that is asked in the same way.", "胜过用同样方式提问的大模型。"),
+            gains[0].low > 0,
+        ),
+        Condition(
+            Text("It beats the large model that is shown two solved examples.", "胜过先看两道例题的大模型。"),
+            gains[1].low > 0,
+        ),
+    ]
     return Report(
-        verdict="held" if all(beats) else "partly" if beats[0] else "not held",
+        # A small model that loses to the large one asked in the same way refutes the claim alone.
+        verdict=verdict_of(conditions) if conditions[0].is_met else "not held",
+        conditions=conditions,
         plain=Text(
             f"Of 100 questions the small aligned model answers {accuracy(measured, ALIGNED).of_hundred} right, and "
             f"the unaligned one of four times its size {accuracy(measured, LARGE[0]).of_hundred}. Shown two solved "
-            f"examples first, the large one answers {accuracy(measured, LARGE[1]).of_hundred} right.",
+            f"examples first, the large one answers {accuracy(measured, LARGE[1]).of_hundred} right. "
+            "Without the questions that are to be declined, the first two answer "
+            f"{answered[ALIGNED].of_hundred} and {answered[LARGE[0]].of_hundred}.",
             f"100 个问题，对齐的小模型答对 {accuracy(measured, ALIGNED).of_hundred} 个，四倍大的未对齐模型答对 "
             f"{accuracy(measured, LARGE[0]).of_hundred} 个。先给大模型看两道解好的例题，它答对 "
-            f"{accuracy(measured, LARGE[1]).of_hundred} 个。",
+            f"{accuracy(measured, LARGE[1]).of_hundred} 个。不算应当婉拒的问题，前两个答对 "
+            f"{answered[ALIGNED].of_hundred} 个和 {answered[LARGE[0]].of_hundred} 个。",
         ),
         finding=Text(
             f"The aligned 1.2M model is right on {aligned} of the tasks, the unaligned 4.9M one on {plain} "
             f"(a gain of {gains[0].points} points); where only one of them is right, it is the aligned one in {wins} "
             f"of {decided} tasks. Much of that is declining: without the questions that are to be declined it is "
-            f"{answered[ALIGNED]} against {answered[LARGE[0]]}. Prompted by two examples, the unaligned one is right "
-            f"on {prompted} ({gains[1].points} points). SFT alone reaches {sft}; DPO had {', '.join(counts)} pairs.",
+            f"{answered[ALIGNED].percent} against {answered[LARGE[0]].percent}. Prompted by two examples, the "
+            f"unaligned one is right on {prompted} ({gains[1].points} points). SFT alone reaches {sft}; DPO had "
+            f"{', '.join(counts)} pairs.",
             f"对齐的 1.2M 模型答对 {aligned}，未对齐的 4.9M 模型答对 {plain}（相差 {gains[0].points} 个百分点）；"
             f"两者只有一个答对的 {decided} 道题中，答对的是对齐模型的占 {wins}。"
-            f"其中很多是婉拒：不算应当婉拒的问题，是 {answered[ALIGNED]} 对 {answered[LARGE[0]]}。"
+            f"其中很多是婉拒：不算应当婉拒的问题，是 {answered[ALIGNED].percent} 对 "
+            f"{answered[LARGE[0]].percent}。"
             f"先给两个例子时，未对齐的答对 {prompted}"
             f"（{gains[1].points} 个百分点）。只做 SFT 答对 {sft}；DPO 用了 {'、'.join(counts)} 对。",
         ),

@@ -14,7 +14,7 @@ from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens, load_base
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context, load, run_stage
 from benchmarks.loop.simulated_people import People, chat_and_rate
 
@@ -34,7 +34,7 @@ TEXTS = {
         "240 tokens. Outside of its thought, a reply asks on if its first line is a question; else it answers right if "
         "it passes the task's checks; all else, wrong answers too, is something else.",
         refuted="The base answers as often as v1 does, in either form; or it never asks on; or the aligned version "
-        "answers right less often than v1, or names the unit no more often.",
+        "answers right less often than v1, beyond the intervals, or names the unit no more often.",
     ),
     "zh": ClaimTexts(
         claim="基座模型只会续写。你问它一个问题，它可能接着写出更多问题，因为文本里问题后面常常还是问题。"
@@ -46,7 +46,7 @@ TEXTS = {
         "贪心解码，最多 240 个词元。不算思考部分：回复的第一行是问句，就算接着提问；否则通过该题的检查就算答对；"
         "其余都算别的内容，答错也在内。",
         refuted="在任一形式中，基座回答得和 v1 一样多；或者它从不接着提问；"
-        "或者对齐版本比 v1 答对得少，或写单位的次数没有变多。",
+        "或者对齐版本比 v1 答对得少，且超出区间，或写单位的次数没有变多。",
     ),
 }
 NAMES = {
@@ -55,6 +55,7 @@ NAMES = {
     "aligned": Text("aligned", "对齐"),
 }
 FORM_NAMES = {"text": Text("bare text", "裸文本"), "chat": Text("chat", "对话")}
+ASKED_BY = {"text": Text("by bare text", "用裸文本"), "chat": Text("in a chat", "在对话中")}
 DOES_NAMES = {
     "answers right": Text("answers right", "答对"),
     "asks on": Text("asks on", "接着提问"),
@@ -153,21 +154,51 @@ def report(measured: Measured) -> Report:
             rows.append([FORM_NAMES[form], text, *cells, by_seed, unit.percent])
     right = {(form, name): figures[form, name, "answers right"] for form in FORMS for name in NAMES}
     asked = {form: figures[form, "base", "asks on"] for form in FORMS}
-    held = [
-        all(right[form, "base"].high < right[form, "v1"].low for form in FORMS),
-        all(asked[form].low > figures["chat", "v1", "asks on"].high for form in FORMS),
-        right["chat", "aligned"].high >= right["chat", "v1"].low,
-        figures["chat", "aligned", "unit"].low > figures["chat", "v1", "unit"].high,
+    conditions = [
+        *(
+            Condition(
+                Text(
+                    f"Asked {ASKED_BY[form].en}, v1 answers more right than the base.",
+                    f"{ASKED_BY[form].zh}提问时，v1 答对的比基座多。",
+                ),
+                right[form, "base"].high < right[form, "v1"].low,
+            )
+            for form in FORMS
+        ),
+        Condition(
+            Text(
+                "The base asks on, instead of answering, more often than v1.",
+                "基座比 v1 更常接着提问而不回答。",
+            ),
+            all(asked[form].low > figures["chat", "v1", "asks on"].high for form in FORMS),
+        ),
+        Condition(
+            Text(
+                "The aligned version answers no fewer right than v1, within the intervals.",
+                "在区间之内，对齐版本答对的不比 v1 少。",
+            ),
+            right["chat", "aligned"].high >= right["chat", "v1"].low,
+        ),
+        Condition(
+            Text(
+                "The aligned version names the unit more often, as people like it.",
+                "对齐版本更常写出单位，这正是人们喜欢的。",
+            ),
+            figures["chat", "aligned", "unit"].low > figures["chat", "v1", "unit"].high,
+        ),
     ]
     return Report(
-        verdict="held" if all(held) else "partly" if any(held) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
             f"Of 100 questions asked in a chat, the base answers {right['chat', 'base'].of_hundred} right, the version "
             f"taught to answer (v1) {right['chat', 'v1'].of_hundred}, and the one that people's thumbs trained on top "
-            f"{right['chat', 'aligned'].of_hundred}.",
+            f"{right['chat', 'aligned'].of_hundred}. Asked by bare text, as its own texts go on, the base answers "
+            f"{right['text', 'base'].of_hundred} right and v1 {right['text', 'v1'].of_hundred}.",
             f"在对话里问 100 个问题，基座答对 {right['chat', 'base'].of_hundred} 个，学过回答的版本（v1）答对 "
             f"{right['chat', 'v1'].of_hundred} 个，再用人的赞踩训练过的版本答对 "
-            f"{right['chat', 'aligned'].of_hundred} 个。",
+            f"{right['chat', 'aligned'].of_hundred} 个。像它读过的文本那样用裸文本问，基座答对 "
+            f"{right['text', 'base'].of_hundred} 个，v1 答对 {right['text', 'v1'].of_hundred} 个。",
         ),
         finding=Text(
             f"Asked in a chat, thinking, the base answers right {right['chat', 'base'].percent}, v1 "

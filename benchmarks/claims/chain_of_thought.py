@@ -10,7 +10,7 @@ from alignment.evaluation.answering import EvaluatedAnswer, answer
 from alignment.suites.starter_suite import select_tasks
 from alignment.suites.task_file import Task
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context, load
 
 STEPS = {
@@ -124,9 +124,9 @@ def outcome(answers: Sequence[EvaluatedAnswer]) -> dict[str, list[int]]:
 def report(measured: Measured) -> Report:
     """Right answers and tokens of both modes by the number of steps, and their differences."""
     rows: list[list[Text | str]] = []
-    gained: dict[str, list[bool]] = {}
+    conditions: list[Condition] = []
     findings = []
-    plain: dict[str, list[tuple[str, str, str]]] = {"en": [], "zh": []}
+    plain: dict[str, list[tuple[str, str, str]]] = {}
     for model, by_steps in measured.items():
         for steps, modes in by_steps.items():
             right = {
@@ -135,11 +135,18 @@ def report(measured: Measured) -> Report:
             tokens = {mode: intervals.mean(each["tokens"]) for mode, each in modes.items()}
             gain = intervals.difference(modes["at once"]["right"], modes["steps"]["right"])
             if int(steps) > 1:
-                gained.setdefault(model, []).append(gain.low > 0)
+                conditions.append(
+                    Condition(
+                        Text(
+                            f"Steps help beyond the interval: {NAMES[model].en} of {steps} steps.",
+                            f"写步骤的帮助超出区间：{NAMES[model].zh} {steps} 步。",
+                        ),
+                        gain.low > 0,
+                    )
+                )
                 findings.append((model, steps, gain.points))
                 counts = [right[mode].of_hundred for mode in ("at once", "steps")]
-                plain["en"].append((model, steps, f"{counts[0]} at once and {counts[1]} with steps"))
-                plain["zh"].append((model, steps, f"直接 {counts[0]}，写步骤 {counts[1]}"))
+                plain.setdefault(model, []).append((steps, *counts))
             rows.append(
                 [
                     NAMES[model],
@@ -151,18 +158,26 @@ def report(measured: Measured) -> Report:
                     f"{tokens['steps']}",
                 ]
             )
-    every = [value for values in gained.values() for value in values]
     return Report(
-        verdict="held" if all(every) else "partly" if any(every) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
-            "Right answers of 100: "
-            + "; ".join(
-                f"{NAMES[model].en} of {steps} steps: {counts}" for model, steps, counts in plain["en"]
-            )
-            + ".",
-            "100 道题答对多少："
-            + "；".join(f"{NAMES[model].zh} {steps} 步{counts}" for model, steps, counts in plain["zh"])
-            + "。",
+            "Right answers of 100, at once and with written steps. "
+            + " ".join(
+                f"{NAMES[model].en[0].upper()}{NAMES[model].en[1:]}: "
+                + ", ".join(
+                    f"{at_once} and {with_steps} ({steps} steps)" for steps, at_once, with_steps in counts
+                )
+                + "."
+                for model, counts in plain.items()
+            ),
+            "100 道题，直接回答和写出步骤各答对多少。"
+            + "".join(
+                f"{NAMES[model].zh}："
+                + "、".join(f"{steps} 步 {at_once} 和 {with_steps}" for steps, at_once, with_steps in counts)
+                + "。"
+                for model, counts in plain.items()
+            ),
         ),
         finding=Text(
             "Points gained by steps: "

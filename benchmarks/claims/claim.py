@@ -41,6 +41,19 @@ class ClaimTexts:
     """What would have refuted the claim."""
 
 
+class Condition(NamedTuple):
+    """One thing that had to be seen for a claim to hold, and whether it was."""
+
+    text: Text
+    is_met: bool
+
+
+def verdict_of(conditions: Sequence[Condition]) -> Verdict:
+    """Held if every condition is met, not held if none is."""
+    met = [condition.is_met for condition in conditions]
+    return "held" if all(met) else "partly" if any(met) else "not held"
+
+
 @dataclass(frozen=True)
 class Report:
     """What a measurement says."""
@@ -48,6 +61,8 @@ class Report:
     verdict: Verdict
     plain: Text
     """What was seen, in words for everybody: rounded counts, no intervals, no terms that a newcomer does not know."""
+    conditions: Sequence[Condition]
+    """What had to be seen for the claim to hold."""
     finding: Text
     """The figures that decide, with their intervals, in a sentence or two."""
     head: Sequence[Text | str]

@@ -25,18 +25,21 @@ INTRODUCTION = Text(
     "laptop. `python -m benchmarks.claims` measures them all, `python -m benchmarks.claims NAME` one of them; "
     "what was measured lies in the folder `docs/claims`, and this page is made from it. Brackets hold 95 % intervals: "
     "Wilson's for shares, the bootstrap over tasks for means and differences. Trained figures come from three seeds, "
-    "each with data and held-out tasks of its own. Nothing was tuned on the tasks reported here. A claim held if "
-    "nothing was seen of what would have refuted it, and in part if only some of it was seen. "
+    "each with data and held-out tasks of its own. Nothing was tuned on the tasks reported here. What had to be "
+    "seen for a claim to hold stands below each, and whether it was (✓ or ✗): with all of it the claim held, with some "
+    "of it in part. "
     "[中文](claims.zh.md)",
     "一个会续写的模型怎样变成助手，关于这件事的每个说法都可以在这里检验，用的模型在笔记本电脑上就能跑。"
     "`python -m benchmarks.claims` 测量全部说法，`python -m benchmarks.claims NAME` 只测其中一个；"
     "测得的数据在文件夹 `docs/claims` 里，本页由它们生成。方括号里是 95% 区间：比例用 Wilson 法，"
     "均值和差用对任务的自助法。凡是训练得来的数都用了三个种子，每个种子有自己的数据和留出任务。"
-    "没有任何设置是在这里报告的任务上调出来的。会推翻它的结果一个也没有出现，就算成立；只出现一部分，就算部分成立。[English](claims.md)",
+    "没有任何设置是在这里报告的任务上调出来的。每个说法下面列出它成立所需的条件，"
+    "✓ 表示满足，✗ 表示不满足：全部满足就算成立，只满足一部分就算部分成立。[English](claims.md)",
 )
 QUICK = Text(
-    "**A quick run: far too small to say anything. It only shows that the program works.**",
-    "**这是快速运行，规模太小，说明不了什么，只用来确认程序能跑通。**",
+    '**A quick run: far too small to say anything. It only shows that the program works. The sizes under "What was '
+    'done" are those of a full run.**',
+    "**这是快速运行，规模太小，说明不了什么，只用来确认程序能跑通。“做了什么”里的数量是完整运行的。**",
 )
 HEAD = (Text("Claim", "说法"), Text("Did it hold?", "成立吗？"), Text("What was seen", "看到了什么"))
 VERDICTS = {
@@ -44,7 +47,8 @@ VERDICTS = {
     "partly": Text("It held in part.", "部分成立。"),
     "not held": Text("It did not hold.", "不成立。"),
 }
-FIGURES = Text("The figures that decide.", "决定的数字。")
+FIGURES = Text("The figures that decide.", "关键数字。")
+MARKS = {True: "✓", False: "✗"}
 CLAIM = Text("The claim.", "说法。")
 DONE = Text("What was done.", "做了什么。")
 REFUTED = Text("What would have refuted it.", "什么结果会推翻它。")
@@ -89,10 +93,14 @@ def write(docs: Path, claims: Mapping[str, ModuleType]) -> None:
 
 
 def summary(results: Mapping[str, Result], reports: Mapping[str, Report]) -> dict[str, Any]:
-    """Of each measured claim, by its name: verdict, plain words and figures by language, command, date."""
+    """Of each measured claim, by its name: verdict, plain words, conditions and figures by language, command, date."""
     return {
         name: {
             "verdict": report.verdict,
+            "conditions": [
+                {"is_met": condition.is_met, **{code: condition.text.of(code) for code in LANGUAGES}}
+                for condition in report.conditions
+            ],
             "plain": {language: _spaced(report.plain.of(language), language) for language in LANGUAGES},
             "finding": {language: _spaced(report.finding.of(language), language) for language in LANGUAGES},
             "command": results[name]["command"],
@@ -146,6 +154,10 @@ def section(
         cells = [[_cell(cell, language) for cell in row] for row in (report.head, *report.rows)]
         parts += [
             f"**{VERDICTS[report.verdict].of(language)}** {report.plain.of(language)}",
+            "\n".join(
+                f"- {MARKS[condition.is_met]} {condition.text.of(language)}"
+                for condition in report.conditions
+            ),
             f"**{FIGURES.of(language)}** {report.finding.of(language)}",
             f"![{title}](images/claims/{PLOTS[language].format(name=name)})",
             table(cells),

@@ -13,7 +13,7 @@ from alignment.data.demonstration_rows import tokenize_demonstrations
 from alignment.errors import TrainingError
 from alignment.stages.sft import SFTRecipe
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
@@ -181,7 +181,27 @@ def report(measured: Measured) -> Report:
     too_low = min(curve) not in flat
     wide = max(flat) / min(flat) >= 2
     insensitive = len(warm) == len(warmups) and max(warm) - min(warm) < max(good) - min(good)
-    holds = [bool(diverged), too_low, wide, insensitive]
+    conditions = [
+        Condition(
+            Text("A learning rate that is too high makes the loss diverge.", "学习率太高，损失会发散。"),
+            bool(diverged),
+        ),
+        Condition(
+            Text("One that is too low learns less.", "学习率太低，学得较少。"),
+            too_low,
+        ),
+        Condition(
+            Text(
+                "Between them is a flat region of at least a factor of two.",
+                "两者之间有一段平坦区域，宽度至少两倍。",
+            ),
+            wide,
+        ),
+        Condition(
+            Text("Warm-up matters less than the learning rate.", "预热长度的影响比学习率小。"),
+            insensitive,
+        ),
+    ]
     lowest = curve[min(curve)]
     curve_end = lowest.value - min(good) if lowest else math.nan
     spread = max(warm) - min(warm) if warm else math.nan
@@ -199,12 +219,14 @@ def report(measured: Measured) -> Report:
     ]:
         rows.append([*name.split(", "), str(figures) if figures else DIVERGED])
     return Report(
-        verdict="held" if all(holds) else "partly" if any(holds) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
-            f"With a learning rate from {min(flat):g} to {max(flat):g} training ends about equally well. "
+            f"An adapter of rank {RANK} ends about equally well with a learning rate from {min(flat):g} to "
+            f"{max(flat):g}. "
             + (f"From {first} on it breaks the model. " if diverged else "")
             + f"With {min(curve):g} the loss ends {curve_end:.2f} higher than with the best.",
-            f"学习率从 {min(flat):g} 到 {max(flat):g}，训练结果差不多一样好。"
+            f"秩为 {RANK} 的适配器，学习率从 {min(flat):g} 到 {max(flat):g}，训练结果差不多一样好。"
             + (f"从 {first} 起会把模型训坏。" if diverged else "")
             + f"用 {min(curve):g} 时，最后的损失比最好的高 {curve_end:.2f}。",
         ),
@@ -242,8 +264,17 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         plots.line(left, list(good), list(good.values()), name, colour)
         bad = [rate for rate in curve if rate not in good]
         # On top, because a loss that diverged has no height.
-        left.plot(bad, [0.97] * len(bad), "x", color=colour, ms=8, transform=left.get_xaxis_transform())
-    left.plot([], [], "x", color=plots.GREY, ms=8, label=DIVERGED.of(language))
+        words = Text(f"rank {rank}, diverged", f"秩 {rank}，发散").of(language)
+        height = 0.97 - 0.05 * list(curves).index(rank)
+        left.plot(
+            bad,
+            [height] * len(bad),
+            "x",
+            color=colour,
+            ms=8,
+            label=words,
+            transform=left.get_xaxis_transform(),
+        )
     for axes in (left, right):
         axes.axhline(before, color=plots.GREY, ls=":", lw=1)
     kept = {warmup: each for warmup, each in warmups.items() if each is not None}

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import SHAPES, new_model, pretrain_model, raw_text, text_loss
@@ -103,14 +103,34 @@ def report(measured: Measured) -> Report:
     underfits = training[small][-1].low > training[large][-1].high
     overfits = gap[large][0].low > gap[small][0].high
     closes = all(gaps[-1].high < gaps[0].low for gaps in gap.values())
-    holds = [underfits, overfits, closes]
+    conditions = [
+        Condition(
+            Text(
+                "The smallest model fits all of the text worse than the largest.",
+                "最小的模型对全部文本的拟合不如最大的。",
+            ),
+            underfits,
+        ),
+        Condition(
+            Text(
+                f"On {percents[0]} % of the text the largest model overfits more than the smallest.",
+                f"只用 {percents[0]}% 的文本时，最大的模型比最小的更过拟合。",
+            ),
+            overfits,
+        ),
+        Condition(
+            Text("With all of the text every model overfits less.", "用全部文本时，每个模型都较少过拟合。"),
+            closes,
+        ),
+    ]
     rows: list[list[Text | str]] = [
         [size, f"{percent} %", str(training[size][place]), str(held_out[size][place]), str(gap[size][place])]
         for size in sizes
         for place, percent in enumerate(percents)
     ]
     return Report(
-        verdict="held" if all(holds) else "partly" if any(holds) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
             "Loss says how badly a text is predicted: 0 would be perfect. Reading all of the text, the smallest model "
             f"comes down to {training[small][-1].value:.2f} and the largest to {training[large][-1].value:.2f}. "

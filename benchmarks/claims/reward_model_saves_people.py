@@ -17,7 +17,7 @@ from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context, load, run_stage
 from benchmarks.loop.simulated_people import People, chat_and_rate, likes
 from benchmarks.training.rated_home import rate_rows
@@ -51,6 +51,7 @@ TEXTS = {
         refuted="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多，即差值没有超出区间。",
     ),
 }
+BEFORE = Text("before", "训练前")
 WAYS = {"direct": Text("directly", "直接"), "through": Text("through a reward model", "经奖励模型")}
 
 
@@ -202,11 +203,20 @@ def report(measured: Measured) -> Report:
                 intervals.share(sum(agreement), len(agreement)).percent,
             ]
         )
-    few = list(more.values())[:2]
-    held = [each.low > 0 for each in few]
+    conditions = [
+        Condition(
+            Text(
+                f"With {count} ratings more is learned through the reward model than directly.",
+                f"{count} 个评价时，经奖励模型比直接学到的多。",
+            ),
+            each.low > 0,
+        )
+        for count, each in list(more.items())[:2]
+    ]
     share = intervals.share(sum(before), len(before)).percent
     return Report(
-        verdict="held" if all(held) else "partly" if any(held) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
             f"Before, people like {intervals.share(sum(before), len(before)).of_hundred} of 100 answers. Learned from "
             "their thumbs directly, and through a reward model that rates in their place: "
@@ -238,18 +248,20 @@ def report(measured: Measured) -> Report:
 
 
 def draw(measured: Measured, figure: Figure, language: Language) -> None:
-    """Lift by the number of ratings, both ways; and the reward model's agreement."""
+    """Liked answers by the number of ratings, both ways; and the reward model's agreement."""
     left, right = figure.subplots(1, 2)
     counts = counts_of(measured)
     places = list(map(int, counts))
     before = pooled(measured, "v1")
     for (way, name), colour in zip(WAYS.items(), (plots.ORANGE, plots.GREEN), strict=True):
-        lifts = [intervals.difference(before, pooled(measured, count, way)) for count in counts]
-        plots.line(left, places, lifts, name.of(language), colour, scale=100)
+        liked_answers = [pooled(measured, count, way) for count in counts]
+        shares = [intervals.share(sum(values), len(values)) for values in liked_answers]
+        plots.line(left, places, shares, name.of(language), colour, scale=100)
+    left.axhline(100 * sum(before) / len(before), color=plots.GREY, ls=":", label=BEFORE.of(language))
     agreement = [pooled(measured, count, "agrees") for count in counts]
     shares = [intervals.share(sum(values), len(values)) for values in agreement]
     plots.line(right, places, shares, "", plots.BLUE, scale=100)
-    left.set(ylabel=Text("lift of liked answers, points", "受喜欢的回答的提升，百分点").of(language))
+    left.set(ylabel=Text("liked answers, %", "受喜欢的回答，%").of(language), ylim=(0, 102))
     right.set(
         ylabel=Text("agreement with held-out ratings, %", "与留出评价的一致率，%").of(language),
         ylim=(40, 102),
@@ -259,4 +271,4 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
             xlabel=Text("ratings", "评价数").of(language), xscale="log", xticks=places, xticklabels=counts
         )
         axes.minorticks_off()
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -6,10 +6,11 @@ from matplotlib.figure import Figure
 
 from alignment.suites.starter_suite import select_tasks
 from benchmarks.claims import plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
+    DECLINED,
     KIND_NAMES,
     answer_tasks,
     count_right,
@@ -98,6 +99,18 @@ def fewest(curve: dict[int, Interval], wanted: float) -> int | None:
     return min((count for count, figure in curve.items() if figure.value >= wanted), default=None)
 
 
+def declined(seeds: list[dict[str, list[int]]]) -> Text:
+    """Says how many of the right answers are declined questions, if there are any: they are learned first."""
+    right = {kind: sum(seed[kind][0] for seed in seeds) for kind in seeds[0]}
+    share = right.get(DECLINED, 0) / max(1, sum(right.values()))
+    if not share:
+        return Text("", "")
+    return Text(
+        f" ({100 * share:.0f} % of what is right is declining a question that it should decline)",
+        f"（答对的里面 {100 * share:.0f}% 是该婉拒的问题）",
+    )
+
+
 def report(measured: Measured) -> Report:
     """Accuracy by number of demonstrations, and how many pretraining saves."""
     curves = {
@@ -110,7 +123,22 @@ def report(measured: Measured) -> Report:
     better = [count for count in counts if with_text[count].low > without[count].high]
     enough = fewest(with_text, without[most].value)
     saves = enough is not None and enough <= most / 10
-    held = saves and len(better) > 0
+    conditions = [
+        Condition(
+            Text(
+                "From some number of demonstrations more is learned after pretraining than without.",
+                "在某个示范数上，预训练后学到的比不预训练多。",
+            ),
+            bool(better),
+        ),
+        Condition(
+            Text(
+                f"After pretraining, a tenth of {most:,} demonstrations teaches as much as {most:,} without.",
+                f"预训练后，{most:,} 条示范的十分之一学到的不少于不预训练的 {most:,} 条。",
+            ),
+            saves,
+        ),
+    ]
     rows: list[list[Text | str]] = [
         [f"{count:,}", *(curves[start][count].percent for start in NAMES)] for count in with_text
     ]
@@ -125,14 +153,17 @@ def report(measured: Measured) -> Report:
         else f"预训练后，多少条示范都不及不预训练的 {most:,} 条"
     )
     middle = counts[len(counts) // 2]
+    by_declining = declined(measured["pretrained"][str(middle)])
     return Report(
-        verdict="held" if held else "partly" if better else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
             f"Taught by {middle:,} written answers, a model that had read raw text before answers "
-            f"{with_text[middle].of_hundred} of 100 questions right, one that had not {without[middle].of_hundred}. "
+            f"{with_text[middle].of_hundred} of 100 questions right, one that had not {without[middle].of_hundred}"
+            f"{by_declining.en}. "
             f"Taught by {most:,}, they answer {with_text[most].of_hundred} and {without[most].of_hundred}.",
             f"用 {middle:,} 条写好的回答来教，先读过原始文本的模型 100 个问题答对 {with_text[middle].of_hundred} 个，"
-            f"没读过的答对 {without[middle].of_hundred} 个；用 {most:,} 条来教，分别答对 "
+            f"没读过的答对 {without[middle].of_hundred} 个{by_declining.zh}；用 {most:,} 条来教，分别答对 "
             f"{with_text[most].of_hundred} 个和 {without[most].of_hundred} 个。",
         ),
         finding=Text(
@@ -155,11 +186,9 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
         curve = [accuracy(seeds) for seeds in measured[start].values()]
         plots.line(left, places, curve, name.of(language), colour, 100)
     kinds = list(measured["pretrained"]["0"][0])
+    middle = counts[1:][len(counts[1:]) // 2]
     for number, (start, colour) in enumerate((("pretrained", plots.GREEN), ("random", plots.ORANGE))):
-        half = len(counts) // 2
-        shares = [
-            accuracy([{kind: seed[kind]} for seed in measured[start][str(counts[half])]]) for kind in kinds
-        ]
+        shares = [accuracy([{kind: seed[kind]} for seed in measured[start][str(middle)]]) for kind in kinds]
         heights = [place + 0.36 * number for place in range(len(kinds))]
         right.barh(heights, [100 * share.value for share in shares], 0.34, color=colour)
     left.set(
@@ -173,9 +202,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     )
     right.invert_yaxis()
     right.set(
-        title=Text(f"by kind, {counts[half]:,} demonstrations", f"按种类，{counts[half]:,} 条示范").of(
-            language
-        ),
+        title=Text(f"by kind, {middle:,} demonstrations", f"按种类，{middle:,} 条示范").of(language),
         xlim=(0, 100),
     )
     left.legend()

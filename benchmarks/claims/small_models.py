@@ -34,6 +34,8 @@ BLOCK, WINDOW = 256, 1024
 BASE_TOKENS = 4_000 * BLOCK
 """What the 1.2M bases read that several claims share: 1,024,000 tokens, once."""
 DOCUMENTS_AT_ONCE = 200
+DECLINED = "outside"
+"""The kind of question that an assistant should decline."""
 TALK = ("concept", "identity", "smalltalk", "outside")
 """Kinds that need no steps. They are asked without thinking, and all others with it."""
 KIND_NAMES = {

@@ -9,7 +9,16 @@ from alignment.starter import corpus
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import Task
 from benchmarks.claims import plots
-from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import (
+    LANGUAGES,
+    ClaimTexts,
+    Condition,
+    Language,
+    Measured,
+    Report,
+    Text,
+    verdict_of,
+)
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
@@ -129,17 +138,40 @@ def report(measured: Measured) -> Report:
         for arms in ({"en": "en", "zh": "zh"}, {"en": "zh", "zh": "en"})
     )
     alone = accuracy(measured["english base"], "zh")
-    lifted = [transfers(measured, language) for language in LANGUAGES] + [other["zh"].low > alone.high]
-    half = all(other[language].value >= own[language].value / 2 for language in LANGUAGES)
+    conditions = [
+        Condition(
+            Text("Teaching in Chinese lifts tasks in English.", "用中文教，英文任务有提升。"),
+            transfers(measured, "en"),
+        ),
+        Condition(
+            Text("Teaching in English lifts tasks in Chinese.", "用英文教，中文任务有提升。"),
+            transfers(measured, "zh"),
+        ),
+        Condition(
+            Text("It lifts them above a model that never read Chinese.", "提升之后高于从没读过中文的模型。"),
+            other["zh"].low > alone.high,
+        ),
+        Condition(
+            Text(
+                "Teaching in the other language is worth at least half of teaching in the same.",
+                "用另一种语言教，至少有用同一种语言教的一半效果。",
+            ),
+            all(other[language].value >= own[language].value / 2 for language in LANGUAGES),
+        ),
+    ]
     cells = [(kind, language) for kind in kinds_of(measured) for language in LANGUAGES]
     helped = sum(transfers(measured, language, kind) for kind, language in cells)
     return Report(
-        verdict="held" if all(lifted) and half else "partly" if any(lifted) else "not held",
+        verdict=verdict_of(conditions),
+        conditions=conditions,
         plain=Text(
             f"Of 100 questions in Chinese, a model taught to answer in English only answers {other['zh'].of_hundred} "
-            f"right, one taught in Chinese {own['zh'].of_hundred}, and one that never read Chinese {alone.of_hundred}.",
+            f"right, one taught in Chinese {own['zh'].of_hundred}, and one that never read Chinese {alone.of_hundred}. "
+            f"Of {len(cells)} pairs of kind and language, the other language's examples help in {helped or 'none'}.",
             f"100 个中文问题，只用英文教过回答的模型答对 {other['zh'].of_hundred} 个，用中文教的答对 "
-            f"{own['zh'].of_hundred} 个，从没读过中文的答对 {alone.of_hundred} 个。",
+            f"{own['zh'].of_hundred} 个，从没读过中文的答对 {alone.of_hundred} 个。"
+            f"在 {len(cells)} 个“种类与语言”的组合中，另一种语言的例子"
+            + (f"对 {helped} 个有帮助。" if helped else "对哪一个都没有帮助。"),
         ),
         finding=Text(
             f"Chinese tasks: {other['zh'].percent} right when taught in English, {own['zh'].percent} in Chinese, and "

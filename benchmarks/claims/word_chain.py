@@ -18,7 +18,7 @@ from assistant.bases.built_in_cards import SMOLLM2_CARD
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
 from benchmarks.claims import intervals, plots
-from benchmarks.claims.claim import ClaimTexts, Language, Measured, Report, Text
+from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, Report, Text, verdict_of
 from benchmarks.claims.context import Context, load
 
 TIMES, LIMIT = 50, 192
@@ -36,7 +36,7 @@ TEXTS = {
         "examples of its card, 50 times each at temperature 1, without thinking, up to 192 tokens. The entropy is "
         "that of the whole distribution from which a token was drawn. The 50 answers make 25 pairs that share no "
         "answer; how many pairs differ is a share with Wilson's interval. The other intervals resample questions.",
-        refuted="Fifty equal answers to most questions; answers that go on to the limit instead of drawing END; or "
+        refuted="Fifty equal answers to most questions; most answers going on to the limit instead of drawing END; or "
         "different answers at temperature 0, where nothing is drawn.",
     ),
     "zh": ClaimTexts(
@@ -45,7 +45,7 @@ TEXTS = {
         done="入门模型回答 16 个问题（八类留出题，中英文各一道），SmolLM2 回答说明卡上的四个例子，"
         "每个问题在温度 1 下各问 50 次，不思考，最多 192 个词元。熵是抽取每个词元时整个分布的熵。"
         "50 个回答两两配成 25 对，没有回答重复使用；不同的对数是一个比例，区间用 Wilson 法，其他区间对问题重抽样。",
-        refuted="多数问题的 50 个回答都一样；回答一直写到上限也不抽“结束”；或者温度为 0、什么也不抽时，"
+        refuted="多数问题的 50 个回答都一样；多数回答一直写到上限也不抽“结束”；或者温度为 0、什么也不抽时，"
         "回答仍然不同。",
     ),
 }
@@ -138,14 +138,34 @@ def report(measured: Measured) -> Report:
     every = [question for questions in measured.values() for question in questions]
     several = sum(question["different"] > 1 for question in every)
     at_zero = sum(question["greedy_differ"] for question in every)
-    holds = [several > len(every) / 2, at_zero == 0, all(share.value > 0.5 for share in ends.values())]
+    conditions = [
+        Condition(
+            Text(
+                "Most questions get different answers at temperature 1.",
+                "温度 1 时，多数问题得到不同的回答。",
+            ),
+            several > len(every) / 2,
+        ),
+        Condition(
+            Text(
+                "No question gets different answers at temperature 0.", "温度 0 时，没有问题得到不同的回答。"
+            ),
+            at_zero == 0,
+        ),
+        Condition(
+            Text("Most answers of each model end by END.", "每个模型的多数回答以“结束”收尾。"),
+            all(share.value > 0.5 for share in ends.values()),
+        ),
+    ]
     return Report(
-        verdict="held" if all(holds) else "partly" if holds[0] else "not held",
+        # Without different answers there is no chance in it, whatever the others say.
+        verdict=verdict_of(conditions) if conditions[0].is_met else "not held",
+        conditions=conditions,
         plain=Text(
             f"Of {len(every)} questions that were asked {every[0]['times']} times over, {several} got different "
-            f"answers. With drawing switched off (temperature 0), {at_zero} did.",
+            f"answers. With drawing switched off (temperature 0), {at_zero or 'none'} did.",
             f"{len(every)} 个问题各问 {every[0]['times']} 遍，{several} 个得到了不同的回答；"
-            f"不抽样（温度 0）时有 {at_zero} 个。",
+            + (f"不抽样（温度 0）时有 {at_zero} 个。" if at_zero else "不抽样（温度 0）时一个也没有。"),
         ),
         finding=Text(
             f"{several} of {len(every)} questions got more than one answer at temperature 1, and {at_zero} at "

@@ -16,7 +16,7 @@ from assistant.page.tour.tour_views import CLAIMS as SCREENS
 from assistant.page.tour.tour_views import NOT_MEASURED
 from benchmarks.claims import document
 from benchmarks.claims.__main__ import CLAIMS, main
-from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Report, Text
+from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Condition, Report, Text
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import difference, mean, share
 
@@ -38,6 +38,10 @@ def small_claim() -> Any:
         return Report(
             "held",
             Text("Nine of ten.", "十个里有九个。"),
+            [
+                Condition(Text("It differs.", "有不同。"), True),
+                Condition(Text("It ends.", "会结束。"), False),
+            ],
             Text(figure.percent, figure.percent),
             [Text("Share", "比例")],
             [[figure.percent]],
@@ -59,6 +63,7 @@ def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
     document.write(tmp_path, {"word_chain": small_claim(), "two_languages": small_claim()})
     english = (tmp_path / "claims.md").read_text(encoding="utf-8")
     assert english.count("| It held. | Nine of ten. |") == english.count("**It held.** Nine of ten.\n") == 1
+    assert "- ✓ It differs.\n- ✗ It ends.\n" in english
     assert "**The figures that decide.** 90.0 % [59.6, 98.2]" in english
     assert "| 90.0 % [59.6, 98.2] |" in english
     assert (
@@ -71,6 +76,7 @@ def test_documents_plots_and_the_tours_summary_are_made_from_the_results_alone(
     monkeypatch.setattr(claim_results, "DOCS", tmp_path)
     shown = claim_results.claim_results("zh")["word_chain"]
     assert (shown.verdict, shown.plain, shown.plot) == ("held", "十个里有九个。", "word_chain.zh.svg")
+    assert shown.conditions == [("有不同。", True), ("会结束。", False)]
     assert shown.finding == "90.0% [59.6, 98.2]"
     plots = sorted(path.name for path in (tmp_path / "images" / "claims").iterdir())
     assert plots == ["word_chain.svg", "word_chain.zh.svg"]

@@ -7,9 +7,9 @@ TOUR_ENGLISH = TourTexts(
     title="How it works",
     to_chat="To the chat",
     intro_title="How a text predictor becomes an assistant",
-    intro="ChatGPT was made in steps, and each step rests on a claim. Here each is tried on a model small enough for "
-    "this machine: the starter, with 4.9 million parameters. Some you can try yourself, and nothing of that "
-    "is stored; the others were measured.",
+    intro="ChatGPT was made in steps, and each step rests on a claim. Here each is tried on models small enough "
+    "for this machine. Some you can try yourself, on the starter of 4.9 million parameters, and nothing of that is "
+    "stored; all were measured, some on smaller models made in the same way, or on SmolLM2, which others made.",
     contents="The claims",
     live="try it",
     titles={
@@ -102,6 +102,8 @@ TOUR_ENGLISH = TourTexts(
     no_row="This makes no row: nobody knows which of the two to prefer.",
     not_stored="What you do here is stored nowhere.",
     verdicts={"held": "It held.", "partly": "It held in part.", "not held": "It did not hold."},
+    is_met={True: "seen:", False: "not seen:"},
+    enlarge="Tap to enlarge",
     measured="The measurement",
     not_measured="This claim has not been measured yet.",
     not_here="The measurements are not part of this installation. They are in docs/claims.md of the source code.",
@@ -109,6 +111,7 @@ TOUR_ENGLISH = TourTexts(
     again_format="Measured on {date}. To measure it again:",
     figures_help="In the figures, brackets hold the range in which the true value lies with 95 % certainty; 0.3M means "
     "0.3 million parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, "
-    "which is fine-tuning on questions with answers. Every figure, and how it was measured: docs/claims.md in the "
-    "source code.",
+    "which is fine-tuning on questions with answers; a greedy answer takes the likeliest token each time; pass@8 is "
+    "the share of tasks that eight drawn answers solve at least once; nats measure surprise. Every figure, and how it "
+    "was measured: docs/claims.md in the source code.",
 )

@@ -66,6 +66,9 @@ class TourTexts:
 
     # What was measured
     verdicts: dict[str, str]
+    is_met: dict[bool, str]
+    """What the marks before a claim's conditions say."""
+    enlarge: str
     """By the verdict of a result: held, partly, not held."""
     measured: str
     """What unfolds the plot of a claim that can be tried."""

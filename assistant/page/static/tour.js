@@ -64,6 +64,11 @@ new MutationObserver(() => {
   if (!drawn) return;
   document.documentElement.lang = drawn.lang;
   document.title = drawn.dataset.title;
+  const address = new URL(location);
+  if (address.searchParams.has("lang") && address.searchParams.get("lang") !== drawn.lang) {
+    address.searchParams.set("lang", drawn.lang);
+    history.replaceState(history.state, "", address);
+  }
   localStorage.setItem(stored, drawn.lang);
   translateToasts(drawn);
   keepFocus();

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,8 @@ class ClaimResult:
     verdict: Verdict
     plain: str
     """What was seen, in words for everybody, in the language that was asked for."""
+    conditions: Sequence[tuple[str, bool]]
+    """What had to be seen for the claim to hold, and whether it was."""
     finding: str
     """The figures that decide, with their intervals."""
     command: str
@@ -52,6 +55,7 @@ def claim_results(language: str) -> dict[str, ClaimResult]:
             name: ClaimResult(
                 result["verdict"],
                 result["plain"][language],
+                [(each[language], bool(each["is_met"])) for each in result["conditions"]],
                 result["finding"][language],
                 result["command"],
                 result["date"],

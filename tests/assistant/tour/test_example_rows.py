@@ -42,8 +42,8 @@ def test_each_vote_becomes_the_rows_that_train_on_it() -> None:
 
 def test_a_thumb_up_and_a_thumb_down_make_a_pair_too() -> None:
     rows = example_rows(QUESTION, (LEFT, RIGHT), [Vote("up", 0), Vote("down", 1)])
-    assert [name for name, _ in rows] == ["trl-kto", "trl-kto", "trl-preference"]
-    pair = rows[-1][1]
+    assert [name for name, _ in rows] == ["trl-preference", "trl-kto", "trl-kto"]
+    pair = rows[0][1]
     assert (pair["chosen"], pair["rejected"]) == (said("19 apples"), said("19"))
 
 

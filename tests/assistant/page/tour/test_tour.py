@@ -17,6 +17,10 @@ from assistant.page.tour.tour_handlers import TourHandlers
 
 RESULT = {
     "verdict": "partly",
+    "conditions": [
+        {"is_met": True, "en": "They <b>differ</b>.", "zh": "它们不同。"},
+        {"is_met": False, "en": "All end.", "zh": "都结束。"},
+    ],
     "plain": {"en": "Three of <i>four</i>.", "zh": "四个里有三个。"},
     "finding": {"en": "3 of 4 <b>differ</b>.", "zh": "4 个中有 3 个不同。"},
     "command": "python -m benchmarks.claims word_chain",
@@ -54,6 +58,8 @@ def test_each_claim_has_a_screen_with_its_text(docs: Path, language: str) -> Non
 def test_a_result_is_shown_with_its_figures_plot_and_command_and_is_escaped(docs: Path) -> None:
     english, chinese = opened("en")["word_chain-result"], opened("zh")["word_chain-result"]
     assert "</b> Three of &lt;i&gt;four&lt;/i&gt;.</p>" in english and "</b> 四个里有三个。</p>" in chinese
+    assert 'aria-label="seen:">✓</span> They &lt;b&gt;differ&lt;/b&gt;.' in english
+    assert 'aria-label="没有看到：">✗</span> 都结束。' in chinese
     assert "3 of 4 &lt;b&gt;differ&lt;/b&gt;." in english and "It held in part." in english
     assert 'src="tour/plots/word_chain.svg"' in english and RESULT["command"] in english
     assert "4 个中有 3 个不同。" in chinese and 'src="tour/plots/word_chain.zh.svg"' in chinese
