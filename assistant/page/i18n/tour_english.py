@@ -64,11 +64,11 @@ TOUR_ENGLISH = TourTexts(
         "end": "END: the answer is over.",
         "length": "Stopped here: END did not come in time.",
     },
-    seed_format="seed {seed}",
+    seed_format="seed {seed} · the deeper a token's shade, the less likely it was",
     other_seed_format="Draw again, with seed {seed}",
     same_seed="The same seed again",
     drawn="Drawn so far, at temperature 1",
-    different_format="{different} different of {count}",
+    different_format="{different} different among {count}",
     messages=("What is overfitting?", "What can you do?", "What is 347 + 285?"),
     sides={"base": "The base", "v1": "v1, fine-tuned", "on": "Thinking on", "off": "Thinking off"},
     sides_help={
