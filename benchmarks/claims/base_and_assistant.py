@@ -135,26 +135,11 @@ def pooled(measured: Measured, name: str, form: str) -> Counter[str]:
     return sum((Counter(seed[name][form]) for seed in measured.values()), Counter[str]())
 
 
-def report(measured: Measured) -> Report:
-    """What each version does with each form, and whether the differences are beyond the intervals."""
-    rows: list[list[Text | str]] = []
-    figures: dict[tuple[str, str, str], intervals.Interval] = {}
-    for form in FORMS:
-        for name, text in NAMES.items():
-            counts = pooled(measured, name, form)
-            for does in DOES:
-                figures[form, name, does] = intervals.share(counts[does], counts["replies"])
-            unit = intervals.share(counts["unit named"], counts["unit asked"])
-            figures[form, name, "unit"] = unit
-            by_seed = ", ".join(
-                f"{100 * seed[name][form].get('answers right', 0) / seed[name][form]['replies']:.0f}"
-                for seed in measured.values()
-            )
-            cells = [figures[form, name, does].percent for does in DOES]
-            rows.append([FORM_NAMES[form], text, *cells, by_seed, unit.percent])
+def conditions_of(figures: dict[tuple[str, str, str], intervals.Interval]) -> list[Condition]:
+    """What had to be seen, from the shares by form, version and what it does."""
     right = {(form, name): figures[form, name, "answers right"] for form in FORMS for name in NAMES}
     asked = {form: figures[form, "base", "asks on"] for form in FORMS}
-    conditions = [
+    return [
         *(
             Condition(
                 Text(
@@ -187,6 +172,28 @@ def report(measured: Measured) -> Report:
             figures["chat", "aligned", "unit"].low > figures["chat", "v1", "unit"].high,
         ),
     ]
+
+
+def report(measured: Measured) -> Report:
+    """What each version does with each form, and whether the differences are beyond the intervals."""
+    rows: list[list[Text | str]] = []
+    figures: dict[tuple[str, str, str], intervals.Interval] = {}
+    for form in FORMS:
+        for name, text in NAMES.items():
+            counts = pooled(measured, name, form)
+            for does in DOES:
+                figures[form, name, does] = intervals.share(counts[does], counts["replies"])
+            unit = intervals.share(counts["unit named"], counts["unit asked"])
+            figures[form, name, "unit"] = unit
+            by_seed = ", ".join(
+                f"{100 * seed[name][form].get('answers right', 0) / seed[name][form]['replies']:.0f}"
+                for seed in measured.values()
+            )
+            cells = [figures[form, name, does].percent for does in DOES]
+            rows.append([FORM_NAMES[form], text, *cells, by_seed, unit.percent])
+    right = {(form, name): figures[form, name, "answers right"] for form in FORMS for name in NAMES}
+    asked = {form: figures[form, "base", "asks on"] for form in FORMS}
+    conditions = conditions_of(figures)
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,

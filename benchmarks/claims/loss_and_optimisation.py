@@ -170,6 +170,19 @@ def curves_of(
     return curves, dict(sorted(warmups.items()))
 
 
+def table_rows(
+    curves: dict[int, dict[float, Interval | None]], warmups: dict[float, Interval | None]
+) -> list[list[Text | str]]:
+    """The table: every learning rate and rank, then every other warm-up."""
+    rows: list[list[Text | str]] = []
+    for name, figures in [
+        *((f"{rate:g}, {rank}, {WARMUP:g}", curves[rank][rate]) for rank in curves for rate in curves[rank]),
+        *((f"{RATE:g}, {RANK}, {warmup:g}", f) for warmup, f in warmups.items() if warmup != WARMUP),
+    ]:
+        rows.append([*name.split(", "), str(figures) if figures else DIVERGED])
+    return rows
+
+
 def report(measured: Measured) -> Report:
     """Losses of every setting, the flat region, what diverged, and how little warm-up changes."""
     curves, warmups = curves_of(measured)
@@ -212,12 +225,6 @@ def report(measured: Measured) -> Report:
         for rate, one in curves[low].items()
         if one is not None and (other := curves[high][rate]) is not None
     )
-    rows: list[list[Text | str]] = []
-    for name, figures in [
-        *((f"{rate:g}, {rank}, {WARMUP:g}", curves[rank][rate]) for rank in curves for rate in curves[rank]),
-        *((f"{RATE:g}, {RANK}, {warmup:g}", f) for warmup, f in warmups.items() if warmup != WARMUP),
-    ]:
-        rows.append([*name.split(", "), str(figures) if figures else DIVERGED])
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
@@ -249,7 +256,7 @@ def report(measured: Measured) -> Report:
             Text("Warm-up, share of updates", "预热占更新数的比例"),
             Text("Held-out loss", "留出损失"),
         ],
-        rows=rows,
+        rows=table_rows(curves, warmups),
     )
 
 

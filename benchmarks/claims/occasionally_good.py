@@ -119,11 +119,10 @@ def figures_by_kind(measured: Measured) -> list[tuple[str, dict[str, intervals.I
     return sorted(by_kind, key=lambda each: each[1]["pass@8"].value)
 
 
-def report(measured: Measured) -> Report:
-    """pass@8 and lift of each kind, the seldom right first."""
-    by_kind = figures_by_kind(measured)
+def table_rows(measured: Measured) -> list[list[Text | str]]:
+    """The table, a kind a row."""
     rows: list[list[Text | str]] = []
-    for kind, each in by_kind:
+    for kind, each in figures_by_kind(measured):
         seeds = measured[kind].values()
         trained = [figures({"": seed})["lift"].value for seed in seeds if seed["after"]]
         by_seed = ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
@@ -138,6 +137,12 @@ def report(measured: Measured) -> Report:
                 f"{len(trained)} / {len(seeds)}",
             ]
         )
+    return rows
+
+
+def report(measured: Measured) -> Report:
+    """pass@8 and lift of each kind, the seldom right first."""
+    by_kind = figures_by_kind(measured)
     never_kinds = [kind for kind, each in by_kind if each["pass@8"].value < NEVER]
     never = [each for kind, each in by_kind if kind in never_kinds]
     good = [each for _, each in by_kind if each["pass@8"].value >= OCCASIONALLY]
@@ -202,7 +207,7 @@ def report(measured: Measured) -> Report:
             Text("lift, drawn, points", "提升（抽样，百分点）"),
             Text("seeds trained", "训练了的种子"),
         ],
-        rows=rows,
+        rows=table_rows(measured),
     )
 
 
