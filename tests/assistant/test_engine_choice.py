@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.gguf_models import write_gguf
@@ -13,6 +14,7 @@ import assistant.engine_choice as engine_choice
 from assistant.errors import ModelError, SettingsError
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
+from assistant.serving import transformers_engine
 from assistant.settings import Settings
 
 
@@ -31,6 +33,13 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "_has_gpu", lambda: False)
 
 
+@pytest.fixture
+def unopened_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine on transformers that loads nothing, which takes seconds: one test here opens a real one."""
+    engine = SimpleNamespace(name="transformers", close=lambda: None)
+    monkeypatch.setattr(transformers_engine, "TransformersEngine", lambda *_: engine)
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
@@ -41,7 +50,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"dtype": "bf16"}, "transformers"),
     ],
 )
-@pytest.mark.usefixtures("without_gpu")
+@pytest.mark.usefixtures("without_gpu", "unopened_transformers")
 def test_a_cpu_is_served_by_llama_cpp_unless_something_else_is_asked_for(
     settings: dict[str, str], name: str, home: Path
 ) -> None:
@@ -55,7 +64,7 @@ def test_a_gpu_is_served_by_transformers(home: Path, monkeypatch: pytest.MonkeyP
         assert served == "transformers"
 
 
-@pytest.mark.usefixtures("without_gpu")
+@pytest.mark.usefixtures("without_gpu", "unopened_transformers")
 def test_a_model_that_does_not_convert_is_served_by_transformers_and_the_log_says_why(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
