@@ -7,8 +7,9 @@ ten times that stands here. Small models want higher rates. The columns are:
 - up to 20M parameters: measured on the starter (4.9M). Of 300 thumbs with one in ten wrong, `kto` at 1e-4 taught
   most: 5e-5 taught less, and 2e-4 broke what was right before. Its `beta` is 1. With the paper's 0.1, 500 and 2,000
   thumbs taught less than 50: a disliked row went on being pushed away, and what it shares with liked ones with it.
-  With 1, more thumbs teach more, and 50 as much as before. `dpo` at 2e-4 made liked answers that it had not seen much
-  less likely in its second round, and at 1e-4 broke more on fifty noisy pairs than at 7e-5.
+  With 1, more thumbs teach more, and 50 as much as before (`python -m benchmarks.loop.noisy_thumbs --stages kto
+  "kto --beta=0.1"` compares them). `dpo` at 2e-4 made liked answers that it had not seen much less likely in its second
+  round, and at 1e-4 broke more on fifty noisy pairs than at 7e-5.
 - up to 0.5B: `sft` at 3e-4 is measured on SmolLM2 (135M): ten corrections of one wording are learned in 10 updates,
   in other wordings too. The other rates lie between those of the columns beside it, on a logarithmic scale; they are
   not measured. `beta` here and above: 0.1, the paper's.

@@ -4,9 +4,9 @@
 
 Each claim is measured part by part, and a part that --out holds is not measured again: started again after an
 interruption, the command goes on where it was. The seeds of a claim are measured beside each other, each in a process
-of its own. A finished claim becomes docs/claims/CLAIM.json, and from these files
-the plots and both documents are made. --document makes them without measuring anything. --quick measures all claims at
-a size that says nothing, in about five minutes, and writes its documents below --out.
+of its own. A finished claim becomes docs/claims/CLAIM.json, and from these files the plots and both documents are made.
+--document makes them without measuring anything. --quick measures all claims at a size that says nothing, in about five
+minutes, and writes its documents below --out.
 """
 
 import argparse
@@ -143,11 +143,11 @@ def measure_all(names: Sequence[str], options: argparse.Namespace, docs: Path) -
     for name in names:
         began = time.monotonic()
         context = Context(out / ("quick" if options.quick else "full") / name, options.quick, options.seed)
-        if options.seed is None and (finished := len(context.parts())):
-            print(f"{name}: {finished} parts were finished before and are kept", flush=True)
         if options.seed is not None:
             CLAIMS[name].run(context)
             continue
+        if finished := len(context.parts()):
+            print(f"{name}: {finished} parts were finished before and are kept", flush=True)
         if not options.quick and name not in WITHOUT_SEEDS:
             measure_seeds(name, out)
         measure(name, context, docs)

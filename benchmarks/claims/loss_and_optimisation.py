@@ -216,7 +216,7 @@ def report(measured: Measured) -> Report:
         ),
     ]
     lowest = curve[min(curve)]
-    curve_end = lowest.value - min(good) if lowest else math.nan
+    cost_of_lowest = lowest.value - min(good) if lowest else math.nan
     spread = max(warm) - min(warm) if warm else math.nan
     first = f"{min(diverged):g}" if diverged else ""
     low, high = min(curves), max(curves)
@@ -232,10 +232,10 @@ def report(measured: Measured) -> Report:
             f"An adapter of rank {RANK} ends about equally well with a learning rate from {min(flat):g} to "
             f"{max(flat):g}. "
             + (f"From {first} on it breaks the model. " if diverged else "")
-            + f"With {min(curve):g} the loss ends {curve_end:.2f} higher than with the best.",
+            + f"With {min(curve):g} the loss ends {cost_of_lowest:.2f} higher than with the best.",
             f"秩为 {RANK} 的适配器，学习率从 {min(flat):g} 到 {max(flat):g}，训练结果差不多一样好。"
             + (f"从 {first} 起会把模型训坏。" if diverged else "")
-            + f"用 {min(curve):g} 时，最后的损失比最好的高 {curve_end:.2f}。",
+            + f"用 {min(curve):g} 时，最后的损失比最好的高 {cost_of_lowest:.2f}。",
         ),
         finding=Text(
             f"At rank {RANK} the loss is flat from a learning rate of {min(flat):g} to {max(flat):g} (best: "

@@ -119,22 +119,26 @@ def figures_by_kind(measured: Measured) -> list[tuple[str, dict[str, intervals.I
     return sorted(by_kind, key=lambda each: each[1]["pass@8"].value)
 
 
+def gains_by_seed(seeds: dict[str, Any]) -> str:
+    """The gain of a kind's greedy answers in every seed that was trained, in points."""
+    trained = [figures({"": seed})["lift"].value for seed in seeds.values() if seed["after"]]
+    return ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
+
+
 def table_rows(measured: Measured) -> list[list[Text | str]]:
     """The table, a kind a row."""
     rows: list[list[Text | str]] = []
     for kind, each in figures_by_kind(measured):
         seeds = measured[kind].values()
-        trained = [figures({"": seed})["lift"].value for seed in seeds if seed["after"]]
-        by_seed = ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
         rows.append(
             [
                 KIND_NAMES[kind],
                 each["pass@8"].percent,
                 each["before"].percent,
                 each["lift"].points,
-                by_seed,
+                gains_by_seed(measured[kind]),
                 each["drawn lift"].points,
-                f"{len(trained)} / {len(seeds)}",
+                f"{sum(bool(seed['after']) for seed in seeds)} / {len(seeds)}",
             ]
         )
     return rows
@@ -169,9 +173,7 @@ def report(measured: Measured) -> Report:
         ),
     ]
     by_seed = {
-        kind: ", ".join(f"{100 * figures({'': seed})['lift'].value:+.0f}" for seed in measured[kind].values())
-        for kind, each in by_kind
-        if each["pass@8"].value >= OCCASIONALLY
+        kind: gains_by_seed(measured[kind]) for kind, each in by_kind if each["pass@8"].value >= OCCASIONALLY
     }
     return Report(
         verdict=verdict_of(conditions),

@@ -213,25 +213,25 @@ def report(measured: Measured) -> Report:
         )
         for count, each in list(more.items())[:2]
     ]
-    share = intervals.share(sum(before), len(before)).percent
+    share = intervals.share(sum(before), len(before))
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
         plain=Text(
-            f"Before, people like {intervals.share(sum(before), len(before)).of_hundred} of 100 answers. Learned from "
+            f"Before, people like {share.of_hundred} of 100 answers. Learned from "
             "their thumbs directly, and through a reward model that rates in their place: "
             + "; ".join(f"{count} thumbs, {both[0]} and {both[1]}" for count, both in liked_after.items())
             + ".",
-            f"训练前，100 个回答里人们喜欢 {intervals.share(sum(before), len(before)).of_hundred} 个。"
+            f"训练前，100 个回答里人们喜欢 {share.of_hundred} 个。"
             "直接从赞踩学，和经由代人打分的奖励模型学："
             + "；".join(f"{count} 个赞踩，{both[0]} 和 {both[1]}" for count, both in liked_after.items())
             + "。",
         ),
         finding=Text(
-            f"People like {share} of v1's answers. Points more through the reward model than directly: "
+            f"People like {share.percent} of v1's answers. Points more through the reward model than directly: "
             + "; ".join(f"{count} ratings {each.points}" for count, each in more.items())
             + ".",
-            f"人们喜欢 v1 回答的 {share}。经奖励模型比直接多提升的百分点："
+            f"人们喜欢 v1 回答的 {share.percent}。经奖励模型比直接多提升的百分点："
             + "；".join(f"{count} 个评价 {each.points}" for count, each in more.items())
             + "。",
         ),

@@ -71,7 +71,7 @@ def with_thumbs(folder: Path, thumbs: int, seed: int) -> dict[str, Any]:
 
 def stage_with_flags(text: str) -> str:
     """Checks an argument: a stage, and after it flags for it."""
-    if text.split()[0] not in ("dpo", "kto", "ppo"):
+    if text.partition(" ")[0] not in ("dpo", "kto", "ppo"):
         raise argparse.ArgumentTypeError(f"{text!r} does not begin with dpo, kto or ppo")
     return text
 

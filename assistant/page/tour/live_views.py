@@ -182,7 +182,6 @@ def _votes(session: TourSession, name: str) -> Markup:
         letters=list(letters.values()),
         can_vote=len(sides) == 2 and all(side.is_over for side in sides) and name not in session.busy,
         votes={(vote.kind, vote.side) for vote in session.votes},
-        kinds=[vote.kind for vote in session.votes],
         correction=next((vote.text for vote in session.votes), ""),
         most=MAX_CORRECTION,
         rows=[(texts.row_kinds[kind], _json(row)) for kind, row in session.rows],
