@@ -160,6 +160,7 @@ def test_an_idle_tab_shows_what_another_one_adds_unless_the_person_is_busy_in_it
     other = idle.context.browser.new_context(viewport=size, storage_state=idle.context.storage_state())
     device = other.new_page()
     device.goto(tab.url)
+    expect(device.locator(".bubble").last).to_have_text("and more")
     send(device, "from another device")
     idle.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(idle.locator(".bubble").last).to_have_text("from another device")
