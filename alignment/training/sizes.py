@@ -27,6 +27,8 @@ pass is kept. Rank 16 is enough for a few thousand rows (Schulman 2025) and take
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from peft import LoraModel
+
 from alignment.errors import DataError
 from alignment.training.memory import base_model_of
 from alignment.training.parent_version import OpenedParent
@@ -75,21 +77,28 @@ def for_parent(recipe: Recipe, stage: str, parent: OpenedParent) -> Recipe:
 
     Raises DataError if it describes a new adapter and there will be none.
     """
-    base = base_model_of(parent.loaded.model)
+    parameters = base_parameters(parent.loaded.model)
     full = getattr(recipe, "full", False)
     new_adapter = not parent.version.manifest.adapter and not full
     given = [f"--{name}" for name in LORA if getattr(recipe, name, None)]
     if given and not new_adapter:
         reason = "--full trains all weights" if full else f"{parent.version.id} has one, which is continued"
         raise DataError(f"{', '.join(given)} would shape a new adapter, but {reason}. Leave it out.")
-    sized = for_size(recipe, stage, base.num_parameters(), new_adapter)
+    sized = for_size(recipe, stage, parameters, new_adapter)
     filled = [
         name for name in FILLED if getattr(recipe, name, 0) is None and getattr(sized, name) is not None
     ]
     values = ", ".join(f"{name} {getattr(sized, name):g}" for name in filled)
     if filled:
-        say(f"by the model's size ({base.num_parameters() / 1e6:,.0f}M parameters): {values}")
+        say(f"by the model's size ({parameters / 1e6:,.0f}M parameters): {values}")
     return sized
+
+
+def base_parameters(model: Any) -> int:
+    """Number of parameters without those of adapters, so that a version falls into the same column as its parent."""
+    base = base_model_of(model)
+    added = sum(values.numel() for name, values in base.named_parameters() if LoraModel.prefix in name)
+    return int(base.num_parameters()) - added
 
 
 def for_size(recipe: Recipe, stage: str, parameters: float, new_adapter: bool = True) -> Recipe:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.feedback import apples, rate_replies
 from helpers.tiny_home import tiny_home
+from peft import LoraConfig, get_peft_model
 
 from alignment.__main__ import main
 from alignment.stages.correct import CorrectRecipe
@@ -14,8 +15,9 @@ from alignment.stages.ppo import PPORecipe
 from alignment.stages.reward import RewardRecipe
 from alignment.stages.rloo import RLOORecipe
 from alignment.stages.sft import SFTRecipe
-from alignment.training.sizes import BY_SIZE, FILLED, UP_TO, for_size
+from alignment.training.sizes import BY_SIZE, FILLED, UP_TO, base_parameters, for_size
 from assistant.registry.versions import Versions
+from assistant.serving.loading import load_for_serving
 
 RECIPES = {
     "sft": SFTRecipe,
@@ -50,6 +52,15 @@ def test_the_starters_values_are_those_that_were_measured() -> None:
     assert (dpo.learning_rate, dpo.epochs) == (7e-5, 3)
     assert (sft.learning_rate, sft.epochs, sft.lora_r, sft.lora_alpha) == (1.5e-3, 1, 32, 64)
     assert (reward.learning_rate, reward.epochs, reward.lora_r, reward.lora_alpha) == (3e-4, 3, 16, 32)
+
+
+def test_an_adapter_does_not_count_to_the_size_of_a_model(home: Path) -> None:
+    tiny_home(home, adapter=False)
+    model = load_for_serving(Versions(home).open("v1"), home).model
+    size = model.num_parameters()
+    adapted = get_peft_model(model, LoraConfig(r=64, target_modules="all-linear"))
+    adapted.add_adapter("reference", LoraConfig(r=64, target_modules="all-linear"))
+    assert base_parameters(adapted) == size
 
 
 def test_what_was_given_stays() -> None:
