@@ -12,12 +12,14 @@ import torch
 from accelerate import PartialState
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoModelForSequenceClassification, set_seed
 
 from alignment.data.batches import pad_right
 from alignment.errors import DataError
-from alignment.training.parent_version import OpenedParent
-from alignment.training.processes import on_cpu
+from alignment.training.memory import base_model_of
+from alignment.training.parent_version import OpenedParent, round_frozen
+from alignment.training.processes import fast_bfloat16, on_cpu
 from assistant.bases.base import Base
 from assistant.bases.base_source import checked_source
 from assistant.registry.versions import Version
@@ -77,7 +79,7 @@ def begin(parent: OpenedParent, recipe: Any) -> Any:
                 "Train the reward model from another parent."
             )
     name_base(model)
-    return model
+    return round_frozen(model)
 
 
 def load(version: Version, home: Path) -> "Scorer":
@@ -130,11 +132,21 @@ class Scorer:
             fitting = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // len(sequences[order[:ROWS_AT_ONCE][-1]])))
             rows, order = order[:fitting], order[fitting:]
             ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
-            device = self.model.device
-            output = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
-            for row, score in zip(rows, output.logits[:, 0].float().tolist(), strict=True):
+            for row, score in zip(rows, self._heads(ids, mask).tolist(), strict=True):
                 scores[row] = score
         self.model.train(was_training)
+        return scores
+
+    def _heads(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The scores (rows,) of ids (rows, tokens), padded on the right; the head multiplies in float32."""
+        classifier, device = base_model_of(self.model), self.model.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
+            trunk = classifier.base_model(
+                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+            )
+        last = mask.to(device).sum(dim=1) - 1
+        read = trunk.last_hidden_state[torch.arange(len(ids), device=device), last].float()
+        scores: Tensor = classifier.score(read)[:, 0]
         return scores
 
 

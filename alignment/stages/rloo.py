@@ -98,8 +98,11 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe)
 
 
 def load_model(parent: OpenedParent, recipe: RLOORecipe) -> Any:
-    """The parent's model; TRL copies its adapter as the reference."""
-    return trainable_model(parent, recipe, full=False, needs_reference=True)[0]
+    """The parent's model; TRL copies its adapter as the reference.
+
+    In float32: answers are drawn from the base with the adapter added, which bfloat16 would round.
+    """
+    return trainable_model(parent, recipe, full=False, needs_reference=True, rounds=False)[0]
 
 
 def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:

@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from alignment.errors import DataError, TrainingError
 from alignment.training.flags import StageLocation
-from alignment.training.processes import on_cpu, say
+from alignment.training.processes import fast_bfloat16, on_cpu, say
 from assistant.bases.base import Base, Bits
 from assistant.bases.card_lookup import model_name
 from assistant.free_memory import free_ram
@@ -86,19 +86,21 @@ def too_long(parent: OpenedParent, recipe: Any, count: int) -> str:
     return f"{count} too long (over {limit} tokens: {cause})"
 
 
-def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool) -> tuple[Any, Any]:
+def trainable_model(
+    parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool, rounds: bool = True
+) -> tuple[Any, Any]:
     """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
 
     By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. A parent without
     adapter gets a new one as `recipe`, a LoraRecipe, says; its output is the base's, so that the reference is the base.
-    With `full` all weights of the merged model are trained, and the reference is a frozen copy. Raises TrainingError if
-    memory is too small.
+    With `full` all weights of the merged model are trained, and the reference is a frozen copy. `rounds`: see
+    `round_frozen`. Raises TrainingError if memory is too small.
     """
     model = parent.loaded.model
     if not full:
         if not parent.version.manifest.adapter:
             model = new_adapter_of(recipe, model)
-        return model, None
+        return round_frozen(model) if rounds else model, None
     model = merged_model(parent)
     weights = sum(weight.numel() for weight in model.parameters())
     # float32: weights, gradients and AdamW's two moments, and the reference.
@@ -110,6 +112,25 @@ def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_referen
             f"{free / 2**30:.1f} GiB are free. Leave --full out: a LoRA adapter takes a fraction of it."
         )
     return model, copy.deepcopy(model).requires_grad_(False) if needs_reference else None
+
+
+def round_frozen(model: Any) -> Any:
+    """`model` with the frozen float32 weights of its products in bfloat16, if training multiplies in bfloat16.
+
+    Autocast keeps no rounded copy of a frozen weight: it rounds all of them in each micro-batch, and the head for each
+    tile of logits. Rounded once, they give the same products. Embeddings and norms stay in float32, and so does the sum
+    that runs through the layers.
+    """
+    if not fast_bfloat16():
+        return model
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear) and layer.weight.dtype == torch.float32:
+            weights = dict(layer.named_parameters(recurse=False))
+            if not any(value.requires_grad for value in weights.values()):
+                # A new parameter: the head's old one may be the embedding's too.
+                for name, value in weights.items():
+                    setattr(layer, name, torch.nn.Parameter(value.to(torch.bfloat16), requires_grad=False))
+    return model
 
 
 def merged_model(parent: OpenedParent) -> Any:

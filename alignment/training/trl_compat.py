@@ -21,16 +21,16 @@ from alignment.errors import TrainingError
 from alignment.training.micro_batches import Batch, MicroBatches, rounded_up, take_rows, without_padding
 from alignment.training.processes import on_cpu
 
-HEAD_VOCABULARY = 32_768
-"""Tokens of the vocabulary in a tile of logits: TRL's."""
-HEAD_TOKENS = 128
-"""Positions in a tile of logits on a CPU. TRL's 4,096 take 3.5 GB for a large vocabulary, and are no faster there."""
+HEAD_TOKENS, HEAD_VOCABULARY = (512, 4096) if on_cpu() else (chunked_logprob.TOKEN_CHUNK_SIZE, 32_768)
+"""Positions and tokens of the vocabulary in a tile of logits: TRL's on a GPU. On a CPU those take 3.5 GB and more time,
+because they do not stay in its cache."""
 
 if on_cpu():
     # TRL computes the logits of supervised positions alone where Triton multiplies them, elsewhere those of every
     # position: prompts and padding too.
     utils._use_triton = lambda device: True
     chunked_logprob.TOKEN_CHUNK_SIZE = HEAD_TOKENS
+    utils._CHUNKED_LOGPROB_CHUNK_SIZE = HEAD_VOCABULARY
 
 
 def in_parts(

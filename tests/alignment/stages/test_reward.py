@@ -19,6 +19,7 @@ from alignment.errors import DataError
 from alignment.scoring import reward_model
 from alignment.stages import reward
 from alignment.stages.reward import RewardTrainer
+from alignment.training import parent_version
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
 from assistant.bases.base import STARTER_FOLDER
@@ -127,6 +128,20 @@ def test_before_training_every_score_is_zero_and_the_adapter_is_the_parents(home
     trained = {name for name, weight in own.items() if weight.requires_grad}
     assert all("lora_" in name or "score.modules_to_save" in name for name in trained)
     assert any("score" in name for name in trained)
+
+
+def test_a_score_is_the_classifiers_own_whatever_goes_through_with_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (parent_version, reward_model):  # so that equal means equal
+        monkeypatch.setattr(module, "fast_bfloat16", lambda: False)
+    tiny_home(home)
+    model = reward_model.begin(open_parent(StageLocation(home)), reward.RewardRecipe())
+    torch.nn.init.normal_(model.base_model.model.score.modules_to_save["default"].weight)
+    sequences = [list(range(10, end)) for end in (31, 14, 52)]
+    with torch.no_grad():
+        own = [model.eval()(torch.tensor([ids])).logits.item() for ids in sequences]
+    assert reward_model.Scorer(model)(sequences) == pytest.approx(own, rel=1e-4)
 
 
 def test_the_thumb_of_a_reply_in_a_pair_is_left_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,18 @@
 """The parent's model as a stage trains it: a new adapter, and an adapter's precision."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from helpers.tiny_home import tiny_home
 
 from alignment.stages.kto import KTORecipe
+from alignment.training import parent_version
 from alignment.training.flags import StageLocation
-from alignment.training.parent_version import open_parent, trainable_model, with_new_adapter
+from alignment.training.parent_version import open_parent, round_frozen, trainable_model, with_new_adapter
+from alignment.training.processes import fast_bfloat16
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.serving.loading import load_base
@@ -30,7 +35,7 @@ def test_a_new_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
 def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) -> None:
     parent = open_parent(StageLocation(tiny_home(home, adapter=False)))
     ids = torch.arange(20, 60).view(2, 20)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
         base_logits = parent.loaded.model.eval()(ids).logits
         model, reference = trainable_model(parent, RECIPE, full=False, needs_reference=True)
         assert torch.equal(model.eval()(ids).logits, base_logits)
@@ -38,6 +43,30 @@ def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) ->
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     assert trained
     assert all("lora_" in name for name in trained)
+
+
+def test_frozen_weights_are_rounded_once_with_the_same_products(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = open_parent(StageLocation(tiny_home(home, adapter=False)))
+    monkeypatch.setattr(parent_version, "fast_bfloat16", lambda: True)
+    ids = torch.arange(20, 60).view(2, 20)
+
+    def logits_and_gradients(model: Any) -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model.eval()(ids).logits
+        logits.float().logsumexp(-1).sum().backward()
+        return [logits, *(weight.grad for weight in model.parameters() if weight.grad is not None)]
+
+    exact, _ = trainable_model(parent, RECIPE, full=False, needs_reference=True, rounds=False)
+    rounded = round_frozen(copy.deepcopy(exact))
+    for before, after in zip(logits_and_gradients(exact), logits_and_gradients(rounded), strict=True):
+        assert torch.equal(before, after)
+    assert {weight.dtype for weight in exact.parameters()} == {torch.float32}
+    products = [layer.weight for layer in rounded.modules() if isinstance(layer, torch.nn.Linear)]
+    assert {weight.dtype for weight in products if not weight.requires_grad} == {torch.bfloat16}
+    assert all(weight.dtype == torch.float32 for weight in rounded.parameters() if weight.requires_grad)
+    assert rounded.get_input_embeddings().weight.dtype == torch.float32
 
 
 def test_the_adapter_keeps_its_precision_while_a_trainer_is_constructed() -> None:
