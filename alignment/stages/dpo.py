@@ -8,6 +8,7 @@ is the parent's LoRA adapter, and its frozen copy is the reference model.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,7 @@ def train(
         2 * (len(pair.prompt_ids) + max(len(pair.chosen_ids), len(pair.rejected_ids))) for pair in training
     ]
     plan = plan_for(model, lengths, run.memory)
+    began = time.monotonic()
     with in_float32(model):
         trainer = TokenDPOTrainer(
             model=model,
@@ -150,7 +152,7 @@ def train(
             tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
-    metrics = run_trainer(trainer, checkpoint)
+    metrics = run_trainer(trainer, checkpoint, began)
     accuracies = [
         entry["rewards/accuracies"] for entry in trainer.state.log_history if "rewards/accuracies" in entry
     ]

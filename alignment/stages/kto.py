@@ -9,6 +9,7 @@ is the parent's LoRA adapter, and its frozen copy is the reference model.
 
 import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,7 @@ def train(
     desirable_weight, undesirable_weight = label_weights(up, len(order) - up)
     batch_size = rows_per_process(min(recipe.batch_size, len(order)))
     plan = plan_for(model, [len(row.prompt_ids) + len(row.completion_ids) for row in order], run.memory)
+    began = time.monotonic()
     with in_float32(model):
         trainer = TokenKTOTrainer(
             model=model,
@@ -154,7 +156,7 @@ def train(
             tokens_at_once=plan.tokens_at_once,
             callbacks=[StopOnBadLoss(), StopWhenHeldOutRises(run, len(held_out))],
         )
-    metrics = run_trainer(trainer, checkpoint)
+    metrics = run_trainer(trainer, checkpoint, began)
     last = next(entry for entry in reversed(trainer.state.log_history) if "kl" in entry)
     return {**metrics, "kl": float(last["kl"]), "steps": float(trainer.state.global_step)}
 

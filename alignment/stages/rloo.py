@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 from trl import RLOOConfig
@@ -98,11 +99,8 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: RLOORecipe)
 
 
 def load_model(parent: OpenedParent, recipe: RLOORecipe) -> Any:
-    """The parent's model; TRL copies its adapter as the reference.
-
-    In float32: answers are drawn from the base with the adapter added, which bfloat16 would round.
-    """
-    return trainable_model(parent, recipe, full=False, needs_reference=True, rounds=False)[0]
+    """The parent's model; TRL copies its adapter as the reference."""
+    return trainable_model(parent, recipe, full=False, needs_reference=True)[0]
 
 
 def load_sources(parent: OpenedParent, recipe: RLOORecipe) -> list[Source]:
@@ -135,7 +133,8 @@ def preflight(
     prompts = prompt_data.drawn(training, 0, recipe.preflight_prompts, recipe.seed)
     repeated = [item for item in prompts for _ in range(recipe.preflight_samples)]
     tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    with temporarily_merged(model, "default"):
+    precision = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16())
+    with temporarily_merged(model, "default"), precision:
         answers = draw_answers(model, tokenizer, window, repeated, "preflight", recipe)
     return reward_functions.preflight(sources, answers, recipe.preflight_samples)
 

@@ -86,21 +86,19 @@ def too_long(parent: OpenedParent, recipe: Any, count: int) -> str:
     return f"{count} too long (over {limit} tokens: {cause})"
 
 
-def trainable_model(
-    parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool, rounds: bool = True
-) -> tuple[Any, Any]:
+def trainable_model(parent: OpenedParent, recipe: Any, full: bool, needs_reference: bool) -> tuple[Any, Any]:
     """The parent's model ready to train, and its reference model if the trainer cannot make one itself.
 
     By default the parent's LoRA adapter is trained, and the reference is None: TRL copies the adapter. A parent without
     adapter gets a new one as `recipe`, a LoraRecipe, says; its output is the base's, so that the reference is the base.
-    With `full` all weights of the merged model are trained, and the reference is a frozen copy. `rounds`: see
-    `round_frozen`. Raises TrainingError if memory is too small.
+    With `full` all weights of the merged model are trained, and the reference is a frozen copy. Raises TrainingError if
+    memory is too small.
     """
     model = parent.loaded.model
     if not full:
         if not parent.version.manifest.adapter:
             model = new_adapter_of(recipe, model)
-        return round_frozen(model) if rounds else model, None
+        return round_frozen(model), None
     model = merged_model(parent)
     weights = sum(weight.numel() for weight in model.parameters())
     # float32: weights, gradients and AdamW's two moments, and the reference.

@@ -144,6 +144,12 @@ class TokenRLOOTrainer(MicroBatches, RLOOTrainer):
     def _tokenize_prompts(self, prompts: list[list[int]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         return [list(ids) for ids in prompts], None, {}
 
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, multimodal_fields: Any) -> Any:
+        # In the precision in which training reads the answers. TRL draws them in that of the weights, and frozen ones
+        # are rounded.
+        with self.accelerator.autocast():
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields)
+
     def row_lengths(self, batch: Batch) -> list[int]:
         """The tokens of each prompt and its answer."""
         lengths = batch["prompt_mask"].sum(dim=1) + batch["completion_mask"].sum(dim=1)

@@ -67,8 +67,8 @@ def temporarily_merged(model: Any, adapter: str) -> Iterator[None]:
     """Within this context, a LoRA adapter of a PEFT model is added to the base's weights: a token costs no more then.
 
     Afterwards the base's weights are those from before, not computed back: adding and subtracting a thousand times
-    would move them. An adapter that cannot be added exactly (on quantized weights, DoRA, another kind than LoRA) is
-    left beside them.
+    would move them. An adapter that cannot be added exactly (on quantized or rounded weights, DoRA, another kind than
+    LoRA) is left beside them.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -76,7 +76,9 @@ def temporarily_merged(model: Any, adapter: str) -> Iterator[None]:
         module for module in model.modules() if isinstance(module, LoraLayer) and adapter in module.lora_A
     ]
     mergeable = all(
-        type(layer.get_base_layer()) is torch.nn.Linear and not layer.use_dora.get(adapter, False)
+        type(layer.get_base_layer()) is torch.nn.Linear
+        and layer.get_base_layer().weight.dtype == torch.float32
+        and not layer.use_dora.get(adapter, False)
         for layer in layers
     )
     if not mergeable or not layers:

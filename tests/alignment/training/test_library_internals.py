@@ -53,6 +53,13 @@ def parameters(function: Any) -> list[str]:
             "__init__",
         ),
         (RLOOTrainer, TokenRLOOTrainer, "_tokenize_prompts", ["self", "prompts"], "_generate"),
+        (
+            RLOOTrainer,
+            TokenRLOOTrainer,
+            "_generate_single_turn",
+            ["self", "prompt_ids", "images", "multimodal_fields"],
+            "_generate",
+        ),
     ],
 )
 def test_trl_still_calls_the_methods_that_are_overridden(

@@ -11,7 +11,7 @@ from helpers.tiny_home import tiny_home
 from alignment.stages.kto import KTORecipe
 from alignment.training import parent_version
 from alignment.training.flags import StageLocation
-from alignment.training.parent_version import open_parent, round_frozen, trainable_model, with_new_adapter
+from alignment.training.parent_version import open_parent, trainable_model, with_new_adapter
 from alignment.training.processes import fast_bfloat16
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
@@ -48,7 +48,7 @@ def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) ->
 def test_frozen_weights_are_rounded_once_with_the_same_products(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parent = open_parent(StageLocation(tiny_home(home, adapter=False)))
+    parent = open_parent(StageLocation(tiny_home(home)))
     monkeypatch.setattr(parent_version, "fast_bfloat16", lambda: True)
     ids = torch.arange(20, 60).view(2, 20)
 
@@ -58,8 +58,8 @@ def test_frozen_weights_are_rounded_once_with_the_same_products(
         logits.float().logsumexp(-1).sum().backward()
         return [logits, *(weight.grad for weight in model.parameters() if weight.grad is not None)]
 
-    exact, _ = trainable_model(parent, RECIPE, full=False, needs_reference=True, rounds=False)
-    rounded = round_frozen(copy.deepcopy(exact))
+    exact = copy.deepcopy(parent.loaded.model)
+    rounded, _ = trainable_model(parent, RECIPE, full=False, needs_reference=True)
     for before, after in zip(logits_and_gradients(exact), logits_and_gradients(rounded), strict=True):
         assert torch.equal(before, after)
     assert {weight.dtype for weight in exact.parameters()} == {torch.float32}
