@@ -58,7 +58,7 @@ TEXTS = {
         "tasks of the training side, one right and one wrong each. Three seeds; 544 held-out tasks of 17 kinds each, "
         "greedy. The judge is a checker that sees the answer and not whose it is. Shares have Wilson's intervals; "
         "differences resample tasks.",
-        refuted="An aligned small model that gets no more held-out tasks right than the large one that is asked in the "
+        against="An aligned small model that gets no more held-out tasks right than the large one that is asked in the "
         "same way. It holds in part if it beats that one, but not the one that is prompted.",
     ),
     "zh": ClaimTexts(
@@ -69,7 +69,7 @@ TEXTS = {
         "对齐的模型有 1.2M 参数，读过 100 万词元；`sft` 阶段教它 6,000 条示范，`dpo` 阶段用它自己的成对回答："
         "在训练一侧的 408 道题上抽样，每对一个对、一个错。三个种子，各 17 类 544 道留出任务，贪心解码。"
         "裁判是检查器，只看回答，不知道是谁答的。比例用 Wilson 区间，差对任务重抽样。",
-        refuted="对齐的小模型答对的留出任务并不比用同样方式提问的大模型多。若胜过它，却胜不过给了例子的大模型，"
+        against="对齐的小模型答对的留出任务并不比用同样方式提问的大模型多。若胜过它，却胜不过给了例子的大模型，"
         "就算部分成立。",
     ),
 }
@@ -262,12 +262,19 @@ def report(measured: Measured) -> Report:
             gains[0].low > 0,
         ),
         Condition(
+            Text(
+                "It does so without the questions that are to be declined, too.",
+                "不算应当婉拒的问题，也是如此。",
+            ),
+            answered[ALIGNED].low > answered[LARGE[0]].high,
+        ),
+        Condition(
             Text("It beats the large model that is shown two solved examples.", "胜过先看两道例题的大模型。"),
             gains[1].low > 0,
         ),
     ]
     return Report(
-        # A small model that loses to the large one asked in the same way refutes the claim alone.
+        # A small model that loses to the large one asked in the same way is enough against the claim.
         verdict=verdict_of(conditions) if conditions[0].is_met else "not held",
         conditions=conditions,
         plain=Text(

@@ -33,7 +33,7 @@ TEXTS = {
         "in two forms: as bare text, as in the base's training, and in the form of a chat, thinking. Greedy, up to "
         "240 tokens. Outside of its thought, a reply asks on if its first line is a question; else it answers right if "
         "it passes the task's checks; all else, wrong answers too, is something else.",
-        refuted="The base answers as often as v1 does, in either form; or it never asks on; or the aligned version "
+        against="The base answers as often as v1 does, in either form; or it never asks on; or the aligned version "
         "answers right less often than v1, beyond the intervals, or names the unit no more often.",
     ),
     "zh": ClaimTexts(
@@ -45,7 +45,7 @@ TEXTS = {
         "人们喜欢答对并写出单位的回答。每道题问两遍：一遍是裸文本，和基座训练时一样；一遍是对话格式，开启思考。"
         "贪心解码，最多 240 个词元。不算思考部分：回复的第一行是问句，就算接着提问；否则通过该题的检查就算答对；"
         "其余都算别的内容，答错也在内。",
-        refuted="在任一形式中，基座回答得和 v1 一样多；或者它从不接着提问；"
+        against="在任一形式中，基座回答得和 v1 一样多；或者它从不接着提问；"
         "或者对齐版本比 v1 答对得少，且超出区间，或写单位的次数没有变多。",
     ),
 }

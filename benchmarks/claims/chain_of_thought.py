@@ -30,7 +30,7 @@ TEXTS = {
         "five numbers below ten, that is one to four steps. It was shown two worked sums before: with their "
         "intermediate sums (as in Wei et al. 2022, chain-of-thought prompting), or with their results alone. Greedy. "
         "Differences are paired, and their intervals resample problems.",
-        refuted="No gain beyond the interval on problems of two and more steps.",
+        against="No gain beyond the interval on problems of two and more steps.",
     ),
     "zh": ClaimTexts(
         claim="模型先写出步骤再给答案，就能做出一下子做不出的多步题，因为每一步都容易从前面的步骤预测出来。"
@@ -38,7 +38,7 @@ TEXTS = {
         done="入门模型做一步、两步、三步的留出应用题各 200 道（中英文各 100），思考和不思考各做一遍。"
         "SmolLM2 没有思考模式，让它做两个到五个十以内的数相加，也就是一到四步，各 60 道。做题前给它看两道做好的加法："
         "一种写出中间的和（即 Wei 等 2022 的思维链提示），另一种只写结果。贪心解码。差按题配对，区间对题目重抽样。",
-        refuted="两步和更多步的题上，没有超出区间的提升。",
+        against="两步和更多步的题上，没有超出区间的提升。",
     ),
 }
 NAMES = {

@@ -1,6 +1,6 @@
 """What every claim consists of. A claim is a module with these names, so that all of them read alike:
 
-TEXTS                            what is claimed, what was done, and what would have refuted it, by language
+TEXTS                            what is claimed, what was done, and what would speak against it, by language
 run(context) -> Measured         measure, part by part; only this costs time
 report(measured) -> Report       the figures with their intervals, and whether the claim held
 draw(measured, figure, language) the plot, on an empty matplotlib figure
@@ -37,8 +37,8 @@ class ClaimTexts:
     claim: str
     done: str
     """What was done, with the sizes of a full run."""
-    refuted: str
-    """What would have refuted the claim."""
+    against: str
+    """What would have spoken against the claim."""
 
 
 class Condition(NamedTuple):

@@ -46,7 +46,7 @@ TEXTS = {
         "32), and at the stage's own rate (1.5e-3) also four lengths of warm-up. Three seeds, each with its own base "
         "and demonstrations. The held-out loss is that of 200 other demonstrations, after training, in nats a token; "
         "intervals resample the seeds. Diverged: the loss is not finite, or higher than before training.",
-        refuted="No learning rate that diverges or none that falls short; a flat region (at most a tenth above the "
+        against="No learning rate that diverges or none that falls short; a flat region (at most a tenth above the "
         "best loss) narrower than a factor of two; or warm-up that changes the loss more than the learning rate does.",
     ),
     "zh": ClaimTexts(
@@ -57,7 +57,7 @@ TEXTS = {
         "在该阶段自己的学习率 1.5e-3 上还试了四种预热长度。三个种子，各有自己的基座和示范。"
         "留出损失是训练后另外 200 条示范上每个词元的奈特数，区间对种子重抽样。"
         "发散是指损失不是有限数，或者比训练前还高。",
-        refuted="没有会发散的学习率，或者没有太小的；平坦区域（损失最多比最好的高一成）的宽度不到两倍；"
+        against="没有会发散的学习率，或者没有太小的；平坦区域（损失最多比最好的高一成）的宽度不到两倍；"
         "或者预热长度对损失的影响比学习率还大。",
     ),
 }

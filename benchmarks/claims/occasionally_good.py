@@ -36,8 +36,8 @@ TEXTS = {
         "each) was rewarded by the checker. Before and after it, 100 held-out tasks (50 in each language) were "
         "answered once greedily and eight times at temperature 1; pass@8 is the share of tasks that any of the "
         "eight gets right. The stage refuses to train where none of 128 answers is right: then nothing is gained.",
-        refuted="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval; or kinds with pass@8 "
-        "of 20 % and more that mostly do not gain.",
+        against="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval, and in every seed; or "
+        "kinds with pass@8 of 20 % and more that mostly do not.",
     ),
     "zh": ClaimTexts(
         claim="强化学习让模型本来偶尔就会给出的好回答变得更常见。如果它从来给不出好回答，就没有东西可以强化。",
@@ -45,7 +45,8 @@ TEXTS = {
         "训练（60 次更新，每次 8 道练习题、每题 4 个回答），由检查器给奖励。训练前后，100 道留出题（中英文各 50）"
         "各贪心回答一次，再在温度 1 下回答八次；pass@8 是八次里至少答对一次的题目比例。"
         "如果 128 个回答没有一个对，该阶段会拒绝训练，提升即为零。",
-        refuted="就贪心回答而言：某个 pass@8 低于 5% 的类别提升超出了区间；或者 pass@8 达到 20% 的类别大多没有提升。",
+        against="就贪心回答而言：某个 pass@8 低于 5% 的类别提升超出了区间，而且每个种子都提升；"
+        "或者 pass@8 达到 20% 的类别大多不是这样。",
     ),
 }
 
@@ -125,6 +126,12 @@ def gains_by_seed(seeds: dict[str, Any]) -> str:
     return ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
 
 
+def gains(seeds: dict[str, Any], name: str) -> bool:
+    """Whether a kind gained beyond the interval, and in every seed that was trained: one lucky training is no gain."""
+    trained = [figures({"": seed})[name].value for seed in seeds.values() if seed["after"]]
+    return figures(seeds)[name].low > 0 and all(value > 0 for value in trained)
+
+
 def table_rows(measured: Measured) -> list[list[Text | str]]:
     """The table, a kind a row."""
     rows: list[list[Text | str]] = []
@@ -147,15 +154,14 @@ def table_rows(measured: Measured) -> list[list[Text | str]]:
 def report(measured: Measured) -> Report:
     """pass@8 and lift of each kind, the seldom right first."""
     by_kind = figures_by_kind(measured)
-    never_kinds = [kind for kind, each in by_kind if each["pass@8"].value < NEVER]
-    never = [each for kind, each in by_kind if kind in never_kinds]
-    good = [each for _, each in by_kind if each["pass@8"].value >= OCCASIONALLY]
-    never_gained = sum(each["lift"].low > 0 for each in never)
-    good_gained = sum(each["lift"].low > 0 for each in good)
-    never_drawn = sum(each["drawn lift"].low > 0 for each in never)
-    good_drawn = sum(each["drawn lift"].low > 0 for each in good)
-    refused = sum(not seed["after"] for kind in never_kinds for seed in measured[kind].values())
-    tries = sum(len(measured[kind]) for kind in never_kinds)
+    never = [kind for kind, each in by_kind if each["pass@8"].value < NEVER]
+    good = [kind for kind, each in by_kind if each["pass@8"].value >= OCCASIONALLY]
+    (never_gained, never_drawn), (good_gained, good_drawn) = (
+        [sum(gains(measured[kind], name) for kind in kinds) for name in ("lift", "drawn lift")]
+        for kinds in (never, good)
+    )
+    refused = sum(not seed["after"] for kind in never for seed in measured[kind].values())
+    tries = sum(len(measured[kind]) for kind in never)
     conditions = [
         Condition(
             Text(
@@ -172,31 +178,29 @@ def report(measured: Measured) -> Report:
             good_gained > len(good) / 2,
         ),
     ]
-    by_seed = {
-        kind: gains_by_seed(measured[kind]) for kind, each in by_kind if each["pass@8"].value >= OCCASIONALLY
-    }
+    by_seed = {kind: gains_by_seed(measured[kind]) for kind in good}
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
         plain=Text(
             f"v1 solves {len(good)} kinds of problem at least now and then. Practice made the answers that it draws "
-            f"better in {good_drawn} of them, and the answer that it finds likeliest in {good_gained}. {len(never)} "
-            f"more it practically never solves: {refused} of {tries} trainings on that could not even begin, because "
-            "with no right answer there is nothing to make likelier.",
-            f"v1 至少偶尔能做对的题有 {len(good)} 类。练习之后，它抽样写出的回答有 {good_drawn} 类变好，"
-            f"它认为最可能的回答有 {good_gained} 类变好。另有 {len(never)} 类它几乎从不做对：{tries} 次训练里有 "
+            f"better in {good_drawn} of them, in every training, and the answer that it finds likeliest in "
+            f"{good_gained}. Kinds that it practically never solves: {len(never)}. There, {refused} of {tries} "
+            "trainings could not even begin, because with no right answer there is nothing to make likelier.",
+            f"v1 至少偶尔能做对的题有 {len(good)} 类。练习之后，每次训练都变好的：它抽样写出的回答有 {good_drawn} 类，"
+            f"它认为最可能的回答有 {good_gained} 类。另有 {len(never)} 类它几乎从不做对：{tries} 次训练里有 "
             f"{refused} 次根本无从开始，因为没有答对的，就没有什么可以变得更可能。",
         ),
         finding=Text(
-            f"Greedy answers gained beyond the interval in {good_gained} of {len(good)} kinds with pass@8 of 20 % and "
-            f"more, and in {never_gained} of {len(never)} with less than 5 %; answers drawn at temperature 1, as they "
-            f"are in training, in {good_drawn} of {len(good)} and {never_drawn} of {len(never)}. Gain of greedy "
-            "answers by seed, points: "
+            f"Greedy answers gained beyond the interval, and in every seed, in {good_gained} of {len(good)} kinds with "
+            f"pass@8 of 20 % and more, and in {never_gained} of {len(never)} with less than 5 %; answers drawn at "
+            f"temperature 1, as they are in training, in {good_drawn} of {len(good)} and {never_drawn} of "
+            f"{len(never)}. Gain of greedy answers by seed, points: "
             + "; ".join(f"{KIND_NAMES[kind].en} {gains}" for kind, gains in by_seed.items())
             + ".",
-            f"贪心回答的提升超出区间的：pass@8 达到 20% 的 {len(good)} 类中有 {good_gained} 类，低于 5% 的 "
-            f"{len(never)} 类中有 {never_gained} 类；像训练时那样在温度 1 下抽样的回答，则分别有 {good_drawn} 类和 "
-            f"{never_drawn} 类。各种子贪心回答的提升（百分点）："
+            f"贪心回答的提升超出区间、且每个种子都有提升的：pass@8 达到 20% 的 {len(good)} 类中有 {good_gained} 类，"
+            f"低于 5% 的 {len(never)} 类中有 {never_gained} 类；像训练时那样在温度 1 下抽样的回答，"
+            f"则分别有 {good_drawn} 类和 {never_drawn} 类。各种子贪心回答的提升（百分点）："
             + "；".join(f"{KIND_NAMES[kind].zh} {gains}" for kind, gains in by_seed.items())
             + "。",
         ),

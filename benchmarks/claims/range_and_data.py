@@ -29,7 +29,7 @@ TEXTS = {
         "weights. Every model reads 102,400 tokens, so that 1 % is read a hundred times, and all have the same "
         "settings. Training loss is that of the text that was read, held-out loss that of 32,768 other tokens, both "
         "in nats a token after training. Intervals resample the three seeds.",
-        refuted="On all of the text, a training loss of the small range that is no higher than the large one's. Or "
+        against="On all of the text, a training loss of the small range that is no higher than the large one's. Or "
         "on 1 % of it, a gap between held-out and training loss that is no wider for the large range than for the "
         "small one; or a gap that more text does not close.",
     ),
@@ -40,7 +40,7 @@ TEXTS = {
         "1%、3%、10% 和 100%，各三个种子，文本和初始权重都不同。每个模型都读 102,400 个词元，所以 1% 的文本要读一百遍；"
         "设置全都相同。训练损失在读过的文本上测，留出损失在另外 32,768 个词元上测，都是训练结束后每个词元的奈特数。"
         "区间对三个种子重抽样。",
-        refuted="用全部文本时，小范围的训练损失并不比大范围的高；或者只用 1% 的文本时，"
+        against="用全部文本时，小范围的训练损失并不比大范围的高；或者只用 1% 的文本时，"
         "大范围的留出损失与训练损失之差并不比小范围的大；或者文本变多，这个差也不缩小。",
     ),
 }

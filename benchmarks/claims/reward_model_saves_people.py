@@ -37,7 +37,7 @@ TEXTS = {
         "new problems), and one pass of `kto` learned from the best and the worst of each twenty. Lift is the gain of "
         "liked greedy answers on 200 held-out problems a seed. Agreement is how often the reward model's score has the "
         "sign of the thumb that an answer of v1 to these problems deserves.",
-        refuted="With few ratings, 50 and 150, nothing more learned through the reward model than directly, beyond the "
+        against="With few ratings, 50 and 150, nothing more learned through the reward model than directly, beyond the "
         "interval of the difference.",
     ),
     "zh": ClaimTexts(
@@ -48,7 +48,7 @@ TEXTS = {
         "给 v1 的 5000 个新回答打分（250 道新题，每题二十个），再用每二十个里最好和最差的做一遍 `kto`。"
         "提升是每个种子 200 道留出题上受喜欢的贪心回答增加了多少。一致率是奖励模型打分的正负与 v1 对这些题的"
         "回答应得的赞踩相同的比例。",
-        refuted="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多，即差值没有超出区间。",
+        against="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多，即差值没有超出区间。",
     ),
 }
 BEFORE = Text("before", "训练前")

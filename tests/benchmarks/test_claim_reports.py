@@ -107,6 +107,14 @@ def test_reinforcement_lifts_what_is_occasionally_good(never: Any, good: Any, ve
     assert re.match(r"\+0\.0 |\+30\.0 ", str(report.rows[0][3]))
 
 
+def test_one_lucky_training_is_no_gain() -> None:
+    every, lucky = ([kind(60, 30, after)["1"] for after in gained] for gained in ((50, 51, 52), (97, 31, 30)))
+    for trainings, gains in ((every, True), (lucky, False)):
+        seeds = {str(seed): training for seed, training in enumerate(trainings)}
+        assert occasionally_good.figures(seeds)["lift"].low > 0
+        assert occasionally_good.gains(seeds, "lift") is gains
+
+
 @pytest.mark.parametrize(("through", "verdict"), [(90, "held"), (60, "not held"), (30, "not held")])
 def test_a_reward_model_saves_people_where_more_is_learned_through_it(through: int, verdict: str) -> None:
     def right(count: int) -> list[int]:

@@ -29,12 +29,13 @@ TOUR_ENGLISH = TourTexts(
         "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
         "drawn. Draw again, and the same question gets another answer.",
         "base_and_assistant": "The base has read raw text: notes, tables, and many questions, each followed by its "
-        "solution or by the next question. So it may answer, ask on, or write notes. Fine-tuning makes it answer every "
-        "time.",
+        "solution or by the next question. So it may answer as its texts do, ask on, or write notes. Fine-tuning "
+        "makes it answer every time.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
-        "reads raw text first, and then needs fewer pairs.",
-        "two_languages": "Fine-tuned on one language alone, a model is asked in both. Whatever the two share, it has "
-        "to learn only once.",
+        "reads raw text first, and then needs fewer pairs. The raw text here is made up, and holds many "
+        "solved examples, as a textbook does.",
+        "two_languages": "Fine-tuned on one language alone, a model is asked in both. What the two share, it would "
+        "have to learn only once.",
         "range_and_data": "The number of parameters decides which functions a model can be, and the data choose among "
         "them. Both too small a range and too little data show in the loss on texts it has not seen.",
         "loss_and_optimisation": "The loss says how bad a function is, and the optimiser looks for a better one. A "
@@ -65,6 +66,7 @@ TOUR_ENGLISH = TourTexts(
         "length": "Stopped here: END did not come in time.",
     },
     seed_format="seed {seed} · the deeper a token's shade, the less likely it was",
+    drawn_seed_format="seed {seed}",
     other_seed_format="Draw again, with seed {seed}",
     same_seed="The same seed again",
     drawn="Drawn so far, at temperature 1",
@@ -99,7 +101,10 @@ TOUR_ENGLISH = TourTexts(
         "trl-preference": "A pair, the better and the worse: dpo and reward learn from it.",
         "trl-sft": "An answer to imitate: sft and correct learn from it.",
     },
-    no_row="This makes no row: nobody knows which of the two to prefer.",
+    no_row="This makes no row: it does not say which of the two is better. A thumb on each would make a row each.",
+    same_answers="This makes no row: the two answers are the same, so that there is nothing to prefer.",
+    thought_stays="The thought stays the model's own; only what follows it is yours.",
+    empty_correction="Write a better answer first.",
     not_stored="What you do here is stored nowhere.",
     verdicts={"held": "It held.", "partly": "It held in part.", "not held": "It did not hold."},
     is_met={True: "seen:", False: "not seen:"},
@@ -109,9 +114,9 @@ TOUR_ENGLISH = TourTexts(
     not_here="The measurements are not part of this installation. They are in docs/claims.md of the source code.",
     plot_format="Plot of the measurements: {title}",
     again_format="Measured on {date}. To measure it again:",
-    figures_help="In the figures, brackets hold the range in which the true value lies with 95 % certainty; 0.3M means "
-    "0.3 million parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, "
-    "which is fine-tuning on questions with answers; a greedy answer takes the likeliest token each time; pass@8 is "
-    "the share of tasks that eight drawn answers solve at least once; nats measure surprise. Every figure, and how it "
-    "was measured: docs/claims.md in the source code.",
+    figures_help="In the figures, brackets say how far a figure might be off if other tasks had been asked (95 % "
+    "intervals); another training could differ by more. 0.3M means 0.3 million parameters; held-out texts and tasks "
+    "are those that training never saw; v1 is the base after SFT, which is fine-tuning on questions with answers; a "
+    "greedy answer takes the likeliest token each time; pass@8 is the share of tasks that eight drawn answers solve at "
+    "least once; nats measure surprise. Every figure, and how it was measured: docs/claims.md in the source code.",
 )

@@ -40,6 +40,8 @@ class TourTexts:
     chain_over: dict[str, str]
     """By how an answer ended: end, length."""
     seed_format: str
+    drawn_seed_format: str
+    """Before a finished answer: the `seed` that drew it."""
     other_seed_format: str
     same_seed: str
     drawn: str
@@ -62,6 +64,11 @@ class TourTexts:
     row_kinds: dict[str, str]
     """By the format of a row: what it is, and which stages learn from it."""
     no_row: str
+    same_answers: str
+    """Why a choice between equal answers makes no row."""
+    thought_stays: str
+    """Beside the rows of a correction of an answer that has a thought."""
+    empty_correction: str
     not_stored: str
 
     # What was measured

@@ -42,6 +42,8 @@ class TourSession:
 
     votes: list[Vote] = field(default_factory=list)
     """On the two answers: a thumb on one or on each, or one other vote."""
+    correction: str = ""
+    """The better answer that was written last; another vote leaves it in its field."""
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What the votes became, each row with its format."""
 
@@ -54,15 +56,6 @@ class TourSession:
     def chat_texts(self) -> ChatTexts:
         """The chat page's texts in this tab's language."""
         return LANGUAGES[self.language]
-
-    def forget(self) -> None:
-        """Empty all screens. What is being written on them ends."""
-        self.runs = {screen: run + 1 for screen, run in self.runs.items()}
-        self.busy.clear()
-        self.errors.clear()
-        self.question, self.chain, self.is_chain_chosen, self.chains = "", None, False, []
-        self.messages, self.sides, self.aligned = {}, {}, None
-        self.votes, self.rows = [], []
 
     def begin(self, screen: str) -> int:
         """Begin a run on a screen: the number by which it knows whether it is still the latest."""

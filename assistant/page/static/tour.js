@@ -22,6 +22,7 @@ document.addEventListener("click", (event) => {
     show(link.hash.slice(1));
   }
   const button = event.target.closest?.("#tour button[data-do]");
+  if (button?.dataset.do === "language") read = claimInView();
   if (button) send(button.dataset.do, { ...button.dataset });
 });
 document.addEventListener("submit", (event) => {
@@ -29,6 +30,18 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   send(event.target.dataset.do, { ...event.target.dataset, ...Object.fromEntries(new FormData(event.target)) });
 });
+
+// The other language takes more or less room: the claim that is being read stays where it was.
+let read = null;
+const top = (element) => element.getBoundingClientRect().top;
+const claimInView = () => {
+  const title = [...page.querySelectorAll("h2[id]")].findLast((each) => top(each) < innerHeight / 2);
+  return title && { id: title.id, top: top(title), until: Date.now() + 1500 };
+};
+const keepPlace = () => {
+  const title = read && Date.now() < read.until && document.getElementById(read.id);
+  if (title) scrollBy({ top: top(title) - read.top, behavior: "instant" });
+};
 
 // A full field takes no more characters: it says why.
 document.addEventListener("input", ({ target }) => {
@@ -72,6 +85,7 @@ new MutationObserver(() => {
   localStorage.setItem(stored, drawn.lang);
   translateToasts(drawn);
   keepFocus();
+  keepPlace();
   speak();
   const rows = page.querySelector(".rows:not([data-shown])");
   if (rows) {

@@ -19,6 +19,8 @@ MAX_CHAINS = 6
 """Finished answers of the word chain that are listed."""
 MAX_MESSAGE = 200
 MAX_CORRECTION = 1_000
+CHOSEN = ("left", "right")
+"""Choices that prefer one answer: they make no row only where both are the same."""
 
 
 @dataclass(frozen=True)
@@ -182,9 +184,13 @@ def _votes(session: TourSession, name: str) -> Markup:
         letters=list(letters.values()),
         can_vote=len(sides) == 2 and all(side.is_over for side in sides) and name not in session.busy,
         votes={(vote.kind, vote.side) for vote in session.votes},
-        correction=next((vote.text for vote in session.votes), ""),
+        correction=session.correction,
         most=MAX_CORRECTION,
         rows=[(texts.row_kinds[kind], _json(row)) for kind, row in session.rows],
+        no_row=texts.same_answers if session.votes[:1] and session.votes[0].kind in CHOSEN else texts.no_row,
+        note=texts.thought_stays
+        if any(vote.kind == "correction" and sides[vote.side].thought for vote in session.votes)
+        else "",
     )
 
 

@@ -31,8 +31,8 @@ Drawn = dict[str, Markup]
 EventData = dict[str, Any]
 """What the browser sent with the event: anything, from anybody; and `browser_language`, from its header."""
 
-CONTINUATION = 80
-"""Most tokens of the base's: it often does not end."""
+CONTINUATION = 200
+"""Most tokens of the base's: room for a solved question, though it often does not end."""
 LONGEST_ANSWER = 400
 UPDATE_SECONDS = 0.08
 """Shortest time between two updates of what is being written."""
@@ -57,10 +57,10 @@ class TourHandlers:
         return self._draw(session)
 
     def language(self, session: TourSession, data: EventData) -> Drawn:
-        """Switch to the next language."""
+        """Switch to the next language. What was written stays; an error was worded in the language before."""
         codes = list(TOUR_LANGUAGES)
         session.language = codes[(codes.index(session.language) + 1) % len(codes)]
-        session.forget()  # it is in the language before
+        session.errors.clear()
         return self._draw(session)
 
     def _draw(self, session: TourSession) -> Drawn:
@@ -182,7 +182,7 @@ class TourHandlers:
         """Write two answers to one of the questions, to vote on."""
         questions = session.texts.vote_questions
         message = questions[_number(data.get("index"), len(questions))]
-        session.votes, session.rows = [], []
+        session.votes, session.rows, session.correction = [], [], ""
         async with _Run(self, session, "votes_and_rows") as run:
             yield run.drawn_for(message)
             async with run.starter.lease(STARTER_V1) as served:
@@ -211,9 +211,12 @@ class TourHandlers:
         is_written = len(answers) == 2 and all(written.finish_reason for written in answers)
         if kind is None or not is_written or screen in session.busy:
             return
-        if kind == "correction" and not text:
-            yield _ask_for_text(session, screen)
-            return
+        if kind == "correction":
+            if not text:
+                session.errors[screen] = session.texts.empty_correction
+                yield live_views.live(session, screen)
+                return
+            session.correction = text
         async with _Run(self, session, screen) as run:
             votes = with_vote(session.votes, Vote(kind, _number(data.get("side"), 2), text))
             rows = await asyncio.to_thread(example_rows, session.messages[screen], answers, votes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from helpers.fake_chat import FakeChat, FakeServed
+from markupsafe import escape
 
 from assistant.errors import EngineBusy
 from assistant.page.session.tour_session import TourSession
@@ -104,7 +106,7 @@ def test_an_empty_correction_is_asked_for_and_keeps_the_answers(tour: TourHandle
     drawn(tour.write_two(session, {}))
     (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": text}))
     html = shown["votes_and_rows-live"]
-    assert session.chat_texts.empty_message in html and html.count("<article") == 2 and session.votes == []
+    assert session.texts.empty_correction in html and html.count("<article") == 2 and session.votes == []
 
 
 @pytest.mark.parametrize("seed", ["-1", "9" * 99, None, {}])
@@ -148,13 +150,40 @@ def test_while_an_answer_is_drawn_a_second_click_changes_nothing(tour: TourHandl
     assert drawn(tour.chain_take(session, {})) == []
 
 
-def test_another_language_empties_the_screens(tour: TourHandlers) -> None:
+def test_another_language_keeps_what_was_written(tour: TourHandlers) -> None:
     session = TourSession()
     drawn(tour.compare(session, {"text": "347 + 285"}))
     drawn(tour.chain_begin(session, {"text": "Why?"}))
+    drawn(tour.think(session, {"text": " "}))
+    before = dataclasses.replace(session, errors={}, language="zh")
     shown = tour.language(session, {"browser_language": "en"})
-    assert session == TourSession(language="zh", runs=session.runs)
-    assert "347 + 285" not in shown["base_and_assistant-live"]
+    assert session == before
+    assert session.texts.sides["base"] in shown["base_and_assistant-live"]
+    assert "632" in shown["base_and_assistant-live"]
+
+
+def test_a_vote_that_makes_no_row_says_why(tour: TourHandlers) -> None:
+    session = TourSession()
+    drawn(tour.write_two(session, {}))
+    for kind, reason in (("left", session.texts.same_answers), ("both_bad", session.texts.no_row)):
+        session.sides["votes_and_rows"] = dict.fromkeys(
+            ("left", "right"), session.sides["votes_and_rows"]["left"]
+        )
+        (shown,) = drawn(tour.vote(session, {"kind": kind}))
+        assert str(escape(reason)) in shown["votes_and_rows-live"]
+
+
+def test_a_correction_says_whose_the_thought_is_and_outlives_another_vote(tour: TourHandlers) -> None:
+    session = TourSession()
+    drawn(tour.write_two(session, {}))
+    assert session.sides["votes_and_rows"]["left"].thought
+    (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": "It is 633."}))
+    assert str(escape(session.texts.thought_stays)) in shown["votes_and_rows-live"]
+    (shown,) = drawn(tour.vote(session, {"kind": "down"}))
+    assert str(escape(session.texts.thought_stays)) not in shown["votes_and_rows-live"]
+    assert 'value="It is 633."' in shown["votes_and_rows-live"]
+    drawn(tour.write_two(session, {}))
+    assert session.correction == ""
 
 
 def test_a_later_run_ends_the_earlier(tour: TourHandlers, fake: FakeChat) -> None:
