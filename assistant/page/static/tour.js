@@ -36,10 +36,11 @@ let read = null;
 const top = (element) => element.getBoundingClientRect().top;
 const claimInView = () => {
   const title = [...page.querySelectorAll("h2[id]")].findLast((each) => top(each) < innerHeight / 2);
-  return title && { id: title.id, top: top(title), until: Date.now() + 1500 };
+  return title ? { id: title.id, top: top(title), until: Date.now() + 1500 } : null;
 };
+const isKeepingPlace = () => read !== null && Date.now() < read.until;
 const keepPlace = () => {
-  const title = read && Date.now() < read.until && document.getElementById(read.id);
+  const title = isKeepingPlace() && document.getElementById(read.id);
   if (title) scrollBy({ top: top(title) - read.top, behavior: "instant" });
 };
 
@@ -90,7 +91,7 @@ new MutationObserver(() => {
   const rows = page.querySelector(".rows:not([data-shown])");
   if (rows) {
     rows.dataset.shown = "yes";
-    rows.scrollIntoView({ block: "nearest" });
+    if (!isKeepingPlace()) rows.scrollIntoView({ block: "nearest" });
   }
   if (!isShown && page.querySelector("section h2")) {
     isShown = true;
