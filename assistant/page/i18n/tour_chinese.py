@@ -89,7 +89,7 @@ TOUR_CHINESE = TourTexts(
     },
     no_row="这不会变成数据：它没有说哪一个更好。给两个回答各点一次赞或踩，就各成一行。",
     same_answers="这不会变成数据：两个回答一样，没有哪个更好。",
-    thought_stays="思考仍是模型自己的，只有后面的回答换成了你的。",
+    thought_stays="这一对的两边都保留模型的思考：只有回答不同，学的也只是这个不同。",
     empty_correction="请先写一个更好的回答。",
     not_stored="你在这里做的一切都不会保存。",
     verdicts={"held": "成立。", "partly": "部分成立。", "not held": "不成立。"},

@@ -103,7 +103,7 @@ TOUR_ENGLISH = TourTexts(
     },
     no_row="This makes no row: it does not say which of the two is better. A thumb on each would make a row each.",
     same_answers="This makes no row: the two answers are the same, so that there is nothing to prefer.",
-    thought_stays="The thought stays the model's own; only what follows it is yours.",
+    thought_stays="Both sides of the pair keep the model's thought: only the answers differ, and this is learned.",
     empty_correction="Write a better answer first.",
     not_stored="What you do here is stored nowhere.",
     verdicts={"held": "It held.", "partly": "It held in part.", "not held": "It did not hold."},
