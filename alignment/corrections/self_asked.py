@@ -12,10 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from alignment.generation import generate, seed_for
-from alignment.training.processes import fast_bfloat16
+from alignment.training.processes import autocast
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, end_tokens
 
@@ -96,7 +94,7 @@ def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str 
     seeds = [seed_for(seed, row) for row in range(len(prompts))]
     texts: list[str | None] = []
     # Rounded where that is fast: any draw will do.
-    with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+    with autocast(loaded.model.device):
         drawn = generate(loaded.model, prompts, [LONGEST] * len(prompts), ends, 1.0, seeds, top_p=0.95)
     for row in drawn:
         ended = bool(row) and row[-1] in ends

@@ -19,7 +19,7 @@ from alignment.data.batches import pad_right
 from alignment.errors import DataError
 from alignment.training.memory import base_model_of
 from alignment.training.parent_version import OpenedParent, round_frozen
-from alignment.training.processes import fast_bfloat16, on_cpu
+from alignment.training.processes import autocast, on_cpu
 from assistant.bases.base import Base
 from assistant.bases.base_source import checked_source
 from assistant.registry.versions import Version
@@ -132,15 +132,15 @@ class Scorer:
             fitting = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // len(sequences[order[:ROWS_AT_ONCE][-1]])))
             rows, order = order[:fitting], order[fitting:]
             ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
-            for row, score in zip(rows, self._heads(ids, mask).tolist(), strict=True):
+            for row, score in zip(rows, self._scores(ids, mask).tolist(), strict=True):
                 scores[row] = score
         self.model.train(was_training)
         return scores
 
-    def _heads(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def _scores(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The scores (rows,) of ids (rows, tokens), padded on the right; the head multiplies in float32."""
         classifier, device = base_model_of(self.model), self.model.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16()):
+        with autocast(device):
             trunk = classifier.base_model(
                 input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
             )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from trl import SFTConfig
 
@@ -41,7 +40,7 @@ from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
-from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.processes import autocast, fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
@@ -132,7 +131,7 @@ def make_anchors(
         f"anchors: {len(near)} messages like the corrected ones, {len(far)} others, {len(liked)} liked replies"
     )
     # As training reads them: rounded alike, the parent has not moved from itself.
-    with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+    with autocast(loaded.model.device):
         return anchoring.anchors_at(loaded.model, [*rows, *liked])
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 from trl import RLOOConfig
@@ -35,7 +34,7 @@ from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, open_parent, trainable_model
-from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.processes import autocast, fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits
@@ -133,8 +132,7 @@ def preflight(
     prompts = prompt_data.drawn(training, 0, recipe.preflight_prompts, recipe.seed)
     repeated = [item for item in prompts for _ in range(recipe.preflight_samples)]
     tokenizer, window = parent.loaded.tokenizer, parent.loaded.window
-    precision = torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16())
-    with temporarily_merged(model, "default"), precision:
+    with temporarily_merged(model, "default"), autocast(model.device):
         answers = draw_answers(model, tokenizer, window, repeated, "preflight", recipe)
     return reward_functions.preflight(sources, answers, recipe.preflight_samples)
 

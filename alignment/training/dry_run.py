@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from alignment.training.memory import GIB, base_model_of, held_memory, plan_for
-from alignment.training.processes import fast_bfloat16, say
+from alignment.training.processes import autocast, say
 
 Example = tuple[list[int], list[int]]
 """Token ids that are read, and token ids that are supervised."""
@@ -116,7 +116,7 @@ def _time_row(model: Any, example: Example) -> tuple[int, float]:
     # The first pass warms up.
     for _ in range(2):
         start = time.perf_counter()
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()):
+        with autocast(model.device):
             # The mean of the logits costs what any loss does.
             mean = model(input_ids=ids, use_cache=False, **kept).logits.float().mean()
         mean.backward()

@@ -15,7 +15,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment.errors import TrainingError
-from alignment.training.processes import fast_bfloat16, on_cpu
+from alignment.training.processes import autocast, on_cpu
 from alignment.training.trl_compat import HEAD_TOKENS, HEAD_VOCABULARY
 from assistant.free_memory import free_ram
 
@@ -88,8 +88,9 @@ def measure(model: Any) -> MemoryNeeds:
     config = model.config.get_text_config()
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     vocabulary = min(config.vocab_size, HEAD_VOCABULARY)
-    # A tile of logits and its gradient take some seven float32 numbers each, the head's part one copy in float32.
-    head = vocabulary * (HEAD_TOKENS * 28 + config.hidden_size * 6)
+    # On a CPU a tile of logits and its gradient take some seven float32 numbers each; a GPU's kernels turn a bfloat16
+    # tile into its gradient in place. The head's part is copied once in float32.
+    head = vocabulary * (HEAD_TOKENS * (28 if on_cpu() else 2) + config.hidden_size * 6)
     # Float32: gradient, AdamW's two moments, and the reference's copy. Per pass: weights rounded to bfloat16.
     fixed = 16 * trained + head + max(0, few - 16 * token)
     checkpointed = config.num_hidden_layers * config.hidden_size * 4 + 2 * token // config.num_hidden_layers
@@ -111,7 +112,7 @@ def _saved_bytes(model: Any, tokens: int) -> int:
     ids = torch.zeros((1, tokens), dtype=torch.int64, device=model.device)
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        torch.autocast(model.device.type, torch.bfloat16, enabled=fast_bfloat16()),
+        autocast(model.device),
     ):
         # The trunk alone: logits are computed in tiles, whatever the number of tokens.
         output = _trunk(model)(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)

@@ -36,6 +36,11 @@ def fast_bfloat16() -> bool:
     return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """The precision of training: products are in bfloat16 where `device` multiplies it in hardware."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16())
+
+
 def say(*lines: str) -> None:
     """Print `lines`, in one process of several."""
     if PartialState().is_main_process:

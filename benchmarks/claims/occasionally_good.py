@@ -120,16 +120,19 @@ def figures_by_kind(measured: Measured) -> list[tuple[str, dict[str, intervals.I
     return sorted(by_kind, key=lambda each: each[1]["pass@8"].value)
 
 
+def lifts(seeds: dict[str, Any], name: str) -> list[float]:
+    """The lift of a kind, greedy or drawn, in every seed that was trained."""
+    return [figures({"": seed})[name].value for seed in seeds.values() if seed["after"]]
+
+
 def gains_by_seed(seeds: dict[str, Any]) -> str:
     """The gain of a kind's greedy answers in every seed that was trained, in points."""
-    trained = [figures({"": seed})["lift"].value for seed in seeds.values() if seed["after"]]
-    return ", ".join(f"{100 * value:+.0f}" for value in trained) or "–"
+    return ", ".join(f"{100 * value:+.0f}" for value in lifts(seeds, "lift")) or "–"
 
 
 def gains(seeds: dict[str, Any], name: str) -> bool:
     """Whether a kind gained beyond the interval, and in every seed that was trained: one lucky training is no gain."""
-    trained = [figures({"": seed})[name].value for seed in seeds.values() if seed["after"]]
-    return figures(seeds)[name].low > 0 and all(value > 0 for value in trained)
+    return figures(seeds)[name].low > 0 and all(value > 0 for value in lifts(seeds, name))
 
 
 def table_rows(measured: Measured) -> list[list[Text | str]]:

@@ -120,8 +120,7 @@ def report(measured: Measured) -> Report:
     counts = [count for count in with_text if count]
     most = counts[-1]
     better = [count for count in counts if with_text[count].low > without[count].high]
-    # The largest number that is at most a tenth of the most; a quick run has no such number.
-    tenth = max((count for count in with_text if count <= most / 10), default=most)
+    tenth = max(count for count in with_text if count <= most / 10)
     conditions = [
         Condition(
             Text(

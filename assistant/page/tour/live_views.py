@@ -187,7 +187,7 @@ def _votes(session: TourSession, name: str) -> Markup:
         correction=session.correction,
         most=MAX_CORRECTION,
         rows=[(texts.row_kinds[kind], _json(row)) for kind, row in session.rows],
-        no_row=texts.same_answers if session.votes[:1] and session.votes[0].kind in CHOSEN else texts.no_row,
+        no_row=texts.same_answers if any(vote.kind in CHOSEN for vote in session.votes) else texts.no_row,
         note=texts.thought_stays
         if any(vote.kind == "correction" and sides[vote.side].thought for vote in session.votes)
         else "",

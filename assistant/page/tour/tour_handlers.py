@@ -86,7 +86,7 @@ class TourHandlers:
         screen = "word_chain"
         question = _text(data["text"], live_views.MAX_MESSAGE) if "text" in data else session.question
         if not question:
-            yield _ask_for_text(session, screen)
+            yield _ask_for_text(session, screen, session.chat_texts.empty_message)
             return
         if question != session.question:
             session.question, session.chains = question, []
@@ -132,7 +132,7 @@ class TourHandlers:
         """Let the base and the assistant get the same message; and the app's own version, if it is an aligned one."""
         screen, message = "base_and_assistant", _text(data.get("text"), live_views.MAX_MESSAGE)
         if not message:
-            yield _ask_for_text(session, screen)
+            yield _ask_for_text(session, screen, session.chat_texts.empty_message)
             return
         async with _Run(self, session, screen) as run, AsyncExitStack() as leases:
             yield run.drawn_for(message)
@@ -157,7 +157,7 @@ class TourHandlers:
         """Let the assistant answer the same problem with thinking and without."""
         screen, message = "chain_of_thought", _text(data.get("text"), live_views.MAX_MESSAGE)
         if not message:
-            yield _ask_for_text(session, screen)
+            yield _ask_for_text(session, screen, session.chat_texts.empty_message)
             return
         async with _Run(self, session, screen) as run:
             yield run.drawn_for(message)
@@ -213,8 +213,7 @@ class TourHandlers:
             return
         if kind == "correction":
             if not text:
-                session.errors[screen] = session.texts.empty_correction
-                yield live_views.live(session, screen)
+                yield _ask_for_text(session, screen, session.texts.empty_correction)
                 return
             session.correction = text
         async with _Run(self, session, screen) as run:
@@ -271,9 +270,9 @@ class _Run:
                     yield self.drawn()
 
 
-def _ask_for_text(session: TourSession, screen: str) -> Drawn:
+def _ask_for_text(session: TourSession, screen: str, request: str) -> Drawn:
     """The screen as it is, asking for what was left empty."""
-    session.errors[screen] = session.chat_texts.empty_message
+    session.errors[screen] = request
     return live_views.live(session, screen)
 
 

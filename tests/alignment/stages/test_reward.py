@@ -19,7 +19,7 @@ from alignment.errors import DataError
 from alignment.scoring import reward_model
 from alignment.stages import reward
 from alignment.stages.reward import RewardTrainer
-from alignment.training import parent_version
+from alignment.training import parent_version, processes
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent
 from assistant.bases.base import STARTER_FOLDER
@@ -133,7 +133,7 @@ def test_before_training_every_score_is_zero_and_the_adapter_is_the_parents(home
 def test_a_score_is_the_classifiers_own_whatever_goes_through_with_it(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (parent_version, reward_model):  # so that equal means equal
+    for module in (parent_version, processes):  # so that equal means equal
         monkeypatch.setattr(module, "fast_bfloat16", lambda: False)
     tiny_home(home)
     model = reward_model.begin(open_parent(StageLocation(home)), reward.RewardRecipe())

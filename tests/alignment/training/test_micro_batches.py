@@ -13,9 +13,8 @@ from helpers.pair_rows import numbers, row, write
 from helpers.tiny_home import tiny_home
 
 from alignment.data.token_pairs import read_pairs
-from alignment.scoring import reward_model
 from alignment.stages import dpo, kto, reward, sft
-from alignment.training import memory, parent_version
+from alignment.training import parent_version, processes
 from alignment.training.flags import StageLocation
 from alignment.training.memory import MemoryPlan
 from alignment.training.micro_batches import split_further, split_rows, take_rows, without_padding
@@ -112,7 +111,7 @@ def test_an_update_does_not_depend_on_how_its_batch_is_split(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # In float32, so that what differs is the order of sums alone.
-    for module in (kto, dpo, reward, sft, memory, parent_version, reward_model):
+    for module in (kto, dpo, reward, sft, parent_version, processes):
         monkeypatch.setattr(module, "fast_bfloat16", lambda: False)
     results = []
     for tokens, checkpointing in ((1, False), (100, True), (100_000, False)):

@@ -12,7 +12,7 @@ from alignment.stages.kto import KTORecipe
 from alignment.training import parent_version
 from alignment.training.flags import StageLocation
 from alignment.training.parent_version import open_parent, trainable_model, with_new_adapter
-from alignment.training.processes import fast_bfloat16
+from alignment.training.processes import autocast
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.serving.loading import load_base
@@ -35,7 +35,7 @@ def test_a_new_adapter_is_the_same_for_the_same_seed(home: Path) -> None:
 def test_a_base_without_an_adapter_gets_one_that_changes_no_logit(home: Path) -> None:
     parent = open_parent(StageLocation(tiny_home(home, adapter=False)))
     ids = torch.arange(20, 60).view(2, 20)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+    with torch.no_grad(), autocast(torch.device("cpu")):
         base_logits = parent.loaded.model.eval()(ids).logits
         model, reference = trainable_model(parent, RECIPE, full=False, needs_reference=True)
         assert torch.equal(model.eval()(ids).logits, base_logits)
