@@ -118,7 +118,7 @@ def _questions(home: Path, policy: Policy, released: Version, journal: Journal) 
 
 @dataclass(frozen=True)
 class ChosenJudges:
-    """The judges of one candidate, and whether each of them is surely better than chance."""
+    """The judges of one candidate, and whether they are together surely better than chance."""
 
     versions: list[Version]
     sure: bool
@@ -131,10 +131,11 @@ class MeasuredJudges:
     judges: list[tuple[Version, JudgeMeasure]]
 
     def chosen(self, *, only_b: bool) -> ChosenJudges:
-        """Those that are surely better than chance; if none is, all: their wins are shown and decide nothing."""
+        """The judges that may judge; if they are not surely better than chance, their wins decide nothing."""
         allowed = [(judge, known) for judge, known in self.judges if known.half == "b" or not only_b]
-        sure = [judge for judge, known in allowed if known.is_sure]
-        return ChosenJudges(sure or [judge for judge, _ in allowed], bool(sure))
+        return ChosenJudges(
+            [judge for judge, _ in allowed], judging.are_sure([known for _, known in allowed])
+        )
 
 
 def _measured_judges(home: Path, released: Version, journal: Journal) -> MeasuredJudges:
@@ -154,13 +155,17 @@ def _measured_judges(home: Path, released: Version, journal: Journal) -> Measure
     judges = []
     for half, version in existing.items():
         judge = versions.open(version)
-        unseen = [row for row in judgements if half_of(row.messages) != half or is_held_out(row.messages)]
+        unseen = [row for row in judgements if half_of(row.messages) != half]
         try:
             judges.append((judge, judging.measure(judge, home, unseen)))
         except Exception as error:
             note = Event.of("judge_not_measured", version=version, why=explain(error))
             candidates.note_failure(journal, note, error)
-    journal.save(judge_measures=[{**asdict(known), "sure": known.is_sure} for _, known in judges])
+    known = [measure for _, measure in judges]
+    journal.save(
+        judge_measures=[asdict(measure) for measure in known],
+        judges_together={"p": judging.p_of_chance(known), "sure": judging.are_sure(known)},
+    )
     return MeasuredJudges(judges)
 
 

@@ -1,18 +1,21 @@
 """Reward models as judges: how well each judges what it has not seen, and which version's answers they prefer.
 
-A judge counts only where it is surely better than chance on judgements of prompts that it did not learn from. A score
-is given to one answer alone, so that no order of two answers can matter; what greater length alone earns is taken off.
+Judges count only where together they are surely better than chance on judgements of prompts that they did not learn
+from. A score is given to one answer alone, so that no order of two answers can matter; what greater length alone earns
+is taken off.
 """
 
+import json
 import math
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import permutation_test
 
 from alignment.data.judgements import JudgedCompletion
 from alignment.data.splits import half_of
@@ -21,7 +24,7 @@ from assistant.registry.versions import Version
 from feedback_store.stats.intervals import wilson
 
 SURE = 0.025
-"""A judge decides if chance alone would judge as well with at most this probability."""
+"""Judges decide if chance alone would judge as well with at most this probability."""
 MOST_JUDGED = 200
 """Judgements that a judge is measured on, drawn from those that it has not seen."""
 
@@ -38,17 +41,22 @@ class JudgeMeasure:
     low: float
     high: float
     """95 % Wilson interval of the share of right judgements."""
-    p: float | None
-    """Probability that chance judges as well; None without a judgement."""
+    by_prompt: tuple[int, ...]
+    """Right judgements less wrong ones, of each prompt."""
     brier: float | None
     """Mean squared error of the probabilities that it gives; 0.25 for a coin."""
     length_right: int
     """Of the same pairs, those that "the longer one is better" judges rightly."""
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether it is surely better than chance."""
-        return self.p is not None and self.p <= SURE
+
+@dataclass(frozen=True)
+class MatchedPair:
+    """Two replies of which people preferred the first, as token ids of prompt and reply."""
+
+    prompt: str
+    """Equal for pairs whose judgements depend on each other."""
+    better: list[int]
+    worse: list[int]
 
 
 @dataclass(frozen=True)
@@ -68,12 +76,15 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
     half = str(judge.manifest.recipe.get("split", "all"))
     pairs = matched_pairs(unseen)
     scorer = reward_model.load(judge, home)
-    pairs = [pair for pair in pairs if max(map(len, pair)) <= scorer.window]
-    scores = scorer([ids for pair in pairs for ids in pair])
+    pairs = [pair for pair in pairs if max(len(pair.better), len(pair.worse)) <= scorer.window]
+    scores = scorer([ids for pair in pairs for ids in (pair.better, pair.worse)])
     margins = [better - worse for better, worse in zip(scores[::2], scores[1::2], strict=True)]
     right = sum(margin > 0 for margin in margins)
     share = wilson(right, len(margins)) if margins else None
     chances = [reward_metrics.chance(margin) for margin in margins]
+    by_prompt: dict[str, int] = defaultdict(int)
+    for pair, margin in zip(pairs, margins, strict=True):
+        by_prompt[pair.prompt] += 1 if margin > 0 else -1
     return JudgeMeasure(
         judge.id,
         half,
@@ -81,25 +92,53 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
         len(margins),
         share.low if share else 0.0,
         share.high if share else 1.0,
-        float(binomtest(right, len(margins), 0.5, alternative="greater").pvalue) if margins else None,
+        tuple(by_prompt.values()),
         sum((1 - chance) ** 2 for chance in chances) / len(chances) if chances else None,
-        sum(len(better) > len(worse) for better, worse in pairs),
+        sum(len(pair.better) > len(pair.worse) for pair in pairs),
     )
 
 
-def matched_pairs(judgements: Sequence[JudgedCompletion]) -> list[tuple[list[int], list[int]]]:
-    """Better and worse completion, with their prompts: pairs as they are, and each disliked reply beside a liked one.
+def p_of_chance(judges: Sequence[JudgeMeasure]) -> float:
+    """Probability that judges without any sense are right as often, together.
+
+    Each prompt's balance of right and wrong judgements is as likely to have the other sign then: four answers to one
+    question make pairs that are right or wrong together, so that not pairs but prompts are independent. The signs are
+    flipped at random (Fisher 1935, "The Design of Experiments", section 21).
+    """
+    balances = [balance for judge in judges for balance in judge.by_prompt]
+    if len(balances) < 2:
+        return 1.0
+    tested = permutation_test(
+        (balances,), np.sum, permutation_type="samples", alternative="greater", n_resamples=9_999, rng=1
+    )
+    return float(tested.pvalue)
+
+
+def are_sure(judges: Sequence[JudgeMeasure]) -> bool:
+    """Whether judges that each judge what the others learned from are together surely better than chance."""
+    return p_of_chance(judges) <= SURE
+
+
+def matched_pairs(judgements: Sequence[JudgedCompletion]) -> list[MatchedPair]:
+    """Replies that people preferred to others: pairs as they are, and each disliked reply beside a liked one.
 
     Chance is right on half of them, whatever people's share of thumbs up; of thumbs alone, a judge that likes
     everything would be right as often as people do. No judgement is used twice. At most MOST_JUDGED, drawn at random.
     """
     draw = random.Random("matched pairs")
-    pairs = [(row.first, row.second) for row in judgements if row.second is not None]
+    pairs = [
+        MatchedPair(json.dumps(row.messages), row.first, row.second)
+        for row in judgements
+        if row.second is not None
+    ]
     up = [row.first for row in judgements if row.second is None and row.sign > 0]
     down = [row.first for row in judgements if row.second is None and row.sign < 0]
     draw.shuffle(up)
     draw.shuffle(down)
-    pairs += list(zip(up, down, strict=False))
+    pairs += [
+        MatchedPair(f"thumbs {number}", liked, disliked)
+        for number, (liked, disliked) in enumerate(zip(up, down, strict=False))
+    ]
     return pairs if len(pairs) <= MOST_JUDGED else draw.sample(pairs, MOST_JUDGED)
 
 

@@ -47,13 +47,12 @@ def note_texts(state: State, language: str = "en") -> list[str]:
 
 
 def judge_texts(state: State, language: str = "en") -> list[str]:
-    """How well each judge judged what it had not seen, and whether it decides."""
+    """How well each judge judged what it had not seen, and whether they decide."""
     texts = []
     for known in state.get("judge_measures") or []:
         if not known["of"]:
             event = Event.of("judge_unmeasured", version=known["version"])
         else:
-            sure = Event.of("judge_is_sure" if known["sure"] else "judge_is_not_sure")
             event = Event.of(
                 "report_judge",
                 version=known["version"],
@@ -62,9 +61,11 @@ def judge_texts(state: State, language: str = "en") -> list[str]:
                 low=known["low"],
                 high=known["high"],
                 longer=known["length_right"],
-                verdict=sure,
             )
         texts.append(describe(event, language))
+    if (together := state.get("judges_together")) is not None:
+        verdict = Event.of("judges_are_sure" if together["sure"] else "judges_are_not_sure")
+        texts.append(describe(Event.of("judges_together", verdict=verdict), language))
     return texts
 
 

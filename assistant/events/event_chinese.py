@@ -181,10 +181,11 @@ TEMPLATES = {
     "report_reward_models": "奖励模型：{models:，}。",
     "report_reward_model": "{version}（{half} 半）",
     "report_judge": "{version} 在 {of} 对没见过的评价中判对 {right} 对（{low:percent.0}% 至 {high:percent.0}%；"
-    "只选较长的回答会对 {longer} 对）：{verdict}",
-    "judge_unmeasured": "{version}：没有它没见过的成对评价，因此不参与决定",
-    "judge_is_sure": "确定优于随机",
-    "judge_is_not_sure": "不能确定优于随机，因此不参与决定",
+    "只选较长的回答会对 {longer} 对）",
+    "judges_together": "合起来：{verdict}",
+    "judge_unmeasured": "{version}：没有它没见过的成对评价",
+    "judges_are_sure": "确定优于随机",
+    "judges_are_not_sure": "不能确定优于随机，因此它们的评判不参与决定",
     "in_words": "简单地说，{candidate} 与 {released} 相比。更好：{better:；|没有证明}。更差：{worse:；|没有证明}。"
     "差不多：{same:、|没有}。还不清楚：{unknown:；|没有}。{so}",
     "words_better": "{measure}（{prompts} 题中 {gained} 题更好、{lost} 题更差；单凭运气 {one_in} 次里有一次）",

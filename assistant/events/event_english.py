@@ -194,10 +194,11 @@ TEMPLATES = {
     "report_reward_models": "Reward models: {models:, }.",
     "report_reward_model": "{version} (half {half})",
     "report_judge": "{version} is right on {right} of {of:#pair|pairs} that it had not seen ({low:percent.0} to "
-    "{high:percent.0} %; taking the longer answer would be right on {longer}): {verdict}",
-    "judge_unmeasured": "{version}: there is no pair that it had not seen, so it decides nothing",
-    "judge_is_sure": "surely better than chance",
-    "judge_is_not_sure": "not surely better than chance, so it decides nothing",
+    "{high:percent.0} %; taking the longer answer would be right on {longer})",
+    "judges_together": "together: {verdict}",
+    "judge_unmeasured": "{version}: there is no pair that it had not seen",
+    "judges_are_sure": "surely better than chance",
+    "judges_are_not_sure": "not surely better than chance, so their judgement decides nothing",
     "in_words": "In plain words, {candidate} beside {released}. Better: {better:; |nothing that could be shown}. "
     "Worse: {worse:; |nothing that could be shown}. About as good: {same:, |nothing}. Not known yet: "
     "{unknown:; |nothing}. {so}",

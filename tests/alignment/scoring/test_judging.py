@@ -3,7 +3,7 @@
 import random
 
 from alignment.data.judgements import JudgedCompletion
-from alignment.scoring.judging import JudgeMeasure, matched_pairs, without_length
+from alignment.scoring.judging import JudgeMeasure, are_sure, matched_pairs, p_of_chance, without_length
 
 
 def thumb(sign: int, length: int = 3) -> JudgedCompletion:
@@ -13,15 +13,26 @@ def thumb(sign: int, length: int = 3) -> JudgedCompletion:
 def test_each_disliked_reply_is_beside_a_liked_one_and_no_thumb_counts_twice() -> None:
     pairs = matched_pairs([*(thumb(1) for _ in range(9)), *(thumb(-1) for _ in range(4))])
     assert len(pairs) == 4
-    assert all(better[0] == 6 and worse[0] == 4 for better, worse in pairs)
+    assert all(pair.better[0] == 6 and pair.worse[0] == 4 for pair in pairs)
+    assert len({pair.prompt for pair in pairs}) == 4
     assert matched_pairs([thumb(1)] * 9) == []
 
 
-def test_a_judge_is_sure_only_where_chance_would_seldom_judge_as_well() -> None:
-    def known(p: float | None) -> JudgeMeasure:
-        return JudgeMeasure("v2", "a", 1, 2, 0.1, 0.9, p, 0.25, 1)
+def known(*by_prompt: int) -> JudgeMeasure:
+    return JudgeMeasure("v2", "a", 1, 2, 0.1, 0.9, by_prompt, 0.25, 1)
 
-    assert (known(0.02).is_sure, known(0.03).is_sure, known(None).is_sure) == (True, False, False)
+
+def test_judges_are_sure_together_only_where_chance_would_seldom_judge_as_well() -> None:
+    # Six prompts that are all right happen to a coin once in 64 times, five once in 32 times.
+    assert p_of_chance([known(1, 1, 1), known(1, 1, 1)]) == 1 / 64
+    assert are_sure([known(1, 1, 1), known(1, 1, 1)]) and not are_sure([known(1, 1, 1), known(1, 1)])
+    assert not are_sure([]) and not are_sure([known(9)])
+
+
+def test_four_answers_to_one_question_are_no_four_proofs() -> None:
+    assert not are_sure([known(3, 3, 3, 3)])
+    many = [random.Random(seed).choices((-3, 3), k=20) for seed in range(200)]
+    assert sum(are_sure([known(*balances)]) for balances in many) <= 10
 
 
 def test_an_advantage_that_length_explains_is_taken_off_and_another_is_kept() -> None:
