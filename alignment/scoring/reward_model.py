@@ -1,7 +1,8 @@
 """A reward model: a base with a LoRA adapter and one linear head that gives a conversation a score.
 
 Its folder is a plain PEFT folder of a sequence classifier with one label: load the base by
-`AutoModelForSequenceClassification` with `num_labels=1`, and the folder by `PeftModel.from_pretrained`.
+`AutoModelForSequenceClassification` with `num_labels=1`, and the folder by `PeftModel.from_pretrained`. A head that was
+trained alone has a bias, which such a classifier lacks: all scores are then higher or lower by the same number.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, set_seed
@@ -38,12 +40,14 @@ def begin(parent: OpenedParent, recipe: Any) -> Any:
     It begins from the parent's adapter because what helped to answer helps to judge (Ouyang et al. 2022, section 3.5),
     and it stays one adapter on the shared base, so that PPO holds the base once. With a head of zeros every score is 0
     and the first loss is log 2, whatever the base. A parent without adapter gets a new one, as the
-    recipe, a LoraRecipe with a seed, describes it. Raises DataError
-    if the parent's adapter changes layers that a classifier does not have.
+    recipe, a RewardRecipe, describes it. Raises DataError if the parent's adapter changes layers that a classifier does
+    not have.
     """
     version = parent.version
     core = _classifier(parent.base, parent.versions.home).requires_grad_(False)
-    torch.nn.init.zeros_(core.score.weight)
+    width = core.config.get_text_config().hidden_size
+    core.score = torch.nn.Linear(width, 1, bias=bool(recipe.head_only))
+    head = {name: torch.nn.init.zeros_(weights) for name, weights in core.score.named_parameters()}
     core.config.get_text_config().pad_token_id = _padding(parent.loaded.tokenizer)
     set_seed(recipe.seed)
     if version.manifest.adapter:
@@ -71,7 +75,7 @@ def begin(parent: OpenedParent, recipe: Any) -> Any:
     if version.manifest.adapter:
         # The parent's adapter has every weight but the head.
         state = load_file(version.folder / "adapter_model.safetensors")
-        state["base_model.model.score.weight"] = torch.zeros(1, core.config.get_text_config().hidden_size)
+        state |= {f"base_model.model.score.{name}": weights.detach() for name, weights in head.items()}
         unknown = set_peft_model_state_dict(model, state).unexpected_keys
         if unknown:
             raise DataError(
@@ -95,6 +99,10 @@ def load(version: Version, home: Path) -> "Scorer":
     base = version.manifest.base
     core = _classifier(base, home)
     core.config.get_text_config().pad_token_id = _padding(models.load_tokenizer(base, home))
+    with safe_open(version.folder / "adapter_model.safetensors", framework="pt") as file:
+        names = list(file.keys())
+        if any(name.endswith(".score.bias") for name in names):
+            core.score = torch.nn.Linear(core.score.in_features, 1)
     model = apply_adapter(core, version, trainable=False).requires_grad_(False)
     return Scorer(model if base.quantize else model.to(models.best_device()))
 
@@ -122,32 +130,47 @@ class Scorer:
 
     @torch.no_grad()
     def __call__(self, sequences: Sequence[Sequence[int]]) -> list[float]:
-        """The score of each sequence. Sequences of similar length go through the model together."""
+        """The score of each sequence."""
+        if not sequences:
+            return []
+        scores: list[float] = head_of(self.model)(self.read(sequences).to(self.model.device))[:, 0].tolist()
+        return scores
+
+    @torch.no_grad()
+    def read(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """What the model makes of each sequence before its head scores it: float32 [sequences, width], on the CPU.
+
+        Sequences of similar length go through the model together.
+        """
         was_training = self.model.training
         self.model.eval()
-        scores = [0.0] * len(sequences)
+        read = torch.zeros(len(sequences), base_model_of(self.model).config.get_text_config().hidden_size)
         order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
         while order:
             # The last of so many is the longest of them.
             fitting = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // len(sequences[order[:ROWS_AT_ONCE][-1]])))
             rows, order = order[:fitting], order[fitting:]
             ids, mask = pad_right([sequences[row] for row in rows], padding(self.model))
-            for row, score in zip(rows, self._scores(ids, mask).tolist(), strict=True):
-                scores[row] = score
+            read[rows] = self._read_batch(ids, mask).cpu()
         self.model.train(was_training)
-        return scores
+        return read
 
-    def _scores(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The scores (rows,) of ids (rows, tokens), padded on the right; the head multiplies in float32."""
-        classifier, device = base_model_of(self.model), self.model.device
+    def _read_batch(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Hidden states float32 [rows, width] at the last token of ids [rows, tokens], padded on the right."""
+        trunk, device = base_model_of(self.model).base_model, self.model.device
         with autocast(device):
-            trunk = classifier.base_model(
+            hidden = trunk(
                 input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-            )
+            ).last_hidden_state
         last = mask.to(device).sum(dim=1) - 1
-        read = trunk.last_hidden_state[torch.arange(len(ids), device=device), last].float()
-        scores: Tensor = classifier.score(read)[:, 0]
-        return scores
+        read: Tensor = hidden[torch.arange(len(ids), device=device), last].float()
+        return read
+
+
+def head_of(model: Any) -> torch.nn.Linear:
+    """The head that scores; of a PEFT model the one that is saved with the adapter."""
+    head: torch.nn.Linear = base_model_of(model).score.modules_to_save["default"]
+    return head
 
 
 def padding(model: Any) -> int:

@@ -113,7 +113,8 @@ def write_version(
             else:
                 save_base(model, parent.loaded.tokenizer, folder / "base", state)
                 base = Base(f"versions/{version_id}/base", folder_hash(folder / "base"))
-            write_curves(work / "trainer_state.json", folder)
+            if (work / "trainer_state.json").exists():  # not of what is fitted without updates
+                write_curves(work / "trainer_state.json", folder)
             if location.snapshot is not None:
                 data = {**data, "snapshot": snapshot.load(location.snapshot).id}
             manifest = Manifest(

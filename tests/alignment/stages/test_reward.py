@@ -16,6 +16,7 @@ from alignment.__main__ import main
 from alignment.data.judgements import JudgedCompletion, JudgementCollator
 from alignment.data.splits import half_of
 from alignment.errors import DataError
+from alignment.ppo.shared_base import SharedBase
 from alignment.scoring import reward_model
 from alignment.stages import reward
 from alignment.stages.reward import RewardTrainer
@@ -160,6 +161,44 @@ def test_the_thumb_of_a_reply_in_a_pair_is_left_out(home: Path, monkeypatch: pyt
     assert {tuple(item.first) for item in judgements[1:]} == {
         tuple(thumb.prompt_ids + thumb.completion_ids) for thumb in thumbs[2:]
     }
+
+
+def test_the_head_alone_learns_what_is_liked_and_leaves_the_adapter_as_it_was(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate_replies(tiny_home(home), apples(60))
+    assert run(home, "--head_only=true", "--dry_run") == 0
+    assert "tokens once" in capsys.readouterr().out and Versions(home).ids() == ["v1"]
+    assert run(home, "--head_only=true") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("model: a head on the frozen v1; loss: Bradley-Terry (pairs), binary (thumbs)")
+    versions = Versions(home)
+    child = versions.open("v2")
+    assert child.manifest.recipe["head_only"] is True
+    assert child.manifest.metrics["loss"] < math.log(2) and child.manifest.metrics["accuracy"] >= 0.5
+    state = load_file(child.folder / "adapter_model.safetensors")
+    parents = load_file(versions.open("v1").folder / "adapter_model.safetensors")
+    assert set(state) - set(parents) == {
+        "base_model.model.score.weight",
+        "base_model.model.score.bias",
+    }
+    assert all(torch.equal(state[name], parents[name].float()) for name in parents)
+    # PPO holds the base once for the policy and its reward models: there a score is the same.
+    sequences = [list(range(10, end)) for end in (31, 14, 52)]
+    parent = open_parent(StageLocation(home=home))
+    shared = SharedBase(parent.loaded.model, True, 1.0, 1)
+    shared.add_reward("judge", child)
+    scores = reward_model.load(child, home)(sequences)
+    assert len(set(scores)) == 3
+    assert shared.reward("judge", sequences, 8) == pytest.approx(scores, rel=0.02, abs=0.05)
+
+
+def test_few_judgements_of_a_larger_model_train_the_head_alone_unless_told_otherwise() -> None:
+    def decided(parameters: float, count: int, given: bool | None = None) -> bool | None:
+        return reward.with_head_only(reward.RewardRecipe(head_only=given), parameters, count).head_only
+
+    assert (decided(135e6, 200), decided(135e6, 1_000), decided(4.9e6, 200)) == (True, False, False)
+    assert (decided(135e6, 200, False), decided(4.9e6, 2_000, True)) == (False, True)
 
 
 def test_two_splits_share_no_row(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
