@@ -10,12 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import binomtest
+from scipy.stats import binomtest, fisher_exact
 
 from assistant.events.describe import describe
 from assistant.events.event import Event
 
-Finding = Literal["against the others", "against the judges", "flood", "copies", "contradicts themselves"]
+Finding = Literal[
+    "against the others",
+    "against the judges",
+    "the other way round",
+    "flood",
+    "copies",
+    "contradicts themselves",
+]
 
 LEVEL = 0.01
 """Chance of naming any rater for disagreement if all vote at random."""
@@ -23,6 +30,9 @@ MINIMUM = 10
 """Number of votes or texts below which a rater is not judged."""
 FLOOD_SHARE = 3.0
 """Multiple of an equal share of votes that counts as a flood; half of all votes always does."""
+REVERSED = 0.6
+"""Share of thumbs in one direction by a rater, and in the other direction by all others, that counts as reversed.
+People are kind or strict by nature, so that a difference alone says nothing."""
 BURST, WINDOW = 20, 60.0
 """Number of votes within so many seconds that is faster than anybody reads."""
 TWIN_SHARE = 0.95
@@ -64,6 +74,7 @@ def find(votes: Sequence[CastVote], judged: Mapping[str, tuple[int, int]] | None
     suspects = [
         *disagreeing_with_others(votes),
         *disagreeing_with_judges(judged or {}),
+        *reversed_raters(votes),
         *floods(votes),
         *copies(votes),
         *contradictions(votes),
@@ -100,6 +111,28 @@ def _disagreeing(agreed: Mapping[str, tuple[int, int]], what: Finding, whom: str
         if p <= LEVEL / len(tested):
             event = Event.of("rater_disagrees", whom=whom, right=right, of=of, p=p)
             suspects.append(_suspect(rater, what, event))
+    return suspects
+
+
+def reversed_raters(votes: Sequence[CastVote]) -> list[Suspect]:
+    """Raters who give mostly thumbs up where all others give mostly thumbs down, or the reverse.
+
+    By Fisher's exact test. It needs no text that two people judged, and names a rater of a few votes.
+    """
+    up, of = Counter(vote.rater for vote in votes if vote.value > 0), Counter(vote.rater for vote in votes)
+    suspects = []
+    for rater in of:
+        own, others = up[rater] / of[rater], of.total() - of[rater]
+        theirs = (up.total() - up[rater]) / others if others else own
+        if not (min(own, 1 - theirs) >= REVERSED or min(1 - own, theirs) >= REVERSED):
+            continue
+        table = [
+            [up[rater], of[rater] - up[rater]],
+            [up.total() - up[rater], others - up.total() + up[rater]],
+        ]
+        if float(fisher_exact(table).pvalue) <= LEVEL / len(of):
+            event = Event.of("rater_reversed", up=up[rater], of=of[rater], share=theirs)
+            suspects.append(_suspect(rater, "the other way round", event))
     return suspects
 
 

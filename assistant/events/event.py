@@ -212,6 +212,7 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "rater_suspect": {"rater": "text", "finding": "finding", "reason": "event"},
     "rater_disagrees": {"whom": "whom", "right": "count", "of": "count", "p": "number"},
     "rater_flood": {"reasons": "events"},
+    "rater_reversed": {"up": "count", "of": "count", "share": "number"},
     "rater_share": {"count": "count", "of": "count", "share": "number", "raters": "count"},
     "rater_burst": {"count": "count", "seconds": "count"},
     "rater_repeats": {"count": "count"},

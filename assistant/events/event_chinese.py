@@ -165,6 +165,7 @@ TEMPLATES = {
     "rater_suspect": "值得留意：{rater}，{finding}：{reason}",
     "rater_disagrees": "{of} 个评价中只有 {right} 个与{whom}一致（p = {p:.1g}）：是否把赞踩弄反了？",
     "rater_flood": "{reasons:；}",
+    "rater_reversed": "{of} 个评价中有 {up} 个赞，而其他所有人的赞占 {share:percent.0}%：是否把赞踩弄反了？",
     "rater_share": "在 {raters} 个评价者中，一人给出全部 {of} 个评价中的 {count} 个（{share:percent.0}%）",
     "rater_burst": "在 {seconds} 秒内给出 {count} 个评价",
     "rater_repeats": "对同一问题的同一回答评价了 {count} 次",
@@ -221,6 +222,7 @@ TERMS = {
     "finding": {
         "against the others": "与其他人相反",
         "against the judges": "与奖励模型相反",
+        "the other way round": "与众人相反的倾向",
         "flood": "评价过多",
         "copies": "重复",
         "contradicts themselves": "自相矛盾",

@@ -177,6 +177,7 @@ TEMPLATES = {
     "rater_suspect": "suspect: {rater}, {finding}: {reason}",
     "rater_disagrees": "agrees with {whom} on {right} of {of:#vote|votes} (p = {p:.1g}): flipped labels?",
     "rater_flood": "{reasons:; }",
+    "rater_reversed": "gave {up} of {of:#vote|votes} up, all others {share:percent.0} % of theirs: flipped labels?",
     "rater_share": "gave {count} of all {of:#vote|votes}, {share:percent.0} %, as one of {raters:#rater|raters}",
     "rater_burst": "gave {count:#vote|votes} within {seconds:#second|seconds}",
     "rater_repeats": "judged the same answer to the same question {count:#time|times}",

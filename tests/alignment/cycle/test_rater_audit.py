@@ -51,6 +51,28 @@ def test_reward_models_reveal_flipped_labels_where_no_text_was_judged_twice() ->
     assert "3 of 20" in suspects[0].text
 
 
+def test_a_rater_who_likes_what_everybody_else_dislikes_is_named_after_a_few_votes() -> None:
+    def votes(ups: dict[int, int]) -> list[CastVote]:
+        """Twenty raters with eight votes each on texts of their own; `ups`: how many of them are up."""
+        return [
+            CastVote(
+                f"rater{rater}",
+                f"text{rater}-{n}",
+                1 if n < ups.get(rater, 1) else -1,
+                60.0 * (8 * rater + n),
+            )
+            for rater in range(20)
+            for n in range(8)
+        ]
+
+    (suspect,) = find(votes({0: 8}))
+    assert (suspect.rater, suspect.what) == ("rater0", "the other way round")
+    assert "gave 8 of 8 votes up, all others 12 % of theirs" in suspect.text
+    # Who is only kinder than others is not named, nor who stands alone.
+    assert find(votes({0: 5})) == [] and find(votes({})) == []
+    assert find([CastVote("me", f"text{n}", 1, 60.0 * n) for n in range(30)]) == []
+
+
 def test_a_flood_is_named_by_its_share_and_by_its_speed() -> None:
     calm = honest(5, 20)
     loud = [CastVote("loud", f"other{n}", 1, 1e6 + 60.0 * n) for n in range(200)]

@@ -100,9 +100,13 @@ def test_a_whole_report_is_known_in_chinese() -> None:
         + [cast(f"person {rater}", f"text {n}", -1, 900 * n) for n in range(20) for rater in (5, 6)],
         {"person 1": (0, 60)},
     )
+    odd += rater_audit.find(
+        [cast(f"person {n % 9}", f"other {n}", -1 if n % 9 else 1, 900 * n) for n in range(72)]
+    )
     assert {one.what for one in odd} == {
         "against the others",
         "against the judges",
+        "the other way round",
         "flood",
         "copies",
         "contradicts themselves",
