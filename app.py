@@ -37,6 +37,7 @@ def main(settings: Settings) -> None:
         from assistant.auth.pseudonyms import Raters
         from assistant.bases.base_source import origin_of
         from assistant.bases.card_lookup import card_of
+        from assistant.bases.suggested_sampling import suggested_sampling
         from assistant.chat.chat import Chat
         from assistant.engine_choice import check_engine, engine_for, starter_engine
         from assistant.page import build_page, dashboard, launch_options
@@ -47,7 +48,6 @@ def main(settings: Settings) -> None:
 
     check_engine(settings)
     registry = Versions(settings.home)
-    sampling = Sampling(temperature=settings.temperature, max_new_tokens=settings.max_new_tokens)
     if settings.store_url is not None:
         remember_store(settings.home, settings.store_url.get_secret_value())
     with backed_up(settings), FeedbackStore.open_home(settings.home) as store:
@@ -55,6 +55,10 @@ def main(settings: Settings) -> None:
         runner = CycleRunner(settings.home, settings.policy)
         follower = Follower(runner, store)
         starter = SharedStarter(partial(starter_engine, settings))
+        suggested = suggested_sampling(engine.version.manifest.base, settings.home)
+        if settings.temperature is not None:
+            suggested["temperature"] = settings.temperature
+        sampling = Sampling(**suggested, max_new_tokens=settings.max_new_tokens)
         try:
             chat = Chat(store, engine, sampling, registry)
             services = dashboard.AdminServices(

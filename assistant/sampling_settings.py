@@ -7,7 +7,7 @@ from typing import Any, Self
 from assistant.errors import EngineError
 
 DEFAULT_TEMPERATURE = 0.3
-"""Low, because the starter is unsure of a few words that it has seldom written; a larger model bears 0.7."""
+"""Of a model whose makers suggest none; low, because small models are unsure of what they have seldom written."""
 MAX_TEMPERATURE = 5.0
 """What the API and `--temperature` accept. OpenAI's bound is 2; researchers ask for more."""
 MAX_PAGE_TEMPERATURE = 2.0

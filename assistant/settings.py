@@ -84,11 +84,12 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(
         DEFAULT_MAX_NEW_TOKENS, ge=1, description="longest reply, thought included, in tokens"
     )
-    temperature: float = Field(
-        DEFAULT_TEMPERATURE,
+    temperature: float | None = Field(
+        None,
         ge=0.0,
         le=MAX_TEMPERATURE,
-        description="how varied replies are, 0 (always the likeliest token) to 5; larger models bear 0.7",
+        description="how varied replies are, 0 (always the likeliest token) to 5; if left out, what the model's makers "
+        f"suggest, else {DEFAULT_TEMPERATURE}",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="where the model runs")
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="number type of the weights")

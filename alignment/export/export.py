@@ -26,10 +26,10 @@ from alignment.export.modelfile import modelfile
 from assistant.bases.base_source import fetched_folder
 from assistant.bases.card_lookup import public_name
 from assistant.bases.model_folder import read_config
+from assistant.bases.suggested_sampling import suggested_sampling
 from assistant.errors import VersionError
 from assistant.events.event import Event
 from assistant.registry.versions import Manifest, Version, Versions
-from assistant.sampling_settings import DEFAULT_TEMPERATURE
 from assistant.serving.adapter_check import adapter_settings
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.llama_cpp.converted_adapter import write_adapter
@@ -150,9 +150,8 @@ def _write(version: Version, options: argparse.Namespace, folder: Path) -> None:
     write_gguf(version, base, folder / name, model_slug(version), bits)
     tokenizer = ChatTokenizer.read(base)
     window = read_config(base)["max_position_embeddings"]
-    text = modelfile(
-        name, tokenizer, end_tokens(base, tokenizer), window, {"temperature": DEFAULT_TEMPERATURE}
-    )
+    sampling = suggested_sampling(version.manifest.base, options.home)
+    text = modelfile(name, tokenizer, end_tokens(base, tokenizer), window, sampling)
     (folder / "Modelfile").write_text(text, encoding="utf-8")
 
 

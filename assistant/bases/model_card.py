@@ -1,7 +1,7 @@
 """What is known of a base as a model, for people: its name, languages and licence, and what it is good at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Thinking = Literal["native", "instructed", "none"]
@@ -39,6 +39,8 @@ class ModelCard:
     """As the Hub names licences, such as "apache-2.0"; empty if unknown."""
     languages: tuple[str, ...] = ()
     """Codes of the languages that the model knows; empty if unknown."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """How its replies are best drawn, by names of `Sampling`; empty if that is not known here."""
 
     @property
     def size(self) -> str:

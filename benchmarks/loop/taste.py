@@ -26,6 +26,7 @@ from typing import Any
 from alignment.evaluation.release_policy import Policy
 from alignment.evaluation.retention import surprises
 from alignment.suites.general_texts import general_texts
+from assistant.bases.built_in_cards import SMOLLM2_CARD
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
 from assistant.registry.first_version import version_to_serve
@@ -150,7 +151,7 @@ WORDINGS = {
 }
 HELD_OUT = 12
 """Subjects of each list that nobody rates."""
-SAMPLING = Sampling(max_new_tokens=200)
+SAMPLING = Sampling(**SMOLLM2_CARD.sampling, max_new_tokens=200)
 """The page's settings, with an end to answers that have none of their own."""
 POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"]}}
 """The default policy, with the stage that learns from thumbs alone."""
