@@ -15,8 +15,8 @@ from assistant.page.tour import claim_results
 from assistant.page.tour.tour_views import CLAIMS as SCREENS
 from assistant.page.tour.tour_views import NOT_MEASURED
 from benchmarks.claims import document
-from benchmarks.claims.__main__ import CLAIMS, main
 from benchmarks.claims.claim import LANGUAGES, ClaimTexts, Condition, Report, Text
+from benchmarks.claims.command import CLAIMS, main
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import difference, mean, share
 
