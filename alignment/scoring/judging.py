@@ -41,8 +41,8 @@ class JudgeMeasure:
     low: float
     high: float
     """95 % Wilson interval of the share of right judgements."""
-    by_prompt: tuple[int, ...]
-    """Right judgements less wrong ones, of each prompt."""
+    by_prompt: tuple[float, ...]
+    """For each prompt, how much higher the judge scores what people preferred, in units of its own spread."""
     brier: float | None
     """Mean squared error of the probabilities that it gives; 0.25 for a coin."""
     length_right: int
@@ -82,9 +82,10 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
     right = sum(margin > 0 for margin in margins)
     share = wilson(right, len(margins)) if margins else None
     chances = [reward_metrics.chance(margin) for margin in margins]
-    by_prompt: dict[str, int] = defaultdict(int)
+    spread = float(np.std(scores)) or 1.0 if scores else 1.0
+    by_prompt: dict[str, float] = defaultdict(float)
     for pair, margin in zip(pairs, margins, strict=True):
-        by_prompt[pair.prompt] += 1 if margin > 0 else -1
+        by_prompt[pair.prompt] += margin / spread
     return JudgeMeasure(
         judge.id,
         half,
@@ -99,17 +100,18 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
 
 
 def p_of_chance(judges: Sequence[JudgeMeasure]) -> float:
-    """Probability that judges without any sense are right as often, together.
+    """Probability that judges without any sense score what people preferred higher by as much, together.
 
-    Each prompt's balance of right and wrong judgements is as likely to have the other sign then: four answers to one
-    question make pairs that are right or wrong together, so that not pairs but prompts are independent. The signs are
-    flipped at random (Fisher 1935, "The Design of Experiments", section 21).
+    Each prompt's sum of margins is as likely to have the other sign then: the signs are flipped at random (Fisher 1935,
+    "The Design of Experiments", section 21). Four answers to one question make pairs that are right or wrong together,
+    so that not pairs but prompts are independent. Margins are summed and not counted, because many votes are slips: of
+    two replies that are about as good, a judge can only guess which one was liked.
     """
-    balances = [balance for judge in judges for balance in judge.by_prompt]
-    if len(balances) < 2:
+    margins = [margin for judge in judges for margin in judge.by_prompt]
+    if len(margins) < 2:
         return 1.0
     tested = permutation_test(
-        (balances,), np.sum, permutation_type="samples", alternative="greater", n_resamples=9_999, rng=1
+        (margins,), np.sum, permutation_type="samples", alternative="greater", n_resamples=9_999, rng=1
     )
     return float(tested.pvalue)
 

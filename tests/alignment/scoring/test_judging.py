@@ -18,7 +18,7 @@ def test_each_disliked_reply_is_beside_a_liked_one_and_no_thumb_counts_twice() -
     assert matched_pairs([thumb(1)] * 9) == []
 
 
-def known(*by_prompt: int) -> JudgeMeasure:
+def known(*by_prompt: float) -> JudgeMeasure:
     return JudgeMeasure("v2", "a", 1, 2, 0.1, 0.9, by_prompt, 0.25, 1)
 
 
@@ -33,6 +33,12 @@ def test_four_answers_to_one_question_are_no_four_proofs() -> None:
     assert not are_sure([known(3, 3, 3, 3)])
     many = [random.Random(seed).choices((-3, 3), k=20) for seed in range(200)]
     assert sum(are_sure([known(*balances)]) for balances in many) <= 10
+
+
+def test_what_a_judge_is_unsure_of_counts_little() -> None:
+    guesses = [0.1, -0.1] * 8
+    assert are_sure([known(*guesses, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, -0.2)])
+    assert not are_sure([known(*guesses, 0.1, 0.1, 0.1, 0.1, -2.0, 2.0)])
 
 
 def test_an_advantage_that_length_explains_is_taken_off_and_another_is_kept() -> None:
