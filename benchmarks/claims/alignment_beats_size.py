@@ -59,7 +59,7 @@ TEXTS = {
         "greedy. The judge is a checker that sees the answer and not whose it is. Shares have Wilson's intervals; "
         "differences resample tasks.",
         against="An aligned small model that gets no more held-out tasks right than the large one that is asked in the "
-        "same way. It holds in part if it beats that one, but not the one that is prompted.",
+        "same way: then it did not hold. Or no more than that one prompted by two examples: then it held in part.",
     ),
     "zh": ClaimTexts(
         claim="Ouyang 等人（2022，InstructGPT）发现，比起 1750 亿参数的未对齐模型，人更喜欢 13 亿参数的对齐模型的回答。"
@@ -69,8 +69,8 @@ TEXTS = {
         "对齐的模型有 1.2M 参数，读过 100 万词元；`sft` 阶段教它 6,000 条示范，`dpo` 阶段用它自己的成对回答："
         "在训练一侧的 408 道题上抽样，每对一个对、一个错。三个种子，各 17 类 544 道留出任务，贪心解码。"
         "裁判是检查器，只看回答，不知道是谁答的。比例用 Wilson 区间，差对任务重抽样。",
-        against="对齐的小模型答对的留出任务并不比用同样方式提问的大模型多。若胜过它，却胜不过给了例子的大模型，"
-        "就算部分成立。",
+        against="对齐的小模型答对的留出任务并不比用同样方式提问的大模型多：那就不成立。或者并不比先看两个例子的大模型多："
+        "那就部分成立。",
     ),
 }
 NAMES = {
@@ -280,12 +280,14 @@ def report(measured: Measured) -> Report:
         plain=Text(
             f"Of 100 questions the small aligned model answers {accuracy(measured, ALIGNED).of_hundred} right, and "
             f"the unaligned one of four times its size {accuracy(measured, LARGE[0]).of_hundred}. Shown two solved "
-            f"examples first, the large one answers {accuracy(measured, LARGE[1]).of_hundred} right. "
+            f"examples first, the large one answers {accuracy(measured, LARGE[1]).of_hundred} right. Before DPO, "
+            f"the small one answers {accuracy(measured, 'small-sft').of_hundred}. "
             "Without the questions that are to be declined, the first two answer "
             f"{answered[ALIGNED].of_hundred} and {answered[LARGE[0]].of_hundred}.",
             f"100 个问题，对齐的小模型答对 {accuracy(measured, ALIGNED).of_hundred} 个，四倍大的未对齐模型答对 "
             f"{accuracy(measured, LARGE[0]).of_hundred} 个。先给大模型看两道解好的例题，它答对 "
-            f"{accuracy(measured, LARGE[1]).of_hundred} 个。不算应当婉拒的问题，前两个答对 "
+            f"{accuracy(measured, LARGE[1]).of_hundred} 个。DPO 之前，小模型答对 "
+            f"{accuracy(measured, 'small-sft').of_hundred} 个。不算应当婉拒的问题，前两个答对 "
             f"{answered[ALIGNED].of_hundred} 个和 {answered[LARGE[0]].of_hundred} 个。",
         ),
         finding=Text(

@@ -45,6 +45,8 @@ NAMES = {
     "starter": Text("starter, word problems", "入门模型，应用题"),
     "smollm2": Text("SmolLM2, sums", "SmolLM2，加法"),
 }
+SELDOM = 0.1
+"""Share of right answers below which a model can hardly answer."""
 MODES = {"steps": Text("with steps", "先写步骤"), "at once": Text("at once", "直接回答")}
 
 
@@ -145,8 +147,8 @@ def report(measured: Measured) -> Report:
                     )
                 )
                 findings.append((model, steps, gain.points))
-                counts = [right[mode].of_hundred for mode in ("at once", "steps")]
-                plain.setdefault(model, []).append((steps, *counts))
+            counts = [right[mode].of_hundred for mode in ("at once", "steps")]
+            plain.setdefault(model, []).append((steps, *counts))
             rows.append(
                 [
                     NAMES[model],
@@ -158,6 +160,8 @@ def report(measured: Measured) -> Report:
                     f"{tokens['steps']}",
                 ]
             )
+    one_step = measured["starter"].get("1", {}).get("at once", {}).get("right", [])
+    never_at_once = bool(one_step) and intervals.share(sum(one_step), len(one_step)).high < SELDOM
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
@@ -166,10 +170,17 @@ def report(measured: Measured) -> Report:
             + " ".join(
                 f"{NAMES[model].en[0].upper()}{NAMES[model].en[1:]}: "
                 + ", ".join(
-                    f"{at_once} and {with_steps} ({steps} steps)" for steps, at_once, with_steps in counts
+                    f"{at_once} and {with_steps} ({steps} {'step' if steps == '1' else 'steps'})"
+                    for steps, at_once, with_steps in counts
                 )
                 + "."
                 for model, counts in plain.items()
+            )
+            + (
+                " The starter can hardly answer even one step at once, so that its gain says little about the number "
+                "of steps."
+                if never_at_once
+                else ""
             ),
             "100 道题，直接回答和写出步骤各答对多少。"
             + "".join(
@@ -177,6 +188,11 @@ def report(measured: Measured) -> Report:
                 + "、".join(f"{steps} 步 {at_once} 和 {with_steps}" for steps, at_once, with_steps in counts)
                 + "。"
                 for model, counts in plain.items()
+            )
+            + (
+                "入门模型连一步的题也几乎不能直接答对，所以它的提升说明不了步数的影响。"
+                if never_at_once
+                else ""
             ),
         ),
         finding=Text(

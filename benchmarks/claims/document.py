@@ -24,20 +24,22 @@ INTRODUCTION = Text(
     "Every claim about how a text predictor becomes an assistant can be put to the test here, on models that fit a "
     "laptop. `python -m benchmarks.claims` measures them all, `python -m benchmarks.claims NAME` one of them; "
     "what was measured lies in the folder `docs/claims`, and this page is made from it. Brackets hold 95 % intervals: "
-    "Wilson's for shares, the bootstrap over tasks for means and differences. They say how far a figure might be off "
-    "if other tasks had been asked; a new training run can differ by more, so that figures by seed stand beside them "
-    "where that matters. Trained figures come from three seeds, each with data and held-out tasks of its own. Nothing "
+    "Wilson's for shares, the bootstrap over tasks for means and differences, or over the three seeds where it is "
+    "said, which are few. They say how far a figure might be off if other tasks had been asked; a new training run can "
+    "differ by more, so that figures by seed stand beside them where that matters. Trained figures come from three "
+    "seeds, each with data and held-out tasks of its own. Nothing "
     "was tuned on the tasks reported here. What had to be seen for a claim to hold stands below each, and whether it "
-    "was (✓ or ✗): with all of it the claim held, with some of it in part, with none of it not. "
+    "was (✓ or ✗): with all of it the claim held, with some of it in part, with none of it not. What "
+    "would have spoken against a claim is told beside that: where one of it was seen, the claim held in part at best. "
     "[中文](claims.zh.md)",
     "一个会续写的模型怎样变成助手，关于这件事的每个说法都可以在这里检验，用的模型在笔记本电脑上就能跑。"
     "`python -m benchmarks.claims` 测量全部说法，`python -m benchmarks.claims NAME` 只测其中一个；"
     "测得的数据在文件夹 `docs/claims` 里，本页由它们生成。方括号里是 95% 区间：比例用 Wilson 法，"
-    "均值和差用对任务的自助法。区间说的是换一批题会差多少；重新训练一次，差别可能更大，"
+    "均值和差用对任务（注明处是对三个种子，种子很少）的自助法。区间说的是换一批题会差多少；重新训练一次，差别可能更大，"
     "所以在要紧处另列各种子的数。凡是训练得来的数都用了三个种子，每个种子有自己的数据和留出任务。"
     "没有任何设置是在这里报告的任务上调出来的。每个说法下面列出它成立所需的条件，"
     "✓ 表示满足，✗ 表示不满足：全部满足就算成立，只满足一部分就算部分成立，"
-    "全不满足就算不成立。[English](claims.md)",
+    "全不满足就算不成立。旁边还写着什么情况会与它相反：看到了其中一种，最多算部分成立。[English](claims.md)",
 )
 QUICK = Text(
     '**A quick run: far too small to say anything. It only shows that the program works. The sizes under "What was '

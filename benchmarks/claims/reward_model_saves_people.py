@@ -218,11 +218,11 @@ def report(measured: Measured) -> Report:
         verdict=verdict_of(conditions),
         conditions=conditions,
         plain=Text(
-            f"Before, people like {share.of_hundred} of 100 answers. Learned from "
+            f"Before, simulated people like {share.of_hundred} of 100 answers. Learned from "
             "their thumbs directly, and through a reward model that rates in their place: "
             + "; ".join(f"{count} thumbs, {both[0]} and {both[1]}" for count, both in liked_after.items())
             + ".",
-            f"训练前，100 个回答里人们喜欢 {share.of_hundred} 个。"
+            f"训练前，100 个回答里模拟的人喜欢 {share.of_hundred} 个。"
             "直接从赞踩学，和经由代人打分的奖励模型学："
             + "；".join(f"{count} 个赞踩，{both[0]} 和 {both[1]}" for count, both in liked_after.items())
             + "。",

@@ -54,8 +54,8 @@ TEXTS = {
         "English. Three seeds; each asked 16 held-out tasks of every kind in each language, greedy. A checker judges "
         "the answers; numbers and times count in any language. Wilson's intervals over 48 answers a kind and language.",
         against="Tasks in the language that was not taught which are answered right no more often than before, or no "
-        "more often than by the base that never read that language. It holds in part where the other language "
-        "gets less than half of what its own demonstrations give.",
+        "more often than by the base that never read that language; or less than half of what that language's own "
+        "demonstrations give.",
     ),
     "zh": ClaimTexts(
         claim="读过几种语言的模型，用其中一种教会一个任务，用其他语言也能做，因为它表示的是它们共有的东西。"
@@ -65,8 +65,8 @@ TEXTS = {
         "对照：同样的基座在此之前；以及只读了同样多英文、再用英文教的基座。"
         "三个种子，每个回答每类每种语言 16 道留出任务，贪心解码，由检查器判断；数字和时间用哪种语言写都算对。"
         "每类每种语言 48 个回答，区间用 Wilson 法。",
-        against="用没有教过的语言提问时，答对的并不比教之前多，或者并不比从没读过那种语言的基座多。"
-        "若另一种语言的收获不到用它自己的示范所得的一半，就算部分成立。",
+        against="用没有教过的语言提问时，答对的并不比教之前多，或者并不比从没读过那种语言的基座多；"
+        "或者收获不到用它自己的示范所得的一半。",
     ),
 }
 NAMES = {"en": Text("English", "英文"), "zh": Text("Chinese", "中文")}
@@ -177,12 +177,17 @@ def report(measured: Measured) -> Report:
         plain=Text(
             f"Of 100 questions in Chinese, a model taught to answer in English only answers {other['zh'].of_hundred} "
             f"right, one taught in Chinese {own['zh'].of_hundred}, and one that never read Chinese {alone.of_hundred}. "
-            f"Of {len(cells)} pairs of kind and language, the other language's examples help in {helped or 'none'}."
+            f"Taken by itself, {helped or 'none'} of {len(cells)} pairs of kind and language is surely helped by the "
+            "other language's examples."
             + ("" if learns else " A model that learns so little has little to carry over."),
             f"100 个中文问题，只用英文教过回答的模型答对 {other['zh'].of_hundred} 个，用中文教的答对 "
             f"{own['zh'].of_hundred} 个，从没读过中文的答对 {alone.of_hundred} 个。"
-            f"在 {len(cells)} 个“种类与语言”的组合中，另一种语言的例子"
-            + (f"对 {helped} 个有帮助。" if helped else "对哪一个都没有帮助。")
+            f"分开来看，在 {len(cells)} 个“种类与语言”的组合中，"
+            + (
+                f"能确定另一种语言的例子有帮助的有 {helped} 个。"
+                if helped
+                else "没有一个能确定另一种语言的例子有帮助。"
+            )
             + ("" if learns else "学到的这么少，能带到另一种语言的也就很少。"),
         ),
         finding=Text(

@@ -9,7 +9,7 @@ TOUR_ENGLISH = TourTexts(
     intro_title="How a text predictor becomes an assistant",
     intro="ChatGPT was made in steps, and each step rests on a claim. Here each is tried on models small enough "
     "for this machine. Some you can try yourself, on the starter of 4.9 million parameters, and nothing of that is "
-    "stored; all were measured, some on smaller models made in the same way, or on SmolLM2, which others made.",
+    "stored; all but one were measured, some on smaller models made in the same way, or on SmolLM2, which others made.",
     contents="The claims",
     live="try it",
     titles={
@@ -30,7 +30,7 @@ TOUR_ENGLISH = TourTexts(
         "drawn. Draw again, and the same question gets another answer.",
         "base_and_assistant": "The base has read raw text: notes, tables, and many questions, each followed by its "
         "solution or by the next question. So it may answer as its texts do, ask on, or write notes. Fine-tuning "
-        "makes it answer every time.",
+        "makes it answer nearly always.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs. The raw text here is made up, and holds many "
         "solved examples, as a textbook does.",
@@ -40,7 +40,8 @@ TOUR_ENGLISH = TourTexts(
         "them. Both too small a range and too little data show in the loss on texts it has not seen.",
         "loss_and_optimisation": "The loss says how bad a function is, and the optimiser looks for a better one. A "
         "learning rate that is too low finds nothing in time; one that is too high diverges.",
-        "votes_and_rows": "A vote that says what is better becomes a row of training data. Vote, and see which.",
+        "votes_and_rows": "A vote that says what is better becomes a row of training data. Vote, and see which. "
+        "This screen is only to be tried: nothing was measured for it.",
         "occasionally_good": "The model answers many times, and what scored well becomes likelier. Where no answer is "
         "ever good, there is nothing to make likelier.",
         "reward_model_saves_people": "A reward model learns from a few ratings to rate like people. It then rates "
@@ -71,7 +72,7 @@ TOUR_ENGLISH = TourTexts(
     same_seed="The same seed again",
     drawn="Drawn so far, at temperature 1",
     different_format="{different} different among {count}",
-    messages=("What is overfitting?", "What can you do?", "What is 347 + 285?"),
+    messages=("What is overfitting?", "What can you do?", "Anna has 12 apples."),
     sides={"base": "The base", "v1": "v1, fine-tuned", "on": "Thinking on", "off": "Thinking off"},
     sides_help={
         "base": "pretrained on raw text; it gets your message as the beginning of a text, and writes on",
@@ -115,8 +116,9 @@ TOUR_ENGLISH = TourTexts(
     plot_format="Plot of the measurements: {title}",
     again_format="Measured on {date}. To measure it again:",
     figures_help="In the figures, brackets say how far a figure might be off if other tasks had been asked (95 % "
-    "intervals); another training could differ by more. 0.3M means 0.3 million parameters; held-out texts and tasks "
-    "are those that training never saw; v1 is the base after SFT, which is fine-tuning on questions with answers; a "
+    "intervals); another training could differ by more. People who rate are simulated. 0.3M means 0.3 million "
+    "parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, which is "
+    "fine-tuning on questions with answers; a "
     "greedy answer takes the likeliest token each time; pass@8 is the share of tasks that eight drawn answers solve at "
     "least once; nats measure surprise. Every figure, and how it was measured: docs/claims.md in the source code.",
 )

@@ -180,6 +180,7 @@ def _votes(session: TourSession, name: str) -> Markup:
         chat_texts=session.chat_texts,
         error=session.errors.get(name, ""),
         is_busy=name in session.busy,
+        question=session.messages.get(name, ""),
         sides=sides,
         letters=list(letters.values()),
         can_vote=len(sides) == 2 and all(side.is_over for side in sides) and name not in session.busy,
