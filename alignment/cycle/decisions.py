@@ -188,28 +188,40 @@ def _recorded(journal: Journal, compared: VersionComparison, decision: gate.Deci
 
 
 def release(home: Path, policy: Policy, journal: Journal) -> dict[str, Any]:
-    """Do with the best promoted candidate what the policy says."""
+    """Do with the best promoted candidate what the policy says; if there is none, with one that is left to people."""
 
     def nothing(why: Event, **more: str) -> dict[str, Any]:
         return {"what": "nothing", **more, "why": describe(why), "event": why.content()}
 
     promoted = [decision for decision in journal.state["decisions"] if decision["verdict"] == "promote"]
-    if not promoted:
-        return nothing(Event.of("none_promoted"))
-    best = min(promoted, key=lambda one: min(r["p"] for r in one["reasons"] if r["finding"] == "better"))
+    left = [
+        decision for decision in journal.state["decisions"] if live_comparison.is_left_to_people(decision)
+    ]
+    if not promoted and not (left and policy.cycle.undecided == "trial"):
+        return nothing(Event.of("none_promoted_but_left" if left else "none_promoted"))
+    best = min(promoted or left, key=_chance)
     versions, chosen, old = Versions(home), best["candidate"], journal.state["released"]
+    how = policy.cycle.release if promoted else policy.cycle.undecided
     under_way = live_comparison.read(home)
     if versions.released() == chosen or (under_way is not None and under_way.candidate == chosen):
         # The cycle was killed after it had released the candidate and before it wrote that down.
-        return {"what": policy.cycle.release, "version": chosen}
+        return {"what": how, "version": chosen}
     if versions.released() != old:
         other = str(versions.released())
         why = Event.of("released_meanwhile", other=other, version=chosen, released=old)
         return nothing(why, version=chosen)
-    if policy.cycle.release == "by hand":
+    if how == "by hand":
         return {**nothing(Event.of("release_by_hand", version=chosen), version=chosen), "what": "by hand"}
-    if policy.cycle.release == "trial":
+    if how == "trial":
+        if not promoted:
+            journal.note(Event.of("left_to_people", version=chosen))
         live_run.start(home, chosen, policy.cycle.share)
     else:
         versions.release(chosen, Event.of("released_by_cycle", number=journal.number, released=old))
-    return {"what": policy.cycle.release, "version": chosen}
+    return {"what": how, "version": chosen}
+
+
+def _chance(decision: dict[str, Any]) -> float:
+    """The smallest probability that one of a candidate's primary measures is better by luck alone."""
+    chances = [reason["p"] for reason in decision["reasons"] if reason["p"] is not None]
+    return min(chances, default=1.0)

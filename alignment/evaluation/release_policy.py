@@ -25,6 +25,7 @@ from feedback_store import StoreError
 from feedback_store.rows import Rules
 
 RELEASES = ("at once", "trial", "by hand")
+UNDECIDED = ("hold", "trial")
 LEARN_FROM = ("released", "all")
 
 
@@ -133,6 +134,9 @@ class CyclePolicy(CycleMinimums):
     """Flags of the stages by name, "reward" included, as in {kto: {learning_rate: 0.0001}}."""
     release: str = "at once"
     """How a promoted candidate is released: "at once", after a live comparison ("trial"), or "by hand"."""
+    undecided: str = "hold"
+    """What happens where nothing shows that a candidate is better and every guard passes: "hold" it back, or let people
+    decide in a live comparison ("trial")."""
     share: float = 0.2
     """Share of conversations that the candidate serves in a live comparison."""
 
@@ -152,6 +156,10 @@ class CyclePolicy(CycleMinimums):
             raise PolicyError(f"cycle.stages names {', '.join(unknown)}; known: {', '.join(STAGES)}.")
         if self.release not in RELEASES:
             raise PolicyError(f"cycle.release is {self.release!r}; it must be one of: {', '.join(RELEASES)}.")
+        if self.undecided not in UNDECIDED:
+            raise PolicyError(
+                f"cycle.undecided is {self.undecided!r}; it must be one of: {', '.join(UNDECIDED)}."
+            )
         if self.learn_from not in LEARN_FROM:
             raise PolicyError(
                 f"cycle.learn_from is {self.learn_from!r}; it must be one of: {', '.join(LEARN_FROM)}."

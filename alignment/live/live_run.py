@@ -1,4 +1,4 @@
-"""The live comparison: a promoted candidate serves a share of conversations until the thumbs have decided.
+"""The live comparison: a candidate serves a share of conversations until the thumbs have decided.
 
     python -m alignment trial status --home DIR
     python -m alignment trial follow --home DIR
@@ -38,8 +38,9 @@ POINTS = 200
 def start(home: Path, candidate: str, share: float) -> Trial:
     """Let `candidate` serve a share of conversations beside the released version.
 
-    Raises CycleError if a live comparison is under way, nothing is released, the gate did not promote the candidate
-    over the released version, or the share is impossible; VersionError if the candidate is unknown or damaged.
+    The gate has promoted it over the released version, or has found nothing against it and leaves it to people. Raises
+    CycleError if neither is so, a live comparison is under way, nothing is released, or the share is impossible;
+    VersionError if the candidate is unknown or damaged.
     """
     versions = Versions(home)
     under_way, released = live_comparison.read(home), versions.released()
@@ -51,8 +52,9 @@ def start(home: Path, candidate: str, share: float) -> Trial:
         raise CycleError(Event.of("live_nothing_released", candidate=candidate))
     if released == candidate:
         raise CycleError(Event.of("live_same_version", candidate=candidate))
-    gate = versions.open(candidate).manifest.gate
-    if gate is None or gate.get("verdict") != "promote" or gate.get("released") != released:
+    decided = versions.open(candidate).manifest.gate or {}
+    may_be_tried = decided.get("verdict") == "promote" or live_comparison.is_left_to_people(decided)
+    if not may_be_tried or decided.get("released") != released:
         raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
     if not 0 < share <= 1:
         raise CycleError(Event.of("live_share_impossible", share=share))
@@ -187,7 +189,9 @@ def main(arguments: list[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("status", "follow", "start", "stop"))
-    parser.add_argument("version", nargs="?", help="with start: a version that the gate promoted")
+    parser.add_argument(
+        "version", nargs="?", help="with start: a version that the gate promoted or leaves to people"
+    )
     parser.add_argument("--share", type=float, help="of conversations; the policy's if left out")
     parser.add_argument("--policy", type=Path, help="YAML; defaults if left out")
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")

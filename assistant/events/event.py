@@ -171,6 +171,8 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "cycle_state_unreadable": _ERROR_AT,
     "gate_already_decided": {"version": "text"},
     "none_promoted": {},
+    "none_promoted_but_left": {},
+    "left_to_people": {"version": "text"},
     "released_meanwhile": {"other": "text", "version": "text", "released": "text"},
     "release_by_hand": {"version": "text"},
     # Notes of a cycle: what it left out, and why

@@ -84,7 +84,7 @@ TEMPLATES = {
     "结束它。",
     "live_nothing_released": "没有可与 {candidate} 对比的版本：还没有发布任何版本。",
     "live_same_version": "没有可与 {candidate} 对比的版本：当前使用的就是 {candidate}。",
-    "live_not_promoted": "门槛还没有认定 {candidate} 胜过 {released}，所以它不会对外服务。"
+    "live_not_promoted": "门槛没有认定 {candidate} 胜过 {released}，也没有守住每一条底线，所以它不会对外服务。"
     "请运行 `python -m alignment cycle`，或用 `python -m alignment release` 手动发布。",
     "live_share_impossible": "不能让 {share:percent}% 的对话参与：须大于 0%，最多为 100%。",
     "live_file_unreadable": "读不出 {path}（{error}）。请删除它（在线对比随之结束），再开始新的对比。",
@@ -122,6 +122,9 @@ TEMPLATES = {
     "结束这次循环（原文件会保留在旁边）：候选版本仍保留登记但不发布。",
     "gate_already_decided": "{version} 已经过门槛。请训练新的候选版本。",
     "none_promoted": "没有候选版本通过",
+    "none_promoted_but_left": "没有候选版本通过；但也没有什么不利于它，"
+    "在线对比可以让人们来决定（策略中的 `cycle.undecided: trial`）",
+    "left_to_people": "没有什么能证明 {version} 更好，而所有底线都守住了：由人们来决定",
     "released_meanwhile": "期间发布了 {other}；{version} 是与 {released} 比较的，所以不投入使用",
     "release_by_hand": "用 `python -m alignment release {version}` 发布",
     # 循环的说明

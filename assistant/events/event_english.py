@@ -89,7 +89,8 @@ TEMPLATES = {
     "end it with `python -m alignment trial stop`.",
     "live_nothing_released": "There is nothing to compare {candidate} with: nothing is released.",
     "live_same_version": "There is nothing to compare {candidate} with: {candidate} is released.",
-    "live_not_promoted": "The gate has not promoted {candidate} over {released}, so nobody is served by it. Run "
+    "live_not_promoted": "The gate has not promoted {candidate} over {released}, and not every guard has passed, so "
+    "nobody is served by it. Run "
     "`python -m alignment cycle`, or release it by hand with `python -m alignment release`.",
     "live_share_impossible": "A share of {share:percent} % of conversations is not possible: give more than 0 %, and "
     "at most 100 %.",
@@ -132,6 +133,9 @@ TEMPLATES = {
     "unreleased.",
     "gate_already_decided": "{version} has been through the gate already. Train a new candidate.",
     "none_promoted": "no candidate was promoted",
+    "none_promoted_but_left": "no candidate was promoted; nothing speaks against one either, and a live comparison "
+    "would let people decide (`cycle.undecided: trial` in the policy)",
+    "left_to_people": "nothing could show that {version} is better, and every guard passes: people decide",
     "released_meanwhile": "{other} was released meanwhile; {version} was compared with {released}, and is not served",
     "release_by_hand": "release it with `python -m alignment release {version}`",
     # Notes of a cycle

@@ -6,10 +6,11 @@ Arms are random over conversations, and the same for all replies of one conversa
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from assistant.errors import SettingsError
 from assistant.events.event import Event
@@ -61,6 +62,16 @@ class Trial:
     def version(self, conversation: str) -> str:
         """Id of the version that answers in this conversation."""
         return self.candidate if arm(conversation, self.id, self.share) == "candidate" else self.released
+
+
+def is_left_to_people(recorded: Mapping[str, Any]) -> bool:
+    """Whether a decision of the gate, as manifests hold it, found a candidate neither better nor worse in anything.
+
+    Every guard must have passed: then a live comparison may let people decide.
+    """
+    guards = [reason for reason in recorded.get("reasons", []) if reason["kind"] == "guard"]
+    passed = bool(guards) and all(reason["finding"] == "not worse" for reason in guards)
+    return passed and recorded.get("verdict") == "hold"
 
 
 def read(home: Path) -> Trial | None:

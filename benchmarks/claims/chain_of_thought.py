@@ -123,6 +123,17 @@ def outcome(answers: Sequence[EvaluatedAnswer]) -> dict[str, list[int]]:
     }
 
 
+def one_step_caveat(measured: Measured) -> Text:
+    """Says that the starter cannot do without steps at all, if so; else empty."""
+    right = measured["starter"]["1"]["at once"]["right"]
+    if intervals.share(sum(right), len(right)).high >= SELDOM:
+        return Text("", "")
+    return Text(
+        " The starter can hardly answer even one step at once, so that its gain says little about the number of steps.",
+        "入门模型连一步的题也几乎不能直接答对，所以它的提升说明不了步数的影响。",
+    )
+
+
 def report(measured: Measured) -> Report:
     """Right answers and tokens of both modes by the number of steps, and their differences."""
     rows: list[list[Text | str]] = []
@@ -160,8 +171,6 @@ def report(measured: Measured) -> Report:
                     f"{tokens['steps']}",
                 ]
             )
-    one_step = measured["starter"].get("1", {}).get("at once", {}).get("right", [])
-    never_at_once = bool(one_step) and intervals.share(sum(one_step), len(one_step)).high < SELDOM
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
@@ -176,12 +185,7 @@ def report(measured: Measured) -> Report:
                 + "."
                 for model, counts in plain.items()
             )
-            + (
-                " The starter can hardly answer even one step at once, so that its gain says little about the number "
-                "of steps."
-                if never_at_once
-                else ""
-            ),
+            + one_step_caveat(measured).en,
             "100 道题，直接回答和写出步骤各答对多少。"
             + "".join(
                 f"{NAMES[model].zh}："
@@ -189,11 +193,7 @@ def report(measured: Measured) -> Report:
                 + "。"
                 for model, counts in plain.items()
             )
-            + (
-                "入门模型连一步的题也几乎不能直接答对，所以它的提升说明不了步数的影响。"
-                if never_at_once
-                else ""
-            ),
+            + one_step_caveat(measured).zh,
         ),
         finding=Text(
             "Points gained by steps: "

@@ -149,6 +149,8 @@ def cycle(home: Path, number: int, policy: dict[str, Any]) -> Row:
     if len([earlier for earlier in before if "ended" in earlier.state]) <= number:
         command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(path)]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+    if len(cycle_state.cycles(home)) <= number:
+        raise SystemExit("No cycle began, for the reason above. Give more thumbs a round with --thumbs.")
     state = cycle_state.cycles(home)[number].state
     stages = {candidate["version"]: candidate["stage"] for candidate in state["candidates"]}
     return {

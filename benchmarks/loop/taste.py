@@ -153,8 +153,9 @@ HELD_OUT = 12
 """Subjects of each list that nobody rates."""
 SAMPLING = Sampling(**SMOLLM2_CARD.sampling, max_new_tokens=200)
 """The page's settings, with an end to answers that have none of their own."""
-POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"]}}
-"""The default policy, with the stage that learns from thumbs alone."""
+POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "undecided": "trial", "share": 0.5}}
+"""The default policy, with the stage that learns from thumbs alone. Where no measure shows that a candidate is better,
+and none that it is worse, people decide: it answers half of the next round's questions."""
 COLUMNS = ("thumbs up", "liked", "facts", "perplexity", "cycle")
 
 
@@ -182,10 +183,12 @@ def chat(
     """Ask the version that `home` has released, and store the thumbs in the folder `store`."""
 
     async def ask() -> ThumbCounts:
-        engine = LlamaCppEngine(Versions(home), version_to_serve(home, "smollm2"))
+        versions = Versions(home)
+        engine = LlamaCppEngine(versions, version_to_serve(home, "smollm2"))
         try:
             with FeedbackStore.open_home(store) as opened:
-                conversation = Chat(opened, engine, people.sampling)
+                # A live comparison concerns the home's own conversations alone.
+                conversation = Chat(opened, engine, people.sampling, versions if store == home else None)
                 questions = [Question(text, is_liked) for text in asked]
                 return await rate_answers(
                     conversation, questions, thumbs, people, random.Random(seed), think=False

@@ -75,6 +75,18 @@ def promote_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "judge", promote)
 
 
+def hold_all(monkeypatch: pytest.MonkeyPatch, guards: gate.Finding) -> None:
+    """Make the gate hold every candidate: no primary measure decides, and all guards have this finding."""
+    judge = gate.judge
+
+    def hold(*arguments: Any) -> Any:
+        _, level, reasons = judge(*arguments)
+        findings = {"primary": "undecided", "guard": guards}
+        return "hold", level, [replace(reason, finding=findings[reason.kind]) for reason in reasons]
+
+    monkeypatch.setattr(gate, "judge", hold)
+
+
 def run(home: Path, policy: Path, *flags: str) -> int:
     return main(["cycle", "--home", str(home), "--policy", str(policy), *flags])
 

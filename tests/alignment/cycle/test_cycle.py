@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from helpers.feedback import apples, rate_replies
-from helpers.small_cycle import Killed, add_twin, run, state, write_policy
+from helpers.small_cycle import Killed, add_twin, hold_all, run, state, write_policy
 from helpers.tiny_home import tiny_home
 
 from alignment.__main__ import main
@@ -111,6 +111,32 @@ def test_a_policy_can_begin_a_live_comparison_and_no_candidate_is_made_meanwhile
     capsys.readouterr()
     assert run(rated, other_policy) == 0
     assert "no new candidate while a live comparison is under way" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("undecided", ["hold", "trial"])
+def test_a_policy_can_leave_to_people_what_no_measure_decides(
+    rated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undecided: str
+) -> None:
+    hold_all(monkeypatch, guards="not worse")
+    assert run(rated, write_policy(tmp_path, undecided=undecided, share=0.5)) == 0
+    under_way, outcome = trials.read(rated), state(rated)["outcome"]
+    assert Versions(rated).released() == "v1"
+    if undecided == "hold":
+        assert under_way is None and "a live comparison would let people decide" in outcome["why"]
+        # An admin may still begin one by hand.
+        assert live_run.start(rated, "v2", 0.5).candidate == "v2"
+        return
+    assert under_way is not None and (under_way.candidate, under_way.share) == ("v2", 0.5)
+    assert outcome == {"what": "trial", "version": "v2"}
+    assert any("people decide" in note for note in state(rated)["notes"])
+
+
+def test_people_are_asked_about_no_candidate_that_a_guard_does_not_pass(
+    rated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_all(monkeypatch, guards="undecided")
+    assert run(rated, write_policy(tmp_path, undecided="trial")) == 0
+    assert trials.read(rated) is None and state(rated)["outcome"]["why"] == "no candidate was promoted"
 
 
 @pytest.mark.usefixtures("promoting")
