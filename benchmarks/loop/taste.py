@@ -153,9 +153,13 @@ HELD_OUT = 12
 """Subjects of each list that nobody rates."""
 SAMPLING = Sampling(**SMOLLM2_CARD.sampling, max_new_tokens=200)
 """The page's settings, with an end to answers that have none of their own."""
-POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "undecided": "trial", "share": 0.5}}
+POLICY: dict[str, Any] = {
+    "cycle": {"stages": ["kto"], "undecided": "trial", "share": 0.5},
+    "live": {"votes_per_rater": 10},
+}
 """The default policy, with the stage that learns from thumbs alone. Where no measure shows that a candidate is better,
-and none that it is worse, people decide: it answers half of the next round's questions."""
+and none that it is worse, people decide: it answers half of the next round's questions. Twenty people give hundreds of
+thumbs, so that ten of each count, and not five."""
 COLUMNS = ("thumbs up", "liked", "facts", "perplexity", "cycle")
 
 
