@@ -162,9 +162,10 @@ def _measured_judges(home: Path, released: Version, journal: Journal) -> Measure
             note = Event.of("judge_not_measured", version=version, why=explain(error))
             candidates.note_failure(journal, note, error)
     known = [measure for _, measure in judges]
+    p = judging.p_of_chance(known)
     journal.save(
         judge_measures=[asdict(measure) for measure in known],
-        judges_together={"p": judging.p_of_chance(known), "sure": judging.are_sure(known)},
+        judges_together={"p": p, "sure": p <= judging.SURE},
     )
     return MeasuredJudges(judges)
 

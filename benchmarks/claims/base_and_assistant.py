@@ -201,8 +201,7 @@ def report(measured: Measured) -> Report:
             f"Of 100 questions asked in a chat, the base answers {right['chat', 'base'].of_hundred} right, the version "
             f"taught to answer (v1) {right['chat', 'v1'].of_hundred}, and the one that simulated people's thumbs "
             f"trained on top {right['chat', 'aligned'].of_hundred}. Asked by bare text, as its own texts go on, the "
-            f"base answers "
-            f"{right['text', 'base'].of_hundred} right and v1 {right['text', 'v1'].of_hundred}.",
+            f"base answers {right['text', 'base'].of_hundred} right and v1 {right['text', 'v1'].of_hundred}.",
             f"在对话里问 100 个问题，基座答对 {right['chat', 'base'].of_hundred} 个，学过回答的版本（v1）答对 "
             f"{right['chat', 'v1'].of_hundred} 个，再用模拟的人的赞踩训练过的版本答对 "
             f"{right['chat', 'aligned'].of_hundred} 个。像它读过的文本那样用裸文本问，基座答对 "

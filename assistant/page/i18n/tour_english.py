@@ -30,7 +30,7 @@ TOUR_ENGLISH = TourTexts(
         "drawn. Draw again, and the same question gets another answer.",
         "base_and_assistant": "The base has read raw text: notes, tables, and many questions, each followed by its "
         "solution or by the next question. So it may answer as its texts do, ask on, or write notes. Fine-tuning "
-        "makes it answer nearly always.",
+        "makes it answer most of the time.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs. The raw text here is made up, and holds many "
         "solved examples, as a textbook does.",
