@@ -18,8 +18,8 @@ from assistant.serving.transformers_engine import TransformersEngine
 from feedback_store import FeedbackStore, UnknownReply
 
 SAMPLING = Sampling(temperature=0.0, max_new_tokens=60)
-# So hot that END is one token among thousands: the reply goes on until it is stopped.
-RAMBLING = Sampling(temperature=5.0, max_new_tokens=900)
+# Goes on until it is stopped: END, one token among thousands at this temperature, is drawn at times.
+RAMBLING = Sampling(temperature=5.0, max_new_tokens=900, ignore_eos=True)
 
 
 @pytest.fixture(scope="module")
