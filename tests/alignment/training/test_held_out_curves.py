@@ -10,7 +10,7 @@ from alignment.training import held_out_curves
 from alignment.training.flags import RunOptions
 
 
-def test_a_rising_held_out_loss_stops_training_and_the_lowest_is_reported() -> None:
+def test_a_rising_held_out_loss_stops_training_and_that_of_the_kept_weights_is_reported() -> None:
     class State:
         log_history: list[dict[str, Any]] = []  # noqa: RUF012
 
@@ -30,11 +30,22 @@ def test_a_rising_held_out_loss_stops_training_and_the_lowest_is_reported() -> N
     assert not stops([0.7, 0.6, 0.65, 0.5])
     assert not stops([0.7, 0.6, 0.65, 0.61], rows=held_out_curves.ENOUGH_TO_STOP - 1)
     assert not stops([0.7, 0.6, 0.65, 0.61], patience=0)
-    assert held_out_curves.held_out_metrics(State.log_history) == {
+    assert held_out_curves.held_out_metrics(State.log_history, keeps_best=True) == {
         "held_out_loss_before": 0.7,
         "held_out_loss": 0.6,
         "best_step": 1.0,
     }
+    last = held_out_curves.held_out_metrics(State.log_history, keeps_best=False)
+    assert (last["held_out_loss"], last["best_step"]) == (0.61, 3.0)
+
+
+def test_a_loss_that_decides_nothing_is_measured_twice_and_checkpoints_are_as_many_as_asked_for() -> None:
+    few, enough = (
+        held_out_curves.evaluation_arguments(RunOptions(evaluations=8), 40, rows, None)
+        for rows in (held_out_curves.ENOUGH_TO_STOP - 1, held_out_curves.ENOUGH_TO_STOP)
+    )
+    assert (few["eval_steps"], few["save_steps"], few["load_best_model_at_end"]) == (20, 5, False)
+    assert (enough["eval_steps"], enough["save_steps"], enough["load_best_model_at_end"]) == (5, 5, True)
 
 
 def test_curves_are_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None:
