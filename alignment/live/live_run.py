@@ -52,9 +52,7 @@ def start(home: Path, candidate: str, share: float) -> Trial:
         raise CycleError(Event.of("live_nothing_released", candidate=candidate))
     if released == candidate:
         raise CycleError(Event.of("live_same_version", candidate=candidate))
-    decided = versions.open(candidate).manifest.gate or {}
-    may_be_tried = decided.get("verdict") == "promote" or live_comparison.is_left_to_people(decided)
-    if not may_be_tried or decided.get("released") != released:
+    if not live_comparison.may_be_tried(versions.open(candidate).manifest.gate, released):
         raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
     if not 0 < share <= 1:
         raise CycleError(Event.of("live_share_impossible", share=share))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.registry import live_comparison
+
 if TYPE_CHECKING:
     from assistant.admin.actions import AdminActions
     from assistant.auth.admins import Admins
@@ -34,14 +36,12 @@ class AdminServices:
         return self.actions.versions
 
     def candidates(self) -> list[Manifest]:
-        """Versions that the gate promoted over the currently released one, the newest first."""
+        """Versions that may be compared live with the released one, the newest first: promoted, or left to people."""
         released = self.versions.released()
         return [
             manifest
             for manifest in reversed(self.versions.servable())
-            if manifest.id != released
-            and manifest.gate is not None
-            and (manifest.gate.get("verdict"), manifest.gate.get("released")) == ("promote", released)
+            if manifest.id != released and live_comparison.may_be_tried(manifest.gate, released)
         ]
 
     def can_roll_back(self) -> bool:

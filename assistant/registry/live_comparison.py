@@ -74,6 +74,16 @@ def is_left_to_people(recorded: Mapping[str, Any]) -> bool:
     return passed and recorded.get("verdict") == "hold"
 
 
+def may_be_tried(recorded: Mapping[str, Any] | None, released: str | None) -> bool:
+    """Whether a candidate may answer some conversations beside `released`, by the gate's decision about both.
+
+    The gate has promoted it, or has found nothing against it and leaves it to people.
+    """
+    if recorded is None or recorded.get("released") != released:
+        return False
+    return recorded.get("verdict") == "promote" or is_left_to_people(recorded)
+
+
 def read(home: Path) -> Trial | None:
     """The trial that is under way; None if there is none. Raises SettingsError if its file is damaged."""
     path = home / FILE

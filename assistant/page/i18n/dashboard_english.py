@@ -190,8 +190,9 @@ ENGLISH = DashboardTexts(
     rewards_axis_format="score by {judge}",
     before_format="{version}, before",
     after_format="{version}, after",
-    live_comparison_help="A version that the gate promoted serves a share of conversations until people's thumbs have "
-    "decided: it is released if it wins, and withdrawn if it loses.",
+    live_comparison_help="A version that the gate promoted, or that it found nothing against and leaves to people, "
+    "serves a share of conversations until people's thumbs have decided: it is released if it wins, and withdrawn if "
+    "it loses.",
     live_comparison_format="Since {date}, {candidate} serves {share}% of conversations and {released} the others.",
     difference_format="Share of thumbs up, {candidate} minus {released}, in percentage points",
     no_course="Once both versions have thumbs, the difference between their shares of thumbs up will be shown here. "
@@ -202,7 +203,8 @@ ENGLISH = DashboardTexts(
     "until the comparison decides or you stop it.",
     stop_live_comparison="Stop the live comparison",
     stop_live_comparison_help="Everybody will get the released version again. The thumbs given so far are kept.",
-    no_candidates="The gate has promoted no version over the released one. Run a cycle to get a candidate.",
+    no_candidates="The gate has promoted no version over the released one, and left none to people. Run a cycle to get "
+    "a candidate.",
     candidate="Candidate",
     share="Share of conversations, in %",
     share_help="All other conversations get the released version. A conversation stays with its version.",

@@ -13,7 +13,8 @@ from assistant.page.views.templates import render
 def release(services: AdminServices, session: DashboardSession, version: str) -> Markup:
     """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError."""
     texts, manifest = session.texts, services.versions.manifest(version)
-    promoted = any(candidate.id == version for candidate in services.candidates())
+    gate = manifest.gate or {}
+    promoted = (gate.get("verdict"), gate.get("released")) == ("promote", services.versions.released())
     return _dialog(
         texts,
         texts.release_format.format(version=manifest.id),

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assistant.admin import cycle_records
+from assistant.admin.actions import verdict
 from assistant.admin.services import AdminServices
 from assistant.errors import SettingsError
 from assistant.events.describe import describe_stored
@@ -45,7 +46,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
         "dashboard/live_comparisons.html",
         texts=texts,
         under_way=current,
-        candidates=[manifest.id for manifest in services.candidates()],
+        candidates=[(manifest.id, texts.verdicts[verdict(manifest)]) for manifest in services.candidates()],
         chosen=session.candidate,
         default_share=DEFAULT_SHARE,
         past=[_ended(session, record) for record in records if "ended" in record],

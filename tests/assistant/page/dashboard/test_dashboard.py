@@ -152,6 +152,21 @@ def test_only_versions_that_the_gate_promoted_over_the_released_one_are_candidat
     assert [manifest.id for manifest in services.candidates()] == ["v4"]
 
 
+@pytest.mark.parametrize(("guard", "is_candidate"), [("not worse", True), ("unclear", False)])
+def test_a_version_that_is_left_to_people_may_be_compared_live_and_a_release_still_warns(
+    services: AdminServices, guard: str, is_candidate: bool
+) -> None:
+    path = services.home / "versions" / "v5" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    reasons = [{"kind": "guard", "finding": guard}]
+    manifest["gate"] |= {"verdict": "hold", "released": services.versions.released(), "reasons": reasons}
+    path.write_text(json.dumps(manifest))
+    handlers, session = AdminHandlers(services), DashboardSession(view="live_comparison")
+    offered = 'value="v5"' in handlers.open(session, {}, WHO).body
+    assert offered == is_candidate
+    assert session.texts.release_warning in handlers.ask_release(session, {"version": "v5"}, WHO).panel
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_live_comparison_starts_only_after_a_question(services: AdminServices, language: str) -> None:
     handlers, session = AdminHandlers(services), DashboardSession(language=language, view="live_comparison")
