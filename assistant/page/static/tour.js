@@ -28,7 +28,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", (event) => {
   if (!event.target.closest?.("#tour")) return;
   event.preventDefault();
-  send(event.target.dataset.do, { ...event.target.dataset, ...Object.fromEntries(new FormData(event.target)) });
+  send(event.target.dataset.do, { ...event.target.dataset, ...Object.fromEntries(new FormData(event.target, event.submitter)) });
 });
 
 // The other language takes more or less room: the claim that is being read stays where it was.

@@ -117,8 +117,10 @@ class TourHandlers:
                     return
                 session.chain = chain
                 session.is_chain_chosen |= chosen is not None
-                if chain.is_over and not session.is_chain_chosen:
-                    session.chains.append((chain.seed, chain.answer))
+                finished = (chain.seed, chain.answer)
+                # The same seed draws the same answer, which is no other draw.
+                if chain.is_over and not session.is_chain_chosen and finished not in session.chains:
+                    session.chains.append(finished)
                     del session.chains[: -live_views.MAX_CHAINS]
                 if chain.is_over or data.get("all") != "yes":
                     break

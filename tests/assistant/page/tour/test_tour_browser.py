@@ -78,6 +78,11 @@ def test_the_chat_leads_to_the_tour_and_the_starter_can_be_tried_there(
     tab.locator("#votes_and_rows").get_by_role("button", name=texts.vote_questions[0]).click()
     tab.get_by_role("button", name=chat.good).first.click()
     expect(tab.locator(".rows")).to_contain_text('"label": true')
+    tab.get_by_role("textbox", name=texts.better).fill("Five.")
+    for letter in "BA":
+        replace = tab.get_by_role("button", name=texts.replace_format.format(letter=letter))
+        replace.click()
+        expect(replace).to_have_attribute("aria-pressed", "true")
 
     assert tab.evaluate("document.scrollingElement.scrollWidth") <= size["width"]
     if is_phone:

@@ -143,6 +143,14 @@ def test_an_answer_with_a_chosen_token_is_not_among_the_drawn(tour: TourHandlers
     assert session.chains == [(session.chain.seed, session.chain.answer)]
 
 
+def test_the_same_seed_again_is_no_other_draw(tour: TourHandlers) -> None:
+    session = TourSession()
+    for _ in range(2):
+        drawn(tour.chain_begin(session, {"text": "Why?", "seed": "7"}))
+        drawn(tour.chain_take(session, {"all": "yes"}))
+    assert session.chain is not None and session.chains == [(7, session.chain.answer)]
+
+
 def test_while_an_answer_is_drawn_a_second_click_changes_nothing(tour: TourHandlers) -> None:
     session = TourSession()
     drawn(tour.chain_begin(session, {"text": "Why?"}))
@@ -184,6 +192,16 @@ def test_a_correction_says_whose_the_thought_is_and_outlives_another_vote(tour: 
     assert 'value="It is 633."' in shown["votes_and_rows-live"]
     drawn(tour.write_two(session, {}))
     assert session.correction == ""
+
+
+def test_a_correction_takes_the_place_of_either_answer(tour: TourHandlers) -> None:
+    session = TourSession()
+    drawn(tour.write_two(session, {}))
+    for side in ("0", "1"):
+        (shown,) = drawn(tour.vote(session, {"kind": "correction", "text": "It is 633.", "side": side}))
+        assert [(vote.kind, vote.side) for vote in session.votes] == [("correction", int(side))]
+        pressed = shown["votes_and_rows-live"].split(f'data-key="vote-correction-{side}"')[1][:60]
+        assert 'aria-pressed="true"' in pressed
 
 
 def test_a_later_run_ends_the_earlier(tour: TourHandlers, fake: FakeChat) -> None:
