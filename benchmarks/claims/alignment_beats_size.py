@@ -230,7 +230,7 @@ def right_of(measured: Measured, model: str, kind: str | None = None) -> list[in
 def accuracy(measured: Measured, model: str, kind: str | None = None) -> Interval:
     """The share of right answers."""
     right = right_of(measured, model, kind)
-    return intervals.share(sum(right), len(right))
+    return intervals.share_of(right)
 
 
 def report(measured: Measured) -> Report:
@@ -251,7 +251,7 @@ def report(measured: Measured) -> Report:
         place for place, kind in enumerate(measured["kinds"] * len(measured["pairs"])) if kind != DECLINED
     ]
     answered = {
-        model: intervals.share(sum(right_of(measured, model)[place] for place in asked), len(asked))
+        model: intervals.share_of([right_of(measured, model)[place] for place in asked])
         for model in (ALIGNED, LARGE[0])
     }
     aligned, sft = accuracy(measured, ALIGNED).percent, accuracy(measured, "small-sft").percent

@@ -1,7 +1,7 @@
 """Chain of thought: answers with and without steps before them, by the number of steps that a problem takes."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -126,11 +126,30 @@ def outcome(answers: Sequence[EvaluatedAnswer]) -> dict[str, list[int]]:
 def one_step_caveat(measured: Measured) -> Text:
     """Says that the starter cannot do without steps at all, if so; else empty."""
     right = measured["starter"]["1"]["at once"]["right"]
-    if intervals.share(sum(right), len(right)).high >= SELDOM:
+    if intervals.share_of(right).high >= SELDOM:
         return Text("", "")
     return Text(
         " The starter can hardly answer even one step at once, so that its gain says little about the number of steps.",
         "入门模型连一步的题也几乎不能直接答对，所以它的提升说明不了步数的影响。",
+    )
+
+
+def in_plain_words(measured: Measured, right: Mapping[str, Sequence[tuple[str, str, str]]]) -> Text:
+    """The headline; `right`: by model, the numbers of steps with right answers of 100, at once and with steps."""
+    caveat, english, chinese = one_step_caveat(measured), [], []
+    for model, ((steps, at_once, with_steps), *others) in right.items():
+        name = NAMES[model]
+        first = f"{steps} {'step' if steps == '1' else 'steps'}: {at_once} at once and {with_steps} with written steps"
+        rest = [f"of {steps}: {at_once} and {with_steps}" for steps, at_once, with_steps in others]
+        english.append(f"{name.en[0].upper()}{name.en[1:]} of {'; '.join([first, *rest])}.")
+        each = [
+            f"{steps} 步题直接答对 {at_once}、写步骤 {with_steps}"
+            for steps, at_once, with_steps in right[model]
+        ]
+        chinese.append(f"{name.zh}：{'，'.join(each)}。")
+    return Text(
+        f"Right answers of 100. {' '.join(english)}{caveat.en}",
+        f"每 100 道题答对多少。{''.join(chinese)}{caveat.zh}",
     )
 
 
@@ -142,9 +161,7 @@ def report(measured: Measured) -> Report:
     plain: dict[str, list[tuple[str, str, str]]] = {}
     for model, by_steps in measured.items():
         for steps, modes in by_steps.items():
-            right = {
-                mode: intervals.share(sum(each["right"]), len(each["right"])) for mode, each in modes.items()
-            }
+            right = {mode: intervals.share_of(each["right"]) for mode, each in modes.items()}
             tokens = {mode: intervals.mean(each["tokens"]) for mode, each in modes.items()}
             gain = intervals.difference(modes["at once"]["right"], modes["steps"]["right"])
             if int(steps) > 1:
@@ -174,27 +191,7 @@ def report(measured: Measured) -> Report:
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
-        plain=Text(
-            "Right answers of 100, at once and with written steps. "
-            + " ".join(
-                f"{NAMES[model].en[0].upper()}{NAMES[model].en[1:]}: "
-                + ", ".join(
-                    f"{at_once} and {with_steps} ({steps} {'step' if steps == '1' else 'steps'})"
-                    for steps, at_once, with_steps in counts
-                )
-                + "."
-                for model, counts in plain.items()
-            )
-            + one_step_caveat(measured).en,
-            "100 道题，直接回答和写出步骤各答对多少。"
-            + "".join(
-                f"{NAMES[model].zh}："
-                + "、".join(f"{steps} 步 {at_once} 和 {with_steps}" for steps, at_once, with_steps in counts)
-                + "。"
-                for model, counts in plain.items()
-            )
-            + one_step_caveat(measured).zh,
-        ),
+        plain=in_plain_words(measured, plain),
         finding=Text(
             "Points gained by steps: "
             + "; ".join(f"{NAMES[model].en} of {steps} steps {points}" for model, steps, points in findings)
@@ -220,10 +217,7 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     """Right answers by the number of steps, one panel a model."""
     for axes, (model, by_steps) in zip(figure.subplots(1, 2, sharey=True), measured.items(), strict=True):
         for (mode, name), colour in zip(MODES.items(), (plots.GREEN, plots.ORANGE), strict=True):
-            shares = [
-                intervals.share(sum(modes[mode]["right"]), len(modes[mode]["right"]))
-                for modes in by_steps.values()
-            ]
+            shares = [intervals.share_of(modes[mode]["right"]) for modes in by_steps.values()]
             plots.line(axes, list(map(int, by_steps)), shares, name.of(language), colour, scale=100)
         axes.set(
             title=NAMES[model].of(language),

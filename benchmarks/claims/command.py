@@ -113,6 +113,15 @@ def result(name: str, context: Context, measured: Measured) -> document.Result:
     }
 
 
+def before_measuring(finished: int, path: Path) -> str:
+    """What there is already: how many parts are `finished`, and how long the last result at `path` took."""
+    kept = f"parts finished before and kept: {finished}" if finished else "nothing is measured yet"
+    if not path.exists():
+        return kept
+    last = json.loads(path.read_text())
+    return f"{kept}; the last time it took {last['minutes']:g} minutes of processor time"
+
+
 def cpu_model() -> str:
     """The name of the processor, as the system gives it."""
     information = Path("/proc/cpuinfo")
@@ -156,8 +165,9 @@ def measure_all(names: Sequence[str], options: argparse.Namespace, docs: Path) -
         if options.seed is not None:
             CLAIMS[name].run(context)
             continue
-        if finished := len(context.parts()):
-            print(f"{name}: parts finished before and kept: {finished}", flush=True)
+        print(
+            f"{name}: {before_measuring(len(context.parts()), docs / 'claims' / f'{name}.json')}", flush=True
+        )
         if not options.quick and name not in WITHOUT_SEEDS:
             measure_seeds(name, out)
         measure(name, context, docs)

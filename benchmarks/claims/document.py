@@ -41,6 +41,25 @@ INTRODUCTION = Text(
     "✓ 表示满足，✗ 表示不满足：全部满足就算成立，只满足一部分就算部分成立，"
     "全不满足就算不成立。旁边还写着什么情况会与它相反：看到了其中一种，最多算部分成立。[English](claims.md)",
 )
+WORDS = Text(
+    "**Words.** *Pretraining* is reading raw text, which makes a *base*; *SFT* (supervised fine-tuning) is learning "
+    "from questions with answers; `kto` learns from thumbs, `dpo` from pairs of a better and a worse answer, and "
+    "`rloo` from scores of its own answers (reinforcement). *v1* is the starter after SFT. An *adapter* of some "
+    "*rank* is the small part of a model that is trained while the rest stays as it is. A *greedy* answer takes the "
+    "likeliest token each time; a *drawn* one takes each as often as its probability says, which a low *temperature* "
+    "sharpens. *pass@8* is the share of tasks that at least one of eight drawn answers solves. *Nats* measure "
+    "surprise: at 0.7 nats a token had a probability of a half. *Held-out* texts and tasks are those that training "
+    "never saw. *Lift* is what was gained.",
+    "**用词。** *预训练*是读原始文本，得到*基座*；*SFT*（监督微调）是从带回答的问题里学；`kto` 从赞踩学，`dpo` 从"
+    "一好一差的回答对学，`rloo` 从自己的回答得到的分数学（强化）。*v1* 是做过 SFT 的入门模型。*适配器*是模型里被"
+    "训练的一小部分，其余不动，*秩*是它的大小。*贪心*回答每次取概率最大的词元；*抽取*的回答按概率抽，*温度*越低越"
+    "集中。*pass@8* 是抽八个回答至少有一个答对的任务比例。*奈特*衡量意外程度：0.7 奈特相当于概率一半。*留出*的文"
+    "本和任务是训练从没见过的。*提升*是增加了多少。",
+)
+TOOK = Text(
+    "All of it took {minutes:.0f} minutes of processor time; what each claim took stands below its table.",
+    "全部测量用了 {minutes:.0f} 分钟处理器时间，每个说法用了多久写在它的表格下面。",
+)
 QUICK = Text(
     '**A quick run: far too small to say anything. It only shows that the program works. The sizes under "What was '
     'done" are those of a full run.**',
@@ -133,6 +152,8 @@ def document(
     parts = [
         f"# {TITLE.of(language)}",
         INTRODUCTION.of(language),
+        WORDS.of(language),
+        TOOK.of(language).format(minutes=sum(result["minutes"] for result in results.values())),
         *([QUICK.of(language)] if quick else []),
         table(overview),
         *(

@@ -42,6 +42,11 @@ def share(count: int, of: int) -> Interval:
     return Interval(count / of, float(test.low), float(test.high))
 
 
+def share_of(values: Sequence[int]) -> Interval:
+    """The share of ones among `values` of 0 and 1, with Wilson's interval. Raises ValueError if there are none."""
+    return share(sum(values), len(values))
+
+
 def mean(values: Sequence[float]) -> Interval:
     """The mean of independent values, with the bootstrap's percentile interval."""
     array = np.asarray(values, dtype=float)

@@ -211,7 +211,10 @@ def report(measured: Measured) -> Report:
             wide,
         ),
         Condition(
-            Text("Warm-up matters less than the learning rate.", "预热长度的影响比学习率小。"),
+            Text(
+                f"Warm-up, tried at a learning rate of {RATE:g}, matters less than the learning rate.",
+                f"预热长度（在学习率 {RATE:g} 上试的）的影响比学习率小。",
+            ),
             insensitive,
         ),
     ]
@@ -242,13 +245,14 @@ def report(measured: Measured) -> Report:
             f"{min(good):.2f}; before training: {intervals.mean(measured['before'])}), and "
             + (f"diverges from {first} on" if diverged else "diverges nowhere")
             + f"; over all that do not diverge it spans {max(good) - min(good):.2f} nats. Warm-up from "
-            f"{min(warmups):g} to {max(warmups):g} changes it by {spread:.2f}, a rank of {low} instead of {high} by up "
-            f"to {by_rank:.2f} at the same rate.",
+            f"{min(warmups):g} to {max(warmups):g} changes it, at {RATE:g}, by {spread:.2f}, a rank of {low} instead "
+            f"of {high} by up to {by_rank:.2f} at the same rate.",
             f"秩为 {RANK} 时，学习率从 {min(flat):g} 到 {max(flat):g} 损失几乎不变（最好 {min(good):.2f}；训练前 "
             f"{intervals.mean(measured['before'])}），"
             + (f"从 {first} 起发散" if diverged else "没有发散")
             + f"；不发散的学习率之间相差 {max(good) - min(good):.2f} 奈特。预热从 {min(warmups):g} 到 "
-            f"{max(warmups):g}，只差 {spread:.2f}；同一学习率下，秩由 {high} 改为 {low} 最多差 {by_rank:.2f}。",
+            f"{max(warmups):g}（学习率 {RATE:g}），只差 {spread:.2f}；"
+            f"同一学习率下，秩由 {high} 改为 {low} 最多差 {by_rank:.2f}。",
         ),
         head=[
             Text("Learning rate", "学习率"),

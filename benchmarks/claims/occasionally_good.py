@@ -105,8 +105,8 @@ def figures(seeds: dict[str, Any]) -> dict[str, intervals.Interval]:
         for name in ("greedy", "drawn")
     }
     return {
-        "pass@8": intervals.share(sum(value > 0 for value in before["drawn"]), len(before["drawn"])),
-        "before": intervals.share(sum(before["greedy"]), len(before["greedy"])),
+        "pass@8": intervals.share_of([int(value > 0) for value in before["drawn"]]),
+        "before": intervals.share_of(before["greedy"]),
         "lift": intervals.difference(before["greedy"], after["greedy"]),
         "drawn lift": intervals.difference(
             [value / SAMPLES for value in before["drawn"]], [value / SAMPLES for value in after["drawn"]]

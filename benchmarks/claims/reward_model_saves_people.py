@@ -37,8 +37,8 @@ TEXTS = {
         "new problems), and one pass of `kto` learned from the best and the worst of each twenty. Lift is the gain of "
         "liked greedy answers on 200 held-out problems a seed. Agreement is how often the reward model's score has the "
         "sign of the thumb that an answer of v1 to these problems deserves.",
-        against="With few ratings, 50 and 150, nothing more learned through the reward model than directly, beyond the "
-        "interval of the difference.",
+        against="With few ratings, 50 and 150, nothing more learned through the reward model than directly: beyond the "
+        "interval of the difference, and in every seed.",
     ),
     "zh": ClaimTexts(
         claim="评价要花力气。奖励模型从少量评价学会人们喜欢什么，然后想评多少新回答都行：同样的评价，"
@@ -48,7 +48,8 @@ TEXTS = {
         "给 v1 的 5000 个新回答打分（250 道新题，每题二十个），再用每二十个里最好和最差的做一遍 `kto`。"
         "提升是每个种子 200 道留出题上受喜欢的贪心回答增加了多少。一致率是奖励模型打分的正负与 v1 对这些题的"
         "回答应得的赞踩相同的比例。",
-        against="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多，即差值没有超出区间。",
+        against="评价很少（50 和 150 个）时，经奖励模型学到的并不比直接学到的多："
+        "差值没有超出区间，或者不是每个种子都多。",
     ),
 }
 BEFORE = Text("before", "训练前")
@@ -180,19 +181,17 @@ def report(measured: Measured) -> Report:
     before = pooled(measured, "v1")
     more: dict[str, intervals.Interval] = {}
     liked_after: dict[str, list[str]] = {}
+    lifts: dict[str, list[list[float]]] = {}
     for count in counts_of(measured):
         direct, through = (pooled(measured, count, way) for way in WAYS)
         more[count] = intervals.difference(direct, through)
-        liked_after[count] = [
-            intervals.share(sum(values), len(values)).of_hundred for values in (direct, through)
-        ]
+        liked_after[count] = [intervals.share_of(values).of_hundred for values in (direct, through)]
         agreement = pooled(measured, count, "agrees")
-        by_seed = "; ".join(
-            " / ".join(
-                f"{100 * (sum(seed[count][way]) - sum(seed['v1'])) / len(seed['v1']):+.0f}" for way in WAYS
-            )
+        lifts[count] = [
+            [intervals.difference(seed["v1"], seed[count][way]).value for way in WAYS]
             for seed in measured.values()
-        )
+        ]
+        by_seed = "; ".join(" / ".join(f"{100 * value:+.0f}" for value in both) for both in lifts[count])
         rows.append(
             [
                 count,
@@ -200,31 +199,38 @@ def report(measured: Measured) -> Report:
                 intervals.difference(before, through).points,
                 more[count].points,
                 by_seed,
-                intervals.share(sum(agreement), len(agreement)).percent,
+                intervals.share_of(agreement).percent,
             ]
         )
     conditions = [
         Condition(
             Text(
-                f"With {count} ratings more is learned through the reward model than directly.",
-                f"{count} 个评价时，经奖励模型比直接学到的多。",
+                f"With {count} ratings more is learned through the reward model than directly, in every seed.",
+                f"{count} 个评价时，经奖励模型比直接学到的多，每个种子都是。",
             ),
-            each.low > 0,
+            each.low > 0 and all(through > direct for direct, through in lifts[count]),
         )
         for count, each in list(more.items())[:2]
     ]
-    share = intervals.share(sum(before), len(before))
+    share = intervals.share_of(before)
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
         plain=Text(
-            f"Before, simulated people like {share.of_hundred} of 100 answers. Learned from "
-            "their thumbs directly, and through a reward model that rates in their place: "
-            + "; ".join(f"{count} thumbs, {both[0]} and {both[1]}" for count, both in liked_after.items())
+            f"Before, simulated people like {share.of_hundred} of 100 answers. After learning from their thumbs: "
+            + "; ".join(
+                f"{count} thumbs, {both[0]} directly and {both[1]} through a reward model that rates in their place"
+                if count == next(iter(liked_after))
+                else f"{count} thumbs, {both[0]} directly and {both[1]} through it"
+                for count, both in liked_after.items()
+            )
             + ".",
             f"训练前，100 个回答里模拟的人喜欢 {share.of_hundred} 个。"
-            "直接从赞踩学，和经由代人打分的奖励模型学："
-            + "；".join(f"{count} 个赞踩，{both[0]} 和 {both[1]}" for count, both in liked_after.items())
+            "从他们的赞踩学了以后："
+            + "；".join(
+                f"{count} 个赞踩，直接学 {both[0]} 个，经代人打分的奖励模型学 {both[1]} 个"
+                for count, both in liked_after.items()
+            )
             + "。",
         ),
         finding=Text(
@@ -255,11 +261,11 @@ def draw(measured: Measured, figure: Figure, language: Language) -> None:
     before = pooled(measured, "v1")
     for (way, name), colour in zip(WAYS.items(), (plots.ORANGE, plots.GREEN), strict=True):
         liked_answers = [pooled(measured, count, way) for count in counts]
-        shares = [intervals.share(sum(values), len(values)) for values in liked_answers]
+        shares = [intervals.share_of(values) for values in liked_answers]
         plots.line(left, places, shares, name.of(language), colour, scale=100)
     left.axhline(100 * sum(before) / len(before), color=plots.GREY, ls=":", label=BEFORE.of(language))
     agreement = [pooled(measured, count, "agrees") for count in counts]
-    shares = [intervals.share(sum(values), len(values)) for values in agreement]
+    shares = [intervals.share_of(values) for values in agreement]
     plots.line(right, places, shares, "", plots.BLUE, scale=100)
     left.set(ylabel=Text("liked answers, %", "受喜欢的回答，%").of(language), ylim=(0, 102))
     right.set(

@@ -10,10 +10,10 @@ from benchmarks.claims.claim import ClaimTexts, Condition, Language, Measured, R
 from benchmarks.claims.context import Context
 from benchmarks.claims.intervals import Interval
 from benchmarks.claims.small_models import (
-    DECLINED,
     KIND_NAMES,
     answer_tasks,
     count_right,
+    declined,
     demonstrations,
     fine_tune,
     kinds_by_share,
@@ -96,18 +96,6 @@ def teach_and_ask(context: Context, start: str, count: int, seed: int) -> dict[s
 def accuracy(seeds: list[dict[str, list[int]]]) -> Interval:
     """The share of right answers over all seeds and kinds."""
     return pooled(counts for kinds in seeds for counts in kinds.values())
-
-
-def declined(seeds: list[dict[str, list[int]]]) -> Text:
-    """Says how many of the right answers are declined questions, if there are any: they are learned first."""
-    right = {kind: sum(seed[kind][0] for seed in seeds) for kind in seeds[0]}
-    share = right.get(DECLINED, 0) / max(1, sum(right.values()))
-    if not share:
-        return Text("", "")
-    return Text(
-        f" ({100 * share:.0f} % of what is right is declining a question that it should decline)",
-        f"（答对的里面 {100 * share:.0f}% 是该婉拒的问题）",
-    )
 
 
 def report(measured: Measured) -> Report:

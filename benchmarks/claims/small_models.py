@@ -275,3 +275,18 @@ def pooled(counts: Iterable[Sequence[int]]) -> Interval:
     """The share of right answers in several pairs of `count_right`, with Wilson's interval."""
     pairs = list(counts)
     return share(sum(right for right, _ in pairs), sum(of for _, of in pairs))
+
+
+def declined(seeds: list[dict[str, list[int]]]) -> Text:
+    """Says how many of the right answers are declined questions, if there are any: they are learned first.
+
+    `seeds`: right answers and tasks by the kind of task, for each seed.
+    """
+    right = {kind: sum(seed[kind][0] for seed in seeds) for kind in seeds[0]}
+    part = right.get(DECLINED, 0) / max(1, sum(right.values()))
+    if not part:
+        return Text("", "")
+    return Text(
+        f" ({100 * part:.0f} % of what is right is declining a question that it should decline)",
+        f"（答对的里面 {100 * part:.0f}% 是该婉拒的问题）",
+    )

@@ -25,6 +25,7 @@ from benchmarks.claims.small_models import (
     KIND_NAMES,
     answer_tasks,
     count_right,
+    declined,
     demonstrations,
     fine_tune,
     kinds_by_share,
@@ -113,6 +114,14 @@ def accuracy(seeds: list[dict[str, list[int]]], language: Language, kind: str | 
     )
 
 
+def by_kind(seeds: list[dict[str, list[int]]], language: Language) -> list[dict[str, list[int]]]:
+    """The counts of the tasks in one language, by kind, for each seed."""
+    return [
+        {name.split()[0]: counts for name, counts in cells.items() if name.split()[1] == language}
+        for cells in seeds
+    ]
+
+
 def kinds_of(measured: Measured) -> list[str]:
     """The kinds of task, in the suite's order."""
     return list(dict.fromkeys(name.split()[0] for name in measured["before"][0]))
@@ -138,6 +147,7 @@ def report(measured: Measured) -> Report:
         for arms in ({"en": "en", "zh": "zh"}, {"en": "zh", "zh": "en"})
     )
     alone = accuracy(measured["english base"], "zh")
+    by_declining = declined(by_kind(measured["zh"], "zh"))
     learns = all(own[language].low > 0.5 for language in LANGUAGES)
     conditions = [
         Condition(
@@ -176,12 +186,13 @@ def report(measured: Measured) -> Report:
         conditions=conditions,
         plain=Text(
             f"Of 100 questions in Chinese, a model taught to answer in English only answers {other['zh'].of_hundred} "
-            f"right, one taught in Chinese {own['zh'].of_hundred}, and one that never read Chinese {alone.of_hundred}. "
+            f"right, one taught in Chinese {own['zh'].of_hundred}{by_declining.en}, and "
+            f"one that never read Chinese {alone.of_hundred}. "
             f"Taken by itself, {helped or 'none'} of {len(cells)} pairs of kind and language is surely helped by the "
             "other language's examples."
             + ("" if learns else " A model that learns so little has little to carry over."),
             f"100 个中文问题，只用英文教过回答的模型答对 {other['zh'].of_hundred} 个，用中文教的答对 "
-            f"{own['zh'].of_hundred} 个，从没读过中文的答对 {alone.of_hundred} 个。"
+            f"{own['zh'].of_hundred} 个{by_declining.zh}，从没读过中文的答对 {alone.of_hundred} 个。"
             f"分开来看，在 {len(cells)} 个“种类与语言”的组合中，"
             + (
                 f"能确定另一种语言的例子有帮助的有 {helped} 个。"
