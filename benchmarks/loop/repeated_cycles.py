@@ -111,12 +111,13 @@ def chat(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
 
 
 def rated_round(home: Path, each: int, rows: Sequence[Row], number: int, rate: Callable[[int], None]) -> Row:
-    """The share of thumbs up in a round, once there are `each` thumbs a round; `rate` gives the missing ones."""
+    """The share of thumbs up in a round, once it has at least `each` thumbs; `rate` gives the missing ones."""
     home.mkdir(parents=True, exist_ok=True)
-    while (missing := each * (number + 1) - sum(thumbs(home))) > 0:
+    up_before, before = (sum(row["thumbs up"][key] for row in rows[:number]) for key in ("count", "of"))
+    while (missing := before + each - sum(thumbs(home))) > 0:
         rate(missing)
-    up = thumbs(home)[0] - sum(row["thumbs up"]["count"] for row in rows[:number])
-    return asdict(wilson(up, each))
+    up, down = thumbs(home)
+    return asdict(wilson(up - up_before, up + down - before))
 
 
 def thumbs(home: Path) -> tuple[int, int]:

@@ -4,8 +4,10 @@
 
 Twenty simulated people ask everyday questions. They like an answer that ends by itself, has at most 60 words, and does
 not open with a filler ("Sure!", "Certainly"). One thumb in ten is wrong, and one person always gives the opposite
-thumb. Before each cycle and after the last, the released version is measured: the share of liked answers to questions
-about other subjects, which nobody rates, its perplexity on fixed texts, and 60 facts that the first version knew.
+thumb. A candidate that nothing shows to be better or worse answers half of the next round's questions, and people go on
+until the live comparison has decided. Before each cycle and after the last, the released version is measured: the share
+of liked answers to questions about other subjects, which nobody rates, its perplexity on fixed texts, and 60 facts that
+the first version knew.
 
 HOME is a home like any other (`python app.py --home HOME`) and keeps everything. After an interruption the same command
 resumes where it was; with more --cycles it adds to them.
@@ -23,12 +25,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alignment.evaluation.release_policy import Policy
+from alignment.evaluation.release_policy import LivePolicy, Policy
 from alignment.evaluation.retention import surprises
+from alignment.live import live_run
 from alignment.suites.general_texts import general_texts
 from assistant.bases.built_in_cards import SMOLLM2_CARD
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
+from assistant.events.event import Event
+from assistant.registry import live_comparison
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
@@ -36,7 +41,7 @@ from assistant.serving import prompt
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 from assistant.serving.loading import Loaded, load_for_serving, quiet_libraries
 from benchmarks.loop.facts import KEPT, Fact, read_facts, right
-from benchmarks.loop.repeated_cycles import Rounds, Row, cycle, percent, plot_shares, rated_round
+from benchmarks.loop.repeated_cycles import Rounds, Row, cycle, percent, plot_shares, rated_round, thumbs
 from benchmarks.loop.simulated_people import People, Question, ThumbCounts, rate_answers
 from feedback_store import FeedbackStore
 from feedback_store.stats.intervals import wilson
@@ -153,14 +158,18 @@ HELD_OUT = 12
 """Subjects of each list that nobody rates."""
 SAMPLING = Sampling(**SMOLLM2_CARD.sampling, max_new_tokens=200)
 """The page's settings, with an end to answers that have none of their own."""
+LIVE = LivePolicy(votes_per_rater=15)
+"""Twenty people give hundreds of thumbs, so that fifteen of each count, and not five."""
 POLICY: dict[str, Any] = {
     "cycle": {"stages": ["kto"], "undecided": "trial", "share": 0.5},
-    "live": {"votes_per_rater": 10},
+    "live": {"votes_per_rater": LIVE.votes_per_rater},
 }
 """The default policy, with the stage that learns from thumbs alone. Where no measure shows that a candidate is better,
-and none that it is worse, people decide: it answers half of the next round's questions. Twenty people give hundreds of
-thumbs, so that ten of each count, and not five."""
+and none that it is worse, people decide: it answers half of the next round's questions."""
+PART, LONGER = 50, 200
+"""Thumbs between two looks at a live comparison; and how many more than a round's people give to decide it."""
 COLUMNS = ("thumbs up", "liked", "facts", "perplexity", "cycle")
+WIDTH = 20
 
 
 def is_liked(update: Update) -> bool:
@@ -181,10 +190,8 @@ def questions(held_out: bool) -> list[str]:
     ]
 
 
-def chat(
-    home: Path, store: Path, asked: Sequence[str], thumbs: int, people: People, seed: str
-) -> ThumbCounts:
-    """Ask the version that `home` has released, and store the thumbs in the folder `store`."""
+def chat(home: Path, store: Path, asked: Sequence[str], count: int, people: People, seed: str) -> ThumbCounts:
+    """Ask the version that `home` has released, and store `count` thumbs in the folder `store`."""
 
     async def ask() -> ThumbCounts:
         versions = Versions(home)
@@ -195,7 +202,7 @@ def chat(
                 conversation = Chat(opened, engine, people.sampling, versions if store == home else None)
                 questions = [Question(text, is_liked) for text in asked]
                 return await rate_answers(
-                    conversation, questions, thumbs, people, random.Random(seed), think=False
+                    conversation, questions, count, people, random.Random(seed), think=False
                 )
         finally:
             engine.close()
@@ -204,17 +211,27 @@ def chat(
 
 
 def rate(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
-    """Let people rate the released version until this round has its thumbs; returns the share of thumbs up."""
+    """Let people rate what is served until this round has its thumbs, and a live comparison under way is decided.
+
+    Returns the share of thumbs up. Where as many as LONGER further thumbs decide nothing, the comparison is stopped.
+    """
     people, texts = People(saboteurs=1, sampling=SAMPLING), questions(held_out=False)
 
     def rate_missing(missing: int) -> None:
-        # The seed depends on the missing thumbs, so that a resumed round does not repeat its questions.
-        seed = f"taste {options.seed} {number} {missing}"
+        # The seed depends on the thumbs so far, so that no part of a round repeats another's questions.
+        seed = f"taste {options.seed} {sum(thumbs(options.home))}"
         order = random.Random(seed).sample(texts, len(texts))
         part = min(missing, people.answers * len(order))
         chat(options.home, options.home, order[: -(-part // people.answers)], part, people, seed)
 
-    return rated_round(options.home, options.thumbs, rows, number, rate_missing)
+    for each in range(options.thumbs, options.thumbs + LONGER + 1, PART):
+        share = rated_round(options.home, each, rows, number, rate_missing)
+        live_run.follow(options.home, LIVE)
+        under_way = live_comparison.read(options.home)
+        if under_way is None:
+            return share
+    live_run.end(options.home, under_way, "stopped", Event.of("live_stopped"))
+    return share
 
 
 def measure(home: Path, facts: Sequence[Fact]) -> Row:
@@ -259,9 +276,12 @@ def line(number: int, row: Row) -> str:
     after = row.get("cycle", {})
     verdicts = ", ".join(f"{version} {verdict}" for version, verdict in after.get("candidates", {}).items())
     suspects = ", ".join(after.get("suspects", []))
-    cells = [percent(row["thumbs up"]), *(percent(row["held out"][name]) for name in ("liked", "facts"))]
+    cells = [
+        f"{percent(row['thumbs up'])} of {row['thumbs up']['of']}",
+        *(percent(row["held out"][name]) for name in ("liked", "facts")),
+    ]
     cells += [f"{row['held out']['perplexity']:.2f}", f"{after['seconds']} s" if after else ""]
-    shown = "".join(f"{cell:>16}" for cell in cells)
+    shown = "".join(f"{cell:>{WIDTH}}" for cell in cells)
     return f"{number:>6} {row['held out']['version']:>7}{shown}  {verdicts}; suspects: {suspects or 'none'}"
 
 
@@ -291,7 +311,7 @@ def main() -> None:
     rounds = Rounds(options.home)
     rounds.do(0, "facts", lambda: [asdict(fact) for fact in known_facts(options.home)])
     facts = [Fact(row["relation"], row["subject"], tuple(row["answers"])) for row in rounds.rows[0]["facts"]]
-    print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>16}" for name in COLUMNS))
+    print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>{WIDTH}}" for name in COLUMNS))
     for number in range(options.cycles + 1):
         rounds.do(number, "thumbs up", lambda n=number: rate(options, rounds.rows, n))
         rounds.do(number, "held out", lambda: measure(options.home, facts))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from argparse import Namespace
+from pathlib import Path
+
 import pytest
 
 from assistant.chat.reply_stream import Update
-from benchmarks.loop.taste import THINGS, WORDS, is_liked, questions
+from assistant.registry import live_comparison
+from assistant.registry.live_comparison import Trial
+from benchmarks.loop import taste
+from benchmarks.loop.taste import LONGER, PART, THINGS, WORDS, is_liked, questions
 
 
 def answer(text: str, finish_reason: str = "end") -> Update:
@@ -37,3 +44,26 @@ def test_nobody_rates_a_question_that_is_held_out() -> None:
     rated, held_out = questions(held_out=False), questions(held_out=True)
     assert not {*rated} & {*held_out}
     assert len({*rated, *held_out}) == len(rated) + len(held_out) == 4 * 2 * len(THINGS)
+
+
+@pytest.mark.parametrize(("parts", "verdict"), [(2, None), (LONGER // PART + 9, "stopped")])
+def test_people_go_on_until_a_live_comparison_is_decided_or_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int, verdict: str | None
+) -> None:
+    trial = Trial("one", "v4", "v1", 0.5, "2026-11-30T09:00:00+00:00")
+    live_comparison.write(tmp_path, trial)
+    rounds: list[int] = []
+
+    def rated(_home: object, each: int, *_: object) -> dict[str, int]:
+        rounds.append(each)
+        if len(rounds) == parts:
+            (tmp_path / live_comparison.FILE).unlink()
+        return {"of": each}
+
+    monkeypatch.setattr(taste, "rated_round", rated)
+    monkeypatch.setattr(taste.live_run, "follow", lambda *_: None)
+    share = taste.rate(Namespace(home=tmp_path, thumbs=200, seed=1), [], 1)
+    assert share["of"] == rounds[-1] == 200 + PART * (len(rounds) - 1) <= 200 + LONGER
+    assert live_comparison.read(tmp_path) is None
+    ended = [json.loads(path.read_text())["verdict"] for path in (tmp_path / "trials").glob("*.json")]
+    assert ended == ([verdict] if verdict else [])
