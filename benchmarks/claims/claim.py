@@ -16,7 +16,8 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 Measured = dict[str, Any]
 """What `run` measured: JSON values, counts rather than shares, so that intervals can be computed from them."""
 
-Verdict = Literal["held", "partly", "not held"]
+Verdict = Literal["held", "partly", "not held", "untested"]
+"""Untested: what the claim needs to be put to the test was not seen, such as a model that has learned something."""
 
 
 class Text(NamedTuple):

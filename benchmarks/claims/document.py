@@ -29,7 +29,8 @@ INTRODUCTION = Text(
     "differ by more, so that figures by seed stand beside them where that matters. Trained figures come from three "
     "seeds, each with data and held-out tasks of its own. Nothing "
     "was tuned on the tasks reported here. What had to be seen for a claim to hold stands below each, and whether it "
-    "was (✓ or ✗): with all of it the claim held, with some of it in part, with none of it not. What "
+    "was (✓ or ✗): with all of it the claim held, with some of it in part, with none of it not; and where a "
+    "model learned too little for the question to arise, the claim could not be tested. What "
     "would have spoken against a claim is told beside that: where one of it was seen, the claim held in part at best. "
     "[中文](claims.zh.md)",
     "一个会续写的模型怎样变成助手，关于这件事的每个说法都可以在这里检验，用的模型在笔记本电脑上就能跑。"
@@ -39,22 +40,26 @@ INTRODUCTION = Text(
     "所以在要紧处另列各种子的数。凡是训练得来的数都用了三个种子，每个种子有自己的数据和留出任务。"
     "没有任何设置是在这里报告的任务上调出来的。每个说法下面列出它成立所需的条件，"
     "✓ 表示满足，✗ 表示不满足：全部满足就算成立，只满足一部分就算部分成立，"
-    "全不满足就算不成立。旁边还写着什么情况会与它相反：看到了其中一种，最多算部分成立。[English](claims.md)",
+    "全不满足就算不成立；如果模型学到的太少，谈不上成立与否，就算没能检验。旁边还写着什么情况会与它相反：看到了其中一种，最多算部分成立。[English](claims.md)",
 )
 WORDS = Text(
     "**Words.** *Pretraining* is reading raw text, which makes a *base*; *SFT* (supervised fine-tuning) is learning "
-    "from questions with answers; `kto` learns from thumbs, `dpo` from pairs of a better and a worse answer, and "
-    "`rloo` from scores of its own answers (reinforcement). *v1* is the starter after SFT. An *adapter* of some "
-    "*rank* is the small part of a model that is trained while the rest stays as it is. A *greedy* answer takes the "
-    "likeliest token each time; a *drawn* one takes each as often as its probability says, which a low *temperature* "
-    "sharpens. *pass@8* is the share of tasks that at least one of eight drawn answers solves. *Nats* measure "
-    "surprise: at 0.7 nats a token had a probability of a half. *Held-out* texts and tasks are those that training "
-    "never saw. *Lift* is what was gained.",
-    "**用词。** *预训练*是读原始文本，得到*基座*；*SFT*（监督微调）是从带回答的问题里学；`kto` 从赞踩学，`dpo` 从"
-    "一好一差的回答对学，`rloo` 从自己的回答得到的分数学（强化）。*v1* 是做过 SFT 的入门模型。*适配器*是模型里被"
-    "训练的一小部分，其余不动，*秩*是它的大小。*贪心*回答每次取概率最大的词元；*抽取*的回答按概率抽，*温度*越低越"
-    "集中。*pass@8* 是抽八个回答至少有一个答对的任务比例。*奈特*衡量意外程度：0.7 奈特相当于概率一半。*留出*的文"
-    "本和任务是训练从没见过的。*提升*是增加了多少。",
+    "from questions with answers, the *demonstrations*; a *stage* is a command that trains; `kto` learns from thumbs, "
+    "`dpo` from pairs of a better and a worse answer, and `rloo` from scores of its own answers (reinforcement). The "
+    "*starter* is the model of 4.9 million parameters that is made here from nothing; *v1* is the starter after SFT. "
+    "An *adapter* is the small part of a model that is trained while the rest stays as it is, and its *rank* says how "
+    "large that part is. *Warm-up* is the share of training in which the learning rate rises. A *seed* fixes every "
+    "random draw, so that three seeds are three trainings. A *greedy* answer takes the likeliest token each time; a "
+    "*drawn* one takes each as often as its probability says, which a low *temperature* sharpens. *pass@8* is the "
+    "share of tasks that at least one of eight drawn answers solves. *Nats* measure surprise: at 0.7 nats a token had "
+    "a probability of a half. *Held-out* texts and tasks are those that training never saw. *Lift* is what was "
+    "gained.",
+    "**用词。** *预训练*是读原始文本，得到*基座*；*SFT*（监督微调）是从带回答的问题（*示范*）里学；*阶段*是训练用"
+    "的命令；`kto` 从赞踩学，`dpo` 从一好一差的回答对学，`rloo` 从自己的回答得到的分数学（强化）。*入门模型*是这"
+    "里从零做出来的 490 万参数的模型，*v1* 是做过 SFT 的入门模型。*适配器*是模型里被训练的一小部分，其余不动，*秩"
+    "*是它的大小。*预热*是学习率上升的那段训练。*种子*决定每次随机抽取，三个种子就是三次训练。*贪心*回答每次取概"
+    "率最大的词元；*抽取*的回答按概率抽，*温度*越低越集中。*pass@8* 是抽八个回答至少有一个答对的任务比例。*奈特*"
+    "衡量意外程度：0.7 奈特相当于概率一半。*留出*的文本和任务是训练从没见过的。*提升*是增加了多少。",
 )
 TOOK = Text(
     "All of it took {minutes:.0f} minutes of processor time; what each claim took stands below its table.",
@@ -70,6 +75,7 @@ VERDICTS = {
     "held": Text("It held.", "成立。"),
     "partly": Text("It held in part.", "部分成立。"),
     "not held": Text("It did not hold.", "不成立。"),
+    "untested": Text("It could not be tested.", "没能检验。"),
 }
 FIGURES = Text("The figures that decide.", "关键数字。")
 MARKS = {True: "✓", False: "✗"}

@@ -40,7 +40,7 @@ TEXTS = {
     "en": ClaimTexts(
         claim="Training searches for the function of the range with the least loss, and the learning rate decides "
         "whether it gets there: too low and it does not arrive, too high and it diverges. Between them is a wide flat "
-        "region, and warm-up, for one, matters much less.",
+        "region. Not every setting matters as much: the length of the warm-up, for one, does not.",
         done="The stage `sft` taught 1.2M bases 1,000 demonstrations of concepts, itself, small talk and what it "
         "declines, as a LoRA adapter in one pass with AdamW: eight learning rates from 1e-4 to 0.2 by two ranks (4 and "
         "32), and at the stage's own rate (1.5e-3) also four lengths of warm-up. Three seeds, each with its own base "
@@ -51,7 +51,7 @@ TEXTS = {
     ),
     "zh": ClaimTexts(
         claim="训练就是在范围里找损失最小的函数，能不能找到由学习率决定：太小走不到，太大就发散。"
-        "两者之间有一大片平坦区域；预热等设置的影响小得多。",
+        "两者之间有一大片平坦区域。不是每个设置都这么要紧：比如预热的长度就不是。",
         done="`sft` 阶段用 1,000 条示范（概念、它自己、寒暄、它会婉拒的）教 1.2M 的基座，"
         "训练一个 LoRA 适配器，AdamW，读一遍：八种学习率（1e-4 到 0.2）乘两种秩（4 和 32）；"
         "在该阶段自己的学习率 1.5e-3 上还试了四种预热长度。三个种子，各有自己的基座和示范。"

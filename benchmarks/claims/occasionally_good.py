@@ -36,8 +36,8 @@ TEXTS = {
         "each) was rewarded by the checker. Before and after it, 100 held-out tasks (50 in each language) were "
         "answered once greedily and eight times at temperature 1; pass@8 is the share of tasks that any of the "
         "eight gets right. The stage refuses to train where none of 128 answers is right: then nothing is gained.",
-        against="In greedy answers: a kind with pass@8 below 5 % that gains beyond its interval, and in every seed; or "
-        "kinds with pass@8 of 20 % and more that mostly do not.",
+        against="Kinds with pass@8 of 20 % and more that mostly do not gain, drawn or greedy, beyond their intervals "
+        "and in every seed; or one with less than 5 % that was trained and does, in greedy answers.",
     ),
     "zh": ClaimTexts(
         claim="强化学习让模型本来偶尔就会给出的好回答变得更常见。如果它从来给不出好回答，就没有东西可以强化。",
@@ -45,8 +45,8 @@ TEXTS = {
         "训练（60 次更新，每次 8 道练习题、每题 4 个回答），由检查器给奖励。训练前后，100 道留出题（中英文各 50）"
         "各贪心回答一次，再在温度 1 下回答八次；pass@8 是八次里至少答对一次的题目比例。"
         "如果 128 个回答没有一个对，该阶段会拒绝训练，提升即为零。",
-        against="就贪心回答而言：某个 pass@8 低于 5% 的类别提升超出了区间，而且每个种子都提升；"
-        "或者 pass@8 达到 20% 的类别大多不是这样。",
+        against="pass@8 达到 20% 的类别，抽样或贪心的回答大多没有超出区间、且每个种子都有的提升；"
+        "或者某个低于 5% 的类别训练之后，贪心回答有这样的提升。",
     ),
 }
 
@@ -125,9 +125,9 @@ def lifts(seeds: dict[str, Any], name: str) -> list[float]:
     return [figures({"": seed})[name].value for seed in seeds.values() if seed["after"]]
 
 
-def gains_by_seed(seeds: dict[str, Any]) -> str:
-    """The gain of a kind's greedy answers in every seed that was trained, in points."""
-    return ", ".join(f"{100 * value:+.0f}" for value in lifts(seeds, "lift")) or "–"
+def gains_by_seed(seeds: dict[str, Any], name: str) -> str:
+    """The gain of a kind's answers, greedy or drawn, in every seed that was trained, in points."""
+    return ", ".join(f"{100 * value:+.0f}" for value in lifts(seeds, name)) or "–"
 
 
 def gains(seeds: dict[str, Any], name: str) -> bool:
@@ -146,8 +146,9 @@ def table_rows(measured: Measured) -> list[list[Text | str]]:
                 each["pass@8"].percent,
                 each["before"].percent,
                 each["lift"].points,
-                gains_by_seed(measured[kind]),
+                gains_by_seed(measured[kind], "lift"),
                 each["drawn lift"].points,
+                gains_by_seed(measured[kind], "drawn lift"),
                 f"{sum(bool(seed['after']) for seed in seeds)} / {len(seeds)}",
             ]
         )
@@ -168,30 +169,42 @@ def report(measured: Measured) -> Report:
     conditions = [
         Condition(
             Text(
-                "No kind that is practically never right (pass@8 below 5 %) gains.",
-                "几乎从不答对的类别（pass@8 低于 5%）没有提升。",
+                "In most kinds that are right now and then (pass@8 of 20 % and more), right answers are drawn more "
+                "often.",
+                "多数偶尔答对的类别（pass@8 达到 20%），抽样的回答答对得更多。",
             ),
-            bool(never) and never_gained == 0,
+            good_drawn > len(good) / 2,
         ),
         Condition(
             Text(
-                "Most kinds that are right now and then (pass@8 of 20 % and more) gain, in greedy answers.",
-                "多数偶尔答对的类别（pass@8 达到 20%）有提升，就贪心回答而言。",
+                "In most of them the likeliest answer (greedy) is right more often.",
+                "其中多数类别，最可能的回答（贪心）答对得更多。",
             ),
             good_gained > len(good) / 2,
         ),
     ]
-    by_seed = {kind: gains_by_seed(measured[kind]) for kind in good}
+    if refused < tries:
+        # Where every training was refused, it is not measured that nothing is gained.
+        never_gains = Text(
+            "No kind that is practically never right (pass@8 below 5 %) gains.",
+            "几乎从不答对的类别（pass@8 低于 5%）没有提升。",
+        )
+        conditions.append(Condition(never_gains, never_gained == 0))
+    by_seed = {kind: gains_by_seed(measured[kind], "lift") for kind in good}
+    between = [kind for kind, _ in by_kind if kind not in (*never, *good)]
+    between_drawn = sum(gains(measured[kind], "drawn lift") for kind in between)
     return Report(
         verdict=verdict_of(conditions),
         conditions=conditions,
         plain=Text(
             f"v1 solves {len(good)} kinds of problem at least now and then. Practice made the answers that it draws "
             f"better in {good_drawn} of them, in every training, and the answer that it finds likeliest in "
-            f"{good_gained}. Kinds that it practically never solves: {len(never)}. There, {refused} of {tries} "
-            "trainings could not even begin, because with no right answer there is nothing to make likelier.",
+            f"{good_gained}. Of {len(between)} kinds that it solves more seldom, {between_drawn} got better. Kinds "
+            f"that it practically never solves: {len(never)}. There, {refused} of {tries} trainings could not even "
+            "begin, because with no right answer there is nothing to make likelier.",
             f"v1 至少偶尔能做对的题有 {len(good)} 类。练习之后，每次训练都变好的：它抽样写出的回答有 {good_drawn} 类，"
-            f"它认为最可能的回答有 {good_gained} 类。另有 {len(never)} 类它几乎从不做对：{tries} 次训练里有 "
+            f"它认为最可能的回答有 {good_gained} 类。较少做对的 {len(between)} 类里，变好的有 {between_drawn} 类。"
+            f"另有 {len(never)} 类它几乎从不做对：{tries} 次训练里有 "
             f"{refused} 次根本无从开始，因为没有答对的，就没有什么可以变得更可能。",
         ),
         finding=Text(
@@ -214,6 +227,7 @@ def report(measured: Measured) -> Report:
             Text("lift, greedy, points", "提升（贪心，百分点）"),
             Text("by seed", "各种子"),
             Text("lift, drawn, points", "提升（抽样，百分点）"),
+            Text("by seed", "各种子"),
             Text("seeds trained", "训练了的种子"),
         ],
         rows=table_rows(measured),

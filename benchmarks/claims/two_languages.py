@@ -179,10 +179,9 @@ def report(measured: Measured) -> Report:
     ]
     cells = [(kind, language) for kind in kinds_of(measured) for language in LANGUAGES]
     helped = sum(transfers(measured, language, kind) for kind, language in cells)
-    # That there is something to transfer is no sign that it is.
-    verdict = verdict_of(conditions[1:])
     return Report(
-        verdict="partly" if verdict == "held" and not learns else verdict,
+        # That there is something to transfer is no sign that it is; without it nothing is.
+        verdict=verdict_of(conditions[1:]) if learns else "untested",
         conditions=conditions,
         plain=Text(
             f"Of 100 questions in Chinese, a model taught to answer in English only answers {other['zh'].of_hundred} "

@@ -35,7 +35,7 @@ TEXTS = {
         done="The starter got 16 questions (one held-out task of eight kinds in each language) and SmolLM2 the four "
         "examples of its card, 50 times each at temperature 1, without thinking, up to 192 tokens. The entropy is "
         "that of the whole distribution from which a token was drawn. The 50 answers make 25 pairs that share no "
-        "answer; how many pairs differ is a share with Wilson's interval. The other intervals resample questions.",
+        "answer; how many of them differ is a share. Intervals resample questions: of four they say little.",
         against="Fifty equal answers to most questions; most answers going on to the limit instead of drawing END; or "
         "different answers at temperature 0, where nothing is drawn.",
     ),
@@ -44,7 +44,8 @@ TEXTS = {
         "所以同一个问题会得到不同的回答。",
         done="入门模型回答 16 个问题（八类留出题，中英文各一道），SmolLM2 回答说明卡上的四个例子，"
         "每个问题在温度 1 下各问 50 次，不思考，最多 192 个词元。熵是抽取每个词元时整个分布的熵。"
-        "50 个回答两两配成 25 对，没有回答重复使用；不同的对数是一个比例，区间用 Wilson 法，其他区间对问题重抽样。",
+        "50 个回答两两配成 25 对，没有回答重复使用；看其中多少对不同。"
+        "区间对问题重抽样；只有四个问题时，区间说明不了多少。",
         against="多数问题的 50 个回答都一样；多数回答一直写到上限也不抽“结束”；或者温度为 0、什么也不抽时，"
         "回答仍然不同。",
     ),
@@ -119,9 +120,10 @@ def report(measured: Measured) -> Report:
     for model, questions in measured.items():
         times = questions[0]["times"]
         different = intervals.mean([question["different"] for question in questions])
+        # Answers to one question are alike, so that questions are resampled, and not answers.
         pairs, ended = (
-            intervals.share(*(sum(question[key] for question in questions) for key in keys))
-            for keys in (("pairs_differ", "pairs"), ("ended", "times"))
+            intervals.mean([question[count] / question[of] for question in questions])
+            for count, of in (("pairs_differ", "pairs"), ("ended", "times"))
         )
         ends[NAMES[model]] = ended
         entropy = intervals.mean([fmean(question["entropy"]) for question in questions])

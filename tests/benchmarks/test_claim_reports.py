@@ -82,7 +82,7 @@ def kind(drawn: int, before: int, after: int | None) -> dict[str, Any]:
     def outcome(right: int) -> dict[str, list[int]]:
         return {
             "greedy": [1] * right + [0] * (100 - right),
-            "drawn": [1] * drawn + [0] * (100 - drawn),
+            "drawn": [3 if right > before else 1] * drawn + [0] * (100 - drawn),
         }
 
     return {"1": {"before": outcome(before), "after": None if after is None else outcome(after)}}

@@ -27,10 +27,12 @@ TOUR_ENGLISH = TourTexts(
     },
     explanations={
         "word_chain": "The model gives every token a probability, and one is drawn. The answer is over when END is "
-        "drawn. Draw again, and the same question gets another answer.",
+        "drawn. Draw again, and the same question often gets another answer. A seed numbers the draws: the same one "
+        "draws the same answer again.",
         "base_and_assistant": "The base has read raw text: notes, tables, and many questions, each followed by its "
-        "solution or by the next question. So it may answer as its texts do, ask on, or write notes. Fine-tuning "
-        "makes it answer most of the time.",
+        "solution or by the next question. Some of its texts are conversations, with thoughts, and with "
+        "questions that are declined. So it may answer as its texts do, ask on, or write notes. Fine-tuning makes it "
+        "answer most of the time.",
         "scarce_pairs": "People must write each question with its answer, while raw text is there already. So a model "
         "reads raw text first, and then needs fewer pairs. The raw text here is made up, and holds many "
         "solved examples, as a textbook does.",
@@ -98,16 +100,22 @@ TOUR_ENGLISH = TourTexts(
     better="Or write a better answer",
     replace_format="Put it in place of answer {letter}",
     row_kinds={
-        "trl-kto": "One answer, good or bad: kto and reward learn from it.",
-        "trl-preference": "A pair, the better and the worse: dpo and reward learn from it.",
-        "trl-sft": "An answer to imitate: sft and correct learn from it.",
+        "trl-kto": "One answer, good or bad. The stages kto (learn from thumbs) and reward (train a reward model) "
+        "read it.",
+        "trl-preference": "A pair, the better and the worse. The stages dpo (learn from pairs) and reward read it.",
+        "trl-sft": "An answer to imitate. The stages sft (fine-tune on answers) and correct read it.",
     },
     no_row="This makes no row: it does not say which of the two is better. A thumb on each would make a row each.",
     same_answers="This makes no row: the two answers are the same, so that there is nothing to prefer.",
     thought_stays="Both sides of the pair keep the model's thought: only the answers differ, and this is learned.",
     empty_correction="Write a better answer first.",
     not_stored="What you do here is stored nowhere.",
-    verdicts={"held": "It held.", "partly": "It held in part.", "not held": "It did not hold."},
+    verdicts={
+        "held": "It held.",
+        "partly": "It held in part.",
+        "not held": "It did not hold.",
+        "untested": "It could not be tested.",
+    },
     is_met={True: "seen:", False: "not seen:"},
     enlarge="Tap to enlarge",
     measured="The measurement",
@@ -120,5 +128,8 @@ TOUR_ENGLISH = TourTexts(
     "parameters; held-out texts and tasks are those that training never saw; v1 is the base after SFT, which is "
     "fine-tuning on questions with answers; a "
     "greedy answer takes the likeliest token each time; pass@8 is the share of tasks that eight drawn answers solve at "
-    "least once; nats measure surprise. Every figure, and how it was measured: docs/claims.md in the source code.",
+    "least once; nats measure surprise. An adapter is the small part of a model that is trained while the rest "
+    "stays as it is, and its rank says how large that part is; warm-up is the share of training in which the learning "
+    "rate rises; a seed fixes every random draw. Every figure, and how it was measured: docs/claims.md in the source "
+    "code.",
 )

@@ -73,10 +73,10 @@ class TourTexts:
 
     # What was measured
     verdicts: dict[str, str]
+    """By the verdict of a result: held, partly, not held, untested."""
     is_met: dict[bool, str]
     """What the marks before a claim's conditions say."""
     enlarge: str
-    """By the verdict of a result: held, partly, not held."""
     measured: str
     """What unfolds the plot of a claim that can be tried."""
     not_measured: str

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DOCS = Path(__file__).parents[3] / "docs"
 _PLOT = re.compile(r"[a-z_]+(\.zh)?\.svg")
 
-Verdict = Literal["held", "partly", "not held"]
+Verdict = Literal["held", "partly", "not held", "untested"]
 
 
 @dataclass(frozen=True)
