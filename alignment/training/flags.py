@@ -77,7 +77,9 @@ class RunOptions:
     )
     patience: int = field(
         default=3,
-        metadata={"help": "stop after this many evaluations without a lower held-out loss; 0: never"},
+        metadata={
+            "help": "stop after this many evaluations, and a pass, without a lower held-out loss; 0: never"
+        },
     )
     memory: float | None = field(
         default=None,

@@ -53,19 +53,23 @@ def evaluation_arguments(
 
 
 class StopWhenHeldOutRises(TrainerCallback):
-    """Stop after `patience` evaluations in a row without a new lowest held-out loss.
+    """Stop after `patience` evaluations in a row, and a whole pass, without a new lowest held-out loss.
 
-    It counts from the log, which a checkpoint keeps, so that a resumed run stops where an uninterrupted one does.
+    Within a pass the loss may rise because of the rows that come first: of `kto` on 200 thumbs it rose for most of the
+    first pass and fell in the second. It counts from the log, which a checkpoint keeps, so that a resumed run stops
+    where an uninterrupted one does.
     """
 
     def __init__(self, run: RunOptions, held_out: int) -> None:
-        """Never stops with fewer than `ENOUGH_TO_STOP` held-out rows, or a patience of 0."""
+        """Never stops in the first pass, with fewer than `ENOUGH_TO_STOP` held-out rows, or with a patience of 0."""
         self.patience = run.patience if held_out >= ENOUGH_TO_STOP else 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell the trainer to stop."""
-        losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
-        if self.patience and len(losses) - 1 - losses.index(min(losses)) >= self.patience:
+        evaluations = [entry for entry in state.log_history if "eval_loss" in entry]
+        lowest = min(range(len(evaluations)), key=lambda number: evaluations[number]["eval_loss"])
+        passes = evaluations[-1]["epoch"] - evaluations[lowest]["epoch"]
+        if self.patience and len(evaluations) - 1 - lowest >= self.patience and passes >= 1:
             control.should_training_stop = True
 
 

@@ -180,14 +180,14 @@ def is_liked(update: Update) -> bool:
     return update.finish_reason == "end" and is_short and not opening.startswith(fillers)
 
 
-def questions(held_out: bool) -> list[str]:
-    """Every wording of the subjects that are rated, or of those that are held out."""
-    return [
-        wording.format(subject)
-        for subjects, wordings in WORDINGS.items()
-        for subject in (subjects[:HELD_OUT] if held_out else subjects[HELD_OUT:])
-        for wording in wordings
-    ]
+def questions(held_out: bool, seed: int) -> list[str]:
+    """Every wording of the subjects that are rated, or of those that are held out: others for each seed."""
+    asked = []
+    for subjects, wordings in WORDINGS.items():
+        shuffled = random.Random(f"subjects {seed}").sample(subjects, len(subjects))
+        chosen = shuffled[:HELD_OUT] if held_out else shuffled[HELD_OUT:]
+        asked += [wording.format(subject) for subject in chosen for wording in wordings]
+    return asked
 
 
 def chat(home: Path, store: Path, asked: Sequence[str], count: int, people: People, seed: str) -> ThumbCounts:
@@ -215,7 +215,7 @@ def rate(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
 
     Returns the share of thumbs up. Where as many as LONGER further thumbs decide nothing, the comparison is stopped.
     """
-    people, texts = People(saboteurs=1, sampling=SAMPLING), questions(held_out=False)
+    people, texts = People(saboteurs=1, sampling=SAMPLING), questions(held_out=False, seed=options.seed)
 
     def rate_missing(missing: int) -> None:
         # The seed depends on the thumbs so far, so that no part of a round repeats another's questions.
@@ -234,9 +234,9 @@ def rate(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
     return share
 
 
-def measure(home: Path, facts: Sequence[Fact]) -> Row:
+def measure(home: Path, facts: Sequence[Fact], seed: int) -> Row:
     """What the released version writes to questions about other subjects, and what it still knows."""
-    asked = questions(held_out=True)
+    asked = questions(held_out=True, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         one_each = People(answers=1, sampling=SAMPLING)
         liked = chat(home, Path(folder), asked, len(asked), one_each, "held out").deserved
@@ -314,7 +314,7 @@ def main() -> None:
     print(f"{'cycles':>6} {'version':>7}" + "".join(f"{name:>{WIDTH}}" for name in COLUMNS))
     for number in range(options.cycles + 1):
         rounds.do(number, "thumbs up", lambda n=number: rate(options, rounds.rows, n))
-        rounds.do(number, "held out", lambda: measure(options.home, facts))
+        rounds.do(number, "held out", lambda: measure(options.home, facts, options.seed))
         if number < options.cycles:
             rounds.do(number, "cycle", lambda n=number: cycle(options.home, n, POLICY))
         print(line(number, rounds.rows[number]), flush=True)

@@ -41,9 +41,10 @@ def test_an_answer_that_was_cut_off_is_not_liked() -> None:
 
 
 def test_nobody_rates_a_question_that_is_held_out() -> None:
-    rated, held_out = questions(held_out=False), questions(held_out=True)
+    rated, held_out = questions(held_out=False, seed=1), questions(held_out=True, seed=1)
     assert not {*rated} & {*held_out}
     assert len({*rated, *held_out}) == len(rated) + len(held_out) == 4 * 2 * len(THINGS)
+    assert {*held_out} != {*questions(held_out=True, seed=2)}
 
 
 @pytest.mark.parametrize(("parts", "verdict"), [(2, None), (LONGER // PART + 9, "stopped")])

@@ -17,8 +17,15 @@ def test_a_rising_held_out_loss_stops_training_and_that_of_the_kept_weights_is_r
     class Control:
         should_training_stop = False
 
-    def stops(losses: list[float], rows: int = held_out_curves.ENOUGH_TO_STOP, patience: int = 2) -> bool:
-        State.log_history = [{"eval_loss": loss, "step": step} for step, loss in enumerate(losses)]
+    def stops(
+        losses: list[float],
+        rows: int = held_out_curves.ENOUGH_TO_STOP,
+        patience: int = 2,
+        each: float = 0.5,
+    ) -> bool:
+        State.log_history = [
+            {"eval_loss": loss, "step": step, "epoch": each * step} for step, loss in enumerate(losses)
+        ]
         control = Control()
         held_out_curves.StopWhenHeldOutRises(RunOptions(patience=patience), rows).on_evaluate(
             None, State, control
@@ -30,6 +37,7 @@ def test_a_rising_held_out_loss_stops_training_and_that_of_the_kept_weights_is_r
     assert not stops([0.7, 0.6, 0.65, 0.5])
     assert not stops([0.7, 0.6, 0.65, 0.61], rows=held_out_curves.ENOUGH_TO_STOP - 1)
     assert not stops([0.7, 0.6, 0.65, 0.61], patience=0)
+    assert not stops([0.7, 0.6, 0.65, 0.61], each=0.4)  # no whole pass since the lowest
     assert held_out_curves.held_out_metrics(State.log_history, keeps_best=True) == {
         "held_out_loss_before": 0.7,
         "held_out_loss": 0.6,
