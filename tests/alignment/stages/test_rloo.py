@@ -91,6 +91,29 @@ def test_an_update_does_not_depend_on_how_its_answers_are_split(
             assert torch.allclose(trained[name], weight, atol=1e-5), name
 
 
+def test_no_answer_loses_its_gradient_to_a_reading_that_differs(
+    tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRL's ratio of two readings of an answer, which is one but for rounding, would be clipped here."""
+
+    class Rounded(TokenRLOOTrainer):
+        error = 0.0
+
+        def _generate_and_score_completions(self, inputs: Any) -> Any:
+            drawn = super()._generate_and_score_completions(inputs)
+            return {**drawn, "old_logps": drawn["old_logps"] + self.error}
+
+    results = []
+    for error in (0.0, 5.0):
+        torch.manual_seed(0)
+        folder = tmp_path / str(error)
+        trainer = type("Rounded", (Rounded,), {"error": error})
+        model = train(folder / "home", tokenizer, folder / "run", trainer, monkeypatch)
+        results.append([weight for name, weight in model.named_parameters() if "lora_B" in name])
+    assert any(weight.any() for weight in results[0])
+    assert all(torch.equal(exact, rounded) for exact, rounded in zip(*results, strict=True))
+
+
 def test_without_the_hook_the_tokenizer_refuses_token_ids_for_text(
     home: Path, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ def parameters(function: Any) -> list[str]:
             ["self", "prompt_ids", "images", "multimodal_fields"],
             "_generate",
         ),
+        (RLOOTrainer, TokenRLOOTrainer, "_compute_loss", ["self", "model", "inputs"], "compute_loss"),
     ],
 )
 def test_trl_still_calls_the_methods_that_are_overridden(
