@@ -35,6 +35,7 @@ from alignment.data.served_ids import with_token_ids
 from alignment.data.splits import half_of
 from alignment.data.stage_snapshot import with_snapshot
 from alignment.data.token_pairs import pairs_of_store, read_pairs
+from alignment.errors import FlagError
 from alignment.scoring import linear_head, reward_model
 from alignment.scoring.reward_metrics import judge
 from alignment.scoring.reward_model import Scorer
@@ -47,7 +48,7 @@ from alignment.training.micro_batches import Batch, MicroBatches, without_paddin
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, too_long, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
-from alignment.training.sizes import UP_TO, base_parameters, few_rows, for_parent, for_size
+from alignment.training.sizes import LORA, UP_TO, base_parameters, few_rows, for_parent, for_size
 from assistant.bases.base import Bits
 
 
@@ -90,10 +91,19 @@ Intel Xeon). So few thumbs, most of them slips, left judges of either kind that 
 
 
 def with_head_only(recipe: RewardRecipe, parameters: int, count: int) -> RewardRecipe:
-    """The recipe, with `head_only` decided for a model of so many parameters and so many judgements."""
+    """The recipe, with `head_only` decided for a model of so many parameters and so many judgements.
+
+    Who sets how an adapter is trained gets one. Raises FlagError if only the head is wanted beside that.
+    """
+    given = [f"--{name}" for name in (*LORA, "learning_rate", "epochs") if getattr(recipe, name)]
+    if recipe.head_only and given:
+        raise FlagError(
+            f"{', '.join(given)} would say how an adapter is trained, but --head_only trains none. Leave one of them "
+            "out."
+        )
     if recipe.head_only is not None:
         return recipe
-    return replace(recipe, head_only=parameters > UP_TO[0] and count < FEW_JUDGEMENTS)
+    return replace(recipe, head_only=not given and parameters > UP_TO[0] and count < FEW_JUDGEMENTS)
 
 
 def updates(count: int, recipe: RewardRecipe) -> int:

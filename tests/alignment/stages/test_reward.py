@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from alignment.__main__ import main
 from alignment.data.judgements import JudgedCompletion, JudgementCollator
 from alignment.data.splits import half_of
-from alignment.errors import DataError
+from alignment.errors import DataError, FlagError
 from alignment.ppo.shared_base import SharedBase
 from alignment.scoring import reward_model
 from alignment.stages import reward
@@ -199,6 +199,10 @@ def test_few_judgements_of_a_larger_model_train_the_head_alone_unless_told_other
 
     assert (decided(135e6, 200), decided(135e6, 1_000), decided(4.9e6, 200)) == (True, False, False)
     assert (decided(135e6, 200, False), decided(4.9e6, 2_000, True)) == (False, True)
+    # Who says how an adapter is trained gets one, and is told that a head alone has none.
+    assert reward.with_head_only(reward.RewardRecipe(lora_r=8), 135e6, 200).head_only is False
+    with pytest.raises(FlagError, match=r"--lora_r, --epochs would say how an adapter is trained"):
+        reward.with_head_only(reward.RewardRecipe(head_only=True, lora_r=8, epochs=2), 135e6, 200)
 
 
 def test_two_splits_share_no_row(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
