@@ -19,14 +19,23 @@ def in_words(decision: Mapping[str, Any]) -> Event:
         return [reason for reason in reasons if reason["finding"] in findings]
 
     better, worse = those("better"), those("worse")
+    # A guard may be better too: that decides nothing, but whoever reads what became better wants to know.
+    kept_better = [reason for reason in those("not worse") if reason["low"] > 0]
+    same = [reason for reason in those("not worse") if reason not in kept_better]
     unknown = [reason for reason in those("undecided") if reason["kind"] == "guard" or not better]
     return Event.of(
         "in_words",
         candidate=str(decision.get("candidate", "?")),
         released=str(decision.get("released", "?")),
-        better=[_better(reason) for reason in better],
+        better=[
+            *(_better(reason) for reason in better),
+            *(
+                _between("words_guard_better", reason, difference=reason["difference"])
+                for reason in kept_better
+            ),
+        ],
         worse=[_between("words_worse", reason, difference=reason["difference"]) for reason in worse],
-        same=[Event.of("words_same", measure=reason["measure"]) for reason in those("not worse")],
+        same=[Event.of("words_same", measure=reason["measure"]) for reason in same],
         unknown=[
             *(_between("words_unknown", reason) for reason in unknown),
             *(_too_few(reason) for reason in those("too few prompts")),

@@ -264,6 +264,13 @@ CODES: dict[str, dict[str, ParameterType]] = {
         "one_in": "count",
     },
     "words_better_by": {"measure": "plain", "difference": "number", "unit": "unit", "one_in": "count"},
+    "words_guard_better": {
+        "measure": "plain",
+        "difference": "number",
+        "low": "number",
+        "high": "number",
+        "unit": "unit",
+    },
     "words_worse": {
         "measure": "plain",
         "difference": "number",

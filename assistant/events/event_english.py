@@ -210,13 +210,15 @@ TEMPLATES = {
     "words_better": "{measure} (better on {gained} and worse on {lost} of {prompts:#prompt|prompts}; by luck alone "
     "once in {one_in:#time|times})",
     "words_better_by": "{measure} (by {difference:signed}{unit}; by luck alone once in {one_in:#time|times})",
+    "words_guard_better": "{measure} (by {difference:signed}{unit}, surely between {low:signed} and {high:signed}; it "
+    "does not decide)",
     "words_worse": "{measure} (by {difference:signed}{unit}, surely between {low:signed} and {high:signed})",
     "words_same": "{measure}",
     "words_unknown": "{measure} (anything between {low:signed} and {high:signed}{unit})",
     "words_too_few": "{measure} (only {prompts:#prompt|prompts} of the {needed} that it takes)",
     "words_promote": "So it is promoted.",
     "words_reject": "So it is rejected.",
-    "words_hold_not_better": "So it is held: nothing shows that it is better.",
+    "words_hold_not_better": "So it is held: nothing that decides shows that it is better.",
     "words_hold_not_safe": "So it is held: it is better, and it is not shown that nothing was lost.",
     "report_candidate": "{candidate}, by {stage}: {verdict}",
     "report_measure_column": "measure",

@@ -35,4 +35,19 @@ def test_what_got_worse_and_what_is_not_known_is_told_with_its_interval() -> Non
 )
 def test_a_decision_that_shows_nothing_better_is_held_and_damage_is_passed_over(reasons: list[Any]) -> None:
     text = describe(in_words({"verdict": "hold", "candidate": "v2", "released": "v1", "reasons": reasons}))
-    assert "Better: nothing that could be shown" in text and text.endswith("nothing shows that it is better.")
+    assert "Better: nothing that could be shown" in text and text.endswith(
+        "nothing that decides shows that it is better."
+    )
+
+
+def test_a_guard_that_is_surely_better_is_told_among_what_got_better() -> None:
+    reasons = [
+        reason("ends", "guard", "not worse", 0.283, 0.199, 0.374),
+        reason("empty", "guard", "not worse", 0, -0.03, 0.03),
+    ]
+    text = describe(in_words({"verdict": "hold", "candidate": "v4", "released": "v1", "reasons": reasons}))
+    assert (
+        "Better: coming to an end (by +28.3 points, surely between +19.9 and +37.4; it does not decide)"
+        in text
+    )
+    assert "coming to an end" not in text.partition("About as good: ")[2]
