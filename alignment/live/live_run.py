@@ -98,6 +98,16 @@ def follow(home: Path, policy: LivePolicy) -> Event | None:
     return _under_way(trial, event)
 
 
+def stop(home: Path, policy: LivePolicy) -> Event | None:
+    """End the live comparison under way as it stands, whoever leads; None if there is none."""
+    trial = live_comparison.read(home)
+    if trial is None:
+        return None
+    votes = _votes(home, trial)
+    outcome, course = sequential_test.follow(votes, policy), _course(votes, policy)
+    return end(home, trial, "stopped", Event.of("live_stopped"), outcome, course)
+
+
 def end(
     home: Path,
     trial: Trial,
@@ -209,6 +219,6 @@ def main(arguments: list[str]) -> None:
     if under_way is None:
         emit(Event.of("live_none"))
     elif options.action == "stop":
-        emit(end(options.home, under_way, "stopped", Event.of("live_stopped")))
+        emit(stop(options.home, policy.live) or Event.of("live_none"))
     else:
         emit(status(options.home, under_way, policy.live))

@@ -32,7 +32,6 @@ from alignment.suites.general_texts import general_texts
 from assistant.bases.built_in_cards import SMOLLM2_CARD
 from assistant.chat.chat import Chat
 from assistant.chat.reply_stream import Update
-from assistant.events.event import Event
 from assistant.registry import live_comparison
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
@@ -159,8 +158,8 @@ HELD_OUT = 12
 SAMPLING = Sampling(**SMOLLM2_CARD.sampling, max_new_tokens=200)
 """The page's settings, with an end to answers that have none of their own."""
 LIVE = LivePolicy(votes_per_rater=20)
-"""A round holds up to 400 thumbs of twenty people: twenty of each count, and not five. (With fifteen, a candidate liked
-in 89 of 222 answers, against 30 of 178, was undecided when everybody's votes were used up: +16.3 points [-0.9, +33.5].)"""
+"""A round holds up to 400 thumbs of twenty people: twenty of each count, and not five. With fifteen, a candidate liked
+in 89 of 222 answers, against 30 of 178, was undecided when everybody's were used up: +16.3 points [-0.9, +33.5]."""
 POLICY: dict[str, Any] = {
     "cycle": {"stages": ["kto"], "undecided": "trial", "share": 0.5},
     "live": {"votes_per_rater": LIVE.votes_per_rater},
@@ -228,10 +227,9 @@ def rate(options: argparse.Namespace, rows: Sequence[Row], number: int) -> Row:
     for each in range(options.thumbs, options.thumbs + LONGER + 1, PART):
         share = rated_round(options.home, each, rows, number, rate_missing)
         live_run.follow(options.home, LIVE)
-        under_way = live_comparison.read(options.home)
-        if under_way is None:
+        if live_comparison.read(options.home) is None:
             return share
-    live_run.end(options.home, under_way, "stopped", Event.of("live_stopped"))
+    live_run.stop(options.home, LIVE)
     return share
 
 

@@ -63,6 +63,7 @@ def test_people_go_on_until_a_live_comparison_is_decided_or_stopped(
 
     monkeypatch.setattr(taste, "rated_round", rated)
     monkeypatch.setattr(taste.live_run, "follow", lambda *_: None)
+    monkeypatch.setattr(taste.live_run, "_votes", lambda *_: [])
     share = taste.rate(Namespace(home=tmp_path, thumbs=200, seed=1), [], 1)
     assert share["of"] == rounds[-1] == 200 + PART * (len(rounds) - 1) <= 200 + LONGER
     assert live_comparison.read(tmp_path) is None

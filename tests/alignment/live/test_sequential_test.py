@@ -1,7 +1,9 @@
 """Live comparisons: conversations keep their arm, the interval holds at every look, and no rater decides alone."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from scipy.stats import binomtest
 
 from alignment.errors import ComparisonError
 from alignment.evaluation.release_policy import LivePolicy
+from alignment.live import live_run
 from alignment.live.sequential_test import CANDIDATE, RELEASED, ArmVote, VoteArrays, course, follow, settle
 from assistant.errors import SettingsError
-from assistant.registry.live_comparison import ARMS, Arm, arm
+from assistant.registry import live_comparison
+from assistant.registry.live_comparison import ARMS, Arm, Trial, arm
 
 POLICY = LivePolicy()
 
@@ -202,3 +206,15 @@ def test_very_differently_liked_arms_are_decided() -> None:
     rng = np.random.default_rng(20261124)
     verdicts = [settle(simulated(rng, -0.3), POLICY)[0] for _ in range(40)]
     assert verdicts.count("roll back") > 33 and "candidate wins" not in verdicts
+
+
+def test_a_comparison_that_is_stopped_keeps_what_was_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_comparison.write(tmp_path, Trial("one", "v2", "v1", 0.5, "2026-11-30T09:00:00+00:00"))
+    votes = [ArmVote(arm, f"rater {order}", 1, order) for order, arm in enumerate(ARMS)]
+    monkeypatch.setattr(live_run, "_votes", lambda *_: votes)
+    assert live_run.stop(tmp_path, LivePolicy()) is not None
+    record = json.loads((tmp_path / "trials" / "one.json").read_text())
+    assert (record["verdict"], record["outcome"]["candidate"]["votes"]) == ("stopped", 1)
+    assert live_comparison.read(tmp_path) is None and live_run.stop(tmp_path, LivePolicy()) is None
