@@ -18,6 +18,9 @@ MAX_LOGPROBS = 20
 
 MAX_PENALTY = 2.0
 """OpenAI's bound on both penalties, which may be negative too."""
+PENALTY_WINDOW = 64
+"""Tokens back that both penalties look, as llama.cpp's own default. Counted over a whole conversation, as OpenAI does,
+the commonest words would become the unlikeliest."""
 
 JSON_BEGINNINGS = '{["-0123456789tfn'
 """The characters that an answer can begin with if it follows a schema."""
@@ -50,9 +53,9 @@ class Sampling:
     min_p: float = 0.0
     """Draw only tokens that are at least this share as likely as the likeliest; 0 keeps all."""
     frequency_penalty: float = 0.0
-    """Subtracted from a token's logit for each time that the reply has it already."""
+    """Subtracted from a token's logit for each time that it is among the last PENALTY_WINDOW tokens."""
     presence_penalty: float = 0.0
-    """Subtracted once from the logit of a token that the reply has already."""
+    """Subtracted once from the logit of a token that is among the last PENALTY_WINDOW tokens."""
     stop: tuple[str, ...] = ()
     """Texts that end the reply; they are not part of it."""
     min_tokens: int = 0

@@ -78,8 +78,12 @@ class SamplingFields(BaseModel):
             top_p=default.top_p if self.top_p is None else self.top_p,
             top_k=default.top_k if self.top_k is None else max(self.top_k, 0),
             min_p=default.min_p if self.min_p is None else self.min_p,
-            frequency_penalty=self.frequency_penalty or 0.0,
-            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=default.frequency_penalty
+            if self.frequency_penalty is None
+            else self.frequency_penalty,
+            presence_penalty=default.presence_penalty
+            if self.presence_penalty is None
+            else self.presence_penalty,
             max_new_tokens=self.limit or max(default.max_new_tokens, self.min_tokens or 0),
             stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
             min_tokens=self.min_tokens or 0,

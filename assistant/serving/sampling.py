@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import torch
 
-from assistant.sampling_settings import Sampling
+from assistant.sampling_settings import PENALTY_WINDOW, Sampling
 from assistant.serving.engine import Logprob
 
 
@@ -73,7 +73,7 @@ def _has_penalty(sampling: Sampling) -> bool:
 
 
 def _penalized(scores: torch.Tensor, drawings: Sequence[Drawing], positions: Sequence[int]) -> torch.Tensor:
-    """Logits after the penalties for what each reply has already, shape [rows, vocabulary]."""
+    """Logits after the penalties for what each reply has had lately, shape [rows, vocabulary]."""
     rows = [row for row, drawing in enumerate(drawings) if _has_penalty(drawing.sampling)]
     if not rows:
         return scores
@@ -82,7 +82,9 @@ def _penalized(scores: torch.Tensor, drawings: Sequence[Drawing], positions: Seq
         drawing = drawings[row]
         # A request that the library starts again is drawn from its first token on once more.
         del drawing.tokens[positions[row] :]
-        ids, counts = torch.tensor(drawing.tokens, dtype=torch.int64).unique(return_counts=True)
+        ids, counts = torch.tensor(drawing.tokens[-PENALTY_WINDOW:], dtype=torch.int64).unique(
+            return_counts=True
+        )
         sampling = drawing.sampling
         penalties = sampling.frequency_penalty * counts + sampling.presence_penalty
         scores[row, ids.to(scores.device)] -= penalties.to(scores)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.sampling_settings import Sampling
+from assistant.sampling_settings import PENALTY_WINDOW, Sampling
 from assistant.serving.engine import Logprob
 from assistant.serving.llama_cpp.json_grammar import grammar_of
 from assistant.serving.llama_cpp.llama_base import LlamaBase
@@ -173,7 +173,7 @@ def completion_body(
         "min_p": sampling.min_p,
         "frequency_penalty": sampling.frequency_penalty,
         "presence_penalty": sampling.presence_penalty,
-        "repeat_last_n": len(ids) + count,
+        "repeat_last_n": PENALTY_WINDOW,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
         "seed": (sampling.seed + drawn) % MOST_SEEDS,

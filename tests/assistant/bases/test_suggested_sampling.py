@@ -20,7 +20,11 @@ def suggested(home: Path, configured: object) -> dict[str, float]:
 
 
 def test_a_known_models_card_says_how_it_is_drawn(tmp_path: Path) -> None:
-    assert suggested_sampling(Base(SMOLLM2, ""), tmp_path) == {"temperature": 0.2, "top_p": 0.9}
+    assert suggested_sampling(Base(SMOLLM2, ""), tmp_path) == {
+        "temperature": 0.2,
+        "top_p": 0.9,
+        "frequency_penalty": 0.4,
+    }
     assert suggested_sampling(Base(STARTER, ""), tmp_path) == {"temperature": 0.3}
 
 

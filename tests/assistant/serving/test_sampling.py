@@ -7,7 +7,13 @@ from pydantic import ValidationError
 from assistant.api.requests import ChatRequest
 from assistant.errors import EngineError
 from assistant.page.session.preferences import preferences
-from assistant.sampling_settings import DEFAULT_TEMPERATURE, MAX_PAGE_TEMPERATURE, MAX_TEMPERATURE, Sampling
+from assistant.sampling_settings import (
+    DEFAULT_TEMPERATURE,
+    MAX_PAGE_TEMPERATURE,
+    MAX_TEMPERATURE,
+    PENALTY_WINDOW,
+    Sampling,
+)
 from assistant.serving import sampling
 from assistant.serving.sampling import Drawing, draw, draw_next, probabilities
 from assistant.settings import Settings
@@ -69,6 +75,12 @@ def test_penalties_count_what_the_reply_has_already() -> None:
     # After each time it is 0.9 less.
     assert greedy(5, frequency_penalty=0.9) == [0, 0, 1, 0, 1]
     assert greedy(3, presence_penalty=-1.0) == [0, 0, 0]
+
+
+def test_penalties_forget_what_the_reply_had_long_ago() -> None:
+    for others, expected in ((PENALTY_WINDOW, 0), (PENALTY_WINDOW - 1, 1)):
+        drawing = Drawing(Sampling(temperature=0.0, presence_penalty=1.5), tokens=[0] + [3] * others)
+        assert draw_next(LOGITS[None], [drawing], [len(drawing.tokens)], []).tolist() == [expected]
 
 
 def test_penalties_of_one_reply_leave_others_and_log_probabilities_alone() -> None:
@@ -171,3 +183,10 @@ def test_every_bound_of_the_temperature_is_one_of_two_constants_and_a_suggestion
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(EngineError, match="must"):
         Sampling(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [({}, 0.4), ({"frequency_penalty": 0.0}, 0.0)])
+def test_a_request_without_a_penalty_gets_the_models_own(asked: dict[str, float], expected: float) -> None:
+    body = {"model": "thumbtune", "messages": [{"role": "user", "content": "Hello"}], **asked}
+    request = ChatRequest.model_validate(body)
+    assert request.sampling(Sampling(frequency_penalty=0.4)).frequency_penalty == expected
