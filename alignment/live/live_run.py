@@ -29,7 +29,7 @@ from assistant.registry import live_comparison
 from assistant.registry.live_comparison import Trial, arm
 from assistant.registry.versions import Versions, now, write_atomically
 from assistant.settings import default_home
-from feedback_store import FeedbackStore
+from feedback_store import FeedbackStore, StoreError
 
 POINTS = 200
 """Maximum number of points of a course that are saved for plotting."""
@@ -103,9 +103,14 @@ def stop(home: Path, policy: LivePolicy) -> Event | None:
     trial = live_comparison.read(home)
     if trial is None:
         return None
-    votes = _votes(home, trial)
+    stopped = Event.of("live_stopped")
+    try:
+        votes = _votes(home, trial)
+    except StoreError:
+        # Whoever stops a comparison wants it stopped, whatever can be read.
+        return end(home, trial, "stopped", stopped)
     outcome, course = sequential_test.follow(votes, policy), _course(votes, policy)
-    return end(home, trial, "stopped", Event.of("live_stopped"), outcome, course)
+    return end(home, trial, "stopped", stopped, outcome, course)
 
 
 def end(

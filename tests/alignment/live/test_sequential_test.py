@@ -218,3 +218,9 @@ def test_a_comparison_that_is_stopped_keeps_what_was_counted(
     record = json.loads((tmp_path / "trials" / "one.json").read_text())
     assert (record["verdict"], record["outcome"]["candidate"]["votes"]) == ("stopped", 1)
     assert live_comparison.read(tmp_path) is None and live_run.stop(tmp_path, LivePolicy()) is None
+
+
+def test_a_comparison_is_stopped_although_no_vote_can_be_read(tmp_path: Path) -> None:
+    live_comparison.write(tmp_path, Trial("one", "v2", "v1", 0.5, "2026-11-30T09:00:00+00:00"))
+    assert live_run.stop(tmp_path, LivePolicy()) is not None  # the home has no store
+    assert live_comparison.read(tmp_path) is None

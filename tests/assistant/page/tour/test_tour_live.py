@@ -13,7 +13,7 @@ from markupsafe import escape
 
 from assistant.errors import EngineBusy
 from assistant.page.session.tour_session import TourSession
-from assistant.page.tour import live_views
+from assistant.page.tour import live_views, tour_handlers
 from assistant.page.tour.tour_handlers import Drawn, TourHandlers
 from assistant.tour.shared_starter import SharedStarter
 
@@ -133,7 +133,10 @@ def test_a_token_that_was_not_offered_is_not_taken(tour: TourHandlers) -> None:
     assert session.chain is not None and session.chain.answer == "x"
 
 
-def test_an_answer_with_a_chosen_token_is_not_among_the_drawn(tour: TourHandlers) -> None:
+def test_an_answer_with_a_chosen_token_is_not_among_the_drawn(
+    tour: TourHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tour_handlers, "UPDATE_SECONDS", 0)
     session = TourSession()
     for token in ({"token": f"{ord('x')}"}, {}):
         drawn(tour.chain_begin(session, {"text": "Why?"}))
@@ -143,7 +146,8 @@ def test_an_answer_with_a_chosen_token_is_not_among_the_drawn(tour: TourHandlers
     assert session.chains == [(session.chain.seed, session.chain.answer)]
 
 
-def test_the_same_seed_again_is_no_other_draw(tour: TourHandlers) -> None:
+def test_the_same_seed_again_is_no_other_draw(tour: TourHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tour_handlers, "UPDATE_SECONDS", 0)
     session = TourSession()
     for _ in range(2):
         drawn(tour.chain_begin(session, {"text": "Why?", "seed": "7"}))
