@@ -220,10 +220,8 @@ def main(arguments: list[str]) -> None:
     if options.action == "follow":
         emit(follow(options.home, policy.live) or Event.of("live_none"))
         return
-    under_way = live_comparison.read(options.home)
-    if under_way is None:
-        emit(Event.of("live_none"))
-    elif options.action == "stop":
+    if options.action == "stop":
         emit(stop(options.home, policy.live) or Event.of("live_none"))
-    else:
-        emit(status(options.home, under_way, policy.live))
+        return
+    under_way = live_comparison.read(options.home)
+    emit(status(options.home, under_way, policy.live) if under_way else Event.of("live_none"))

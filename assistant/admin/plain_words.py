@@ -21,7 +21,7 @@ def in_words(decision: Mapping[str, Any]) -> Event:
     better, worse = those("better"), those("worse")
     # A guard may be better too: that decides nothing, but whoever reads what became better wants to know.
     kept_better = [reason for reason in those("not worse") if reason["low"] > 0]
-    same = [reason for reason in those("not worse") if reason not in kept_better]
+    same = [reason for reason in those("not worse") if reason["low"] <= 0]
     unknown = [reason for reason in those("undecided") if reason["kind"] == "guard" or not better]
     return Event.of(
         "in_words",

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from assistant.page.tour.claim_results import Verdict
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 Measured = dict[str, Any]
 """What `run` measured: JSON values, counts rather than shares, so that intervals can be computed from them."""
-
-Verdict = Literal["held", "partly", "not held", "untested"]
-"""Untested: what the claim needs to be put to the test was not seen, such as a model that has learned something."""
 
 
 class Text(NamedTuple):

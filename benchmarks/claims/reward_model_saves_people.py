@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -188,8 +189,7 @@ def report(measured: Measured) -> Report:
         liked_after[count] = [intervals.share_of(values).of_hundred for values in (direct, through)]
         agreement = pooled(measured, count, "agrees")
         lifts[count] = [
-            [intervals.difference(seed["v1"], seed[count][way]).value for way in WAYS]
-            for seed in measured.values()
+            [fmean(seed[count][way]) - fmean(seed["v1"]) for way in WAYS] for seed in measured.values()
         ]
         by_seed = "; ".join(" / ".join(f"{100 * value:+.0f}" for value in both) for both in lifts[count])
         rows.append(

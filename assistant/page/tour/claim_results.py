@@ -23,6 +23,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 _PLOT = re.compile(r"[a-z_]+(\.zh)?\.svg")
 
 Verdict = Literal["held", "partly", "not held", "untested"]
+"""Untested: what the claim needs to be put to the test was not seen, such as a model that has learned something."""
 
 
 @dataclass(frozen=True)
