@@ -4,7 +4,7 @@ A part's loss is weighted by its share of the batch's rows (or of its supervised
 so that an update does not depend on how its batch was split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -116,6 +116,13 @@ class MicroBatches:
             distributed.all_reduce(count, distributed.ReduceOp.MAX)
             groups = split_further(groups, int(count))
         return groups
+
+    def in_parts(self, compute: Callable[[Batch], tuple[Tensor, ...]], batch: Batch) -> tuple[Tensor, ...]:
+        """What `compute` returns for each row of a batch, in its order, if it is computed part by part."""
+        groups = self.row_groups(batch)
+        order = torch.tensor([row for rows in groups for row in rows]).argsort()
+        columns = zip(*(compute(self.micro_batch(batch, rows)) for rows in groups), strict=True)
+        return tuple(torch.cat(column)[order.to(column[0].device)] for column in columns)
 
     def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward of a batch; its loss. In place of Trainer's."""

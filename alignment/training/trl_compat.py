@@ -4,7 +4,7 @@ TRL tokenizes text. The text of a sampled completion may tokenize to other ids t
 and the methods in which TRL tokenizes are overridden here. So are those that put a whole batch into memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
@@ -33,15 +33,6 @@ if on_cpu():
     utils._CHUNKED_LOGPROB_CHUNK_SIZE = HEAD_VOCABULARY
 
 
-def in_parts(
-    compute: Callable[[Batch], tuple[Tensor, ...]], parts: Sequence[Batch], groups: list[list[int]]
-) -> tuple[Tensor, ...]:
-    """What `compute` returns for each row, in the order of the batch, if it is computed part by part."""
-    order = torch.tensor([row for group in groups for row in group]).argsort()
-    columns = zip(*(compute(part) for part in parts), strict=True)
-    return tuple(torch.cat(column)[order.to(column[0].device)] for column in columns)
-
-
 class TokenDPOTrainer(MicroBatches, DPOTrainer):
     """TRL's DPO trainer on columns `prompt_ids`, `chosen_ids` and `rejected_ids`."""
 
@@ -62,15 +53,21 @@ class TokenDPOTrainer(MicroBatches, DPOTrainer):
 
     def compute_ref_log_probs(self, model: Any, inputs: Batch) -> tuple[Tensor, ...]:
         """Log-probabilities of each pair's two answers under the reference."""
-        groups = self.row_groups(inputs)
-        parts = [self.micro_batch(inputs, rows) for rows in groups]
-        return in_parts(
-            lambda part: super(TokenDPOTrainer, self).compute_ref_log_probs(model, part), parts, groups
+        return self.in_parts(
+            lambda part: super(TokenDPOTrainer, self).compute_ref_log_probs(model, part), inputs
         )
 
 
 class TokenKTOTrainer(MicroBatches, KTOTrainer):
-    """TRL's KTO trainer on columns `prompt_ids`, `completion_ids` and `label`."""
+    """TRL's KTO trainer on columns `prompt_ids`, `completion_ids` and `label`.
+
+    The KL baseline of a batch is estimated from its first `baseline_rows` rows, which are as random as any others.
+    """
+
+    def __init__(self, *args: Any, baseline_rows: int, **options: Any) -> None:
+        """`options`: MicroBatches'."""
+        self.baseline_rows = baseline_rows
+        super().__init__(*args, **options)
 
     def _prepare_dataset(
         self, dataset: Dataset, processing_class: Any, args: KTOConfig, dataset_name: str
@@ -87,48 +84,47 @@ class TokenKTOTrainer(MicroBatches, KTOTrainer):
             mismatched += [before, *batch[:-1]]
         return dataset.add_column("KL_completion_ids", mismatched)
 
-    def row_lengths(self, batch: Batch) -> list[int]:
-        """The tokens of each row, or of its prompt with its neighbour's completion if that is longer."""
-        lengths = batch["attention_mask"].sum(dim=1)
-        if "KL_attention_mask" in batch:
-            lengths = torch.maximum(lengths, batch["KL_attention_mask"].sum(dim=1))
-        return [int(length) for length in lengths]
-
-    def micro_batch(self, batch: Batch, rows: Sequence[int]) -> Batch:
-        """Some rows of a batch."""
-        part = take_rows(batch, rows, len(batch["input_ids"]))
-        for mask in ("attention_mask", "KL_attention_mask"):
-            if mask in part:
-                prefix = mask.removesuffix("attention_mask")
-                columns = [f"{prefix}{name}" for name in ("input_ids", "attention_mask", "completion_mask")]
-                part = without_padding(part, mask, columns)
-        return part
+    def neighbours(self, batch: Batch) -> Batch:
+        """The first `baseline_rows` prompts of a batch, each with its neighbour's completion."""
+        columns = ("input_ids", "attention_mask", "completion_mask")
+        return {name: batch[f"KL_{name}"][: self.baseline_rows] for name in columns}
 
     def compute_ref_log_probs(self, model: Any, inputs: Batch) -> tuple[Tensor, ...]:
-        """Log-probabilities of each row's completion, and of its neighbour's, under the reference."""
-        groups = self.row_groups(inputs)
-        parts = [self.micro_batch(inputs, rows) for rows in groups]
-        return in_parts(
-            lambda part: super(TokenKTOTrainer, self).compute_ref_log_probs(model, part), parts, groups
+        """Log-probabilities under the reference of each row's completion, and of `neighbours`, for each row."""
+        own = {name: value for name, value in inputs.items() if not name.startswith("KL_")}
+        logps, read = (self._reference_logps(model, batch) for batch in (own, self.neighbours(inputs)))
+        # TRL keeps a value for each row. Those of rows that are not read are used nowhere.
+        neighbours = torch.full_like(logps, torch.nan)
+        neighbours[: len(read)] = read
+        return logps, neighbours
+
+    def _reference_logps(self, model: Any, batch: Batch) -> Tensor:
+        # Else TRL reads a neighbour's completion with each row.
+        self.calculate_KL = False
+        (logps,) = self.in_parts(
+            lambda part: super(TokenKTOTrainer, self).compute_ref_log_probs(model, part)[:1], batch
         )
+        self.calculate_KL = True
+        return logps
 
     def whole_batch(self, model: Any, batch: Batch) -> Batch:
-        """The batch with its KL baseline, the mean over all its rows, which TRL would take over a micro-batch's."""
+        """The batch with its KL baseline, the mean over `neighbours`, which TRL would take over a micro-batch's."""
         if "ref_KL_logps" not in batch:
             # Several processes: TRL reads the reference before training only in a single one.
             self.precompute_ref_logps = True
             reference = self.compute_ref_log_probs(self.ref_model or self.model, batch)
             batch = {**batch, "ref_logps": reference[0], "ref_KL_logps": reference[1]}
-        groups = self.row_groups(batch)
-        parts = [self.micro_batch(batch, rows) for rows in groups]
+
+        def policy_logps(part: Batch) -> tuple[Tensor]:
+            columns = {f"KL_{name}": value for name, value in part.items()}
+            return (super(TokenKTOTrainer, self)._compute_kl_logps(model, columns),)
+
         with self.compute_loss_context_manager():
-            (policy,) = in_parts(
-                lambda part: (super(TokenKTOTrainer, self)._compute_kl_logps(model, part),), parts, groups
-            )
-        baseline = (policy - batch["ref_KL_logps"]).mean()
+            (policy,) = self.in_parts(policy_logps, self.neighbours(batch))
+        baseline = (policy - batch["ref_KL_logps"][: len(policy)]).mean()
         kept = {name: value for name, value in batch.items() if not name.startswith("KL_")}
         # TRL subtracts these from what `_compute_kl_logps` returns.
-        return {**kept, "ref_KL_logps": (-baseline).expand(len(policy)).clone()}
+        return {**kept, "ref_KL_logps": (-baseline).expand(len(batch["input_ids"])).clone()}
 
     def _compute_kl_logps(self, model: Any, batch: Batch) -> Tensor:
         return torch.zeros_like(batch["ref_KL_logps"])

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from helpers.feedback import apples, rate_replies
 from helpers.tiny_home import tiny_home
 from safetensors.torch import load_file
-from trl import KTOConfig
+from trl import KTOConfig, KTOTrainer
 
 from alignment.__main__ import main
 from alignment.data.thumb_rows import sort_thumbs
@@ -88,6 +89,33 @@ def test_kto_trains_on_the_token_ids_that_were_served(home: Path) -> None:
     assert columns["completion_ids"][:] == [[10], [20], [30]]
     # In a batch of two, each prompt is paired with the other one's completion; a row alone takes its forerunner's.
     assert columns["KL_completion_ids"][:] == [[20], [10], [20]]
+
+
+@pytest.mark.parametrize(("beta", "rows"), [(1.0, 16), (2.0, 16), (0.5, 8), (0.1, 4), (0.01, 4)])
+def test_the_less_the_baseline_weighs_the_fewer_rows_are_read_for_it(beta: float, rows: int) -> None:
+    assert kto.baseline_rows(16, beta) == rows
+
+
+def test_no_more_rows_than_asked_for_are_read_for_the_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = object.__new__(TokenKTOTrainer)
+    trainer.baseline_rows, trainer.tokens_at_once, trainer.calculate_KL = 2, 8, True
+    monkeypatch.setattr(TokenKTOTrainer, "accelerator", Accelerator(cpu=True), raising=False)
+    read: list[list[int]] = []
+
+    def logps(self: object, model: object, part: dict[str, torch.Tensor]) -> tuple[torch.Tensor, None]:
+        read.append(part["input_ids"][:, 0].tolist())
+        return part["input_ids"].sum(dim=1).float(), None
+
+    monkeypatch.setattr(KTOTrainer, "compute_ref_log_probs", logps)
+    own, neighbours = torch.tensor([[1], [2], [3]]), torch.tensor([[11], [12], [13]])
+    batch = {"input_ids": own, "KL_input_ids": neighbours}
+    masks = {f"{name}_mask": torch.ones_like(own) for name in ("attention", "completion")}
+    batch |= masks | {f"KL_{name}": mask for name, mask in masks.items()}
+    ours, theirs = trainer.compute_ref_log_probs(None, batch)
+    assert ours.tolist() == [1, 2, 3]
+    assert theirs[:2].tolist() == [11, 12]
+    assert sorted(row for rows in read for row in rows) == [1, 2, 3, 11, 12]
+    assert trainer.calculate_KL
 
 
 def test_the_reference_is_the_parent(home: Path, tmp_path: Path) -> None:
