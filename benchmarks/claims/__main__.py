@@ -1,8 +1,12 @@
 """Entry point of `python -m benchmarks.claims`; what it does stands in `command`."""
 
+import sys
+
 if __name__ == "__main__":
     try:
-        # The imports take seconds, in which Ctrl-C should end the program quietly too.
+        if "--seed" not in sys.argv:  # A seed is measured by a process that the command starts.
+            print("loading the libraries, which takes some seconds …", file=sys.stderr, flush=True)
+        # In these seconds Ctrl-C should end the program quietly too.
         from benchmarks.claims.command import main
 
         main()

@@ -15,6 +15,7 @@ resumes where it was; with more --cycles it adds to them. Exit code 1 if one of 
 import argparse
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -148,6 +149,8 @@ def cycle(home: Path, number: int, policy: dict[str, Any]) -> Row:
     path.write_text(yaml.safe_dump(policy))
     began, before = time.monotonic(), cycle_state.cycles(home)
     if len([earlier for earlier in before if "ended" in earlier.state]) <= number:
+        # Terminated, this program takes the cycle along, which would go on training in the home by itself.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
         command = [sys.executable, "-m", "alignment", "cycle", "--home", str(home), "--policy", str(path)]
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     if len(cycle_state.cycles(home)) <= number:
