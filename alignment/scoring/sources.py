@@ -23,9 +23,12 @@ def sources_of(recipe: Any, open_reward_model: Callable[[str], Source]) -> list[
 
 
 def as_trl_reward(
-    source: Source, prompts: Sequence[RolloutPrompt], tokenizer: Any
+    source: Source, prompts: Sequence[RolloutPrompt], tokenizer: Any, ends: Sequence[int]
 ) -> Callable[..., list[float]]:
-    """A reward as TRL calls it, with parallel lists. The column `row` has the number of each answer's prompt."""
+    """A reward as TRL calls it, with parallel lists. The column `row` has the number of each answer's prompt.
+
+    `ends`: the tokens of which each ends an answer.
+    """
 
     def score(completion_ids: list[list[int]], row: list[int], **_: Any) -> list[float]:
         answers = []
@@ -41,7 +44,7 @@ def as_trl_reward(
                     completion_ids=ids,
                     thought=reply.thought,
                     answer=reply.answer,
-                    ended=bool(ids) and ids[-1] == tokenizer.eos_token_id,
+                    ended=bool(ids) and ids[-1] in ends,
                 )
             )
         return source(answers)

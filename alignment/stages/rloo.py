@@ -38,6 +38,7 @@ from alignment.training.processes import autocast, fast_bfloat16, on_cpu, rows_p
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import TokenRLOOTrainer, in_float32
 from assistant.bases.base import Bits
+from assistant.serving.loading import end_tokens
 from assistant.serving.peft_compat import temporarily_merged
 
 ENOUGH_TIES = 5
@@ -170,10 +171,11 @@ def train(
     checkpoint = last_checkpoint(folder)
     prompts = [item.rendered(tokenizer) for item in training]
     plan = plan_for(model, [len(ids) + recipe.max_new_tokens for ids in prompts], run.memory)
+    ends = end_tokens(model, tokenizer)
     with in_float32(model):
         trainer = TokenRLOOTrainer(
             model=model,
-            reward_funcs=[as_trl_reward(source, training, tokenizer) for source in sources],
+            reward_funcs=[as_trl_reward(source, training, tokenizer, ends) for source in sources],
             args=RLOOConfig(
                 output_dir=str(folder),
                 per_device_train_batch_size=rows_per_process(recipe.batch_size * recipe.answers),

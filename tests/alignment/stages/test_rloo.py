@@ -147,7 +147,7 @@ def test_a_reward_receives_prompt_thought_answer_and_whether_it_ended(tokenizer:
     messages = [{"role": "user", "content": "What is 3 + 4?"}]
     prompts = [RolloutPrompt(messages, think=False), RolloutPrompt(messages, think=True)]
     completion = prompt.completion(tokenizer, "3+4=7", "7", think=True)
-    reward = as_trl_reward(Source("mine", score), prompts, tokenizer)
+    reward = as_trl_reward(Source("mine", score), prompts, tokenizer, [tokenizer.eos_token_id])
     assert reward(completion_ids=[completion, completion[:-1]], row=[1, 1], trainer_state=None) == [1.0, 0.0]
     assert [(answer.thought, answer.answer, answer.ended) for answer in scored] == [
         ("3+4=7", "7", True),
@@ -204,8 +204,11 @@ def test_only_the_adapter_moves(
 def test_an_answer_that_does_not_end_costs_the_penalty(tokenizer: Any) -> None:
     prompts = [RolloutPrompt([{"role": "user", "content": "What is 3 + 4?"}], think=False)]
     completion = prompt.completion(tokenizer, "", "7", think=False)
-    penalty = as_trl_reward(Source("missing_end", rloo.missing_end, 2.0), prompts, tokenizer)
-    assert penalty(completion_ids=[completion, completion[:-1]], row=[0, 0]) == [0.0, -1.0]
+    # A model may have several tokens that end an answer.
+    ends = [tokenizer.eos_token_id, 5]
+    penalty = as_trl_reward(Source("missing_end", rloo.missing_end, 2.0), prompts, tokenizer, ends)
+    cut, other_end = completion[:-1], [*completion[:-1], 5]
+    assert penalty(completion_ids=[completion, cut, other_end], row=[0, 0, 0]) == [0.0, -1.0, 0.0]
 
 
 def test_the_zero_and_unit_of_a_reward_model_are_those_of_the_parents_answers(home: Path) -> None:
