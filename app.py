@@ -25,6 +25,12 @@ from feedback_store.database.store_location import remember_store
 def main(settings: Settings) -> None:
     """Serve until interrupted. Raises AssistantError or StoreError if the app cannot start."""
     check_port(settings.host, settings.port)
+    if settings.lost_at_restart:
+        print(
+            "A Space's disk is emptied at each restart, and the feedback with it. Set THUMBTUNE_BACKUP_URL to a "
+            "bucket, such as hf://buckets/NAME/BUCKET, or THUMBTUNE_STORE_URL to a PostgreSQL database.",
+            file=sys.stderr,
+        )
     restore(settings)
 
     # Imported only now, because they take seconds: a wrong setting or an unreachable backup shows at once.

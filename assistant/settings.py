@@ -9,17 +9,21 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assistant.errors import SettingsError
 from assistant.sampling_settings import DEFAULT_MAX_NEW_TOKENS, DEFAULT_TEMPERATURE, MAX_TEMPERATURE
 
+LASTING = Path("/data")
+"""What lasts of a Hugging Face Space's disk, if anything does."""
+
 
 def default_home() -> Path:
-    """`/data` on a Hugging Face Space with storage, else the usual folder for this user's data."""
-    if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK):
-        return Path("/data")
+    """`/data` on a Hugging Face Space with a disk there, else the usual folder for this user's data."""
+    if on_space() and os.access(LASTING, os.W_OK) and _is_disk(LASTING):
+        return LASTING
     if sys.platform == "win32":
         folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     elif sys.platform == "darwin":
@@ -27,6 +31,17 @@ def default_home() -> Path:
     else:
         folder = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share"))
     return folder / "thumbtune"
+
+
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def _is_disk(folder: Path) -> bool:
+    """Whether `folder` is on a disk. A bucket that is mounted there has no locks, and the store is damaged without."""
+    kinds = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
+    return not kinds.get(str(folder), "").startswith("fuse")
 
 
 def default_model() -> str | None:
@@ -39,7 +54,7 @@ def default_model() -> str | None:
 
 def default_host() -> str:
     """This machine alone; every interface on a Hugging Face Space, where a proxy forwards requests to the app."""
-    return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+    return "0.0.0.0" if on_space() else "127.0.0.1"
 
 
 class _Model(BaseSettings):
@@ -214,7 +229,13 @@ class Settings(BaseSettings):
 
         Not together with `logins`: one app has one way to sign in.
         """
-        return bool(os.environ.get("SPACE_ID") and os.environ.get("OAUTH_CLIENT_ID") and not self.passwords)
+        return bool(on_space() and os.environ.get("OAUTH_CLIENT_ID") and not self.passwords)
+
+    @property
+    def lost_at_restart(self) -> bool:
+        """Whether feedback is gone when this Space restarts: its disk does not last, and nothing else holds it."""
+        elsewhere = self.backup_url is not None or self.store_url is not None
+        return on_space() and not elsewhere and not self.home.is_relative_to(LASTING)
 
     @property
     def keys(self) -> list[str]:

@@ -5,7 +5,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from helpers import warm_process
 from helpers.running_app import ROOT, command, free_port
@@ -121,8 +123,22 @@ def test_on_spaces_with_storage_the_home_is_data(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) == "/data")
     assert default_home() == Path("/data")
     assert Settings().host == "0.0.0.0"
+    assert not Settings().lost_at_restart
+    mounted = SimpleNamespace(mountpoint="/data", fstype="fuse.hf-mount")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [mounted])
+    assert default_home() != Path("/data")  # a mounted bucket: it has no locks
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert default_home() != Path("/data")
+
+
+def test_a_space_whose_disk_does_not_last_says_so_unless_something_else_holds_the_feedback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert not Settings(home=tmp_path).lost_at_restart
+    monkeypatch.setenv("SPACE_ID", "someone/thumbtune")
+    assert Settings(home=tmp_path).lost_at_restart
+    assert not Settings(home=tmp_path, backup_url="hf://buckets/a/b").lost_at_restart
+    assert not Settings(home=tmp_path, store_url="postgresql://db/t").lost_at_restart
 
 
 @pytest.mark.slow
