@@ -1,7 +1,8 @@
 """How often a version is right: verifiable tasks, by kind, language and thinking mode, with 95 % intervals.
 
-    python -m alignment evaluate v1 --home DIR
+    python -m alignment evaluate v1 --home DIR              # the starter's suite, of a version of the starter
     python -m alignment evaluate v1 --home DIR --base       # its base without the adapter, which continues text
+    python -m alignment evaluate v1 --home DIR --suite FILE # tasks of your own
     python -m alignment evaluate v2 --against v1 --home DIR # both on the same prompts, as the gate compares them,
                                                             # and people's corrections asked again
 
@@ -32,6 +33,7 @@ from alignment.event_output import emit, writes_json
 from alignment.suites.starter_suite import select_tasks, starter_kinds
 from alignment.suites.task_file import read_tasks
 from assistant.admin.plain_words import in_words
+from assistant.bases.base import STARTER
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
 from assistant.registry.versions import Version, Versions, write_atomically
@@ -60,6 +62,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _evaluate(version: Version, options: argparse.Namespace) -> None:
+    base = version.manifest.base.name
+    if options.suite is None and not options.kinds and base != STARTER:
+        raise DataError(
+            f"{version.id} stands on {base}, and the starter's tasks say little of another model. Give tasks with "
+            "--suite FILE, compare two versions with --against VERSION, or choose some of the starter's with --kinds."
+        )
     tasks = (
         read_tasks(options.suite)
         if options.suite
@@ -99,6 +107,8 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     policy = read_policy(options.policy) if options.policy else Policy()
     if options.wordings is not None:
         policy = replace(policy, evaluate=replace(policy.evaluate, wordings=str(options.wordings.absolute())))
+    if options.suite is not None:
+        policy = replace(policy, evaluate=replace(policy.evaluate, suite=str(options.suite.absolute())))
     probes, unasked = _probes(policy, options.home)
     prompts, judgements = from_store(options.home, candidate)
     inputs = evaluation_set(policy.evaluate, options.seed, options.home, released.manifest.base, prompts)
@@ -167,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("version", help="for example v1")
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
-    parser.add_argument("--suite", type=Path, help="JSON Lines of tasks; the starter's suite if left out")
+    parser.add_argument(
+        "--suite", type=Path, help="JSON Lines of tasks; for the starter, its own suite if left out"
+    )
     parser.add_argument(
         "--kinds", nargs="+", metavar="KIND", help="kinds of the starter's tasks; all if left out"
     )
@@ -179,7 +191,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=1, help="another seed takes other tasks of the suite")
     parser.add_argument("--base", action="store_true", help="leave the adapter off: the base alone")
-    parser.add_argument("--against", metavar="VERSION", help="compare with this version, as a cycle does")
+    parser.add_argument(
+        "--against",
+        metavar="VERSION",
+        help="compare with this version, on what a cycle asks, but without its reward models",
+    )
     parser.add_argument("--policy", type=Path, help="with --against: what is asked, and the gate's margins")
     parser.add_argument(
         "--wordings",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.feedback import rate_replies
 from helpers.small_cycle import add_twin, rated_home, write_policy
+from helpers.tiny_home import tiny_home
 
 from alignment.corrections.probes import FixProbe
 from alignment.cycle.evaluate import main
@@ -108,3 +109,16 @@ def test_a_kind_or_a_number_of_tasks_that_the_suite_does_not_have_is_refused(tmp
         main(["v1", "--home", str(tmp_path), "--wordings", "own.jsonl"])
     with pytest.raises(DataError, match="has 500 tasks of addition"):
         main(["v1", "--home", str(tmp_path), "--kinds", "addition", "--each", "501"])
+
+
+def test_another_model_than_the_starter_is_asked_its_owners_tasks(home: Path, tmp_path: Path) -> None:
+    add_twin(tiny_home(home), "v2")
+    with pytest.raises(DataError, match="--suite FILE"):
+        main(["v2", "--home", str(home)])
+    suite, policy = tmp_path / "suite.jsonl", tmp_path / "policy.yaml"
+    suite.write_text("\n".join(json.dumps({"prompt": f"{n} + 1?", "answer": str(n + 1)}) for n in range(2)))
+    policy.write_text("{evaluate: {general: 2, retention: 2, max_new_tokens: 2}}")
+    main(["v2", "--against", "v1", "--suite", str(suite), "--policy", str(policy), "--home", str(home)])
+    written = json.loads((home / "evaluations" / "v2-against-v1.json").read_text())
+    kinds = {reason["measure"]: reason["kind"] for reason in written["decision"]["reasons"]}
+    assert [name for name, kind in kinds.items() if kind == "primary" and name.startswith("right")]
