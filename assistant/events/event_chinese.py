@@ -155,7 +155,7 @@ TEMPLATES = {
     "held_out_votes_too_long": "{of} 个留出评价中有 {count} 个的文本超出模型的窗口，没有采用",
     "held_out_votes_refused": "{of} 个留出评价中有 {count} 个的对话不被模型的模板接受，没有采用",
     # 预览
-    "plan_no_version": "{home} 还没有版本：循环会用自带的模型建立 v1，并且没有反馈可学",
+    "plan_no_version": "{home} 还没有版本：循环会用默认模型建立 v1，并且没有反馈可学",
     "plan_continues": "会继续第 {number} 次循环；已完成：{steps:，|还没有}",
     "step_done": "{step}",
     "plan_votes": "新评价：{votes}；需要 {needed}",

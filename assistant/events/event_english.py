@@ -168,7 +168,7 @@ TEMPLATES = {
     "held_out_votes_refused": "{count} of {of:#held-out vote|held-out votes} {count:~is|are} in conversations that the "
     "model's template refuses, and {count:~was|were} not read",
     # Dry run
-    "plan_no_version": "{home} has no version yet: a cycle would make v1 from the starter, and find no feedback",
+    "plan_no_version": "{home} has no version yet: a cycle would make v1 from the default model, and find no feedback",
     "plan_continues": "would go on with cycle {number}; done: {steps:, |nothing yet}",
     "step_done": "{step}",
     "plan_votes": "new votes: {votes}; {needed:#is|are} needed",
