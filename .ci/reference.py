@@ -27,6 +27,7 @@ SHARED = (
     "dry_run",
     "evaluations",
     "patience",
+    "keep_last",
     "memory",
     "report_to",
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from alignment.cycle.cycle_state import Journal
 from alignment.errors import PolicyError, explain, is_disk_full, is_explained
+from alignment.evaluation.evaluation_set import is_of_starter
 from alignment.evaluation.release_policy import CyclePolicy, Policy
 from alignment.event_output import emit
 from alignment.stages import correct, dpo, kto, ppo, reward
@@ -19,7 +20,7 @@ from assistant.admin.cycle_rule import CandidatePlan
 from assistant.errors import VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
-from assistant.registry.versions import Manifest, Versions
+from assistant.registry.versions import Manifest, Version, Versions
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ def _run(
         journal.save(planned=planned)
         emit(Event.of("cycle_stage_begins", number=journal.number, stage=name, version=version))
         flags = {
+            **clean_test(stage, versions.open(journal.state["released"]), policy),
             **policy.cycle.recipes.get(stage, {}),
             **extra_flags,
             "home": home,
@@ -149,6 +151,12 @@ def _run(
             note_failure(journal, Event.of("stage_not_run", stage=name, why=explain(error)), error)
             return None
     return version
+
+
+def clean_test(stage: str, released: Version, policy: Policy) -> dict[str, Any]:
+    """Flags for a candidate that held-out votes may promote: they must not have chosen its weights among others."""
+    held_out_votes_decide = not is_of_starter(policy.evaluate, released.manifest.base)
+    return {"keep_last": True} if stage in ("dpo", "kto") and held_out_votes_decide else {}
 
 
 def note_failure(journal: Journal, note: Event, error: Exception) -> None:

@@ -98,9 +98,9 @@ def known_votes(earlier: list[Journal]) -> set[str]:
 
 
 def looks(earlier: list[Journal], released: str) -> int:
-    """How many candidates were compared with this released version before."""
-    decisions = [decision for journal in earlier for decision in journal.state.get("decisions", [])]
-    return sum(decision["released"] == released for decision in decisions)
+    """How many candidates were compared with this released version before, by discarded cycles too."""
+    made = [journal.state.get("decisions") or journal.state.get("looked", []) for journal in earlier]
+    return sum(decision["released"] == released for decisions in made for decision in decisions)
 
 
 def write_votes(journal: Journal, votes: set[str], new: int) -> None:

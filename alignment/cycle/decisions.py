@@ -18,7 +18,7 @@ from alignment.errors import explain
 from alignment.evaluation import comparison, comparison_report, gate
 from alignment.evaluation.comparison import VersionComparison
 from alignment.evaluation.evaluation_set import EvaluationSet, evaluation_set
-from alignment.evaluation.held_out_judgements import held_out_judgements
+from alignment.evaluation.held_out_judgements import held_out_judgements, is_readable, without_corrections
 from alignment.evaluation.release_policy import Policy
 from alignment.event_output import emit
 from alignment.live import live_run
@@ -87,6 +87,8 @@ def decide(home: Path, policy: Policy, earlier: list[Journal], journal: Journal)
             )
             continue
         content = _recorded(journal, compared, decision)
+        # A cycle that is discarded before this step ends has looked all the same.
+        journal.save(looked=[*journal.state.get("looked", []), {"released": decision.released}])
         versions.record_gate(version.id, content)
         emit(decision.event(), *(reason.event for reason in decision.reasons))
         decisions.append(content)
@@ -108,7 +110,7 @@ def _questions(home: Path, policy: Policy, released: Version, journal: Journal) 
     questions = evaluation_set(policy.evaluate, journal.number, home, base, rows.rows("prompt"))
     tokenizer = load_tokenizer(base, home)
     thumbs = [row for row in rows.rows("unpaired") if is_held_out(row.messages)]
-    pairs = [row for row in rows.rows("preference") if is_held_out(row.messages)]
+    pairs = [row for row in without_corrections(rows.rows("preference")) if is_held_out(row.messages)]
     read_thumbs, read_pairs = served_ids.with_token_ids(thumbs, tokenizer), pairs_of_store(pairs, tokenizer)
     given, read = len(thumbs) + len(pairs), len(read_thumbs) + len(read_pairs)
     if read < given:
@@ -150,7 +152,7 @@ def _measured_judges(home: Path, released: Version, journal: Journal) -> Measure
     thumbs = served_ids.with_token_ids(
         (row for row in rows.rows("unpaired") if row.reply_id not in in_pairs), tokenizer
     )
-    complete = [row for row in thumbs if row.completion_ids and row.finish_reason != "error"]
+    complete = [row for row in thumbs if is_readable(row)]
     judgements = [*map(judgement_of_pair, pairs), *map(judgement_of_thumb, complete)]
     judges = []
     for half, version in existing.items():

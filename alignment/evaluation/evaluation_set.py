@@ -87,6 +87,11 @@ class VersionAnswers:
         return [*self.thinking, *self.direct, *self.people]
 
 
+def is_of_starter(policy: EvaluatePolicy, base: Base) -> bool:
+    """Whether versions on `base` are compared on the starter's suite."""
+    return policy.suite == STARTER or (not policy.suite and base.name == STARTER)
+
+
 def evaluation_set(
     policy: EvaluatePolicy, seed: int, home: Path, base: Base, people: Iterable[Any] = ()
 ) -> EvaluationSet:
@@ -102,7 +107,7 @@ def evaluation_set(
     ]
     if len(prompts) > policy.prompts:
         prompts = random.Random(f"people {seed}").sample(prompts, policy.prompts)
-    if policy.suite == STARTER or (not policy.suite and base.name == STARTER):
+    if is_of_starter(policy, base):
         primary = STARTER_PRIMARY if policy.primary is None else policy.primary
         tasks = _starter_tasks(policy, primary, seed)
         fixed = _starter_texts(policy.retention)

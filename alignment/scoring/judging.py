@@ -5,7 +5,6 @@ from. A score is given to one answer alone, so that no order of two answers can 
 is taken off.
 """
 
-import json
 import math
 import random
 from collections import defaultdict
@@ -18,9 +17,11 @@ import numpy as np
 from scipy.stats import permutation_test
 
 from alignment.data.judgements import JudgedCompletion
+from alignment.data.matched_pairs import MatchedPair, matched_pairs
 from alignment.data.splits import half_of
 from alignment.scoring import reward_metrics, reward_model
 from assistant.registry.versions import Version
+from feedback_store.rows import normal_prompt
 from feedback_store.stats.intervals import wilson
 
 SURE = 0.025
@@ -42,21 +43,12 @@ class JudgeMeasure:
     high: float
     """95 % Wilson interval of the share of right judgements."""
     by_prompt: tuple[float, ...]
-    """For each prompt, how much higher the judge scores what people preferred, in units of its own spread."""
+    """For each prompt, or two whose replies are compared with each other, how much higher the judge scores what people
+    preferred, in units of its own spread."""
     brier: float | None
     """Mean squared error of the probabilities that it gives; 0.25 for a coin."""
     length_right: int
     """Of the same pairs, those that "the longer one is better" judges rightly."""
-
-
-@dataclass(frozen=True)
-class MatchedPair:
-    """Two replies of which people preferred the first, as token ids of prompt and reply."""
-
-    prompt: str
-    """Equal for pairs whose judgements depend on each other."""
-    better: list[int]
-    worse: list[int]
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class Wins:
 def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> JudgeMeasure:
     """Measure a judge on judgements of prompts that it did not learn from."""
     half = str(judge.manifest.recipe.get("split", "all"))
-    pairs = matched_pairs(unseen)
+    pairs = _pairs(unseen)
     scorer = reward_model.load(judge, home)
     pairs = [pair for pair in pairs if max(len(pair.better), len(pair.worse)) <= scorer.window]
     scores = scorer([ids for pair in pairs for ids in (pair.better, pair.worse)])
@@ -83,9 +75,9 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
     share = wilson(right, len(margins)) if margins else None
     chances = [reward_metrics.chance(margin) for margin in margins]
     spread = float(np.std(scores)) or 1.0 if scores else 1.0
-    by_prompt: dict[str, float] = defaultdict(float)
+    by_unit: dict[str, float] = defaultdict(float)
     for pair, margin in zip(pairs, margins, strict=True):
-        by_prompt[pair.prompt] += margin / spread
+        by_unit[pair.unit] += margin / spread
     return JudgeMeasure(
         judge.id,
         half,
@@ -93,7 +85,7 @@ def measure(judge: Version, home: Path, unseen: Sequence[JudgedCompletion]) -> J
         len(margins),
         share.low if share else 0.0,
         share.high if share else 1.0,
-        tuple(by_prompt.values()),
+        tuple(by_unit.values()),
         sum((1 - chance) ** 2 for chance in chances) / len(chances) if chances else None,
         sum(len(pair.better) > len(pair.worse) for pair in pairs),
     )
@@ -121,27 +113,17 @@ def are_sure(judges: Sequence[JudgeMeasure]) -> bool:
     return p_of_chance(judges) <= SURE
 
 
-def matched_pairs(judgements: Sequence[JudgedCompletion]) -> list[MatchedPair]:
-    """Replies that people preferred to others: pairs as they are, and each disliked reply beside a liked one.
-
-    Chance is right on half of them, whatever people's share of thumbs up; of thumbs alone, a judge that likes
-    everything would be right as often as people do. No judgement is used twice. At most MOST_JUDGED, drawn at random.
-    """
-    draw = random.Random("matched pairs")
-    pairs = [
-        MatchedPair(json.dumps(row.messages), row.first, row.second)
-        for row in judgements
-        if row.second is not None
-    ]
-    up = [row.first for row in judgements if row.second is None and row.sign > 0]
-    down = [row.first for row in judgements if row.second is None and row.sign < 0]
-    draw.shuffle(up)
-    draw.shuffle(down)
-    pairs += [
-        MatchedPair(f"thumbs {number}", liked, disliked)
-        for number, (liked, disliked) in enumerate(zip(up, down, strict=False))
-    ]
-    return pairs if len(pairs) <= MOST_JUDGED else draw.sample(pairs, MOST_JUDGED)
+def _pairs(judgements: Sequence[JudgedCompletion]) -> list[MatchedPair[list[int]]]:
+    """Replies that people preferred to others, as token ids with their prompt; at most MOST_JUDGED, drawn at random."""
+    pairs = matched_pairs(
+        [
+            (normal_prompt(row.messages), row.first, row.second)
+            for row in judgements
+            if row.second is not None
+        ],
+        [(normal_prompt(row.messages), row.first, row.sign > 0) for row in judgements if row.second is None],
+    )
+    return pairs if len(pairs) <= MOST_JUDGED else random.Random("judged").sample(pairs, MOST_JUDGED)
 
 
 def wins(

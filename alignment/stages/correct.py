@@ -31,6 +31,7 @@ from alignment.corrections.probes import liked_rows
 from alignment.corrections.self_asked import beginnings, not_about, self_asked
 from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
+from alignment.data.splits import is_held_out
 from alignment.data.stage_snapshot import with_snapshot
 from alignment.evaluation.retention import Row
 from alignment.training import dry_run
@@ -92,12 +93,14 @@ def load_data(parent: OpenedParent, location: StageLocation, recipe: CorrectReci
 def liked_replies(
     location: StageLocation, corrections: list[CorrectedPrompt], tokenizer: Any, window: int
 ) -> list[Row]:
-    """The latest replies that people liked here; none of a prompt that was corrected."""
+    """The latest replies that people liked here; none of a prompt that was corrected, or is held out."""
     corrected = {correction.asked for correction in corrections}
     rows = [
         row
         for row in feedback_rows(location.home, location.snapshot, "unpaired").rows
-        if row.completion_ids and row.messages[-1]["content"] not in corrected
+        if row.completion_ids
+        and row.messages[-1]["content"] not in corrected
+        and not is_held_out(row.messages)
     ]
     liked = liked_rows(rows, window, tokenizer)[-MOST_LIKED:]
     return [(prompt_ids, completion_ids[:LIKED_TOKENS]) for prompt_ids, completion_ids in liked]

@@ -81,6 +81,13 @@ class RunOptions:
             "help": "stop after this many evaluations, and a pass, without a lower held-out loss; 0: never"
         },
     )
+    keep_last: bool = field(
+        default=False,
+        metadata={
+            "help": "keep the last weights, not those with the lowest held-out loss, and never stop early: then "
+            "held-out rows can test the version"
+        },
+    )
     memory: float | None = field(
         default=None,
         metadata={

@@ -22,17 +22,22 @@ SHOWN = 2
 run."""
 
 
+def held_out_decide(run: RunOptions, held_out: int) -> bool:
+    """Whether the loss on so many held-out rows chooses the weights, and when to stop."""
+    return not run.keep_last and held_out >= ENOUGH_TO_STOP
+
+
 def evaluation_arguments(
     run: RunOptions, updates: int, held_out: int, checkpoint: str | None
 ) -> dict[str, Any]:
     """Arguments of a Trainer that evaluates where it saves, so that the best weights can be kept.
 
-    With too few held-out rows to decide that, it evaluates less often than it saves.
+    Where their loss decides nothing, it evaluates less often than it saves.
 
     `updates`: how many there are in all; `held_out`: number of held-out rows; `checkpoint`: the one that is continued.
     """
     every = max(1, math.ceil(updates / max(run.evaluations, 1)))
-    decides = held_out >= ENOUGH_TO_STOP
+    decides = held_out_decide(run, held_out)
     return {
         "eval_strategy": "steps" if held_out else "no",
         "eval_steps": every if decides else max(every, math.ceil(updates / SHOWN)),
@@ -61,8 +66,8 @@ class StopWhenHeldOutRises(TrainerCallback):
     """
 
     def __init__(self, run: RunOptions, held_out: int) -> None:
-        """Never stops in the first pass, with fewer than `ENOUGH_TO_STOP` held-out rows, or with a patience of 0."""
-        self.patience = run.patience if held_out >= ENOUGH_TO_STOP else 0
+        """Never stops in the first pass, where the loss decides nothing, or with a patience of 0."""
+        self.patience = run.patience if held_out_decide(run, held_out) else 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell the trainer to stop."""

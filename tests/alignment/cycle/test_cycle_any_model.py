@@ -7,10 +7,32 @@ from helpers.feedback import apples, rate_replies
 from helpers.small_cycle import SMALL, run, state
 from helpers.tiny_home import tiny_home
 
+from alignment.cycle import candidates
+from alignment.cycle.cycle_state import Journal, looks
+from alignment.evaluation.release_policy import Policy
 from alignment.scoring import judging
+from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 
 QUICK = {"min_steps": 1, "epochs": 0.1, "evaluations": 1}
+
+
+def test_held_out_votes_that_may_promote_a_candidate_did_not_choose_its_weights(home: Path) -> None:
+    version_to_serve(home / "starter", "starter")
+    (starter, other) = (
+        Versions(folder).open("v1") for folder in (home / "starter", tiny_home(home / "other"))
+    )
+    for stage in ("dpo", "kto"):
+        assert candidates.clean_test(stage, other, Policy()) == {"keep_last": True}
+        assert candidates.clean_test(stage, starter, Policy()) == {}
+    assert candidates.clean_test("reward", other, Policy()) == {}
+
+
+def test_a_candidate_of_a_discarded_cycle_was_looked_at(home: Path) -> None:
+    looked = [{"released": "v1"}, {"released": "v1"}]
+    discarded = Journal(home / "cycles" / "1", {"looked": looked})
+    ended = Journal(home / "cycles" / "2", {"looked": looked, "decisions": [*looked, {"released": "v2"}]})
+    assert [looks([discarded, ended], version) for version in ("v1", "v2", "v3")] == [4, 1, 0]
 
 
 def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
@@ -18,7 +40,7 @@ def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
 ) -> None:
     rate_replies(tiny_home(home), apples(80))
     policy = tmp_path / "policy.yaml"
-    recipes = {"kto": {**QUICK, "batch_size": 8}, "reward": QUICK}
+    recipes = {"kto": {**QUICK, "min_steps": 2, "batch_size": 8}, "reward": QUICK}
     cycle = {**SMALL["cycle"], "minimum_judgements": 10, "recipes": recipes}
     evaluate = {"general": 12, "retention": 4, "max_new_tokens": 4}
     gate = {"minimum_prompts": 4}
@@ -27,6 +49,7 @@ def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
     recorded = state(home)
     (decision,) = recorded["decisions"]
     kinds = {reason["measure"]: reason["kind"] for reason in decision["reasons"]}
+    assert recorded["looked"] == [{"released": "v1"}]
     assert kinds["held-out votes"] == "primary"
     assert kinds["surprise at general texts"] == kinds["ends"] == "guard"
     assert not any(name.startswith("right") for name in kinds)

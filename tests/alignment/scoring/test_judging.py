@@ -2,20 +2,7 @@
 
 import random
 
-from alignment.data.judgements import JudgedCompletion
-from alignment.scoring.judging import JudgeMeasure, are_sure, matched_pairs, p_of_chance, without_length
-
-
-def thumb(sign: int, length: int = 3) -> JudgedCompletion:
-    return JudgedCompletion([{"role": "user", "content": "?"}], 1, [sign + 5] * length, None, sign)
-
-
-def test_each_disliked_reply_is_beside_a_liked_one_and_no_thumb_counts_twice() -> None:
-    pairs = matched_pairs([*(thumb(1) for _ in range(9)), *(thumb(-1) for _ in range(4))])
-    assert len(pairs) == 4
-    assert all(pair.better[0] == 6 and pair.worse[0] == 4 for pair in pairs)
-    assert len({pair.prompt for pair in pairs}) == 4
-    assert matched_pairs([thumb(1)] * 9) == []
+from alignment.scoring.judging import JudgeMeasure, are_sure, p_of_chance, without_length
 
 
 def known(*by_prompt: float) -> JudgeMeasure:

@@ -11,7 +11,9 @@ from helpers.tiny_home import tiny_home
 from alignment.__main__ import main
 from alignment.corrections import anchors as anchoring
 from alignment.corrections.correction_rows import CorrectedPrompt
+from alignment.data.splits import is_held_out
 from alignment.stages import correct
+from alignment.training.flags import StageLocation
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving import prompt
@@ -28,6 +30,17 @@ QUICK = ["--near=4", "--far=0", "--anchors_an_update=2", "--learning_rate=1e-2",
 def corrected(tmp_path: Path) -> Path:
     """A home with a liked reply and a corrected one."""
     return correct_one(tiny_home(tmp_path / "home"))
+
+
+def test_liked_replies_that_are_held_out_are_no_anchors(tmp_path: Path) -> None:
+    home = tiny_home(tmp_path / "home")
+    rate_replies(home, [(f"How many are {n} apples?", f"{n} apples", 1) for n in range(40)])
+    with FeedbackStore.open_home(home) as store:
+        trained_on = [row for row in unpaired_rows(store) if not is_held_out(row.messages)]
+    tokenizer = load_for_serving(Versions(home).open("v1"), home).tokenizer
+    rows = correct.liked_replies(StageLocation(home), [], tokenizer, window=1_000)
+    assert len(rows) == len(trained_on) < 40
+    assert {tuple(prompt_ids) for prompt_ids, _ in rows} == {tuple(row.prompt_ids) for row in trained_on}
 
 
 def correct_one(home: Path) -> Path:

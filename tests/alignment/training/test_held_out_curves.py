@@ -56,6 +56,13 @@ def test_a_loss_that_decides_nothing_is_measured_twice_and_checkpoints_are_as_ma
     assert (enough["eval_steps"], enough["save_steps"], enough["load_best_model_at_end"]) == (5, 5, True)
 
 
+def test_rows_that_test_the_weights_afterwards_do_not_choose_them() -> None:
+    run = RunOptions(keep_last=True, evaluations=8)
+    arguments = held_out_curves.evaluation_arguments(run, 40, 100, None)
+    assert (arguments["eval_steps"], arguments["load_best_model_at_end"]) == (20, False)
+    assert held_out_curves.StopWhenHeldOutRises(run, 100).patience == 0
+
+
 def test_curves_are_drawn_where_matplotlib_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     state = tmp_path / "trainer_state.json"
