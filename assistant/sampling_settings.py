@@ -100,6 +100,6 @@ class Sampling:
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any], seed: int = 0) -> Self:
-        """The settings that a stored reply keeps; notes beside them ("engine", "dropped", "beginning") are ignored."""
+        """The settings that a stored reply keeps. Notes beside them are ignored: engine, dropped, beginning, trial."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in stored.items() if name in known}, seed=seed)

@@ -158,14 +158,15 @@ def _record(
 def votes_of(store: FeedbackStore, trial: Trial) -> list[ArmVote]:
     """The thumbs of both arms, in the order in which they were given.
 
-    A thumb counts if its reply was made since the live comparison began, by the version that the conversation was
-    assigned to. Replies side by side, or by a version that was chosen by name, take no part in the comparison.
+    A thumb counts if the live comparison drew the version of its reply, which says so, and that version wrote it.
+    Replies side by side, or by a version that was chosen by name, take no part in the comparison.
     """
     ordered = []
     for name, version in (("candidate", trial.candidate), ("released", trial.released)):
         for rating, reply in store.ratings(version, consented=True):
             assigned = arm(reply.conversation_id, trial.id, trial.share)
-            if assigned == name and reply.created_at >= trial.began:
+            drawn = reply.sampling.get("trial") == trial.id
+            if drawn and assigned == name and reply.created_at >= trial.began:
                 ordered.append((rating.created_at, rating.reply_id, assigned, rating))
     ordered.sort(key=lambda entry: entry[:2])
     return [

@@ -114,14 +114,16 @@ class Chat:
         """
         sampling = self._with_seed(sampling, seed)
         conversation_id = conversation or uuid.uuid4().hex
-        async with self.in_progress.lease(version, conversation_id) as served:
+        async with self.in_progress.lease(version, conversation_id) as (served, trial):
             path = await asyncio.to_thread(self._tree.path_to, conversation, parent, rater, system)
             messages = texts([*path, {"role": "user", "content": message}])
             fitted = fit(served.tokenizer, served.window, messages, think, sampling.max_new_tokens)
             question = await asyncio.to_thread(
                 self._tree.add, conversation_id, conversation is None, path, message, rater
             )
-            async with aclosing(self._write(served, question, fitted, think, sampling)) as updates:
+            async with aclosing(
+                self._write(served, question, fitted, think, sampling, trial=trial)
+            ) as updates:
                 async for update in updates:
                     yield update
 
@@ -142,9 +144,11 @@ class Chat:
         """
         sampling = self._with_seed(sampling, seed)
         path = await asyncio.to_thread(self._tree.path_to_question, message_id, rater)
-        async with self.in_progress.lease(version, path[-1].conversation_id) as served:
+        async with self.in_progress.lease(version, path[-1].conversation_id) as (served, trial):
             fitted = fit(served.tokenizer, served.window, texts(path), think, sampling.max_new_tokens)
-            async with aclosing(self._write(served, path[-1], fitted, think, sampling)) as updates:
+            async with aclosing(
+                self._write(served, path[-1], fitted, think, sampling, trial=trial)
+            ) as updates:
                 async for update in updates:
                     yield update
 
@@ -174,11 +178,13 @@ class Chat:
                 "A comparison of versions needs the id of the other version, and no other comparison takes one."
             )
         async with AsyncExitStack() as leases:
-            # Two versions are chosen by name; a live comparison draws only what answers otherwise.
-            first = await leases.enter_async_context(
+            # Two versions are chosen by name; a live comparison draws only what answers otherwise, and counts neither.
+            first, _ = await leases.enter_async_context(
                 self.in_progress.lease(version, None if other else conversation_id)
             )
-            second = await leases.enter_async_context(self.in_progress.lease(other)) if other else first
+            second = first
+            if other:
+                second, _ = await leases.enter_async_context(self.in_progress.lease(other))
             sides = [(first, how == "thinking" or think), (second, how != "thinking" and think)]
             if secrets.randbelow(2):
                 sides.reverse()
@@ -225,7 +231,7 @@ class Chat:
         messages, left_out = newest(messages)
         known = await asyncio.to_thread(self._transcripts.conversation, messages, rater)
         conversation_id = known or uuid.uuid4().hex
-        async with self.in_progress.lease(version, conversation_id) as served:
+        async with self.in_progress.lease(version, conversation_id) as (served, trial):
             if think is None:
                 think = not prefill and prompt.has_thinking_switch(served.tokenizer)
             beginning = prompt.beginning(served.tokenizer, prefill)
@@ -237,7 +243,7 @@ class Chat:
             sampling = replace(sampling, max_new_tokens=sampling.max_new_tokens + len(beginning))
             fitted = replace(fitted, dropped=fitted.dropped + left_out)
             question = await asyncio.to_thread(self._transcripts.add, messages, rater, conversation_id)
-            writing = self._write(served, question, fitted, think, sampling, beginning)
+            writing = self._write(served, question, fitted, think, sampling, beginning, trial)
             async with aclosing(writing) as updates:
                 async for update in updates:
                     if update.finish_reason is not None:
@@ -295,8 +301,9 @@ class Chat:
         think: bool,
         sampling: Sampling,
         beginning: Sequence[int] = (),
+        trial: str | None = None,
     ) -> AsyncGenerator[Update, None]:
         request = Request(
-            uuid.uuid4().hex, question, fitted.ids, think, sampling, tuple(beginning), fitted.dropped
+            uuid.uuid4().hex, question, fitted.ids, think, sampling, tuple(beginning), fitted.dropped, trial
         )
         return self.in_progress.write(served, request)

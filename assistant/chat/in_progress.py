@@ -30,13 +30,13 @@ class RepliesInProgress:
         self,
         store: FeedbackStore,
         engine: Engine,
-        trial: TrialFollower | None,
+        trials: TrialFollower | None,
         update_seconds: float = UPDATE_SECONDS,
     ) -> None:
-        """`trial`: the live comparison that may decide which version writes; None if there can be none."""
+        """`trials`: the live comparisons that may decide which version writes; None if there can be none."""
         self._store = store
         self._engine = engine
-        self._trial = trial
+        self._trials = trials
         self._update_seconds = update_seconds
         self._stops: dict[str, asyncio.Event] = {}
         self.totals = ReplyTotals()
@@ -54,18 +54,20 @@ class RepliesInProgress:
     @asynccontextmanager
     async def lease(
         self, version: str | None, conversation: str | None = None
-    ) -> AsyncGenerator[ServedVersion, None]:
+    ) -> AsyncGenerator[tuple[ServedVersion, str | None], None]:
         """Lease a version by its id; if `version` is None, the version that answers in this conversation.
 
-        Raises what `Engine.prepare` raises if it cannot serve.
+        With it comes the id of the live comparison that drew it, in either arm; None if none did. Raises what
+        `Engine.prepare` raises if it cannot serve.
         """
+        trial = None
         if version is not None:
             # It may have to be loaded, which must not block other replies.
             await asyncio.to_thread(self._engine.prepare, version)
         elif conversation is not None:
-            version = await asyncio.to_thread(self._candidate, conversation)
+            version, trial = await asyncio.to_thread(self._draw, conversation)
         with self._engine.lease(version) as served:
-            yield served
+            yield served, trial
 
     async def write(self, served: ServedVersion, request: Request) -> AsyncGenerator[Update, None]:
         """Stream a reply, and store it once, when it ends: whole, stopped or failed.
@@ -98,15 +100,21 @@ class RepliesInProgress:
         if reply_id in self._stops:
             self._stops[reply_id].set()
 
-    def _candidate(self, conversation: str) -> str | None:
-        """Id of the candidate, loaded, if a live comparison lets it answer in this conversation; else None."""
+    def _draw(self, conversation: str) -> tuple[str | None, str | None]:
+        """Ids of the version that a live comparison draws for this conversation, and of the live comparison.
+
+        The version is None for the released one, and a candidate is loaded; both are None if there is no comparison.
+        """
         released = self._engine.version.id
-        candidate = self._trial.candidate(conversation, released) if self._trial else None
+        trial = self._trials.under_way(released) if self._trials else None
+        if trial is None:
+            return None, None
+        if trial.version(conversation) == released:
+            return None, trial.id
         try:
-            if candidate is not None:
-                self._engine.prepare(candidate)
+            self._engine.prepare(trial.candidate)
         except AssistantError as error:
             # Nobody should wait for an answer because an experiment fails; such a reply counts for neither arm.
-            log.warning("%s answers instead of %s: %s", released, candidate, error)
-            return None
-        return candidate
+            log.warning("%s answers instead of %s: %s", released, trial.candidate, error)
+            return None, None
+        return trial.candidate, trial.id

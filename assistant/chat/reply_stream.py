@@ -54,6 +54,8 @@ class Request:
     """Tokens that the reply begins with, if somebody chose them."""
     dropped: int = 0
     """How many messages the prompt leaves out."""
+    trial: str | None = None
+    """Id of the live comparison that drew the version, for either arm; None if the version was chosen otherwise."""
 
 
 class Draft:
@@ -142,6 +144,8 @@ class Draft:
         sampling["engine"] = self._engine
         if request.dropped:
             sampling["dropped"] = request.dropped
+        if request.trial:
+            sampling["trial"] = request.trial
         return NewReply(
             id=request.reply_id,
             conversation_id=request.question.conversation_id,

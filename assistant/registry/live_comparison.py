@@ -110,11 +110,11 @@ class TrialFollower:
         self._home = home
         self._logged = ""
 
-    def candidate(self, conversation: str, released: str) -> str | None:
-        """Id of the candidate if it answers in this conversation; None if the released version does.
+    def under_way(self, released: str) -> Trial | None:
+        """The trial that draws which version answers in a conversation; None if the released version answers in all.
 
-        `released`: id of the version that serves now. The released version answers without a trial, in the other arm,
-        after another release, and if the file is damaged: the log then says why, once.
+        `released`: id of the version that serves now. There is no trial after another release, nor if the file is
+        damaged: the log then says why, once.
         """
         try:
             trial = read(self._home)
@@ -123,6 +123,4 @@ class TrialFollower:
                 log.error("No live comparison: %s", error)
             self._logged = str(error)
             return None
-        if trial is None or trial.released != released or trial.version(conversation) != trial.candidate:
-            return None
-        return trial.candidate
+        return trial if trial is not None and trial.released == released else None

@@ -111,6 +111,31 @@ async def test_a_request_that_names_a_version_is_in_no_arm(
     assert {side.version for side in [pair async for pair in pairs][-1]} == {"v1", "v2"}
 
 
+async def test_only_replies_whose_version_was_drawn_are_counted(
+    chat: Chat, home: Path, under_way: Trial
+) -> None:
+    drawn = await one_of_each(chat)
+    retried = [u async for u in chat.retry(drawn["v2"].reply_id, think=False, rater="ann")][-1]
+    transcript = [{"role": "user", "content": "What is 2 + 7?"}]
+    completed = [u async for u in chat.complete(transcript, think=False, rater="ann")][-1]
+    counted = [*drawn.values(), retried, completed]
+    # Of so many conversations some are drawn for the version that was named.
+    others = [await ask(chat, version=version) for version in ("v1", "v2") for _ in range(6)]
+    named = chat.retry(drawn["v1"].reply_id, think=False, rater="ann", version="v1")
+    others.append([update async for update in named][-1])
+    branch = chat.continue_with(drawn["v2"].reply_id, 0, 9, rater="ann")
+    others.append([update async for update in branch][-1])
+    for options in ({"how": "resample"}, {"how": "versions", "other": "v2"}):
+        pairs = chat.compare("2 + 2?", think=False, rater="ann", **options)  # type: ignore[arg-type]
+        others += [pair async for pair in pairs][-1]
+    for update in [*counted, *others]:
+        chat.library.rate(update.reply_id, 1, (), "", "ann")
+    with FeedbackStore.open(home / "feedback.db") as again:
+        votes = trials.votes_of(again, under_way)
+    arms = ["candidate" if update.version == "v2" else "released" for update in counted]
+    assert sorted(vote.arm for vote in votes) == sorted(arms)
+
+
 async def test_a_transcript_of_the_api_stays_with_its_version(chat: Chat, under_way: Trial) -> None:
     seen = set()
     for number in range(60):
@@ -166,10 +191,11 @@ def thumbs(home: Path, trial: Trial, liked: str, each: int = 40) -> None:
                 continue
             left[drawn] -= 1
             version = trial.version(conversation)
-            store.rate(reply_of(store, conversation, version), rater, 1 if version == liked else -1)
+            reply = reply_of(store, conversation, version, trial.id)
+            store.rate(reply, rater, 1 if version == liked else -1)
 
 
-def reply_of(store: FeedbackStore, conversation: str, version: str) -> str:
+def reply_of(store: FeedbackStore, conversation: str, version: str, trial: str | None) -> str:
     question = store.add_message(conversation, None, "user", "What is 2 + 3?")
     return store.add_reply(
         NewReply(
@@ -179,7 +205,7 @@ def reply_of(store: FeedbackStore, conversation: str, version: str) -> str:
             thought=None,
             answer="5",
             think=False,
-            sampling={},
+            sampling={"trial": trial} if trial else {},
             seed=1,
             version=version,
             prompt_ids=[1],
@@ -202,14 +228,17 @@ def compared(home: Path) -> Trial:
     return trial
 
 
-def test_thumbs_of_both_arms_are_counted_and_those_of_the_wrong_version_are_not(
+def test_thumbs_of_both_arms_are_counted_and_those_of_a_version_that_was_not_drawn_are_not(
     home: Path, compared: Trial
 ) -> None:
     thumbs(home, compared, "v1", each=3)
     with FeedbackStore.open(home / "feedback.db") as store:
         stray = store.new_conversation("stray")
         other = "v1" if compared.version(stray) == "v2" else "v2"
-        store.rate(reply_of(store, stray, other), "stray", 1)
+        store.rate(reply_of(store, stray, other, compared.id), "stray", 1)
+        chosen = compared.version(stray)
+        for before in (None, "an earlier comparison"):
+            store.rate(reply_of(store, stray, chosen, before), "stray", 1)
         counted = trials.votes_of(store, compared)
     assert (
         sorted((vote.arm, vote.value) for vote in counted) == [("candidate", -1)] * 3 + [("released", 1)] * 3
