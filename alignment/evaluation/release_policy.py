@@ -138,7 +138,7 @@ class CyclePolicy(CycleMinimums):
     """What happens where nothing shows that a candidate is better and every guard passes: "hold" it back, or let people
     decide in a live comparison ("trial")."""
     share: float = 0.2
-    """Share of conversations that the candidate serves in a live comparison."""
+    """Share of conversations that the candidate serves in a live comparison, above 0 and below 1."""
 
     def __post_init__(self) -> None:
         for name in (

@@ -54,7 +54,7 @@ def start(home: Path, candidate: str, share: float) -> Trial:
         raise CycleError(Event.of("live_same_version", candidate=candidate))
     if not live_comparison.may_be_tried(versions.open(candidate).manifest.gate, released):
         raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
-    if not 0 < share <= 1:
+    if not 0 < share < 1:
         raise CycleError(Event.of("live_share_impossible", share=share))
     trial = Trial(uuid.uuid4().hex, candidate, released, share, now())
     live_comparison.write(home, trial)
@@ -206,7 +206,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "version", nargs="?", help="with start: a version that the gate promoted or leaves to people"
     )
-    parser.add_argument("--share", type=float, help="of conversations; the policy's if left out")
+    parser.add_argument(
+        "--share", type=float, help="of conversations, above 0 and below 1; the policy's if left out"
+    )
     parser.add_argument("--policy", type=Path, help="YAML; defaults if left out")
     parser.add_argument("--home", type=Path, default=default_home(), help="folder of feedback and versions")
     options = parser.parse_args(arguments)

@@ -68,8 +68,11 @@ class AdminActions:
         return self._audited(admin, "discard the cycle", "", lambda: self.runner.call("cycle", "--discard"))
 
     def start_trial(self, admin: str, version: str, share: float) -> Event:
-        """Start a live comparison in which a version serves a share (0 to 1) of conversations. Raises CommandError."""
-        if not 0 < share <= 1:
+        """Start a live comparison in which a version serves a share of conversations, above 0 and below 1.
+
+        Raises CommandError.
+        """
+        if not 0 < share < 1:
             raise CommandError(Event.of("live_share_impossible", share=share))
         self.versions.manifest(version)  # Only the id of a known version may reach a command line.
         return self._audited(

@@ -86,7 +86,7 @@ TEMPLATES = {
     "live_same_version": "没有可与 {candidate} 对比的版本：当前使用的就是 {candidate}。",
     "live_not_promoted": "门槛没有认定 {candidate} 胜过 {released}，也没有守住每一条底线，所以它不会对外服务。"
     "请运行 `python -m alignment cycle`，或用 `python -m alignment release` 手动发布。",
-    "live_share_impossible": "不能让 {share:percent}% 的对话参与：须大于 0%，最多为 100%。",
+    "live_share_impossible": "不能让 {share:percent}% 的对话参与：须大于 0%、小于 100%，因为两个版本都需要评价。",
     "live_file_unreadable": "读不出 {path}（{error}）。请删除它（在线对比随之结束），再开始新的对比。",
     # 循环
     "cycle_too_little_feedback": "新的反馈太少：有 {votes} 个新评价，需要 {needed} 个。再有 {missing} 个就会开始循环。",

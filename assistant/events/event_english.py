@@ -92,8 +92,8 @@ TEMPLATES = {
     "live_not_promoted": "The gate has not promoted {candidate} over {released}, and not every guard has passed, so "
     "nobody is served by it. Run "
     "`python -m alignment cycle`, or release it by hand with `python -m alignment release`.",
-    "live_share_impossible": "A share of {share:percent} % of conversations is not possible: give more than 0 %, and "
-    "at most 100 %.",
+    "live_share_impossible": "A share of {share:percent} % of conversations is not possible: give more than 0 % and "
+    "less than 100 %, because both versions need thumbs.",
     "live_file_unreadable": "{path} cannot be read ({error}). Delete it, which ends the live comparison, and start "
     "another.",
     # Cycle

@@ -50,7 +50,7 @@ class Trial:
     candidate: str
     released: str
     share: float
-    """Share of conversations that the candidate answers, above 0 and at most 1."""
+    """Share of conversations that the candidate answers, above 0 and below 1, because both versions need votes."""
     started: str
     """UTC, ISO 8601."""
 
@@ -89,8 +89,10 @@ def read(home: Path) -> Trial | None:
     path = home / FILE
     try:
         trial = Trial(**json.loads(path.read_text(encoding="utf-8")))
-        if not 0 < trial.share <= 1 or trial.began.tzinfo is None:
-            raise ValueError(f"a share of {trial.share}, started {trial.started}")
+        if not 0 < trial.share < 1:
+            raise ValueError(f"a share of {trial.share}, which must be above 0 and below 1")
+        if trial.began.tzinfo is None:
+            raise ValueError(f"started {trial.started}, without a time zone")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

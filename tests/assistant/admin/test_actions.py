@@ -60,8 +60,15 @@ def test_an_action_that_cannot_be_audited_is_not_carried_out(actions: AdminActio
 def test_an_unknown_version_never_reaches_a_command_line(actions: AdminActions) -> None:
     with pytest.raises(VersionError):
         actions.start_trial("Ada", "--help", 0.2)
-    with pytest.raises(CommandError, match="more than 0 %"):
-        actions.start_trial("Ada", "v2", 1.5)
+    assert audited(actions) == []
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 1.5, float("nan")])
+def test_a_live_comparison_that_leaves_a_version_without_conversations_is_refused(
+    actions: AdminActions, share: float
+) -> None:
+    with pytest.raises(CommandError, match="more than 0 % and less than 100 %"):
+        actions.start_trial("Ada", "v2", share)
     assert audited(actions) == []
 
 

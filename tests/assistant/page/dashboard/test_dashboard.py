@@ -170,7 +170,8 @@ def test_a_version_that_is_left_to_people_may_be_compared_live_and_a_release_sti
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_live_comparison_starts_only_after_a_question(services: AdminServices, language: str) -> None:
     handlers, session = AdminHandlers(services), DashboardSession(language=language, view="live_comparison")
-    assert 'data-do="ask_start_live_comparison"' in handlers.open(session, {}, WHO).body
+    body = handlers.open(session, {}, WHO).body
+    assert 'data-do="ask_start_live_comparison"' in body and 'min="1" max="99"' in body
     panel = handlers.ask_start_live_comparison(session, {"version": "v6", "share": "25"}, WHO).panel
     assert "v6" in panel and "25" in panel and "v4" in panel
     assert live_comparison.read(services.home) is None

@@ -32,6 +32,7 @@ UNREACHED = (
     "The home folder",
     "Give a number from 0 to 1",
     "a share of",
+    "without a time zone",
 )
 
 
