@@ -43,22 +43,23 @@ def start(home: Path, candidate: str, share: float) -> Trial:
     VersionError if the candidate is unknown or damaged.
     """
     versions = Versions(home)
-    under_way, released = live_comparison.read(home), versions.released()
-    if under_way is not None:
-        raise CycleError(
-            Event.of("live_already_under_way", candidate=under_way.candidate, released=under_way.released)
-        )
-    if released is None:
-        raise CycleError(Event.of("live_nothing_released", candidate=candidate))
-    if released == candidate:
-        raise CycleError(Event.of("live_same_version", candidate=candidate))
-    if not live_comparison.may_be_tried(versions.open(candidate).manifest.gate, released):
-        raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
-    if not 0 < share < 1:
-        raise CycleError(Event.of("live_share_impossible", share=share))
-    trial = Trial(uuid.uuid4().hex, candidate, released, share, now())
-    live_comparison.write(home, trial)
-    return trial
+    with live_comparison.lock(home):
+        under_way, released = live_comparison.read(home), versions.released()
+        if under_way is not None:
+            raise CycleError(
+                Event.of("live_already_under_way", candidate=under_way.candidate, released=under_way.released)
+            )
+        if released is None:
+            raise CycleError(Event.of("live_nothing_released", candidate=candidate))
+        if released == candidate:
+            raise CycleError(Event.of("live_same_version", candidate=candidate))
+        if not live_comparison.may_be_tried(versions.open(candidate).manifest.gate, released):
+            raise CycleError(Event.of("live_not_promoted", candidate=candidate, released=released))
+        if not 0 < share < 1:
+            raise CycleError(Event.of("live_share_impossible", share=share))
+        trial = Trial(uuid.uuid4().hex, candidate, released, share, now())
+        live_comparison.write(home, trial)
+        return trial
 
 
 def status(home: Path, trial: Trial, policy: LivePolicy) -> Event:
@@ -84,17 +85,27 @@ def follow(home: Path, policy: LivePolicy) -> Event | None:
         return end(home, trial, "void", Event.of("other_version_released", version=str(released)))
     if trial.candidate not in versions.ids():
         return end(home, trial, "void", Event.of("version_gone", version=trial.candidate))
+    # Votes are read without the lock, so that nobody who stops the comparison waits for it.
     votes = _votes(home, trial)
     outcome, course = sequential_test.follow(votes, policy), _course(votes, policy)
+    with live_comparison.lock(home):
+        if (live_comparison.read(home), versions.released()) == (trial, trial.released):
+            return _settle(versions, trial, outcome, course)
+    # Meanwhile it was stopped, or another version released.
+    return follow(home, policy)
+
+
+def _settle(versions: Versions, trial: Trial, outcome: Outcome, course: dict[str, Any]) -> Event:
+    """Do what the test says, while the lock is held."""
     if outcome.verdict == "candidate wins":
         why = Event.of("released_by_live_comparison", released=trial.released, outcome=outcome.event)
         versions.release(trial.candidate, why)
     if outcome.verdict != "continue":
-        return end(home, trial, outcome.verdict, outcome.event, outcome, course)
+        return _end(versions.home, trial, outcome.verdict, outcome.event, outcome, course)
     event = outcome.event
     if datetime.now(UTC) < trial.began:
         event = Event.of("live_clock_behind", outcome=event, started=trial.started)
-    _record(home, trial, outcome.verdict, event, {"seen": now()}, outcome, course)
+    _record(versions.home, trial, outcome.verdict, event, {"seen": now()}, outcome, course)
     return _under_way(trial, event)
 
 
@@ -120,8 +131,20 @@ def end(
     why: Event,
     outcome: Outcome | None = None,
     course: dict[str, Any] | None = None,
+) -> Event | None:
+    """Record how a live comparison ended, then remove its file: from then on everybody gets the released version.
+
+    None if it is not under way any more.
+    """
+    with live_comparison.lock(home):
+        if live_comparison.read(home) != trial:
+            return None
+        return _end(home, trial, verdict, why, outcome, course)
+
+
+def _end(
+    home: Path, trial: Trial, verdict: str, why: Event, outcome: Outcome | None, course: dict[str, Any] | None
 ) -> Event:
-    """Record how a live comparison ended, then remove its file: from then on everybody gets the released version."""
     _record(home, trial, verdict, why, {"ended": now()}, outcome, course)
     (home / live_comparison.FILE).unlink(missing_ok=True)
     return Event.of(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from assistant.errors import SettingsError
 from assistant.events.event import Event
 from assistant.registry.versions import write_atomically
+from feedback_store.database.write_lock import WriteLock
 
 FILE = "trial.json"
 """Lies in the home for as long as a trial is under way."""
@@ -82,6 +83,11 @@ def may_be_tried(recorded: Mapping[str, Any] | None, released: str | None) -> bo
     if recorded is None or recorded.get("released") != released:
         return False
     return recorded.get("verdict") == "promote" or is_left_to_people(recorded)
+
+
+def lock(home: Path) -> WriteLock:
+    """Held by whoever starts, settles or ends a trial: an app, a cycle and an admin may do so at the same moment."""
+    return WriteLock(home / ".trial-lock")
 
 
 def read(home: Path) -> Trial | None:
