@@ -24,6 +24,7 @@ from alignment.event_output import emit
 from alignment.live import live_run
 from alignment.scoring import judging
 from alignment.scoring.judging import JudgeMeasure
+from assistant.admin import cycle_records
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.registry import live_comparison
@@ -205,9 +206,8 @@ def release(home: Path, policy: Policy, journal: Journal) -> dict[str, Any]:
     best = min(promoted or left, key=_chance)
     versions, chosen, old = Versions(home), best["candidate"], journal.state["released"]
     how = policy.cycle.release if promoted else policy.cycle.undecided
-    under_way = live_comparison.read(home)
-    if versions.released() == chosen or (under_way is not None and under_way.candidate == chosen):
-        # The cycle was killed after it had released the candidate and before it wrote that down.
+    if _was_given_out(versions, chosen, journal):
+        # The cycle was killed after it had acted and before it wrote that down; people may have rejected it since.
         return {"what": how, "version": chosen}
     if versions.released() != old:
         other = str(versions.released())
@@ -222,6 +222,17 @@ def release(home: Path, policy: Policy, journal: Journal) -> dict[str, Any]:
     else:
         versions.release(chosen, Event.of("released_by_cycle", number=journal.number, released=old))
     return {"what": how, "version": chosen}
+
+
+def _was_given_out(versions: Versions, candidate: str, journal: Journal) -> bool:
+    """Whether a candidate has been released or in a live comparison since its cycle began, whatever came of it."""
+    if (under_way := live_comparison.read(versions.home)) is not None and under_way.candidate == candidate:
+        return True
+    trials = [(record["candidate"], record["started"]) for record in cycle_records.trials(versions.home)]
+    releases = [(entry["version"], entry.get("at", "")) for entry in versions.history()]
+    # An id from before may be another version's: older homes gave those of deleted versions again.
+    began = journal.state.get("began", "")
+    return any(version == candidate and str(at) >= began for version, at in [*trials, *releases])
 
 
 def _chance(decision: dict[str, Any]) -> float:

@@ -18,6 +18,9 @@ from helpers.running_app import ROOT
 from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
 
 from alignment.cycle.cycle_lock import cycle_lock, process_identity
+from alignment.live import live_run
+from assistant.events.event import Event
+from assistant.registry import live_comparison
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
 
@@ -47,6 +50,39 @@ def test_a_cycle_killed_in_any_step_goes_on_to_the_same_end(
     assert [entry["version"] for entry in versions.history()] == ["v1", "v2"]
     assert [entry.name for entry in (rated / "cycles").iterdir() if entry.name.isdigit()] == ["1"]
     assert "ended" in state(rated)
+
+
+@pytest.mark.usefixtures("promoting")
+@pytest.mark.parametrize("release", ["at once", "trial"])
+def test_what_people_rejected_while_a_cycle_was_killed_is_not_done_again(
+    rated: Path, tmp_path: Path, release: str
+) -> None:
+    other_policy = write_policy(tmp_path, release=release, share=0.5)
+    run_killed_before_saving("outcome", rated, other_policy)
+    if release == "at once":
+        assert Versions(rated).roll_back() == "v1"
+    else:
+        under_way = live_comparison.read(rated)
+        assert under_way is not None
+        live_run.end(rated, under_way, "roll back", Event.of("live_stopped"))
+    assert run(rated, other_policy) == 0
+    assert (Versions(rated).released(), live_comparison.read(rated)) == ("v1", None)
+    assert state(rated)["outcome"] == {"what": release, "version": "v2"} and "ended" in state(rated)
+
+
+@pytest.mark.usefixtures("promoting")
+def test_what_was_done_with_an_earlier_version_of_the_same_id_keeps_no_candidate_back(
+    rated: Path, policy: Path
+) -> None:
+    before = "2026-11-01T00:00:00+00:00"
+    earlier = {"candidate": "v2", "released": "v1", "started": before}
+    (rated / "trials").mkdir()
+    (rated / "trials" / "one.json").write_text(json.dumps(earlier))
+    run_killed_before_saving("outcome", rated, policy)
+    pointer = {"version": "v1", "history": [{"version": name, "at": before} for name in ("v1", "v2", "v1")]}
+    (rated / "versions" / "released.json").write_text(json.dumps(pointer))
+    assert run(rated, policy) == 0
+    assert Versions(rated).released() == "v2"
 
 
 def test_a_candidate_deleted_by_hand_is_noted_and_the_cycle_ends(rated: Path, policy: Path) -> None:
