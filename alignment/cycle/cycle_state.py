@@ -59,8 +59,8 @@ class Journal:
         write_atomically(self.folder / "state.json", _json(self.state))
 
     def fail(self, failure: Event) -> int:
-        """Keep that the step under way failed; how often it has failed by now."""
-        step = next(step for step in STEPS if step not in self.state)
+        """Keep that the step under way, or after all steps the report, failed; how often it has failed by now."""
+        step = next((step for step in STEPS if step not in self.state), "report")
         failures = [*self.state.get("failures", []), {"at": now(), "step": step, "event": failure.content()}]
         self.save(failures=failures)
         return sum(earlier["step"] == step for earlier in failures)

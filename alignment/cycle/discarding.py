@@ -23,10 +23,11 @@ MOST_FAILURES = 3
 
 
 def discard(journal: Journal, why: Event) -> Event:
-    """End a cycle with its report. Returns what came of it."""
-    journal.save(outcome={"what": "discarded", "why": describe(why), "event": why.content()})
+    """End a cycle with its report. Returns what came of it: if all steps are done, their outcome stays."""
+    discarded = {"what": "discarded", "why": describe(why), "event": why.content()}
+    # Before the report, which may be what cannot be written.
+    journal.save(outcome=journal.state.get("outcome", discarded), ended=now())
     cycle_state.write_report(journal)
-    journal.save(ended=now())
     return cycle_report.outcome_event(journal.number, journal.state)
 
 

@@ -290,6 +290,7 @@ TERMS = {
         "candidates": "候选版本",
         "decisions": "门槛",
         "outcome": "发布",
+        "report": "报告",
     },
     "thumb": {"up": "赞", "down": "踩"},
     "unit": {"points": " 个百分点"},

@@ -14,7 +14,7 @@ from helpers.small_cycle import Killed, run, run_killed_before_saving, state
 from alignment.cycle import candidates, cycle, decisions
 from alignment.errors import DataError, explain
 from alignment.evaluation import comparison
-from assistant.admin import last_run
+from assistant.admin import cycle_report, last_run
 from assistant.registry.versions import Versions
 
 
@@ -80,6 +80,23 @@ def test_a_step_that_fails_again_and_again_ends_the_cycle_and_the_next_begins_an
     assert "no way" in (rated / "cycles" / "1" / "report.md").read_text()
     assert run(rated, policy) == 0
     assert "ended" in state(rated, 2)
+
+
+@pytest.mark.usefixtures("idle")
+def test_a_report_that_cannot_be_written_is_said_and_after_three_times_the_cycle_ends_without_it(
+    rated: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(cycle_report, "markdown", failing(DataError("an odd state")))
+        for _ in range(3):
+            assert run(rated, policy) == 2
+            assert "an odd state" in capsys.readouterr().err
+    ended = state(rated)
+    assert [failure["step"] for failure in ended["failures"]] == ["report"] * 3
+    assert ended["ended"] and ended["outcome"]["what"] == "nothing"
+    # The cycle has learned from its votes: they are not new to the next one.
+    assert run(rated, policy) == 0
+    assert "0 new votes" in capsys.readouterr().out
 
 
 def test_an_unfinished_cycle_is_discarded_and_its_record_and_candidates_stay(
