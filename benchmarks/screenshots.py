@@ -80,7 +80,7 @@ def main() -> None:
             answer = ask(tab, problem.question)
             if number == 0:
                 tab.locator(".thought summary").last.click()
-                tab.screenshot(path=str(options.folder / "thought.png"))
+                tab.screenshot(path=str(options.folder / "thought.png"), animations="disabled")
             thumbs_up += rate(tab, problem, answer)
             tab.get_by_role("button", name=ENGLISH.new_conversation, exact=True).click()
             expect(tab.locator(".welcome")).to_be_visible()
@@ -106,7 +106,7 @@ def main() -> None:
         tab.wait_for_timeout(2_000)  # The page follows a release within two seconds.
         after = ask(tab, problem.question)
         expect(tab.locator(".reply .caption").last).to_have_text("v2")
-        tab.screenshot(path=str(options.folder / "loop.png"))
+        tab.screenshot(path=str(options.folder / "loop.png"), animations="disabled")
         print(f"{problem.question}\nv1: {before}\nv2: {after}")
 
         browser.close()
