@@ -1,9 +1,13 @@
 """`python -m feedback_store forget`: delete a person, a conversation, or what an import added."""
 
 import argparse
+import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from feedback_store.copies_in_home import remove_records, remove_work_folders
 from feedback_store.errors import UnknownImport, UnknownRater
 from feedback_store.importers import MAPPED, SYSTEMS
 from feedback_store.importers.store_writer import rater_id
@@ -56,10 +60,15 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
     else:
         counts = store.forget_conversation(options.conversation)
     print(f"deleted: {counted_rows(counts)}")
-    for record in store.snapshots():
-        for folder in record.folders if record.forgotten_at is not None else ():
-            if folder.exists():
-                print(f"delete this snapshot, it still holds data of somebody forgotten: {folder}")
+    _remove_copies(store, options.home)
+    snapshots = list(_snapshots_to_delete(store))
+    for folder in snapshots:
+        print(f"delete this snapshot, it still holds data of somebody forgotten: {folder}")
+    for cycle in sorted({folder.parent for folder in snapshots if _is_of_unfinished_cycle(folder)}):
+        print(
+            f"cycle {cycle.name} has not ended and learns from its snapshot: end it if it is running, and delete the "
+            "snapshot. The next run then discards this cycle and begins a new one."
+        )
     if versions := store.versions_to_retrain():
         print(f"retrain these versions, they learned from somebody forgotten: {', '.join(versions)}")
     print(
@@ -67,6 +76,37 @@ def forget(store: FeedbackStore, options: argparse.Namespace) -> int:
         "`python -m feedback_store backup URL --home DIR --keep 1` (PostgreSQL: pg_dump), and delete older copies."
     )
     return 0
+
+
+def _remove_copies(store: FeedbackStore, home: Path | None) -> None:
+    """Remove the copies of deleted words that lie in the home, and say which, and which could not be removed."""
+    if home is None:
+        print(
+            "Only this database was reached. Give the home that uses it, by --home, for the copies in its files."
+        )
+        return
+    for copies in (remove_records(store, home), remove_work_folders(home)):
+        for path in copies.removed:
+            print(f"removed copies of what people wrote: {path}")
+        for sentence in copies.left:
+            print(sentence)
+
+
+def _snapshots_to_delete(store: FeedbackStore) -> Iterator[Path]:
+    """Folders of snapshots that hold data of somebody forgotten, as far as they are still there."""
+    for record in store.snapshots():
+        if record.forgotten_at is not None:
+            yield from (folder for folder in record.folders if folder.exists())
+
+
+def _is_of_unfinished_cycle(folder: Path) -> bool:
+    """Whether a snapshot lies in HOME/cycles/NUMBER, in the folder of a cycle that has not ended."""
+    if folder.parent.parent.name != "cycles":
+        return False
+    try:
+        return "ended" not in json.loads((folder.parent / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def _known_subject(store: FeedbackStore, options: argparse.Namespace, rater: str | None) -> str:

@@ -51,11 +51,11 @@ class Chat:
         """
         self.engine = engine
         self.sampling = sampling
-        self.library = Library(store)
+        self.home = registry.home if registry else None
+        self.library = Library(store, self.home)
         trial = TrialFollower(registry.home) if registry else None
         self.in_progress = RepliesInProgress(store, engine, trial, update_seconds)
         self._store = store
-        self.home = registry.home if registry else None
         self._tree = MessageTree(store, self.library)
         self._transcripts = Transcripts(store)
 

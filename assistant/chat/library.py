@@ -5,8 +5,10 @@ one refuse another's. Only a rating may be given by whoever knows a reply's id, 
 it counts as the rating of the one who gives it, and reveals nothing of the conversation.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from assistant.errors import NotHere, NothingToUndo, NotYours, UnknownReason
 from feedback_store import (
@@ -22,6 +24,9 @@ from feedback_store import (
     UnknownRater,
     UnknownReply,
 )
+from feedback_store.copies_in_home import remove_records
+
+log = logging.getLogger(__name__)
 
 REASONS: dict[int, tuple[str, ...]] = {
     1: ("correct", "clear", "helpful", "other"),
@@ -69,8 +74,10 @@ class ConversationTurn:
 class Library:
     """The conversations in a store, for one rater at a time."""
 
-    def __init__(self, store: FeedbackStore) -> None:
+    def __init__(self, store: FeedbackStore, home: Path | None = None) -> None:
+        """`home`: where cycles keep what they asked again; None if there is none."""
         self._store = store
+        self._home = home
 
     # All conversations
 
@@ -86,9 +93,15 @@ class Library:
         self._store.rename(conversation, title)
 
     def delete(self, conversation: str, rater: str) -> None:
-        """Delete it with all its replies and ratings; nothing will be trained on it. Raises ConversationError."""
+        """Delete it with all its replies and ratings, and what cycles kept of them; no later snapshot has them.
+
+        Raises ConversationError.
+        """
         self.owned(conversation, rater)
         self._store.forget_conversation(conversation)
+        if self._home is not None:
+            for sentence in remove_records(self._store, self._home).left:
+                log.warning("%s", sentence)
 
     # One conversation
 

@@ -108,6 +108,45 @@ def test_forget_names_every_folder_of_a_snapshot(home: Path, capsys: pytest.Capt
     assert all(f"somebody forgotten: {folder}\n" in printed for folder in folders)
 
 
+@pytest.mark.parametrize("by", ["rater", "conversation"])
+def test_forget_removes_copies_from_the_home(home: Path, by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with FeedbackStore.open_home(home) as store:
+        (conversation,) = store.conversations("ann")
+    work = home / "training" / "correct" / "0a"
+    work.mkdir(parents=True)
+    probes = home / "cycles" / "1" / "probes-v2.json"
+    probes.parent.mkdir(parents=True)
+    probes.write_text(json.dumps([{"asked": "What is Ann's street?", "correction": "Rose Lane 5"}]))
+    subject = ["ann"] if by == "rater" else ["--conversation", conversation.id]
+    assert main(["forget", *subject, "--yes", "--home", str(home)]) == 0
+    printed = capsys.readouterr().out
+    assert f"removed copies of what people wrote: {probes}\n" in printed
+    assert f"removed copies of what people wrote: {work}\n" in printed
+    assert json.loads(probes.read_text()) == [] and not work.exists()
+
+
+def test_forget_without_a_home_says_that_its_files_were_not_reached(
+    home: Path, place: Path | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = place if isinstance(place, str) else f"sqlite:///{home / 'feedback.db'}"
+    assert main(["forget", "ann", "--yes", "--store-url", url]) == 0
+    assert "Only this database was reached" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("state", "named"), [({"number": 7}, True), ({"ended": "yes"}, False)])
+def test_forget_names_a_cycle_that_would_go_on_with_a_snapshot_of_somebody_forgotten(
+    home: Path, state: dict[str, object], named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyarrow")
+    cycle = home / "cycles" / "7"
+    cycle.mkdir(parents=True)
+    (cycle / "state.json").write_text(json.dumps(state))
+    for name in ("snapshot", "own"):
+        assert main(["snapshot", "--home", str(home), "--folder", str(cycle / name)]) == 0
+    assert main(["forget", "ann", "--yes", "--home", str(home)]) == 0
+    assert capsys.readouterr().out.count("cycle 7 has not ended") == named
+
+
 def import_sample(home: Path, system: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Import the sample of a system, and return the id of the import."""
     (path,) = SAMPLES.glob(f"{system}.*")

@@ -16,6 +16,7 @@ from helpers import warm_process
 from helpers.feedback import rate_replies
 from helpers.running_app import ROOT
 from helpers.small_cycle import run, run_killed_before_saving, state, write_policy
+from helpers.store_fixtures import one_turn
 
 from alignment.cycle.cycle_lock import cycle_lock, process_identity
 from alignment.live import live_run
@@ -23,6 +24,7 @@ from assistant.events.event import Event
 from assistant.registry import live_comparison
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
+from feedback_store.__main__ import main as feedback_store
 
 
 @pytest.mark.usefixtures("promoting")
@@ -118,6 +120,28 @@ def test_a_cycle_whose_snapshot_is_gone_is_ended_with_its_record_and_the_next_on
     assert "There is no snapshot" in (rated / "cycles" / "1" / "report.md").read_text()
     # What it was to learn from is new to the next one.
     assert state(rated, 2)["new_votes"] == 24 and "ended" in state(rated, 2)
+
+
+@pytest.mark.parametrize("key", ["planned", "decisions"])
+def test_a_cycle_goes_on_after_somebody_was_forgotten_and_ends_once_its_snapshot_is_deleted(
+    rated: Path, policy: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_killed_before_saving(key, rated, policy)
+    with FeedbackStore.open_home(rated) as store:
+        one_turn(store, "ann")
+    assert feedback_store(["forget", "ann", "--yes", "--home", str(rated)]) == 0
+    assert not [*rated.glob("cycles/1/answers-*"), *rated.glob("training/*/*")]
+    assert "has not ended" not in capsys.readouterr().out  # ann came after its snapshot
+    if key == "decisions":
+        assert run(rated, policy) == 0
+        assert len(state(rated)["decisions"]) == 1 and "ended" in state(rated)
+        return
+    assert feedback_store(["forget", "tester", "--yes", "--home", str(rated)]) == 0
+    assert "cycle 1 has not ended" in capsys.readouterr().out
+    for snapshot in ("snapshot", "own"):
+        shutil.rmtree(rated / "cycles" / "1" / snapshot)
+    assert run(rated, policy) == 0
+    assert state(rated)["outcome"]["what"] == "discarded" and state(rated)["ended"]
 
 
 def test_thumbs_that_came_between_a_snapshot_and_a_kill_do_not_stop_the_cycle(

@@ -7,8 +7,10 @@ from helpers.feedback import rate_replies
 from helpers.small_cycle import rated_home, run, state, write_policy
 
 from alignment.cycle.probing import probes_file
+from assistant.admin import cycle_records
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
+from feedback_store.copies_in_home import remove_records
 from feedback_store.rows import unpaired_rows
 
 QUICK = {"min_steps": 1, "epochs": 0.1, "near": 2, "far": 0, "anchors_an_update": 1}
@@ -41,3 +43,10 @@ def test_a_cycle_learns_corrections_and_probes_them_with_the_liked_replies(
     probes = json.loads(probes_file(home / "cycles" / "1", "v2").read_text(encoding="utf-8"))
     assert [(probe["asked"], probe["correction"]) for probe in probes] == list(asked.items())
     assert all(probe["wrong"] == "Rio." and probe["held_before"] is False for probe in probes)
+    # As far as people are forgotten, so are these copies of what they wrote.
+    with FeedbackStore.open_home(home) as store:
+        answers = sorted((home / "cycles" / "1").glob("answers-*.json"))
+        assert answers and remove_records(store, home).removed == answers
+        store.forget("tester")
+        assert len(remove_records(store, home).removed) == 1
+    assert cycle_records.probes(home, 1, "v2") == []

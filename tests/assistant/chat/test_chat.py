@@ -1,6 +1,7 @@
 """A chat on the starter: replies are stored whole, whatever ends them, and raters see only their own conversations."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -319,3 +320,22 @@ def test_updates_are_frequent_for_a_few_replies_and_rarer_for_many(chat: Chat) -
         chat.in_progress._stops = {str(number): asyncio.Event() for number in range(replies)}
         pauses.append(chat.in_progress.pause())
     assert pauses == pytest.approx([0.05, 0.05, 0.2, 0.5])
+
+
+async def test_a_deleted_conversation_is_gone_from_what_cycles_asked_again(
+    engine: TransformersEngine, store: FeedbackStore, home: Path
+) -> None:
+    chat = Chat(store, engine, SAMPLING, Versions(home))
+    library = chat.library
+    kept, deleted = await ask(chat, "What is 12 + 7?"), await ask(chat, "What is my name?")
+    library.correct(kept.reply_id, "19", "ann")
+    library.correct(deleted.reply_id, "Ann Lee", "ann")
+    probes = home / "cycles" / "1" / "probes-v2.json"
+    probes.parent.mkdir(parents=True)
+    rows = [
+        {"asked": "What is 12 + 7?", "correction": "19"},
+        {"asked": "What is my name?", "correction": "Ann Lee"},
+    ]
+    probes.write_text(json.dumps(rows), encoding="utf-8")
+    library.delete(deleted.conversation, "ann")
+    assert json.loads(probes.read_text(encoding="utf-8")) == rows[:1]
