@@ -1,4 +1,4 @@
-"""Rows of JSON Lines files: reading them, checking their messages, and the hash of training rows."""
+"""Rows of JSON Lines files: reading them, checking their messages, and their hash."""
 
 import hashlib
 import json

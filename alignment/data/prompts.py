@@ -4,12 +4,12 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from alignment.data.feedback_rows import feedback_rows
-from alignment.data.json_lines import parse_messages, read_json_lines
+from alignment.data.json_lines import parse_messages, read_json_lines, rows_hash
 from alignment.data.served_ids import are_ours, readable
 from alignment.data.splits import is_held_out
 from alignment.errors import DataError
@@ -173,6 +173,11 @@ def from_suite(kinds: Sequence[str], count: int, thinking: Thinking, seed: int) 
     ]
     mixed = (each for turn in itertools.zip_longest(*queues) for each in turn if each is not None)
     return list(itertools.islice(mixed, count))
+
+
+def prompts_hash(prompts: Sequence[RolloutPrompt]) -> str:
+    """SHA-256 of prompts in order, as hexadecimal, with what their answers are checked for."""
+    return rows_hash(map(asdict, prompts))
 
 
 def _rotated(tasks: Sequence[Task], share: float) -> list[Task]:

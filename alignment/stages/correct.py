@@ -212,13 +212,12 @@ def main(arguments: list[str]) -> str | None:
         )
         return None
 
-    data_hash = rows_hash(data.training)
+    liked = liked_replies(location, data.used, tokenizer, window) if recipe.anchor_weight else []
+    data_hash = rows_hash([*data.training, *({"liked": row} for row in liked)])
     work = work_folder(parent, location, "correct", recipe, run, data_hash)
     anchors = anchoring.read_anchors(work)
     if anchors is None:
-        anchors = make_anchors(
-            parent, data.used, liked_replies(location, data.used, tokenizer, window), recipe
-        )
+        anchors = make_anchors(parent, data.used, liked, recipe)
         anchoring.write_anchors(anchors, work)
     model, _ = trainable_model(parent, recipe, full=False, needs_reference=True)
     metrics = train(model, tokenizer, data.training, recipe, work, anchors, run)

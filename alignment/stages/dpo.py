@@ -197,7 +197,8 @@ def main(arguments: list[str]) -> str | None:
         return None
 
     data_hash = rows_hash(
-        {"pair": [pair.prompt_ids, pair.chosen_ids, pair.rejected_ids]} for pair in data.training
+        {"pair": [pair.prompt_ids, pair.chosen_ids, pair.rejected_ids]}
+        for pair in [*data.training, *data.held_out]
     )
     work = work_folder(parent, location, "dpo", recipe, run, data_hash)
     metrics = train(model, tokenizer, data.training, recipe, work, data.held_out, run, reference)

@@ -201,7 +201,10 @@ def main(arguments: list[str]) -> str | None:
         )
         return None
 
-    data_hash = rows_hash({"reply": row.reply_id, "label": row.label} for row in data.training)
+    data_hash = rows_hash(
+        {"reply": [row.prompt_ids, row.completion_ids], "label": row.label}
+        for row in [*data.training, *data.held_out]
+    )
     work = work_folder(parent, location, "kto", recipe, run, data_hash)
     metrics = train(model, tokenizer, data.training, recipe, work, data.held_out, run, reference)
     return write_version(

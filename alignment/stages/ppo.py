@@ -227,7 +227,7 @@ def main(arguments: list[str]) -> str | None:
         dry_run.report_rollouts(ppo, len(data.training), sample)
         return None
 
-    data_hash = rows_hash({"messages": item.messages, "think": item.think} for item in data.training)
+    data_hash = prompt_data.prompts_hash([*data.training, *data.held_out])
     judges = [
         [version, parent.versions.open(version).manifest.files]
         for version in (recipe.reward, recipe.watch_reward)

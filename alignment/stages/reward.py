@@ -290,7 +290,9 @@ def main(arguments: list[str]) -> str | None:
         )
         return None
 
-    data_hash = rows_hash({"judged": [row.first, row.second, row.sign]} for row in data.training)
+    data_hash = rows_hash(
+        {"judged": [row.first, row.second, row.sign]} for row in [*data.training, *data.held_out]
+    )
     work = work_folder(parent, location, "reward", recipe, run, data_hash)
     if recipe.head_only:
         metrics = train_head(model, data.training, data.held_out)

@@ -261,7 +261,7 @@ def main(arguments: list[str]) -> str | None:
         )
         return None
 
-    data_hash = rows_hash({"messages": item.messages, "think": item.think} for item in data.training)
+    data_hash = prompt_data.prompts_hash(data.training)
     judge = parent.versions.open(recipe.reward).manifest.files if recipe.reward else {}
     fingerprint = rows_hash([{"prompts": data_hash, "judge": judge}])
     work = work_folder(parent, location, "rloo", recipe, run, fingerprint)

@@ -47,7 +47,8 @@ def work_folder(
     """The folder of a stage's checkpoints until its version is written: HOME/training/STAGE/FINGERPRINT.
 
     The fingerprint covers everything that decides the weights, so that the same command continues after a crash, and no
-    other run ever continues its checkpoints. `data` is the hash of the training rows. Raises LockError if the same
+    other run ever continues its checkpoints. `data` is the hash of all rows that decide them: those that are learned
+    from, held-out ones that choose the weights to keep, and replies that become anchors. Raises LockError if the same
     command is running in another process.
     """
     manifest = parent.version.manifest
