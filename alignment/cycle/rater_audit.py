@@ -29,7 +29,8 @@ LEVEL = 0.01
 MINIMUM = 10
 """Number of votes or texts below which a rater is not judged."""
 FLOOD_SHARE = 3.0
-"""Multiple of an equal share of votes that counts as a flood; half of all votes always does."""
+"""Multiple of an equal share of votes that counts as a flood; half of all votes always does. Of two raters, one nearly
+always gives half, so that a share says nothing unless there are three."""
 REVERSED = 0.6
 """Share of thumbs in one direction by a rater, and in the other direction by all others, that counts as reversed.
 People are kind or strict by nature, so that a difference alone says nothing."""
@@ -85,7 +86,7 @@ def find(votes: Sequence[CastVote], judged: Mapping[str, tuple[int, int]] | None
 def disagreeing_with_others(votes: Sequence[CastVote]) -> list[Suspect]:
     """Raters who vote against the majority of the others on shared texts, more often than by chance."""
     values_by_text: dict[str, dict[str, int]] = defaultdict(dict)
-    for (rater, text), value in _last_votes(votes).items():
+    for (rater, text), value in last_votes(votes).items():
         values_by_text[text][rater] = value
     agreed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for values in values_by_text.values():
@@ -144,7 +145,7 @@ def floods(votes: Sequence[CastVote]) -> list[Suspect]:
         share = count / len(votes)
         equal = 1 / len(counts)
         reasons = []
-        if len(counts) > 1 and count >= MINIMUM and equal < share >= min(FLOOD_SHARE * equal, 0.5):
+        if len(counts) > 2 and count >= MINIMUM and share >= min(FLOOD_SHARE * equal, 0.5):
             reasons.append(
                 Event.of("rater_share", count=count, of=len(votes), share=share, raters=len(counts))
             )
@@ -177,7 +178,7 @@ def copies(votes: Sequence[CastVote]) -> list[Suspect]:
         if count >= MINIMUM:
             suspects.append(_suspect(rater, "copies", Event.of("rater_repeats", count=count)))
     values: dict[str, dict[str, int]] = defaultdict(dict)
-    for (rater, text), value in _last_votes(votes).items():
+    for (rater, text), value in last_votes(votes).items():
         values[rater][text] = value
     majority: Counter[str] = Counter()
     for by_text in values.values():
@@ -216,6 +217,6 @@ def _suspect(rater: str, what: Finding, event: Event) -> Suspect:
     return Suspect(rater, what, event, describe(event))
 
 
-def _last_votes(votes: Sequence[CastVote]) -> dict[tuple[str, str], int]:
+def last_votes(votes: Sequence[CastVote]) -> dict[tuple[str, str], int]:
     """The last vote of each rater on each text, by rater and text."""
     return {(vote.rater, vote.text): vote.value for vote in sorted(votes, key=lambda vote: vote.at)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from alignment.cycle.rater_audit import CastVote
+from alignment.cycle.rater_audit import CastVote, last_votes
 from alignment.data import served_ids
 from alignment.data.splits import half_of
 from alignment.scoring import reward_model
@@ -42,7 +42,8 @@ def agreement(
 
     `judges`: versions of reward models by the half of the prompts that they learned from. A score above the median of
     all thumbs of the other half counts as a thumb up, so that a reward model whose scores are all low does not seem to
-    disagree with a rater who likes much.
+    disagree with a rater who likes much. A score at the median says neither, and is not counted. The last thumb of a
+    rater on each text counts once: twelve on one greeting are one judgement.
     """
     agreed: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     versions = Versions(home)
@@ -55,11 +56,15 @@ def agreement(
         unseen = _readable(others, load_tokenizer(judge.manifest.base, home), scorer.window)
         if not unseen:
             continue
-        scores = scorer([ids for _, ids in unseen])
-        middle = median(scores)
-        for (vote, _), score in zip(unseen, scores, strict=True):
-            agreed[vote.rater][0] += (score > middle) is (vote.value > 0)
-            agreed[vote.rater][1] += 1
+        # Each text is scored once, because in another batch its score may differ in the last digits.
+        ids_by_text = {vote.text: ids for vote, ids in unseen}
+        scores = dict(zip(ids_by_text, scorer(list(ids_by_text.values())), strict=True))
+        votes = last_votes([vote for vote, _ in unseen])
+        middle = median(scores[text] for _, text in votes)
+        for (rater, text), value in votes.items():
+            if scores[text] != middle:
+                agreed[rater][0] += (scores[text] > middle) is (value > 0)
+                agreed[rater][1] += 1
     return {rater: (right, of) for rater, (right, of) in agreed.items()}
 
 

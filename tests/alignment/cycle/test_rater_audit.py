@@ -89,6 +89,21 @@ def test_the_only_rater_of_a_home_is_no_flood() -> None:
     assert find([CastVote("me", f"text{n}", 1, 60.0 * n) for n in range(300)]) == []
 
 
+def test_neither_of_two_raters_is_a_flood_by_their_share() -> None:
+    def votes(counts: dict[str, int]) -> list[CastVote]:
+        return [
+            CastVote(rater, f"{rater}'s text {n}", 1 if n % 2 else -1, 100.0 * n)
+            for rater, count in counts.items()
+            for n in range(count)
+        ]
+
+    assert find(votes({"ann": 13, "bob": 12})) == find(votes({"ann": 40, "bob": 4})) == []
+    # Half of all votes is a lot once there are three.
+    (suspect,) = find(votes({"ann": 13, "bob": 7, "cem": 6}))
+    assert (suspect.rater, suspect.what) == ("ann", "flood")
+    assert find(votes({"ann": 12, "bob": 7, "cem": 6})) == []
+
+
 def test_copies_of_one_text_and_of_another_rater_are_named() -> None:
     calm = honest(5, 20, noise=0.3)
     again = [CastVote("again", "text0", 1, 1e6 + 60.0 * n) for n in range(12)]
