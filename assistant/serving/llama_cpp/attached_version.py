@@ -84,8 +84,7 @@ class AttachedVersion:
                         position = now
                         yield Chunk([], None, waiting=now)
                     continue
-                reason = request.finish_reason
-                ids, logprobs = request.take()
+                ids, logprobs, reason = request.take()
                 if request.error is not None:
                     raise EngineError(f"The reply failed: {request.error}. Send the message again.")
                 if ids or reason:

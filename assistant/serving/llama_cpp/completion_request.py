@@ -44,14 +44,18 @@ class CompletionRequest:
         """Tokens of the cache that it may fill."""
         return len(self.prompt_ids) + self.limit
 
-    def take(self) -> tuple[list[int], tuple[Logprob, ...]]:
-        """The tokens that have come since the last call."""
+    def take(self) -> tuple[list[int], tuple[Logprob, ...], Any]:
+        """The tokens that have come since the last call, and the finish reason; None while more may come.
+
+        Together, because the signal of what has come is cleared here: an end that came after the reason was read and
+        before this would never be seen.
+        """
         with self._lock:
             ids, self._new_ids = self._new_ids, []
             logprobs, self._new_logprobs = self._new_logprobs, []
             self._signalled = False
             self.changed.clear()
-            return ids, tuple(logprobs)
+            return ids, tuple(logprobs), self.finish_reason
 
     def generate(self, complete: Complete) -> None:
         """Draw the completion; called on a thread of its own."""
