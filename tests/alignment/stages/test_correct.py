@@ -81,6 +81,7 @@ def test_anchors_think_where_the_corrected_replies_did(
     assert {think for (think, _), ids in rendered.items() if ids in prompts} == asked
 
 
+@pytest.mark.slow
 def test_a_correction_is_learned_in_words_that_nobody_typed(tmp_path: Path) -> None:
     home = tmp_path / "home"
     version_to_serve(home, "starter")

@@ -114,7 +114,7 @@ def test_an_update_does_not_depend_on_how_its_batch_is_split(
     for module in (kto, dpo, reward, sft, parent_version, processes):
         monkeypatch.setattr(module, "fast_bfloat16", lambda: False)
     results = []
-    for tokens, checkpointing in ((1, False), (100, True), (100_000, False)):
+    for tokens, checkpointing in ((1, True), (100_000, False)):
         plan = MemoryPlan(tokens, checkpointing, 0)
         for module in (kto, dpo, reward, sft):
             monkeypatch.setattr(module, "plan_for", lambda *_, plan=plan, **__: plan)
@@ -124,8 +124,7 @@ def test_an_update_does_not_depend_on_how_its_batch_is_split(
         model, metrics = stage(parent, home)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         results.append((trained, metrics))
-    (expected, expected_metrics), *others = results
-    for trained, metrics in others:
-        assert metrics["held_out_loss"] == pytest.approx(expected_metrics["held_out_loss"], rel=1e-4)
-        for name, weight in expected.items():
-            assert torch.allclose(trained[name], weight, atol=2e-4), name
+    (expected, expected_metrics), (trained, metrics) = results
+    assert metrics["held_out_loss"] == pytest.approx(expected_metrics["held_out_loss"], rel=1e-4)
+    for name, weight in expected.items():
+        assert torch.allclose(trained[name], weight, atol=2e-4), name
