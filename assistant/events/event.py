@@ -45,6 +45,14 @@ TERM_TYPES = (
 
 _COMPARED: dict[str, ParameterType] = {"candidate": "text", "released": "text"}
 _ERROR_AT: dict[str, ParameterType] = {"path": "text", "error": "text"}
+_EVIDENCE: dict[str, ParameterType] = {
+    "prompts": "count",
+    "needed_prompts": "count",
+    "corrections": "count",
+    "needed_corrections": "count",
+    "judgements": "count",
+    "needed_judgements": "count",
+}
 _ARM: dict[str, ParameterType] = {
     "up": "count",
     "votes": "count",
@@ -210,6 +218,8 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "plan_stage_lacks": {"stage": "stage", "why": "event"},
     "plan_ppo": {"needed": "number"},
     "plan_wrote_nothing": {},
+    "nothing_could_decide": _EVIDENCE,
+    "people_would_decide": _EVIDENCE,
     # Rater audit
     "rater_suspect": {"rater": "text", "finding": "finding", "reason": "event"},
     "rater_disagrees": {"whom": "whom", "right": "count", "of": "count", "p": "number"},

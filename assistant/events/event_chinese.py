@@ -164,6 +164,13 @@ TEMPLATES = {
     "plan_stage_lacks": "{stage}：不会运行：{why}",
     "plan_ppo": "ppo：如果奖励模型在留出评价上的正确率超过 {needed:percent}%，就会运行",
     "plan_wrote_nothing": "只是预览，没有写入任何东西",
+    "nothing_could_decide": "目前没有什么能证明候选版本更好，所以它会被搁置："
+    "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
+    "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件。"
+    "在策略中写上 `cycle.undecided: trial`，就改由人们来决定",
+    "people_would_decide": "目前没有什么能证明候选版本更好，所以会由人们在在线对比中决定："
+    "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
+    "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件",
     # 评价者检查
     "rater_suspect": "值得留意：{rater}，{finding}：{reason}",
     "rater_disagrees": "{of} 个评价中只有 {right} 个与{whom}一致（p = {p:.1g}）：是否把赞踩弄反了？",

@@ -177,6 +177,13 @@ TEMPLATES = {
     "plan_stage_lacks": "{stage}: would not run: {why}",
     "plan_ppo": "ppo: would run if a reward model is right on more than {needed:percent} % of held-out votes",
     "plan_wrote_nothing": "dry run: nothing was written",
+    "nothing_could_decide": "nothing could show yet that a candidate is better, so it would be held. There are prompts "
+    "with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of {needed_corrections}; thumbs "
+    "and pairs for reward models: {judgements} of {needed_judgements}; and no suite. With `cycle.undecided: trial` in "
+    "the policy people decide instead",
+    "people_would_decide": "nothing could show yet that a candidate is better, so people would decide in a live "
+    "comparison. There are prompts with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of "
+    "{needed_corrections}; thumbs and pairs for reward models: {judgements} of {needed_judgements}; and no suite",
     # Rater audit
     "rater_suspect": "suspect: {rater}, {finding}: {reason}",
     "rater_disagrees": "agrees with {whom} on {right} of {of:#vote|votes} (p = {p:.1g}): flipped labels?",

@@ -1,7 +1,9 @@
 """A cycle of a model that is not the starter: judges, held-out votes, general questions and texts, and plain words."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 from helpers.feedback import apples, rate_replies
 from helpers.small_cycle import SMALL, run, state
@@ -62,3 +64,26 @@ def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
     assert f"In plain words, {decision['candidate']} beside v1." in report
     assert f"- {measures['a']['version']} is right on" in report and "\n- together: " in report
     assert Versions(home).released() == "v1" or decision["verdict"] == "promote"
+
+
+def test_a_dry_run_says_that_nothing_could_show_yet_that_a_candidate_is_better(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate_replies(tiny_home(home), apples(80))
+
+    def planned(**sections: dict[str, Any]) -> str:
+        policy = tmp_path / "policy.yaml"
+        policy.write_text(yaml.safe_dump(sections))
+        assert run(home, policy, "--dry-run") == 0
+        return capsys.readouterr().out
+
+    by_default = planned()
+    assert "so it would be held. There are prompts with held-out votes: " in by_default
+    assert " of 30; corrections: 0 of 6; " in by_default
+    assert "people would decide in a live comparison" in planned(cycle={"undecided": "trial"})
+    for enough in (
+        {"cycle": {"minimum_judgements": 10}},
+        {"gate": {"minimum_prompts": 2}},
+        {"evaluate": {"suite": "starter"}},
+    ):
+        assert "nothing could show yet" not in planned(**enough)
