@@ -149,7 +149,8 @@ def _begin(home: Path, policy: Policy, earlier: list[Journal], released: str) ->
             emit(Event.of("cycle_too_little_feedback", votes=new, needed=needed, missing=needed - new))
             return None
         plan = CandidatePlan.of_store(store, policy.rule, released)
-        obstacles, lack = plan.obstacles(policy.cycle), _lack_of_evidence(home, policy, store, plan)
+        obstacles = plan.obstacles(policy.cycle)
+        lack = None if obstacles else _lack_of_evidence(home, policy, store, plan)
     if obstacles:
         lacks = [Event.of("stage_not_run", stage=stage, why=why) for stage, why in obstacles.items()]
         emit(Event.of("cycle_nothing_to_train", votes=new, lacks=lacks))

@@ -18,13 +18,10 @@ def lack_of_evidence(store: FeedbackStore, policy: Policy, plan: CandidatePlan, 
     """
     if policy.evaluate.suite or is_of_starter(policy.evaluate, base):
         return None
+    if plan.whole.corrections >= policy.gate.minimum_probes or plan.missing(policy.cycle)["reward"] is None:
+        return None
     prompts = _prompts_with_votes(store, policy)
-    judgements = plan.whole.thumbs + plan.whole.pairs
-    if (
-        prompts >= policy.gate.minimum_prompts
-        or plan.whole.corrections >= policy.gate.minimum_probes
-        or plan.missing(policy.cycle)["reward"] is None
-    ):
+    if prompts >= policy.gate.minimum_prompts:
         return None
     return Event.of(
         "people_would_decide" if policy.cycle.undecided == "trial" else "nothing_could_decide",
@@ -32,7 +29,7 @@ def lack_of_evidence(store: FeedbackStore, policy: Policy, plan: CandidatePlan, 
         needed_prompts=policy.gate.minimum_prompts,
         corrections=plan.whole.corrections,
         needed_corrections=policy.gate.minimum_probes,
-        judgements=judgements,
+        judgements=plan.whole.thumbs + plan.whole.pairs,
         needed_judgements=policy.cycle.minimum_judgements,
     )
 
