@@ -10,9 +10,7 @@ Nothing here raises an OSError: the words in the store are deleted already, and 
 
 import contextlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +21,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+from feedback_store.atomic_files import write_atomically
 from feedback_store.store.open_store import FeedbackStore
 
 
@@ -66,7 +65,7 @@ def remove_records(store: FeedbackStore, home: Path) -> RemovedCopies:
             continue
         if kept != content:
             with copies.removing(path):
-                _replace(path, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
+                write_atomically(path, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
     return copies
 
 
@@ -111,17 +110,3 @@ def _in_use(folder: Path) -> bool:
     except OSError:
         return True
     return False
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file's content, so that readers see either the old or the new text, whole."""
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

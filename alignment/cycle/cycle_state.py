@@ -15,7 +15,8 @@ from assistant.admin import cycle_records, cycle_report
 from assistant.admin.cycle_records import STEPS
 from assistant.events.describe import describe
 from assistant.events.event import Event
-from assistant.registry.versions import now, write_atomically
+from assistant.registry.versions import now
+from feedback_store.atomic_files import write_atomically
 
 State = dict[str, Any]
 

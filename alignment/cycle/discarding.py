@@ -14,8 +14,9 @@ from assistant.admin import cycle_records, cycle_report
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
-from assistant.registry.versions import now, write_atomically
+from assistant.registry.versions import now
 from feedback_store import SnapshotError
+from feedback_store.atomic_files import write_atomically
 from feedback_store.rows import snapshot
 
 MOST_FAILURES = 3

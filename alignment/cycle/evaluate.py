@@ -36,10 +36,11 @@ from assistant.admin.plain_words import in_words
 from assistant.bases.base import STARTER
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import Version, Versions, write_atomically
+from assistant.registry.versions import Version, Versions
 from assistant.serving.loading import load_for_serving
 from assistant.settings import default_home, default_model
 from feedback_store import FeedbackStore, rows
+from feedback_store.atomic_files import write_atomically
 from feedback_store.database.store_location import has_store
 
 

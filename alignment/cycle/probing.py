@@ -16,8 +16,8 @@ from alignment.evaluation.aligned_table import aligned, cut
 from alignment.evaluation.measures import MeasurePair, measure_pair
 from alignment.evaluation.retention import surprises
 from assistant.events.event import Event
-from assistant.registry.versions import write_atomically
 from assistant.serving.loading import Loaded
+from feedback_store.atomic_files import write_atomically
 from feedback_store.rows.snapshot import Snapshot
 
 MOST = 200

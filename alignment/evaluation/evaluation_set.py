@@ -24,9 +24,10 @@ from alignment.suites.starter_suite import STARTER_FIXED_TEXTS, select_tasks, st
 from alignment.suites.task_file import Task, read_lines, read_tasks
 from assistant.bases.base import STARTER, Base
 from assistant.bases.card_lookup import card_of
-from assistant.registry.versions import Versions, write_atomically
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded
+from feedback_store.atomic_files import write_atomically
 
 STARTER_PRIMARY = ("word_two_step", "word_three_step", "multiplication_hard")
 """Kinds of the starter's tasks that may show that a candidate is better."""

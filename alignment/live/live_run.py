@@ -27,9 +27,10 @@ from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.registry import live_comparison
 from assistant.registry.live_comparison import Trial, arm
-from assistant.registry.versions import Versions, now, write_atomically
+from assistant.registry.versions import Versions, now
 from assistant.settings import default_home
 from feedback_store import FeedbackStore, StoreError
+from feedback_store.atomic_files import write_atomically
 
 POINTS = 200
 """Maximum number of points of a course that are saved for plotting."""

@@ -32,8 +32,8 @@ from alignment.training.output_version import libraries, save_adapter
 from alignment.training.parent_version import new_adapter_of
 from alignment.training.sizes import for_size
 from assistant.bases.base import STARTER, STARTER_FOLDER, Base, folder_hash
-from assistant.registry.versions import write_atomically
 from assistant.serving.peft_compat import name_base
+from feedback_store.atomic_files import write_atomically
 
 TOKENIZER_TEXTS = 40_000
 """Number of documents, and of rows, that the tokenizer learns its merges from."""

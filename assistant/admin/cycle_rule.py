@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from assistant.events.event import Event
-from assistant.registry.versions import write_atomically
 from feedback_store import FeedbackStore, StoreError, rows
+from feedback_store.atomic_files import write_atomically
 from feedback_store.rows import Rules, snapshot
 
 STAGES = ("correct", "dpo", "kto", "ppo")

@@ -22,8 +22,9 @@ from assistant.events.describe import describe
 from assistant.events.event import Event, event_from_line, text_event
 from assistant.missing_packages import TRAINING, missing
 from assistant.registry import live_comparison
-from assistant.registry.versions import now, write_atomically
+from assistant.registry.versions import now
 from feedback_store import FeedbackStore, StoreError
+from feedback_store.atomic_files import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 
 from assistant.events.event import Event, event_from
-from assistant.registry.versions import now, write_atomically
+from assistant.registry.versions import now
+from feedback_store.atomic_files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from assistant.errors import SettingsError
 from assistant.events.event import Event
-from assistant.registry.versions import write_atomically
+from feedback_store.atomic_files import write_atomically
 from feedback_store.database.write_lock import WriteLock
 
 FILE = "trial.json"

@@ -27,6 +27,7 @@ from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
+from feedback_store.atomic_files import flush, write_atomically
 from feedback_store.database.write_lock import WriteLock
 from feedback_store.hashing import sha256_file
 
@@ -205,7 +206,7 @@ class Versions:
         (staged / "manifest.json").write_text(_json(content), encoding="utf-8")
         staged.chmod(0o755)
         for path in [*files.values(), staged / "manifest.json"]:
-            _flush(path)
+            flush(path)
         target = self.folder / manifest.id
         try:
             # Renaming onto a folder that holds files fails, so two writers of one id cannot both win.
@@ -214,7 +215,7 @@ class Versions:
             if target.exists():
                 raise self._exists(manifest.id) from error
             raise
-        _flush(self.folder)
+        flush(self.folder)
         with self._releasing:
             given = sorted(self._given(), key=lambda name: int(name[1:]))
             write_atomically(self.folder / _GIVEN, _json(given))
@@ -292,21 +293,6 @@ class Versions:
             ) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content so that readers see either the old or the new text, whole."""
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    _flush(path.parent)
-
-
 def now() -> str:
     """The present moment in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -318,12 +304,3 @@ def _json(content: Any) -> str:
 
 def _damaged(folder: Path, why: Event) -> Event:
     return Event.of("version_damaged", version=folder.name, home=str(folder.parent), why=why)
-
-
-def _flush(path: Path) -> None:
-    # A rename is durable only once the files and the folder that names them have reached the disk.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

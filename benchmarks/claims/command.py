@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alignment.training.output_version import libraries
-from assistant.registry.versions import write_atomically
 from assistant.serving.loading import quiet_libraries
 from benchmarks import ROOT
 from benchmarks.claims import (
@@ -41,6 +40,7 @@ from benchmarks.claims import (
 )
 from benchmarks.claims.claim import Measured
 from benchmarks.claims.context import Context
+from feedback_store.atomic_files import write_atomically
 
 CLAIMS = {
     "word_chain": word_chain,

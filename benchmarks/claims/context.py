@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Versions, write_atomically
+from assistant.registry.versions import Versions
 from assistant.serving.loading import Loaded, load_for_serving
+from feedback_store.atomic_files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from assistant.page.i18n.languages import TOUR_LANGUAGES
-from assistant.registry.versions import write_atomically
 from benchmarks.claims.claim import LANGUAGES, Language, Report, Text
 from benchmarks.claims.plots import save
+from feedback_store.atomic_files import write_atomically
 
 Result = dict[str, Any]
 """A claim's file: what was measured, by which command, when, on which machine, and the log of its parts."""

@@ -29,11 +29,12 @@ from alignment.scoring import reward_model
 from alignment.starter.suite_files import KINDS, suite
 from alignment.suites.task_file import Task
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Versions, write_atomically
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import load_for_serving, quiet_libraries
 from benchmarks import ROOT
 from benchmarks.loop.simulated_people import People, chat_and_rate, likes
+from feedback_store.atomic_files import write_atomically
 
 HABIT, SKILL = "word_two_step", "word_three_step"
 DIRECT = ("comparison", "concept", "division", "identity", "outside", "smalltalk")

@@ -30,11 +30,11 @@ from alignment.cycle import cycle_state
 from alignment.evaluation.answering import answer
 from alignment.starter.suite_files import suite
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import write_atomically
 from assistant.serving.loading import load_for_serving, quiet_libraries
 from benchmarks import ROOT
 from benchmarks.loop.simulated_people import People, chat_and_rate
 from feedback_store import FeedbackStore
+from feedback_store.atomic_files import write_atomically
 from feedback_store.stats.intervals import wilson
 
 POLICY: dict[str, Any] = {"cycle": {"stages": ["kto"], "minimum_judgements": 100}}

@@ -19,12 +19,12 @@ from typing import Any
 from alignment.data.splits import is_held_out
 from assistant.bases.base_source import fetched_folder
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import write_atomically
 from assistant.serving import prompt
 from assistant.serving.loading import load_tokenizer
 from benchmarks import ROOT
 from benchmarks.training.rated_home import rate_rows, write_rows
 from benchmarks.training.stage_speed import SIDES, measured, medians
+from feedback_store.atomic_files import write_atomically
 
 STAGES = ("kto", "dpo")
 BATCH, RATE, RANK, SEED = 8, 1e-4, 16, 1

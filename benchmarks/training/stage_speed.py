@@ -22,7 +22,6 @@ from typing import Any
 from alignment.data.raw_text import join_documents
 from assistant.bases.base import STARTER, Base
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import write_atomically
 from assistant.serving.loading import load_tokenizer
 from benchmarks import ROOT
 from benchmarks.training import ppo_setting
@@ -38,6 +37,7 @@ from benchmarks.training.speed_setting import (
     blocks_an_update,
     rows,
 )
+from feedback_store.atomic_files import write_atomically
 
 PINS = ("trl==1.12.*", "transformers==5.23.0", "torch==2.13.0", "peft==0.21.2", "accelerate==1.15.0")
 """TRL 1.12 with the other libraries as pinned in requirements-train.txt."""

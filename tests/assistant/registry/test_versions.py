@@ -11,7 +11,8 @@ import pytest
 from assistant.bases.base import Base
 from assistant.errors import HomeError, VersionError
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Manifest, Version, Versions, now, write_atomically
+from assistant.registry.versions import Manifest, Version, Versions, now
+from feedback_store.atomic_files import write_atomically
 
 
 def add(versions: Versions, weights: bytes = b"weights", version_id: str | None = None) -> Version:

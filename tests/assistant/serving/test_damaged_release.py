@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from assistant.errors import ModelError, VersionError
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Version, Versions, write_atomically
+from assistant.registry.versions import Version, Versions
 from assistant.serving import engine as engine_module
 from assistant.serving.engine import Engine, ReleaseFollower
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 from assistant.serving.transformers_engine import TransformersEngine
+from feedback_store.atomic_files import write_atomically
 
 
 class Counted(Versions):
