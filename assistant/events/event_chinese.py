@@ -122,8 +122,8 @@ TEMPLATES = {
     "结束这次循环（原文件会保留在旁边）：候选版本仍保留登记但不发布。",
     "gate_already_decided": "{version} 已经过门槛。请训练新的候选版本。",
     "none_promoted": "没有候选版本通过",
-    "none_promoted_but_left": "没有候选版本通过；但也没有什么不利于它，"
-    "在线对比可以让人们来决定（策略中的 `cycle.undecided: trial`）",
+    "none_promoted_but_left": "没有候选版本通过；但也没有什么不利于它。可以在管理页的“并排回答”中，"
+    "在它和当前版本的回答之间选择；在线对比也可以让人们来决定（策略中的 `cycle.undecided: trial`）",
     "left_to_people": "没有什么能证明 {version} 更好，而所有底线都守住了：由人们来决定",
     "released_meanwhile": "期间发布了 {other}；{version} 是与 {released} 比较的，所以不投入使用",
     "release_by_hand": "用 `python -m alignment release {version}` 发布",
@@ -167,7 +167,7 @@ TEMPLATES = {
     "nothing_could_decide": "目前没有什么能证明候选版本更好，所以它会被搁置："
     "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
     "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件。"
-    "在策略中写上 `cycle.undecided: trial`，就改由人们来决定",
+    "您可以在管理页上在两个版本的回答之间选择；在策略中写上 `cycle.undecided: trial`，就改由人们来决定",
     "people_would_decide": "目前没有什么能证明候选版本更好，所以会由人们在在线对比中决定："
     "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
     "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件",

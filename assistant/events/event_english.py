@@ -133,8 +133,9 @@ TEMPLATES = {
     "unreleased.",
     "gate_already_decided": "{version} has been through the gate already. Train a new candidate.",
     "none_promoted": "no candidate was promoted",
-    "none_promoted_but_left": "no candidate was promoted; nothing speaks against one either, and a live comparison "
-    "would let people decide (`cycle.undecided: trial` in the policy)",
+    "none_promoted_but_left": "no candidate was promoted; nothing speaks against one either. Choose between its "
+    "answers and the released version's, on the dashboard under “Side by side”; or let people decide in a live "
+    "comparison (`cycle.undecided: trial` in the policy)",
     "left_to_people": "nothing could show that {version} is better, and every guard passes: people decide",
     "released_meanwhile": "{other} was released meanwhile; {version} was compared with {released}, and is not served",
     "release_by_hand": "release it with `python -m alignment release {version}`",
@@ -179,8 +180,8 @@ TEMPLATES = {
     "plan_wrote_nothing": "dry run: nothing was written",
     "nothing_could_decide": "nothing could show yet that a candidate is better, so it would be held. There are prompts "
     "with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of {needed_corrections}; thumbs "
-    "and pairs for reward models: {judgements} of {needed_judgements}; and no suite. With `cycle.undecided: trial` in "
-    "the policy people decide instead",
+    "and pairs for reward models: {judgements} of {needed_judgements}; and no suite. You can choose between both "
+    "versions' answers on the dashboard; with `cycle.undecided: trial` in the policy people decide instead",
     "people_would_decide": "nothing could show yet that a candidate is better, so people would decide in a live "
     "comparison. There are prompts with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of "
     "{needed_corrections}; thumbs and pairs for reward models: {judgements} of {needed_judgements}; and no suite",

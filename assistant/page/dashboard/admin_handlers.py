@@ -6,6 +6,7 @@ it, and returns a `DashboardUpdate`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +15,7 @@ from markupsafe import Markup
 
 from assistant.admin import cycle_records, last_run
 from assistant.admin.services import AdminServices
+from assistant.admin.version_choices import next_question
 from assistant.errors import AssistantError
 from assistant.events.describe import describe
 from assistant.page.dashboard.views import (
@@ -231,13 +233,20 @@ class AdminHandlers:
     async def ask(
         self, session: DashboardSession, data: EventData, admin: str
     ) -> AsyncGenerator[DashboardUpdate, None]:
-        """Let two versions answer one message, streamed."""
+        """Let two versions answer one message, streamed; without one, a held-out question that is open between them."""
         texts = session.texts
         prompt = str(data.get("prompt", "")).strip()
         version_a, version_b = str(data.get("version_a")), str(data.get("version_b"))
         await self._end_side_by_side(session)
+        if not prompt and version_a != version_b:
+            store, asked = self.services.store, session.asked
+            question = await asyncio.to_thread(next_question, store, version_a, version_b, asked)
+            prompt = question or ""
+            asked.add(prompt)
         if not prompt or version_a == version_b:
-            session.notify(texts.same_version if prompt else texts.empty_prompt, error=True)
+            session.notify(
+                texts.same_version if version_a == version_b else texts.no_question_left, error=True
+            )
             yield DashboardUpdate(status=self._status(session))
             return
         session.notify("")
@@ -281,7 +290,7 @@ class AdminHandlers:
                 await self.services.chat.in_progress.stop(update.reply_id)
 
     def choose(self, session: DashboardSession, data: EventData, admin: str) -> DashboardUpdate:
-        """Store which answer is better, once, and show which version wrote which."""
+        """Store which answer is better, once, and show which version wrote which, with all choices counted."""
         comparison, choice = session.side_by_side, data.get("choice")
         left, right = comparison.left, comparison.right
         is_open = not comparison.writing and comparison.choice is None and not comparison.is_same
@@ -290,7 +299,9 @@ class AdminHandlers:
                 left.reply_id, right.reply_id, choice, "versions", _rater(admin)
             )
             comparison.choice = choice
-        return DashboardUpdate(answers=side_by_side.answers(session))
+        return DashboardUpdate(
+            body=side_by_side.form(self.services, session), answers=side_by_side.answers(session)
+        )
 
 
 def _line(text: object) -> str:

@@ -218,7 +218,7 @@ ENGLISH = DashboardTexts(
     },
     counted_votes="counted thumbs",
     side_by_side_help="Two versions answer the same message. Their names stay hidden until you have chosen, so that "
-    "your choice can count for the ranking.",
+    "your choice counts. Leave the message empty for a question that people have asked and no version is trained on.",
     prompt_label="Message to both",
     prompt_placeholder="Ask both versions…",
     version_a="One version",
@@ -238,9 +238,15 @@ ENGLISH = DashboardTexts(
     },
     same_format="{left} and {right} wrote the same, word for word. There is nothing to choose.",
     chosen_format="Saved: {choice}. A was {left}, B was {right}.",
+    side_by_side_counts_format="Chosen so far, each message once: {better} for {version}, {worse} for {other}, "
+    "{neither} for neither.",
+    side_by_side_undecided="That can still be luck. Eight choices that all agree would decide, or 14 of 16.",
+    side_by_side_decided_format="That is no luck: {version} is preferred.",
+    next_question="Next question",
     same_version="Choose two different versions.",
     two_needed="There is only one version yet. As soon as there are two, they can answer side by side here.",
-    empty_prompt="Write a message first.",
+    no_question_left="People have asked no held-out question on which you have not chosen yet. Write a message of your "
+    "own, best one that nobody has asked before.",
     no_answer="No answer was written.",
     thought="Thought",
     export="Export",

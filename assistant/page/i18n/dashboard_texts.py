@@ -171,9 +171,13 @@ class DashboardTexts:
     choices: dict[str, str]
     chosen_format: str
     same_format: str
+    side_by_side_counts_format: str
+    side_by_side_undecided: str
+    side_by_side_decided_format: str
+    next_question: str
     same_version: str
     two_needed: str
-    empty_prompt: str
+    no_question_left: str
     no_answer: str
     thought: str
 

@@ -64,6 +64,8 @@ class DashboardSession:
     candidate: str = ""
     """The version that the form for a live comparison begins with."""
     side_by_side: SideBySide = field(default_factory=SideBySide)
+    asked: set[str] = field(default_factory=set)
+    """Questions that this tab was offered: the same answers leave nothing to choose, and would again."""
     run: int = 0
     """Number of the latest side-by-side run. An older run stops when it finds a newer number."""
     drawn: int = 0

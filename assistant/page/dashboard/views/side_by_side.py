@@ -1,4 +1,7 @@
-"""Two versions answer one message side by side; which is which stays hidden until the admin has chosen."""
+"""Two versions answer one message side by side; which is which stays hidden until the admin has chosen.
+
+The choices are counted: after enough of them it is sure which version the admin prefers.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
+from assistant.admin.version_choices import choices_between
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
@@ -32,7 +36,7 @@ class Side:
 
 
 def form(services: AdminServices, session: DashboardSession) -> Markup:
-    """The message and the two versions to ask."""
+    """The message and the two versions to ask; below, what was chosen between these two so far."""
     comparison, card = session.side_by_side, services.chat.card
     versions = [manifest.id for manifest in reversed(services.versions.servable())]
     version_a, version_b = comparison.version_a, comparison.version_b
@@ -50,7 +54,36 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
         version_b=version_b,
         prompt=comparison.prompt,
         think=card.thinking == "native" if comparison.think is None else comparison.think,
+        counts=_counts(services, session, version_a, version_b),
     )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was chosen between two versions so far, in words."""
+
+    text: str
+    finding: str
+    preferred: str | None
+    """The version that is surely preferred, if it can be released."""
+
+
+def _counts(services: AdminServices, session: DashboardSession, version: str, other: str) -> Counts | None:
+    """What was chosen between two versions so far; None without a choice."""
+    if not (version and other):
+        return None
+    texts, counts = session.texts, choices_between(services.store, version, other)
+    better, worse, neither = counts.better, counts.worse, counts.neither
+    if not better + worse + neither:
+        return None
+    text = texts.side_by_side_counts_format.format(
+        version=version, other=other, better=better, worse=worse, neither=neither
+    )
+    if not counts.is_sure:
+        return Counts(text, texts.side_by_side_undecided, None)
+    preferred = version if better > worse else other
+    finding = texts.side_by_side_decided_format.format(version=preferred)
+    return Counts(text, finding, preferred if preferred != services.versions.released() else None)
 
 
 def answers(session: DashboardSession) -> Markup:
@@ -70,7 +103,7 @@ def answers(session: DashboardSession) -> Markup:
     return render(
         "dashboard/side_by_side_answers.html",
         texts=texts,
-        prompt=comparison.prompt,
+        comparison=comparison,
         writing=comparison.writing,
         sides=[_side(session, "left", comparison.left), _side(session, "right", comparison.right)],
         result=result,

@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from html import unescape
+from types import SimpleNamespace
 
 import pytest
 from helpers.fake_dashboard import WHO, click
@@ -24,6 +25,7 @@ from assistant.page.dashboard.views import ratings
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.registry import live_comparison
+from feedback_store import rows
 
 
 def test_only_the_release_of_a_rejected_version_comes_with_a_warning(
@@ -229,6 +231,44 @@ async def test_an_empty_message_or_the_same_version_twice_is_refused(
     updates = [update async for update in AdminHandlers(services).ask(session, data, WHO)]
     assert len(updates) == 1 and session.notice_is_error
     assert services.chat.requests == []  # type: ignore[attr-defined]
+
+
+async def test_without_a_message_a_held_out_question_is_asked_that_is_open_between_the_two(
+    services: AdminServices,
+) -> None:
+    asked = next(
+        text
+        for text in (f"Question {number}?" for number in range(100))
+        if rows.held_out(SimpleNamespace(messages=[{"role": "user", "content": text}]))
+    )
+    one_turn(services.store, text=asked)
+    handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
+    data = {"prompt": "", "version_a": "v4", "version_b": "v6"}
+    html = [update async for update in handlers.ask(session, data, WHO)][-1].answers
+    assert f"You said: {asked}" in html
+    # Asked once: whoever does not choose, as where both answers are the same, is not asked again.
+    assert [update async for update in handlers.ask(session, data, WHO)]
+    assert session.notice_is_error and session.notice == session.texts.no_question_left
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_are_no_luck(
+    services: AdminServices, language: str
+) -> None:
+    handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side", language=language)
+    texts = session.texts
+    for number in range(8):
+        data = {"prompt": f"which one? {number}", "version_a": "v5", "version_b": "v6", "think": "on"}
+        assert [update async for update in handlers.ask(session, data, WHO)]
+        left = session.side_by_side.left
+        assert left is not None
+        update = handlers.choose(session, {"choice": "left" if left.version == "v6" else "right"}, WHO)
+        assert texts.next_question in update.answers
+        assert (texts.side_by_side_undecided in update.body) is (number < 7)
+    counts = {"version": "v5", "other": "v6", "better": 0, "worse": 8, "neither": 0}
+    assert texts.side_by_side_counts_format.format(**counts) in update.body
+    assert texts.side_by_side_decided_format.format(version="v6") in update.body
+    assert 'data-do="ask_release"' in update.body and 'data-version="v6"' in update.body
 
 
 async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
