@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alignment.errors import AlignmentError, is_disk_full, is_out_of_memory
 from alignment.event_output import LOG_FORMATS, emit, set_log_format, writes_json
+from alignment.huge_pages import with_huge_pages
 from assistant.errors import AssistantError, VersionError
 from assistant.events.describe import describe
 from assistant.events.event import Event
@@ -188,4 +189,5 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    with_huge_pages()
     sys.exit(main())
