@@ -2,7 +2,10 @@
 
 import sys
 
+from alignment.huge_pages import with_huge_pages
+
 if __name__ == "__main__":
+    with_huge_pages()
     try:
         if "--seed" not in sys.argv:  # A seed is measured by a process that the command starts.
             print("loading the libraries, which takes some seconds …", file=sys.stderr, flush=True)
