@@ -4,6 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
+ON_WINDOWS = os.name == "nt"
+"""Windows opens no folder, and flushes no file that is open for reading alone. Its disks keep a journal of names."""
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content so that readers see either the old or the new text, whole."""
@@ -22,7 +25,9 @@ def write_atomically(path: Path, text: str) -> None:
 
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, have reached the disk: a rename is durable only then."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if ON_WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
