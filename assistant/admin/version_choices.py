@@ -73,7 +73,7 @@ def _choices(store: FeedbackStore, version: str, other: str) -> list[tuple[str, 
     blind = (
         item
         for item in store.comparisons(version)
-        if item[0].blind and {item[1].version, item[2].version} == {version, other}
+        if item[0].blind and {item[1].version, item[2].version} == {version, other} and version != other
     )
     found = []
     for (comparison, left, right), messages in store.with_transcripts(blind, lambda item: item[1].parent_id):

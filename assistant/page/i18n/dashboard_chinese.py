@@ -112,6 +112,7 @@ CHINESE = DashboardTexts(
     release_warning="门槛没有认定这个版本优于当前版本。",
     why="理由",
     why_placeholder="会写入发布历史（选填）",
+    chosen_over_format="并排对比时，{of} 条消息中有 {better} 条比 {released} 更受欢迎",
     released_now_format="已发布 {version}。",
     roll_back="回退",
     roll_back_help="要恢复 {released} 之前的版本吗？",

@@ -114,6 +114,7 @@ ENGLISH = DashboardTexts(
     release_warning="The gate has not promoted this version over the released one.",
     why="Why",
     why_placeholder="Kept in the release history (optional)",
+    chosen_over_format="preferred to {released} on {better} of {of} messages, side by side",
     released_now_format="{version} is released.",
     roll_back="Roll back",
     roll_back_help="Go back to the version that was released before {released}?",

@@ -80,6 +80,7 @@ class DashboardTexts:
     release_warning: str
     why: str
     why_placeholder: str
+    chosen_over_format: str
     released_now_format: str
     roll_back: str
     roll_back_help: str

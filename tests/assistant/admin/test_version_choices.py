@@ -54,7 +54,9 @@ def test_a_message_counts_once_and_open_choices_and_other_versions_not_at_all(st
     choose(store, "What is two and two?", "v1", "v2", "left", rater="bob")
     choose(store, "seen", "v1", "v2", "left", blind=False)
     choose(store, "other", "v1", "v3", "left")
+    choose(store, "two answers of one version", "v1", "v1", "left")
     assert choices_between(store, "v2", "v1") == ChoiceCounts(better=1, worse=0, neither=0)
+    assert choices_between(store, "v1", "v1") == ChoiceCounts(better=0, worse=0, neither=0)
 
 
 def test_disagreeing_people_make_a_message_count_for_neither(store: FeedbackStore) -> None:

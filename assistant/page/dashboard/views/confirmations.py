@@ -5,25 +5,40 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
+from assistant.admin.version_choices import choices_between
 from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
 
 
 def release(services: AdminServices, session: DashboardSession, version: str) -> Markup:
-    """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError."""
-    texts, manifest = session.texts, services.versions.manifest(version)
+    """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError.
+
+    The reason is there already if choices side by side have decided.
+    """
+    texts, manifest, released = (
+        session.texts,
+        services.versions.manifest(version),
+        services.versions.released(),
+    )
     gate = manifest.gate or {}
-    promoted = (gate.get("verdict"), gate.get("released")) == ("promote", services.versions.released())
+    promoted = (gate.get("verdict"), gate.get("released")) == ("promote", released)
+    counts = choices_between(services.store, version, released) if released is not None else None
+    why = ""
+    if counts is not None and counts.is_sure and counts.better > counts.worse:
+        why = texts.chosen_over_format.format(
+            released=released, better=counts.better, of=counts.better + counts.worse
+        )
     return _dialog(
         texts,
         texts.release_format.format(version=manifest.id),
-        texts.release_help_format.format(version=manifest.id, released=services.versions.released()),
+        texts.release_help_format.format(version=manifest.id, released=released),
         action="release",
         label=texts.release,
         version=manifest.id,
         warning="" if promoted else texts.release_warning,
         with_reason=True,
+        reason=why,
     )
 
 
@@ -95,8 +110,9 @@ def _dialog(
     share: str = "",
     warning: str = "",
     with_reason: bool = False,
+    reason: str = "",
 ) -> Markup:
-    """`label` of the button that acts is the title if left out; `with_reason` adds a field for the reason."""
+    """`label` of the button that acts is the title if left out; `with_reason` adds a field with `reason` in it."""
     return render(
         "dashboard/confirmation.html",
         texts=texts,
@@ -109,4 +125,5 @@ def _dialog(
         share=share,
         warning=warning,
         with_reason=with_reason,
+        reason=reason,
     )

@@ -269,6 +269,9 @@ async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_
     assert texts.side_by_side_counts_format.format(**counts) in update.body
     assert texts.side_by_side_decided_format.format(version="v6") in update.body
     assert 'data-do="ask_release"' in update.body and 'data-version="v6"' in update.body
+    services.versions.release("v5", Event.of("released_by", who=WHO, why=""))
+    panel = unescape(handlers.ask_release(session, {"version": "v6"}, WHO).panel)
+    assert texts.chosen_over_format.format(released="v5", better=8, of=8) in panel
 
 
 async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
