@@ -7,12 +7,14 @@ with a probability of at most alpha (Ville 1939; the mixture is Robbins', 1970, 
 of the iterated logarithm", Annals of Mathematical Statistics 41). So anybody may look, and stop, after any choice.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Container
 from dataclasses import dataclass
 
 from feedback_store import FeedbackStore, rows
+from feedback_store.rows.prompt_matching import rater_key
 
 ALPHA = 0.05
 """The most likely that equally good versions are ever told apart."""
@@ -30,6 +32,12 @@ class ChoiceCounts:
     def is_sure(self) -> bool:
         """Whether one of the versions is preferred by more than luck explains."""
         return evidence(self.better, self.worse) >= 1 / ALPHA
+
+    @property
+    def missing(self) -> int:
+        """How many more choices, all as most of these, would make it sure; 0 if it is."""
+        more, fewer = max(self.better, self.worse), min(self.better, self.worse)
+        return next(count for count in itertools.count() if evidence(more + count, fewer) >= 1 / ALPHA)
 
 
 def evidence(better: int, worse: int) -> float:
@@ -54,16 +62,24 @@ def choices_between(store: FeedbackStore, version: str, other: str) -> ChoiceCou
     )
 
 
-def next_question(store: FeedbackStore, version: str, other: str, asked: Container[str] = ()) -> str | None:
+def next_question(
+    store: FeedbackStore, version: str, other: str, rater: str, asked: Container[str] = ()
+) -> str | None:
     """A message that begins a conversation, that no version trains on, and that has no choice between these two yet.
 
-    None if there is none left but those that were `asked` already. Only people's who consent.
+    None if there is none left but the `rater`'s own, and those that were `asked` already. Only people's who consent.
     """
     chosen = {message for message, _ in _choices(store, version, other)}
+    own = rater_key(rater)
     for row in rows.prompts(store):
         content = str(row.messages[0]["content"])
         begins = [message["role"] for message in row.messages] == ["user"] and content not in asked
-        if begins and rows.held_out(row) and rows.normal_prompt(row.messages) not in chosen:
+        if (
+            begins
+            and row.rater != own
+            and rows.held_out(row)
+            and rows.normal_prompt(row.messages) not in chosen
+        ):
             return content
     return None
 

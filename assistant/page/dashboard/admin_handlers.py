@@ -240,13 +240,17 @@ class AdminHandlers:
         await self._end_side_by_side(session)
         if not prompt and version_a != version_b:
             store, asked = self.services.store, session.asked
-            question = await asyncio.to_thread(next_question, store, version_a, version_b, asked)
-            prompt = question or ""
-            asked.add(prompt)
-        if not prompt or version_a == version_b:
-            session.notify(
-                texts.same_version if version_a == version_b else texts.no_question_left, error=True
+            question = await asyncio.to_thread(
+                next_question, store, version_a, version_b, _rater(admin), asked
             )
+            if question is not None:
+                prompt = question
+                asked.add(question)
+        if not prompt or version_a == version_b:
+            if version_a == version_b:
+                session.notify(texts.same_version, error=True)
+            else:
+                session.notify(texts.no_question_left)
             yield DashboardUpdate(status=self._status(session))
             return
         session.notify("")
@@ -293,7 +297,7 @@ class AdminHandlers:
         """Store which answer is better, once, and show which version wrote which, with all choices counted."""
         comparison, choice = session.side_by_side, data.get("choice")
         left, right = comparison.left, comparison.right
-        is_open = not comparison.writing and comparison.choice is None and not comparison.is_same
+        is_open = comparison.is_whole and comparison.choice is None and not comparison.is_same
         if left is not None and right is not None and is_open and choice in CHOICES:
             self.services.chat.library.choose(
                 left.reply_id, right.reply_id, choice, "versions", _rater(admin)

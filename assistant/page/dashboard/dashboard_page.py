@@ -93,7 +93,8 @@ def _wire(events: gr.HTML, session: gr.State, blocks: list[gr.HTML], services: A
     on(events.example, handlers.example)
     on(events.ask, handlers.ask)
     on(events.stop, handlers.stop)
-    on(events.choose, handlers.choose)
+    # One at a time: of two quick clicks, the first one counts.
+    on(events.choose, handlers.choose, concurrency_limit=1)
 
 
 def guarded(services: AdminServices, handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -241,13 +241,18 @@ ENGLISH = DashboardTexts(
     chosen_format="Saved: {choice}. A was {left}, B was {right}.",
     side_by_side_counts_format="Chosen so far, each message once: {better} for {version}, {worse} for {other}, "
     "{neither} for neither.",
-    side_by_side_undecided="That can still be luck. Eight choices that all agree would decide, or 14 of 16.",
+    side_by_side_undecided=(
+        "That can still be luck. One more choice like most of these would decide.",
+        "That can still be luck. {count} more choices, all like most of these, would decide.",
+    ),
+    not_whole="Not both answers were written to their end. There is nothing to choose.",
+    cut="Cut off here: the answer is as long as one may be.",
     side_by_side_decided_format="That is no luck: {version} is preferred.",
     next_question="Next question",
     same_version="Choose two different versions.",
     two_needed="There is only one version yet. As soon as there are two, they can answer side by side here.",
-    no_question_left="People have asked no held-out question on which you have not chosen yet. Write a message of your "
-    "own, best one that nobody has asked before.",
+    no_question_left="There is no held-out question left that you have not seen. Write a message of your own, best one "
+    "that nobody has asked before.",
     no_answer="No answer was written.",
     thought="Thought",
     export="Export",

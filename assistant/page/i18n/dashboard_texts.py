@@ -173,7 +173,10 @@ class DashboardTexts:
     chosen_format: str
     same_format: str
     side_by_side_counts_format: str
-    side_by_side_undecided: str
+    side_by_side_undecided: tuple[str, str]
+    """With one choice missing, and with more."""
+    not_whole: str
+    cut: str
     side_by_side_decided_format: str
     next_question: str
     same_version: str

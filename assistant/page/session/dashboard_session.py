@@ -41,6 +41,12 @@ class SideBySide:
     choice: str | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether both answers are written, neither stopped nor failed: else there is nothing to choose between."""
+        sides = (self.left, self.right)
+        return not self.writing and all(side and side.finish_reason in ("end", "length") for side in sides)
+
+    @property
     def is_same(self) -> bool:
         """Whether both are whole and the same, the thought too, so that there is nothing to choose between."""
         left, right = self.left, self.right

@@ -46,6 +46,12 @@ const closePanel = (panel) => {
   send("close", {});
 };
 
+function forgetAskedMessage() {
+  const field = document.querySelector("#dashboard textarea[name=prompt]");
+  const asked = document.querySelector("#dashboard .prompt");
+  if (field && field.value.trim() === asked?.textContent.trim()) field.value = "";
+}
+
 document.addEventListener("click", async (event) => {
   if (!isOurs(event)) return;
   const summary = event.target.closest("summary");
@@ -64,6 +70,7 @@ document.addEventListener("click", async (event) => {
   if (button.classList.contains("waiting")) return; // pressed already
   if (button.dataset.do === "close") return closePanel(button.closest("dialog"));
   button.classList.add("waiting");
+  if (button.dataset.do === "ask") forgetAskedMessage(); // the next question, not this message again
   send(button.dataset.do, { ...button.dataset });
 });
 document.addEventListener("submit", (event) => {

@@ -81,6 +81,19 @@ def test_what_the_page_says_decides_does(better: int, worse: int, sure: bool) ->
     assert ChoiceCounts(better, worse, 9).is_sure is sure
 
 
+@pytest.mark.parametrize(
+    ("better", "worse", "missing"), [(0, 0, 8), (7, 0, 1), (3, 1, 8), (1, 3, 8), (9, 0, 0)]
+)
+def test_as_many_more_choices_decide_as_are_said_to_be_missing(better: int, worse: int, missing: int) -> None:
+    counts = ChoiceCounts(better, worse, 0)
+    assert counts.missing == missing
+    more = (missing, 0) if better >= worse else (0, missing)
+    assert ChoiceCounts(better + more[0], worse + more[1], 0).is_sure
+    assert (
+        not missing or not ChoiceCounts(better + max(more[0] - 1, 0), worse + max(more[1] - 1, 0), 0).is_sure
+    )
+
+
 def test_the_evidence_is_the_mixtures_likelihood_ratio() -> None:
     # Of 3 choices, 2 for one: ∫ p² (1 - p) dp = 1/12, against (1/2)³.
     assert math.isclose(evidence(2, 1), 8 / 12)
@@ -108,11 +121,12 @@ def test_the_next_question_is_held_out_and_has_no_choice_yet(store: FeedbackStor
         conversation = store.new_conversation("ann")
         question = store.add_message(conversation, None, "user", text)
         store.add_reply(new_reply(conversation, question.id, version="v1"))
-    assert next_question(store, "v2", "v1") == first
+    assert next_question(store, "v2", "v1", "bob") == first
     choose(store, first, "v1", "v2", "left")
-    assert next_question(store, "v2", "v1") == second
-    assert next_question(store, "v3", "v1") == first
-    assert next_question(store, "v2", "v1", asked={second}) is None
+    assert next_question(store, "v2", "v1", "bob") == second
+    assert next_question(store, "v3", "v1", "bob") == first
+    assert next_question(store, "v2", "v1", "bob", asked={second}) is None
+    assert next_question(store, "v3", "v1", "ann") is None, "one's own questions are nobody else's"
 
 
 def test_a_question_within_a_conversation_or_of_somebody_who_refuses_is_not_asked(
@@ -127,4 +141,4 @@ def test_a_question_within_a_conversation_or_of_somebody_who_refuses_is_not_aske
     system = store.add_message(conversation, None, "system", "Be brief.")
     question = store.add_message(conversation, system.id, "user", text)
     store.add_reply(new_reply(conversation, question.id))
-    assert next_question(store, "v2", "v1") is None
+    assert next_question(store, "v2", "v1", "bob") is None

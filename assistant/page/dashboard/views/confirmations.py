@@ -12,9 +12,9 @@ from assistant.page.views.templates import render
 
 
 def release(services: AdminServices, session: DashboardSession, version: str) -> Markup:
-    """Ask before a release, with a warning if the gate has not promoted `version`. Raises VersionError.
+    """Ask before a release, with a warning if nothing has decided for `version`: the gate, or choices side by side.
 
-    The reason is there already if choices side by side have decided.
+    These give the reason, too. Raises VersionError.
     """
     texts, manifest, released = (
         session.texts,
@@ -36,7 +36,7 @@ def release(services: AdminServices, session: DashboardSession, version: str) ->
         action="release",
         label=texts.release,
         version=manifest.id,
-        warning="" if promoted else texts.release_warning,
+        warning="" if promoted or why else texts.release_warning,
         with_reason=True,
         reason=why,
     )

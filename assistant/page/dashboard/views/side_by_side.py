@@ -33,6 +33,8 @@ class Side:
     thinking: bool = False
     answer: Markup | None = None
     ended: bool = False
+    cut: bool = False
+    """It ends at the longest that an answer may be."""
 
 
 def form(services: AdminServices, session: DashboardSession) -> Markup:
@@ -80,7 +82,9 @@ def _counts(services: AdminServices, session: DashboardSession, version: str, ot
         version=version, other=other, better=better, worse=worse, neither=neither
     )
     if not counts.is_sure:
-        return Counts(text, texts.side_by_side_undecided, None)
+        return Counts(
+            text, texts.side_by_side_undecided[counts.missing > 1].format(count=counts.missing), None
+        )
     preferred = version if better > worse else other
     finding = texts.side_by_side_decided_format.format(version=preferred)
     return Counts(text, finding, preferred if preferred != services.versions.released() else None)
@@ -100,6 +104,8 @@ def answers(session: DashboardSession) -> Markup:
         result = texts.chosen_format.format(choice=texts.choices[comparison.choice], **names)
     elif comparison.is_same:
         result = texts.same_format.format(**names)
+    elif not comparison.is_whole:
+        result = texts.not_whole
     return render(
         "dashboard/side_by_side_answers.html",
         texts=texts,
@@ -125,4 +131,5 @@ def _side(session: DashboardSession, name: str, update: Update | None) -> Side:
         thinking=update.thinking,
         answer=markdown(update.answer),
         ended=ended,
+        cut=update.finish_reason == "length",
     )

@@ -229,7 +229,7 @@ async def test_an_empty_message_or_the_same_version_twice_is_refused(
     session = DashboardSession(view="side_by_side")
     data = {"prompt": prompt, "version_a": "v4", "version_b": second}
     updates = [update async for update in AdminHandlers(services).ask(session, data, WHO)]
-    assert len(updates) == 1 and session.notice_is_error
+    assert len(updates) == 1 and session.notice and session.notice_is_error is (second == "v4")
     assert services.chat.requests == []  # type: ignore[attr-defined]
 
 
@@ -248,7 +248,7 @@ async def test_without_a_message_a_held_out_question_is_asked_that_is_open_betwe
     assert f"You said: {asked}" in html
     # Asked once: whoever does not choose, as where both answers are the same, is not asked again.
     assert [update async for update in handlers.ask(session, data, WHO)]
-    assert session.notice_is_error and session.notice == session.texts.no_question_left
+    assert session.notice == session.texts.no_question_left and not session.notice_is_error
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -264,7 +264,8 @@ async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_
         assert left is not None
         update = handlers.choose(session, {"choice": "left" if left.version == "v6" else "right"}, WHO)
         assert texts.next_question in update.answers
-        assert (texts.side_by_side_undecided in update.body) is (number < 7)
+        undecided = texts.side_by_side_undecided[number < 6].format(count=7 - number)
+        assert (undecided in update.body) is (number < 7)
     counts = {"version": "v5", "other": "v6", "better": 0, "worse": 8, "neither": 0}
     assert texts.side_by_side_counts_format.format(**counts) in update.body
     assert texts.side_by_side_decided_format.format(version="v6") in update.body
@@ -272,6 +273,7 @@ async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_
     services.versions.release("v5", Event.of("released_by", who=WHO, why=""))
     panel = unescape(handlers.ask_release(session, {"version": "v6"}, WHO).panel)
     assert texts.chosen_over_format.format(released="v5", better=8, of=8) in panel
+    assert texts.release_warning not in panel
 
 
 async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
@@ -291,6 +293,9 @@ async def test_two_answers_can_be_stopped(services: AdminServices) -> None:
     await asyncio.wait_for(ending, 20)
     assert session.side_by_side.left is not None and session.side_by_side.left.finish_reason == "stopped"
     assert not session.side_by_side.writing
+    html = handlers.choose(session, {"choice": "left"}, WHO).answers
+    assert session.side_by_side.choice is None, "what nobody wrote to its end is not to be chosen between"
+    assert session.texts.not_whole in html and session.texts.choices["left"] not in html
 
 
 def test_an_error_is_shown_on_the_page(services: AdminServices) -> None:

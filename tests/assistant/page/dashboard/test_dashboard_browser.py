@@ -140,6 +140,9 @@ def test_two_versions_answer_and_are_named_after_the_choice(visit: Callable[...,
     left.click()
     expect(tab.locator(".side-reply.chosen")).to_have_count(1)
     expect(tab.locator(".sides")).to_contain_text("v6")
+    expect(tab.locator(".counts")).to_contain_text("Chosen so far")
+    tab.get_by_role("button", name="Next question").click()
+    expect(tab.get_by_label("Message to both")).to_have_value("")
 
 
 def test_a_live_comparison_is_started_and_stopped(
