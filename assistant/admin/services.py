@@ -46,4 +46,4 @@ class AdminServices:
 
     def can_roll_back(self) -> bool:
         """Whether more than one version has been released so far."""
-        return len({release["version"] for release in self.versions.history()}) > 1
+        return self.versions.released_before() is not None

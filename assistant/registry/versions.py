@@ -273,12 +273,18 @@ class Versions:
 
         Raises VersionError if none was.
         """
-        served = self.released()
-        before = [entry["version"] for entry in self.history() if entry["version"] != served]
-        if not before:
+        before = self.released_before()
+        if before is None:
             raise VersionError(Event.of("no_earlier_release"))
-        self.release(before[-1], why or Event.of("rolled_back", version=str(served)))
-        return before[-1]
+        self.release(before, why or Event.of("rolled_back", version=str(self.released())))
+        return before
+
+    def released_before(self) -> str | None:
+        """The version that was served before this one, to which `roll_back` goes; None if none was."""
+        served = self.released()
+        return next(
+            (entry["version"] for entry in reversed(self.history()) if entry["version"] != served), None
+        )
 
     def _pointer(self) -> dict[str, Any]:
         path = self.folder / "released.json"

@@ -83,7 +83,7 @@ class DashboardTexts:
     chosen_over_format: str
     released_now_format: str
     roll_back: str
-    roll_back_help: str
+    roll_back_help_format: str
     rolled_back_format: str
     compare_live: str
     compare_side_by_side: str

@@ -6,6 +6,8 @@ from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
 from assistant.admin.version_choices import choices_between
+from assistant.errors import VersionError
+from assistant.events.event import Event
 from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.templates import render
@@ -43,12 +45,14 @@ def release(services: AdminServices, session: DashboardSession, version: str) ->
 
 
 def roll_back(services: AdminServices, session: DashboardSession) -> Markup:
-    """Ask before the version that was released before is served again."""
-    texts = session.texts
+    """Ask before the version that was released before is served again. Raises VersionError if there is none."""
+    texts, before = session.texts, services.versions.released_before()
+    if before is None:
+        raise VersionError(Event.of("no_earlier_release"))
     return _dialog(
         texts,
         texts.roll_back,
-        texts.roll_back_help.format(released=services.versions.released()),
+        texts.roll_back_help_format.format(released=services.versions.released(), before=before),
         action="roll_back",
         kind="strong danger",
         with_reason=True,

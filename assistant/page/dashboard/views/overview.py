@@ -80,7 +80,11 @@ def _live_comparison_tile(services: AdminServices, session: DashboardSession) ->
     except SettingsError as error:
         value, note = "?", error_text(texts, error)
     else:
-        if under_way is None:
+        last = next((record for record in cycle_records.trials(services.home) if "ended" in record), None)
+        if under_way is None and last is not None:
+            value, verdict = f"{last['candidate']} / {last['released']}", str(last.get("verdict"))
+            note = texts.live_verdicts.get(verdict, verdict)
+        elif under_way is None:
             value, note = NONE, texts.none_yet
         else:
             value = f"{under_way.candidate} / {under_way.released}"

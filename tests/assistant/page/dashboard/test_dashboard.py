@@ -41,6 +41,10 @@ def test_only_the_release_of_a_rejected_version_comes_with_a_warning(
     assert services.versions.released() == "v6"
     assert session.notice == "v6 is released."
     assert services.versions.history()[-1]["why"] == f"by {WHO}: good answers"
+    assert (
+        "Go back to v4, which was released before v6?"
+        in AdminHandlers(services).ask_roll_back(session, {}, WHO).panel
+    )
     AdminHandlers(services).roll_back(session, {}, WHO)
     assert services.versions.released() == "v4"
 

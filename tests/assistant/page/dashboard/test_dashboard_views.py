@@ -157,3 +157,10 @@ def test_no_text_is_empty_and_both_languages_have_the_same_placeholders(code: st
         assert all(text.strip() for text in values), field.name
         if isinstance(value, str):
             assert set(re.findall(r"{(\w+)}", value)) == set(re.findall(r"{(\w+)}", other)), field.name
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_overview_says_how_the_last_live_comparison_ended(services: AdminServices, code: str) -> None:
+    (services.home / "trial.json").unlink(missing_ok=True)
+    body = AdminHandlers(services).open(DashboardSession(language=code), {"view": "overview"}, WHO).body
+    assert "v4 / v1" in body and LANGUAGES[code].live_verdicts["candidate wins"] in body
