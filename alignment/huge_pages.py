@@ -25,6 +25,8 @@ def with_huge_pages() -> None:
     """
     if VARIABLE in os.environ or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
+    if sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] != sys.argv[1:]:
+        return  # Another program runs this one, and would be started in its place.
     try:
         for_those_who_ask = "[madvise]" in ENABLED.read_text(encoding="ascii")
     except OSError:

@@ -8,6 +8,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # What a test's empty home begins with, whether SmolLM2 is installed or not.
 os.environ["THUMBTUNE_MODEL"] = "starter"
+# Commands do not start themselves again for huge pages: that takes time, and small models gain nothing by them.
+os.environ.setdefault("GLIBC_TUNABLES", "")
 
 import gc
 import ipaddress

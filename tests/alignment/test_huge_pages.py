@@ -12,6 +12,9 @@ from alignment import huge_pages
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a setting of Linux' C library")
 
 
+COMMAND = [sys.executable, "-m", "alignment", "kto", "--epochs=1"]
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The command lines with which the program was started again."""
@@ -19,6 +22,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.delenv(huge_pages.VARIABLE, raising=False)
     monkeypatch.setattr(huge_pages.platform, "libc_ver", lambda: ("glibc", "2.36"))
     monkeypatch.setattr(os, "execv", lambda program, line: lines.append([program, *line[1:]]))
+    monkeypatch.setattr(sys, "argv", ["alignment/__main__.py", "kto", "--epochs=1"])
+    monkeypatch.setattr(sys, "orig_argv", COMMAND)
     return lines
 
 
@@ -32,7 +37,7 @@ def test_only_where_the_kernel_waits_to_be_asked(
     monkeypatch.setattr(huge_pages, "ENABLED", tmp_path / "enabled")
     (tmp_path / "enabled").write_text(kernel)
     huge_pages.with_huge_pages()
-    assert started == [[sys.executable, *sys.orig_argv[1:]]] * times
+    assert started == [COMMAND] * times
     huge_pages.with_huge_pages()
     assert len(started) == times, "the second time it has them already"
 
@@ -45,6 +50,16 @@ def test_not_where_the_kernel_has_none_or_the_owner_has_decided(
     monkeypatch.setattr(huge_pages, "ENABLED", tmp_path / "enabled")
     (tmp_path / "enabled").write_text("always [madvise] never\n")
     monkeypatch.setenv(huge_pages.VARIABLE, "")
+    huge_pages.with_huge_pages()
+    assert started == []
+
+
+def test_not_in_the_place_of_a_program_that_runs_this_one(
+    started: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huge_pages, "ENABLED", tmp_path / "enabled")
+    (tmp_path / "enabled").write_text("always [madvise] never\n")
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "server.py", "a folder"])
     huge_pages.with_huge_pages()
     assert started == []
 
