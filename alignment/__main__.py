@@ -38,10 +38,12 @@ COMMANDS = {
     "export": "write a version for other programs: PEFT, merged safetensors, GGUF, the Hub",
 }
 
+WITH_MODELS = (*STAGES, "evaluate", "cycle")
+"""What computes for minutes, so that starting once more for huge pages is worth it."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a stage or a command. Returns the exit code: 0, or 2 after an error that was explained."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     width = max(map(len, [*STAGES, *COMMANDS]))
     table = "\n".join(f"  {name:<{width}}  {text}" for name, text in {**STAGES, **COMMANDS}.items())
     parser = argparse.ArgumentParser(
@@ -59,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("stage", choices=[*STAGES, *COMMANDS], metavar="STAGE")
     parser.add_argument("flags", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if arguments is None and options.stage in WITH_MODELS:
+        with_huge_pages()
     set_log_format(options.log_format)
     # argparse takes the program's name in the help of a stage from here.
     sys.argv[0] = f"alignment {options.stage}"
@@ -189,5 +193,4 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    with_huge_pages()
     sys.exit(main())

@@ -11,6 +11,8 @@ import platform
 import sys
 from pathlib import Path
 
+from assistant.settings import library_variable
+
 VARIABLE = "GLIBC_TUNABLES"
 """Environment variable with the C library's settings. Whoever sets it decides alone, an empty one included."""
 TUNABLES = "glibc.malloc.hugetlb=1"
@@ -23,7 +25,9 @@ def with_huge_pages() -> None:
 
     The process stays the same one, with its id, files and terminal.
     """
-    if VARIABLE in os.environ or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    if library_variable(VARIABLE) is not None:
+        return
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return
     if sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] != sys.argv[1:]:
         return  # Another program runs this one, and would be started in its place.
@@ -32,5 +36,5 @@ def with_huge_pages() -> None:
     except OSError:
         return
     if for_those_who_ask:
-        os.environ[VARIABLE] = TUNABLES
+        os.environ.setdefault(VARIABLE, TUNABLES)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

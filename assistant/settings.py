@@ -38,6 +38,11 @@ def on_space() -> bool:
     return bool(os.environ.get("SPACE_ID"))
 
 
+def library_variable(name: str) -> str | None:
+    """An environment variable of a library's, which is no setting of the app; None if it is not set."""
+    return os.environ.get(name)
+
+
 def _is_disk(folder: Path) -> bool:
     """Whether `folder` is on a disk. A bucket that is mounted there has no locks, and the store is damaged without."""
     kinds = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}

@@ -74,8 +74,7 @@ def test_the_version_registry_needs_the_standard_library_only() -> None:
 def test_nothing_but_the_settings_reads_the_environment() -> None:
     for package in PACKAGES:
         for path in modules(package):
-            # The second is about a setting of the C library, not of the app.
-            if path.name not in ("settings.py", "huge_pages.py"):
+            if path.name != "settings.py":
                 text = path.read_text(encoding="utf-8").replace(
                     "os.environ.setdefault", ""
                 )  # that is for libraries

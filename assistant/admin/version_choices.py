@@ -86,10 +86,12 @@ def next_question(
 
 def _choices(store: FeedbackStore, version: str, other: str) -> list[tuple[str, int]]:
     """(message, 1 where `version` was preferred, -1 where `other`, 0 where neither) of each blind choice."""
+    if version == other:
+        return []
     blind = (
         item
         for item in store.comparisons(version)
-        if item[0].blind and {item[1].version, item[2].version} == {version, other} and version != other
+        if item[0].blind and {item[1].version, item[2].version} == {version, other}
     )
     found = []
     for (comparison, left, right), messages in store.with_transcripts(blind, lambda item: item[1].parent_id):

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +18,16 @@ from feedback_store import (
 )
 from feedback_store.database.store_location import checked_url, remember_store
 from feedback_store.database.tables import TableBase
+from feedback_store.rows import held_out
 
 StoreLocation = Path | str
+
+
+def held_out_texts(count: int) -> list[str]:
+    """Messages of one prompt each that no version trains on."""
+    texts = (f"What is {number}?" for number in range(1_000))
+    kept = (text for text in texts if held_out(SimpleNamespace(messages=[{"role": "user", "content": text}])))
+    return list(islice(kept, count))
 
 
 def new_reply(conversation: str, parent: str, **changes: Any) -> NewReply:

@@ -238,21 +238,20 @@ class AdminHandlers:
         prompt = str(data.get("prompt", "")).strip()
         version_a, version_b = str(data.get("version_a")), str(data.get("version_b"))
         await self._end_side_by_side(session)
-        if not prompt and version_a != version_b:
-            store, asked = self.services.store, session.asked
-            question = await asyncio.to_thread(
-                next_question, store, version_a, version_b, _rater(admin), asked
-            )
-            if question is not None:
-                prompt = question
-                asked.add(question)
-        if not prompt or version_a == version_b:
-            if version_a == version_b:
-                session.notify(texts.same_version, error=True)
-            else:
-                session.notify(texts.no_question_left)
+        if version_a == version_b:
+            session.notify(texts.same_version, error=True)
             yield DashboardUpdate(status=self._status(session))
             return
+        if not prompt:
+            question = await asyncio.to_thread(
+                next_question, self.services.store, version_a, version_b, _rater(admin), session.asked
+            )
+            if question is None:
+                session.notify(texts.no_question_left)
+                yield DashboardUpdate(status=self._status(session))
+                return
+            session.asked.add(question)
+            prompt = question
         session.notify("")
         run = session.run
         think = bool(data.get("think"))

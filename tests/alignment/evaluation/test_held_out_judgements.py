@@ -4,16 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.store_fixtures import held_out_texts
 
-from alignment.data.splits import is_held_out
 from alignment.evaluation import held_out_judgements as votes
 from alignment.evaluation.held_out_judgements import HeldOutJudgement, implicit_accuracy
-
-
-def prompts(count: int) -> list[str]:
-    """Texts of which each is held out."""
-    texts = (f"What is {number}?" for number in range(1_000))
-    return [text for text in texts if is_held_out([{"role": "user", "content": text}])][:count]
 
 
 def thumb(text: str, **different: Any) -> Any:
@@ -29,7 +23,7 @@ def thumb(text: str, **different: Any) -> Any:
 
 
 def test_replies_that_failed_or_are_in_a_pair_or_not_held_out_are_left_out() -> None:
-    good, failed, empty, paired = prompts(4)
+    good, failed, empty, paired = held_out_texts(4)
     pair = SimpleNamespace(
         messages=[{"role": "user", "content": paired}],
         prompt_ids=[1],

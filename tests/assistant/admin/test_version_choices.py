@@ -1,13 +1,12 @@
 """The count of choices between two versions: each message once, a bound on luck, and the next held-out question."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
-from helpers.store_fixtures import new_reply
+from helpers.store_fixtures import held_out_texts, new_reply
 
 from assistant.admin.version_choices import ALPHA, ChoiceCounts, choices_between, evidence, next_question
-from feedback_store import FeedbackStore, rows
+from feedback_store import FeedbackStore
 from feedback_store.records import Choice
 
 
@@ -28,15 +27,6 @@ def choose(
         for version in (left, right)
     )
     store.compare(first.id, second.id, rater, choice, blind=blind, how="versions")
-
-
-def held_out_texts(count: int) -> list[str]:
-    """Messages of one prompt each that no version trains on."""
-    texts = (f"Question {number}?" for number in range(1000))
-    kept = [
-        text for text in texts if rows.held_out(SimpleNamespace(messages=[{"role": "user", "content": text}]))
-    ]
-    return kept[:count]
 
 
 def test_choices_are_counted_by_message_whatever_the_side(store: FeedbackStore) -> None:

@@ -7,11 +7,10 @@ import contextlib
 import json
 import sys
 from html import unescape
-from types import SimpleNamespace
 
 import pytest
 from helpers.fake_dashboard import WHO, click
-from helpers.store_fixtures import one_turn
+from helpers.store_fixtures import held_out_texts, one_turn
 
 from assistant.admin import last_run
 from assistant.errors import CommandError
@@ -25,7 +24,6 @@ from assistant.page.dashboard.views import ratings
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.registry import live_comparison
-from feedback_store import rows
 
 
 def test_only_the_release_of_a_rejected_version_comes_with_a_warning(
@@ -240,11 +238,7 @@ async def test_an_empty_message_or_the_same_version_twice_is_refused(
 async def test_without_a_message_a_held_out_question_is_asked_that_is_open_between_the_two(
     services: AdminServices,
 ) -> None:
-    asked = next(
-        text
-        for text in (f"Question {number}?" for number in range(100))
-        if rows.held_out(SimpleNamespace(messages=[{"role": "user", "content": text}]))
-    )
+    (asked,) = held_out_texts(1)
     one_turn(services.store, text=asked)
     handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side")
     data = {"prompt": "", "version_a": "v4", "version_b": "v6"}
