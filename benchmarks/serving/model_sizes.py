@@ -9,7 +9,6 @@ by the engine that `python app.py` uses on a CPU: as trained (bfloat16), and wit
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -107,11 +106,7 @@ def main() -> None:
             for rounding in ROUNDINGS:
                 own = ["--serve", str(folder), rounding, f"--tokens={options.tokens}"]
                 command = [sys.executable, "-m", "benchmarks.serving.model_sizes", *own]
-                # As the app: threads that wait for work leave the core to others.
-                environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-                done = subprocess.run(
-                    command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env=environment
-                )
+                done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
                 result = json.loads(done.stdout.splitlines()[-1])
                 print(
                     f"| {name} | {parameters / 1e6:,.0f}M | {'bfloat16' if rounding == 'none' else rounding} | "

@@ -30,7 +30,7 @@ LIBRARIES = (
 SETTINGS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
-    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "500",
 }
 """What our programs set before they import a library that reads it on import."""
 

@@ -2,6 +2,8 @@
 
 import os
 
-# llama.cpp's threads wait for each other hundreds of times a token. By default they do so busily, and where another
-# program has a core, a reply takes up to ten times as long (docs/serving.md). OpenMP reads this when it is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# llama.cpp's threads wait for each other hundreds of times a token. If they wait busily for long, as by default, a
+# reply takes up to ten times as long where another program has a core; if they sleep at once, up to twice as long on a
+# machine that is slow to wake them. So they turn for some microseconds and then sleep (docs/serving.md). OpenMP reads
+# this when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "500")
