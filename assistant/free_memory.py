@@ -37,27 +37,41 @@ def cgroup_free(groups: Path, root: Path) -> list[int]:
     `groups`: the process's list of its groups; `root`: where they are mounted. File caches count as free, because the
     kernel drops them first.
     """
+    free = []
+    for group, is_first_kind in control_groups(groups, root, "memory"):
+        names = (
+            ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            if is_first_kind
+            else ("memory.max", "memory.current")
+        )
+        if (left := _group_free(group, *names)) is not None:
+            free.append(left)
+    return free
+
+
+def control_groups(groups: Path, root: Path, controller: str) -> list[tuple[Path, bool]]:
+    """Folders of a process's control groups that may bound what `controller` counts, and whether of version 1.
+
+    `groups`: the process's list of its groups; `root`: where they are mounted.
+    """
     try:
         lines = groups.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    free = []
+    folders = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
+        if controllers and controller not in controllers.split(","):
             continue
         mounted = root / controllers
-        names = (
-            ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            if controllers
-            else ("memory.max", "memory.current")
-        )
         # Limits of the groups above hold too; a container may see its own group as the mount's root.
         folder = mounted / path.strip("/")
-        for group in [folder, *folder.parents]:
-            if mounted in (group, *group.parents) and (left := _group_free(group, *names)) is not None:
-                free.append(left)
-    return free
+        folders += [
+            (group, bool(controllers))
+            for group in [folder, *folder.parents]
+            if mounted in (group, *group.parents)
+        ]
+    return folders
 
 
 def _group_free(group: Path, limit_name: str, usage_name: str) -> int | None:

@@ -31,6 +31,7 @@ SETTINGS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
     "GOMP_SPINCOUNT": "500",
+    "OMP_WAIT_POLICY": "ACTIVE",
 }
 """What our programs set before they import a library that reads it on import."""
 

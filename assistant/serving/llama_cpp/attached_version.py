@@ -10,7 +10,7 @@ from assistant.registry.versions import Version
 from assistant.sampling_settings import Sampling
 from assistant.serving.context_window import completion_limit
 from assistant.serving.engine import Chunk, TokenScore
-from assistant.serving.llama_cpp.completion_request import CompletionRequest, completion_body, lora
+from assistant.serving.llama_cpp.completion_request import CompletionRequest, completion_body
 from assistant.serving.llama_cpp.llama_server import LlamaServer
 from assistant.serving.tokenizing.tokenizer_protocol import Tokenizer
 
@@ -46,7 +46,7 @@ class AttachedVersion:
             raise FormatRefused(
                 "This model has no token that ends an answer, so that no format can end either."
             )
-        if not self.server.follows(schema):
+        if not self.server.follows(schema, self.version.id):
             raise FormatRefused(
                 "llama.cpp cannot make a grammar of this schema: a type or a pattern in it is unknown, a '$ref' leads "
                 "nowhere, or nothing fits it. Simplify it."
@@ -114,7 +114,7 @@ class AttachedVersion:
         """Token id → probability of the next token, the likeliest first."""
         body = completion_body(
             [*prompt_ids, *completion_ids], sampling, 1, ignore_end=False, drawn=len(completion_ids)
-        ) | lora(self.server.adapters.get(self.version.id), len(self.server.adapters))
+        )
         if sampling.temperature == 0:
             body |= {"temperature": 1.0, "samplers": ["temperature"]}
         probabilities: dict[int, float] = {}
@@ -124,5 +124,6 @@ class AttachedVersion:
                 probabilities.update({other["id"]: other["prob"] for other in entry["top_probs"]})
             return False
 
-        self.server.complete(body | {"n_probs": count, "post_sampling_probs": True}, each)
+        body |= {"n_probs": count, "post_sampling_probs": True}
+        self.server.complete(body, self.version.id, each)
         return probabilities

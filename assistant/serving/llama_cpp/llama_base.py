@@ -35,6 +35,8 @@ class LlamaBase:
     parameters: int
     capacity: int
     """Tokens of all replies together whose keys and values fit into the memory that is granted."""
+    cache_bytes: int
+    """Bytes of so many keys and values."""
 
     @classmethod
     def read(cls, base: Base, home: Path, cache_bytes: int, quantize: FileBits | None = None) -> "LlamaBase":
@@ -60,6 +62,7 @@ class LlamaBase:
         converted = base_file(folder, file, base.revision, tokenizer, ends, cache, quantize)
         size = size_of(folder, file)
         capacity = max(256, min(cache_bytes // size.cache_bytes_a_token, MAX_REPLIES * size.window))
+        capacity = capacity // 256 * 256
         return cls(
             folder,
             cache,
@@ -69,7 +72,8 @@ class LlamaBase:
             ends,
             {text: token for token, text in enumerate(_texts_in(converted))},
             size.parameters,
-            capacity // 256 * 256,
+            capacity,
+            capacity * size.cache_bytes_a_token,
         )
 
 

@@ -1,8 +1,12 @@
-"""llama.cpp over one base with a fixed list of adapters: opened once, closed when no reply needs it any more."""
+"""llama.cpp over one base with a fixed list of adapters: opened once, closed when no reply needs it any more.
+
+llama.cpp computes replies together only if they are of one version: while some of one are being written, those of
+another wait until the first of them has ended, or longer. So two versions that answer at the same time, in a live
+comparison or side by side, have a `Lane` each, over the same weights.
+"""
 
 import contextlib
 import logging
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,16 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psutil
-from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
-
 from assistant.errors import EngineBusy, ModelError
+from assistant.free_memory import free_ram
 from assistant.registry.versions import Version
 from assistant.sampling_settings import JSON_BEGINNINGS
-from assistant.serving.llama_cpp.completion_request import CompletionRequest
+from assistant.serving.llama_cpp.completion_request import CompletionRequest, lora
 from assistant.serving.llama_cpp.converted_adapter import adapter_file
 from assistant.serving.llama_cpp.json_grammar import SIGN, grammar_of
+from assistant.serving.llama_cpp.lane import Lane
 from assistant.serving.llama_cpp.llama_base import MAX_REPLIES, LlamaBase
+from assistant.usable_cores import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +31,8 @@ MAX_WAITING = 192
 """Replies that may wait for their turn beyond those; more are refused."""
 MOST_SCHEMAS = 100
 """Schemas that are known to be followed; any other is tried first."""
-SMALL_MODEL = 30_000_000
-"""Parameters up to which one core is as fast as several: they would wait for each other at every product."""
+LANES = 2
+"""Versions whose replies are computed at the same time; those of further ones in turn with theirs."""
 
 
 class LlamaServer:
@@ -55,15 +59,18 @@ class LlamaServer:
         self._leases = 0
         self._retired = False
         self._queue: list[CompletionRequest] = []
-        self._running: set[CompletionRequest] = set()
         self._followed: set[str] = set()
         """Schemas that completions are known to follow."""
         self._has_tried = False
         self._successor: LlamaServer | None = None
         if before is not None:
             before._successor = self
-        self._threads = ThreadPoolExecutor(MAX_REPLIES, thread_name_prefix="reply")
-        self._server: Server | None = _open_server(base, list(self.files.values()))
+        self._threads = ThreadPoolExecutor(LANES * MAX_REPLIES, thread_name_prefix="reply")
+        # The second has half of the cores: where both compute, more threads than cores wait for each other.
+        cores = usable_cores()
+        shares = [cores, *[max(1, cores // 2)] * (LANES - 1)]
+        self._lanes = [Lane(base, list(self.files.values()), share) for share in shares]
+        self._lanes[0].open()
 
     def take(self) -> None:
         with self._lock:
@@ -81,7 +88,7 @@ class LlamaServer:
         with self._lock:
             self._retired = True
             unused = not self._leases
-            lost = [*self._queue, *self._running] if at_once else []
+            lost = [*self._queue, *self._running()] if at_once else []
         for request in lost:
             request.fail("the version stopped serving")
         if unused or at_once:
@@ -91,7 +98,7 @@ class LlamaServer:
         """Generate now, or when it is its turn. Raises EngineBusy if too many wait already."""
         with self._lock:
             if len(self._queue) >= MAX_WAITING:
-                count = len(self._queue) + len(self._running)
+                count = len(self._queue) + len(self._running())
                 raise EngineBusy(f"{count} replies are being written or wait already. Try again in a moment.")
             self._queue.append(request)
         self._start_next()
@@ -109,23 +116,25 @@ class LlamaServer:
                 self._queue.remove(request)
         self._start_next()
 
-    def complete(self, body: dict[str, Any], each: Callable[[dict[str, Any]], bool]) -> None:
-        """Ask llama.cpp for one completion. `each` gets every part of it, and ends it by returning True."""
-        assert self._server is not None
-        self._server.handle_completions(body, each)
+    def complete(self, body: dict[str, Any], version_id: str, each: Callable[[dict[str, Any]], bool]) -> None:
+        """Ask llama.cpp for one completion of a version. `each` gets every part, and ends it by returning True."""
+        adapter = self.adapters.get(version_id)
+        with self._lock:
+            lane = self._lane_for(adapter)
+        lane.complete(body | lora(adapter, len(self.adapters)), each)
 
-    def follows(self, schema: str) -> bool:
+    def follows(self, schema: str, version_id: str) -> bool:
         """Whether completions can be held to a JSON schema. Raises FormatRefused if it has what is never enforced."""
         if schema in self._followed:
             return True
-        follows = self._try(schema)
+        follows = self._try(schema, version_id)
         if len(self._followed) >= MOST_SCHEMAS:
             self._followed.clear()
         if follows:
             self._followed.add(schema)
         return follows
 
-    def _try(self, schema: str) -> bool:
+    def _try(self, schema: str, version_id: str) -> bool:
         self._has_tried = True
         grammar = grammar_of(schema, on_trial=True)
         texts: list[str] = []
@@ -137,38 +146,74 @@ class LlamaServer:
         # Where llama.cpp refuses a grammar it goes on without one: only a grammar makes a model begin with the sign. A
         # schema that refers to itself alone is found out at the token after it.
         body = {"prompt": [0], "n_predict": 2, "stream": True, "temperature": 0.0, "grammar": grammar}
-        self.complete(body, each)
+        self.complete(body, version_id, each)
         return "".join(texts).startswith(tuple(SIGN + letter for letter in JSON_BEGINNINGS))
+
+    def _running(self) -> list[CompletionRequest]:
+        return [request for lane in self._lanes for request in lane.running]
 
     def _start_next(self) -> None:
         """Start replies in the order in which they came, as long as places and cache last."""
-        while True:
-            with self._lock:
-                used = sum(request.reserved for request in self._running)
-                if not self._queue or len(self._running) >= MAX_REPLIES:
-                    return
-                if self._running and used + self._queue[0].reserved > self.base.capacity:
-                    return
-                request = self._queue.pop(0)
-                self._running.add(request)
-            self._threads.submit(self._generate, request)
+        with self._lock:
+            full: list[Lane] = []
+            for request in list(self._queue):
+                lane = self._lane_for(request.adapter)
+                if lane in full or not lane.has_room(request):
+                    full.append(
+                        lane
+                    )  # whoever came later for this lane waits too, also where a short reply would fit
+                    continue
+                self._queue.remove(request)
+                lane.running.add(request)
+                lane.adapter = request.adapter
+                self._threads.submit(self._generate, request, lane)
 
-    def _generate(self, request: CompletionRequest) -> None:
+    def _lane_for(self, adapter: int | None) -> Lane:
+        """Where replies with this adapter are written; else one that is free; else the one with the fewest replies."""
+        for lane in self._lanes:
+            if lane.running and lane.adapter == adapter:
+                return lane
+        free = [lane for lane in self._lanes if lane.is_open and not lane.running]
+        if free:
+            # The cache of the one that wrote for this version last may hold the conversation.
+            return min(free, key=lambda lane: lane.adapter != adapter)
+        closed = [lane for lane in self._lanes if not lane.is_open and not lane.running]
+        if closed and free_ram() > 2 * self.base.cache_bytes:  # its cache, and as much for everything else
+            return closed[0]
+        return min((lane for lane in self._lanes if lane.is_open), key=lambda lane: len(lane.running))
+
+    def _generate(self, request: CompletionRequest, lane: Lane) -> None:
         try:
-            request.generate(self.complete)
+            lane.open()
+        except ModelError:
+            if lane is not self._lanes[0]:
+                log.warning(
+                    "Two versions answer in turn: no second llama.cpp could be opened.", exc_info=True
+                )
+                self._do_without(lane, request)
+                return
+        try:
+            request.generate(lane.complete)
         except Exception as error:
             log.exception("A reply failed")
             request.fail(str(error) or type(error).__name__)
         finally:
             with self._lock:
-                self._running.discard(request)
+                lane.running.discard(request)
             self._start_next()
+
+    def _do_without(self, lane: Lane, request: CompletionRequest) -> None:
+        """Let the first lane write the reply that this one was to write."""
+        with self._lock:
+            self._lanes = [other for other in self._lanes if other is not lane]
+            self._queue.insert(0, request)
+        self._start_next()
 
     def _close(self) -> None:
         self._threads.shutdown(wait=False)
         # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread, so that no other reference
         # than the new thread's may be left.
-        held, self._server = [self._server], None
+        held = [lane.close() for lane in self._lanes]
 
         delete = threading.Thread(target=held.clear, daemon=True)
         if not self._has_tried or self._successor is None:
@@ -180,39 +225,8 @@ class LlamaServer:
             # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that is free
             # for another base's vocabulary, it must have seen one that stays.
             with contextlib.suppress(Exception):
-                successor._try("{}")
+                successor._try("{}", next(iter(successor.versions)))
             delete.start()
 
         # Not a daemon: a program that ends now must not end in the middle of it.
         threading.Thread(target=move_on).start()
-
-
-def _open_server(base: LlamaBase, adapters: list[Path]) -> Server:
-    params = CommonParams()
-    params.model.path = str(base.file)
-    params.n_ctx = base.capacity
-    params.n_parallel = MAX_REPLIES
-    # In one cache for all, each reply's attention also passes over the others' tokens: with 64 of the starter's replies
-    # that cost as much again as all the rest. So each has its own, if there is room for a whole window in each.
-    params.kv_unified = base.capacity < MAX_REPLIES * base.window
-    params.warmup = False
-    # Tokens that no text can contain are named too, where they are drawn.
-    params.special = True
-    params.verbosity = -1
-    # Its own HTTP server cannot be left out: it listens on this machine alone, on a free port, behind a key that
-    # nobody knows.
-    params.port = 0
-    params.api_keys = [secrets.token_urlsafe(32)]
-    # Prompts are kept in the replies' own cache, which llama.cpp empties when the adapter changes.
-    params.cache_ram_mib = 0
-    cores = 1 if base.parameters <= SMALL_MODEL else len(psutil.Process().cpu_affinity() or [0])
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = cores
-    params.lora_adapters = [CommonAdapterLoraInfo(str(path), 1.0) for path in adapters]
-    params.lora_init_without_apply = True
-    try:
-        server = Server(params)
-        # One token, because a server that is deleted before its loop runs waits for that loop forever.
-        server.handle_completions({"prompt": [0], "n_predict": 1, "stream": True}, lambda _: False)
-        return server
-    except Exception as error:
-        raise ModelError(f"llama.cpp cannot load {base.file}: {error}.") from error

@@ -13,11 +13,12 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from assistant.bases.base import STARTER_FOLDER
-from assistant.errors import EngineBusy, EngineError, PromptError, UnknownModel
+from assistant.errors import EngineBusy, EngineError, ModelError, PromptError, UnknownModel
 from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.sampling_settings import Sampling
-from assistant.serving.llama_cpp import attached_version, llama_cpp_engine, llama_server
+from assistant.serving.engine import Chunk
+from assistant.serving.llama_cpp import attached_version, lane, llama_cpp_engine, llama_server
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 
 QUESTIONS = (
@@ -122,6 +123,64 @@ async def test_versions_side_by_side_each_say_their_own_words(engine: LlamaCppEn
     assert [alone[key] for key in keys] == together
 
 
+async def test_two_versions_are_written_at_the_same_time_and_a_third_in_turn(engine: LlamaCppEngine) -> None:
+    others = [changed(engine.version, engine._registry, factor) for factor in (0.9, 0.8)]
+    for other in others:
+        await asyncio.to_thread(engine.prepare, other.id)
+    endless = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
+
+    async def begin(version_id: str) -> AsyncIterator[Chunk]:
+        with engine.lease(version_id) as served:
+            async for chunk in served.stream(ids_of(served, "What is 12 + 7?"), endless):
+                yield chunk
+
+    first = begin("v1")
+    assert (await anext(first)).token_ids
+    with engine.lease(others[0].id) as served:
+        tokens, reason = await collect(served, ids_of(served, "What is 12 + 7?"), GREEDY)
+        assert tokens and reason
+        assert [one.is_open for one in served.server._lanes] == [True, True]
+        # The first is still being written: nothing that was asked of another version waited for its end.
+        assert served.server._running()
+        second, third = begin(others[0].id), begin(others[1].id)
+        assert (await anext(second)).token_ids
+        chunks = [chunk async for chunk in third]
+    assert chunks[-1].finish_reason == "length"
+    assert sum(len(chunk.token_ids) for chunk in chunks) == 900
+    await first.aclose()
+    await second.aclose()
+
+
+@pytest.mark.parametrize("why", ["no memory", "does not open"])
+async def test_without_a_second_lane_two_versions_are_written_in_turn(
+    home: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    registry = Versions(home)
+    narrow = LlamaCppEngine(registry, registry.open("v1"))
+    other = changed(narrow.version, registry, 0.9)
+
+    def refuse(*_: object) -> None:
+        raise ModelError("no memory")
+
+    async def ask(version_id: str) -> tuple[list[int], str | None]:
+        with narrow.lease(version_id) as served:
+            return await collect(served, ids_of(served, "What is 12 + 7?"), long)
+
+    long = Sampling(temperature=0.0, max_new_tokens=200, ignore_eos=True)
+    try:
+        await asyncio.to_thread(narrow.prepare, other.id)
+        if why == "no memory":
+            monkeypatch.setattr(llama_server, "free_ram", lambda: 0)
+        else:
+            monkeypatch.setattr(lane, "_open_server", refuse)
+        replies = await asyncio.gather(*(ask(name) for name in ("v1", other.id) * 3))
+        assert [(len(tokens), reason) for tokens, reason in replies] == [(200, "length")] * 6
+        with narrow.lease() as served:
+            assert [one.is_open for one in served.server._lanes] in ([True], [True, False])
+    finally:
+        narrow.close()
+
+
 async def test_a_release_joins_beside_the_reply_that_is_being_written(
     engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +258,7 @@ async def test_a_reader_who_leaves_frees_the_place(engine: LlamaCppEngine) -> No
         assert (await anext(stream)).token_ids
         await stream.aclose()
         async with asyncio.timeout(5):
-            while served.server._running:
+            while served.server._running():
                 await asyncio.sleep(0.01)
         assert (await collect(served, ids_of(served, "Hello"), GREEDY))[0]
 
@@ -207,7 +266,7 @@ async def test_a_reader_who_leaves_frees_the_place(engine: LlamaCppEngine) -> No
 async def test_who_must_wait_is_told_the_place_in_the_queue_and_too_many_are_refused(
     engine: LlamaCppEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama_server, "MAX_REPLIES", 1)
+    monkeypatch.setattr(lane, "MAX_REPLIES", 1)
     monkeypatch.setattr(llama_server, "MAX_WAITING", 2)
     monkeypatch.setattr(attached_version, "QUEUE_SECONDS", 0.02)
     endless = Sampling(temperature=0.0, max_new_tokens=900, ignore_eos=True)
