@@ -126,8 +126,8 @@ class Settings(BaseSettings):
     cache_memory: int | None = Field(
         None,
         ge=16,
-        description="with llama.cpp: most memory, in MiB, for the keys and values of all replies; 512, or a quarter of "
-        "what is free if that is less, if left out",
+        description="with llama.cpp: most memory, in MiB, for the keys and values of all replies, and again as much "
+        "once two versions answer at the same time; 512, or a quarter of what is free if that is less, if left out",
     )
     engine_url: str | None = Field(
         None, description="OpenAI-compatible server that generates the replies, such as http://host:8000"

@@ -1,10 +1,10 @@
 """Measure how long people wait where two versions answer at the same time, as in a live comparison.
 
-    python -m benchmarks.serving.two_versions [--people 2,16] [--seconds 20]
+    python -m benchmarks.serving.two_versions [--people 2,16] [--seconds 30]
 
 Two adapters of SmolLM2 are trained for a moment, so that they differ. People ask one question after the other, half of
 them version v2 and half v3, and every reply has 100 tokens; beside it, the same people all ask v2. "In turn" is one
-llama.cpp for both versions, as before 2026-12, "together" a lane for each (`assistant/serving/llama_cpp/lane.py`).
+llama.cpp for both versions, "together" a lane for each (`assistant/serving/llama_cpp/lane.py`), opened before.
 """
 
 import argparse
@@ -60,7 +60,7 @@ async def asked(engine: LlamaCppEngine, version: str, person: int, until: float)
     """One person's replies."""
     replies = []
     while time.perf_counter() < until:
-        number = person * 1000 + len(replies)
+        number = (person + 1) * 1000 + len(replies)
         sampling = Sampling(temperature=0.7, seed=number, max_new_tokens=TOKENS, ignore_eos=True)
         began, first = time.perf_counter(), None
         with engine.lease(version) as served:
@@ -76,6 +76,7 @@ async def asked(engine: LlamaCppEngine, version: str, person: int, until: float)
 
 async def load(engine: LlamaCppEngine, versions: list[str], people: int, seconds: float) -> None:
     """Print one line for each of the versions that people ask at the same time."""
+    await asyncio.gather(*(asked(engine, version, -1, time.perf_counter() + 0.1) for version in versions))
     began = time.perf_counter()
     lists = await asyncio.gather(
         *(
@@ -103,7 +104,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--people", default="2,16", help="numbers of people, with commas between them")
-    parser.add_argument("--seconds", type=float, default=20.0, help="after which nobody asks again")
+    parser.add_argument("--seconds", type=float, default=30.0, help="after which nobody asks again")
     options = parser.parse_args()
     print(
         "| Versions | People | Version | First token, median | First token, longest | Whole reply, median | "
