@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from alignment.data.batches import pad_left
 from alignment.evaluation.retention import Row
@@ -46,7 +47,7 @@ def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
     ends = end_tokens(loaded.model, loaded.tokenizer)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     answers: dict[int, list[int]] = {}
-    for start in range(0, len(order), BATCH):
+    for start in tqdm(range(0, len(order), BATCH), desc="answering them", unit="batch"):
         batch = order[start : start + BATCH]
         completions = generate(
             loaded.model, [prompts[number] for number in batch], [LONGEST] * len(batch), ends
@@ -59,7 +60,7 @@ def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
 def anchors_at(model: Any, rows: Sequence[Row]) -> list[Anchor]:
     """`rows`, prompts with answers, as anchors of `model`: what it expects at each token of them."""
     found = []
-    for start in range(0, len(rows), ROWS_AT_ONCE):
+    for start in tqdm(range(0, len(rows), ROWS_AT_ONCE), desc="reading the answers", unit="batch"):
         batch = rows[start : start + ROWS_AT_ONCE]
         for (prompt_ids, completion_ids), expected in zip(batch, expectations(model, batch), strict=True):
             values, tokens = expected.topk(min(TOP, expected.shape[-1]))

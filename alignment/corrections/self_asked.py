@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from tqdm import tqdm
+
 from alignment.generation import generate, seed_for
 from alignment.training.processes import autocast
 from assistant.serving import prompt
@@ -38,7 +40,7 @@ def self_asked(loaded: Loaded, beginnings: Sequence[str], each: int, seed: int) 
         for _ in range(each)
     ]
     messages = []
-    for start in range(0, len(rows), BATCH):
+    for start in tqdm(range(0, len(rows), BATCH), desc="asking messages", unit="batch"):
         batch = rows[start : start + BATCH]
         for (beginning, _), rest in zip(
             batch, _continued(loaded, [ids for _, ids in batch], seed + start), strict=True
