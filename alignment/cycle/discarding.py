@@ -10,7 +10,7 @@ from pathlib import Path
 from alignment.cycle import cycle_state
 from alignment.cycle.cycle_state import Journal
 from alignment.event_output import emit
-from assistant.admin import cycle_records, cycle_report
+from assistant.admin import cycle_records, cycle_report, last_run
 from assistant.events.describe import describe
 from assistant.events.event import Event
 from assistant.events.event_error import event_of
@@ -38,6 +38,8 @@ def discard_unfinished(home: Path) -> None:
     unfinished = [journal for journal in cycle_state.cycles(home) if "ended" not in journal.state]
     for journal in unfinished:
         emit(discard(journal, Event.of("discarded_by_hand")))
+    # Whoever discards a cycle knows of its failure, and what a failure says of the next run is no longer true.
+    last_run.drop_failure(home)
     if not unfinished:
         emit(Event.of("cycle_nothing_to_discard"))
 

@@ -103,8 +103,13 @@ def is_running(home: Path) -> bool:
 
 def mark_seen(home: Path) -> None:
     """An admin has seen the last failure."""
-    (home / "cycles" / "failure.json").unlink(missing_ok=True)
+    drop_failure(home)
     mark_ended(home)
+
+
+def drop_failure(home: Path) -> None:
+    """Nobody needs to see the last failure any more."""
+    (home / "cycles" / "failure.json").unlink(missing_ok=True)
 
 
 def mark_ended(home: Path) -> None:

@@ -103,7 +103,11 @@ def test_an_unfinished_cycle_is_discarded_and_its_record_and_candidates_stay(
     rated: Path, policy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_killed_before_saving("decisions", rated, policy)
+    with pytest.raises(OSError, match="goes on"), last_run.recorded(rated, explain):
+        raise OSError("the next run goes on")
+    assert last_run.failure(rated) is not None
     assert run(rated, policy, "--discard") == 0
+    assert last_run.failure(rated) is None
     assert "cycle 1 was ended before its time: it was discarded by hand" in capsys.readouterr().out
     ended = state(rated)
     assert ended["ended"] and ended["candidates"] == [{"stage": "kto", "version": "v2"}]
