@@ -28,7 +28,12 @@ class RatingHandlers:
     def feedback(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Store a change of the reasons or of the comment at once."""
         self.sessions.restore(session, memory)
-        return self._rate(session, event, int(event.value), event.reasons, event.text, open_form=True)
+        # Going on from the comment to a better answer sends the comment too, and that may come later.
+        correcting = session.correcting if session.correcting == event.turn else None
+        value = int(event.value)
+        return self._rate(
+            session, event, value, event.reasons, event.text, open_form=not correcting, correcting=correcting
+        )
 
     def finish(self, session: ChatSession, event: gr.EventData, memory: object = None) -> PageUpdate:
         """Store the feedback form and close it."""
@@ -48,12 +53,14 @@ class RatingHandlers:
         reasons: list[str],
         comment: str,
         open_form: bool,
+        correcting: str | None = None,
     ) -> PageUpdate:
         if event.order < session.rating_order:
             # Pressing "Withdraw" in the comment field sends the comment too; the later event counts.
             return PageUpdate()
         session.rating_order = event.order
         session.close_forms()
+        session.correcting = correcting
         try:
             self.chat.library.rate(
                 event.turn, value, [str(reason) for reason in reasons], str(comment), session.rater

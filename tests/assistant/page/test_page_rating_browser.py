@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from helpers.browser_steps import (
@@ -61,6 +62,32 @@ def test_a_thumb_down_with_reason_and_comment_counts_once_and_is_kept_through_a_
     button(tab, ENGLISH.bad).click()
     expect(tab.get_by_text(ENGLISH.withdrawn)).to_be_visible()
     assert all(rated != reply for rated, _ in fake.ratings)
+
+
+def test_a_thumb_down_leads_on_to_a_better_answer_and_keeps_the_comment(visit: Any, fake: FakeChat) -> None:
+    tab = visit()
+    send(tab, "rate me as well")
+    reply = str(tab.locator(".reply").get_attribute("data-turn"))
+    button(tab, ENGLISH.bad).click()
+    tab.get_by_label(ENGLISH.comment_label).fill("Too short.")
+    tab.locator(".feedback").get_by_role("button", name=ENGLISH.correct).click()
+    expect(tab.get_by_label(ENGLISH.correct_label)).to_be_focused()
+    # The comment is sent as its field is left, and may arrive after the click.
+    deadline = time.monotonic() + 10
+    while not any(
+        rated == reply and rating.comment == "Too short." for (rated, _), rating in fake.ratings.items()
+    ):
+        assert time.monotonic() < deadline
+        tab.wait_for_timeout(50)
+    tab.get_by_label(ENGLISH.correct_label).fill("A better answer.")
+    button(tab, ENGLISH.correct_save).click()
+    expect(tab.get_by_text(ENGLISH.corrected_title)).to_be_visible()
+    # What is corrected already is not offered again.
+    button(tab, ENGLISH.bad).click()
+    expect(tab.get_by_text(ENGLISH.withdrawn)).to_be_visible()
+    button(tab, ENGLISH.bad).click()
+    expect(tab.get_by_text(ENGLISH.ask_bad)).to_be_visible()
+    expect(tab.locator(".feedback").get_by_role("button", name=ENGLISH.correct)).to_have_count(0)
 
 
 def test_a_comment_left_without_pressing_done_is_kept(visit: Any, fake: FakeChat) -> None:

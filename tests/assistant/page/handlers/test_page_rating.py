@@ -83,3 +83,16 @@ def test_a_comment_that_arrives_late_does_not_undo_a_withdrawal(
     handlers.rating.withdraw(session, event(3, turn=reply))
     handlers.rating.feedback(session, event(2, turn=reply, value="1", reasons=[], text="late"))
     assert chat.ratings == {}
+
+
+def test_a_comment_that_arrives_late_leaves_the_form_for_a_better_answer_open(
+    chat: FakeChat, handlers: ChatHandlers, session: ChatSession
+) -> None:
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    screen = handlers.rating.rate_reply(session, event(1, turn=reply, value="-1"))
+    assert f'data-do="correct" data-turn="{reply}">{ENGLISH.correct}' in shown(screen)
+    handlers.rating.correct(session, event(3, turn=reply))
+    screen = handlers.rating.feedback(session, event(2, turn=reply, value="-1", reasons=[], text="late"))
+    assert chat.ratings[reply, "rater-1"].comment == "late"
+    assert 'data-do="keep_correction"' in shown(screen) and 'data-change="feedback"' not in shown(screen)
