@@ -30,8 +30,8 @@ CHINESE = DashboardTexts(
     sign_in="登录",
     sign_in_help="本页面供这个助手的管理员使用。",
     password="密码",
-    your_name="您的名字",
-    your_name_help="您的操作会以这个名字写入操作记录。",
+    your_name="你的名字",
+    your_name_help="你的操作会以这个名字写入操作记录。",
     sign_in_errors={
         "wrong": "密码不正确。",
         "many": "密码错误次数过多，请在 {seconds} 秒后再试。",
@@ -61,6 +61,7 @@ CHINESE = DashboardTexts(
     details="查看 {version}",
     sections={
         "gate": "门槛的结论",
+        "people": "人们的选择",
         "rewards": "训练前后的奖励分数",
         "curves": "训练过程",
         "facts": "版本信息",
@@ -132,7 +133,7 @@ CHINESE = DashboardTexts(
     ranking="用户更喜欢哪个版本",
     ranking_help_format="与 {reference} 相比，用户更喜欢某个版本的概率，由隐去版本名的二选一结果"
     "按 Bradley–Terry 模型估计。竖线表示 50%。",
-    no_ranking="有了不同版本之间的二选一结果以后，这里会给出排名。您也可以在“并排回答”中自己比较两个版本。",
+    no_ranking="有了不同版本之间的二选一结果以后，这里会给出排名。你也可以在“并排回答”中自己比较两个版本。",
     choices_format="{value}% [{low}, {high}]，共 {count} 次选择",
     cycles_help="一次循环会用新的反馈训练候选版本，在留出的题目上评估它们，并在策略允许时发布其中最好的一个。",
     probes="重新提问被更正的问题",
@@ -174,7 +175,7 @@ CHINESE = DashboardTexts(
         "nothing": "没有发布新版本",
         "at once": "已发布 {version}",
         "trial": "{version} 进入了在线对比",
-        "by hand": "{version} 等待您来发布",
+        "by hand": "{version} 等待你来发布",
         "discarded": "被提前结束",
     },
     new_votes_format="{count} 个新评价",
@@ -186,6 +187,7 @@ CHINESE = DashboardTexts(
     before_format="{version}（训练前）",
     after_format="{version}（训练后）",
     live_comparison_help="通过门槛的版本，或门槛没有发现问题、留给用户判断的版本，先服务一部分对话，直到用户的评价分出高下：胜出就发布，落败就撤下。",
+    live_ended_format="{candidate} 与 {released} 的在线对比于 {date} 结束：{verdict}。",
     live_comparison_format="自 {date} 起，{candidate} 服务 {share}% 的对话，其余由 {released} 服务。",
     difference_format="{candidate} 与 {released} 的好评率之差（百分点）",
     no_course="两个版本都有评价以后，这里会显示它们的好评率之差。这个区间在所有时刻同时成立，因此随时都可以查看。",
@@ -207,7 +209,7 @@ CHINESE = DashboardTexts(
         "stopped": "已停止",
     },
     counted_votes="计入的评价数",
-    side_by_side_help="两个版本回答同一条消息。在您选择之前，版本名是隐藏的，这样您的选择才算数。"
+    side_by_side_help="两个版本回答同一条消息。在你选择之前，版本名是隐藏的，这样你的选择才算数。"
     "消息留空，就会用一个人们问过、而没有任何版本用来训练的问题。",
     prompt_label="发给两个版本的消息",
     prompt_placeholder="向两个版本提问…",
@@ -240,7 +242,7 @@ CHINESE = DashboardTexts(
     next_question="下一个问题",
     same_version="请选择两个不同的版本。",
     two_needed="现在只有一个版本。有了两个版本后，就可以在这里并排回答。",
-    no_question_left="没有您还没看过的留出问题了。请自己写一条消息，最好是还没有人问过的。",
+    no_question_left="没有你还没看过的留出问题了。请自己写一条消息，最好是还没有人问过的。",
     no_answer="没有写出回答。",
     thought="思考过程",
     export="导出",

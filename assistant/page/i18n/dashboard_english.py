@@ -62,6 +62,7 @@ ENGLISH = DashboardTexts(
     details="Show {version}",
     sections={
         "gate": "Decision of the gate",
+        "people": "What people chose",
         "rewards": "Rewards before and after training",
         "curves": "Training",
         "facts": "About this version",
@@ -194,6 +195,7 @@ ENGLISH = DashboardTexts(
     live_comparison_help="A version that the gate promoted, or that it found nothing against and leaves to people, "
     "serves a share of conversations until people's thumbs have decided: it is released if it wins, and withdrawn if "
     "it loses.",
+    live_ended_format="Live comparison of {candidate} with {released}, ended on {date}: {verdict}.",
     live_comparison_format="Since {date}, {candidate} serves {share}% of conversations and {released} the others.",
     difference_format="Share of thumbs up, {candidate} minus {released}, in percentage points",
     no_course="Once both versions have thumbs, the difference between their shares of thumbs up will be shown here. "

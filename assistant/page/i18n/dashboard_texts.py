@@ -141,6 +141,7 @@ class DashboardTexts:
     # Live comparison
     live_comparison_help: str
     live_comparison_format: str
+    live_ended_format: str
     difference_format: str
     no_course: str
     no_live_comparison: str

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from assistant.admin.services import AdminServices
 from assistant.admin.version_choices import choices_between
+from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
 from assistant.page.views.markdown import markdown
 from assistant.page.views.templates import render
@@ -56,7 +57,7 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
         version_b=version_b,
         prompt=comparison.prompt,
         think=card.thinking == "native" if comparison.think is None else comparison.think,
-        counts=_counts(services, session, version_a, version_b),
+        counts=choice_counts(services, session.texts, version_a, version_b),
     )
 
 
@@ -70,11 +71,11 @@ class Counts:
     """The version that is surely preferred, if it can be released."""
 
 
-def _counts(services: AdminServices, session: DashboardSession, version: str, other: str) -> Counts | None:
+def choice_counts(services: AdminServices, texts: DashboardTexts, version: str, other: str) -> Counts | None:
     """What was chosen between two versions so far; None without a choice."""
     if not (version and other):
         return None
-    texts, counts = session.texts, choices_between(services.store, version, other)
+    counts = choices_between(services.store, version, other)
     better, worse, neither = counts.better, counts.worse, counts.neither
     if not better + worse + neither:
         return None

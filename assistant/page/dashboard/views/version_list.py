@@ -43,7 +43,7 @@ def view(services: AdminServices, session: DashboardSession) -> Markup:
 
 
 def tags(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> list[tuple[str, str]]:
-    """Labels of a version with their tones: released, in a live comparison, reward model, the gate's verdict."""
+    """Labels of a version with their tones: released, in a live comparison, reward model, else the gate's verdict."""
     labels = []
     if manifest.id == services.versions.released():
         labels.append((texts.released, "strong"))
@@ -55,7 +55,8 @@ def tags(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> 
         labels.append((texts.in_live_comparison, "good"))
     if manifest.stage == "reward":
         labels.append((texts.reward_model, "calm"))
-    elif manifest.gate is not None:
+    elif manifest.gate is not None and manifest.id != services.versions.released():
+        # Of the released version it is no news: people may have released what the gate held.
         name = verdict(manifest)
         labels.append((texts.verdicts.get(name, name), VERDICT_TONES.get(name, "calm")))
     return labels

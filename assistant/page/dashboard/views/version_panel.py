@@ -16,6 +16,7 @@ from assistant.bases.card_lookup import card_of, public_name
 from assistant.page.dashboard.views.charts import Line, Point, line_chart
 from assistant.page.dashboard.views.cycles import gate_decision, rewards
 from assistant.page.dashboard.views.formatting import moment
+from assistant.page.dashboard.views.side_by_side import choice_counts
 from assistant.page.dashboard.views.version_list import tags
 from assistant.page.i18n.dashboard_languages import DashboardTexts
 from assistant.page.session.dashboard_session import DashboardSession
@@ -40,6 +41,7 @@ def panel(services: AdminServices, session: DashboardSession, version: str) -> M
         rewards=rewards(
             services, session, (gate or {}).get("cycle"), version, str((gate or {}).get("released", ""))
         ),
+        choices=_choices(services, texts, manifest),
         exports=export_formats(manifest),
         curves=_curves(services, texts, version),
         facts=_facts(services, texts, manifest),
@@ -65,6 +67,27 @@ def _curves(services: AdminServices, texts: DashboardTexts, version: str) -> Mar
         lambda value: f"{value:g}",
         x_title=texts.updates,
     )
+
+
+def _choices(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> list[str]:
+    """What people said of the version: how its live comparisons ended, and choices side by side."""
+    lines = []
+    for record in cycle_records.trials(services.home):
+        if "ended" in record and manifest.id in (record.get("candidate"), record.get("released")):
+            verdict = str(record.get("verdict"))
+            lines.append(
+                texts.live_ended_format.format(
+                    candidate=record["candidate"],
+                    released=record["released"],
+                    verdict=texts.live_verdicts.get(verdict, verdict),
+                    date=moment(texts, str(record["ended"])),
+                )
+            )
+    others = (services.versions.released(), manifest.parent, (manifest.gate or {}).get("released"))
+    for other in dict.fromkeys(str(other) for other in others if other and other != manifest.id):
+        if (counts := choice_counts(services, texts, manifest.id, other)) is not None:
+            lines.append(f"{counts.text} {counts.finding}")
+    return lines
 
 
 def _shown(services: AdminServices, manifest: Manifest) -> Manifest:

@@ -14,9 +14,11 @@ from helpers.empty_versions import add
 from helpers.fake_chat import FakeChat
 from helpers.fake_dashboard import WHO, services_over
 
+from assistant.admin.version_choices import choices_between
 from assistant.events.event import Event
 from assistant.page.dashboard import AdminServices
 from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
+from assistant.page.dashboard.views.version_list import tags
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate
 from assistant.registry.versions import Versions
@@ -164,3 +166,29 @@ def test_the_overview_says_how_the_last_live_comparison_ended(services: AdminSer
     (services.home / "trial.json").unlink(missing_ok=True)
     body = AdminHandlers(services).open(DashboardSession(language=code), {"view": "overview"}, WHO).body
     assert "v4 / v1" in body and LANGUAGES[code].live_verdicts["candidate wins"] in body
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_panel_of_a_version_says_what_people_chose(services: AdminServices, code: str) -> None:
+    texts = LANGUAGES[code]
+    panel = (
+        AdminHandlers(services).open_version(DashboardSession(language=code), {"version": "v4"}, WHO).panel
+    )
+    assert texts.sections["people"] in panel and texts.live_verdicts["candidate wins"] in panel
+    counted = choices_between(services.store, "v4", "v1")
+    assert counted.better + counted.worse + counted.neither
+    said = texts.side_by_side_counts_format.format(
+        version="v4", other="v1", better=counted.better, worse=counted.worse, neither=counted.neither
+    )
+    assert said in panel
+    # Nobody compared this one with anything.
+    other = (
+        AdminHandlers(services).open_version(DashboardSession(language=code), {"version": "v3"}, WHO).panel
+    )
+    assert texts.sections["people"] not in other
+
+
+def test_a_released_version_does_not_bear_what_the_gate_said_of_it(services: AdminServices) -> None:
+    released = services.versions.manifest(services.versions.released() or "")
+    assert released.gate is not None
+    assert tags(services, LANGUAGES["en"], released) == [(LANGUAGES["en"].released, "strong")]
