@@ -42,16 +42,19 @@ RECIPES = {
 
 def plan_events(plan: CandidatePlan, policy: CyclePolicy) -> list[Event]:
     """What each stage would do, for a dry run."""
+    missing = plan.missing(policy)
     events = [Event.of("plan_rows", up=plan.own.up, down=plan.own.down, pairs=plan.own.pairs)]
-    for stage, lack in plan.missing(policy).items():
+    for stage, lack in missing.items():
         if stage != "reward" and stage not in policy.stages:
             continue
         if lack is None:
             events.append(Event.of("plan_stage_runs", stage=stage))
         else:
             events.append(Event.of("plan_stage_lacks", stage=stage, why=lack))
-    if "ppo" in policy.stages:
+    if "ppo" in policy.stages and missing["reward"] is None:
         events.append(Event.of("plan_ppo", needed=policy.reward_accuracy))
+    elif "ppo" in policy.stages:
+        events.append(Event.of("plan_stage_lacks", stage="ppo", why=Event.of("reward_models_missing")))
     return events
 
 

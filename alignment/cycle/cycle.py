@@ -23,7 +23,7 @@ from typing import Any
 from alignment.cycle import candidates, cycle_state, decisions, discarding, rater_audit, recorded_votes
 from alignment.cycle.cycle_lock import cycle_lock
 from alignment.cycle.cycle_state import Journal
-from alignment.cycle.evidence import lack_of_evidence
+from alignment.cycle.evidence import what_could_decide
 from alignment.errors import (
     AlignmentError,
     CycleError,
@@ -150,13 +150,12 @@ def _begin(home: Path, policy: Policy, earlier: list[Journal], released: str) ->
             return None
         plan = CandidatePlan.of_store(store, policy.rule, released)
         obstacles = plan.obstacles(policy.cycle)
-        lack = None if obstacles else _lack_of_evidence(home, policy, store, plan)
+        decisive = _what_could_decide(home, policy, store, plan)
     if obstacles:
         lacks = [Event.of("stage_not_run", stage=stage, why=why) for stage, why in obstacles.items()]
         emit(Event.of("cycle_nothing_to_train", votes=new, lacks=lacks))
         return None
-    if lack is not None:
-        emit(lack)
+    emit(decisive)
     journal = cycle_state.begin(home, earlier, released)
     cycle_state.write_votes(journal, votes, new)
     return journal
@@ -267,16 +266,16 @@ def plan(home: Path, policy: Policy) -> list[Event]:
     with FeedbackStore.open_home(home, create=False) as store:
         new = len(standing_votes(store) - cycle_state.known_votes(earlier))
         plan = CandidatePlan.of_store(store, policy.rule, Versions(home).released())
-        lack = _lack_of_evidence(home, policy, store, plan)
+        decisive = _what_could_decide(home, policy, store, plan)
     events.append(Event.of("plan_votes", votes=new, needed=policy.cycle.minimum_feedback))
     events += candidates.plan_events(plan, policy.cycle)
-    return [*events, *([] if lack is None else [lack]), Event.of("plan_wrote_nothing")]
+    return [*events, decisive, Event.of("plan_wrote_nothing")]
 
 
-def _lack_of_evidence(home: Path, policy: Policy, store: FeedbackStore, plan: CandidatePlan) -> Event | None:
+def _what_could_decide(home: Path, policy: Policy, store: FeedbackStore, plan: CandidatePlan) -> Event:
     versions = Versions(home)
     base = versions.open(str(versions.released())).manifest.base
-    return lack_of_evidence(store, policy, plan, base)
+    return what_could_decide(store, policy, plan, base)
 
 
 def _duration(text: str) -> float:

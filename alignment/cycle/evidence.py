@@ -10,24 +10,31 @@ from assistant.events.event import Event
 from feedback_store import FeedbackStore, rows
 
 
-def lack_of_evidence(store: FeedbackStore, policy: Policy, plan: CandidatePlan, base: Base) -> Event | None:
-    """What is there, and what it would take, where nothing can show yet that a candidate is better; else None.
+def what_could_decide(store: FeedbackStore, policy: Policy, plan: CandidatePlan, base: Base) -> Event:
+    """What could show that a candidate is better; where nothing can yet, what is there and what it would take.
 
     The starter's tasks can always show it, and a suite of the owner's; of another model people's held-out votes,
     corrections that are asked again, or reward models, as far as they turn out to judge better than chance.
     """
-    if policy.evaluate.suite or is_of_starter(policy.evaluate, base):
-        return None
-    if plan.whole.corrections >= policy.gate.minimum_probes or plan.missing(policy.cycle)["reward"] is None:
-        return None
-    prompts = _prompts_with_votes(store, policy)
+    prompts, corrections = _prompts_with_votes(store, policy), plan.whole.corrections
+    means = []
+    if policy.evaluate.suite:
+        means.append(Event.of("means_suite"))
+    elif is_of_starter(policy.evaluate, base):
+        means.append(Event.of("means_starter_tasks"))
+    if corrections >= policy.gate.minimum_probes:
+        means.append(Event.of("means_corrections", count=corrections))
     if prompts >= policy.gate.minimum_prompts:
-        return None
+        means.append(Event.of("means_held_out_votes", count=prompts))
+    if plan.missing(policy.cycle)["reward"] is None:
+        means.append(Event.of("means_reward_models"))
+    if means:
+        return Event.of("could_decide", means=means)
     return Event.of(
         "people_would_decide" if policy.cycle.undecided == "trial" else "nothing_could_decide",
         prompts=prompts,
         needed_prompts=policy.gate.minimum_prompts,
-        corrections=plan.whole.corrections,
+        corrections=corrections,
         needed_corrections=policy.gate.minimum_probes,
         judgements=plan.whole.thumbs + plan.whole.pairs,
         needed_judgements=policy.cycle.minimum_judgements,

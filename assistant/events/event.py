@@ -218,6 +218,12 @@ CODES: dict[str, dict[str, ParameterType]] = {
     "plan_stage_lacks": {"stage": "stage", "why": "event"},
     "plan_ppo": {"needed": "number"},
     "plan_wrote_nothing": {},
+    "could_decide": {"means": "events"},
+    "means_suite": {},
+    "means_starter_tasks": {},
+    "means_corrections": {"count": "count"},
+    "means_held_out_votes": {"count": "count"},
+    "means_reward_models": {},
     "nothing_could_decide": _EVIDENCE,
     "people_would_decide": _EVIDENCE,
     # Rater audit

@@ -164,10 +164,16 @@ TEMPLATES = {
     "plan_stage_lacks": "{stage}：不会运行：{why}",
     "plan_ppo": "ppo：如果奖励模型在留出评价上的正确率超过 {needed:percent}%，就会运行",
     "plan_wrote_nothing": "只是预览，没有写入任何东西",
+    "could_decide": "可以证明候选版本更好的有：{means:；}",
+    "means_suite": "策略中的任务文件",
+    "means_starter_tasks": "入门模型的任务",
+    "means_corrections": "{count} 条更正，会换一种说法再问",
+    "means_held_out_votes": "{count} 个问题上的留出评价",
+    "means_reward_models": "奖励模型，前提是它们对留出评价的判断好于随机",
     "nothing_could_decide": "目前没有什么能证明候选版本更好，所以它会被搁置："
     "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
     "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件。"
-    "您可以在管理页上在两个版本的回答之间选择；在策略中写上 `cycle.undecided: trial`，就改由人们来决定",
+    "你可以在管理页上在候选版本和当前版本的回答之间选择；在策略中写上 `cycle.undecided: trial`，就改由人们来决定",
     "people_would_decide": "目前没有什么能证明候选版本更好，所以会由人们在在线对比中决定："
     "有留出评价的问题 {prompts} / {needed_prompts}，更正 {corrections} / {needed_corrections}，"
     "可训练奖励模型的评价 {judgements} / {needed_judgements}，也没有任务文件",

@@ -178,10 +178,17 @@ TEMPLATES = {
     "plan_stage_lacks": "{stage}: would not run: {why}",
     "plan_ppo": "ppo: would run if a reward model is right on more than {needed:percent} % of held-out votes",
     "plan_wrote_nothing": "dry run: nothing was written",
+    "could_decide": "what could show that a candidate is better: {means:; }",
+    "means_suite": "the policy's suite",
+    "means_starter_tasks": "the starter's tasks",
+    "means_corrections": "{count:#correction|corrections}, asked again in other words",
+    "means_held_out_votes": "held-out votes on {count:#prompt|prompts}",
+    "means_reward_models": "reward models, if they judge held-out votes better than chance",
     "nothing_could_decide": "nothing could show yet that a candidate is better, so it would be held. There are prompts "
     "with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of {needed_corrections}; thumbs "
-    "and pairs for reward models: {judgements} of {needed_judgements}; and no suite. You can choose between both "
-    "versions' answers on the dashboard; with `cycle.undecided: trial` in the policy people decide instead",
+    "and pairs for reward models: {judgements} of {needed_judgements}; and no suite. You can choose between the "
+    "candidate's answers and the released version's on the dashboard; with `cycle.undecided: trial` in the policy "
+    "people decide instead",
     "people_would_decide": "nothing could show yet that a candidate is better, so people would decide in a live "
     "comparison. There are prompts with held-out votes: {prompts} of {needed_prompts}; corrections: {corrections} of "
     "{needed_corrections}; thumbs and pairs for reward models: {judgements} of {needed_judgements}; and no suite",

@@ -66,7 +66,7 @@ def test_another_model_than_the_starter_is_compared_without_the_starters_tasks(
     assert Versions(home).released() == "v1" or decision["verdict"] == "promote"
 
 
-def test_a_dry_run_says_that_nothing_could_show_yet_that_a_candidate_is_better(
+def test_a_dry_run_says_what_could_show_that_a_candidate_is_better(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rate_replies(tiny_home(home), apples(80))
@@ -81,9 +81,15 @@ def test_a_dry_run_says_that_nothing_could_show_yet_that_a_candidate_is_better(
     assert "so it would be held. There are prompts with held-out votes: " in by_default
     assert " of 30; corrections: 0 of 6; " in by_default
     assert "people would decide in a live comparison" in planned(cycle={"undecided": "trial"})
-    for enough in (
-        {"cycle": {"minimum_judgements": 10}},
-        {"gate": {"minimum_prompts": 2}},
-        {"evaluate": {"suite": "starter"}},
+    assert "ppo: would not run: there are no reward models to learn from" in by_default
+    for enough, means in (
+        (
+            {"cycle": {"minimum_judgements": 10}},
+            "reward models, if they judge held-out votes better than chance",
+        ),
+        ({"gate": {"minimum_prompts": 2}}, "held-out votes on "),
+        ({"evaluate": {"suite": "starter"}}, "the policy's suite"),
     ):
-        assert "nothing could show yet" not in planned(**enough)
+        decided = planned(**enough)
+        assert "nothing could show yet" not in decided
+        assert f"what could show that a candidate is better: {means}" in decided
