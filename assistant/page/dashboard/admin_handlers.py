@@ -63,7 +63,7 @@ class AdminHandlers:
         except ERRORS as error:
             session.notify(error_text(session.texts, error), error=True)
             body = Markup()
-        answers = side_by_side.answers(session) if session.view == "side_by_side" else ""
+        answers = side_by_side.answers(self.services, session) if session.view == "side_by_side" else ""
         return DashboardUpdate(head(session, admin), self._status(session), body, answers, panel)
 
     def _status(self, session: DashboardSession) -> str:
@@ -256,7 +256,9 @@ class AdminHandlers:
         run = session.run
         think = bool(data.get("think"))
         session.side_by_side = SideBySide(prompt, version_a, version_b, think, writing=True)
-        yield DashboardUpdate(status=self._status(session), answers=side_by_side.answers(session))
+        yield DashboardUpdate(
+            status=self._status(session), answers=side_by_side.answers(self.services, session)
+        )
         try:
             pairs = self.services.chat.compare(
                 prompt,
@@ -271,11 +273,11 @@ class AdminHandlers:
                     if session.run != run:
                         return
                     session.side_by_side.left, session.side_by_side.right = left, right
-                    yield DashboardUpdate(answers=side_by_side.answers(session))
+                    yield DashboardUpdate(answers=side_by_side.answers(self.services, session))
         finally:
             if session.run == run:
                 session.side_by_side.writing = False
-        yield DashboardUpdate(answers=side_by_side.answers(session))
+        yield DashboardUpdate(answers=side_by_side.answers(self.services, session))
 
     async def stop(
         self, session: DashboardSession, data: EventData, admin: str
@@ -303,7 +305,8 @@ class AdminHandlers:
             )
             comparison.choice = choice
         return DashboardUpdate(
-            body=side_by_side.form(self.services, session), answers=side_by_side.answers(session)
+            body=side_by_side.form(self.services, session),
+            answers=side_by_side.answers(self.services, session),
         )
 
 

@@ -57,7 +57,9 @@ def form(services: AdminServices, session: DashboardSession) -> Markup:
         version_b=version_b,
         prompt=comparison.prompt,
         think=card.thinking == "native" if comparison.think is None else comparison.think,
-        counts=choice_counts(services, session.texts, version_a, version_b),
+        counts=None
+        if comparison.choice is not None
+        else choice_counts(services, session.texts, version_a, version_b),
     )
 
 
@@ -91,8 +93,11 @@ def choice_counts(services: AdminServices, texts: DashboardTexts, version: str, 
     return Counts(text, finding, preferred if preferred != services.versions.released() else None)
 
 
-def answers(session: DashboardSession) -> Markup:
-    """Both answers as far as they are written; then the question which is better; then the names of the versions."""
+def answers(services: AdminServices, session: DashboardSession) -> Markup:
+    """Both answers as far as they are written; then the question which is better; then the names of the versions.
+
+    And what was chosen between them so far, where the eyes are after a choice.
+    """
     texts, comparison = session.texts, session.side_by_side
     if comparison.left is None and not comparison.writing:
         return Markup()
@@ -114,6 +119,9 @@ def answers(session: DashboardSession) -> Markup:
         writing=comparison.writing,
         sides=[_side(session, "left", comparison.left), _side(session, "right", comparison.right)],
         result=result,
+        counts=None
+        if comparison.choice is None
+        else choice_counts(services, texts, comparison.version_a, comparison.version_b),
     )
 
 

@@ -250,7 +250,7 @@ async def test_without_a_message_a_held_out_question_is_asked_that_is_open_betwe
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_are_no_luck(
+async def test_choices_are_counted_below_the_answers_and_offer_a_release_once_they_are_no_luck(
     services: AdminServices, language: str
 ) -> None:
     handlers, session = AdminHandlers(services), DashboardSession(view="side_by_side", language=language)
@@ -263,11 +263,16 @@ async def test_choices_are_counted_below_the_form_and_offer_a_release_once_they_
         update = handlers.choose(session, {"choice": "left" if left.version == "v6" else "right"}, WHO)
         assert texts.next_question in update.answers
         undecided = texts.side_by_side_undecided[number < 6].format(count=7 - number)
-        assert (undecided in update.body) is (number < 7)
+        assert (undecided in update.answers) is (number < 7)
+        assert undecided not in update.body
     counts = {"version": "v5", "other": "v6", "better": 0, "worse": 8, "neither": 0}
-    assert texts.side_by_side_counts_format.format(**counts) in update.body
-    assert texts.side_by_side_decided_format.format(version="v6") in update.body
-    assert 'data-do="ask_release"' in update.body and 'data-version="v6"' in update.body
+    assert texts.side_by_side_counts_format.format(**counts) in update.answers
+    assert texts.side_by_side_decided_format.format(version="v6") in update.answers
+    assert 'data-do="ask_release"' in update.answers and 'data-version="v6"' in update.answers
+    # Where nothing is chosen yet, the form has the count.
+    fresh = DashboardSession(view="side_by_side", language=language)
+    fresh.side_by_side.version_a, fresh.side_by_side.version_b = "v5", "v6"
+    assert texts.side_by_side_counts_format.format(**counts) in handlers.open(fresh, {}, WHO).body
     services.versions.release("v5", Event.of("released_by", who=WHO, why=""))
     panel = unescape(handlers.ask_release(session, {"version": "v6"}, WHO).panel)
     assert texts.chosen_over_format.format(released="v5", better=8, of=8) in panel
