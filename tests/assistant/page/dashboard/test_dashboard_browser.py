@@ -55,7 +55,7 @@ def visit(browser: Any, dashboard: tuple[AdminServices, str]) -> Iterator[Callab
 
 
 def sign_in(tab: Any) -> Any:
-    tab.get_by_label("Your name").or_(tab.get_by_label("您的名字")).fill("Ada")
+    tab.get_by_label("Your name").or_(tab.get_by_label("你的名字")).fill("Ada")
     tab.locator("input[type=password]").fill(PASSWORD)
     tab.keyboard.press("Enter")
     expect(tab.locator(".views")).to_be_visible(timeout=20_000)
