@@ -107,6 +107,12 @@ new MutationObserver(() => {
     remember({ language: bar.lang });
   }
   page.querySelectorAll(".waiting").forEach((button) => button.classList.remove("waiting"));
+  // On a phone the tabs are wider than the screen.
+  const tab = page.querySelector(".views [aria-current]");
+  if (tab && !tab.dataset.shown) {
+    tab.dataset.shown = "yes";
+    tab.scrollIntoView({ block: "nearest", inline: "center" });
+  }
   const log = page.querySelector(".working .log");
   if (log) log.scrollTop = log.scrollHeight;
   const panel = page.querySelector("dialog");

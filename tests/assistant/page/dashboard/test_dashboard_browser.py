@@ -208,6 +208,16 @@ def test_on_a_phone_in_chinese_nothing_is_wider_than_the_screen(
         expect(tab.locator(f".views [data-view={view}]")).to_have_text(label)
         assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
         picture(tab, f"dashboard-phone-{scheme}-{view}")
+    last = tab.locator(".views [data-view=audit]")
+    tab.reload()
+    expect(last).to_have_attribute("aria-current", "page")
+    expect(last).to_be_in_viewport(ratio=1)
+    go(tab, "versions")
+    tab.get_by_role("button", name="查看 v4").click()
+    panel = tab.get_by_role("dialog")
+    expect(panel).to_be_visible()
+    picture(tab, f"dashboard-phone-{scheme}-panel")
+    assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     assert tab.evaluate("document.documentElement.lang") == "zh"
 
 
