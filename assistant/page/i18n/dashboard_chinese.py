@@ -83,6 +83,7 @@ CHINESE = DashboardTexts(
     reasons_format="查看全部 {count} 条理由",
     gate_format="{verdict}，第 {looks} 次与 {released} 比较",
     kinds={"primary": "必须提高", "guard": "不得变差"},
+    guard_format="变差不得达到 {margin}",
     findings={
         "better": "更好",
         "not worse": "没有变差",

@@ -85,6 +85,7 @@ ENGLISH = DashboardTexts(
     reasons_format="All {count} reasons as text",
     gate_format="{verdict}, comparison {looks} with {released}",
     kinds={"primary": "must improve", "guard": "must not get worse"},
+    guard_format="must not get worse by {margin} or more",
     findings={
         "better": "better",
         "not worse": "not worse",

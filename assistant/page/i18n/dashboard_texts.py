@@ -64,6 +64,7 @@ class DashboardTexts:
     reasons_format: str
     gate_format: str
     kinds: dict[str, str]
+    guard_format: str
     findings: dict[str, str]
     points: str
     no_curves: str

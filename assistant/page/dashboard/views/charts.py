@@ -57,6 +57,8 @@ class Interval:
     note: str = ""
     tone: str = "calm"
     """A class of the style sheet: good, bad or calm."""
+    limit: float | None = None
+    """The value that the interval must not reach below, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def interval_chart(intervals: Sequence[Interval], zero: float, low: float, high:
             "left": f"{percent(interval.low):.2f}",
             "width": f"{max(percent(interval.high) - percent(interval.low), 0.4):.2f}",
             "middle": f"{percent(interval.value):.2f}",
+            "limit": None if interval.limit is None else f"{percent(interval.limit):.2f}",
         }
         for interval in intervals
     ]

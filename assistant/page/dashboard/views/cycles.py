@@ -115,11 +115,11 @@ def gate_decision(texts: DashboardTexts, gate: Gate) -> Markup:
     ]
     charts = []
     if shares := [reason for reason in measured if _in_points(reason)]:
-        reach = max(abs(100 * reason[end]) for reason in shares for end in ("low", "high")) or 10
+        reach = 100 * max(map(_reach, shares)) or 10
         charts.append(interval_chart([_interval(texts, reason, 100) for reason in shares], 0, -reach, reach))
     for reason in measured:
         if not _in_points(reason):
-            reach = max(abs(reason["low"]), abs(reason["high"])) or 1
+            reach = _reach(reason) or 1
             charts.append(interval_chart([_interval(texts, reason, 1)], 0, -reach, reach))
     return render(
         "dashboard/gate_decision.html",
@@ -140,19 +140,29 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+def _reach(reason: dict[str, Any]) -> float:
+    """How far from 0 a measure's interval and its margin reach."""
+    return max(abs(reason[key]) for key in ("low", "high", "margin") if _is_number(reason.get(key)))
+
+
 def _interval(texts: DashboardTexts, reason: dict[str, Any], scale: int) -> Interval:
     finding, kind = str(reason.get("finding")), str(reason.get("kind"))
+    margin = scale * reason["margin"] if _is_number(reason.get("margin")) else None
     mean, low, high = (scale * reason[key] for key in ("difference", "low", "high"))
     digits = "+.1f" if scale == 100 else "+.3f"
     unit = f" {texts.points}" if scale == 100 else ""
+    rule = texts.kinds.get(kind, kind)
+    if margin is not None:
+        rule = texts.guard_format.format(margin=f"{margin:{digits.removeprefix('+')}}{unit}")
     return Interval(
         term("measure", str(reason.get("measure")), texts.code),
         mean,
         low,
         high,
         f"{mean:{digits}}{unit} [{low:{digits}}, {high:{digits}}]",
-        f"{texts.kinds.get(kind, kind)} · {texts.findings.get(finding, finding)}",
+        f"{rule} · {texts.findings.get(finding, finding)}",
         FINDING_TONES.get(finding, "calm"),
+        None if margin is None else -margin,
     )
 
 

@@ -64,4 +64,8 @@ def test_charts_can_draw_single_points_and_equal_values() -> None:
     flat = line_chart([Line("loss", [Point(0, 1.0), Point(1, 1.0)])], "x", str, str)
     assert "nan" not in flat
     assert "nan" not in histogram([("a", [1.0], 0), ("b", [1.0], 1)], "x", "y")
-    assert "50.00%" in interval_chart([Interval("a", 0, 0, 0, "0")], 0, -1, 1)
+    drawn = interval_chart([Interval("a", 0, 0, 0, "0")], 0, -1, 1)
+    assert "50.00%" in drawn and "limit" not in drawn
+    assert 'class="limit" style="left:25.00%"' in interval_chart(
+        [Interval("a", 0, 0, 0, "0", limit=-0.5)], 0, -1, 1
+    )

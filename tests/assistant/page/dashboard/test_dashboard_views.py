@@ -97,6 +97,7 @@ def test_the_panel_of_a_version_shows_gate_reasons_rewards_curves_manifest_and_c
     for part in (
         "right, thinking",
         "+12.0 points [+6.0, +18.0]",
+        "must not get worse by 5.0 points or more",
         "held-out loss",
         "Rewards before and after",
     ):
