@@ -119,9 +119,10 @@ def _command(name: str) -> Callable[[list[str]], object]:
 
         return export.main
     need_training_packages()
-    from assistant.serving.loading import quiet_libraries
+    from assistant.serving.loading import bound_threads, quiet_libraries
 
     quiet_libraries()
+    bound_threads()
     if name == "evaluate":
         from alignment.cycle import evaluate
 

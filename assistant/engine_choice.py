@@ -109,7 +109,7 @@ def _llama_cpp(settings: Settings, registry: Versions, version: Version) -> Engi
 
 def _transformers(settings: Settings, registry: Versions, version: Version) -> Engine:
     need_engine_packages()
-    from assistant.serving.loading import Placement, quiet_libraries
+    from assistant.serving.loading import Placement, bound_threads, quiet_libraries
     from assistant.serving.transformers_engine import TransformersEngine
 
     if settings.quantize not in (None, "4bit", "8bit"):
@@ -118,6 +118,7 @@ def _transformers(settings: Settings, registry: Versions, version: Version) -> E
             "or leave it out."
         )
     quiet_libraries()
+    bound_threads()
     bits = settings.quantize
     return TransformersEngine(registry, version, Placement(settings.device, settings.dtype, bits))
 

@@ -10,6 +10,7 @@ from assistant.errors import ModelError
 from assistant.registry.versions import Version
 from assistant.serving.bitsandbytes_compat import keep_trainable, quantization, quiet_bitsandbytes
 from assistant.serving.tokenizing.chat_template import check_template
+from assistant.usable_cores import usable_cores
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,17 @@ def quiet_libraries() -> None:
     quiet_batch_loop()
     quiet_bitsandbytes()
     quiet_peft()
+
+
+def bound_threads() -> None:
+    """Let PyTorch compute with no more threads than this process may use cores.
+
+    In a container with a quota it starts as many as the machine has cores, and they wait for each other.
+    """
+    import torch
+
+    if (cores := usable_cores()) < torch.get_num_threads():
+        torch.set_num_threads(cores)
 
 
 def best_device() -> str:

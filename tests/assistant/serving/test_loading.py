@@ -279,3 +279,17 @@ def test_no_toy_model_contains_code(toys: dict[str, Path]) -> None:
     for folder in toys.values():
         assert {file.suffix for file in folder.iterdir()} <= {".json", ".safetensors", ".jinja"}
         assert "auto_map" not in json.loads((folder / "config.json").read_text())
+
+
+@pytest.mark.parametrize(("usable", "threads"), [(1, 1), (64, 2)])
+def test_threads_are_no_more_than_the_cores_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, usable: int, threads: int
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(model_module, "usable_cores", lambda: usable)
+    try:
+        torch.set_num_threads(2)
+        model_module.bound_threads()
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
