@@ -32,13 +32,15 @@ def generate(
     temperature: float = 0.0,
     seeds: Sequence[int] = (),
     top_p: float = 1.0,
+    progress: Any = None,
 ) -> list[list[int]]:
     """Token ids of a completion for each prompt; the likeliest token each time where `temperature` is 0.
 
     Else a token is drawn from softmax(logits / temperature), from the likeliest that make up `top_p` of it. A
     completion ends with the first token of `ends`, which is part of it, or at its limit: `limits` are the most tokens
     of each, 1 or more. To draw, each prompt has a seed of its own, so that other rows of the batch, here or in another
-    process, change nothing that is drawn for it.
+    process, change nothing that is drawn for it. `progress`: a bar of tqdm's, moved on by one for each step, and by as
+    many as the longest limit in all.
     """
     device = model.device
     ids, mask = (tensor.to(device) for tensor in pad_left(prompts, 0))
@@ -46,8 +48,11 @@ def generate(
     rows, open_rows = list(range(len(prompts))), set(range(len(prompts)))
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-    cache = None
+    cache, step = None, 0
     while True:
+        step += 1
+        if progress is not None:
+            progress.update()
         output = model(
             input_ids=ids,
             attention_mask=mask,
@@ -68,6 +73,8 @@ def generate(
                 if token in ends or len(completions[row]) >= limits[row]:
                     open_rows.remove(row)
         if not open_rows:
+            if progress is not None:
+                progress.update(max(limits) - step)
             return completions
         ids, positions = drawn[:, None], positions[:, -1:] + 1
         if (len(rows) - len(open_rows)) * SHRINK_AT >= len(rows):

@@ -47,12 +47,13 @@ def greedy_answers(loaded: Loaded, prompts: Sequence[list[int]]) -> list[Row]:
     ends = end_tokens(loaded.model, loaded.tokenizer)
     order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
     answers: dict[int, list[int]] = {}
-    for start in tqdm(range(0, len(order), BATCH), desc="answering them", unit="batch"):
-        batch = order[start : start + BATCH]
-        completions = generate(
-            loaded.model, [prompts[number] for number in batch], [LONGEST] * len(batch), ends
-        )
-        answers.update(zip(batch, completions, strict=True))
+    starts = range(0, len(order), BATCH)
+    with tqdm(total=len(starts) * LONGEST, desc="answering them", unit="step") as progress:
+        for start in starts:
+            batch = order[start : start + BATCH]
+            asked, limits = [prompts[number] for number in batch], [LONGEST] * len(batch)
+            completions = generate(loaded.model, asked, limits, ends, progress=progress)
+            answers.update(zip(batch, completions, strict=True))
     return [(prompts[number], answers[number]) for number in range(len(prompts))]
 
 

@@ -40,13 +40,14 @@ def self_asked(loaded: Loaded, beginnings: Sequence[str], each: int, seed: int) 
         for _ in range(each)
     ]
     messages = []
-    for start in tqdm(range(0, len(rows), BATCH), desc="asking messages", unit="batch"):
-        batch = rows[start : start + BATCH]
-        for (beginning, _), rest in zip(
-            batch, _continued(loaded, [ids for _, ids in batch], seed + start), strict=True
-        ):
-            if rest is not None and (message := f"{beginning}{rest}".strip()):
-                messages.append(message)
+    starts = range(0, len(rows), BATCH)
+    with tqdm(total=len(starts) * LONGEST, desc="asking messages", unit="step") as progress:
+        for start in starts:
+            batch = rows[start : start + BATCH]
+            continued = _continued(loaded, [ids for _, ids in batch], seed + start, progress)
+            for (beginning, _), rest in zip(batch, continued, strict=True):
+                if rest is not None and (message := f"{beginning}{rest}".strip()):
+                    messages.append(message)
     return list(dict.fromkeys(messages))
 
 
@@ -90,14 +91,15 @@ def words(text: str) -> set[str]:
     return (found - set(runs)) | {run[i : i + 2] for run in runs for i in range(max(1, len(run) - 1))}
 
 
-def _continued(loaded: Loaded, prompts: list[list[int]], seed: int) -> list[str | None]:
+def _continued(loaded: Loaded, prompts: list[list[int]], seed: int, progress: Any) -> list[str | None]:
     """What the model writes after each prompt, up to the end of the message or line; None for one without end."""
     ends = end_tokens(loaded.model, loaded.tokenizer)
     seeds = [seed_for(seed, row) for row in range(len(prompts))]
     texts: list[str | None] = []
     # Rounded where that is fast: any draw will do.
     with autocast(loaded.model.device):
-        drawn = generate(loaded.model, prompts, [LONGEST] * len(prompts), ends, 1.0, seeds, top_p=0.95)
+        limits = [LONGEST] * len(prompts)
+        drawn = generate(loaded.model, prompts, limits, ends, 1.0, seeds, top_p=0.95, progress=progress)
     for row in drawn:
         ended = bool(row) and row[-1] in ends
         text = prompt.decode(loaded.tokenizer, row[:-1] if ended else row)

@@ -67,9 +67,11 @@ def next_question(
 ) -> str | None:
     """A message that begins a conversation, that no version trains on, and that has no choice between these two yet.
 
-    None if there is none left but the `rater`'s own, and those that were `asked` already. Only people's who consent.
+    Held-out messages that somebody corrected are left out too: all corrections are trained on. None if there is none
+    left but the `rater`'s own, and those that were `asked` already. Only people's who consent.
     """
-    chosen = {message for message, _ in _choices(store, version, other)}
+    taken = {message for message, _ in _choices(store, version, other)}
+    taken |= {rows.normal_prompt(pair.messages) for pair in rows.last_corrections(rows.preferences(store))}
     own = rater_key(rater)
     for row in rows.prompts(store):
         content = str(row.messages[0]["content"])
@@ -78,7 +80,7 @@ def next_question(
             begins
             and row.rater != own
             and rows.held_out(row)
-            and rows.normal_prompt(row.messages) not in chosen
+            and rows.normal_prompt(row.messages) not in taken
         ):
             return content
     return None

@@ -119,6 +119,17 @@ def test_the_next_question_is_held_out_and_has_no_choice_yet(store: FeedbackStor
     assert next_question(store, "v3", "v1", "ann") is None, "one's own questions are nobody else's"
 
 
+def test_a_held_out_message_that_was_corrected_is_trained_on_and_not_asked(store: FeedbackStore) -> None:
+    first, second = held_out_texts(2)
+    for text in (first, second):
+        conversation = store.new_conversation("ann")
+        question = store.add_message(conversation, None, "user", text)
+        reply = store.add_reply(new_reply(conversation, question.id, version="v1"))
+        if text == first:
+            store.correct(reply.id, "ann", "A better answer.")
+    assert next_question(store, "v2", "v1", "bob") == second
+
+
 def test_a_question_within_a_conversation_or_of_somebody_who_refuses_is_not_asked(
     store: FeedbackStore,
 ) -> None:
