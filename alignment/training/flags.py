@@ -1,6 +1,8 @@
 """Command-line flags: those that every stage has, and how a stage's own recipe becomes flags beside them."""
 
+import argparse
 import math
+import sys
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,7 +135,13 @@ def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocati
 
     And for a number that nothing can be trained with.
     """
-    parser = TrlParser((StageLocation, RunOptions, recipe), allow_abbrev=False)
+    parser = TrlParser(
+        (StageLocation, RunOptions, recipe),
+        allow_abbrev=False,
+        # What the stage does stands where its recipe does.
+        description=sys.modules[recipe.__module__].__doc__,
+        formatter_class=_HelpFormat,
+    )
     try:
         location, run, parsed = parser.parse_args_and_config(arguments)
     except ValueError as error:
@@ -146,6 +154,10 @@ def parse_flags(arguments: list[str], recipe: type[Recipe]) -> tuple[StageLocati
     if location.snapshot is not None and (source := source_given(parsed)):
         raise FlagError(f"--snapshot and --{source} both name what to learn from. Leave one of them out.")
     return location, run, parsed
+
+
+class _HelpFormat(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults beside the flags, and the lines of the description as they are."""
 
 
 def source_given(recipe: Any) -> str | None:

@@ -1,10 +1,12 @@
 """The defaults fit few rows and many: enough updates to move something, few enough passes not to learn by heart."""
 
+import importlib
 import math
 
 import pytest
 from helpers.paths import ROOT
 
+from alignment.__main__ import STAGES, main
 from alignment.stages import dpo, kto, reward, sft
 from alignment.training.sizes import for_size
 
@@ -45,3 +47,12 @@ def test_few_demonstrations_are_passed_over_four_times_at_most() -> None:
     assert sft.passes(100_000, recipe) == recipe.epochs
     assert sft.updates(10, sft.SFTRecipe(epochs=6)) == 6
     assert math.ceil(sft.passes(3, sft.SFTRecipe(epochs=1, min_steps=1))) == 1
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_help_of_a_stage_says_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown, stage = capsys.readouterr().out, importlib.import_module(f"alignment.stages.{name}")
+    assert str(stage.__doc__).strip() in shown
+    assert "(default: " in shown
