@@ -27,7 +27,7 @@ from assistant.sampling_settings import Sampling
 from assistant.serving import prompt
 from assistant.serving.context_window import Fitted, fit, newest
 from assistant.serving.engine import Engine, ServedVersion
-from feedback_store import FeedbackStore, Message
+from feedback_store import FeedbackStore, GivenFeedback, Message
 
 How = Literal["resample", "thinking", "versions"]
 """What differs between two replies side by side: the seed alone, whether the model thinks first, or the version."""
@@ -69,6 +69,28 @@ class Chat:
                 parameters=served.parameters or card.parameters,
                 thinking=prompt.thinking(served.tokenizer, card.thinking),
             )
+
+    def given_feedback(self, rater: str) -> list[GivenFeedback]:
+        """The rater's standing thumbs and corrections, the latest first, each with the versions that learned from it.
+
+        The snapshots that versions are trained on also hold what their stage does not read: `correct` learns from
+        corrections alone, `kto` from thumbs alone.
+        """
+        given = self.library.given_feedback(rater)
+        stages = {version: self._stage(version) for one in given for version in one.learned_by}
+
+        def learned_by(one: GivenFeedback) -> tuple[str, ...]:
+            unread = "correct" if one.value else "kto"
+            return tuple(version for version in one.learned_by if stages[version] != unread)
+
+        return [replace(one, learned_by=learned_by(one)) for one in given]
+
+    def _stage(self, version: str) -> str | None:
+        """The stage that trained a version; None if it is not there any more."""
+        try:
+            return self.engine.manifest(version).stage
+        except AssistantError:
+            return None
 
     @property
     def about(self) -> str:

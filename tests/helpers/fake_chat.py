@@ -88,7 +88,7 @@ class FakeServed:
             id=version,
             base=SimpleNamespace(name=chat.base, revision="0f" * 20),
             parent="v1" if version != "v1" else None,
-            stage="kto",
+            stage=chat.stage,
             created="2026-11-24T00:00:00+00:00",
             data={"thumbs_up": 3, "thumbs_down": 2},
             metrics={},
@@ -208,6 +208,7 @@ class FakeChat(Chat):
     version = "v1"
     versions: tuple[str, ...] = ("v1",)
     base = "starter"
+    stage = "kto"
     window = 20_000
     has_template = True
     template = "plain"

@@ -32,7 +32,7 @@ class OpeningHandlers:
         if session.told == released or session.notice is not None:
             return
         try:
-            given = self.chat.library.given_feedback(session.rater)
+            given = self.chat.given_feedback(session.rater)
         except ERRORS:
             return  # the person has asked for nothing, so there is nothing to report
         if learned := sum(released in one.learned_by for one in given):

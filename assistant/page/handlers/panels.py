@@ -124,7 +124,7 @@ class PanelHandlers:
 
     def _my_feedback(self, session: ChatSession) -> Markup:
         library, rater = self.chat.library, session.rater
-        given, released, home = library.given_feedback(rater), self.chat.engine.version.id, self.chat.home
+        given, released, home = self.chat.given_feedback(rater), self.chat.engine.version.id, self.chat.home
         has_corrected = any(not one.value for one in given)
         states = fix_states(home, released) if home is not None and has_corrected else None
         return my_feedback(session.texts, given, library.consents(rater), released, session.outlook, states)

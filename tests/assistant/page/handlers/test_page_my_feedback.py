@@ -64,6 +64,29 @@ def test_people_see_which_version_learned_from_their_thumb(
     )
 
 
+@pytest.mark.parametrize(
+    ("stage", "thumbs", "corrections"), [("correct", 0, 1), ("kto", 1, 0), ("dpo", 1, 1)]
+)
+def test_a_version_has_learned_only_from_what_its_stage_reads(
+    chat: FakeChat,
+    handlers: ChatHandlers,
+    session: ChatSession,
+    stage: str,
+    thumbs: int,
+    corrections: int,
+) -> None:
+    chat.stage = stage
+    say(handlers, session, "hello")
+    reply = session.turns[-1].id
+    handlers.rating.rate_reply(session, event(turn=reply, value="-1"))
+    handlers.rating.keep_correction(session, event(turn=reply, text="Good day."))
+    conversation = chat.store.reply(reply).conversation_id
+    chat.store.record_snapshot("one", Path("/snapshots/one"), "0" * 64, {}, [session.rater], [conversation])
+    chat.store.record_use("v2", "one")
+    learned = {one.value: len(one.learned_by) for one in chat.given_feedback(session.rater)}
+    assert learned == {-1: thumbs, 0: corrections}
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_a_correction_says_whether_it_holds_in_the_version_that_answers_now(
     chat: FakeChat, handlers: ChatHandlers, session: ChatSession, tmp_path: Path, code: str
