@@ -5,6 +5,7 @@
     python -m alignment evaluate v1 --home DIR --suite FILE # tasks of your own
     python -m alignment evaluate v2 --against v1 --home DIR # both on the same prompts, as the gate compares them,
                                                             # and people's corrections asked again
+    python -m alignment evaluate v2 --against v1 --corrections --home DIR  # these alone, which is sooner done
 
 The starter's suite holds tasks whose operands and phrasings training never saw. Answers are drawn greedily unless
 --temperature is given. Intervals are Wilson's.
@@ -51,6 +52,8 @@ def main(arguments: list[str]) -> None:
         raise DataError("Greedy answers do not vary. Give --temperature above 0 with --samples.")
     if options.wordings is not None and options.against is None:
         raise DataError("Corrections are asked again where two versions are compared. Give --against.")
+    if options.corrections and options.against is None:
+        raise DataError("Corrections are asked again of two versions. Give --against.")
     versions = Versions(options.home)
     # A home that nobody has opened yet gets the version that the app begins with.
     if not versions.ids() and options.version == versions.next_id():
@@ -58,6 +61,8 @@ def main(arguments: list[str]) -> None:
     version = versions.open(options.version)
     if options.against is None:
         _evaluate(version, options)
+    elif options.corrections:
+        _ask_again(version, versions.open(options.against), options)
     else:
         _compare(version, versions.open(options.against), options)
 
@@ -103,13 +108,40 @@ def _evaluate(version: Version, options: argparse.Namespace) -> None:
     _write(content, options, f"{version.id}{'-base' * options.base}", indent=2)
 
 
-def _compare(candidate: Version, released: Version, options: argparse.Namespace) -> None:
-    """Compare as a cycle does. It decides nothing, and does not count as one of the gate's looks."""
+def _ask_again(candidate: Version, released: Version, options: argparse.Namespace) -> None:
+    """Ask both versions people's corrections again, and nothing else. Raises DataError if there are none."""
+    probes, unasked = _probes(_policy(options), options.home)
+    if not probes.corrections:
+        raise DataError(f"There are no corrections in {options.home} to ask again.")
+    if not writes_json():
+        count = len(probes.corrections)
+        print(f"asking {count} correction{'s' * (count != 1)} again, each in several wordings", flush=True)
+    probes.ask(candidate.id, *(load_for_serving(version, options.home) for version in (candidate, released)))
+    _show(probes, candidate.id, released.id)
+    emit(*unasked)
+    content = {"probes": [{"fate": one.fate, **one.content()} for one in probes.found]}
+    _write(content, options, f"{candidate.id}-against-{released.id}-corrections", indent=1)
+
+
+def _policy(options: argparse.Namespace) -> Policy:
     policy = read_policy(options.policy) if options.policy else Policy()
     if options.wordings is not None:
         policy = replace(policy, evaluate=replace(policy.evaluate, wordings=str(options.wordings.absolute())))
     if options.suite is not None:
         policy = replace(policy, evaluate=replace(policy.evaluate, suite=str(options.suite.absolute())))
+    return policy
+
+
+def _show(probes: Probes, candidate: str, released: str) -> None:
+    print()
+    emit(probing.summary(probes.found, candidate, released))
+    if not writes_json():
+        print(f"\n{probing.table(probes.found, candidate, released)}\n")
+
+
+def _compare(candidate: Version, released: Version, options: argparse.Namespace) -> None:
+    """Compare as a cycle does. It decides nothing, and does not count as one of the gate's looks."""
+    policy = _policy(options)
     probes, unasked = _probes(policy, options.home)
     prompts, judgements = from_store(options.home, candidate)
     inputs = evaluation_set(policy.evaluate, options.seed, options.home, released.manifest.base, prompts)
@@ -128,10 +160,7 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
     emit(Event.of("gate_at_first_look", decision=decision.event(), reasons=reasons), *compared.notes)
     emit(in_words(asdict(decision)))
     if probes.found:
-        print()
-        emit(probing.summary(probes.found, candidate.id, released.id))
-        if not writes_json():
-            print(f"\n{probing.table(probes.found, candidate.id, released.id)}\n")
+        _show(probes, candidate.id, released.id)
     emit(*unasked)
     content = {
         **comparison_report.content(compared),
@@ -203,6 +232,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="with --against: JSON Lines of further wordings in which corrections are asked again",
+    )
+    parser.add_argument(
+        "--corrections",
+        action="store_true",
+        help="with --against: ask people's corrections again, and nothing else",
     )
     parser.add_argument("--output", type=Path, help="JSON file; HOME/evaluations/VERSION.json if left out")
     return parser

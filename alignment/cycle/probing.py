@@ -92,15 +92,19 @@ class Probes:
         """The probes of a cycle."""
         return cls(rows.rows("preference"), rows.rows("unpaired"), minimum, wordings, folder)
 
+    def ask(self, version: str, new: Loaded, old: Loaded) -> None:
+        """Ask every correction again, of the candidate and of the released version."""
+        if self._released is None:
+            self._released = probe_fixes(old, self.corrections, self._wordings)
+        candidate = probe_fixes(new, self.corrections, self._wordings)
+        self.found = [ProbedCorrection(*both) for both in zip(candidate, self._released, strict=True)]
+        self._write(version)
+
     def measures(self, version: str, new: Loaded, old: Loaded) -> list[MeasurePair]:
         """Whether each correction holds, and how surprising each liked reply is, for the candidate and the released."""
         measures = []
         if self.corrections:
-            if self._released is None:
-                self._released = probe_fixes(old, self.corrections, self._wordings)
-            candidate = probe_fixes(new, self.corrections, self._wordings)
-            self.found = [ProbedCorrection(*both) for both in zip(candidate, self._released, strict=True)]
-            self._write(version)
+            self.ask(version, new, old)
         if self.found:
             measures.append(
                 measure_pair(

@@ -75,6 +75,21 @@ def test_two_versions_are_asked_corrections_again_in_own_wordings_too(
     assert (probe["fate"], probe["correction"], probe["wordings"]) == ("wrong", "Santiago.", 5)
     assert probe["answer"] == probe["answer_before"]
 
+    main(["v2", "--against", "v1", "--corrections", *flags])
+
+    output = capsys.readouterr().out
+    assert "asking 1 correction again" in output and "0 of 1 hold in v2, 0 in v1" in output
+    assert "corrections hold" not in output and "not worse" not in output, "nothing else is asked"
+    again = json.loads((home / "evaluations" / "v2-against-v1-corrections.json").read_text())
+    assert again["probes"] == [probe]
+
+
+def test_without_corrections_there_is_nothing_to_ask_again(tmp_path: Path) -> None:
+    home = rated_home(tmp_path / "home")
+    add_twin(home, "v2")
+    with pytest.raises(DataError, match="no corrections"):
+        main(["v2", "--against", "v1", "--corrections", "--home", str(home)])
+
 
 def test_both_answers_stand_side_by_side_and_lost_corrections_come_first() -> None:
     def probe(asked: str, answer: str) -> FixProbe:
@@ -107,6 +122,8 @@ def test_a_kind_or_a_number_of_tasks_that_the_suite_does_not_have_is_refused(tmp
         main(["v1", "--home", str(tmp_path), "--kinds", "cooking"])
     with pytest.raises(DataError, match="--against"):
         main(["v1", "--home", str(tmp_path), "--wordings", "own.jsonl"])
+    with pytest.raises(DataError, match="--against"):
+        main(["v1", "--home", str(tmp_path), "--corrections"])
     with pytest.raises(DataError, match="has 500 tasks of addition"):
         main(["v1", "--home", str(tmp_path), "--kinds", "addition", "--each", "501"])
 
