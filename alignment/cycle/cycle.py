@@ -150,12 +150,12 @@ def _begin(home: Path, policy: Policy, earlier: list[Journal], released: str) ->
             return None
         plan = CandidatePlan.of_store(store, policy.rule, released)
         obstacles = plan.obstacles(policy.cycle)
-        decisive = _what_could_decide(home, policy, store, plan)
+        if not obstacles:
+            emit(_what_could_decide(home, policy, store, plan))
     if obstacles:
         lacks = [Event.of("stage_not_run", stage=stage, why=why) for stage, why in obstacles.items()]
         emit(Event.of("cycle_nothing_to_train", votes=new, lacks=lacks))
         return None
-    emit(decisive)
     journal = cycle_state.begin(home, earlier, released)
     cycle_state.write_votes(journal, votes, new)
     return journal

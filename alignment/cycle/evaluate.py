@@ -119,8 +119,7 @@ def _ask_again(candidate: Version, released: Version, options: argparse.Namespac
     probes.ask(candidate.id, *(load_for_serving(version, options.home) for version in (candidate, released)))
     _show(probes, candidate.id, released.id)
     emit(*unasked)
-    content = {"probes": [{"fate": one.fate, **one.content()} for one in probes.found]}
-    _write(content, options, f"{candidate.id}-against-{released.id}-corrections", indent=1)
+    _write({"probes": _fates(probes)}, options, f"{candidate.id}-against-{released.id}-corrections", indent=1)
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -130,6 +129,10 @@ def _policy(options: argparse.Namespace) -> Policy:
     if options.suite is not None:
         policy = replace(policy, evaluate=replace(policy.evaluate, suite=str(options.suite.absolute())))
     return policy
+
+
+def _fates(probes: Probes) -> list[dict[str, Any]]:
+    return [{"fate": one.fate, **one.content()} for one in probes.found]
 
 
 def _show(probes: Probes, candidate: str, released: str) -> None:
@@ -166,7 +169,7 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
         **comparison_report.content(compared),
         "seed": options.seed,
         "decision": asdict(decision),
-        "probes": [{"fate": one.fate, **one.content()} for one in probes.found],
+        "probes": _fates(probes),
     }
     output = _write(content, options, f"{candidate.id}-against-{released.id}", indent=1, tell=False)
     comparison_report.plot(compared, output.with_suffix(".png"))

@@ -1,6 +1,6 @@
 """Compare the greedy text of llama.cpp with that of transformers in float32, on many prompts and models.
 
-    python -m benchmarks.serving.same_text [--models smollm2 starter qwen3 …] [--prompts 200] [--tokens 40]
+    python -m benchmarks.serving.same_text [--models smollm2 starter "toy qwen3"] [--prompts 200] [--tokens 40]
 
 Each model writes to the same questions by both. Where two texts part, the first differing tokens are looked up in
 transformers' own distribution: a near-tie is one whose two tokens it holds to be equally likely within 0.1 nats, so

@@ -20,9 +20,9 @@ def put(folder: Path, **files: str) -> None:
 
 def test_quotas_of_both_versions_and_of_the_groups_above_are_read(groups: Path, tmp_path: Path) -> None:
     root = tmp_path / "fs"
-    groups.write_text("0::/work/app\n7:cpu,cpuacct:/box\n5:memory:/box\n")
-    put(root / "work", cpu__max="250000 100000\n")
-    put(root / "work" / "app", cpu__max="max 100000\n")
+    groups.write_text("0::/outer/inner\n7:cpu,cpuacct:/box\n5:memory:/box\n")
+    put(root / "outer", cpu__max="250000 100000\n")
+    put(root / "outer" / "inner", cpu__max="max 100000\n")
     put(root / "cpu,cpuacct" / "box", cpu__cfs_quota_us="150000\n", cpu__cfs_period_us="100000\n")
     put(root / "cpu,cpuacct", cpu__cfs_quota_us="-1\n", cpu__cfs_period_us="100000\n")
     assert usable_cores.cgroup_cores(groups, root) == [2.5, 1.5]
