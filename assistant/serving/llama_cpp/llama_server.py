@@ -155,13 +155,12 @@ class LlamaServer:
     def _start_next(self) -> None:
         """Start replies in the order in which they came, as long as places and cache last."""
         with self._lock:
-            full: list[Lane] = []
+            full: set[Lane] = set()
             for request in list(self._queue):
                 lane = self._lane_for(request.adapter)
                 if lane in full or not lane.has_room(request):
-                    full.append(
-                        lane
-                    )  # whoever came later for this lane waits too, also where a short reply would fit
+                    # Whoever came later for this lane waits too, also where a short reply would fit.
+                    full.add(lane)
                     continue
                 self._queue.remove(request)
                 lane.running.add(request)
