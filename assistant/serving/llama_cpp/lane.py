@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,31 @@ class Lane:
         self._opening = threading.Lock()
         self._server: Server | None = None
         self._is_closed = False
+        self._used = time.monotonic()
 
     @property
     def is_open(self) -> bool:
         """Whether llama.cpp runs."""
         return self._server is not None
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since it was last used; 0 while a reply is written."""
+        return 0.0 if self.running else time.monotonic() - self._used
+
+    def begin(self, request: CompletionRequest) -> None:
+        """Take a place for a reply."""
+        self.running.add(request)
+        self.adapter = request.adapter
+
+    def end(self, request: CompletionRequest) -> None:
+        """Give the place of a reply back."""
+        self.running.discard(request)
+        self.touch()
+
+    def touch(self) -> None:
+        """Count as used now."""
+        self._used = time.monotonic()
 
     def has_room(self, request: CompletionRequest) -> bool:
         """Whether places and cache are left for one more reply."""
@@ -43,22 +64,28 @@ class Lane:
         used = sum(other.reserved for other in self.running)
         return len(self.running) < MAX_REPLIES and used + request.reserved <= self.base.capacity
 
-    def open(self) -> Server:
-        """llama.cpp, started if it does not run yet. Raises ModelError."""
+    def open(self) -> bool:
+        """Start llama.cpp if it does not run yet; returns whether it had to be started. Raises ModelError."""
         with self._opening:
             if self._is_closed:
                 raise ModelError("the version stopped serving")
-            self._server = self._server or _open_server(self.base, self._adapters, self._cores)
-            return self._server
+            if self._server is not None:
+                return False
+            self._server = _open_server(self.base, self._adapters, self._cores)
+            self.touch()
+            return True
 
     def complete(self, body: dict[str, Any], each: Callable[[dict[str, Any]], bool]) -> None:
         """Ask for one completion. `each` gets every part of it, and ends it by returning True. Raises ModelError."""
-        self.open().handle_completions(body, each)
+        server = self._server
+        if server is None:
+            raise ModelError("the version stopped serving")
+        server.handle_completions(body, each)
 
-    def close(self) -> Server | None:
-        """Never open again; returns what runs, which the caller deletes."""
+    def close(self, for_good: bool) -> Server | None:
+        """Stop llama.cpp, and never start it again if `for_good`; returns what runs, which the caller deletes."""
         with self._opening:
-            self._is_closed = True
+            self._is_closed |= for_good
             server, self._server = self._server, None
             return server
 

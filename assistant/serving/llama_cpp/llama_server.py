@@ -2,7 +2,7 @@
 
 llama.cpp computes replies together only if they are of one version: while some of one are being written, those of
 another wait until the first of them has ended, or longer. So two versions that answer at the same time, in a live
-comparison or side by side, have a `Lane` each, over the same weights.
+comparison or side by side, have a `Lane` each, over the same weights, for as long as both are asked.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from xllamacpp import Server
 
 from assistant.errors import EngineBusy, ModelError
 from assistant.free_memory import free_ram
@@ -33,6 +35,8 @@ MOST_SCHEMAS = 100
 """Schemas that are known to be followed; any other is tried first."""
 LANES = 2
 """Versions whose replies are computed at the same time; those of further ones in turn with theirs."""
+IDLE_SECONDS = 120.0
+"""A lane beside the first that was not used for so long is closed: it holds the memory of a cache."""
 
 
 class LlamaServer:
@@ -119,22 +123,26 @@ class LlamaServer:
     def complete(self, body: dict[str, Any], version_id: str, each: Callable[[dict[str, Any]], bool]) -> None:
         """Ask llama.cpp for one completion of a version. `each` gets every part, and ends it by returning True."""
         adapter = self.adapters.get(version_id)
-        with self._lock:
-            lane = self._lane_for(adapter)
+        lane = self._opened_lane(adapter)
         lane.complete(body | lora(adapter, len(self.adapters)), each)
 
     def follows(self, schema: str, version_id: str) -> bool:
         """Whether completions can be held to a JSON schema. Raises FormatRefused if it has what is never enforced."""
         if schema in self._followed:
             return True
-        follows = self._try(schema, version_id)
+        adapter = self.adapters.get(version_id)
+        follows = self._try(schema, adapter, self._opened_lane(adapter))
         if len(self._followed) >= MOST_SCHEMAS:
             self._followed.clear()
         if follows:
             self._followed.add(schema)
         return follows
 
-    def _try(self, schema: str, version_id: str) -> bool:
+    def remember_vocabulary(self) -> None:
+        """Let llama.cpp keep what it makes for grammars for the first lane's vocabulary, and for no other."""
+        self._try("{}", None, self._lanes[0])
+
+    def _try(self, schema: str, adapter: int | None, lane: Lane) -> bool:
         self._has_tried = True
         grammar = grammar_of(schema, on_trial=True)
         texts: list[str] = []
@@ -146,7 +154,7 @@ class LlamaServer:
         # Where llama.cpp refuses a grammar it goes on without one: only a grammar makes a model begin with the sign. A
         # schema that refers to itself alone is found out at the token after it.
         body = {"prompt": [0], "n_predict": 2, "stream": True, "temperature": 0.0, "grammar": grammar}
-        self.complete(body, version_id, each)
+        lane.complete(body | lora(adapter, len(self.adapters)), each)
         return "".join(texts).startswith(tuple(SIGN + letter for letter in JSON_BEGINNINGS))
 
     def _running(self) -> list[CompletionRequest]:
@@ -163,12 +171,14 @@ class LlamaServer:
                     full.add(lane)
                     continue
                 self._queue.remove(request)
-                lane.running.add(request)
-                lane.adapter = request.adapter
+                lane.begin(request)
                 self._threads.submit(self._generate, request, lane)
 
     def _lane_for(self, adapter: int | None) -> Lane:
         """Where replies with this adapter are written; else one that is free; else the one with the fewest replies."""
+        if self._lanes[0].idle_seconds > IDLE_SECONDS:
+            # One version alone is asked by now: it moves to the lane that has all cores, and the other can be closed.
+            return self._lanes[0]
         for lane in self._lanes:
             if lane.running and lane.adapter == adapter:
                 return lane
@@ -183,7 +193,7 @@ class LlamaServer:
 
     def _generate(self, request: CompletionRequest, lane: Lane) -> None:
         try:
-            lane.open()
+            self._open(lane)
         except ModelError:
             if lane is not self._lanes[0]:
                 log.warning(
@@ -198,7 +208,7 @@ class LlamaServer:
             request.fail(str(error) or type(error).__name__)
         finally:
             with self._lock:
-                lane.running.discard(request)
+                lane.end(request)
             self._start_next()
 
     def _do_without(self, lane: Lane, request: CompletionRequest) -> None:
@@ -208,24 +218,52 @@ class LlamaServer:
             self._queue.insert(0, request)
         self._start_next()
 
+    def _opened_lane(self, adapter: int | None) -> Lane:
+        with self._lock:
+            lane = self._lane_for(adapter)
+            lane.touch()
+        self._open(lane)
+        return lane
+
+    def _open(self, lane: Lane) -> None:
+        if lane.open() and lane is not self._lanes[0]:
+            self._watch(lane)
+
+    def _watch(self, lane: Lane) -> None:
+        timer = threading.Timer(IDLE_SECONDS, self._close_if_idle, [lane])
+        timer.daemon = True
+        timer.start()
+
+    def _close_if_idle(self, lane: Lane) -> None:
+        with self._lock:
+            is_idle = lane.idle_seconds >= IDLE_SECONDS
+            held = [lane.close(for_good=False)] if is_idle else []
+        if is_idle:
+            _delete(held, self if self._has_tried else None)
+        else:
+            self._watch(lane)
+
     def _close(self) -> None:
         self._threads.shutdown(wait=False)
-        # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread, so that no other reference
-        # than the new thread's may be left.
-        held = [lane.close() for lane in self._lanes]
+        held = [lane.close(for_good=True) for lane in self._lanes]
+        _delete(held, self._successor if self._has_tried else None)
 
-        delete = threading.Thread(target=held.clear, daemon=True)
-        if not self._has_tried or self._successor is None:
-            delete.start()
-            return
-        successor = self._successor
 
-        def move_on() -> None:
-            # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that is free
-            # for another base's vocabulary, it must have seen one that stays.
-            with contextlib.suppress(Exception):
-                successor._try("{}", next(iter(successor.versions)))
-            delete.start()
+def _delete(held: list[Server | None], successor: LlamaServer | None) -> None:
+    """Delete what `held` names. `successor`: what goes on, if grammars were made for what is deleted."""
+    # llama.cpp waits for its own loop when it is deleted: not on an event loop's thread, so that no other reference
+    # than the new thread's may be left.
+    delete = threading.Thread(target=held.clear, daemon=True)
+    if successor is None:
+        delete.start()
+        return
 
-        # Not a daemon: a program that ends now must not end in the middle of it.
-        threading.Thread(target=move_on).start()
+    def move_on() -> None:
+        # llama.cpp keeps what it has made for grammars of the last vocabulary, by its address. Before that is free for
+        # another base's vocabulary, it must have seen one that stays.
+        with contextlib.suppress(Exception):
+            successor.remember_vocabulary()
+        delete.start()
+
+    # Not a daemon: a program that ends now must not end in the middle of it.
+    threading.Thread(target=move_on).start()

@@ -151,6 +151,39 @@ async def test_two_versions_are_written_at_the_same_time_and_a_third_in_turn(eng
     await second.aclose()
 
 
+async def test_a_second_lane_closes_when_one_version_alone_is_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama_server, "IDLE_SECONDS", 0.5)
+    registry = Versions(home)
+    wide = LlamaCppEngine(registry, registry.open("v1"))
+    other = changed(wide.version, registry, 0.9)
+    long = Sampling(temperature=0.0, max_new_tokens=200, ignore_eos=True)
+
+    async def ask(version_id: str, sampling: Sampling = long) -> tuple[list[int], str | None]:
+        with wide.lease(version_id) as served:
+            return await collect(served, ids_of(served, "What is 12 + 7?"), sampling)
+
+    try:
+        await asyncio.to_thread(wide.prepare, other.id)
+        with wide.lease() as served:
+            lanes = served.server._lanes
+            served.check_schema('{"type": "object"}')
+        both = await asyncio.gather(ask("v1"), ask(other.id))
+        assert [one.is_open for one in lanes] == [True, True]
+        beside = lanes[1].adapter
+        moved = other.id if beside is not None else "v1"
+        async with asyncio.timeout(30):
+            while lanes[1].is_open:
+                assert len((await ask(moved, GREEDY))[0]) > 0
+                await asyncio.sleep(0.05)
+        assert lanes[0].adapter == beside
+        assert await asyncio.gather(ask("v1"), ask(other.id)) == both
+        assert [one.is_open for one in lanes] == [True, True]
+    finally:
+        wide.close()
+
+
 @pytest.mark.parametrize("why", ["no memory", "does not open"])
 async def test_without_a_second_lane_two_versions_are_written_in_turn(
     home: Path, monkeypatch: pytest.MonkeyPatch, why: str
