@@ -37,7 +37,7 @@ from assistant.admin.plain_words import in_words
 from assistant.bases.base import STARTER
 from assistant.events.event import Event
 from assistant.registry.first_version import add_first_version
-from assistant.registry.versions import Version, Versions
+from assistant.registry.versions import Version, Versions, now
 from assistant.serving.loading import load_for_serving
 from assistant.settings import default_home, default_model
 from feedback_store import FeedbackStore, rows
@@ -119,7 +119,8 @@ def _ask_again(candidate: Version, released: Version, options: argparse.Namespac
     probes.ask(candidate.id, *(load_for_serving(version, options.home) for version in (candidate, released)))
     _show(probes, candidate.id, released.id)
     emit(*unasked)
-    _write({"probes": _fates(probes)}, options, f"{candidate.id}-against-{released.id}-corrections", indent=1)
+    content = _asked_again(probes, candidate, released)
+    _write(content, options, f"{candidate.id}-against-{released.id}-corrections", indent=1)
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -131,8 +132,12 @@ def _policy(options: argparse.Namespace) -> Policy:
     return policy
 
 
-def _fates(probes: Probes) -> list[dict[str, Any]]:
-    return [{"fate": one.fate, **one.content()} for one in probes.found]
+def _asked_again(probes: Probes, candidate: Version, released: Version) -> dict[str, Any]:
+    """What `cycle_records.asked_again` reads."""
+    return {
+        "asked_again": {"at": now(), "candidate": candidate.id, "released": released.id},
+        "probes": [{"fate": one.fate, **one.content()} for one in probes.found],
+    }
 
 
 def _show(probes: Probes, candidate: str, released: str) -> None:
@@ -169,7 +174,7 @@ def _compare(candidate: Version, released: Version, options: argparse.Namespace)
         **comparison_report.content(compared),
         "seed": options.seed,
         "decision": asdict(decision),
-        "probes": _fates(probes),
+        **_asked_again(probes, candidate, released),
     }
     output = _write(content, options, f"{candidate.id}-against-{released.id}", indent=1, tell=False)
     comparison_report.plot(compared, output.with_suffix(".png"))

@@ -70,7 +70,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Probe:
-    """A correction that a cycle asked again of a candidate and of the version that was released."""
+    """A correction that was asked again of a candidate and of the version that was released."""
 
     asked: str
     correction: str
@@ -80,6 +80,17 @@ class Probe:
     held_before: bool
     wrong: str = ""
     """The answer that was corrected."""
+
+
+@dataclass(frozen=True)
+class AskedAgain:
+    """People's corrections, asked again of one or several candidates and of the version that was released."""
+
+    at: str
+    """When."""
+    released: str
+    candidates: dict[str, list[Probe]]
+    """What was found, by candidate; what `released` answered is the same in each."""
 
 
 def _log_damage(path: Path, error: Exception) -> None:
@@ -138,9 +149,30 @@ def rewards(home: Path, cycle: int, candidate: str, released: str) -> RewardHist
     return scores if scores.before and scores.after else None
 
 
+def asked_again(home: Path) -> list[AskedAgain]:
+    """What became of people's corrections in every cycle, and in every comparison by `evaluate`, the newest first."""
+    records = []
+    for cycle in iter_cycles(home):
+        found = {
+            path.stem.removeprefix("probes-"): _probes(_read(path))
+            for path in sorted(cycle.folder.glob("probes-*.json"))
+        }
+        records.append(AskedAgain(str(cycle.state.get("began", "")), str(cycle.state.get("released")), found))
+    for path in sorted((home / "evaluations").glob("*.json")):
+        content = _read(path)
+        asked = content.get("asked_again") if isinstance(content, dict) else None
+        if isinstance(asked, dict) and {"at", "candidate", "released"} <= asked.keys():
+            found = {str(asked["candidate"]): _probes(content.get("probes"))}
+            records.append(AskedAgain(str(asked["at"]), str(asked["released"]), found))
+    return sorted(records, key=lambda record: record.at, reverse=True)
+
+
 def probes(home: Path, cycle: int, candidate: str) -> list[Probe]:
     """What a cycle's probes of a candidate found, one for each correction. Empty if the cycle had none."""
-    content = _read(home / "cycles" / str(cycle) / f"probes-{candidate}.json")
+    return _probes(_read(home / "cycles" / str(cycle) / f"probes-{candidate}.json"))
+
+
+def _probes(content: Any) -> list[Probe]:
     try:
         return [
             Probe(

@@ -1,20 +1,18 @@
-"""Whether a correction holds in a version, as far as cycles have asked again."""
+"""Whether a correction holds in a version, as far as cycles and `evaluate` have asked again."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from assistant.admin import cycle_records
-from assistant.admin.cycle_records import Probe
 
 State = Literal["right", "still right", "lost", "wrong"]
 """Right for the first time, right as before, not right any more, never right yet."""
 
 
 class CorrectedAnswer(NamedTuple):
-    """A correction by its texts: cycles keep no ids of replies."""
+    """A correction by its texts: records keep no ids of replies."""
 
     asked: str
     correction: str
@@ -36,20 +34,21 @@ class _Asked(NamedTuple):
 
 
 def fix_states(home: Path, version: str) -> dict[CorrectedAnswer, FixState]:
-    """What became of every correction that a cycle has asked `version`.
+    """What became of every correction that `version` was asked again.
 
-    That it was right before is known from the versions that were released when a cycle asked them, and from itself.
+    That it was right before is known from the versions that were released when they were asked, and from itself.
     """
     asked: dict[CorrectedAnswer, list[_Asked]] = defaultdict(list)
-    for cycle in cycle_records.iter_cycles(home):
-        released = str(cycle.state.get("released"))
+    for record in cycle_records.asked_again(home):
+        released = record.released
         found: dict[CorrectedAnswer, dict[str, _Asked]] = defaultdict(dict)
-        for candidate, probe in _probes_of(home, cycle):
-            of = found[CorrectedAnswer(probe.asked, probe.correction, probe.wrong)]
-            if candidate == version:
-                of[candidate] = _Asked(candidate, probe.holds, probe.answer)
-            # The same for each candidate, and asked of an earlier version than they are.
-            of[released] = _Asked(released, probe.held_before, probe.answer_before)
+        for candidate, probes in record.candidates.items():
+            for probe in probes:
+                of = found[CorrectedAnswer(probe.asked, probe.correction, probe.wrong)]
+                if candidate == version:
+                    of[candidate] = _Asked(candidate, probe.holds, probe.answer)
+                # The same for each candidate, and asked of an earlier version than they are.
+                of[released] = _Asked(released, probe.held_before, probe.answer_before)
         for correction, of in found.items():
             asked[correction] += sorted(of.values(), key=lambda one: one.version == released)
     states = {}
@@ -65,11 +64,3 @@ def _state(last: _Asked, before: bool) -> FixState:
     if last.holds:
         return FixState("still right" if before else "right", last.answer)
     return FixState("lost" if before else "wrong", last.answer)
-
-
-def _probes_of(home: Path, cycle: cycle_records.Cycle) -> Iterator[tuple[str, Probe]]:
-    """(candidate, what was found) of every probe of a cycle."""
-    for path in sorted(cycle.folder.glob("probes-*.json")):
-        candidate = path.stem.removeprefix("probes-")
-        for probe in cycle_records.probes(home, cycle.number, candidate):
-            yield candidate, probe

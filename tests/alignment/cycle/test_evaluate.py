@@ -12,6 +12,7 @@ from alignment.corrections.probes import FixProbe
 from alignment.cycle.evaluate import main
 from alignment.cycle.probing import ProbedCorrection, summary, table
 from alignment.errors import DataError
+from assistant.admin.fix_states import fix_states
 from assistant.errors import VersionError
 from assistant.registry.versions import Versions
 from feedback_store import FeedbackStore
@@ -82,6 +83,9 @@ def test_two_versions_are_asked_corrections_again_in_own_wordings_too(
     assert "corrections hold" not in output and "not worse" not in output, "nothing else is asked"
     again = json.loads((home / "evaluations" / "v2-against-v1-corrections.json").read_text())
     assert again["probes"] == [probe]
+    # People see it beside their correction, and whoever runs the app in the version's panel.
+    (state,) = fix_states(home, "v2").values()
+    assert (state.state, state.answer) == ("wrong", probe["answer"])
 
 
 def test_without_corrections_there_is_nothing_to_ask_again(tmp_path: Path) -> None:

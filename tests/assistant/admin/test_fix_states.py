@@ -66,3 +66,22 @@ def test_a_version_that_no_cycle_has_asked_has_no_state(tmp_path: Path) -> None:
     (tmp_path / "cycles" / "2" / "probes-v4.json").write_text("[{")
     assert fix_states(tmp_path, "v2") == {}
     assert fix_states(tmp_path, "v3") == {PERU: FixState("right", RIGHT)}
+
+
+def test_what_evaluate_asked_counts_too_and_the_newest_counts(tmp_path: Path) -> None:
+    write_cycle(tmp_path, 1, "v1", v2=(RIGHT, WRONG))
+    (tmp_path / "cycles" / "1" / "state.json").write_text(
+        json.dumps({"released": "v1", "ended": "yes", "began": "2026-01-01T00:00:00+00:00"})
+    )
+    row = {**PERU._asdict(), "answer": WRONG, "holds": False, "answer_before": WRONG, "held_before": False}
+    asked = {"at": "2026-01-02T00:00:00+00:00", "candidate": "v2", "released": "v1"}
+    (tmp_path / "evaluations").mkdir()
+    file = tmp_path / "evaluations" / "v2-against-v1-corrections.json"
+    file.write_text(json.dumps({"asked_again": asked, "probes": [row]}))
+    (tmp_path / "evaluations" / "v1.json").write_text(json.dumps({"version": "v1", "cells": []}))
+    (tmp_path / "evaluations" / "list.json").write_text("[1]")
+    assert fix_states(tmp_path, "v2") == {PERU: FixState("lost", WRONG)}
+    file.write_text(
+        json.dumps({"asked_again": {**asked, "at": "2025-12-31T00:00:00+00:00"}, "probes": [row]})
+    )
+    assert fix_states(tmp_path, "v2") == {PERU: FixState("right", RIGHT)}

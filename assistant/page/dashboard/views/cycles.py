@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 from markupsafe import Markup
 
 from assistant.admin import cycle_records, cycle_report
+from assistant.admin.cycle_records import Probe
 from assistant.admin.cycle_report import failure_texts, note_texts
 from assistant.admin.services import AdminServices
 from assistant.events.describe import describe, describe_stored, term
@@ -86,7 +88,12 @@ def _discarded(state: dict[str, Any]) -> bool:
 def _decision(services: AdminServices, session: DashboardSession, number: int, gate: Gate) -> dict[str, Any]:
     candidate, verdict = str(gate.get("candidate")), str(gate.get("verdict"))
     return {
-        "probes": probes(services, session.texts, number, candidate, str(gate.get("released"))),
+        "probes": probes(
+            session.texts,
+            cycle_records.probes(services.home, number, candidate),
+            candidate,
+            str(gate.get("released")),
+        ),
         "candidate": candidate,
         "verdict": session.texts.verdicts.get(verdict, verdict),
         "tone": VERDICT_TONES.get(verdict, "calm"),
@@ -167,11 +174,13 @@ def _interval(texts: DashboardTexts, reason: dict[str, Any], scale: int) -> Inte
 
 
 def probes(
-    services: AdminServices, texts: DashboardTexts, number: int, candidate: str, released: str
+    texts: DashboardTexts, asked: Sequence[Probe], candidate: str, released: str, level: int = 4
 ) -> Markup:
-    """What became of people's corrections: how many hold, and both versions' answers, lost ones first."""
-    found = cycle_records.probes(services.home, number, candidate)
-    if not found:
+    """What became of people's corrections: how many hold, and both versions' answers, lost ones first.
+
+    `level`: of its heading.
+    """
+    if not asked:
         return Markup()
     states = {
         (True, False): ("lost", "bad"),
@@ -180,10 +189,11 @@ def probes(
         (True, True): ("held", "good"),
     }
     order = list(states)
-    found.sort(key=lambda probe: order.index((probe.held_before, probe.holds)))
+    found = sorted(asked, key=lambda probe: order.index((probe.held_before, probe.holds)))
     return render(
         "dashboard/probes.html",
         texts=texts,
+        level=level,
         summary=texts.probes_format.format(
             version=candidate,
             holding=sum(probe.holds for probe in found),

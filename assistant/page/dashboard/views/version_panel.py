@@ -14,7 +14,7 @@ from assistant.admin.services import AdminServices
 from assistant.bases.base import STARTER, STARTER_FOLDER
 from assistant.bases.card_lookup import card_of, public_name
 from assistant.page.dashboard.views.charts import Line, Point, line_chart
-from assistant.page.dashboard.views.cycles import gate_decision, rewards
+from assistant.page.dashboard.views.cycles import gate_decision, probes, rewards
 from assistant.page.dashboard.views.formatting import moment
 from assistant.page.dashboard.views.side_by_side import choice_counts
 from assistant.page.dashboard.views.version_list import tags
@@ -41,6 +41,7 @@ def panel(services: AdminServices, session: DashboardSession, version: str) -> M
         rewards=rewards(
             services, session, (gate or {}).get("cycle"), version, str((gate or {}).get("released", ""))
         ),
+        probes=_probes(services, texts, version),
         choices=_choices(services, texts, manifest),
         exports=export_formats(manifest),
         curves=_curves(services, texts, version),
@@ -67,6 +68,14 @@ def _curves(services: AdminServices, texts: DashboardTexts, version: str) -> Mar
         lambda value: f"{value:g}",
         x_title=texts.updates,
     )
+
+
+def _probes(services: AdminServices, texts: DashboardTexts, version: str) -> Markup:
+    """What became of people's corrections when the version was last asked them; empty where it never was."""
+    for record in cycle_records.asked_again(services.home):
+        if found := record.candidates.get(version):
+            return probes(texts, found, version, record.released, level=3)
+    return Markup()
 
 
 def _choices(services: AdminServices, texts: DashboardTexts, manifest: Manifest) -> list[str]:

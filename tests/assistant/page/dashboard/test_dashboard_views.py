@@ -21,7 +21,7 @@ from assistant.page.dashboard.admin_handlers import VIEWS, AdminHandlers
 from assistant.page.dashboard.views.version_list import tags
 from assistant.page.i18n.dashboard_languages import LANGUAGES
 from assistant.page.session.dashboard_session import DashboardSession, DashboardUpdate
-from assistant.registry.versions import Versions
+from assistant.registry.versions import Versions, now
 
 
 @pytest.fixture
@@ -187,6 +187,23 @@ def test_the_panel_of_a_version_says_what_people_chose(services: AdminServices, 
         AdminHandlers(services).open_version(DashboardSession(language=code), {"version": "v3"}, WHO).panel
     )
     assert texts.sections["people"] not in other
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_panel_of_a_version_says_which_corrections_hold(services: AdminServices, code: str) -> None:
+    texts = LANGUAGES[code]
+    row = {"asked": "<b>?", "correction": "Lima.", "answer": "Lima!", "holds": True}
+    asked = {"at": now(), "candidate": "v3", "released": "v1"}
+    file = services.home / "evaluations" / "v3-against-v1-corrections.json"
+    file.parent.mkdir(exist_ok=True)
+    rows = [{**row, "answer_before": "Cusco.", "held_before": False}]
+    file.write_text(json.dumps({"asked_again": asked, "probes": rows}))
+    panel = (
+        AdminHandlers(services).open_version(DashboardSession(language=code), {"version": "v3"}, WHO).panel
+    )
+    file.unlink()
+    held = texts.probes_format.format(version="v3", holding=1, count=1, released="v1", before=0, lost=0)
+    assert held in panel and "&lt;b&gt;?" in panel and "Cusco." in panel and "Lima!" in panel
 
 
 def test_a_released_version_does_not_bear_what_the_gate_said_of_it(services: AdminServices) -> None:
