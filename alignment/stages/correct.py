@@ -11,6 +11,7 @@ afterwards the anchors pull these back.
 
 import math
 import random
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from datasets import Dataset
 from trl import SFTConfig
 
 from alignment.corrections import anchors as anchoring
+from alignment.corrections import self_asked as self_asking
 from alignment.corrections.anchored_trainer import AnchoredTrainer
 from alignment.corrections.anchors import Anchor
 from alignment.corrections.correction_rows import (
@@ -106,6 +108,26 @@ def liked_replies(
     return [(prompt_ids, completion_ids[:LIKED_TOKENS]) for prompt_ids, completion_ids in liked]
 
 
+def openings_of(corrections: list[CorrectedPrompt]) -> list[str]:
+    """What messages like the corrected ones begin with: these without their last words."""
+    texts = [text for correction in corrections for text in beginnings(correction.asked)]
+    return list(dict.fromkeys(texts))[-MOST_OPENINGS:]
+
+
+def anchor_seconds(parent: OpenedParent, corrections: list[CorrectedPrompt], recipe: CorrectRecipe) -> float:
+    """About how long `make_anchors` takes, from one batch of messages that is asked now."""
+    if not recipe.anchor_weight:
+        return 0.0
+    openings = openings_of(corrections)
+    batch = [openings[number % len(openings)] for number in range(self_asking.BATCH)]
+    began = time.perf_counter()
+    self_asked(parent.loaded, batch, 1, recipe.seed)
+    seconds = time.perf_counter() - began
+    asking = math.ceil(2 * recipe.near / self_asking.BATCH) + math.ceil(recipe.far / self_asking.BATCH)
+    answering = math.ceil((recipe.near + recipe.far) / anchoring.BATCH)
+    return seconds * (asking + answering * anchoring.LONGEST / self_asking.LONGEST)
+
+
 def make_anchors(
     parent: OpenedParent, corrections: list[CorrectedPrompt], liked: list[Row], recipe: CorrectRecipe
 ) -> list[Anchor]:
@@ -114,8 +136,7 @@ def make_anchors(
         return []
     loaded = parent.loaded
     asked = [correction.asked for correction in corrections]
-    # The last words taken away leave what a question of this kind begins with.
-    openings = list(dict.fromkeys(text for message in asked for text in beginnings(message)))[-MOST_OPENINGS:]
+    openings = openings_of(corrections)
     say(
         f"anchors: asking messages like the {len(corrections)} corrected ones, and others; this takes minutes"
     )
@@ -131,7 +152,8 @@ def make_anchors(
     ]
     rows = [row for row in anchoring.greedy_answers(loaded, prompts) if row[1]]
     say(
-        f"anchors: {len(near)} messages like the corrected ones, {len(far)} others, {len(liked)} liked replies"
+        f"anchors: {len(near)} messages like the corrected ones, {len(far)} of {recipe.far} others, {len(liked)} liked "
+        "replies; left out is what did not end, came twice, or has a telling word of a corrected message"
     )
     # As training reads them: rounded alike, the parent has not moved from itself.
     with autocast(loaded.model.device):
@@ -209,6 +231,7 @@ def main(arguments: list[str]) -> str | None:
             rows_an_update=recipe.batch_size + (recipe.anchors_an_update if recipe.anchor_weight else 0),
             reference=False,
             memory=run.memory,
+            before=("for the anchors", anchor_seconds(parent, data.used, recipe)),
         )
         return None
 

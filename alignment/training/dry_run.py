@@ -29,12 +29,14 @@ def report(
     reference: bool,
     memory: float | None,
     together: int = 1,
+    before: tuple[str, float] = ("", 0.0),
 ) -> None:
     """Print the estimate for a stage that trains on rows. The longest row is passed through and timed; no weight moves.
 
     `examples`: every row once. `reference`: whether a reference model reads each row too, without a backward pass.
-    `memory`: GiB that the process may hold. `together`: rows that always go through the model together. Raises
-    TrainingError if the longest row does not fit into memory.
+    `memory`: GiB that the process may hold. `together`: rows that always go through the model together. `before`: what
+    else takes time before training, and how many seconds. Raises TrainingError if the longest row does not fit into
+    memory.
     """
     lengths = [len(read) + len(supervised) for read, supervised in examples]
     supervised_tokens = sum(len(supervised) for _, supervised in examples)
@@ -51,7 +53,8 @@ def report(
         f"longest row: {max(lengths)}",
         f"updates: {updates} of {min(rows_an_update, len(examples))} rows, about "
         f"{round(updates * rows_an_update * mean)} tokens read; trained weights: {trained:,}",
-        f"expected: {_duration(total)} at {tokens / seconds:.0f} tokens a second, measured on one row just now",
+        f"expected: {_duration(total)} at {tokens / seconds:.0f} tokens a second, measured on one row just now"
+        + (f"; before that {_duration(before[1])} {before[0]}" if before[1] else ""),
         f"memory: about {(held + plan.bytes_needed) / GIB:.1f} GiB at most; at most {plan.tokens_at_once} tokens go "
         f"through the model at once{', with gradient checkpointing' if plan.checkpointing else ''}",
         f"examples; {LEFT}supervised{RIGHT}:",

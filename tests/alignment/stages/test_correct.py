@@ -1,5 +1,6 @@
 """The stage that learns corrections: what it learns, what it keeps, and what it says of bad input."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,8 +129,13 @@ def test_a_home_without_corrections_is_told_what_to_do(
 def test_a_dry_run_counts_and_writes_nothing(corrected: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(corrected, *QUICK, "--dry_run") == 0
 
-    assert "rows: 1 corrections in 14 wordings" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "rows: 1 corrections in 14 wordings" in output
+    assert re.search(r"expected: about .*; before that about \d+ \w+ for the anchors", output)
     assert Versions(corrected).ids() == ["v1"]
+
+    assert run(corrected, *QUICK, "--dry_run", "--anchor_weight=0") == 0
+    assert "before that" not in capsys.readouterr().out
 
 
 def test_a_correction_that_does_not_fit_is_counted(
