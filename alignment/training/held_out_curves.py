@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from alignment.training.flags import RunOptions
+from alignment.training.progress_lines import ProgressLines
 
 ENOUGH_TO_STOP = 20
 """With fewer held-out rows their loss is noise: it is shown, but decides nothing. A share of 20 has a 95 % interval
@@ -85,6 +86,9 @@ def run_trainer(trainer: Any, checkpoint: str | None, began: float | None = None
     was constructed, if that reads the reference; its time counts too.
     """
     began = time.monotonic() if began is None else began
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(ProgressLines())
     result = trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_state()
     # Whoever uses the model from now on decides itself in which precision it computes.
