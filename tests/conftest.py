@@ -67,7 +67,7 @@ SLOW_FILES = (
     "assistant/serving/test_loading.py",
     "alignment/stages/test_resume.py",
     "alignment/stages/test_bad_input.py",
-    "alignment/training/test_micro_batches.py",
+    "alignment/training/batching/test_micro_batches.py",
     "assistant/page/test_page_login_browser.py",
     "assistant/serving/test_transformers_engine.py",
     "assistant/serving/test_damaged_release.py",

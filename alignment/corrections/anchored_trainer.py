@@ -8,8 +8,8 @@ from torch import Tensor
 
 from alignment.corrections.anchors import Anchor, divergence
 from alignment.data.prompts import drawn
-from alignment.training.micro_batches import Batch, split_rows
-from alignment.training.trainer_compat import LengthGroupedTrainer
+from alignment.training.batching.micro_batches import Batch, split_rows
+from alignment.training.batching.trainer_compat import LengthGroupedTrainer
 
 
 class AnchoredTrainer(LengthGroupedTrainer):

@@ -9,7 +9,7 @@ from datasets import Dataset
 from torch import Tensor
 from trl import pack_dataset
 
-from alignment.training.micro_batches import rounded_up
+from alignment.training.batching.micro_batches import rounded_up
 
 
 def pad_right(rows: Sequence[Sequence[int]], pad: int, width: int = 0) -> tuple[Tensor, Tensor]:

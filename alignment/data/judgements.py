@@ -11,7 +11,7 @@ from alignment.data.batches import pad_right
 from alignment.data.splits import is_held_out
 from alignment.data.token_pairs import TokenPair, resolve_contradictions
 from alignment.errors import DataError
-from alignment.training.micro_batches import rounded_up
+from alignment.training.batching.micro_batches import rounded_up
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from alignment.data.batches import pad_left, pad_right
 from alignment.errors import DataError
-from alignment.training.micro_batches import rounded_up
+from alignment.training.batching.micro_batches import rounded_up
 from assistant.registry.versions import Version
 from assistant.serving.adapter_check import check_adapter
 from assistant.serving.peft_compat import tensor_shapes

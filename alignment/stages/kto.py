@@ -24,11 +24,11 @@ from alignment.data.stage_snapshot import with_snapshot
 from alignment.data.thumb_rows import SortedThumbs, sort_thumbs, thumb_columns
 from alignment.errors import FlagError
 from alignment.training import dry_run
+from alignment.training.batching.micro_batches import WIDTHS
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
-from alignment.training.micro_batches import WIDTHS
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import (
     OpenedParent,

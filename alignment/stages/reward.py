@@ -40,11 +40,11 @@ from alignment.scoring import linear_head, reward_model
 from alignment.scoring.reward_metrics import judge
 from alignment.scoring.reward_model import Scorer
 from alignment.training import dry_run
+from alignment.training.batching.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
-from alignment.training.micro_batches import Batch, MicroBatches, without_padding
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, too_long, without_model
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say

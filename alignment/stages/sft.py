@@ -24,11 +24,12 @@ from alignment.data.demonstration_rows import (
 from alignment.data.json_lines import rows_hash
 from alignment.data.stage_snapshot import with_snapshot
 from alignment.training import dry_run
+from alignment.training.batching.micro_batches import WIDTHS
+from alignment.training.batching.trainer_compat import LengthGroupedTrainer
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
 from alignment.training.flags import LoraRecipe, RunOptions, StageLocation, flag, parse_flags
 from alignment.training.held_out_curves import StopWhenHeldOutRises, evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
-from alignment.training.micro_batches import WIDTHS
 from alignment.training.muon import make_optimizer
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import (
@@ -40,7 +41,6 @@ from alignment.training.parent_version import (
 )
 from alignment.training.processes import fast_bfloat16, on_cpu, rows_per_process, say
 from alignment.training.sizes import for_parent
-from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
 

@@ -1,8 +1,9 @@
 """Memory: how many tokens go through the model at once, so that training fits into what the process may hold.
 
 A recipe's batch size says what one update sees. The rows of a batch go through the model in micro-batches, whose
-gradients add up to the batch's (`alignment.training.micro_batches`); their size follows from here. What grows with
-their tokens is what the forward pass keeps for the backward pass, which is measured on a few tokens of the very model.
+gradients add up to the batch's (`alignment.training.batching.micro_batches`); their size follows from here. What grows
+with their tokens is what the forward pass keeps for the backward pass, which is measured on a few tokens of the very
+model.
 """
 
 from collections.abc import Sequence

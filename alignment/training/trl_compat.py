@@ -18,7 +18,13 @@ from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
 from alignment.errors import TrainingError
-from alignment.training.micro_batches import Batch, MicroBatches, rounded_up, take_rows, without_padding
+from alignment.training.batching.micro_batches import (
+    Batch,
+    MicroBatches,
+    rounded_up,
+    take_rows,
+    without_padding,
+)
 from alignment.training.processes import on_cpu
 
 HEAD_TOKENS, HEAD_VOCABULARY = (512, 4096) if on_cpu() else (chunked_logprob.TOKEN_CHUNK_SIZE, 32_768)

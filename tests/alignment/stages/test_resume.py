@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from alignment.__main__ import main
 from alignment.data.splits import is_held_out
+from alignment.training.batching.trainer_compat import LengthGroupedTrainer
 from alignment.training.checkpoints import StopOnBadLoss
-from alignment.training.trainer_compat import LengthGroupedTrainer
 from assistant.registry.versions import Versions
 
 

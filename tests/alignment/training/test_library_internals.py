@@ -14,9 +14,9 @@ from trl import DPOTrainer, KTOTrainer, RLOOTrainer, SFTTrainer
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
+from alignment.training.batching.trainer_compat import LengthGroupedTrainer
 from alignment.training.processes import on_cpu
 from alignment.training.torch_compat import cpu_multiplies_bfloat16
-from alignment.training.trainer_compat import LengthGroupedTrainer
 from alignment.training.trl_compat import (
     HEAD_TOKENS,
     HEAD_VOCABULARY,

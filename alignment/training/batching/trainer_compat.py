@@ -7,7 +7,7 @@ import torch
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTTrainer
 
-from alignment.training.micro_batches import Batch, MicroBatches, take_rows
+from alignment.training.batching.micro_batches import Batch, MicroBatches, take_rows
 
 
 class LengthGroupedTrainer(MicroBatches, SFTTrainer):

@@ -15,9 +15,9 @@ from helpers.tiny_home import tiny_home
 from alignment.data.token_pairs import read_pairs
 from alignment.stages import dpo, kto, reward, sft
 from alignment.training import parent_version, processes
+from alignment.training.batching.micro_batches import split_further, split_rows, take_rows, without_padding
 from alignment.training.flags import StageLocation
 from alignment.training.memory import MemoryPlan
-from alignment.training.micro_batches import split_further, split_rows, take_rows, without_padding
 from alignment.training.parent_version import OpenedParent, open_parent
 
 

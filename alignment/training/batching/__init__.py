@@ -1,0 +1,1 @@
+"""How rows make batches, and how batches go through the model."""
