@@ -146,7 +146,9 @@ class SharedBase:
 
     def _values(self, states: Sequence[Tensor], width: int) -> Tensor:
         layers = torch.cat([states[len(states) // 2], states[-1]], dim=-1)[:, -width - 1 : -1]
-        return self.value_head(layers.detach().float())
+        # Small and trained: it stays in float32 also where the model's products are in bfloat16.
+        with torch.autocast(layers.device.type, enabled=False):
+            return self.value_head(layers.detach().float())
 
     @torch.no_grad()
     def reference_logps(self, batch: EpisodeBatch) -> Tensor:

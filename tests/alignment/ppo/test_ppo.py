@@ -91,6 +91,14 @@ def test_micro_batches_change_nothing_but_memory() -> None:
         assert torch.allclose(weight, large.policy[name], atol=1e-4), name
 
 
+def test_an_update_works_where_products_are_in_bfloat16_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    ppo = tiny_ppo(tiny_recipe(), Source("starts_high", starts_high))
+    monkeypatch.setattr(ppo, "_precision", lambda: torch.autocast("cpu", torch.bfloat16))
+    metrics = ppo.update(QUESTIONS)
+    assert abs(metrics["kl"]) < 0.1
+    assert all(bool(weight.isfinite().all()) for weight in ppo.policy.values())
+
+
 def test_a_killed_run_is_continued_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     def run() -> PPO:
         return tiny_ppo(
