@@ -20,6 +20,11 @@ ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 """The kernel's choice, in brackets: for all memory, for those who ask (madvise), or never."""
 
 
+def on_glibc() -> bool:
+    """Whether memory comes from the GNU C library, as on most Linux systems."""
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
 def with_huge_pages() -> None:
     """Start this program again with huge pages, if the kernel gives them to those who ask; else return.
 
@@ -27,7 +32,7 @@ def with_huge_pages() -> None:
     """
     if library_variable(VARIABLE) is not None:
         return
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    if not on_glibc():
         return
     if sys.orig_argv[len(sys.orig_argv) - len(sys.argv) + 1 :] != sys.argv[1:]:
         return  # Another program runs this one, and would be started in its place.

@@ -41,8 +41,9 @@ def report(
     lengths = [len(read) + len(supervised) for read, supervised in examples]
     supervised_tokens = sum(len(supervised) for _, supervised in examples)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    held = held_memory()
     plan = plan_for(model, [together * length for length in lengths], memory)
+    # After the plan, which gives back what was only held for later.
+    held = held_memory()
     tokens, seconds = _time_row(model, max(examples, key=lambda row: len(row[0]) + len(row[1])))
     mean = sum(lengths) / len(lengths)
     # A forward pass is a third of forward and backward together (Kaplan et al. 2020, section 2.1).

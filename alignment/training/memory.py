@@ -7,8 +7,6 @@ model.
 """
 
 import ctypes
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +17,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from alignment.errors import TrainingError
+from alignment.huge_pages import on_glibc
 from alignment.training.processes import autocast, on_cpu
 from alignment.training.trl_compat import HEAD_TOKENS, HEAD_VOCABULARY
 from assistant.free_memory import free_ram
@@ -154,7 +153,7 @@ def give_back_freed() -> None:
     glibc keeps freed blocks below 32 MiB. When SmolLM2 has been loaded and its frozen weights rounded, 0.4 to 0.5 GiB
     of those are held that nobody uses, and training, whose blocks have other sizes, would take its own beside them.
     """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+    if on_glibc():
         # https://man7.org/linux/man-pages/man3/malloc_trim.3.html
         ctypes.CDLL(None).malloc_trim(0)
 
