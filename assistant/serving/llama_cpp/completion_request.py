@@ -34,6 +34,10 @@ class CompletionRequest:
     cancelled: bool = False
     error: str | None = None
     finish_reason: Any = None
+    read: int = 0
+    """Tokens of the prompt that are read, or are read with the next token that is drawn."""
+    generated: list[int] = field(default_factory=list)
+    """Tokens drawn so far."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _new_ids: list[int] = field(default_factory=list)
     _new_logprobs: list[Logprob] = field(default_factory=list)
@@ -43,6 +47,16 @@ class CompletionRequest:
     def reserved(self) -> int:
         """Tokens of the cache that it may fill."""
         return len(self.prompt_ids) + self.limit
+
+    @property
+    def has_read(self) -> bool:
+        """Whether tokens are drawn now."""
+        return self.read == len(self.prompt_ids)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it failed, or nobody waits for it any more."""
+        return self.cancelled or self.error is not None
 
     def take(self) -> tuple[list[int], tuple[Logprob, ...], Any]:
         """The tokens that have come since the last call, and the finish reason; None while more may come.
@@ -58,13 +72,12 @@ class CompletionRequest:
             return ids, tuple(logprobs), self.finish_reason
 
     def generate(self, complete: Complete) -> None:
-        """Draw the completion; called on a thread of its own."""
-        generated: list[int] = []
+        """Draw the completion; called on a thread of its own, when all but the prompt's last piece is read."""
         if not self.sampling.ignore_eos and self.sampling.min_tokens:
             # llama.cpp has no fewest number of tokens: so many are drawn without an end, and it goes on from there.
-            self._draw(complete, generated, min(self.sampling.min_tokens, self.limit), ignore_end=True)
-        if self.error is None and not self.cancelled and len(generated) < self.limit:
-            self._draw(complete, generated, self.limit - len(generated), self.sampling.ignore_eos)
+            self._draw(complete, min(self.sampling.min_tokens, self.limit), ignore_end=True)
+        if not self.has_ended and len(self.generated) < self.limit:
+            self._draw(complete, self.limit - len(self.generated), self.sampling.ignore_eos)
         if self.finish_reason is None and self.error is None:
             self._finish("length")
 
@@ -74,7 +87,7 @@ class CompletionRequest:
             self.error = why
         self._signal()
 
-    def _draw(self, complete: Complete, generated: list[int], count: int, ignore_end: bool) -> None:
+    def _draw(self, complete: Complete, count: int, ignore_end: bool) -> None:
         ends = set() if ignore_end else set(self.base.ends)
 
         def each(part: dict[str, Any]) -> bool:
@@ -86,20 +99,20 @@ class CompletionRequest:
             end = next((place for place, token in enumerate(ids) if token in ends), None)
             if end is not None:
                 ids, logprobs = ids[: end + 1], logprobs[: end + 1]
-            generated.extend(ids)
+            self.generated.extend(ids)
             stopped = end is not None
             if choice["finish_reason"] == "stop" and not stopped and not ignore_end:
                 # The end itself is not among llama.cpp's parts.
                 ids, stopped = [*ids, self.base.ends[0]], True
-                generated.append(self.base.ends[0])
+                self.generated.append(self.base.ends[0])
                 logprobs = [*logprobs, *_end_logprob(choice, self.base.ends[0], self.sampling.logprobs)]
             self._add(ids, logprobs)
             if stopped and self.error is None:
                 self._finish("end")
-            return self.cancelled or stopped or self.error is not None
+            return stopped or self.has_ended
 
         body = completion_body(
-            [*self.prompt_ids, *generated], self.sampling, count, ignore_end, len(generated)
+            [*self.prompt_ids, *self.generated], self.sampling, count, ignore_end, len(self.generated)
         )
         if self.sampling.schema is not None:
             body["grammar"] = grammar_of(self.sampling.schema)

@@ -12,6 +12,7 @@ from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
 from assistant.errors import ModelError
 from assistant.serving.llama_cpp.completion_request import CompletionRequest
 from assistant.serving.llama_cpp.llama_base import MAX_REPLIES, LlamaBase
+from assistant.serving.llama_cpp.prompt_reading import PromptReading
 
 SMALL_MODEL = 30_000_000
 """Parameters up to which one core is as fast as several: they would wait for each other at every product."""
@@ -27,6 +28,7 @@ class Lane:
         self.running: set[CompletionRequest] = set()
         self.adapter: int | None = None
         """The adapter, by its number, of the reply that began last; None for none."""
+        self._reading = PromptReading()
         self._adapters = adapters
         self._opening = threading.Lock()
         self._server: Server | None = None
@@ -74,6 +76,16 @@ class Lane:
             self._server = _open_server(self.base, self._adapters, self._cores)
             self.touch()
             return True
+
+    def generate(self, request: CompletionRequest) -> None:
+        """Read the prompt of a reply that has a place, and draw it. Raises ModelError."""
+        if self._reading.read(request, self.complete, self._is_drawing):
+            request.generate(self.complete)
+        self._reading.remember(request)
+
+    def _is_drawing(self) -> bool:
+        """Whether tokens of any reply are drawn now."""
+        return any(request.has_read for request in list(self.running))
 
     def complete(self, body: dict[str, Any], each: Callable[[dict[str, Any]], bool]) -> None:
         """Ask for one completion. `each` gets every part of it, and ends it by returning True. Raises ModelError."""

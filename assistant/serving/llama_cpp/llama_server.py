@@ -202,7 +202,7 @@ class LlamaServer:
                 self._do_without(lane, request)
                 return
         try:
-            request.generate(lane.complete)
+            lane.generate(request)
         except Exception as error:
             log.exception("A reply failed")
             request.fail(str(error) or type(error).__name__)
