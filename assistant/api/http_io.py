@@ -21,8 +21,8 @@ MAX_BODY_BYTES = 8_000_000
 Result = TypeVar("Result")
 
 
-async def json_of(request: Request) -> Any:
-    """The body as JSON. Raises ApiError if it is not declared as JSON, too large, no UTF-8 or no JSON."""
+async def json_of(request: Request) -> dict[str, Any]:
+    """The body, a JSON object. Raises ApiError if it is not declared as JSON, too large, no UTF-8 or no object."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         # A browser sends other kinds from any site's page without asking this server first.
@@ -44,10 +44,16 @@ async def json_of(request: Request) -> Any:
         raise ApiError(400, f"The body is not UTF-8: {error.reason}.", code="invalid_utf8") from error
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
-        # JSON can hold half of a surrogate pair, which is no text.
         json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        message = (
+            "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no text. Leave it out."
+        )
+        raise ApiError(400, message, code="invalid_value") from error
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The body is not JSON: {error}.", code="invalid_json") from error
+    if not isinstance(content, dict):
+        raise ApiError(400, "The body is not a JSON object. Send one in braces.", code="invalid_value")
     if "\x00" in text or "\\u0000" in text:
         raise ApiError(400, "The body has a NUL character. Leave it out.", code="invalid_value")
     return content

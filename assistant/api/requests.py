@@ -49,7 +49,7 @@ class ChatRequest(SamplingFields):
         }
         for name, (value, default) in unsupported.items():
             if value not in (None, default):
-                raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
+                raise Unsupported(name, "this is not supported; leave it out")
         if self.function_call not in (None, "none", "auto"):
             raise Unsupported("function_call", "only 'none' and 'auto' are supported; use 'tool_choice'")
         if not self.transcript or self.transcript[-1]["role"] != "user":

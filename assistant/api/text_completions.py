@@ -47,7 +47,7 @@ class TextRequest(SamplingFields):
     def _refuse_unsupported(self) -> Self:
         for name, default in (("n", 1), ("best_of", 1), ("suffix", ""), ("logit_bias", {})):
             if getattr(self, name) not in (None, default):
-                raise Unsupported(name, f"only {default!r} is supported; leave {name!r} out")
+                raise Unsupported(name, "this is not supported; leave it out")
         if self.echo and self.logprobs is not None:
             raise Unsupported("echo", "log-probabilities of a prompt are not computed here; leave it out")
         if not self.one_prompt:

@@ -1,6 +1,7 @@
 """The bases that versions are made on: where one lies, and the revision that tells it from another of its name."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,12 @@ from assistant.bases.gguf_source import (
     is_gguf,
     local_file,
     packaged_smollm2,
+    why_no_hub,
 )
 from assistant.errors import ModelError
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+"""A repository, which old ones do without a namespace; what begins with a dot is meant as a path."""
 
 
 def base_folder(name: str, home: Path) -> Path | None:
@@ -47,6 +52,11 @@ def identify_base(name: str, home: Path) -> Base:
         return Base(recorded, revision)
     if "/" not in name and (meant := difflib.get_close_matches(name.lower(), (SMOLLM2, STARTER), cutoff=0.7)):
         raise ModelError(f"There is no model {name!r} here. Did you mean --model {meant[0]}?")
+    if name.startswith(".") or not _HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"There is no folder {name}. Give --model a folder with safetensors weights, a .gguf file, a Hub id as "
+            "NAMESPACE/NAME, smollm2 or starter."
+        )
     from huggingface_hub import hf_hub_download
 
     with explain_loading(name):
@@ -123,7 +133,12 @@ def explain_loading(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        why = str(error).splitlines()[0].rstrip(".")
+        if isinstance(error, LocalEntryNotFoundError):
+            why = f"it is not in this machine's cache, and {why_no_hub()}"
         raise ModelError(
-            f"The model {name!r} cannot be loaded: {str(error).splitlines()[0].rstrip('.')}. Give --model smollm2, "
+            f"The model {name!r} cannot be loaded: {why}. Give --model smollm2, "
             "starter, a folder with safetensors weights, a .gguf file, or a Hub id that this machine can reach."
         ) from error

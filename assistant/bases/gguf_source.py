@@ -59,6 +59,13 @@ def packaged_smollm2() -> Path | None:
     return path if path and path.is_file() else None
 
 
+def why_no_hub() -> str:
+    """Why nothing can be fetched from the Hub, in words that end a sentence."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return "HF_HUB_OFFLINE keeps it from the Hub" if HF_HUB_OFFLINE else "the Hub cannot be reached"
+
+
 def file_hash(name: str, path: Path) -> str:
     """SHA-256 of a base's GGUF file. Raises ModelError if SmolLM2's is another than it should be."""
     revision = sha256_file(path)
@@ -78,8 +85,8 @@ def _from_hub(repository: str, file: str, commit: str | None) -> Path:
         return Path(hf_hub_download(repository, file, revision=commit))
     except LocalEntryNotFoundError as error:
         raise ModelError(
-            f"{file} of {repository} is not in this machine's cache, and the Hub cannot be reached. "
-            "Connect to the internet, or give --model a .gguf file."
+            f"{file} of {repository} is not in this machine's cache, and {why_no_hub()}. "
+            "Give --model a .gguf file that is here, or let this machine reach the Hub."
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(

@@ -78,22 +78,27 @@ def test_default_values_of_unsupported_fields_are_accepted(client: httpx.Client)
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "message"),
     [
-        b"",
-        b"{",
-        b"nonsense",
-        b'{"model": NaN}',
-        b"[" * 100_000,
-        b'"text"',
-        b"null",
-        b'{"model": "\xff\xfe"}',
-        b'{"model": "thumbtune", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        (b"", "The body is not JSON"),
+        (b"{", "The body is not JSON"),
+        (b"nonsense", "The body is not JSON"),
+        (b'{"model": NaN}', "NaN is no number in JSON"),
+        (b"[" * 100_000, "The body is not JSON"),
+        (b'"text"', "The body is not a JSON object"),
+        (b"[]", "The body is not a JSON object"),
+        (b"null", "The body is not a JSON object"),
+        (b'{"model": "\xff\xfe"}', "The body is not UTF-8"),
+        (
+            b'{"model": "thumbtune", "messages": [{"role": "user", "content": "\\ud800"}]}',
+            "half of a surrogate pair",
+        ),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_refused(client: httpx.Client, body: bytes, message: str) -> None:
     headers = {"content-type": "application/json"}
-    refused(client.post("/v1/chat/completions", content=body, headers=headers), 400)
+    error = refused(client.post("/v1/chat/completions", content=body, headers=headers), 400)
+    assert message in error["message"]
     assert client.get("/health").status_code == 200
 
 

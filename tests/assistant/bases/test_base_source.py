@@ -1,12 +1,14 @@
 """Bases: which one a name means, and its revision."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from assistant.bases.base import STARTER_FOLDER, Base, folder_hash
 from assistant.bases.base_source import checked_source, identify_base
@@ -50,6 +52,30 @@ def test_a_folder_with_other_weights_than_recorded_is_refused(home: Path) -> Non
 def test_a_model_that_is_neither_here_nor_on_the_hub_is_refused(home: Path) -> None:
     with pytest.raises(ModelError, match=r"'nobody/no-such-model' cannot be loaded.*--model"):
         identify_base("nobody/no-such-model", home)
+
+
+@pytest.mark.parametrize(
+    "name", ["/no/such/folder", "./nope", "../nope", "~/nope", "no/such/repository", "spaced name"]
+)
+def test_a_name_that_no_model_of_the_hub_can_have_is_a_folder_that_is_missing(home: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=rf"There is no folder {re.escape(name)}\. Give --model"):
+        identify_base(name, home)
+
+
+@pytest.mark.parametrize(
+    ("offline", "why"), [(True, "HF_HUB_OFFLINE keeps it from the Hub"), (False, "the Hub cannot be reached")]
+)
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "nobody/no-such-model:tiny.gguf"])
+def test_who_cannot_reach_the_hub_is_told_why(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, offline: bool, why: str
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise LocalEntryNotFoundError("Please check your connection.")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    with pytest.raises(ModelError, match=f"not in this machine's cache, and {why}"):
+        identify_base(name, home)
 
 
 def test_a_model_of_the_hub_is_identified_without_a_model_library(cached: str, home: Path) -> None:
