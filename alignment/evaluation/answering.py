@@ -67,8 +67,12 @@ def answer(
     ends = end_tokens(loaded.model, loaded.tokenizer)
     order = sorted(range(len(tasks)), key=lambda i: (-limits[i], tasks[i].kind, len(prompts[i])))
     answers: dict[int, EvaluatedAnswer] = {}
-    with tqdm(total=len(tasks), desc=f"thinking {'on' if think else 'off'}", unit="task") as progress:
-        for batch in _batches(order, prompts, limits):
+    batches = list(_batches(order, prompts, limits))
+    # A step writes one token of every answer of a batch, and a batch can take minutes.
+    steps = sum(max(limits[i] for i in batch) for batch in batches)
+    description = f"{len(tasks)} answers, thinking {'on' if think else 'off'}"
+    with tqdm(total=steps, desc=description, unit="step") as progress:
+        for batch in batches:
             completions = generate(
                 loaded.model,
                 [prompts[i] for i in batch],
@@ -76,10 +80,10 @@ def answer(
                 ends,
                 temperature,
                 [seed_for(seed, i) for i in batch],
+                progress=progress,
             )
             for index, ids in zip(batch, completions, strict=True):
                 answers[index] = _evaluated(loaded, tasks[index], think, prompts[index], ids, ends)
-            progress.update(len(batch))
     return [answers[i] for i in range(len(tasks))]
 
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from alignment.evaluation import answering
 from alignment.evaluation.answering import answer
 from alignment.starter.tasks.drawn_task import user
 from alignment.suites.starter_suite import select_tasks
@@ -26,3 +29,26 @@ def test_the_examples_that_the_page_offers_are_answered_right_by_the_starter(hom
     tasks = [Task("concept", "en", user(text), "", {}) for text in examples]
     answers = [evaluated.answer for evaluated in answer(loaded, tasks, think=True)]
     assert [text for part, text in zip(wanted, answers, strict=True) if part not in text] == []
+
+
+def test_the_progress_moves_while_a_batch_is_answered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_for_serving(version_to_serve(home, "starter"), home)
+    moved: list[int] = []
+
+    class Bar:
+        def __init__(self, total: int, **_: str) -> None:
+            self.total = total
+
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            assert sum(moved) == self.total == 20 * 4
+
+        def update(self, steps: int = 1) -> None:
+            moved.append(steps)
+
+    monkeypatch.setattr(answering, "tqdm", Bar)
+    monkeypatch.setattr(answering, "BATCH", 2)
+    answer(loaded, select_tasks(("addition", "identity"), each=2, seed=1), think=False, max_new_tokens=20)
+    assert len(moved) > 2
