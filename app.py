@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -95,7 +96,16 @@ def main(settings: Settings) -> None:
                 ),
             )
             print(f"Open {page.local_url} in a browser; Ctrl-C ends the app", flush=True)
-            page.block_thread()
+            try:
+                threading.Event().wait()
+            except KeyboardInterrupt:
+                print(
+                    "Stopping. Answers that are being written end here, and what there is of them is kept.",
+                    flush=True,
+                )
+                # While the server still runs, so that whoever waits is told, and the store is open.
+                chat.in_progress.close()
+                page.close(verbose=False)
         finally:
             follower.close()
             starter.close()

@@ -1,12 +1,17 @@
 """Starting the app: each failure is one message, and leaves nothing half written."""
 
+import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import psutil
 import pytest
 from helpers import warm_process
@@ -155,3 +160,41 @@ def test_settings_have_a_default_home(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("SPACE_ID", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert Settings().home == default_home()
+
+
+def test_an_app_that_stops_tells_who_waits_and_keeps_what_was_written(home: Path, tmp_path: Path) -> None:
+    port = free_port()
+    arguments = ("--home", str(home), "--port", str(port), "--model", "starter")
+    asked = {
+        "model": "thumbtune",
+        "messages": [{"role": "user", "content": "What is 12 + 7?"}],
+        "max_tokens": 900,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    with (tmp_path / "app.log").open("w+") as log:
+        app = warm_process.start(
+            command(*arguments), stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while "Open http" not in (tmp_path / "app.log").read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            with httpx.stream(
+                "POST", f"http://127.0.0.1:{port}/v1/chat/completions", json=asked, timeout=60
+            ) as reply:
+                lines = reply.iter_lines()
+                while '"content": "' not in next(lines):
+                    pass
+                app.terminate()
+                rest = "".join(lines)
+            assert "This server is stopping" in rest
+            assert app.wait() == 0
+        finally:
+            app.kill()
+    assert "Traceback" not in (tmp_path / "app.log").read_text()
+    with closing(sqlite3.connect(home / "feedback.db")) as store:
+        ((reason, tokens),) = store.execute("SELECT finish_reason, completion_ids FROM replies").fetchall()
+    assert reason == "error"
+    assert json.loads(tokens)

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8_000_000
 """Maximum size of a request body. Clients send a whole history, of which the newest messages are read."""
+QUIET_SECONDS = 15.0
+"""After which a stream says that it goes on: proxies end a connection on which nothing comes, some after 30 seconds,
+and a long prompt is read for longer on a CPU."""
 
 Result = TypeVar("Result")
 
@@ -78,8 +81,8 @@ class EventStream(Response):
 
         async def write() -> None:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async with aclosing(self._events) as events:
-                async for event in events:
+            async with aclosing(self._events) as events, aclosing(with_signs_of_life(events)) as parts:
+                async for event in parts:
                     await send({"type": "http.response.body", "body": event, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
@@ -89,6 +92,26 @@ class EventStream(Response):
             log.debug("A client left before its reply ended")
         except OSError:
             log.debug("A client's connection broke")
+
+
+async def with_signs_of_life(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The events, and a comment, which clients pass over, wherever none has come for `QUIET_SECONDS`."""
+    coming = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(events, None))
+            done, _ = await asyncio.wait({coming}, timeout=QUIET_SECONDS)
+            if not done:
+                yield b": still working\n\n"
+                continue
+            event, coming = coming.result(), None
+            if event is None:
+                return
+            yield event
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait({coming})
 
 
 def event(content: dict[str, Any]) -> bytes:

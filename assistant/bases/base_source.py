@@ -24,11 +24,16 @@ _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 """A repository, which old ones do without a namespace; what begins with a dot is meant as a path."""
 
 
+_HUB_ADDRESS = re.compile(r"https?://huggingface\.co/(?P<id>[\w.-]+/[\w.-]+).*", re.ASCII)
+
+
 def base_folder(name: str, home: Path) -> Path | None:
     """Where a base lies on this machine; None for a Hub id."""
     if name == STARTER:
         return STARTER_FOLDER / "base"
-    return next((folder for folder in (home / name, Path(name).expanduser()) if folder.is_dir()), None)
+    # As for files: what lies in the home is named from there, and what leads out of it from the current folder.
+    places = [Path(name).expanduser()] if ".." in Path(name).parts else [home / name, Path(name).expanduser()]
+    return next((folder for folder in places if folder.is_dir()), None)
 
 
 def identify_base(name: str, home: Path) -> Base:
@@ -46,16 +51,19 @@ def identify_base(name: str, home: Path) -> Base:
         revision = folder_hash(folder)
         if not revision:
             raise ModelError(
-                f"The folder {folder} holds no .safetensors weights. Only safetensors models are loaded."
+                f"The folder {folder} holds no .safetensors weights. Give --model a folder that does, or a .gguf file."
             )
         recorded = name if name == STARTER or (home / name).is_dir() else str(folder.resolve())
         return Base(recorded, revision)
+    if (address := _HUB_ADDRESS.fullmatch(name)) is not None:
+        raise ModelError(f"{name} is a page of the Hub. Give --model {address['id']}.")
     if "/" not in name and (meant := difflib.get_close_matches(name.lower(), (SMOLLM2, STARTER), cutoff=0.7)):
         raise ModelError(f"There is no model {name!r} here. Did you mean --model {meant[0]}?")
     if name.startswith(".") or not _HUB_ID.fullmatch(name):
+        what = f"{name} is neither a folder nor a .gguf file" if Path(name).expanduser().exists() else None
         raise ModelError(
-            f"There is no folder {name}. Give --model a folder with safetensors weights, a .gguf file, a Hub id as "
-            "NAMESPACE/NAME, smollm2 or starter."
+            f"{what or f'There is no folder {name}'}. Give --model a folder with safetensors weights, a .gguf file, a "
+            "Hub id as NAMESPACE/NAME, smollm2 or starter."
         )
     from huggingface_hub import hf_hub_download
 

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from assistant.chat.reply_stream import Draft, Request, Update, chunks_of, next_chunk
 from assistant.chat.reply_totals import ReplyTotals
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, EngineError
 from assistant.registry.live_comparison import TrialFollower
 from assistant.serving.engine import Engine, ServedVersion
 from feedback_store import FeedbackStore
@@ -39,6 +39,8 @@ class RepliesInProgress:
         self._trials = trials
         self._update_seconds = update_seconds
         self._stops: dict[str, asyncio.Event] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
         self.totals = ReplyTotals()
 
     @property
@@ -72,9 +74,12 @@ class RepliesInProgress:
     async def write(self, served: ServedVersion, request: Request) -> AsyncGenerator[Update, None]:
         """Stream a reply, and store it once, when it ends: whole, stopped or failed.
 
-        Raises EngineError if generation fails; the tokens until then are stored.
+        Raises EngineError if generation fails, or the app stops; the tokens until then are stored.
         """
+        self._loop = asyncio.get_running_loop()
         stop = self._stops[request.reply_id] = asyncio.Event()
+        if self._is_closed:
+            stop.set()
         draft, chunks = Draft(request, served, self._engine.name), chunks_of(request, served)
         try:
             yield draft.update
@@ -83,6 +88,8 @@ class RepliesInProgress:
                 # The engine gathers what comes meanwhile into the next chunk. The first words do not wait.
                 if chunk.token_ids and draft.has_text:
                     await asyncio.sleep(self.pause())
+            if self._is_closed and draft.finish_reason == "stopped":
+                raise EngineError("This server is stopping. Send the message again in a moment.")
         except AssistantError:
             draft.finish_reason = "error"
             raise
@@ -99,6 +106,17 @@ class RepliesInProgress:
         """End a reply; its tokens so far are kept. Does nothing if it has ended already."""
         if reply_id in self._stops:
             self._stops[reply_id].set()
+
+    def close(self) -> None:
+        """End all replies, which keep their tokens so far, and any that is asked for later. From any thread."""
+        self._is_closed = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended, and its replies with it
+                self._loop.call_soon_threadsafe(self._end_all)
+
+    def _end_all(self) -> None:
+        for stop in self._stops.values():
+            stop.set()
 
     def _draw(self, conversation: str) -> tuple[str | None, str | None]:
         """Ids of the version that a live comparison draws for this conversation, and of the live comparison.

@@ -62,6 +62,26 @@ def test_a_name_that_no_model_of_the_hub_can_have_is_a_folder_that_is_missing(ho
         identify_base(name, home)
 
 
+def test_a_name_that_means_something_else_is_told_so(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("no model")
+    with pytest.raises(ModelError, match=r"notes.txt is neither a folder nor a .gguf file"):
+        identify_base(str(file), home)
+    with pytest.raises(ModelError, match=r"is a page of the Hub. Give --model Qwen/Qwen3-0\.6B\."):
+        identify_base("https://huggingface.co/Qwen/Qwen3-0.6B/tree/main", home)
+
+
+def test_a_folder_outside_the_home_is_meant_from_the_current_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    home.mkdir(exist_ok=True)
+    with pytest.raises(ModelError, match=r"The folder \.\./model holds no .safetensors weights"):
+        identify_base("../model", home)
+
+
 @pytest.mark.parametrize(
     ("offline", "why"), [(True, "HF_HUB_OFFLINE keeps it from the Hub"), (False, "the Hub cannot be reached")]
 )
