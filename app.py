@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 # Gradio reads these when it is imported. A chat page sends no telemetry; and statistics of events, which Gradio would
 # compute again over up to 10,000 events after each one, are not used.
@@ -21,6 +22,11 @@ from assistant.settings import Settings, from_command_line
 from feedback_store import FeedbackStore, StoreError
 from feedback_store.backup import Schedule, restore_if_empty
 from feedback_store.database.store_location import remember_store
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+    from assistant.chat.chat import Chat
 
 
 def main(settings: Settings) -> None:
@@ -96,20 +102,22 @@ def main(settings: Settings) -> None:
                 ),
             )
             print(f"Open {page.local_url} in a browser; Ctrl-C ends the app", flush=True)
-            try:
-                threading.Event().wait()
-            except KeyboardInterrupt:
-                print(
-                    "Stopping. Answers that are being written end here, and what there is of them is kept.",
-                    flush=True,
-                )
-                # While the server still runs, so that whoever waits is told, and the store is open.
-                chat.in_progress.close()
-                page.close(verbose=False)
+            wait_until_interrupted(page, chat)
         finally:
             follower.close()
             starter.close()
             engine.close()
+
+
+def wait_until_interrupted(page: "Blocks", chat: "Chat") -> None:
+    """Let the launched page serve until Ctrl-C or SIGTERM, and then close it."""
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("Stopping: answers that are being written end here, and are kept as they are", flush=True)
+        # While the server still runs, so that whoever waits is told, and the store is open.
+        chat.in_progress.close()
+        page.close(verbose=False)
 
 
 def restore(settings: Settings) -> None:
