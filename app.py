@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
     from assistant.chat.chat import Chat
+
+STOP_SECONDS = 2.0
+"""Most time that replies have to end when the app stops …"""
+LAST_UPDATE_SECONDS = 0.5
+"""… and time in which pages and clients get the last of them: a connection with more to say holds the server open."""
 
 
 def main(settings: Settings) -> None:
@@ -117,6 +123,10 @@ def wait_until_interrupted(page: "Blocks", chat: "Chat") -> None:
         print("Stopping: answers that are being written end here, and are kept as they are", flush=True)
         # While the server still runs, so that whoever waits is told, and the store is open.
         chat.in_progress.close()
+        ends = time.monotonic() + STOP_SECONDS
+        while chat.in_progress.count and time.monotonic() < ends:
+            time.sleep(0.05)
+        time.sleep(LAST_UPDATE_SECONDS)
         page.close(verbose=False)
 
 
