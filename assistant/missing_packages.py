@@ -25,8 +25,8 @@ def need_engine_packages() -> None:
     if absent := missing(ENGINE):
         raise PackagesMissing(
             f"The engine on transformers needs packages that are not installed here: {', '.join(absent)}. Install them "
-            "with `pip install -r requirements-gpu.txt`, or serve a Llama, Mistral, Qwen2 or Qwen3 model with "
-            "--engine llama.cpp."
+            "with `pip install -r requirements-gpu.txt`, or serve a Llama, Mistral, Qwen, Gemma 3 or SmolLM3 model "
+            "with --engine llama.cpp."
         )
 
 

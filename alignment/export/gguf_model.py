@@ -13,7 +13,7 @@ from alignment.errors import ExportError
 from alignment.export.gguf_vocabulary import add_vocabulary
 from alignment.export.k_quants import in_k_blocks, q4_k_m_kind
 from alignment.export.merged_weights import NumberType, in_type, merged_weights
-from assistant.bases.gguf_layout import rotated, tensor_names
+from assistant.bases.gguf_layout import added_tensors, is_tied, norm_weights, rotated, tensor_names
 from assistant.bases.model_folder import read_config
 from assistant.bases.safetensors_file import read_tensors
 from assistant.registry.versions import Version
@@ -60,7 +60,11 @@ def write_gguf(
         for weight, values in merged_weights(version, base_folder):
             if weight in kinds:
                 values = np.ascontiguousarray(rotated(weight, values, config))
+                if values.ndim == 1:
+                    values = norm_weights(weight, values, config)
                 writer.write_tensor_data(np.ascontiguousarray(_encoded(weight, values, kinds[weight])))
+        for values in added_tensors(config).values():
+            writer.write_tensor_data(values)
     finally:
         writer.close()
 
@@ -75,7 +79,7 @@ def _announce(
     writer: GGUFWriter, base_folder: Path, config: dict[str, Any], bits: NumberType | Rounding
 ) -> Iterator[tuple[str, GGMLQuantizationType]]:
     """Announce each weight to `writer`; its name in the base, and the number type in which it is to be written."""
-    names, tied = tensor_names(config), bool(config.get("tie_word_embeddings"))
+    names, tied = tensor_names(config), is_tied(config)
     for path in sorted(base_folder.glob("*.safetensors")):
         for tensor in read_tensors(path):
             if tensor.name == "lm_head.weight" and tied:
@@ -89,6 +93,8 @@ def _announce(
             block, size = GGML_QUANT_SIZES[kind]
             writer.add_tensor_info(name, shape, np.dtype(np.float32), math.prod(shape) // block * size, kind)
             yield tensor.name, kind
+    for name, values in added_tensors(config).items():
+        writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
 
 
 def _kind_of(

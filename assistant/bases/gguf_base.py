@@ -17,6 +17,7 @@ from assistant.bases.gguf_file import FileTensor, GgufFile
 from assistant.bases.gguf_layout import config_of, tensor_names, unrotated
 from assistant.bases.gguf_tokenizer import named_token_ids, write_tokenizer
 from assistant.bases.model_folder import linear_layers, read_config
+from assistant.bases.rotary_scaling import FACTORS
 from assistant.bases.safetensors_file import write_tensors
 from assistant.errors import ModelError
 
@@ -79,7 +80,8 @@ def _write_description(model: GgufFile, folder: Path) -> None:
     ids = named_token_ids(model.metadata)
     ends = [ids.get("eos_token"), model.metadata.get("tokenizer.ggml.eot_token_id")]
     listed = list(dict.fromkeys(end for end in ends if end is not None))
-    config = config_of(model.metadata, set(model.tensors), len(tokens)) | {
+    factors = model.tensors[FACTORS].dequantized() if FACTORS in model.tensors else None
+    config = config_of(model.metadata, set(model.tensors), len(tokens), factors) | {
         "bos_token_id": ids.get("bos_token"),
         "eos_token_id": listed,
         "pad_token_id": ids.get("pad_token"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from assistant.bases.model_folder import head_sizes
+from assistant.bases.rotary_scaling import FACTORS, factors_of, rotary_settings, scaling_of
 from assistant.errors import ModelError
 
 ARCHITECTURES = {
@@ -11,6 +12,8 @@ ARCHITECTURES = {
     "MistralForCausalLM": "llama",
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
+    "Gemma3ForCausalLM": "gemma3",
+    "SmolLM3ForCausalLM": "smollm3",
 }
 """Names of transformers' model classes, and llama.cpp's architecture for each."""
 
@@ -19,7 +22,8 @@ _CLASSES = {
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
 }
-"""transformers' class and model type by llama.cpp's architecture. Mistral's blocks are Llama's."""
+"""transformers' class and model type by llama.cpp's architecture, for models that are read from GGUF. Mistral's blocks
+are Llama's."""
 
 _LAYERS = {
     "self_attn.q_proj.weight": "attn_q.weight",
@@ -37,6 +41,11 @@ _LAYERS = {
     "input_layernorm.weight": "attn_norm.weight",
     "post_attention_layernorm.weight": "ffn_norm.weight",
 }
+_GEMMA_LAYERS = _LAYERS | {
+    "post_attention_layernorm.weight": "post_attention_norm.weight",
+    "pre_feedforward_layernorm.weight": "ffn_norm.weight",
+    "post_feedforward_layernorm.weight": "post_ffw_norm.weight",
+}
 _OUTSIDE = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -44,20 +53,25 @@ _OUTSIDE = {
 }
 
 
+def architecture_of(config: Mapping[str, Any]) -> str:
+    """llama.cpp's architecture for a configuration whose model class is among ARCHITECTURES."""
+    return ARCHITECTURES[config["architectures"][0]]
+
+
 def tensor_names(config: Mapping[str, Any]) -> dict[str, str]:
     """GGUF's name of each tensor that a base with this configuration may hold, by transformers' name."""
+    layers = _GEMMA_LAYERS if architecture_of(config) == "gemma3" else _LAYERS
     return _OUTSIDE | {
         f"model.layers.{block}.{name}": f"blk.{block}.{other}"
         for block in range(config["num_hidden_layers"])
-        for name, other in _LAYERS.items()
+        for name, other in layers.items()
     }
 
 
 def metadata_of(config: Mapping[str, Any]) -> dict[str, int | float]:
     """The configuration as llama.cpp reads it: values by key without the architecture's name before it."""
     heads, key_value_heads, head = head_sizes(config)
-    rope = config.get("rope_parameters") or {}
-    return {
+    metadata = {
         "context_length": config["max_position_embeddings"],
         "embedding_length": config["hidden_size"],
         "block_count": config["num_hidden_layers"],
@@ -67,16 +81,33 @@ def metadata_of(config: Mapping[str, Any]) -> dict[str, int | float]:
         "attention.key_length": head,
         "attention.value_length": head,
         "rope.dimension_count": head,
-        "rope.freq_base": float(rope.get("rope_theta", config.get("rope_theta", 10_000.0))),
+        "rope.freq_base": float(rotary_settings(config)["rope_theta"]),
         "attention.layer_norm_rms_epsilon": float(config["rms_norm_eps"]),
         "vocab_size": config["vocab_size"],
     }
+    if architecture_of(config) == "gemma3":
+        # Which of the layers see no more than this window, llama.cpp knows by itself.
+        metadata["attention.sliding_window"] = config["sliding_window"]
+    return metadata
 
 
-def config_of(metadata: Mapping[str, Any], names: set[str], vocabulary: int) -> dict[str, Any]:
+def added_tensors(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Float32 tensors that a GGUF file has and transformers computes, by GGUF's names."""
+    return {FACTORS: factors_of(config)} if rotary_settings(config)["rope_type"] == "llama3" else {}
+
+
+def is_tied(config: Mapping[str, Any]) -> bool:
+    """Whether the embeddings are the output layer too, where the configuration does not say so by itself as well."""
+    return bool(config.get("tie_word_embeddings", architecture_of(config) in ("gemma3", "smollm3")))
+
+
+def config_of(
+    metadata: Mapping[str, Any], names: set[str], vocabulary: int, rotary_factors: Any = None
+) -> dict[str, Any]:
     """transformers' configuration of a model in a GGUF file.
 
-    `names`: of its tensors. `vocabulary`: number of its tokens. Raises ModelError if the model cannot be trained here:
+    `names`: of its tensors. `vocabulary`: number of its tokens. `rotary_factors`: the values of FACTORS, if it is one
+    of them. Raises ModelError if the model cannot be trained here:
     its architecture is another, or a part of it has no place in the configuration.
     """
     architecture = metadata.get("general.architecture")
@@ -93,10 +124,10 @@ def config_of(metadata: Mapping[str, Any], names: set[str], vocabulary: int) -> 
         return found
 
     scaling = metadata.get(f"{architecture}.rope.scaling.type", "none")
-    if scaling != "none" or "rope_freqs.weight" in names:
+    if scaling != "none":
         raise ModelError(
-            f"The model's rotary positions are scaled ({'by factors' if scaling == 'none' else scaling}), which is not "
-            "read from GGUF. Give its safetensors folder or Hub id."
+            f"The model's rotary positions are scaled ({scaling}), which is not read from GGUF. "
+            "Give its safetensors folder or Hub id."
         )
     heads, width, blocks = value("attention.head_count"), value("embedding_length"), value("block_count")
     if not all(isinstance(number, int) and 0 < number < 2**20 for number in (heads, width, blocks)):
@@ -120,7 +151,9 @@ def config_of(metadata: Mapping[str, Any], names: set[str], vocabulary: int) -> 
         "tie_word_embeddings": "output.weight" not in names,
         "vocab_size": vocabulary,
     }
-    unknown = names - set(tensor_names(config).values())
+    if rotary_factors is not None:
+        config["rope_scaling"] = scaling_of(rotary_factors, config)
+    unknown = names - set(tensor_names(config).values()) - {FACTORS}
     if unknown or (architecture == "llama" and any(name.endswith("attn_q.bias") for name in names)):
         raise ModelError(
             f"The file holds {min(unknown, default='biases of the attention')}, which is not read here. "
@@ -132,7 +165,7 @@ def config_of(metadata: Mapping[str, Any], names: set[str], vocabulary: int) -> 
 def rotated(name: str, values: Any, config: Mapping[str, Any]) -> Any:
     """A tensor of transformers with the rows in llama.cpp's order: [rows, …] each. `name` is transformers'.
 
-    transformers rotates the first half of a head with the second; llama.cpp's architecture `llama` rotates neighbours
+    transformers rotates the first half of a head with the second; some of llama.cpp's architectures rotate neighbours
     (https://github.com/ggml-org/llama.cpp/blob/master/convert_hf_to_gguf.py, `LlamaModel.permute`).
     """
     heads = _rotating_heads(name, config)
@@ -145,8 +178,17 @@ def unrotated(name: str, values: Any, config: Mapping[str, Any]) -> Any:
     return values if heads is None else _swapped(values, heads, values.shape[0] // heads // 2, 2)
 
 
+def norm_weights(name: str, values: Any, config: Mapping[str, Any]) -> Any:
+    """The float32 weights of a norm or bias, [width], as llama.cpp reads them.
+
+    Gemma multiplies by 1 + weight, and llama.cpp by what the file holds
+    (https://github.com/ggml-org/llama.cpp/blob/master/convert_hf_to_gguf.py, `Gemma3Model.norm_shift`).
+    """
+    return values + 1 if architecture_of(config) == "gemma3" and name.endswith("norm.weight") else values
+
+
 def _rotating_heads(name: str, config: Mapping[str, Any]) -> int | None:
-    if ARCHITECTURES[config["architectures"][0]] != "llama":
+    if architecture_of(config) not in ("llama", "smollm3"):
         return None
     heads, key_value_heads, _ = head_sizes(config)
     if name.endswith("q_proj.weight"):

@@ -33,14 +33,27 @@ LLAMAS = {
     "SmolLM2-1.7B": (49152, 2048, 8192, 24, 32, 32),
 }
 """Vocabulary, width, inner width, layers, heads, and heads of keys and values, as the models' own cards give them."""
-SHAPES = ("SmolLM2-135M", "SmolLM2-360M", "Qwen2.5-0.5B", "Qwen3-0.6B", "Llama-3.2-1B", "SmolLM2-1.7B")
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500_000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+GEMMAS = {"Gemma-3-270M": (640, 2048, 18), "Gemma-3-1B": (1152, 6912, 26)}
+"""Width, inner width, layers."""
+SHAPES = (
+    *("SmolLM2-135M", "Gemma-3-270M", "SmolLM2-360M", "Qwen2.5-0.5B", "Qwen3-0.6B"),
+    *("Gemma-3-1B", "Llama-3.2-1B", "SmolLM2-1.7B"),
+)
 ROUNDINGS = ("none", "q8_0", "q4_1")
 
 
 def shape(name: str) -> Any:
     """The configuration of a shape, with a window of 4,096 tokens and tied embeddings."""
     # Late, here and below: the process that serves has no model library, as the app has none.
-    from transformers import LlamaConfig, Qwen2Config
+    from transformers import Gemma3TextConfig, LlamaConfig, Qwen2Config
 
     from benchmarks.serving.memory_limit import QWEN3
 
@@ -57,6 +70,18 @@ def shape(name: str) -> Any:
             tie_word_embeddings=True,
             **SHARED,
         )
+    if name in GEMMAS:
+        width, inner, layers = GEMMAS[name]
+        return Gemma3TextConfig(
+            vocab_size=262_144,
+            hidden_size=width,
+            intermediate_size=inner,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            num_key_value_heads=1,
+            sliding_window=512,
+            **SHARED,
+        )
     vocabulary, width, inner, layers, heads, kept = LLAMAS[name]
     return LlamaConfig(
         vocab_size=vocabulary,
@@ -66,6 +91,7 @@ def shape(name: str) -> Any:
         num_attention_heads=heads,
         num_key_value_heads=kept,
         tie_word_embeddings=True,
+        rope_parameters=LLAMA3_ROPE if name.startswith("Llama") else None,
         **SHARED,
     )
 

@@ -100,7 +100,7 @@ def main() -> None:
     """Compare every model, and print the table."""
     from tests.helpers.toy_models import make
 
-    toys = ("llama3.2", "qwen2.5", "qwen3")
+    toys = ("llama3.2", "qwen2.5", "qwen3", "gemma3", "smollm3")
     known = [*OURS, *(f"toy {name}" for name in toys)]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

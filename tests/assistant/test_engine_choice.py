@@ -68,11 +68,11 @@ def test_a_gpu_is_served_by_transformers(home: Path, monkeypatch: pytest.MonkeyP
 def test_a_model_that_does_not_convert_is_served_by_transformers_and_the_log_says_why(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    toy = make("gemma3", home / "toy")
+    toy = make("phi", home / "toy")
     with caplog.at_level(logging.WARNING), _served_by(home, str(toy)) as served:
         assert served == "transformers"
-    assert "Gemma3ForCausalLM is not among the architectures" in caplog.text
-    with pytest.raises(ModelError, match="Gemma3ForCausalLM"), _served_by(home, str(toy), engine="llama.cpp"):
+    assert "Phi3ForCausalLM is not among the architectures" in caplog.text
+    with pytest.raises(ModelError, match="Phi3ForCausalLM"), _served_by(home, str(toy), engine="llama.cpp"):
         pass
 
 

@@ -14,6 +14,8 @@ from gguf import (
     quants,
 )
 from safetensors.numpy import load_file
+from transformers import AutoConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 ARCHITECTURES = {"llama": MODEL_ARCH.LLAMA, "qwen2": MODEL_ARCH.QWEN2, "qwen3": MODEL_ARCH.QWEN3}
 
@@ -45,6 +47,12 @@ def write_gguf(
     if "scaling" in changed:
         writer.add_string(f"{kind}.rope.scaling.type", changed["scaling"])
     _write_tokenizer(writer, folder, changed.get("pre", "gpt-2"))
+    if config["rope_parameters"]["rope_type"] == "llama3":
+        # transformers' inverse frequencies, and those that would be without the scaling.
+        scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](AutoConfig.from_pretrained(folder), "cpu")
+        width = 2 * len(scaled)
+        plain = config["rope_parameters"]["rope_theta"] ** -(np.arange(0, width, 2) / width)
+        writer.add_tensor("rope_freqs.weight", (plain / scaled.numpy()).astype(np.float32))
     names = get_tensor_name_map(architecture, config["num_hidden_layers"])
     for name, values in load_file(folder / "model.safetensors").items():
         rotating = {"q_proj.weight": heads, "k_proj.weight": key_value_heads}.get(

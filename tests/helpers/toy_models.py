@@ -73,6 +73,14 @@ class Family:
 
 IM = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
 PHI = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>")
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500_000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
 FAMILIES = {
     "qwen3": Family(
         Qwen3Config,
@@ -86,7 +94,12 @@ FAMILIES = {
     "qwen2.5": Family(Qwen2Config, _EACH_TURN + _ASK, IM, "<|im_end|>", pad="<|endoftext|>"),
     "smollm2": Family(LlamaConfig, _EACH_TURN + _ASK, IM, "<|im_end|>", bos="<|im_start|>"),
     "smollm3": Family(
-        SmolLM3Config, _EACH_TURN + _ASK + _SWITCH, IM, "<|im_end|>", plain_added=("<think>", "</think>")
+        SmolLM3Config,
+        _EACH_TURN + _ASK + _SWITCH,
+        IM,
+        "<|im_end|>",
+        plain_added=("<think>", "</think>"),
+        extras={"num_hidden_layers": 4},
     ),
     "llama3.2": Family(
         LlamaConfig,
@@ -94,6 +107,7 @@ FAMILIES = {
         ("<|begin|>", "<|start|>", "<|header|>", "<|eot_id|>", "<|end_of_text|>"),
         "<|eot_id|>",
         bos="<|begin|>",
+        extras={"rope_parameters": LLAMA3_ROPE},
     ),
     "gemma3": Family(
         Gemma3TextConfig,
@@ -104,7 +118,12 @@ FAMILIES = {
         pad="<pad>",
         eos="<eos>",
         plain_added=("\n\n", "    "),
-        extras={"head_dim": 16, "sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]},
+        extras={
+            "head_dim": 16,
+            "query_pre_attn_scalar": 16,
+            "num_hidden_layers": 6,
+            "sliding_window": 64,
+        },
     ),
     "phi": Family(Phi3Config, _TAGS, PHI, "<|end|>", pad="<|endoftext|>", eos="<|endoftext|>"),
     "base": Family(LlamaConfig, None, ("<s>", "</s>"), "</s>", bos="<s>"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFWriter
 
-from assistant.bases.gguf_layout import ARCHITECTURES, rotated, tensor_names
+from assistant.bases.gguf_layout import architecture_of, rotated, tensor_names
 from assistant.bases.model_folder import LINEAR, linear_layers, read_config
 from assistant.errors import VersionError
 from assistant.registry.versions import Version
@@ -44,7 +44,7 @@ def write_adapter(version: Version, base_folder: Path, path: Path) -> None:
             f"{', '.join(LINEAR)} alone. Give --engine transformers."
         )
     check_adapter(version, lora_shapes(settings, linear_layers(config)))
-    writer = GGUFWriter(str(path), ARCHITECTURES[config["architectures"][0]])
+    writer = GGUFWriter(str(path), architecture_of(config))
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     # llama.cpp multiplies by alpha / rank; rank-stabilised LoRA (Kalajdzievski, 2023) by alpha / √rank.

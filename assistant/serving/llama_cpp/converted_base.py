@@ -16,8 +16,17 @@ from gguf import GGMLQuantizationType, TokenType
 from assistant.bases.base import FileBits, folder_hash
 from assistant.bases.gguf_base import served_values
 from assistant.bases.gguf_file import GgufFile
-from assistant.bases.gguf_layout import ARCHITECTURES, rotated, tensor_names
-from assistant.bases.model_folder import read_config
+from assistant.bases.gguf_layout import (
+    ARCHITECTURES,
+    added_tensors,
+    architecture_of,
+    is_tied,
+    norm_weights,
+    rotated,
+    tensor_names,
+)
+from assistant.bases.model_folder import head_sizes, read_config
+from assistant.bases.rotary_scaling import rotary_settings
 from assistant.bases.safetensors_file import Tensor, read_tensors
 from assistant.errors import ModelError
 from assistant.serving.llama_cpp.converted_file import FORMAT, begin_model, finish, made_once
@@ -42,15 +51,38 @@ def why_not_converted(config: dict[str, Any]) -> str | None:
     name = (config.get("architectures") or ["?"])[0]
     if name not in ARCHITECTURES:
         return f"{name} is not among the architectures that are converted here"
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
+    kind = rotary_settings(config)["rope_type"]
+    if kind not in (("default", "llama3") if architecture_of(config) == "llama" else ("default",)):
         return f"its rotary positions are scaled ({kind})"
-    if config.get("use_sliding_window") or (config.get("attention_bias") and name == "LlamaForCausalLM"):
+    if config.get("use_sliding_window") or (config.get("attention_bias") and name != "Qwen2ForCausalLM"):
         return "its attention has a sliding window or a bias"
+    if not _has_usual_layers(config):
+        return f"its layers are not those that llama.cpp expects of {architecture_of(config)}"
     if config.get("quantization_config"):
         return "its weights are quantized"
     return None
+
+
+def _has_usual_layers(config: dict[str, Any]) -> bool:
+    """Whether a SmolLM3 or Gemma 3 has the layers, of the kinds and in the order, that llama.cpp has built in."""
+    numbers = range(1, config["num_hidden_layers"] + 1)
+    if architecture_of(config) == "smollm3":
+        rotated_layers = [int(number % 4 != 0) for number in numbers]
+        return bool((config.get("no_rope_layers") or rotated_layers) == rotated_layers)
+    if architecture_of(config) != "gemma3":
+        return True
+    kinds = ["sliding_attention" if number % 6 else "full_attention" for number in numbers]
+    local = (config.get("rope_parameters") or {}).get("sliding_attention", {})
+    return (
+        (config.get("layer_types") or kinds) == kinds
+        and config.get("sliding_window_pattern", 6) == 6
+        and local.get("rope_theta", config.get("rope_local_base_freq", 10_000)) == 10_000
+        and config.get("query_pre_attn_scalar", 256) == head_sizes(config)[2]
+        and config.get("hidden_activation", "gelu_pytorch_tanh") == "gelu_pytorch_tanh"
+        and not config.get("use_bidirectional_attention")
+        and not config.get("final_logit_softcapping")
+        and not config.get("attn_logit_softcapping")
+    )
 
 
 def base_file(
@@ -107,7 +139,7 @@ def _of_folder(folder: Path, config: dict[str, Any], quantize: FileBits | None) 
     names = tensor_names(config)
     for file in sorted(folder.glob("*.safetensors")):
         for tensor in read_tensors(file):
-            if tensor.name == "lm_head.weight" and config.get("tie_word_embeddings"):
+            if tensor.name == "lm_head.weight" and is_tied(config):
                 continue
             if tensor.name not in names:
                 raise ModelError(f"{file.name} holds {tensor.name}, which llama.cpp does not know.")
@@ -120,6 +152,8 @@ def _of_folder(folder: Path, config: dict[str, Any], quantize: FileBits | None) 
             if values.ndim == 1 or quantize in _ROUNDED:
                 # llama.cpp wants norms and biases in float32.
                 values = Tensor(tensor.name, tensor.dtype, values).as_float32()
+                if values.ndim == 1:
+                    values = norm_weights(tensor.name, values, config)
                 yield _rounded(names[tensor.name], values, quantize)
             elif tensor.dtype == "BF16":
                 yield (
@@ -129,6 +163,8 @@ def _of_folder(folder: Path, config: dict[str, Any], quantize: FileBits | None) 
                 )
             else:
                 yield names[tensor.name], values, None
+    for name, values in added_tensors(config).items():
+        yield name, values, None
 
 
 def _of_gguf(model: GgufFile, quantize: FileBits | None) -> Iterator[Entry]:

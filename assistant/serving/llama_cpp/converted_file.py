@@ -8,7 +8,7 @@ from typing import Any
 
 from gguf import GGUFWriter
 
-from assistant.bases.gguf_layout import ARCHITECTURES, metadata_of
+from assistant.bases.gguf_layout import architecture_of, metadata_of
 from assistant.errors import ModelError
 
 FORMAT = 4
@@ -37,7 +37,7 @@ def made_once(path: Path, write: Callable[[Path], None]) -> Path:
 
 def begin_model(path: Path, config: Mapping[str, Any]) -> GGUFWriter:
     """A writer of the file `path`, to which the configuration of a model has been added."""
-    architecture = ARCHITECTURES[config["architectures"][0]]
+    architecture = architecture_of(config)
     writer = GGUFWriter(str(path), architecture)
     for key, value in metadata_of(config).items():
         if isinstance(value, float):

@@ -110,6 +110,8 @@ def _open_server(base: LlamaBase, adapters: list[Path], cores: int) -> Server:
     # In one cache for all, each reply's attention also passes over the others' tokens: with 64 of the starter's replies
     # that cost as much again as all the rest. So each has its own, if there is room for a whole window in each.
     params.kv_unified = base.capacity < MAX_REPLIES * base.window
+    # Layers that see a window of the text alone keep all of it too, so that a conversation goes on from what was read.
+    params.swa_full = True
     params.warmup = False
     # Tokens that no text can contain are named too, where they are drawn.
     params.special = True

@@ -19,7 +19,7 @@ from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.loading import load_base, load_tokenizer
 from feedback_store.hashing import sha256_file
 
-FAMILIES = ("smollm2", "qwen2.5", "qwen3")
+FAMILIES = ("smollm2", "llama3.2", "qwen2.5", "qwen3")
 TEXT = "<|im_start|>user\nDon't sum 12 + 345?\r\n\n  什么是 naïve 👍\t<|im_end|>"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.tokenizer_folders import llama2, qwen3
+from helpers.tokenizer_folders import gemma3, llama2, qwen3
 
 from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.chat_tokenizer import ChatTokenizer
@@ -15,7 +15,7 @@ def starter(_: Path) -> Path:
     return STARTER_FOLDER / "base"
 
 
-@pytest.mark.parametrize("folder", [starter, qwen3, llama2])
+@pytest.mark.parametrize("folder", [starter, qwen3, llama2, gemma3])
 def test_each_token_has_a_text_of_its_own(folder: Callable[[Path], Path], tmp_path: Path) -> None:
     tokenizer = ChatTokenizer.read(folder(tmp_path / "model"))
     # More than the tokenizer knows: bases have rows that no token uses.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.tokenizer_folders import llama2, qwen3
+from helpers.tokenizer_folders import gemma3, llama2, qwen3
 
 from assistant.bases.base import STARTER_FOLDER
 from assistant.serving.chat_tokenizer import ChatTokenizer
@@ -15,7 +15,7 @@ def starter(_: Path) -> Path:
     return STARTER_FOLDER / "base"
 
 
-@pytest.mark.parametrize("folder", [starter, qwen3, llama2])
+@pytest.mark.parametrize("folder", [starter, qwen3, llama2, gemma3])
 @pytest.mark.parametrize("text", ["Hello world, it's", "😀 é 漢字かな", "\ufffd!", "two\n\n  lines\t"])
 def test_the_bytes_of_tokens_together_are_the_text(
     folder: Callable[[Path], Path], text: str, tmp_path: Path
