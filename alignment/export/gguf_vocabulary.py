@@ -1,6 +1,7 @@
 """The tokenizer of a model folder as a GGUF file's metadata: its texts, merges, special tokens and chat template."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from gguf import GGUFWriter, TokenType
 from tokenizers import Tokenizer
 
 from alignment.errors import ExportError
-from assistant.bases.gguf_tokenizer import PRE_TOKENIZERS
+from assistant.bases.gguf_tokenizer import PRE_TOKENIZERS, SPACE
 from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.prompt import THINK_CLOSE, THINK_OPEN
 
@@ -27,8 +28,9 @@ def add_vocabulary(writer: GGUFWriter, folder: Path, size: int, ends: list[int])
     """
     content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer, backend = ChatTokenizer.read(folder), Tokenizer.from_file(str(folder / "tokenizer.json"))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_kind_of(content, backend))
+    by_scores = _is_by_scores(content)
+    writer.add_tokenizer_model("llama" if by_scores else "gpt2")
+    writer.add_tokenizer_pre("default" if by_scores else _kind_of(content, backend))
     added = tokenizer.added_tokens_decoder
     tokens, kinds = [], []
     for number in range(size):
@@ -37,19 +39,37 @@ def add_vocabulary(writer: GGUFWriter, folder: Path, size: int, ends: list[int])
         if text is None:
             kinds.append(TokenType.UNUSED)
         elif number not in added:
-            kinds.append(TokenType.NORMAL)
+            is_byte = by_scores and re.fullmatch(r"<0x[0-9A-F]{2}>", text)
+            kinds.append(TokenType.BYTE if is_byte else TokenType.NORMAL)
+        elif by_scores and text == content["model"].get("unk_token"):
+            kinds.append(TokenType.UNKNOWN)
         else:
             # llama.cpp writes no control token, and programs find a thought by its tags.
             control = added[number].special and text not in (THINK_OPEN, THINK_CLOSE)
             kinds.append(TokenType.CONTROL if control else TokenType.USER_DEFINED)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in content["model"]["merges"]]
-    # llama.cpp wants some; these two tokens are never neighbours that it could merge.
-    writer.add_token_merges(merges or [f"{tokens[0]} {tokens[0]}"])
+    merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in content["model"]["merges"]]
+    if by_scores:
+        places: dict[str, int] = {}
+        for place, pair in enumerate(merges):
+            places.setdefault("".join(pair), place)
+        # llama.cpp joins the two tokens whose whole has the highest score, transformers those that are listed first.
+        writer.add_token_scores([-float(places.get(token, len(merges))) for token in tokens])
+        writer.add_add_space_prefix(False)
+    else:
+        # llama.cpp wants some; these two tokens are never neighbours that it could merge.
+        writer.add_token_merges([" ".join(pair) for pair in merges] or [f"{tokens[0]} {tokens[0]}"])
     _add_special_tokens(writer, tokenizer, backend, ends)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
+
+
+def _is_by_scores(content: dict[str, Any]) -> bool:
+    """Whether a tokenizer joins pieces as SentencePiece does, with no space before the text, as Gemma's does."""
+    model, normalizer = content["model"], content.get("normalizer") or {}
+    replaces_spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    return model["type"] == "BPE" and bool(model.get("byte_fallback")) and normalizer == replaces_spaces
 
 
 def _kind_of(content: dict[str, Any], backend: Tokenizer) -> str:

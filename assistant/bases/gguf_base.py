@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from assistant.bases.gguf_file import FileTensor, GgufFile
-from assistant.bases.gguf_layout import config_of, tensor_names, unrotated
+from assistant.bases.gguf_layout import base_norm_weights, config_of, tensor_names, unrotated
 from assistant.bases.gguf_tokenizer import named_token_ids, write_tokenizer
 from assistant.bases.model_folder import linear_layers, read_config
 from assistant.bases.rotary_scaling import FACTORS
@@ -23,6 +23,8 @@ from assistant.errors import ModelError
 
 _FORMAT = 1
 """Raised when unpacked folders change, so that folders of an earlier release are not read."""
+TURN_ENDS = ("<end_of_turn>", "<|im_end|>", "<|eot_id|>")
+"""How models spell the token that ends a turn of a conversation."""
 _EXACT = ("F32", "BF16", "F64")
 """Number types whose values float32 holds, and float16 does not."""
 
@@ -79,6 +81,8 @@ def _write_description(model: GgufFile, folder: Path) -> None:
     tokens = model.metadata.get("tokenizer.ggml.tokens") or []
     ids = named_token_ids(model.metadata)
     ends = [ids.get("eos_token"), model.metadata.get("tokenizer.ggml.eot_token_id")]
+    # Files name one END, often that of a text and not that of a turn; llama.cpp knows the latter by its spelling too.
+    ends += [number for number, token in enumerate(tokens) if token in TURN_ENDS]
     listed = list(dict.fromkeys(end for end in ends if end is not None))
     factors = model.tensors[FACTORS].dequantized() if FACTORS in model.tensors else None
     config = config_of(model.metadata, set(model.tensors), len(tokens), factors) | {
@@ -113,6 +117,7 @@ def _write_weights(model: GgufFile, config: dict[str, Any], path: Path) -> None:
     def tensors() -> Iterator[tuple[str, Any]]:
         for name, other in tensor_names(config).items():
             if other in model.tensors:
-                yield name, unrotated(name, served_values(model.tensors[other]), config)
+                values = unrotated(name, served_values(model.tensors[other]), config)
+                yield name, base_norm_weights(name, values, config)
 
     write_tensors(path, tensors())

@@ -21,6 +21,7 @@ _CLASSES = {
     "llama": ("LlamaForCausalLM", "llama"),
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
+    "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
 }
 """transformers' class and model type by llama.cpp's architecture, for models that are read from GGUF. Mistral's blocks
 are Llama's."""
@@ -151,6 +152,15 @@ def config_of(
         "tie_word_embeddings": "output.weight" not in names,
         "vocab_size": vocabulary,
     }
+    if architecture == "gemma3":
+        # llama.cpp has the rest built in: which layers see a window of the text, and how those turn positions.
+        del config["hidden_act"]
+        config |= {
+            "hidden_activation": "gelu_pytorch_tanh",
+            "query_pre_attn_scalar": config["head_dim"],
+            "sliding_window": value("attention.sliding_window"),
+            "rope_local_base_freq": 10_000.0,
+        }
     if rotary_factors is not None:
         config["rope_scaling"] = scaling_of(rotary_factors, config)
     unknown = names - set(tensor_names(config).values()) - {FACTORS}
@@ -185,6 +195,11 @@ def norm_weights(name: str, values: Any, config: Mapping[str, Any]) -> Any:
     (https://github.com/ggml-org/llama.cpp/blob/master/convert_hf_to_gguf.py, `Gemma3Model.norm_shift`).
     """
     return values + 1 if architecture_of(config) == "gemma3" and name.endswith("norm.weight") else values
+
+
+def base_norm_weights(name: str, values: Any, config: Mapping[str, Any]) -> Any:
+    """The reverse of `norm_weights`: of a GGUF file's tensor, as transformers has it."""
+    return values - 1 if architecture_of(config) == "gemma3" and name.endswith("norm.weight") else values
 
 
 def _rotating_heads(name: str, config: Mapping[str, Any]) -> int | None:

@@ -9,8 +9,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from assistant.errors import ModelError
 
-_NORMAL, _CONTROL, _OWN = 1, 3, 4
-"""GGUF's types of tokens: text, control tokens such as END, and texts that were added to the vocabulary."""
+_NORMAL, _UNKNOWN, _CONTROL, _OWN = 1, 2, 3, 4
+"""GGUF's types of tokens: text, what stands for text that has none, control tokens such as END, and texts that were
+added to the vocabulary."""
+SPACE = "▁"
+"""How vocabularies made by SentencePiece write a space."""
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|%s| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -34,34 +37,33 @@ PRE_TOKENIZERS = {
 def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json to `folder`.
 
-    Raises ModelError if the tokenizer is of another kind than byte-level BPE, splits texts in an unknown way, or is
+    Raises ModelError if the tokenizer is neither byte-level BPE nor Gemma's, splits texts in an unknown way, or is
     damaged.
     """
     model, split = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
-    if model != "gpt2" or split not in PRE_TOKENIZERS:
+    # Where a space is put before a text, what comes after a control token is split otherwise than transformers does.
+    by_scores = model == "llama" and metadata.get("tokenizer.ggml.add_space_prefix") is False
+    if not by_scores and (model != "gpt2" or split not in PRE_TOKENIZERS):
         raise ModelError(
-            f"The file's tokenizer is of the kind {model}, {split}, and of GGUF's kinds gpt2 with "
-            f"{', '.join(PRE_TOKENIZERS)} are read. Give the model's safetensors folder or Hub id."
+            f"The file's tokenizer is of the kind {model}, {split}. Of GGUF's kinds gpt2 with "
+            f"{', '.join(PRE_TOKENIZERS)} is read, and llama without a space before the text, as Gemma 3 has it. Give "
+            "the model's safetensors folder or Hub id."
         )
     try:
         tokens: list[str] = metadata["tokenizer.ggml.tokens"]
-        merges = [_halves(merge) for merge in metadata.get("tokenizer.ggml.merges", [])]
         kinds = metadata.get("tokenizer.ggml.token_type") or [_NORMAL] * len(tokens)
-        tokenizer = Tokenizer(
-            models.BPE(
-                vocab={token: number for number, token in enumerate(tokens)},
-                merges=merges,
-                ignore_merges=split == "llama-bpe",
+        named = _named_tokens(metadata, tokens)
+        tokenizer = (
+            _by_scores(tokens, metadata["tokenizer.ggml.scores"], kinds, named.get("unk_token"))
+            if by_scores
+            else _by_bytes(
+                tokens, [_halves(merge) for merge in metadata.get("tokenizer.ggml.merges", [])], split
             )
         )
-        named = _named_tokens(metadata, tokens)
     except Exception as error:  # tokenizers raises nothing more specific
         raise ModelError(
             f"The file's tokenizer cannot be read: {error!r}. Download the file again."
         ) from error
-    tokenizer.normalizer = normalizers.NFC() if split == "qwen2" else None
-    tokenizer.pre_tokenizer = PRE_TOKENIZERS[split]
-    tokenizer.decoder = decoders.ByteLevel()
     begins = metadata.get("tokenizer.ggml.add_bos_token") and "bos_token" in named
     tokenizer.post_processor = (
         processors.TemplateProcessing(
@@ -73,9 +75,9 @@ def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
     )
     tokenizer.add_tokens(
         [
-            AddedToken(token, special=kind == _CONTROL, normalized=False)
+            AddedToken(token, special=kind != _OWN, normalized=False)
             for token, kind in zip(tokens, kinds, strict=True)
-            if kind in (_CONTROL, _OWN)
+            if kind in (_UNKNOWN, _CONTROL, _OWN)
         ]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -86,6 +88,47 @@ def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
         **named,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _by_bytes(tokens: list[str], merges: list[tuple[str, str]], split: str | None) -> Tokenizer:
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    # llama.cpp wants some merges, and passes over those that make no token: a vocabulary without any has such a one.
+    made = [merge for merge in merges if "".join(merge) in vocabulary]
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=made, ignore_merges=split == "llama-bpe"))
+    tokenizer.normalizer = normalizers.NFC() if split == "qwen2" else None
+    tokenizer.pre_tokenizer = PRE_TOKENIZERS[str(split)]
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _by_scores(tokens: list[str], scores: list[float], kinds: list[int], unknown: str | None) -> Tokenizer:
+    """BPE as SentencePiece has it: of two tokens that can be joined, those whose whole has the highest score are."""
+    ordinary = {
+        token: number
+        for number, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
+        if kind == _NORMAL
+    }
+    merges = [
+        (scores[number], token[:place], token[place:])
+        for token, number in ordinary.items()
+        for place in range(1, len(token))
+        if token[:place] in ordinary and token[place:] in ordinary
+    ]
+    merges.sort(key=lambda merge: -merge[0])
+    tokenizer = Tokenizer(
+        models.BPE(
+            vocab={token: number for number, token in enumerate(tokens)},
+            merges=[(left, right) for _, left, right in merges],
+            unk_token=unknown,
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", SPACE)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    return tokenizer
 
 
 def named_token_ids(metadata: Mapping[str, Any]) -> dict[str, int]:

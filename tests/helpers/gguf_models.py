@@ -17,7 +17,12 @@ from safetensors.numpy import load_file
 from transformers import AutoConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-ARCHITECTURES = {"llama": MODEL_ARCH.LLAMA, "qwen2": MODEL_ARCH.QWEN2, "qwen3": MODEL_ARCH.QWEN3}
+ARCHITECTURES = {
+    "llama": MODEL_ARCH.LLAMA,
+    "qwen2": MODEL_ARCH.QWEN2,
+    "qwen3": MODEL_ARCH.QWEN3,
+    "gemma3": MODEL_ARCH.GEMMA3,
+}
 
 
 def write_gguf(
@@ -28,7 +33,8 @@ def write_gguf(
 ) -> Path:
     """Write the toy in `folder` to `path`, matrices in `bits`. `changed`: metadata of other values, such as `pre`."""
     config = json.loads((folder / "config.json").read_text())
-    kind = config["model_type"]
+    kind = config["model_type"].removesuffix("_text")
+    rope = config["rope_parameters"].get("full_attention", config["rope_parameters"])
     architecture = ARCHITECTURES[kind]
     writer = GGUFWriter(str(path), changed.get("architecture", kind))
     heads, key_value_heads = config["num_attention_heads"], config["num_key_value_heads"]
@@ -40,18 +46,20 @@ def write_gguf(
     writer.add_head_count(heads)
     writer.add_head_count_kv(key_value_heads)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if config.get("sliding_window"):
+        writer.add_sliding_window(config["sliding_window"])
     if config.get("head_dim"):
         writer.add_key_length(config["head_dim"])
         writer.add_value_length(config["head_dim"])
     if "scaling" in changed:
         writer.add_string(f"{kind}.rope.scaling.type", changed["scaling"])
     _write_tokenizer(writer, folder, changed.get("pre", "gpt-2"))
-    if config["rope_parameters"]["rope_type"] == "llama3":
+    if rope["rope_type"] == "llama3":
         # transformers' inverse frequencies, and those that would be without the scaling.
         scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](AutoConfig.from_pretrained(folder), "cpu")
         width = 2 * len(scaled)
-        plain = config["rope_parameters"]["rope_theta"] ** -(np.arange(0, width, 2) / width)
+        plain = rope["rope_theta"] ** -(np.arange(0, width, 2) / width)
         writer.add_tensor("rope_freqs.weight", (plain / scaled.numpy()).astype(np.float32))
     names = get_tensor_name_map(architecture, config["num_hidden_layers"])
     for name, values in load_file(folder / "model.safetensors").items():
@@ -68,7 +76,8 @@ def write_gguf(
             )
         stored = names.get_name(name, (".weight", ".bias"))
         if values.ndim == 1:
-            writer.add_tensor(stored, values)
+            shift = 1 if kind == "gemma3" and name.endswith("norm.weight") else 0
+            writer.add_tensor(stored, values + np.float32(shift))
         else:
             writer.add_tensor(stored, quants.quantize(values, bits), raw_dtype=bits)
     writer.write_header_to_file()

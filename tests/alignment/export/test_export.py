@@ -6,17 +6,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from helpers.tiny_home import tiny_home
 from helpers.toy_models import FAMILIES, make
+from helpers.toy_versions import with_adapter, with_other_weights
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
 from alignment.__main__ import main
 from alignment.export import destinations
 from alignment.export.modelfile import modelfile
+from assistant.bases.base_source import identify_base
 from assistant.bases.gguf_file import GgufFile
 from assistant.registry.first_version import version_to_serve
+from assistant.registry.versions import Versions
 from assistant.serving.chat_tokenizer import ChatTokenizer
+from assistant.serving.loading import load_base
 
 
 def export(home: Path, *flags: str) -> int:
@@ -83,7 +88,7 @@ def test_a_version_without_adapter_has_none_to_export(home: Path, capsys: pytest
     assert all((merged[name] == base[name]).all() for name in base)
 
 
-@pytest.mark.parametrize("family", ["smollm2", "qwen2.5", "qwen3"])
+@pytest.mark.parametrize("family", ["smollm2", "qwen2.5", "qwen3", "gemma3"])
 @pytest.mark.parametrize(
     ("bits", "kind"), [("f32", "F32"), ("bf16", "BF16"), ("q8_0", "Q8_0"), ("q4_0", "Q4_0")]
 )
@@ -104,6 +109,19 @@ def test_a_gguf_file_holds_the_weights_in_the_bits_that_were_asked_for(
     tokens = model.metadata["tokenizer.ggml.tokens"]
     assert tokens == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     assert model.metadata["tokenizer.ggml.eos_token_id"] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("family", ["llama3.2", "gemma3"])
+def test_a_gguf_file_is_the_base_with_its_adapter(home: Path, family: str) -> None:
+    model = with_other_weights(family, home / "toy")
+    expected, version = with_adapter(model, version_to_serve(home, "toy"), Versions(home))
+    flags = ["--home", str(home), "--format", "gguf", "--dtype", "f32"]
+    assert main(["export", version.id, *flags]) == 0
+    (file,) = (home / "exports").glob("*/*.gguf")
+    ids = torch.tensor([range(3, 150)])
+    with torch.no_grad():
+        found = load_base(identify_base(str(file), home), home, torch.float32).model(ids).logits
+        torch.testing.assert_close(found, expected(input_ids=ids).logits, atol=1e-3, rtol=1e-3)
 
 
 def test_a_tokenizer_that_llama_cpp_does_not_have_is_refused(

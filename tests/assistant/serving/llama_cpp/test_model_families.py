@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import torch
 from helpers.toy_models import make
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM
+from helpers.toy_versions import with_adapter, with_other_weights
 
-from alignment.training.output_version import save_adapter
 from assistant.registry.first_version import version_to_serve
-from assistant.registry.versions import Manifest, Version, Versions, now
+from assistant.registry.versions import Version, Versions
 from assistant.sampling_settings import Sampling
 from assistant.serving.llama_cpp.converted_base import why_not_converted
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
@@ -23,33 +21,9 @@ LONG = [number % 250 for number in range(7, 150)]
 """A prompt of more tokens than Gemma's layers with a window see at once."""
 
 
-def _with_other_weights(family: str, folder: Path) -> Any:
-    """A toy whose every weight matters: those that it begins with hardly change what it predicts."""
-    model = AutoModelForCausalLM.from_pretrained(make(family, folder), dtype=torch.float32)
-    torch.manual_seed(1)
-    for parameter in model.parameters():
-        parameter.data += 0.15 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    return model
-
-
-def _with_adapter(model: Any, base: Version, versions: Versions) -> tuple[PeftModel, Version]:
-    """A version with an adapter that changes much, and PEFT's model of it."""
-    peft_model = get_peft_model(
-        model, LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
-    )
-    for name, parameter in peft_model.named_parameters():
-        if "lora_" in name:
-            parameter.data = 0.2 * torch.randn_like(parameter)
-    with versions.staging() as folder:
-        save_adapter(peft_model, base.manifest.base, folder)
-        manifest = Manifest(versions.next_id(), base.manifest.base, base.id, "sft", now())
-        return peft_model.eval(), versions.add(manifest, folder)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tokens_have_the_probabilities_that_transformers_and_peft_give_them(family: str, home: Path) -> None:
-    model = _with_other_weights(family, home / "toy")
+    model = with_other_weights(family, home / "toy")
     base, versions = version_to_serve(home, "toy"), Versions(home)
 
     async def served_probabilities(version: Version) -> list[Any]:
@@ -74,7 +48,7 @@ def test_tokens_have_the_probabilities_that_transformers_and_peft_give_them(fami
         assert rows.std() > 0.5, "a toy that finds all tokens alike proves nothing"
 
     check(model.eval(), base)
-    check(*_with_adapter(model, base, versions))
+    check(*with_adapter(model, base, versions))
 
 
 @pytest.mark.parametrize(
