@@ -16,7 +16,10 @@ from assistant.sampling_settings import Sampling
 from assistant.serving.llama_cpp.converted_base import why_not_converted
 from assistant.serving.llama_cpp.llama_cpp_engine import LlamaCppEngine
 
-FAMILIES = ("smollm2", "llama3.2", "qwen2.5", "qwen3", "gemma3", "smollm3")
+OWN_LAYERS = ("llama3.2", "gemma3", "smollm3")
+KNOWN = ("smollm2", "qwen2.5", "qwen3")
+"""Other tests serve these too: from GGUF files, and the starter."""
+FAMILIES = [*OWN_LAYERS, *(pytest.param(family, marks=pytest.mark.slow) for family in KNOWN)]
 LONG = [number % 250 for number in range(7, 150)]
 """A prompt of more tokens than Gemma's layers with a window see at once."""
 
