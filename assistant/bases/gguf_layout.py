@@ -22,6 +22,7 @@ _CLASSES = {
     "qwen2": ("Qwen2ForCausalLM", "qwen2"),
     "qwen3": ("Qwen3ForCausalLM", "qwen3"),
     "gemma3": ("Gemma3ForCausalLM", "gemma3_text"),
+    "smollm3": ("SmolLM3ForCausalLM", "smollm3"),
 }
 """transformers' class and model type by llama.cpp's architecture, for models that are read from GGUF. Mistral's blocks
 are Llama's."""

@@ -30,8 +30,12 @@ PRE_TOKENIZERS = {
     "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _GPT2]),
     "qwen2": _by_words(r"\p{N}"),
     "llama-bpe": _by_words(r"\p{N}{1,3}"),
+    "smaug-bpe": _by_words(r"\p{N}{1,3}"),
 }
-"""How a text is split before it is tokenized, by GGUF's name of it (llama.cpp's `llm_tokenizer_bpe`)."""
+"""How a text is split before it is tokenized, by GGUF's name of it (llama.cpp's `llm_tokenizer_bpe`). Files of SmolLM3,
+which has Llama 3's tokenizer, say smaug-bpe (https://github.com/mattn/tensai/pull/57)."""
+_WHOLE_WORDS = ("llama-bpe", "smaug-bpe")
+"""A word that is one token is never made of others in these."""
 
 
 def write_tokenizer(metadata: Mapping[str, Any], folder: Path) -> None:
@@ -94,7 +98,7 @@ def _by_bytes(tokens: list[str], merges: list[tuple[str, str]], split: str | Non
     vocabulary = {token: number for number, token in enumerate(tokens)}
     # llama.cpp wants some merges, and passes over those that make no token: a vocabulary without any has such a one.
     made = [merge for merge in merges if "".join(merge) in vocabulary]
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=made, ignore_merges=split == "llama-bpe"))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=made, ignore_merges=split in _WHOLE_WORDS))
     tokenizer.normalizer = normalizers.NFC() if split == "qwen2" else None
     tokenizer.pre_tokenizer = PRE_TOKENIZERS[str(split)]
     tokenizer.decoder = decoders.ByteLevel()

@@ -22,6 +22,7 @@ ARCHITECTURES = {
     "qwen2": MODEL_ARCH.QWEN2,
     "qwen3": MODEL_ARCH.QWEN3,
     "gemma3": MODEL_ARCH.GEMMA3,
+    "smollm3": MODEL_ARCH.SMOLLM3,
 }
 
 
@@ -66,7 +67,7 @@ def write_gguf(
         rotating = {"q_proj.weight": heads, "k_proj.weight": key_value_heads}.get(
             ".".join(name.split(".")[-2:])
         )
-        if kind == "llama" and rotating:
+        if kind in ("llama", "smollm3") and rotating:
             # The two halves of a head, row by row.
             values = np.concatenate(
                 [

@@ -19,7 +19,7 @@ from assistant.serving.chat_tokenizer import ChatTokenizer
 from assistant.serving.loading import load_base, load_tokenizer
 from feedback_store.hashing import sha256_file
 
-FAMILIES = ("smollm2", "llama3.2", "qwen2.5", "qwen3", "gemma3")
+FAMILIES = ("smollm2", "llama3.2", "qwen2.5", "qwen3", "gemma3", "smollm3")
 TEXT = "<|im_start|>user\nDon't sum 12 + 345?\r\n\n  什么是 naïve 👍\t<|im_end|>"
 
 
@@ -99,7 +99,7 @@ def test_another_file_than_the_recorded_one_is_refused(home: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"architecture": "mamba"}, "architecture mamba, and llama, qwen2, qwen3, gemma3 are read"),
+        ({"architecture": "mamba"}, "architecture mamba, and llama, qwen2, qwen3, gemma3, smollm3 are read"),
         ({"pre": "viking"}, "the kind gpt2, viking"),
         ({"scaling": "yarn"}, r"scaled \(yarn\)"),
     ],
