@@ -7,12 +7,15 @@ several wordings, plus the KL divergence from the parent at anchors: answers to 
 messages of other kinds, and replies that people liked. The optimiser is AdamW; the set of candidate functions is the
 parent's LoRA adapter. Training goes on after the corrections are learned: until then they push other answers away, and
 afterwards the anchors pull these back.
+
+Every run learns all corrections that there are. So it begins before those that an earlier run learned, and not on top
+of them: what each run changes by mistake would add up.
 """
 
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,7 @@ from alignment.training.processes import autocast, fast_bfloat16, on_cpu, rows_p
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
+from assistant.registry.versions import Versions
 from assistant.serving import prompt
 
 MOST_LIKED, LIKED_TOKENS = 64, 64
@@ -72,12 +76,39 @@ class CorrectRecipe(LoraRecipe):
     near: int = flag(256, "most messages like the corrected ones to anchor")
     far: int = flag(64, "most messages of other kinds to anchor")
     anchors_an_update: int = flag(24, "anchors in an update")
+    on_top: bool = flag(
+        False, "continue a version that learned corrections; else what it was made from learns all of them"
+    )
     max_length: int | None = flag(None, "most tokens of a row; longer ones are left out, none is cut")
     quantize: Bits | None = flag(
         None, "hold the frozen base in so many bits; the new version is served so too"
     )
     """QLoRA (Dettmers et al. 2023)."""
     seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
+
+
+def before_corrections(location: StageLocation) -> StageLocation:
+    """`location` with the parent that the version it names was made from, if that version learned corrections.
+
+    Nothing changes where the version before is not there any more, or stands on another base.
+    """
+    versions = Versions(location.home)
+    named = location.parent or versions.released()
+    if named is None:
+        return location
+    version = versions.open(named)
+    while version.manifest.stage == "correct" and version.manifest.parent in versions.ids():
+        before = versions.open(str(version.manifest.parent))
+        if before.manifest.base != version.manifest.base:
+            break
+        version = before
+    if version.id == named:
+        return location
+    say(
+        f"{named} learned corrections: {version.id}, from which it was made, learns them again with the others, so "
+        f"that fewer other answers change. --on_top continues {named}"
+    )
+    return replace(location, parent=version.id)
 
 
 def updates(count: int, recipe: CorrectRecipe) -> int:
@@ -211,6 +242,8 @@ def train(
 def main(arguments: list[str]) -> str | None:
     """Train the parent on people's corrections. Returns the new version's id; None for a dry run."""
     location, run, recipe = parse_flags(arguments, CorrectRecipe)
+    if not recipe.on_top:
+        location = before_corrections(location)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "correct", parent)
     location = with_snapshot(location, run, recipe, "preference", "unpaired")

@@ -1,12 +1,15 @@
 """Correct ten facts that a model gets wrong, and count what it then knows in other words and what it has forgotten.
 
-    python -m benchmarks.loop.facts [--seeds 1,2,3] [--rounds 5] [--out facts.jsonl] [--plot facts.svg]
+    python -m benchmarks.loop.facts [--seeds 1,2,3] [--rounds 5] [--last] [--folder build/facts] [--plot facts.svg]
 
 For each seed: ten facts that SmolLM2 gets wrong in every wording are corrected once each, in one wording, as on the
 page; 60 facts that it gets right are remembered. Then `correct` trains, and beside it, on the same corrections, plain
 `sft` without anchors. Every further round corrects four other facts and trains again, with all corrections so far. A
-fact is right if the first sentence of the greedy answer names it. Each line of --out is one version's result; a run
-that is started again goes on with the seed and method that it had not finished.
+fact is right if the first sentence of the greedy answer names it. --folder keeps a home for each seed and method, and
+what was done: the same command goes on after an interruption, and with more --rounds it adds to them.
+
+Every run of `correct` learns all corrections that there are, from the version before them. So what the last round's
+version knows does not depend on the rounds before it: with --last, it alone is trained.
 """
 
 import argparse
@@ -14,10 +17,10 @@ import itertools
 import json
 import random
 import re
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from assistant.registry.first_version import version_to_serve
 from assistant.registry.versions import Versions
 from assistant.serving import prompt
 from assistant.serving.loading import Loaded, load_for_serving, quiet_libraries
+from benchmarks.loop.repeated_cycles import Rounds
 from feedback_store import FeedbackStore, NewReply
 
 FACTS = Path(__file__).with_name("facts.jsonl")
@@ -116,28 +120,33 @@ def right(loaded: Loaded, asked: Iterable[tuple[Fact, int]]) -> list[bool]:
     return [fact.is_right(text) for (fact, _), text in zip(asked, texts, strict=True)]
 
 
-def choose(loaded: Loaded, facts: Sequence[Fact], seed: int) -> tuple[list[Fact], list[Fact]]:
+def choose(home: Path, seed: int) -> dict[str, list[dict[str, Any]]]:
     """Facts that are wrong in every wording, and KEPT that are right as typed, both in the seed's order."""
+    facts, loaded = read_facts(), released(home)
     by_wording = [right(loaded, [(fact, wording) for fact in facts]) for wording in range(4)]
-    wrong = [fact for fact, *known in zip(facts, *by_wording, strict=True) if not any(known)]
-    known = [fact for fact, is_known in zip(facts, by_wording[0], strict=True) if is_known]
+    wrong = [asdict(fact) for fact, *known in zip(facts, *by_wording, strict=True) if not any(known)]
+    known = [asdict(fact) for fact, is_known in zip(facts, by_wording[0], strict=True) if is_known]
     rng = random.Random(f"facts {seed}")
     rng.shuffle(wrong)
     rng.shuffle(known)
-    return wrong, known[:KEPT]
+    return {"wrong": wrong, "kept": known[:KEPT]}
 
 
-def correct_on_the_page(home: Path, version: str, loaded: Loaded, facts: Sequence[Fact]) -> None:
-    """Store each fact's question with the version's own wrong answer, and a person's correction of it."""
+def correct_on_the_page(home: Path, facts: Sequence[Fact]) -> int:
+    """Store each fact's question with the released version's wrong answer, and a person's correction of it."""
+    loaded, version = released(home), Versions(home).released()
     texts = answers(loaded, [fact.asked(0) for fact in facts])
     with FeedbackStore.open_home(home) as store:
+        stored = store.replies([reply_id(fact) for fact in facts])
         for fact, text in zip(facts, texts, strict=True):
+            if reply_id(fact) in stored:
+                continue
             conversation = store.new_conversation("person 1")
             question = store.add_message(conversation, None, "user", fact.asked(0))
             messages = [{"role": "user", "content": fact.asked(0)}]
             reply = store.add_reply(
                 NewReply(
-                    id=f"{fact.relation}-{fact.subject}".replace(" ", "-"),
+                    id=reply_id(fact),
                     conversation_id=conversation,
                     parent_id=question.id,
                     thought=None,
@@ -145,7 +154,7 @@ def correct_on_the_page(home: Path, version: str, loaded: Loaded, facts: Sequenc
                     think=False,
                     sampling={"temperature": 0.0},
                     seed=0,
-                    version=version,
+                    version=str(version),
                     prompt_ids=prompt.render(loaded.tokenizer, messages, False),
                     completion_ids=prompt.completion(loaded.tokenizer, "", text, False),
                     finish_reason="end",
@@ -155,12 +164,34 @@ def correct_on_the_page(home: Path, version: str, loaded: Loaded, facts: Sequenc
                 )
             )
             store.correct(reply.id, "person 1", fact.corrected())
+    return len(facts)
 
 
-def measure(
-    loaded: Loaded, first: Sequence[Fact], later: Sequence[Fact], kept: Sequence[Fact]
-) -> dict[str, int]:
+def reply_id(fact: Fact) -> str:
+    """The id of the reply that is corrected."""
+    return f"{fact.relation}-{fact.subject}".replace(" ", "-")
+
+
+def released(home: Path) -> Loaded:
+    """The home's released version, SmolLM2 itself at first."""
+    return load_for_serving(version_to_serve(home, "smollm2"), home)
+
+
+def train(home: Path, seed: int, method: str) -> dict[str, int]:
+    """Train a version on all corrections, and release it; returns its updates and the seconds they took."""
+    began = time.monotonic()
+    if alignment(["correct", "--home", str(home), f"--seed={seed}", *METHODS[method]]):
+        raise SystemExit("The stage failed; its error stands above.")
+    seconds = time.monotonic() - began
+    versions = Versions(home)
+    version = versions.open(versions.ids()[-1])
+    versions.release(version.id)
+    return {"steps": int(version.manifest.metrics["steps"]), "seconds": round(seconds)}
+
+
+def measure(home: Path, first: Sequence[Fact], later: Sequence[Fact], kept: Sequence[Fact]) -> dict[str, int]:
     """Numbers of right answers: typed wording and three others, for the first corrections and for later ones."""
+    loaded = released(home)
 
     def count(facts: Sequence[Fact], wordings: Sequence[int]) -> int:
         asked = [(fact, wording) for fact in facts for wording in wordings]
@@ -174,42 +205,38 @@ def measure(
         "typed": count(first, (0,)),
         "other_wordings": count(first, (1, 2, 3)),
         "later_typed": count(later, (0,)) if later else 0,
-        "later": len(later),
         "kept": count(kept, (0,)),
     }
 
 
-def rounds_of(seed: int, method: str, rounds: int, home: Path) -> Iterator[dict[str, Any]]:
-    """Correct, train and release so many times; yields what each new version knows."""
-    version = version_to_serve(home, "smollm2")
-    loaded = load_for_serving(version, home)
-    wrong, kept = choose(loaded, read_facts(), seed)
-    first, others, later = wrong[:CORRECTED], wrong[CORRECTED:], list[Fact]()
-    print(f"seed {seed}, before: {measure(loaded, first, [], kept)}", flush=True)
+def results_of(
+    seed: int, method: str, rounds: int, home: Path, only_last: bool = False
+) -> list[dict[str, Any]]:
+    """Correct, train and release so many times, as far as it is not done; returns what each new version knows."""
+    home.mkdir(parents=True, exist_ok=True)
+    done = Rounds(home)
+    done.do(0, "chosen", lambda: choose(home, seed))
+    wrong, kept = (
+        [Fact(row["relation"], row["subject"], tuple(row["answers"])) for row in done.rows[0]["chosen"][kind]]
+        for kind in ("wrong", "kept")
+    )
+    results = []
     for number in range(1, rounds + 1):
-        fresh = first
-        if number > 1:
-            fresh, others = others[:LATER], others[LATER:]
-            later += fresh
-        correct_on_the_page(home, version.id, loaded, fresh)
-        began = time.monotonic()
-        if alignment(["correct", "--home", str(home), f"--seed={seed}", *METHODS[method]]):
-            raise SystemExit("The stage failed; its error stands above.")
-        seconds = time.monotonic() - began
-        versions = Versions(home)
-        version = versions.open(versions.ids()[-1])
-        versions.release(version.id)
-        loaded = load_for_serving(version, home)
-        yield {
-            "seed": seed,
-            "method": method,
-            "round": number,
-            **measure(loaded, first, later, kept),
-            "corrected": len(first),
-            "remembered": len(kept),
-            "steps": version.manifest.metrics["steps"],
-            "seconds": round(seconds),
-        }
+        end = CORRECTED + (number - 1) * LATER
+        first, later = wrong[:CORRECTED], wrong[CORRECTED:end]
+        fresh = later[-LATER:] if later else first
+        done.do(number, "corrected", partial(correct_on_the_page, home, fresh))
+        if only_last and number < rounds:
+            continue
+        done.do(number, "trained", partial(train, home, seed, method))
+        done.do(number, "right", partial(measure, home, first, later, kept))
+        row = done.rows[number]
+        sizes = {"corrected": len(first), "later": len(later), "remembered": len(kept)}
+        results.append(
+            {"seed": seed, "method": method, "round": number, **row["right"], **sizes, **row["trained"]}
+        )
+        print(results[-1], flush=True)
+    return results
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -262,27 +289,17 @@ def main() -> None:
     )
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--out", type=Path, default=Path("facts.jsonl"), help="JSON Lines of results, continued"
-    )
+    parser.add_argument("--last", action="store_true", help="train in the last round alone")
+    parser.add_argument("--folder", type=Path, default=Path("build/facts"), help="of homes and results")
     parser.add_argument("--plot", type=Path, help="SVG to write")
     options = parser.parse_args()
     quiet_libraries()
-    options.out.touch()
-    lines = options.out.read_text(encoding="utf-8").splitlines()
-    done = {(row["seed"], row["method"]) for row in map(json.loads, lines)}
+    results: list[dict[str, Any]] = []
     for seed, method in itertools.product(map(int, options.seeds.split(",")), METHODS):
-        if (seed, method) in done:
-            continue
-        results = []
-        with tempfile.TemporaryDirectory() as folder:
-            # Plain fine-tuning forgets at once: one round shows it.
-            for result in rounds_of(seed, method, options.rounds if method == "correct" else 1, Path(folder)):
-                print(result, flush=True)
-                results.append(result)
-        with options.out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(result) + "\n" for result in results)
-    results = [json.loads(line) for line in options.out.read_text(encoding="utf-8").splitlines()]
+        # Plain fine-tuning forgets at once: one round shows it.
+        rounds = options.rounds if method == "correct" else 1
+        folder = options.folder / f"{method}-{seed}{'-last' if options.last else ''}"
+        results += results_of(seed, method, rounds, folder, options.last)
     print(table(results))
     if options.plot:
         draw(results, options.plot)

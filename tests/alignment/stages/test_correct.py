@@ -1,6 +1,7 @@
 """The stage that learns corrections: what it learns, what it keeps, and what it says of bad input."""
 
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,3 +162,16 @@ def test_the_same_seed_gives_the_same_anchors_and_weights(corrected: Path, monke
     assert rows[0] == rows[1]
     assert one == two
     assert correct.updates(800, correct.CorrectRecipe()) == 200
+
+
+def test_corrections_are_learned_together_and_not_on_top_of_each_other(
+    corrected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = Versions(corrected)
+    assert run(corrected, *QUICK) == run(corrected, "--parent=v2", *QUICK) == 0
+    assert "v2 learned corrections: v1, from which it was made, learns them again" in capsys.readouterr().out
+    assert run(corrected, "--parent=v3", "--on_top", *QUICK) == 0
+    assert [versions.open(name).manifest.parent for name in ("v2", "v3", "v4")] == ["v1", "v1", "v3"]
+    shutil.rmtree(versions.folder / "v1")
+    assert run(corrected, "--parent=v4", *QUICK) == 0, "a version whose ancestors are gone is continued"
+    assert versions.open("v5").manifest.parent == "v3"
