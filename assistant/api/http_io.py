@@ -53,7 +53,11 @@ async def json_of(request: Request) -> dict[str, Any]:
             "The body has half of a surrogate pair (\\ud800 to \\udfff), which is no text. Leave it out."
         )
         raise ApiError(400, message, code="invalid_value") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ApiError(
+            400, "The body has brackets nested too deeply. Leave some out.", code="invalid_json"
+        ) from error
+    except ValueError as error:
         raise ApiError(400, f"The body is not JSON: {error}.", code="invalid_json") from error
     if not isinstance(content, dict):
         raise ApiError(400, "The body is not a JSON object. Send one in braces.", code="invalid_value")
