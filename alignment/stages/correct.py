@@ -15,11 +15,14 @@ of them: what each run changes by mistake would add up.
 import math
 import random
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
+from torch import Tensor
 from trl import SFTConfig
 
 from alignment.corrections import anchors as anchoring
@@ -38,6 +41,7 @@ from alignment.data.feedback_rows import feedback_rows
 from alignment.data.json_lines import rows_hash
 from alignment.data.splits import is_held_out
 from alignment.data.stage_snapshot import with_snapshot
+from alignment.errors import DataError, FlagError
 from alignment.evaluation.retention import Row
 from alignment.training import dry_run
 from alignment.training.checkpoints import StopOnBadLoss, last_checkpoint
@@ -46,7 +50,15 @@ from alignment.training.held_out_curves import evaluation_arguments, run_trainer
 from alignment.training.memory import plan_for
 from alignment.training.output_version import work_folder, write_version
 from alignment.training.parent_version import OpenedParent, longest_row, open_parent, trainable_model
-from alignment.training.processes import autocast, fast_bfloat16, on_cpu, rows_per_process, say
+from alignment.training.processes import (
+    autocast,
+    fast_bfloat16,
+    on_cpu,
+    rows_per_process,
+    say,
+    set_whole,
+    whole_tensor,
+)
 from alignment.training.sizes import for_parent
 from alignment.training.trl_compat import in_float32
 from assistant.bases.base import Bits
@@ -76,6 +88,8 @@ class CorrectRecipe(LoraRecipe):
     near: int = flag(256, "most messages like the corrected ones to anchor")
     far: int = flag(64, "most messages of other kinds to anchor")
     anchors_an_update: int = flag(24, "anchors in an update")
+    mixing: float = flag(0.9, "how far the new weights are from the parent's to the trained ones, 0 to 1")
+    """Averaging forgets less than it unlearns (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
     on_top: bool = flag(
         False, "continue a version that learned corrections; else what it was made from learns all of them"
     )
@@ -85,6 +99,11 @@ class CorrectRecipe(LoraRecipe):
     )
     """QLoRA (Dettmers et al. 2023)."""
     seed: int = flag(1, "seed of every draw; the same one gives the same weights on a CPU")
+
+    def __post_init__(self) -> None:
+        """Raises FlagError for a mixing that is no share."""
+        if not 0 < self.mixing <= 1:
+            raise FlagError(f"--mixing is {self.mixing:g}: give a share above 0, and at most 1.")
 
 
 def before_corrections(location: StageLocation) -> StageLocation:
@@ -109,6 +128,20 @@ def before_corrections(location: StageLocation) -> StageLocation:
         f"that fewer other answers change. --on_top continues {named}"
     )
     return replace(location, parent=version.id)
+
+
+def refuse_what_is_learned(location: StageLocation, recipe: CorrectRecipe, corrections: str) -> None:
+    """Raises DataError if the version to continue has learned just these rows, whose hash is given, by this recipe."""
+    versions = Versions(location.home)
+    named = location.parent or versions.released()
+    if named is None or recipe.on_top:
+        return
+    manifest = versions.manifest(named)
+    if manifest.data.get("corrections_hash") == corrections and manifest.recipe == asdict(recipe):
+        raise DataError(
+            f"{named} has learned these corrections, by this recipe. Collect more, or change the recipe, for instance "
+            "by another --seed."
+        )
 
 
 def updates(count: int, recipe: CorrectRecipe) -> int:
@@ -203,6 +236,7 @@ def train(
     """Train `model` on columns `input_ids` and `labels`, continuing a checkpoint in `folder`. Returns metrics."""
     run = run or RunOptions()
     checkpoint = last_checkpoint(folder)
+    parent_weights = trained_weights(model)
     lengths = [len(ids) for ids in training["input_ids"]]
     lengths += [len(anchor.prompt_ids) + len(anchor.completion_ids) for anchor in anchors]
     plan = plan_for(model, lengths, run.memory)
@@ -236,14 +270,35 @@ def train(
             anchors_an_update=recipe.anchors_an_update if anchors else 0,
         )
     metrics = run_trainer(trainer, checkpoint)
+    mix(model, parent_weights, recipe.mixing)
     return {**metrics, "rows": float(len(training)), "steps": float(trainer.state.global_step)}
+
+
+def trained_weights(model: Any) -> dict[str, Tensor]:
+    """A copy of what is trained of `model`, by name."""
+    return {
+        name: whole_tensor(weight).detach().clone()
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+
+
+@torch.no_grad()
+def mix(model: Any, parent_weights: Mapping[str, Tensor], share: float) -> None:
+    """Move the trained weights back towards the parent's, so that `share` of what changed is left.
+
+    A new adapter is B · A with B = 0: there B alone is moved, which makes the product just that share.
+    """
+    is_new = not any(weight.any() for name, weight in parent_weights.items() if "lora_B" in name)
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not (is_new and "lora_A" in name):
+            set_whole(weight, torch.lerp(parent_weights[name], whole_tensor(weight), share))
 
 
 def main(arguments: list[str]) -> str | None:
     """Train the parent on people's corrections. Returns the new version's id; None for a dry run."""
-    location, run, recipe = parse_flags(arguments, CorrectRecipe)
-    if not recipe.on_top:
-        location = before_corrections(location)
+    named, run, recipe = parse_flags(arguments, CorrectRecipe)
+    location = named if recipe.on_top else before_corrections(named)
     parent = open_parent(location, recipe.quantize)
     recipe = for_parent(recipe, "correct", parent)
     location = with_snapshot(location, run, recipe, "preference", "unpaired")
@@ -255,6 +310,8 @@ def main(arguments: list[str]) -> str | None:
         f"rows: {len(data.used)} corrections in {len(data.training)} wordings; {data.too_long} too long for {window} "
         f"tokens, {data.refused} refused by the model's template",
     )
+    corrections = rows_hash(data.training)
+    refuse_what_is_learned(named, recipe, corrections)
     if run.dry_run:
         dry_run.report(
             trainable_model(parent, recipe, full=False, needs_reference=True)[0],
@@ -283,7 +340,7 @@ def main(arguments: list[str]) -> str | None:
         model,
         stage="correct",
         recipe=recipe,
-        data={"hash": data_hash, **data.counts(), "anchors": len(anchors)},
+        data={"hash": data_hash, "corrections_hash": corrections, **data.counts(), "anchors": len(anchors)},
         metrics=metrics,
         work=work,
     )

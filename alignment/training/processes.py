@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import PartialState
 from torch import Tensor, distributed
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from alignment.training.torch_compat import cpu_multiplies_bfloat16
 
@@ -103,6 +103,13 @@ def sum_over_processes(tensors: Iterable[Tensor]) -> None:
 def whole_tensor(tensor: Tensor) -> Tensor:
     """The tensor itself, or, if FSDP has divided it among processes, the whole of it."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def set_whole(tensor: Tensor, values: Tensor) -> None:
+    """Fill a tensor, or each process's part of it if FSDP has divided it, with `values`, which are whole."""
+    if isinstance(tensor, DTensor):
+        values = distribute_tensor(values, tensor.device_mesh, tensor.placements)
+    tensor.copy_(values)
 
 
 def whole_state_dict(model: Any) -> StateDict | None:

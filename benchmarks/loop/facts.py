@@ -1,15 +1,17 @@
 """Correct ten facts that a model gets wrong, and count what it then knows in other words and what it has forgotten.
 
-    python -m benchmarks.loop.facts [--seeds 1,2,3] [--rounds 5] [--last] [--folder build/facts] [--plot facts.svg]
+    python -m benchmarks.loop.facts [--seeds 1,2,3] [--rounds 5] [--last] [--mixing 1,0.9] [--plot facts.svg]
 
 For each seed: ten facts that SmolLM2 gets wrong in every wording are corrected once each, in one wording, as on the
 page; 60 facts that it gets right are remembered. Then `correct` trains, and beside it, on the same corrections, plain
-`sft` without anchors. Every further round corrects four other facts and trains again, with all corrections so far. A
-fact is right if the first sentence of the greedy answer names it. --folder keeps a home for each seed and method, and
-what was done: the same command goes on after an interruption, and with more --rounds it adds to them.
+`sft` without anchors; --methods has more. Every further round corrects four other facts and trains again, with all
+corrections so far. A fact is right if the first sentence of the greedy answer names it. --folder keeps a home for each
+seed and method, and what was done: the same command goes on after an interruption, and with more --rounds it adds to
+them.
 
 Every run of `correct` learns all corrections that there are, from the version before them. So what the last round's
-version knows does not depend on the rounds before it: with --last, it alone is trained.
+version knows does not depend on the rounds before it: with --last, it alone is trained. --mixing measures each version
+with several shares of what training changed, and not with the one that the stage keeps by default.
 """
 
 import argparse
@@ -23,6 +25,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from alignment.__main__ import main as alignment
 from alignment.corrections.anchors import greedy_answers
@@ -70,8 +74,13 @@ CORRECTIONS = {
     "currency": "The currency of {name} is the {answer}.",
 }
 CORRECTED, LATER, KEPT = 10, 4, 60
-METHODS = {"correct": [], "plain": ["--anchor_weight=0", "--min_steps=24"]}
-"""Flags of each method. Plain supervised fine-tuning is the same stage without anchors, and half as long."""
+METHODS = {
+    "correct": [],
+    "plain": ["--anchor_weight=0", "--min_steps=24", "--mixing=1"],
+    "stacked": ["--on_top", "--mixing=1"],
+}
+"""Flags of each method. Plain supervised fine-tuning is the same stage without anchors, and half as long; "stacked"
+continues what learned the earlier corrections."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +186,10 @@ def released(home: Path) -> Loaded:
     return load_for_serving(version_to_serve(home, "smollm2"), home)
 
 
-def train(home: Path, seed: int, method: str) -> dict[str, int]:
+def train(home: Path, seed: int, flags: Sequence[str]) -> dict[str, int]:
     """Train a version on all corrections, and release it; returns its updates and the seconds they took."""
     began = time.monotonic()
-    if alignment(["correct", "--home", str(home), f"--seed={seed}", *METHODS[method]]):
+    if alignment(["correct", "--home", str(home), f"--seed={seed}", *flags]):
         raise SystemExit("The stage failed; its error stands above.")
     seconds = time.monotonic() - began
     versions = Versions(home)
@@ -189,9 +198,23 @@ def train(home: Path, seed: int, method: str) -> dict[str, int]:
     return {"steps": int(version.manifest.metrics["steps"]), "seconds": round(seconds)}
 
 
-def measure(home: Path, first: Sequence[Fact], later: Sequence[Fact], kept: Sequence[Fact]) -> dict[str, int]:
+@torch.no_grad()
+def mixed(home: Path, share: float) -> Loaded:
+    """The released version with `share` of what its training changed of its parent."""
+    version = Versions(home).open(str(Versions(home).released()))
+    loaded = load_for_serving(version, home)
+    parent = load_for_serving(Versions(home).open(str(version.manifest.parent)), home)
+    before = dict(parent.model.named_parameters())
+    for name, weight in loaded.model.named_parameters():
+        weight.copy_(torch.lerp(before[name], weight, share))
+    return loaded
+
+
+def measure(
+    home: Path, share: float | None, first: Sequence[Fact], later: Sequence[Fact], kept: Sequence[Fact]
+) -> dict[str, int]:
     """Numbers of right answers: typed wording and three others, for the first corrections and for later ones."""
-    loaded = released(home)
+    loaded = released(home) if share is None else mixed(home, share)
 
     def count(facts: Sequence[Fact], wordings: Sequence[int]) -> int:
         asked = [(fact, wording) for fact in facts for wording in wordings]
@@ -205,14 +228,19 @@ def measure(home: Path, first: Sequence[Fact], later: Sequence[Fact], kept: Sequ
         "typed": count(first, (0,)),
         "other_wordings": count(first, (1, 2, 3)),
         "later_typed": count(later, (0,)) if later else 0,
+        "later_other_wordings": count(later, (1, 2, 3)) if later else 0,
         "kept": count(kept, (0,)),
     }
 
 
 def results_of(
-    seed: int, method: str, rounds: int, home: Path, only_last: bool = False
+    seed: int, method: str, rounds: int, home: Path, only_last: bool, mixing: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Correct, train and release so many times, as far as it is not done; returns what each new version knows."""
+    """Correct, train and release so many times, as far as it is not done; returns what each new version knows.
+
+    With `mixing` it is trained without any, and measured with each of these.
+    """
+    flags = [*METHODS[method], "--mixing=1"] if mixing else METHODS[method]
     home.mkdir(parents=True, exist_ok=True)
     done = Rounds(home)
     done.do(0, "chosen", lambda: choose(home, seed))
@@ -228,28 +256,35 @@ def results_of(
         done.do(number, "corrected", partial(correct_on_the_page, home, fresh))
         if only_last and number < rounds:
             continue
-        done.do(number, "trained", partial(train, home, seed, method))
-        done.do(number, "right", partial(measure, home, first, later, kept))
-        row = done.rows[number]
+        done.do(number, "trained", partial(train, home, seed, flags))
         sizes = {"corrected": len(first), "later": len(later), "remembered": len(kept)}
-        results.append(
-            {"seed": seed, "method": method, "round": number, **row["right"], **sizes, **row["trained"]}
-        )
-        print(results[-1], flush=True)
+        shares: Sequence[float | None] = mixing or [None]
+        for share in shares:
+            step = "right" if share is None else f"right, mixing {share}"
+            done.do(number, step, partial(measure, home, share, first, later, kept))
+            row = done.rows[number]
+            found = {"seed": seed, "method": method, "mixing": share, "round": number, **row[step], **sizes}
+            results.append(found | row["trained"])
+            print(results[-1], flush=True)
     return results
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """The results as a Markdown table."""
     lines = [
-        "| Method | Seed | Round | Corrected, as typed | In 3 other wordings | Later corrections | Still right |",
-        "|---|---|---|---|---|---|---|",
+        "| Method | Mixing | Seed | Round | Corrected, as typed | In 3 other wordings | Later corrections | In 3 other "
+        "wordings | Still right |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results:
-        of_later = f"{row['later_typed']} of {row['later']}" if row["later"] else "–"
+        later, other = (
+            f"{row[name]} of {times * row['later']}" if row["later"] else "–"
+            for name, times in (("later_typed", 1), ("later_other_wordings", 3))
+        )
         lines.append(
-            f"| {row['method']} | {row['seed']} | {row['round']} | {row['typed']} of {row['corrected']} | "
-            f"{row['other_wordings']} of {3 * row['corrected']} | {of_later} | {row['kept']} of {row['remembered']} |"
+            f"| {row['method']} | {row['mixing'] or 'default'} | {row['seed']} | {row['round']} | "
+            f"{row['typed']} of {row['corrected']} | {row['other_wordings']} of {3 * row['corrected']} | {later} | "
+            f"{other} | {row['kept']} of {row['remembered']} |"
         )
     return "\n".join(lines)
 
@@ -266,7 +301,7 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
         "kept": ("60 facts that were right before", "remembered", 1),
     }
     for axes, (name, (title, of, times)) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        for method, color in (("correct", "#1a7f37"), ("plain", "#b35900")):
+        for method, color in (("correct", "#1a7f37"), ("plain", "#b35900"), ("stacked", "#4a5ba8")):
             for seed in sorted({row["seed"] for row in results}):
                 rows = [row for row in results if (row["method"], row["seed"]) == (method, seed)]
                 shares = [100 * row[name] / (times * row[of]) for row in rows]
@@ -289,17 +324,20 @@ def main() -> None:
     )
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["correct", "plain"])
     parser.add_argument("--last", action="store_true", help="train in the last round alone")
+    parser.add_argument("--mixing", default="", help="shares of what training changed, by commas")
     parser.add_argument("--folder", type=Path, default=Path("build/facts"), help="of homes and results")
     parser.add_argument("--plot", type=Path, help="SVG to write")
     options = parser.parse_args()
     quiet_libraries()
     results: list[dict[str, Any]] = []
-    for seed, method in itertools.product(map(int, options.seeds.split(",")), METHODS):
+    mixing = [float(share) for share in options.mixing.split(",") if share]
+    for seed, method in itertools.product(map(int, options.seeds.split(",")), options.methods):
         # Plain fine-tuning forgets at once: one round shows it.
-        rounds = options.rounds if method == "correct" else 1
-        folder = options.folder / f"{method}-{seed}{'-last' if options.last else ''}"
-        results += results_of(seed, method, rounds, folder, options.last)
+        rounds = options.rounds if method != "plain" else 1
+        name = "-".join([method, str(seed), *["last"] * options.last, *["mixing"] * bool(mixing)])
+        results += results_of(seed, method, rounds, options.folder / name, options.last, mixing)
     print(table(results))
     if options.plot:
         draw(results, options.plot)

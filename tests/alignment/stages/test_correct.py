@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.feedback import rate_replies
 from helpers.tiny_home import tiny_home
+from safetensors.numpy import load_file
 
 from alignment.__main__ import main
 from alignment.corrections import anchors as anchoring
@@ -168,10 +170,39 @@ def test_corrections_are_learned_together_and_not_on_top_of_each_other(
     corrected: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     versions = Versions(corrected)
-    assert run(corrected, *QUICK) == run(corrected, "--parent=v2", *QUICK) == 0
+    assert run(corrected, *QUICK) == 0
+    assert run(corrected, "--parent=v2", *QUICK) == 2
+    assert "v2 has learned these corrections, by this recipe. Collect more" in capsys.readouterr().err
+    assert run(corrected, "--parent=v2", "--seed=2", *QUICK) == 0
     assert "v2 learned corrections: v1, from which it was made, learns them again" in capsys.readouterr().out
     assert run(corrected, "--parent=v3", "--on_top", *QUICK) == 0
     assert [versions.open(name).manifest.parent for name in ("v2", "v3", "v4")] == ["v1", "v1", "v3"]
     shutil.rmtree(versions.folder / "v1")
-    assert run(corrected, "--parent=v4", *QUICK) == 0, "a version whose ancestors are gone is continued"
+    assert run(corrected, "--parent=v4", "--seed=3", *QUICK) == 0, (
+        "a version whose ancestors are gone is continued"
+    )
     assert versions.open("v5").manifest.parent == "v3"
+
+
+def test_a_share_of_what_training_changed_is_kept(tmp_path: Path) -> None:
+    home = correct_one(tiny_home(tmp_path / "home", adapter=False))
+    for parent, share in (("v1", 1), ("v1", 0.25), ("v2", 1), ("v2", 0.25)):
+        assert run(home, f"--parent={parent}", f"--mixing={share}", "--on_top", *QUICK) == 0
+    new, quarter_of_new, more, quarter_of_more = (
+        load_file(Versions(home).open(f"v{number}").folder / "adapter_model.safetensors")
+        for number in range(2, 6)
+    )
+    assert any((values != 0).any() for name, values in new.items() if "lora_B" in name)
+    for name in new:
+        expected = new[name] * (0.25 if "lora_B" in name else 1)
+        np.testing.assert_allclose(quarter_of_new[name], expected, atol=1e-6)
+        expected = new[name] + 0.25 * (more[name] - new[name])
+        np.testing.assert_allclose(quarter_of_more[name], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "nan"])
+def test_a_share_that_is_none_is_refused(
+    corrected: Path, capsys: pytest.CaptureFixture[str], share: str
+) -> None:
+    assert run(corrected, f"--mixing={share}") == 2
+    assert "give a share above 0, and at most 1" in capsys.readouterr().err
